@@ -1,0 +1,68 @@
+"""Change the embedding model behind a vector database without embedding everything again."""
+
+from lightmigrate.errors import (
+    BackupError,
+    CollectionNotFoundError,
+    DatabaseChangedError,
+    DatabaseError,
+    DatabaseInUseError,
+    DimensionError,
+    DiskSpaceError,
+    InvalidVectorsError,
+    LightmigrateError,
+    LocationError,
+    MissingExtraError,
+    ModelMismatchError,
+    NothingToMigrateError,
+    ProjectionError,
+    ProjectionFileError,
+    RefusedError,
+    VerificationError,
+    WrongDirectionError,
+)
+from lightmigrate.estimators.fit import fit
+from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
+from lightmigrate.migration.progress import Progress
+from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
+from lightmigrate.migration.verify import Verification
+from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.projection import Projection
+from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.version import __version__
+
+__all__ = [
+    "BackupError",
+    "Check",
+    "ChromaMigrator",
+    "CollectionJob",
+    "CollectionNotFoundError",
+    "DatabaseChangedError",
+    "DatabaseError",
+    "DatabaseInUseError",
+    "DimensionError",
+    "DiskSpaceError",
+    "Estimate",
+    "InvalidVectorsError",
+    "LightmigrateError",
+    "LocationError",
+    "MigrationResult",
+    "Mismatch",
+    "MissingExtraError",
+    "Model",
+    "ModelMismatchError",
+    "NothingToMigrateError",
+    "Progress",
+    "Projection",
+    "ProjectionError",
+    "ProjectionFileError",
+    "ProjectionInfo",
+    "RefusedError",
+    "Retention",
+    "Rollback",
+    "Verification",
+    "VerificationError",
+    "WrongDirectionError",
+    "__version__",
+    "fit",
+    "measure_retention",
+]

@@ -1,0 +1,328 @@
+"""The command line: one thin function per command.
+
+Results go to stdout (`--json`: one JSON document), progress, questions and errors to stderr. Exit codes:
+0 fine, 1 error, 2 refused because going on would not be safe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.markup import escape
+
+from lightmigrate import console
+from lightmigrate.demo.demo import Demo, DemoResult
+from lightmigrate.errors import (
+    CollectionNotFoundError,
+    InvalidVectorsError,
+    LightmigrateError,
+    NothingToMigrateError,
+    RefusedError,
+)
+from lightmigrate.migration.doctor import diagnose
+from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
+from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.projection.projection import Projection
+from lightmigrate.results import plain
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.version import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Change the embedding model behind a Chroma database without embedding everything again.\n\n"
+    "A run goes  doctor → plan → migrate → verify → (rollback) → clean.  Each command prints the next one.",
+)
+
+Database = Annotated[Path, typer.Argument(help="The folder that holds chroma.sqlite3.", show_default=False)]
+ProjectionFile = Annotated[
+    Path, typer.Option("--projection", "-p", help="The projection, .npz or .onnx.", show_default=False)
+]
+Collections = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        help="Only this collection (or TENANT/DATABASE/NAME); may be repeated. "
+        "Default: all whose vectors the projection takes.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def doctor(
+    path: Database,
+    expected_dim: Annotated[
+        int | None, typer.Option(help="Dimension of the embedding model in use.", min=1, show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a database: collections, dimensions, mismatches, who has it open. Changes nothing."""
+    found = diagnose(path, expected_dim)
+    _print(found, console.diagnosis, as_json)
+    if not as_json and (found.mismatches or expected_dim is None):
+        console.output.print(console.next_command("plan", path, "--projection", "PROJECTION.npz"))
+
+
+@app.command()
+def plan(path: Database, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
+    """Show what `migrate` would do, and whether it can. Changes nothing."""
+    migrator = ChromaMigrator(path)
+    made = migrator.plan(_jobs(migrator, projection, collection))
+    _print(made, console.plan, as_json)
+    if not as_json:
+        chosen = [word for name in collection or () for word in ("--collection", name)]
+        console.output.print(console.next_command("migrate", path, "--projection", projection, *chosen))
+
+
+@app.command()
+def migrate(
+    path: Database,
+    projection: ProjectionFile,
+    collection: Collections = None,
+    embedding_function: Annotated[
+        str | None,
+        typer.Option(help="Chroma's name of the new embedding function, to record it.", show_default=False),
+    ] = None,
+    embedding_config: Annotated[str, typer.Option(help="Its configuration, as JSON.")] = "{}",
+    backup: Annotated[bool, typer.Option(help="Keep the old folder; without it there is no rollback.")] = True,
+    verify: Annotated[bool, typer.Option(help="Read everything back and compare before the exchange.")] = True,
+    invalid_vectors: Annotated[
+        InvalidVectors,
+        typer.Option(help="NaN, infinite or all-zero vectors: refuse, or put the centre of the new space there."),
+    ] = "refuse",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Migrate: build the new database aside, verify it, exchange it in one step."""
+    with console.ProgressBars() as bars:
+        migrator = ChromaMigrator(path, on_progress=bars)
+    jobs = _jobs(migrator, projection, collection, _function(embedding_function, embedding_config))
+    made = migrator.plan(jobs)
+    if not yes:
+        console.messages.print(console.plan(made))
+        _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
+    with console.ProgressBars() as bars:
+        migrator = ChromaMigrator(path, on_progress=bars)
+        results = migrator.migrate_collections(jobs, backup, verify, invalid_vectors=invalid_vectors)
+    _print(results, console.migrated, as_json)
+    if not as_json:
+        if embedding_function is None:
+            console.output.print("the embedding function Chroma records was left as it is (--embedding-function)")
+        console.output.print(console.next_command("verify" if verify else "doctor", path))
+
+
+@app.command()
+def verify(path: Database, as_json: AsJson = False) -> None:
+    """Compare a migrated database with what it held right after its migration. Changes nothing."""
+    found = ChromaMigrator(path).verify()
+    _print(found, console.checks, as_json)
+    unchanged = all(check.unchanged for check in found)
+    if not as_json:
+        if unchanged:
+            console.output.print("[green]✓[/] all as the migration left it")
+            console.output.print(console.next_command("clean", path, why="when you are content"))
+        else:
+            console.output.print("written to since the migration, or damaged")
+            console.output.print(console.next_command("rollback", path, why="to go back"))
+    if not unchanged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rollback(
+    path: Database,
+    backup: Annotated[str | None, typer.Option(help="Which backup; default: the newest.", show_default=False)] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup back in place, exactly. The database it replaces is kept as a backup."""
+    migrator = ChromaMigrator(path)
+    if not yes:
+        console.messages.print(console.backups(migrator.backups()))
+        _confirm(f"Go back to {backup or 'the newest'}?", as_json)
+    done = migrator.rollback(backup)
+    _print(done, console.rolled_back, as_json)
+    if not as_json:
+        console.output.print(console.next_command("doctor", path))
+
+
+@app.command()
+def clean(
+    path: Database,
+    backup: Annotated[
+        list[str] | None, typer.Option(help="Only this backup; may be repeated.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them. Without it they are only listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the backups of a database; with `--yes` delete them for good."""
+    migrator = ChromaMigrator(path)
+    found = migrator.clean(backup) if yes else [b for b in migrator.backups() if not backup or b.name in backup]
+    _print(found, console.backups, as_json)
+    if not as_json:
+        if yes:
+            console.output.print(f"deleted {len(found)}")
+        elif found:
+            chosen = [word for name in backup or () for word in ("--backup", name)]
+            console.output.print(console.next_command("clean", path, *chosen, "--yes", why="to delete them for good"))
+        else:
+            console.output.print("no backups")
+
+
+@app.command()
+def inspect(
+    projection: Annotated[Path, typer.Argument(help="The projection, .npz or .onnx.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a projection says about itself: models, training, measured quality."""
+    loaded = Projection.load(projection)
+    if as_json:
+        _write_json(loaded.info.to_json())
+    else:
+        console.output.print(console.projection(loaded))
+        console.output.print(console.next_command("plan", "DATABASE", "--projection", projection))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to make the demo's folder.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Do the whole job on a small real database: build, detect, migrate, measure, search."""
+    say = console.messages.print if as_json else console.output.print
+    show = Demo(folder)
+    info = show.projection.info
+    say(f"[bold]1  A database[/]  {len(show.corpus.ids):,} scientific abstracts, embedded by {info.source.name}")
+    show.build()
+    say(f"   {show.database}\n\n[bold]2  The model changes[/]  to {info.target.name}")
+    before, found = show.search(show.corpus.old_queries), show.detect()
+    say(console.mismatches(found))
+    say("\n[bold]3  Migration[/]  built aside, verified, exchanged in one step")
+    with console.ProgressBars() as bars:
+        migration = show.migrate(bars)
+    say(console.migrated([migration]))
+    say("\n[bold]4  What it kept[/]  against human judgements of relevance")
+    retention = show.measure()
+    say(console.retention(retention))
+    say("\n[bold]5  Three searches[/]  through Chroma, before and after")
+    searches = show.pair(before, show.search(show.corpus.new_queries))
+    say(console.searches(searches))
+    if as_json:
+        _write_json(DemoResult(show.database, tuple(found), migration, retention, searches).to_json())
+    else:
+        say(console.next_command("doctor", show.database, "--expected-dim", info.target.dimension, why="look around"))
+        say(console.next_command("rollback", show.database, why="and back"))
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", show_default=False)] = False,
+) -> None:
+    """Print the version when asked for it."""
+    if show_version:
+        console.output.print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; whatever goes wrong is one line, never a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(words, standalone_mode=False)
+    except Exception as error:  # the outermost place: nothing may pass as a traceback
+        if os.environ.get("LIGHTMIGRATE_TRACEBACK"):
+            raise
+        code = _report(error, as_json="--json" in words)
+    except KeyboardInterrupt:
+        console.messages.print("[bold red]interrupted[/]: the database is whole, the old one or the new one")
+        code = 1
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception, as_json: bool) -> int:
+    if isinstance(error, LightmigrateError):
+        said, code = str(error), error.exit_code
+    elif hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument, "no" to a question
+        said, code = f"{error.format_message()}; see  lightmigrate --help", 1
+    elif type(error).__name__ == "Abort":
+        said, code = "not confirmed: nothing was changed", RefusedError.exit_code
+    else:
+        said = f"{type(error).__name__}: {error} (LIGHTMIGRATE_TRACEBACK=1 shows where)"
+        code = 1
+    line = " ".join(said.split())
+    if as_json:
+        facts = (
+            {key: plain(value) for key, value in vars(error).items()} if isinstance(error, LightmigrateError) else {}
+        )
+        _write_json({"error": type(error).__name__, "message": line, **facts})
+    word = "refused" if code == RefusedError.exit_code else "error"
+    console.messages.print(f"[bold red]{word}:[/] {escape(line)}")
+    if isinstance(error, InvalidVectorsError):
+        console.messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
+    return code
+
+
+def _print(result: Any, render: Callable[[Any], RenderableType], as_json: bool) -> None:
+    if as_json:
+        _write_json(plain(result))
+    else:
+        console.output.print(render(result))
+
+
+def _write_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _confirm(question: str, as_json: bool) -> None:
+    if as_json or not sys.stdin.isatty():
+        raise RefusedError("not confirmed: add --yes to go ahead without being asked")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _function(name: str | None, config: str) -> dict[str, Any] | None:
+    if name is None:
+        return None
+    try:
+        return {"name": name, "config": dict(json.loads(config))}
+    except (ValueError, TypeError):
+        raise LightmigrateError(f"--embedding-config is not a JSON object: {config}") from None
+
+
+def _jobs(
+    migrator: ChromaMigrator, file: Path, names: Sequence[str] | None, function: dict[str, Any] | None = None
+) -> list[CollectionJob]:
+    """The collections named, or all that the projection takes."""
+    projection = Projection.load(file)
+    if names:
+        addresses = [_address(name) for name in names]
+    else:
+        catalog = [facts for facts in migrator.collections() if facts.count and facts.dimension]
+        wanted = projection.info.source.dimension
+        addresses = [facts.address for facts in catalog if facts.dimension == wanted]
+        if not addresses and catalog:
+            projection.check_input(int(catalog[0].dimension or 0))
+        if not addresses:
+            raise NothingToMigrateError(f"{migrator.path} holds no vectors: there is nothing to migrate")
+    return [CollectionJob(a.name, projection, function, a.tenant, a.database) for a in addresses]
+
+
+def _address(name: str) -> Address:
+    match name.split("/"):
+        case [collection]:
+            return Address(collection, DEFAULT_TENANT, DEFAULT_DATABASE)
+        case [tenant, database, collection]:
+            return Address(collection, tenant, database)
+    raise CollectionNotFoundError(f"{name!r} is neither NAME nor TENANT/DATABASE/NAME")

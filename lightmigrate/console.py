@@ -1,0 +1,269 @@
+"""How results look in a terminal: tables on stdout, progress and questions on stderr."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from lightmigrate.demo.demo import Search
+from lightmigrate.migration.backup import Backup
+from lightmigrate.migration.doctor import Diagnosis
+from lightmigrate.migration.plan import Plan
+from lightmigrate.migration.progress import Progress
+from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
+from lightmigrate.projection.projection import Projection
+from lightmigrate.quality.retention import Estimate, Retention
+
+# soft_wrap: a path or a command that is broken over two lines cannot be copied
+output = Console(soft_wrap=True, highlight=False)
+messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+_STEPS = {"copy": "copying the database", "project": "projecting", "verify": "verifying"}
+
+
+class ProgressBars:
+    """Draws the progress of a migration on stderr, one bar a step; also a context manager."""
+
+    def __init__(self) -> None:
+        self._bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=messages,
+        )
+        self._tasks: dict[tuple[str, str], Any] = {}
+
+    def __enter__(self) -> ProgressBars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw one report."""
+        key = (progress.step, progress.collection)
+        unit, scale = ("MiB", 2**20) if progress.step == "copy" else ("records", 1)
+        if key not in self._tasks:
+            description = f"{_STEPS[progress.step]} {progress.collection}".strip()
+            self._tasks[key] = self._bars.add_task(description, total=max(1, progress.total // scale), unit=unit)
+        finished = progress.done >= progress.total
+        done = max(1, progress.total // scale) if finished else progress.done // scale
+        self._bars.update(self._tasks[key], completed=done)
+
+
+def command(*words: object) -> str:
+    """A command line as it can be pasted into a shell."""
+    return shlex.join(["lightmigrate", *map(str, words)])
+
+
+def next_command(*words: object, why: str = "next") -> Text:
+    """The line every command ends with."""
+    return Text.assemble(f"\n{why}:  ", (command(*words), "bold cyan"))
+
+
+def diagnosis(found: Diagnosis) -> RenderableType:
+    """What `doctor` shows."""
+    table = _table("collection", "records", "dimension", "distance", "embedding function")
+    wrong = {(m.tenant, m.database, m.name) for m in found.mismatches}
+    for facts in found.collections:
+        dimension = "–" if facts.dimension is None else str(facts.dimension)
+        if (facts.tenant, facts.database, facts.name) in wrong:
+            dimension = f"[bold red]{dimension} ≠ {found.expected_dim}[/]"
+        function = facts.embedding_function["name"] if facts.embedding_function else "not recorded"
+        table.add_row(str(facts.address), f"{facts.count:,}", dimension, facts.space, function)
+    lines = [f"[bold]{found.path}[/]  ({_size(found.bytes)})"]
+    if found.used_by is None:
+        lines.append("open elsewhere: this system does not tell; make sure that nothing else has it open")
+    elif found.used_by:
+        who = ", ".join(f"{pid} ({name})" for pid, name in found.used_by.items())
+        lines.append(f"[yellow]open in process {who}[/]: stop it before migrating")
+    else:
+        lines.append("open elsewhere: no")
+    room = "" if found.free_bytes >= found.needed_bytes else "[bold red] – not enough[/]"
+    lines.append(f"disk: migrating all of it needs {_size(found.needed_bytes)}, {_size(found.free_bytes)} free{room}")
+    if found.backups:
+        lines.append(f"backups: {', '.join(found.backups)}")
+    if found.interrupted:
+        lines.append("[yellow]a migration was interrupted[/]: the next command that migrates will finish or undo it")
+    return Group(*lines, table)
+
+
+def plan(made: Plan) -> RenderableType:
+    """What `plan` shows."""
+    table = _table("collection", "records", "dimension", "model", "expected quality")
+    for one in made.collections:
+        table.add_row(
+            str(one.address),
+            f"{one.count:,}",
+            f"{one.current_dim} → {one.target_dim}",
+            f"{one.source_model} → {one.target_model}",
+            _quality(one.quality),
+        )
+    lines = [f"[bold]{made.path}[/]"]
+    if made.untouched:
+        lines.append(f"untouched: {', '.join(made.untouched)}")
+    enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
+    lines.append(f"disk: {_size(made.needed_bytes)} needed, {_size(made.free_bytes)} free{enough}")
+    return Group(*lines, table)
+
+
+def migrated(results: Sequence[MigrationResult]) -> RenderableType:
+    """What `migrate` shows."""
+    lines: list[RenderableType] = []
+    for result in results:
+        lines.append(
+            f"[green]✓[/] [bold]{result.collection_name}[/]: {result.n_migrated:,} records, "
+            f"{result.previous_dim} → {result.current_dim} dimensions"
+        )
+        if result.verification is None:
+            lines.append("  not verified: only the number of records and the dimension were looked at")
+        else:
+            checked = result.verification
+            lines.append(
+                f"  verified: every id, document, metadata, uri and vector; distance [bold]{checked.space}[/] measured"
+            )
+            if checked.floats_rounded:
+                lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+    last = results[-1]
+    kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
+    return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
+
+
+def checks(found: Sequence[Check]) -> RenderableType:
+    """What `verify` shows."""
+    table = _table("collection", "records", "contents", "vectors", "settings", "invalid vectors")
+    for check in found:
+        records = f"{check.records:,}"
+        if check.records != check.records_migrated:
+            records += f" (then {check.records_migrated:,})"
+        parts = (check.contents_equal, check.vectors_equal, check.settings_equal)
+        marks = ["[green]✓[/]" if equal else "[yellow]changed[/]" for equal in parts]
+        table.add_row(check.collection_name, records, *marks, str(check.invalid_vectors))
+    return table
+
+
+def rolled_back(done: Rollback) -> RenderableType:
+    """What `rollback` shows."""
+    lines = [f"[green]✓[/] {done.restored} is the database again", f"the one it replaced: {done.displaced_path}"]
+    for name, number in done.records_after_migration.items():
+        lines.append(f"[yellow]{name}: {number:+,} records since the migration; they are in the replaced one only[/]")
+    return Group(*lines)
+
+
+def backups(found: Sequence[Backup]) -> RenderableType:
+    """What `clean` shows."""
+    table = _table("backup", "size", "its last migration")
+    for backup in found:
+        table.add_row(backup.name, _size(backup.bytes), backup.migrated_at or "never migrated")
+    return table
+
+
+def projection(shown: Projection) -> RenderableType:
+    """What `inspect` shows."""
+    info = shown.info
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for role, model in (("from", info.source), ("to", info.target)):
+        details = [f"{model.dimension} dimensions", "length 1" if model.normalised else "not normalised"]
+        details += [
+            f"{name} {value!r}" for name in ("provider", "revision", "prefix") if (value := getattr(model, name))
+        ]
+        table.add_row(role, f"[bold]{model.name}[/]", ", ".join(details))
+    for title, facts in (("training", info.training), ("quality", info.quality)):
+        for key, value in facts.items():
+            table.add_row(title, key, _fact(value))
+        if not facts:
+            table.add_row(title, "[yellow]unknown[/]", "")
+    return table
+
+
+def retention(kept: Retention) -> RenderableType:
+    """Where a migration stands, in three rows and a sentence."""
+    table = _table("", f"nDCG@{kept.k} [95 % interval]", "of re-embedding")
+    for name, score, share in (
+        ("doing nothing", kept.nothing, f"{kept.nothing_retention.value:.1%}"),
+        ("migrated", kept.migrated, f"{kept.retention.value:.1%}"),
+        ("embedding everything again", kept.reembedded, "100.0%"),
+    ):
+        table.add_row(name, _estimate(score), share)
+    gain = kept.gain
+    interval = f"{gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}]"
+    if gain.low > 0:
+        verdict = f"[green]Better than doing nothing[/], by {interval}."
+    elif gain.high < 0:
+        verdict = f"[bold red]Worse than doing nothing[/], by {interval}: keep the old model, or embed again."
+    else:
+        verdict = f"[yellow]No clear difference to doing nothing[/]: {interval}."
+    counted = f"{kept.n_queries} searches in {kept.n_documents:,} documents, none of them used to make the projection."
+    return Group(table, verdict, counted)
+
+
+def searches(found: Sequence[Search]) -> RenderableType:
+    """Searches before and after, side by side."""
+    parts: list[RenderableType] = []
+    for search in found:
+        table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
+        for column in ("before: old model", "after: new model"):
+            table.add_column(column, ratio=1, no_wrap=True, overflow="ellipsis")
+        for one, other in zip(search.before, search.after, strict=True):
+            table.add_row(*(f"{'[green]●[/]' if hit.relevant else '○'} {escape(hit.text)}" for hit in (one, other)))
+        parts += [f"\n[bold]“{escape(search.query)}”[/]", table]
+    return Group(*parts, "\n[green]●[/] judged relevant by a human   ○ not judged relevant")
+
+
+def mismatches(found: Sequence[Mismatch]) -> RenderableType:
+    """Collections that do not fit the new model."""
+    return Group(
+        *(
+            f"   [yellow]![/] {one.name}: {one.count:,} records of {one.current_dim} dimensions, "
+            f"the new model makes {one.expected_dim}"
+            for one in found
+        )
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("records", "size", "invalid vectors") else "left")
+    return table
+
+
+def _size(number: int) -> str:
+    size, unit = float(number), "bytes"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, bigger
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f}  [dim]\\[{estimate.low:.3f}, {estimate.high:.3f}][/]"
+
+
+def _quality(quality: Mapping[str, Any]) -> str:
+    if "retention" not in quality:
+        return "[yellow]not measured[/]"
+    kept, nothing = quality["retention"], quality["nothing_retention"]
+    return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}:
+        return f"{value['value']:.3f} \\[{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,127 @@
+"""Everything lightmigrate can refuse or fail at, each error carrying its numbers.
+
+One root, so that `except LightmigrateError` catches all of it. A message is one line: what is wrong
+with both numbers, then the way out. Document texts, ids and vectors never stand in a message, because
+messages end up in logs; where ids help, they are an attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LightmigrateError(Exception):
+    """The root of all errors of this package. `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class RefusedError(LightmigrateError):
+    """Nothing is broken, but going on would not be safe; nothing was changed."""
+
+    exit_code = 2
+
+
+class ProjectionError(LightmigrateError):
+    """A projection cannot be used as asked."""
+
+
+class ProjectionFileError(ProjectionError):
+    """A projection file is missing, truncated, altered, unsafe to read, or of an unknown version."""
+
+
+class DimensionError(ProjectionError):
+    """Vectors and a projection, or two projections, do not fit each other.
+
+    Attributes:
+        expected: the dimension that is needed.
+        found: the dimension that was given.
+    """
+
+    def __init__(self, message: str, *, expected: int, found: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+
+
+class WrongDirectionError(DimensionError):
+    """The projection fits only the other way round: it leads *to* the model the vectors came from."""
+
+
+class ModelMismatchError(ProjectionError):
+    """Two named embedding models should be the same and are not."""
+
+
+class MissingExtraError(LightmigrateError):
+    """An optional library is needed for this and is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed: run  pip install 'lightmigrate[{extra}]'")
+        self.library = library
+        self.extra = extra
+
+
+class DatabaseError(LightmigrateError):
+    """The folder is not a database that can be read."""
+
+
+class CollectionNotFoundError(DatabaseError):
+    """No collection of that name in that tenant and database."""
+
+
+class NothingToMigrateError(DatabaseError):
+    """The collection is empty, or none of its records has a vector."""
+
+
+class DatabaseInUseError(RefusedError):
+    """Another client has the database open.
+
+    Attributes:
+        processes: the process ids that hold it, as far as this user may see them.
+    """
+
+    def __init__(self, message: str, *, processes: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.processes = tuple(processes)
+
+
+class DatabaseChangedError(RefusedError):
+    """Somebody wrote to the database while it was being copied; the copy was thrown away."""
+
+
+class LocationError(RefusedError):
+    """The folder stands where a safe exchange is not possible (read-only, a mount point, ...)."""
+
+
+class DiskSpaceError(RefusedError):
+    """There is not enough room to build the new database beside the old one.
+
+    Attributes:
+        needed_bytes: what the migration needs at its peak.
+        free_bytes: what the disk has.
+    """
+
+    def __init__(self, message: str, *, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+class InvalidVectorsError(RefusedError):
+    """Some stored vectors hold NaN or infinity, or are all zero.
+
+    Attributes:
+        ids: the ids of all of them, in database order (not in the message: messages are logged).
+    """
+
+    def __init__(self, message: str, *, ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.ids = tuple(ids)
+
+
+class VerificationError(LightmigrateError):
+    """The new database does not hold what it should; it was thrown away or left in place, as said."""
+
+
+class BackupError(LightmigrateError):
+    """No such backup, or nothing to go back to."""

@@ -1,0 +1,1 @@
+"""How projections are found: closed-form fits from pairs of vectors. NumPy only."""

@@ -1,0 +1,83 @@
+"""Writing files so that a crash leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file beside `path`; when the block ends well it is flushed to disk and renamed over `path`.
+
+    When the block fails, `path` is as it was and the file beside it is gone.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            aside.chmod(path.stat().st_mode & 0o777)
+        aside.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut, where the system can (not on Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and itself, to disk."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # fsync needs a writable descriptor on Windows only; elsewhere read-only files are flushed too
+            descriptor = os.open(Path(parent, name), os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(parent))
+
+
+def copy_tree(source: Path, target: Path, copied: Callable[[int], None]) -> None:
+    """Copy a folder with modes and times; `copied` hears the bytes of every file.
+
+    `target` must not exist. Symbolic links are copied as links.
+    """
+
+    def copy_file(one: str, other: str) -> None:
+        shutil.copy2(one, other, follow_symlinks=False)
+        copied(os.lstat(other).st_size)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=copy_file)
+
+
+def give_owner_of(example: Path, folder: Path) -> None:
+    """Give `folder` and all in it the owner and group of `example`. Does nothing without the right to."""
+    if os.name == "nt" or os.geteuid() != 0:
+        return
+    status = example.stat()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def tree_bytes(folder: Path) -> int:
+    """Bytes of all files below `folder`, as their lengths add up."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,81 @@
+"""What state a database is in, without touching it: not even an interrupted migration is ended."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightmigrate.files import tree_bytes
+from lightmigrate.migration.backup import backups_of
+from lightmigrate.migration.plan import needed_bytes
+from lightmigrate.migration.results import Mismatch
+from lightmigrate.migration.workspace import Workspace
+from lightmigrate.results import Result
+from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.stores.chroma_folder import can_see_users, process_name, read_catalog, users_of
+
+
+@dataclass(frozen=True)
+class Diagnosis(Result):
+    """The state of a database folder.
+
+    Attributes:
+        path: the folder.
+        bytes: what it takes on disk.
+        free_bytes: room on that disk.
+        needed_bytes: room that migrating all of it (to `expected_dim`, or to the dimensions it has) takes.
+        collections: all of them.
+        expected_dim: what the embedding model in use produces, when that was said.
+        mismatches: collections of another dimension; empty when nothing was said.
+        used_by: the processes that have it open, by id; `None` where the system does not tell.
+        interrupted: whether a migration was interrupted; the next command that writes ends it.
+        backups: names of the backups beside it.
+    """
+
+    path: Path
+    bytes: int
+    free_bytes: int
+    needed_bytes: int
+    collections: tuple[CollectionFacts, ...]
+    expected_dim: int | None
+    mismatches: tuple[Mismatch, ...]
+    used_by: dict[int, str] | None
+    interrupted: bool
+    backups: tuple[str, ...]
+
+
+def mismatches_in(catalog: list[CollectionFacts], expected_dim: int) -> list[Mismatch]:
+    """The collections whose vectors have another dimension; those without a vector yet fit every model."""
+    return [
+        Mismatch(facts.name, facts.tenant, facts.database, facts.dimension, expected_dim, facts.count)
+        for facts in catalog
+        if facts.dimension not in (None, expected_dim) and facts.count
+    ]
+
+
+def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
+    """Look at a database folder. Only reads, also while others write.
+
+    Args:
+        path: the folder that holds `chroma.sqlite3`.
+        expected_dim: what the embedding model in use produces, if it is known.
+
+    Raises:
+        DatabaseError: no such folder, or not a Chroma folder.
+    """
+    path = path.expanduser().resolve()
+    catalog = read_catalog(path)
+    dimensions = {f.address: expected_dim or f.dimension for f in catalog if f.dimension and f.count}
+    return Diagnosis(
+        path=path,
+        bytes=tree_bytes(path),
+        free_bytes=shutil.disk_usage(path.parent).free,
+        needed_bytes=needed_bytes(path, catalog, dimensions),
+        collections=tuple(catalog),
+        expected_dim=expected_dim,
+        mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
+        used_by={pid: process_name(pid) for pid in users_of(path)} if can_see_users() else None,
+        interrupted=Workspace(path).read_journal() is not None,
+        backups=tuple(backup.name for backup in backups_of(path)),
+    )

@@ -1,0 +1,175 @@
+"""What a migration would do and whether it can: read-only, before anything is copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import (
+    CollectionNotFoundError,
+    DimensionError,
+    DiskSpaceError,
+    LocationError,
+    NothingToMigrateError,
+    WrongDirectionError,
+)
+from lightmigrate.files import tree_bytes
+from lightmigrate.projection.projection import Projection
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.chroma_folder import DATABASE_FILE
+
+# What Chroma's index keeps per vector beside its numbers: links of the graph, label, length, id (measured
+# on 1.5.9 with 16 neighbours: 300 bytes), rounded up.
+INDEX_BYTES_PER_VECTOR = 400
+SPARE_BYTES = 16 * 2**20
+SAFETY = 1.1
+
+
+@dataclass(frozen=True)
+class PlannedCollection(Result):
+    """One collection that would be migrated.
+
+    Attributes:
+        name: its name.
+        tenant: its tenant.
+        database: its database.
+        count: records in it.
+        current_dim: dimension now.
+        target_dim: dimension afterwards.
+        source_model: the model the projection takes its vectors to come from.
+        target_model: the model whose space they will be in.
+        quality: what the projection's maker measured; empty when nobody did.
+    """
+
+    name: str
+    tenant: str
+    database: str
+    count: int
+    current_dim: int
+    target_dim: int
+    source_model: str
+    target_model: str
+    quality: Mapping[str, Any]
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address(self.name, self.tenant, self.database)
+
+
+@dataclass(frozen=True)
+class Plan(Result):
+    """What a migration would do.
+
+    Attributes:
+        path: the database.
+        collections: what would be migrated.
+        untouched: names of the collections that come through as they are.
+        needed_bytes: room the new database takes beside the old one, at its peak.
+        free_bytes: room there is.
+    """
+
+    path: Path
+    collections: tuple[PlannedCollection, ...]
+    untouched: tuple[str, ...]
+    needed_bytes: int
+    free_bytes: int
+
+
+def make_plan(database: Path, catalog: Sequence[CollectionFacts], jobs: Mapping[Address, Projection]) -> Plan:
+    """Check every job against the database and add up what it takes. Only reads.
+
+    Raises:
+        CollectionNotFoundError, NothingToMigrateError, DimensionError, WrongDirectionError: see `check_job`.
+    """
+    by_address = {facts.address: facts for facts in catalog}
+    planned = []
+    for address, projection in jobs.items():
+        if address not in by_address:
+            known = ", ".join(str(other) for other in by_address) or "none at all"
+            raise CollectionNotFoundError(f"no collection {address} in {database}; there are: {known}")
+        planned.append(check_job(by_address[address], projection))
+    return Plan(
+        path=database,
+        collections=tuple(planned),
+        untouched=tuple(str(facts.address) for facts in catalog if facts.address not in jobs),
+        needed_bytes=needed_bytes(database, catalog, {one.address: one.target_dim for one in planned}),
+        free_bytes=shutil.disk_usage(database.parent).free,
+    )
+
+
+def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollection:
+    """Whether this projection can be applied to this collection.
+
+    Raises:
+        NothingToMigrateError: the collection is empty or has no vectors.
+        WrongDirectionError: the projection leads to the dimension the collection already has.
+        DimensionError: it takes vectors of another dimension.
+    """
+    if not facts.count:
+        raise NothingToMigrateError(
+            f"collection {facts.address} is empty: nothing to migrate; delete it and create it for the new model"
+        )
+    if facts.dimension is None:
+        raise NothingToMigrateError(
+            f"collection {facts.address} has {facts.count} records but no vectors; add them with the new model"
+        )
+    try:
+        projection.check_input(facts.dimension)
+    except (DimensionError, WrongDirectionError) as error:
+        raise type(error)(f"collection {facts.address}: {error}", expected=error.expected, found=error.found) from None
+    info = projection.info
+    return PlannedCollection(
+        name=facts.name,
+        tenant=facts.tenant,
+        database=facts.database,
+        count=facts.count,
+        current_dim=facts.dimension,
+        target_dim=info.target.dimension,
+        source_model=info.source.name,
+        target_model=info.target.name,
+        quality=info.quality,
+    )
+
+
+def needed_bytes(database: Path, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
+    """Room for a copy of the folder, the rewritten records and the new indexes, with a reserve. Only reads.
+
+    Args:
+        database: the folder.
+        catalog: all its collections.
+        dimensions: those to be migrated, with the dimension they are to have.
+    """
+    counts = {facts.address: facts.count for facts in catalog}
+    rewritten = sum(counts[address] for address in dimensions)
+    tables = (database / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
+    indexes = sum(counts[address] * (4 * dim + INDEX_BYTES_PER_VECTOR) for address, dim in dimensions.items())
+    return int(SAFETY * (tree_bytes(database) + tables + indexes)) + SPARE_BYTES
+
+
+def require_room(plan: Plan) -> None:
+    """Raise `DiskSpaceError` when the disk has not what the plan needs."""
+    if plan.free_bytes < plan.needed_bytes:
+        raise DiskSpaceError(
+            f"not enough disk: the migration needs {plan.needed_bytes / 2**20:,.0f} MiB beside {plan.path}, "
+            f"{plan.free_bytes / 2**20:,.0f} MiB are free; make room or move the database to a larger disk",
+            needed_bytes=plan.needed_bytes,
+            free_bytes=plan.free_bytes,
+        )
+
+
+def require_exchangeable(database: Path) -> None:
+    """Raise `LocationError` when the folder cannot be exchanged with one beside it."""
+    if os.path.ismount(database):
+        raise LocationError(
+            f"{database} is a mount point, which cannot change places with another folder: "
+            "stop the server, move the database into a folder inside the mount and configure that"
+        )
+    for folder, role in ((database, "the database"), (database.parent, "the folder around the database")):
+        if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise LocationError(f"{role}, {folder}, is read-only for this user: give it write permission first")

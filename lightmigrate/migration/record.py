@@ -1,0 +1,81 @@
+"""The note a migrated database carries: what was done to it, what it held then, where its past is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.files import replacing
+
+RECORD_FILE = "lightmigrate.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CollectionRecord:
+    """One migrated collection, as it was right after its migration.
+
+    Attributes:
+        name: its name.
+        tenant: its tenant.
+        database: its database.
+        source: the model its vectors came from (`Model.to_json`).
+        target: the model whose space they are in now.
+        records: how many there were.
+        content_sha256: order-free digest of ids, documents, metadatas and uris.
+        vectors_sha256: order-free digest of ids and vectors as they read back.
+        settings_sha256: digest of distance, index settings and metadata.
+    """
+
+    name: str
+    tenant: str
+    database: str
+    source: Mapping[str, Any]
+    target: Mapping[str, Any]
+    records: int
+    content_sha256: str
+    vectors_sha256: str
+    settings_sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `lightmigrate.json` inside a database folder says.
+
+    Attributes:
+        database_name: name of the folder this database is meant to live under.
+        migrated_at: UTC time, ISO 8601.
+        collections: every collection migrated so far, the newest state of each.
+        backups: names of the backups made on the way here, oldest first.
+    """
+
+    database_name: str
+    migrated_at: str
+    collections: tuple[CollectionRecord, ...]
+    backups: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Record | None:
+        """The record of a database folder; `None` when it was never migrated."""
+        path = folder / RECORD_FILE
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields.pop("format") != FORMAT_VERSION:
+                raise DatabaseError(f"{path} was written by a newer lightmigrate; upgrade lightmigrate")
+            collections = tuple(CollectionRecord(**entry) for entry in fields.pop("collections"))
+            return cls(collections=collections, backups=tuple(fields.pop("backups")), **fields)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatabaseError(
+                f"{path} is damaged ({type(error).__name__}); move it away to go on without this database's history"
+            ) from None
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a database folder, aside and renamed."""
+        with replacing(folder / RECORD_FILE) as file:
+            file.write(json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=1).encode())

@@ -1,0 +1,228 @@
+"""Is the new collection what it should be? Everything is read back and compared; nothing is sampled away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lightmigrate.errors import VerificationError
+from lightmigrate.migration.progress import OnProgress, Progress
+from lightmigrate.migration.rebuild import Job, project
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Collection, Page
+from lightmigrate.stores.probe import measured_space
+
+# Records looked at for similarities and for searches through the index.
+SAMPLE = 500
+SEARCHES = 100
+
+# Chroma keeps float32, and in cosine collections a normalised vector and its length.
+VECTOR_TOLERANCE = 1e-5
+
+# A rebuilt index may find a little less than the old one by chance, not this much less.
+FOUND_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Verification(Result):
+    """What was read back from the new collection and found right. A failed check raises instead.
+
+    Attributes:
+        records: compared one by one: id, document, metadata, uri, order, and the vector recomputed.
+        largest_vector_error: largest difference between a stored number and the recomputed one,
+            relative to the length of its vector.
+        floats_rounded: metadata numbers that changed in their last bit, which Chroma's own log does.
+        space: distance function, measured on the new index and equal to the old one's.
+        found: share of stored vectors that a search through the new index finds, of 100.
+        found_before: the same in the old index.
+        similarity_correlation: structural similarity of a sample before and after. It says that nothing
+            was torn apart, not that searches are good: see `structural_similarity`.
+        neighbour_overlap: share of the 10 nearest neighbours that stay, in the same sample.
+        content_sha256: order-free digest of ids, documents, metadatas and uris.
+        vectors_sha256: order-free digest of ids and vectors.
+        settings_sha256: digest of distance, index settings and metadata.
+    """
+
+    records: int
+    largest_vector_error: float
+    floats_rounded: int
+    space: str | None
+    found: float | None
+    found_before: float | None
+    similarity_correlation: float | None
+    neighbour_overlap: float | None
+    content_sha256: str
+    vectors_sha256: str
+    settings_sha256: str
+
+
+def verify(job: Job, target: Collection, page_size: int, on_progress: OnProgress) -> Verification:
+    """Compare a rebuilt collection with its source, record by record, and probe its index. Only reads.
+
+    Raises:
+        VerificationError: naming the first thing that is not as it should be, with both values.
+    """
+    source = job.source
+    _require_equal("settings (their digest)", settings_sha256(source), settings_sha256(target))
+    total, done, rounded, error = source.count(), 0, 0, 0.0
+    _require_equal("number of records", total, target.count())
+    digest = Digest()
+    sample: list[tuple[Vectors, Vectors]] = []
+    stride = max(1, total // SAMPLE)
+    for old, new in zip_longest(source.pages(page_size), target.pages(page_size)):
+        if old is None or new is None:
+            raise VerificationError("the number of records changed while they were compared; run this again")
+        rounded += _compare_contents(old, new, done)
+        error = max(error, _compare_vectors(project(job.projection, old), new.vectors, done))
+        digest.add(new)
+        rows = slice(-done % stride, None, stride)
+        sample.append((old.vectors[rows], new.vectors[rows]))
+        done += len(old)
+        on_progress(Progress("verify", done, total, target.address.name))
+    before, after = (np.concatenate(side) for side in zip(*sample, strict=True))
+    usable = np.isfinite(before).all(axis=1)
+    before, after = before[usable], after[usable]
+
+    space = measured_space(target)
+    _require_equal("distance function", measured_space(source), space)
+    found_before, found = _found(source, before[:SEARCHES]), _found(target, after[:SEARCHES])
+    if found is not None and found_before is not None and found < found_before - FOUND_TOLERANCE:
+        raise VerificationError(
+            f"searches find {found:.0%} of the stored vectors in the new index, {found_before:.0%} in the old one; "
+            "the new database was thrown away"
+        )
+    return Verification(
+        records=done,
+        largest_vector_error=error,
+        floats_rounded=rounded,
+        space=space,
+        found=found,
+        found_before=found_before,
+        similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
+        neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
+        content_sha256=digest.content,
+        vectors_sha256=digest.vectors,
+        settings_sha256=settings_sha256(target),
+    )
+
+
+class Digest:
+    """Order-free digests of a collection, fed page by page: sums of the rows' SHA-256, modulo 2²⁵⁶."""
+
+    def __init__(self) -> None:
+        self._content = 0
+        self._vectors = 0
+
+    def add(self, page: Page) -> None:
+        """Take in the records of a page."""
+        for row, vector in zip(_rows(page), page.vectors, strict=True):
+            key = row[0].encode()
+            self._content += _hash(json.dumps(row, sort_keys=True).encode())
+            self._vectors += _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
+
+    @property
+    def content(self) -> str:
+        """Digest of ids, documents, metadatas and uris."""
+        return f"{self._content % 2**256:064x}"
+
+    @property
+    def vectors(self) -> str:
+        """Digest of ids and vectors."""
+        return f"{self._vectors % 2**256:064x}"
+
+
+def digest_of(collection: Collection, page_size: int) -> Digest:
+    """The digests of a whole collection; only reads."""
+    digest = Digest()
+    for page in collection.pages(page_size):
+        digest.add(page)
+    return digest
+
+
+def settings_sha256(collection: Collection) -> str:
+    """Digest of all that configures a collection but its embedding function."""
+    return hashlib.sha256(json.dumps(collection.settings(), sort_keys=True).encode()).hexdigest()
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest(), "big")
+
+
+def _rows(page: Page) -> Iterator[tuple[str, str | None, Mapping[str, Any] | None, str | None]]:
+    return zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+
+
+def _compare_contents(old: Page, new: Page, offset: int) -> int:
+    """Compare two pages of records; returns how many metadata numbers changed in their last bit."""
+    if list(old.ids) != list(new.ids):
+        _fail(offset, "id")
+    rounded = 0
+    for row, (before, after) in enumerate(zip(_rows(old), _rows(new), strict=True)):
+        if before == after:
+            continue
+        if before[1] != after[1]:
+            _fail(offset + row, "document")
+        if before[3] != after[3]:
+            _fail(offset + row, "uri")
+        rounded += _compare_metadata(before[2], after[2], offset + row)
+    return rounded
+
+
+def _compare_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, row: int) -> int:
+    if old is None or new is None or old.keys() != new.keys():
+        _fail(row, "metadata")
+    rounded = 0
+    for key, value in old.items():
+        if value == new[key]:
+            continue
+        numbers = [v if isinstance(v, list) else [v] for v in (value, new[key])]
+        if len(numbers[0]) != len(numbers[1]) or not all(map(_same_number, *numbers)):
+            _fail(row, "metadata")
+        rounded += sum(a != b for a, b in zip(*numbers, strict=True))
+    return rounded
+
+
+def _same_number(a: Any, b: Any) -> bool:
+    return a == b or (isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 2 * math.ulp(a))
+
+
+def _compare_vectors(expected: Vectors, stored: Vectors, offset: int) -> float:
+    if expected.shape != stored.shape:
+        raise VerificationError(f"vectors of shape {stored.shape} were stored, {expected.shape} were projected")
+    lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    errors = np.max(np.abs(expected - stored) / lengths, axis=1, initial=0)
+    bad = np.flatnonzero(~(errors <= VECTOR_TOLERANCE))  # NaN is not ≤ anything
+    if len(bad):
+        _fail(offset + int(bad[0]), "vector")
+    return float(errors.max(initial=0))
+
+
+def _found(collection: Collection, vectors: Vectors) -> float | None:
+    """Share of stored vectors that come back, at no distance worse than any other, when searched for."""
+    vectors = vectors[vectors.any(axis=1)]
+    if not len(vectors) or measured_space(collection) == "ip":  # by inner product the longest wins, not the same
+        return None
+    _, distances = collection.nearest(vectors, 1)
+    return float(
+        np.mean([row[0] <= VECTOR_TOLERANCE * max(1, v @ v) for row, v in zip(distances, vectors, strict=True)])
+    )
+
+
+def _require_equal(what: str, old: Any, new: Any) -> None:
+    if old != new:
+        raise VerificationError(f"{what}: {old} before, {new} after; the new database was thrown away")
+
+
+def _fail(row: int, what: str) -> NoReturn:
+    raise VerificationError(
+        f"record {row} of the new collection has another {what} than the old one; the new database was thrown away"
+    )

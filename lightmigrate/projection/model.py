@@ -1,0 +1,92 @@
+"""Who speaks: the identity of an embedding model, and what a projection says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lightmigrate.errors import ProjectionFileError
+
+
+@dataclass(frozen=True)
+class Model:
+    """An embedding model, as far as it decides what its vectors mean.
+
+    Two models are the same exactly when all of these are: a query prefix or another revision makes
+    other vectors.
+
+    Attributes:
+        name: what its makers call it, such as `all-mpnet-base-v2`.
+        dimension: length of its vectors.
+        provider: who computes it (`sentence-transformers`, `openai`, ...); empty when unknown.
+        revision: version or commit of the weights; empty when unknown.
+        prefix: text put before every document, such as `passage: `.
+        normalised: whether its vectors have length 1.
+    """
+
+    name: str
+    dimension: int
+    provider: str = ""
+    revision: str = ""
+    prefix: str = ""
+    normalised: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.dimension})"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Model:
+        """Read back what `to_json` wrote; unknown keys are an error, because they would change meaning."""
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ProjectionFileError(f"not a model description: {error}; train the projection again") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ProjectionInfo:
+    """What a projection says about itself.
+
+    Attributes:
+        source: the model whose vectors go in.
+        target: the model whose space comes out.
+        training: how it was made: method, number of pairs, corpus, regularisation.
+        quality: what it keeps on pairs it was not fitted to; empty when nobody measured.
+    """
+
+    source: Model
+    target: Model
+    training: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def direction(self) -> str:
+        """`source (dimension) → target (dimension)`."""
+        return f"{self.source} → {self.target}"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ProjectionInfo:
+        """Read back what `to_json` wrote."""
+        try:
+            return cls(
+                source=Model.from_json(fields["source"]),
+                target=Model.from_json(fields["target"]),
+                training=dict(fields["training"]),
+                quality=dict(fields["quality"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProjectionFileError(f"not a projection header: {error!r}; train the projection again") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return {
+            "source": self.source.to_json(),
+            "target": self.target.to_json(),
+            "training": dict(self.training),
+            "quality": dict(self.quality),
+        }

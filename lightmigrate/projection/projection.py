@@ -1,0 +1,189 @@
+"""The projection: a function from one embedding model's vectors to another's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import DimensionError, ModelMismatchError, WrongDirectionError
+from lightmigrate.projection import archive, onnx
+from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.steps import Step, Sum, join
+from lightmigrate.projection.terms import Affine, Texts
+from lightmigrate.projection.vectors import Vectors, as_vectors
+
+
+class Projection:
+    """A function from the vectors of `info.source` to the space of `info.target`.
+
+    Immutable. `load` and `fit` make one; `apply` uses it.
+
+    Attributes:
+        info: both models, how it was trained, what it keeps.
+        steps: what it does, in order. One step for a direct projection, several for a chain.
+    """
+
+    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo) -> None:
+        shape = (steps[0].shape[0], steps[-1].shape[1])
+        declared = (info.source.dimension, info.target.dimension)
+        if shape != declared:
+            raise ValueError(f"the steps map {shape[0]} → {shape[1]}, the models say {declared[0]} → {declared[1]}")
+        self.steps = steps
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"Projection({self.info.direction})"
+
+    @classmethod
+    def affine(
+        cls,
+        weights: Any,
+        bias: Any,
+        *,
+        source: Model,
+        target: Model,
+        training: Mapping[str, Any] | None = None,
+    ) -> Projection:
+        """`y = x·W + b`, scaled to length 1 when the target model is normalised.
+
+        Args:
+            weights: W, `(d_in, d_out)`, any real dtype; kept as float32.
+            bias: b, `(d_out,)`.
+            source: the model of the input.
+            target: the model of the output.
+            training: facts about how W and b were found.
+
+        Raises:
+            ValueError: when the shapes do not fit each other or the models.
+        """
+        term = Affine(as_vectors(weights), as_vectors(bias))
+        info = ProjectionInfo(source, target, dict(training or {}))
+        return cls((Sum((term,), target.normalised),), info)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Projection:
+        """Read a projection from an `.npz` or `.onnx` file. Never unpickles, never writes.
+
+        Args:
+            path: the file. `.onnx` needs the `onnx` extra and runs on CUDA when onnxruntime offers it.
+
+        Raises:
+            ProjectionFileError: missing, truncated, altered (SHA-256), pickled, or of another version.
+            MissingExtraError: an `.onnx` file and no onnxruntime.
+        """
+        path = Path(path)
+        steps, info = onnx.read(path) if path.suffix == ".onnx" else archive.read(path)
+        return cls(steps, info)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the projection to an `.npz` file, aside first and then renamed over `path`.
+
+        Returns:
+            The path written. Equal projections give byte-identical files.
+
+        Raises:
+            ProjectionFileError: when this projection was read from ONNX (its numbers are not open).
+        """
+        return archive.write(Path(path), self.steps, self.info)
+
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the same function as an ONNX model (input `vectors`, output `projected`).
+
+        Raises:
+            MissingExtraError: when the `onnx` extra is not installed.
+            ProjectionFileError: when this projection was itself read from ONNX.
+        """
+        return onnx.write(Path(path), self.steps, self.info)
+
+    def with_facts(
+        self, *, training: Mapping[str, Any] | None = None, quality: Mapping[str, Any] | None = None
+    ) -> Projection:
+        """The same function, with facts added to `info.training` and `info.quality`."""
+        info = dataclasses.replace(
+            self.info,
+            training={**self.info.training, **(training or {})},
+            quality={**self.info.quality, **(quality or {})},
+        )
+        return Projection(self.steps, info)
+
+    def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
+        """Map vectors into the target space. Writes nothing, keeps nothing.
+
+        Args:
+            vectors: `(n, d_in)` or one `(d_in,)`; any real dtype, or lists. NaN in gives NaN out.
+            texts: the n stored documents (`None` for a record without one), for projections that read
+                them; one string for a single vector.
+
+        Returns:
+            float32 `(n, d_out)`, or `(d_out,)` for a single vector. Rows have length 1 when
+            `info.target.normalised`.
+
+        Raises:
+            DimensionError: the vectors are not `d_in` long.
+            ValueError: not real numbers, or another number of texts than of vectors.
+        """
+        rows = as_vectors(vectors)
+        if rows.ndim == 1:
+            single: Vectors = self.apply(rows[None, :], None if texts is None else [_one_text(texts)])[0]
+            return single
+        self.check_input(rows.shape[1])
+        if texts is not None and len(texts) != len(rows):
+            raise ValueError(f"{len(texts)} texts for {len(rows)} vectors: give one for each, None where there is none")
+        for step in self.steps:
+            rows = step.apply(rows, texts)
+        return rows
+
+    def check_input(self, dimension: int) -> None:
+        """Do nothing when vectors of this dimension can go in; raise otherwise.
+
+        Raises:
+            WrongDirectionError: they have the dimension of the target: the projection is the wrong way round.
+            DimensionError: they have some other dimension.
+        """
+        expected, target = self.info.source.dimension, self.info.target.dimension
+        if dimension == expected:
+            return
+        if dimension == target:
+            raise WrongDirectionError(
+                f"wrong direction: the vectors have {dimension} dimensions and the projection leads "
+                f"{expected} → {target}; use one that leads {target} → {expected}",
+                expected=expected,
+                found=dimension,
+            )
+        raise DimensionError(
+            f"the vectors have {dimension} dimensions, the projection takes {expected} ({self.info.direction}); "
+            "use one made for these vectors",
+            expected=expected,
+            found=dimension,
+        )
+
+    def then(self, other: Projection) -> Projection:
+        """This projection, then `other`, as one projection. The chain's quality is unknown until measured.
+
+        Raises:
+            DimensionError: this one's output is not as long as the other's input.
+            ModelMismatchError: this one's target and the other's source are two different models.
+        """
+        middle, entry = self.info.target, other.info.source
+        if middle.dimension != entry.dimension:
+            raise DimensionError(
+                f"cannot chain: the first ends in {middle.dimension} dimensions, "
+                f"the second starts from {entry.dimension}",
+                expected=entry.dimension,
+                found=middle.dimension,
+            )
+        if middle != entry:
+            raise ModelMismatchError(f"cannot chain: the first ends in {middle}, the second starts from {entry}")
+        chain = [part for info in (self.info, other.info) for part in info.training.get("chain", [info.to_json()])]
+        info = ProjectionInfo(self.info.source, other.info.target, {"method": "chain", "chain": chain}, {})
+        return Projection(join(self.steps, other.steps), info)
+
+
+def _one_text(texts: Texts) -> str | None:
+    if isinstance(texts, str):
+        return texts
+    if len(texts) != 1:
+        raise ValueError(f"{len(texts)} texts for a single vector: give one")
+    return texts[0]

@@ -1,0 +1,35 @@
+"""The one form in which vectors travel through the house: float32, `(n, d)`, C-contiguous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+
+def as_vectors(values: Any) -> Vectors:
+    """Bring vectors of any real type into the house's form.
+
+    Args:
+        values: `(n, d)` or `(d,)`: array of any real dtype, or nested lists.
+
+    Returns:
+        float32, C-contiguous, same number of axes; the input itself when it already is that.
+
+    Raises:
+        ValueError: when it is not a rectangular array of one or two axes of real numbers.
+    """
+    array = np.asarray(values)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+        raise ValueError(f"vectors must be real numbers of shape (n, d) or (d,), not {array.dtype} {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def normalise_rows(rows: Vectors) -> None:
+    """Scale every row of `(n, d)` to length 1, in place. An all-zero row stays zero, not NaN."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    lengths[lengths == 0] = 1
+    rows /= lengths[:, None]

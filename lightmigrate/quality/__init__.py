@@ -1,0 +1,1 @@
+"""Numbers that can fail: how much of a space a projection keeps."""

@@ -1,0 +1,165 @@
+"""What a projection keeps, as numbers.
+
+Two families. Those that take *true* vectors of the new model beside the mapped ones can fail and are
+called quality. Those that compare a space with its own image need no true vectors and can only say that
+nothing was torn apart; `structural_similarity` says how little that is worth.
+
+All functions take float arrays `(n, d)`, row i of one belonging to row i of the other, and return
+Python floats. None writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Ranking = npt.NDArray[np.int64]
+
+# Rows of a similarity matrix held in memory at once while ranking.
+BLOCK_ROWS = 512
+
+
+def mean_squared_error(true: Array, mapped: Array) -> float:
+    """Mean over all numbers of the squared difference. 0 is perfect."""
+    return float(np.mean((np.asarray(true, np.float64) - mapped) ** 2))
+
+
+def mean_cosine(true: Array, mapped: Array) -> float:
+    """Mean cosine between each true vector and its mapped one, in [-1, 1]. 1 is perfect."""
+    return float(np.mean(np.sum(unit(true) * unit(mapped), axis=1)))
+
+
+def structural_similarity(before: Array, after: Array) -> float:
+    """Pearson correlation of all pairwise cosines before and after, in [-1, 1].
+
+    All that can be known without true vectors of the new model, and not a quality: it compares the old
+    space with its own image. It cannot see a wrong model or a wrong direction; even an untrained random
+    matrix keeps about .80 of it. A *low* value still means that something is broken.
+
+    Args:
+        before: `(n, d_in)` with n ≥ 3, a sample: the similarities take n² numbers.
+        after: `(n, d_out)`.
+    """
+    return _correlate_off_diagonal(unit(before) @ unit(before).T, unit(after) @ unit(after).T)
+
+
+def cross_space_similarity(true: Array, mapped: Array) -> float:
+    """Pearson correlation of true-to-mapped cosines with true-to-true cosines, in [-1, 1].
+
+    What searches see: the query comes from the new model (true), the document was mapped. 1 is
+    perfect, about 0 for a random matrix or another model's map.
+
+    Args:
+        true: `(n, d)` with n ≥ 3, the new model's vectors of n texts, a sample.
+        mapped: `(n, d)`, the projected old vectors of the same texts.
+    """
+    return _correlate_off_diagonal(unit(true) @ unit(true).T, unit(true) @ unit(mapped).T)
+
+
+def search(queries: Array, documents: Array, k: int) -> Ranking:
+    """The exact k nearest documents of every query by cosine, best first.
+
+    Args:
+        queries: `(q, d)`.
+        documents: `(n, d)`.
+        k: how many; fewer come back when there are fewer documents.
+
+    Returns:
+        int64 `(q, min(k, n))`, row numbers of `documents`. Ties go to the lower row.
+    """
+    wanted = unit(queries)
+    held = unit(documents)
+    k = min(k, len(held))
+    found = np.empty((len(wanted), k), dtype=np.int64)
+    for start in range(0, len(wanted), BLOCK_ROWS):
+        similarity = wanted[start : start + BLOCK_ROWS] @ held.T
+        found[start : start + BLOCK_ROWS] = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return found
+
+
+def neighbour_overlap(before: Array, after: Array, k: int = 10) -> float:
+    """Share of each row's k nearest other rows that stay its k nearest, averaged: overlap@k in [0, 1].
+
+    Args:
+        before: `(n, d_in)`, n > k.
+        after: `(n, d_out)`.
+        k: neighbours looked at.
+    """
+    rankings = []
+    for space in (before, after):
+        nearest = search(space, space, k + 1)
+        itself = nearest == np.arange(len(space))[:, None]
+        itself[~itself.any(axis=1), -1] = True  # an exact duplicate took its place: drop the farthest
+        rankings.append(nearest[~itself].reshape(len(space), k))
+    return ranking_overlap(*rankings)
+
+
+def ranking_overlap(expected: Ranking, found: Ranking) -> float:
+    """Share of `expected` `(q, k)` that stands in the same row of `found` `(q, k)`, averaged."""
+    return float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(expected, found, strict=True)]))
+
+
+def recall_at_k(ranking: Ranking, relevant: Sequence[Mapping[int, float]]) -> float:
+    """Share of the relevant documents found among the ranked ones, averaged over queries.
+
+    Args:
+        ranking: `(q, k)` row numbers, best first.
+        relevant: for each query, the grade of each relevant row; queries without any do not count.
+    """
+    shares = [
+        sum(row in grades for row in ranked.tolist()) / len(grades)
+        for ranked, grades in zip(ranking, relevant, strict=True)
+        if grades
+    ]
+    return float(np.mean(shares))
+
+
+def ndcg_at_k(ranking: Ranking, relevant: Sequence[Mapping[int, float]]) -> float:
+    """Normalised discounted cumulative gain of the ranking, averaged over queries with a relevant row.
+
+    `DCG = Σ grade / log2(rank + 1)`, divided by that of the best possible order of all relevant rows
+    (Järvelin and Kekäläinen 2002; linear gain, as trec_eval and BEIR compute it).
+
+    Args:
+        ranking: `(q, k)` row numbers, best first.
+        relevant: for each query, the grade of each relevant row.
+    """
+    return float(np.mean([value for value in ndcg_per_query(ranking, relevant) if not np.isnan(value)]))
+
+
+def ndcg_per_query(ranking: Ranking, relevant: Sequence[Mapping[int, float]]) -> npt.NDArray[np.float64]:
+    """The nDCG of every query `(q,)`; NaN where no row is relevant. See `ndcg_at_k`."""
+    k = ranking.shape[1]
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    values = np.full(len(ranking), np.nan)
+    for query, grades in enumerate(relevant):
+        best = np.sort(np.array(list(grades.values()), dtype=np.float64))[::-1][:k]
+        ideal = float(best @ discount[: len(best)])
+        if ideal > 0:
+            gain = np.array([grades.get(row, 0.0) for row in ranking[query].tolist()])
+            values[query] = float(gain @ discount) / ideal
+    return values
+
+
+def unit(rows: Array) -> Array:
+    """A copy with every row scaled to length 1 (float32 stays float32); an all-zero row stays zero."""
+    rows = np.asarray(rows)
+    if rows.dtype != np.float32:
+        rows = rows.astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths == 0, 1, lengths))
+
+
+def _correlate_off_diagonal(one: Array, other: Array) -> float:
+    if len(one) < 3:
+        raise ValueError(f"{len(one)} rows: similarities of at least 3 are needed to correlate them")
+    off = ~np.eye(len(one), dtype=bool)
+    a, b = one[off].astype(np.float64), other[off].astype(np.float64)
+    a -= a.mean()
+    b -= b.mean()
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else 0.0

@@ -1,0 +1,119 @@
+"""Where a migration stands between doing nothing and embedding everything again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.quality.metrics import Array, Ranking, ndcg_per_query, ranking_overlap, search
+from lightmigrate.results import Result
+
+
+@dataclass(frozen=True)
+class Estimate(Result):
+    """A number with the interval it lies in.
+
+    Attributes:
+        value: the estimate.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Retention(Result):
+    """Retrieval quality of one collection under three choices. Higher is better everywhere.
+
+    Attributes:
+        reembedded: nDCG@k of the new model's queries on truly re-embedded documents: the ceiling.
+        migrated: nDCG@k of the new model's queries on migrated documents.
+        nothing: nDCG@k of the old model's queries on the old vectors: what doing nothing gives.
+        retention: `migrated / reembedded`.
+        nothing_retention: `nothing / reembedded`.
+        gain: `retention - nothing_retention`: below 0 the migration makes searches worse than they are.
+        overlap: share of the truly re-embedded top k that the migrated collection finds too.
+        n_queries: queries with a relevant document; only they count.
+        n_documents: documents searched in.
+        k: length of the rankings.
+    """
+
+    reembedded: Estimate
+    migrated: Estimate
+    nothing: Estimate
+    retention: Estimate
+    nothing_retention: Estimate
+    gain: Estimate
+    overlap: float
+    n_queries: int
+    n_documents: int
+    k: int
+
+
+def measure_retention(
+    *,
+    old_queries: Array,
+    new_queries: Array,
+    old_documents: Array,
+    new_documents: Array,
+    migrated_documents: Array,
+    relevant: Sequence[Mapping[int, float]],
+    k: int = 10,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Retention:
+    """Measure retrieval by human judgements, with exact search in all three spaces. Writes nothing.
+
+    Args:
+        old_queries: `(q, d_in)`, the queries embedded by the old model.
+        new_queries: `(q, d_out)`, the same queries embedded by the new model.
+        old_documents: `(n, d_in)`.
+        new_documents: `(n, d_out)`, truly embedded by the new model.
+        migrated_documents: `(n, d_out)`, projected from `old_documents`. None of the n may have been
+            used to fit the projection.
+        relevant: for each query, the grade of each relevant row; queries without one are left out.
+        k: length of the rankings.
+        resamples: bootstrap samples for the intervals.
+        seed: of the bootstrap.
+
+    Returns:
+        All numbers with 95 % percentile intervals, from one paired bootstrap over the queries.
+    """
+    rankings: dict[str, Ranking] = {
+        "nothing": search(old_queries, old_documents, k),
+        "reembedded": search(new_queries, new_documents, k),
+        "migrated": search(new_queries, migrated_documents, k),
+    }
+    scores = np.stack([ndcg_per_query(ranking, relevant) for ranking in rankings.values()])
+    scores = scores[:, ~np.isnan(scores[0])]
+    picks = np.random.default_rng(seed).integers(0, scores.shape[1], (resamples, scores.shape[1]))
+    drawn = np.column_stack([row[picks].mean(axis=1) for row in scores])
+    samples = np.vstack([scores.mean(axis=1), drawn])  # row 0 is the estimate, the rest the bootstrap
+    nothing, reembedded, migrated = samples.T
+    with np.errstate(divide="ignore", invalid="ignore"):  # a ceiling of 0 has no retention: NaN says so
+        kept, status_quo = migrated / reembedded, nothing / reembedded
+    return Retention(
+        reembedded=_estimate(reembedded),
+        migrated=_estimate(migrated),
+        nothing=_estimate(nothing),
+        retention=_estimate(kept),
+        nothing_retention=_estimate(status_quo),
+        gain=_estimate(kept - status_quo),
+        overlap=ranking_overlap(rankings["reembedded"], rankings["migrated"]),
+        n_queries=scores.shape[1],
+        n_documents=len(new_documents),
+        k=k,
+    )
+
+
+def _estimate(samples: Array) -> Estimate:
+    low, high = np.nanpercentile(samples[1:], [2.5, 97.5])
+    return Estimate(float(samples[0]), float(low), float(high))

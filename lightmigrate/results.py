@@ -1,0 +1,47 @@
+"""Results are typed objects that can also be read like a dictionary and written as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Result(Mapping[str, Any]):
+    """Base of all public results: a frozen dataclass whose fields are also its keys.
+
+    `result.n_migrated` and `result["n_migrated"]` are the same; `to_json()` gives plain values.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names():
+            raise KeyError(f"{name!r}: {type(self).__name__} has {', '.join(self._names())}")
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain JSON values, nested results included."""
+        return {name: plain(getattr(self, name)) for name in self._names()}
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: results and mappings as objects, paths as strings."""
+    if isinstance(value, Result):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value

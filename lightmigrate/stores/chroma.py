@@ -1,0 +1,249 @@
+"""Chroma through its public client: reading pages, writing pages, cloning settings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, MissingExtraError
+from lightmigrate.projection.vectors import Vectors, as_vectors
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, Page
+
+try:
+    import chromadb
+    from chromadb.api.types import Schema
+    from chromadb.config import Settings
+    from chromadb.errors import NotFoundError
+except ImportError:
+    raise MissingExtraError("chromadb", "chroma") from None
+
+# Where a collection's schema keeps what belongs to its vectors.
+_VECTOR_INDEXES = (("defaults",), ("keys", "#embedding"))
+
+# What collections configured through their metadata call the settings of the index, and what the schema does.
+_METADATA_SETTINGS = {
+    "hnsw:construction_ef": "ef_construction",
+    "hnsw:M": "max_neighbors",
+    "hnsw:search_ef": "ef_search",
+    "hnsw:num_threads": "num_threads",
+    "hnsw:batch_size": "batch_size",
+    "hnsw:sync_threshold": "sync_threshold",
+    "hnsw:resize_factor": "resize_factor",
+}
+
+
+class ChromaCollection:
+    """One open Chroma collection. See `stores.base.Collection`."""
+
+    def __init__(self, client: Any, collection: Any) -> None:
+        self._client = client
+        self._collection = collection
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address(self._collection.name, self._collection.tenant, self._collection.database)
+
+    def count(self) -> int:
+        """Number of records."""
+        return int(self._collection.count())
+
+    def pages(self, size: int) -> Iterator[Page]:
+        """All records in the order they were added, at most `size` at a time; only reads."""
+        include = ["embeddings", "documents", "metadatas", "uris"]
+        for offset in range(0, self.count(), size):
+            rows = self._collection.get(limit=size, offset=offset, include=include)
+            if rows["embeddings"] is None or len(rows["embeddings"]) != len(rows["ids"]):
+                raise LightmigrateError(
+                    f"collection {self.address}: {len(rows['ids'])} records but "
+                    f"{0 if rows['embeddings'] is None else len(rows['embeddings'])} vectors in one page; "
+                    "repair the database with Chroma first"
+                )
+            yield Page(
+                ids=rows["ids"],
+                vectors=as_vectors(rows["embeddings"]),
+                documents=rows["documents"],
+                # A record with a uri and no metadata reads back {}, which Chroma refuses to take again.
+                metadatas=[metadata or None for metadata in rows["metadatas"]],
+                uris=rows["uris"],
+            )
+
+    def add(self, page: Page) -> None:
+        """Write new records after the existing ones, in order; durable on return."""
+        largest = self._client.get_max_batch_size()
+        for start in range(0, len(page), largest):
+            rows = slice(start, start + largest)
+            self._collection.add(
+                ids=list(page.ids[rows]),
+                embeddings=page.vectors[rows],
+                documents=list(page.documents[rows]),
+                metadatas=list(page.metadatas[rows]),
+                uris=list(page.uris[rows]),
+            )
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
+        found = self._collection.query(query_embeddings=vectors, n_results=k, include=["distances"])
+        return found["ids"], found["distances"]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Schema without the embedding function, and metadata."""
+        return {"schema": _with_function(self.schema(), None), "metadata": self._collection.metadata or {}}
+
+    def schema(self) -> dict[str, Any]:
+        """The collection's schema as JSON, with the index settings that are really in force.
+
+        Folders written before Chroma 1.0 report the defaults; what their index was built with stands in
+        the metadata's `hnsw:*` keys.
+        """
+        schema = copy.deepcopy(self._collection.get_model().serialized_schema)
+        metadata = self._collection.metadata or {}
+        for index in _vector_indexes(schema):
+            if "hnsw:space" in metadata:
+                index["space"] = metadata["hnsw:space"]
+            for key, name in _METADATA_SETTINGS.items():
+                if key in metadata and index.get("hnsw") is not None:
+                    index["hnsw"][name] = metadata[key]
+        return dict(schema)
+
+    def rename(self, name: str) -> None:
+        """Give it another name within its database."""
+        self._collection.modify(name=name)
+
+    def delete(self) -> None:
+        """Remove it and its records. Chroma leaves its index folder on disk."""
+        self._client.delete_collection(self.address.name)
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Set the collection's metadata as it is, `hnsw:*` keys included."""
+        # modify() refuses `hnsw:space` because it would not change the index; here it changes nothing and
+        # only has to be kept, so this goes one level below that check.
+        self._collection._client._modify(
+            id=self._collection.id,
+            new_metadata=dict(metadata),
+            tenant=self._collection.tenant,
+            database=self._collection.database,
+        )
+
+
+class ChromaStore:
+    """A Chroma folder opened with Chroma's own embedded client. See `stores.base.Store`.
+
+    Opening writes to the folder (Chroma brings old folders to its newest version), so the migration
+    opens only copies. Nothing is downloaded: no embedding function is ever built.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def __enter__(self) -> ChromaStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release every file."""
+        while self._clients:
+            self._clients.popitem()[1].close()
+
+    def collection(self, address: Address) -> ChromaCollection:
+        """Open a collection; `CollectionNotFoundError` when there is none."""
+        client = self._client(address)
+        try:
+            return ChromaCollection(client, client.get_collection(address.name, embedding_function=None))
+        except NotFoundError:
+            raise CollectionNotFoundError(
+                f"no collection {address} in {self._folder}; see  lightmigrate doctor"
+            ) from None
+
+    def create_like(
+        self, source: Collection, name: str, embedding_function: Mapping[str, Any] | None
+    ) -> ChromaCollection:
+        """Create an empty collection beside `source` with all its settings. See `stores.base.Store`."""
+        assert isinstance(source, ChromaCollection)  # noqa: S101  # a store copies its own kind only
+        client = self._client(source.address)
+        schema = source.schema()
+        if embedding_function is not None:
+            schema = _with_function(schema, {"type": "known", **embedding_function})
+        metadata = dict(source.settings()["metadata"])
+        # Chroma refuses a schema beside `hnsw:*` metadata, even where both say the same.
+        configures = any(key.startswith("hnsw:") for key in metadata)
+        created = client.create_collection(
+            name,
+            schema=_VerbatimSchema(schema),
+            metadata=None if configures or not metadata else metadata,
+            embedding_function=None,
+        )
+        if configures:
+            ChromaCollection(client, created).set_metadata(metadata)
+        return self.collection(Address(name, source.address.tenant, source.address.database))
+
+    def _client(self, address: Address) -> Any:
+        key = (address.tenant, address.database)
+        if key not in self._clients:
+            self._clients[key] = open_client(self._folder, address.tenant, address.database)
+        return self._clients[key]
+
+
+class _VerbatimSchema(Schema):
+    """A schema that goes to Chroma exactly as another collection had it."""
+
+    def __init__(self, serialised: Mapping[str, Any]) -> None:
+        self._serialised = dict(serialised)
+
+    def serialize_to_json(self) -> dict[str, Any]:
+        return self._serialised
+
+
+def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
+    """Chroma's own client on a folder, made when there is none; silent: no telemetry. Close it when done."""
+    # Chroma caches engines by the path as it is written: two spellings would be two engines on one folder.
+    return chromadb.PersistentClient(str(folder.resolve()), Settings(anonymized_telemetry=False), tenant, database)
+
+
+def describe_function(embedding_function: Any) -> dict[str, Any]:
+    """What Chroma records of an embedding function: `{"name": ..., "config": ...}`. Calls no model.
+
+    Args:
+        embedding_function: a Chroma embedding function, or already such a mapping.
+
+    Raises:
+        LightmigrateError: when it has no name or no configuration to record.
+    """
+    if isinstance(embedding_function, Mapping):
+        record = dict(embedding_function)
+    else:
+        try:
+            record = {"name": embedding_function.name(), "config": embedding_function.get_config()}
+        except (AttributeError, NotImplementedError):
+            record = {}
+    if not isinstance(record.get("name"), str) or not isinstance(record.get("config"), Mapping):
+        raise LightmigrateError(
+            "the embedding function has no name() and get_config(), so Chroma cannot record it; "
+            "give it both, or leave it out"
+        )
+    return record
+
+
+def _vector_indexes(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in _VECTOR_INDEXES:
+        values: Any = schema
+        for key in path:
+            values = (values or {}).get(key)
+        config = ((values or {}).get("float_list") or {}).get("vector_index", {}).get("config")
+        if config is not None:
+            yield config
+
+
+def _with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of the schema that records `function`; `None` removes the record."""
+    changed = copy.deepcopy(dict(schema))
+    for index in _vector_indexes(changed):
+        index.pop("embedding_function", None)
+        if function is not None:
+            index["embedding_function"] = dict(function)
+    return changed
