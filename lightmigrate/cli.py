@@ -150,8 +150,9 @@ def rollback(
 ) -> None:
     """Put a backup back in place, exactly. The database it replaces is kept as a backup."""
     migrator = ChromaMigrator(path)
-    if not yes:
-        console.messages.print(console.backups(migrator.backups()))
+    found = migrator.backups()
+    if found and not yes:
+        console.messages.print(console.backups(found))
         _confirm(f"Go back to {backup or 'the newest'}?", as_json)
     done = migrator.rollback(backup)
     _print(done, console.rolled_back, as_json)
@@ -264,10 +265,9 @@ def _report(error: Exception, as_json: bool) -> int:
         code = 1
     line = " ".join(said.split())
     if as_json:
-        facts = (
-            {key: plain(value) for key, value in vars(error).items()} if isinstance(error, LightmigrateError) else {}
-        )
-        _write_json({"error": type(error).__name__, "message": line, **facts})
+        own = error.__dict__ if isinstance(error, LightmigrateError) else {}  # typer adds a note of its own to it
+        numbers = {name: plain(value) for name, value in own.items() if isinstance(value, (int, str, tuple))}
+        _write_json({"error": type(error).__name__, "message": line, **numbers})
     word = "refused" if code == RefusedError.exit_code else "error"
     console.messages.print(f"[bold red]{word}:[/] {escape(line)}")
     if isinstance(error, InvalidVectorsError):

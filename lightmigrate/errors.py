@@ -123,5 +123,9 @@ class VerificationError(LightmigrateError):
     """The new database does not hold what it should; it was thrown away or left in place, as said."""
 
 
+class FailedError(LightmigrateError):
+    """The disk or the database engine failed in the middle; the message says in what state the database is."""
+
+
 class BackupError(LightmigrateError):
     """No such backup, or nothing to go back to."""

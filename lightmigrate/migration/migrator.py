@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import BackupError, DatabaseError
+from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
@@ -263,6 +263,7 @@ class ChromaMigrator:
         Raises:
             LocationError: the folder stands where it cannot be exchanged.
             DatabaseInUseError: another lightmigrate works on it, or somebody has it open (if `unused`).
+            FailedError: the disk or Chroma failed inside the block; it says in what state the database is.
         """
         require_exchangeable(self.path)
         with self._workspace.locked():
@@ -271,7 +272,13 @@ class ChromaMigrator:
                 require_unused(self.path)
             try:
                 yield
-            except BaseException:
+            except LightmigrateError:
+                cutover.recover(self._workspace)
+                raise
+            except Exception as error:
+                said = cutover.recover(self._workspace) or "nothing was changed"
+                raise FailedError(f"{type(error).__name__}: {error}; {said}") from error
+            except BaseException:  # Ctrl-C: no error of ours, but it must leave nothing either
                 cutover.recover(self._workspace)
                 raise
 

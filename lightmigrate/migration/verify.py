@@ -81,7 +81,7 @@ def verify(job: Job, target: Collection, page_size: int, on_progress: OnProgress
     for old, new in zip_longest(source.pages(page_size), target.pages(page_size)):
         if old is None or new is None:
             raise VerificationError("the number of records changed while they were compared; run this again")
-        rounded += _compare_contents(old, new, done)
+        rounded += compare_contents(old, new, done)
         error = max(error, _compare_vectors(project(job.projection, old), new.vectors, done))
         digest.add(new)
         rows = slice(-done % stride, None, stride)
@@ -161,38 +161,40 @@ def _rows(page: Page) -> Iterator[tuple[str, str | None, Mapping[str, Any] | Non
     return zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
 
 
-def _compare_contents(old: Page, new: Page, offset: int) -> int:
+def compare_contents(old: Page, new: Page, offset: int) -> int:
     """Compare two pages of records; returns how many metadata numbers changed in their last bit."""
     if list(old.ids) != list(new.ids):
         _fail(offset, "id")
     rounded = 0
-    for row, (before, after) in enumerate(zip(_rows(old), _rows(new), strict=True)):
-        if before == after:
-            continue
+    for row, (before, after) in enumerate(zip(_rows(old), _rows(new), strict=True), offset):
         if before[1] != after[1]:
-            _fail(offset + row, "document")
+            _fail(row, "document")
         if before[3] != after[3]:
-            _fail(offset + row, "uri")
-        rounded += _compare_metadata(before[2], after[2], offset + row)
+            _fail(row, "uri")
+        rounded += _compare_metadata(before[2], after[2], row)
     return rounded
 
 
 def _compare_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, row: int) -> int:
+    """Compare values and their types: to Python True is 1 and 1 is 1.0, to a filter they are not."""
+    if old is None and new is None:
+        return 0
     if old is None or new is None or old.keys() != new.keys():
         _fail(row, "metadata")
     rounded = 0
     for key, value in old.items():
-        if value == new[key]:
-            continue
-        numbers = [v if isinstance(v, list) else [v] for v in (value, new[key])]
-        if len(numbers[0]) != len(numbers[1]) or not all(map(_same_number, *numbers)):
-            _fail(row, "metadata")
-        rounded += sum(a != b for a, b in zip(*numbers, strict=True))
+        for one, other in zip_longest(_as_list(value), _as_list(new[key])):
+            if type(one) is not type(other):
+                _fail(row, "metadata")
+            if one != other:
+                if not isinstance(one, float) or abs(one - other) > math.ulp(one):
+                    _fail(row, "metadata")
+                rounded += 1
     return rounded
 
 
-def _same_number(a: Any, b: Any) -> bool:
-    return a == b or (isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 2 * math.ulp(a))
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _compare_vectors(expected: Vectors, stored: Vectors, offset: int) -> float:

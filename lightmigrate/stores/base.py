@@ -84,7 +84,9 @@ class Page:
 class Collection(Protocol):
     """One open collection of a store."""
 
-    address: Address
+    @property
+    def address(self) -> Address:
+        """Where it is."""
 
     def count(self) -> int:
         """Number of records."""

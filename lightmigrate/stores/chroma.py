@@ -40,6 +40,11 @@ class ChromaCollection:
     def __init__(self, client: Any, collection: Any) -> None:
         self._client = client
         self._collection = collection
+        # Chroma's add() builds the recorded embedding function from the schema at every call, which may load
+        # or download a model. This handle forgets its copy of the schema; the database keeps its own.
+        model = collection.get_model()
+        self._schema = model.serialized_schema
+        model["serialized_schema"] = None
 
     @property
     def address(self) -> Address:
@@ -98,7 +103,7 @@ class ChromaCollection:
         Folders written before Chroma 1.0 report the defaults; what their index was built with stands in
         the metadata's `hnsw:*` keys.
         """
-        schema = copy.deepcopy(self._collection.get_model().serialized_schema)
+        schema: dict[str, Any] = copy.deepcopy(self._schema)
         metadata = self._collection.metadata or {}
         for index in _vector_indexes(schema):
             if "hnsw:space" in metadata:
@@ -106,7 +111,7 @@ class ChromaCollection:
             for key, name in _METADATA_SETTINGS.items():
                 if key in metadata and index.get("hnsw") is not None:
                     index["hnsw"][name] = metadata[key]
-        return dict(schema)
+        return schema
 
     def rename(self, name: str) -> None:
         """Give it another name within its database."""

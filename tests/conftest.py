@@ -1,0 +1,34 @@
+"""Fixtures: a fresh copy of one real database per test, built once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import Projection
+from tests.databases import make_database, make_projection
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_database(tmp_path_factory.mktemp("template") / "chroma_data")
+
+
+@pytest.fixture
+def database(_template: Path, tmp_path: Path) -> Path:
+    """A database folder of this test's own, alone in its parent."""
+    return Path(shutil.copytree(_template, tmp_path / "home" / "chroma_data"))
+
+
+@pytest.fixture
+def projection() -> Projection:
+    """16 → 24."""
+    return make_projection()
+
+
+@pytest.fixture
+def projection_file(projection: Projection, tmp_path: Path) -> Path:
+    """The same, in a file."""
+    return projection.save(tmp_path / "old_to_new.npz")

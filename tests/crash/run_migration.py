@@ -1,0 +1,43 @@
+"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION [N]`.
+
+With N it kills itself right before the N-th of the file operations that Python announces (open for
+writing, rename, remove, mkdir, ...) on or beside the database. Without, it says `go` and waits to be killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from lightmigrate import ChromaMigrator, CollectionJob
+from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
+
+WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime"}
+# The system's exchange of two names announces itself by no event of its own; what surrounds it does.
+
+
+def main(database: Path, projection: Path, fatal: int | None) -> None:
+    """Migrate two collections; die at operation `fatal`."""
+    parent, seen = str(database.parent), 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event in WATCHED and str(arguments[0]).startswith(parent):
+            if event == "open" and not int(str(arguments[2] or 0)) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+            seen += 1
+            if seen == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    print("go", flush=True)
+    if fatal is not None:
+        sys.addaudithook(watch)
+    jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
+    ChromaMigrator(database, page_size=5).migrate_collections(jobs)
+    print(seen, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -1,0 +1,161 @@
+"""A new database with any fault is thrown away: each test plants one fault and wants it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import ChromaMigrator, Projection, VerificationError
+from lightmigrate.migration import build
+from lightmigrate.migration.rebuild import rebuild
+from lightmigrate.migration.verify import compare_contents
+from lightmigrate.stores.base import Page
+from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client
+from tests.databases import folder_hash, make_vectors
+
+Tamper = Callable[[Page], Page]
+
+
+def change_first(column: str, value: Any) -> Tamper:
+    def tamper(page: Page) -> Page:
+        changed: dict[str, Any] = {column: [value, *getattr(page, column)[1:]]}
+        return replace(page, **changed)
+
+    return tamper
+
+
+def swap_first_two_vectors(page: Page) -> Page:
+    return page.with_vectors(np.ascontiguousarray(page.vectors[[1, 0, *range(2, len(page))]]))
+
+
+def nudge_one_number(page: Page) -> Page:
+    vectors = page.vectors.copy()
+    vectors[3, 3] += 1e-3
+    return page.with_vectors(vectors)
+
+
+def drop_last(page: Page) -> Page:
+    return Page(page.ids[:-1], page.vectors[:-1], page.documents[:-1], page.metadatas[:-1], page.uris[:-1])
+
+
+def reverse(page: Page) -> Page:
+    return Page(
+        page.ids[::-1],
+        np.ascontiguousarray(page.vectors[::-1]),
+        page.documents[::-1],
+        page.metadatas[::-1],
+        page.uris[::-1],
+    )
+
+
+FAULTS: dict[str, tuple[Tamper, str]] = {
+    "id": (change_first("ids", "another"), "record 0 .* another id"),
+    "document": (change_first("documents", "another"), "record 0 .* another document"),
+    "document lost": (change_first("documents", None), "record 0 .* another document"),
+    "metadata": (change_first("metadatas", {"int": 1}), "record 0 .* another metadata"),
+    "uri": (change_first("uris", "another"), "record 0 .* another uri"),
+    "vectors swapped": (swap_first_two_vectors, "record 0 .* another vector"),
+    "vector nudged": (nudge_one_number, "record 3 .* another vector"),
+    "record lost": (drop_last, r"number of records: 60 before, 59 after"),
+    "order": (reverse, "record 0 .* another id"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_records(
+    fault: str, database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = folder_hash(database)
+    tamper, message = FAULTS[fault]
+    add = ChromaCollection.add
+    monkeypatch.setattr(ChromaCollection, "add", lambda self, page: add(self, tamper(page)))
+    with pytest.raises(VerificationError, match=message):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+    assert folder_hash(database) == before
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+
+
+@pytest.mark.parametrize("metadata", [{"float": 0.1 + 1e-12}, {"int": 1}, {"yes": 1}, {"text": "naive"}, {}])
+def test_metadata_may_round_but_not_change(metadata: dict[str, Any], tmp_path: Path, projection: Projection) -> None:
+    """Chroma's log may change the last bit of a float; 1e-12 is not the last bit, and 1 is not True."""
+    original: dict[str, Any] = {"float": 0.1, "int": 2, "yes": True, "text": "naïve"}
+    vectors = make_vectors(1)
+    old = Page(["a"], vectors, [None], [original], [None])
+    rounded = Page(["a"], vectors, [None], [{**original, "float": float(np.nextafter(0.1, 1))}], [None])
+    assert compare_contents(old, rounded, 0) == 1
+    changed = {**original, **metadata} if metadata else None
+    with pytest.raises(VerificationError, match=r"record 0 .* another metadata"):
+        compare_contents(old, Page(["a"], vectors, [None], [changed], [None]), 0)
+
+
+def test_settings_that_were_not_cloned(database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: ChromaStore, source: ChromaCollection, name: str, function: object) -> ChromaCollection:
+        client = self._client(source.address)
+        return ChromaCollection(client, client.create_collection(name, embedding_function=None))
+
+    monkeypatch.setattr(ChromaStore, "create_like", forgetful)
+    with pytest.raises(VerificationError, match="settings"):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+
+
+def test_another_distance_function_under_the_same_settings(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a database says of its index is not always true, so the distances themselves are measured."""
+
+    def forgetful(self: ChromaStore, source: ChromaCollection, name: str, function: object) -> ChromaCollection:
+        client = self._client(source.address)
+        return ChromaCollection(client, client.create_collection(name, embedding_function=None))
+
+    monkeypatch.setattr(ChromaStore, "create_like", forgetful)
+    monkeypatch.setattr(ChromaCollection, "settings", lambda self: {})
+    with pytest.raises(VerificationError, match="distance function: cosine before, l2 after"):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+
+
+def test_a_change_in_a_collection_that_was_not_to_be_touched(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = folder_hash(database)
+
+    def rebuild_and_spoil(store: ChromaStore, *arguments: Any) -> Any:
+        target = rebuild(store, *arguments)
+        with open_client(database.parent / ".chroma_data.lightmigrate" / "new") as client:
+            notes = client.get_collection("notes", embedding_function=None)
+            notes.update(ids=notes.get(limit=1)["ids"], metadatas=[{"spoiled": True}])
+        return target
+
+    monkeypatch.setattr(build, "rebuild", rebuild_and_spoil)
+    with pytest.raises(VerificationError, match="a collection that was not to be migrated changed"):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+    assert folder_hash(database) == before
+
+
+def test_verify_says_whether_the_database_is_as_the_migration_left_it(database: Path, projection: Projection) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+    (check,) = migrator.verify()
+    assert check.unchanged
+    with open_client(database) as client:
+        collection = client.get_collection("thought_nodes", embedding_function=None)
+        collection.add(ids=["late"], embeddings=make_vectors(1, 24))
+    (check,) = migrator.verify()
+    assert (check.records, check.records_migrated) == (61, 60)
+    assert not check.unchanged
+    assert check.settings_equal
+
+
+def test_verify_sees_a_single_changed_vector(database: Path, projection: Projection) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+    with open_client(database) as client:
+        collection = client.get_collection("thought_nodes", embedding_function=None)
+        collection.update(ids=collection.get(limit=1)["ids"], embeddings=make_vectors(1, 24))
+    (check,) = migrator.verify()
+    assert check.contents_equal
+    assert not check.vectors_equal

@@ -1,0 +1,125 @@
+"""The Chroma store keeps its promises of `stores.base` on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import CollectionNotFoundError, LightmigrateError
+from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.chroma import ChromaStore, describe_function, open_client
+from lightmigrate.stores.chroma_folder import users_of
+from lightmigrate.stores.probe import measured_space
+from tests.databases import make_vectors, records
+
+
+@pytest.fixture
+def store(database: Path) -> Iterator[ChromaStore]:
+    with ChromaStore(database) as opened:
+        yield opened
+
+
+THOUGHTS = Address("thought_nodes")
+
+
+def test_pages_hold_every_record_once_in_order(store: ChromaStore) -> None:
+    pages = list(store.collection(THOUGHTS).pages(13))
+    assert [len(page) for page in pages] == [13, 13, 13, 13, 8]
+    expected = records(60)
+    assert [id_ for page in pages for id_ in page.ids] == expected["ids"]
+    assert [text for page in pages for text in page.documents] == expected["documents"]
+    assert [uri for page in pages for uri in page.uris] == expected["uris"]
+    vectors = np.concatenate([page.vectors for page in pages])
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, expected["embeddings"], atol=1e-6)
+
+
+def test_pages_of_an_empty_collection(store: ChromaStore) -> None:
+    assert list(store.collection(Address("empty")).pages(10)) == []
+
+
+def test_more_records_than_one_batch_takes(tmp_path: Path) -> None:
+    n = 6000  # Chroma takes 5,461 at once
+    with ChromaStore(tmp_path / "db") as store:
+        with open_client(tmp_path / "db") as client:
+            client.create_collection("many", embedding_function=None)
+        collection = store.collection(Address("many"))
+        nothing = [None] * n
+        collection.add(Page([str(row) for row in range(n)], make_vectors(n, 4), nothing, nothing, nothing))
+        assert collection.count() == n
+        assert [id_ for page in collection.pages(5000) for id_ in page.ids] == [str(row) for row in range(n)]
+
+
+@pytest.mark.parametrize("name", ["thought_nodes", "notes", "other_model", "empty"])
+def test_a_clone_has_all_settings_and_no_record(name: str, store: ChromaStore) -> None:
+    source = store.collection(Address(name))
+    clone = store.create_like(source, "the-clone", None)
+    assert clone.settings() == source.settings()
+    assert clone.count() == 0
+    assert clone.address == Address("the-clone")
+
+
+def test_a_clone_takes_another_dimension_and_another_function(store: ChromaStore) -> None:
+    function = {"name": "openai", "config": {"model_name": "text-embedding-3-small"}}
+    clone = store.create_like(store.collection(THOUGHTS), "the-clone", function)
+    clone.add(Page(["a"], make_vectors(1, 77), ["text"], [None], [None]))
+    assert next(clone.pages(1)).vectors.shape == (1, 77)
+    assert clone.settings() == store.collection(THOUGHTS).settings()
+
+
+def test_no_such_collection(store: ChromaStore) -> None:
+    with pytest.raises(CollectionNotFoundError, match="no collection nope"):
+        store.collection(Address("nope"))
+
+
+def test_closing_releases_every_file(database: Path) -> None:
+    with ChromaStore(database) as store:
+        store.collection(THOUGHTS)
+        store.collection(Address("thought_nodes", "second_tenant", "archive"))
+        assert users_of(database)
+    assert users_of(database) == []
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+@pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
+def test_the_distance_function_is_measured(space: str, normalised: bool, tmp_path: Path) -> None:
+    vectors = make_vectors(300)
+    if normalised:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[0] = 0  # tells nothing, and must not mislead
+    with open_client(tmp_path) as client:
+        client.create_collection(
+            "some",
+            embedding_function=None,
+            configuration={"hnsw": {"space": space}},
+        ).add(ids=[str(row) for row in range(300)], embeddings=vectors)
+    with ChromaStore(tmp_path) as store:
+        assert measured_space(store.collection(Address("some"))) == space
+
+
+def test_nothing_can_be_measured_on_nothing(store: ChromaStore) -> None:
+    assert measured_space(store.collection(Address("empty"))) is None
+
+
+class Function:
+    """An embedding function, as far as its description goes."""
+
+    @staticmethod
+    def name() -> str:
+        return "mine"
+
+    def get_config(self) -> dict[str, Any]:
+        return {"model": "x"}
+
+
+def test_an_embedding_function_is_described_by_name_and_configuration() -> None:
+    assert describe_function(Function()) == {"name": "mine", "config": {"model": "x"}}
+    assert describe_function({"name": "mine", "config": {}}) == {"name": "mine", "config": {}}
+    unusable: list[Any] = [len, {"name": "mine"}, {"config": {}}, {"name": 1, "config": {}}]
+    for bad in unusable:
+        with pytest.raises(LightmigrateError, match="cannot record it"):
+            describe_function(bad)
