@@ -48,10 +48,11 @@ def fit_ridge(source: Matrix, target: Matrix) -> RidgeFit:
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     centred = target - target_mean
     U, s, Vt = np.linalg.svd(source - source_mean, full_matrices=False)
-    kept = s > s[0] * max(source.shape) * np.finfo(np.float64).eps if s[0] > 0 else np.zeros(len(s), bool)
+    # What centring leaves of equal vectors is rounding, so the whole source sets the scale of what is zero.
+    kept = s > np.linalg.norm(source) * max(source.shape) * np.finfo(np.float64).eps
     U, s, Vt = U[:, kept], s[kept], Vt[kept]
-    if not len(s):  # every source vector is the same: the best guess is the mean
-        error = float(np.mean(np.sum(centred**2, axis=1)))
+    if not len(s):  # every source vector is the same: the best guess is the mean of the others
+        error = float(np.mean(np.sum(centred**2, axis=1)) / (1 - 1 / len(source)) ** 2)
         return RidgeFit(np.zeros((source.shape[1], target.shape[1])), target_mean, 0.0, error)
 
     rotated, squares, U2 = U.T @ centred, s**2, U**2

@@ -1,16 +1,15 @@
 """The `.npz` form of a projection: a JSON header and float32 arrays, checksummed, never pickled.
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
-`{format, info, steps: [{terms: [kind, ...], normalise}], sha256}`; the entry `<step>.<term>.<name>` an
-array of that term. `sha256` is taken over the rest of the header and over every array's name, dtype,
-shape and bytes, so that neither numbers nor models nor direction can change unseen.
+`{format, info, steps: [{terms: [kind, ...], normalise}], sha256}`; the entry `<step>.bias` is a bias, the
+entry `<step>.<term>.<name>` an array of a term. `sha256` is taken over the rest of the header and over every
+array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     described = []
     for step_index, step in enumerate(open_sums(steps)):
         described.append({"terms": [term.kind for term in step.terms], "normalise": step.normalise})
+        arrays[f"{step_index}.bias"] = step.bias
         for term_index, term in enumerate(step.terms):
             for name, array in term.arrays().items():
                 arrays[f"{step_index}.{term_index}.{name}"] = array
@@ -53,7 +53,7 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop(HEADER).tobytes())
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001  # zipfile and zlib raise a dozen unrelated types for a bad file
         raise ProjectionFileError(
             f"{path.name} is not a lightmigrate projection, or is damaged ({type(error).__name__}); "
             "copy or train it again"
@@ -69,8 +69,8 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
             f"{path.name} was altered: its checksum is {found[:12]}…, its header says {str(expected)[:12]}…; "
             "copy or train it again"
         )
-    steps = tuple(_read_step(index, described, arrays) for index, described in enumerate(header["steps"]))
-    return steps, ProjectionInfo.from_json(header["info"])
+    info = ProjectionInfo.from_json(header["info"])
+    return tuple(_read_step(index, described, arrays) for index, described in enumerate(header["steps"])), info
 
 
 def open_sums(steps: tuple[Step, ...]) -> list[Sum]:
@@ -89,7 +89,10 @@ def _read_step(index: int, described: Mapping[str, Any], arrays: Mapping[str, An
         prefix = f"{index}.{term_index}."
         own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         terms.append(TERMS[kind].from_arrays(own))
-    return Sum(tuple(terms), bool(described["normalise"]))
+    try:
+        return Sum(np.ascontiguousarray(arrays[f"{index}.bias"], np.float32), tuple(terms), described["normalise"])
+    except (KeyError, ValueError) as error:
+        raise ProjectionFileError(f"a projection file contradicts itself: {error}; train it again") from None
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

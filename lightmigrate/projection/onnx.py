@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ from lightmigrate.files import replacing
 from lightmigrate.projection.archive import open_sums
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.steps import Step
-from lightmigrate.projection.terms import Affine, Texts
+from lightmigrate.projection.terms import Linear, Texts
 from lightmigrate.projection.vectors import Vectors
 
 # Opset 17 is read by every onnxruntime since 1.12 (2022); IR 8 belongs to it.
 OPSET, IR_VERSION = 17, 8
-INFO_KEY = "lightmigrate.info"
+INFO_KEY, CHECKSUM_KEY = "lightmigrate.info", "lightmigrate.sha256"
+NO_CHECKSUM = "0" * 64  # stands in the checksum's place while it is taken over the file
 INPUT, OUTPUT = "vectors", "projected"
 
 
@@ -51,15 +53,21 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
         raise MissingExtraError("onnxruntime", "onnx") from None
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    content = path.read_bytes()
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=providers)
-        header = session.get_modelmeta().custom_metadata_map[INFO_KEY]
+        session = onnxruntime.InferenceSession(content, providers=providers)
+        facts = session.get_modelmeta().custom_metadata_map
+        info = ProjectionInfo.from_json(json.loads(facts[INFO_KEY]))
+        stated = facts[CHECKSUM_KEY].encode()
+        shape = (session.get_inputs()[0].shape[1], session.get_outputs()[0].shape[1])
     except Exception as error:  # noqa: BLE001  # onnxruntime raises a dozen unrelated types for a bad file
         raise ProjectionFileError(
             f"{path.name} is not a lightmigrate projection, or is damaged ({type(error).__name__}); export it again"
         ) from None
-    info = ProjectionInfo.from_json(json.loads(header))
-    return (OnnxStep(session, (info.source.dimension, info.target.dimension)),), info
+    found = hashlib.sha256(content.replace(stated, NO_CHECKSUM.encode())).hexdigest()
+    if found.encode() != stated:
+        raise ProjectionFileError(f"{path.name} was altered: its checksum is not the one it states; export it again")
+    return (OnnxStep(session, shape),), info
 
 
 def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
@@ -82,16 +90,18 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     for index, step in enumerate(sums):
         parts = []
         for number, term in enumerate(step.terms):
-            if not isinstance(term, Affine):
+            if not isinstance(term, Linear):
                 raise ProjectionFileError(f"a {term.kind} term cannot be written as ONNX; use the .npz")
-            for name, array in term.arrays().items():
-                constants[f"{index}.{number}.{name}"] = array
-            product = add("MatMul", value, f"{index}.{number}.weights")
-            parts.append(add("Add", product, f"{index}.{number}.bias"))
-        value = parts[0] if len(parts) == 1 else add("Sum", *parts)
+            constants[f"{index}.{number}.weights"] = term.weights
+            parts.append(add("MatMul", value, f"{index}.{number}.weights"))
+        constants[f"{index}.bias"] = step.bias
+        value = add("Sum", *parts, f"{index}.bias")
         if step.normalise:
+            # Divided by the largest number first, so that no square leaves the range of float32; the maximum
+            # with the smallest float keeps an all-zero row zero. NumPy's side does both.
+            largest = add("ReduceMax", add("Abs", value), axes=[-1], keepdims=1)
+            value = add("Div", value, add("Max", largest, "tiny"))
             squares = add("ReduceSum", add("Mul", value, value), "last_axis", keepdims=1)
-            # Max with the smallest float keeps an all-zero row zero, as NumPy's side does
             value = add("Div", value, add("Max", add("Sqrt", squares), "tiny"))
     nodes.append(helper.make_node("Identity", [value], [OUTPUT]))
     graph = helper.make_graph(
@@ -107,8 +117,14 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="lightmigrate",
     )
-    helper.set_model_props(model, {INFO_KEY: json.dumps(info.to_json(), sort_keys=True)})
+    facts = {INFO_KEY: json.dumps(info.to_json(), sort_keys=True), CHECKSUM_KEY: NO_CHECKSUM}
+    helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     with replacing(path) as file:
-        file.write(model.SerializeToString())
+        file.write(seal(model.SerializeToString()))
     return path
+
+
+def seal(content: bytes) -> bytes:
+    """The bytes of a model, with the SHA-256 over them in the place that `NO_CHECKSUM` keeps for it."""
+    return content.replace(NO_CHECKSUM.encode(), hashlib.sha256(content).hexdigest().encode())

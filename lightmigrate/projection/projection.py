@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import DimensionError, ModelMismatchError, WrongDirectionError
+from lightmigrate.errors import DimensionError, ModelMismatchError, ProjectionFileError, WrongDirectionError
 from lightmigrate.projection import archive, onnx
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.steps import Step, Sum, join
-from lightmigrate.projection.terms import Affine, Texts
+from lightmigrate.projection.terms import Linear, Texts
 from lightmigrate.projection.vectors import Vectors, as_vectors
 
 
@@ -26,6 +26,8 @@ class Projection:
     """
 
     def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo) -> None:
+        if not steps:
+            raise ValueError("a projection needs at least one step")
         shape = (steps[0].shape[0], steps[-1].shape[1])
         declared = (info.source.dimension, info.target.dimension)
         if shape != declared:
@@ -58,9 +60,9 @@ class Projection:
         Raises:
             ValueError: when the shapes do not fit each other or the models.
         """
-        term = Affine(as_vectors(weights), as_vectors(bias))
+        step = Sum(as_vectors(bias).copy(), (Linear(as_vectors(weights).copy()),), target.normalised)
         info = ProjectionInfo(source, target, dict(training or {}))
-        return cls((Sum((term,), target.normalised),), info)
+        return cls((step,), info)
 
     @classmethod
     def load(cls, path: str | Path) -> Projection:
@@ -75,7 +77,10 @@ class Projection:
         """
         path = Path(path)
         steps, info = onnx.read(path) if path.suffix == ".onnx" else archive.read(path)
-        return cls(steps, info)
+        try:
+            return cls(steps, info)
+        except ValueError as error:
+            raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
 
     def save(self, path: str | Path) -> Path:
         """Write the projection to an `.npz` file, aside first and then renamed over `path`.
@@ -129,8 +134,9 @@ class Projection:
             single: Vectors = self.apply(rows[None, :], None if texts is None else [_one_text(texts)])[0]
             return single
         self.check_input(rows.shape[1])
-        if texts is not None and len(texts) != len(rows):
-            raise ValueError(f"{len(texts)} texts for {len(rows)} vectors: give one for each, None where there is none")
+        if isinstance(texts, str) or (texts is not None and len(texts) != len(rows)):
+            given = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+            raise ValueError(f"{given} for {len(rows)} vectors: give a list of one for each, None where there is none")
         for step in self.steps:
             rows = step.apply(rows, texts)
         return rows
@@ -175,7 +181,12 @@ class Projection:
                 found=middle.dimension,
             )
         if middle != entry:
-            raise ModelMismatchError(f"cannot chain: the first ends in {middle}, the second starts from {entry}")
+            fields = ("provider", "name", "revision", "prefix", "normalised")
+            differing = [name for name in fields if getattr(middle, name) != getattr(entry, name)]
+            ends, starts = ({name: getattr(model, name) for name in differing} for model in (middle, entry))
+            raise ModelMismatchError(
+                f"cannot chain: the first ends in another model, {ends}, than the second's {starts}"
+            )
         chain = [part for info in (self.info, other.info) for part in info.training.get("chain", [info.to_json()])]
         info = ProjectionInfo(self.info.source, other.info.target, {"method": "chain", "chain": chain}, {})
         return Projection(join(self.steps, other.steps), info)

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from lightmigrate.projection.terms import Affine, Term, Texts
+from lightmigrate.projection.terms import Linear, Term, Texts
 from lightmigrate.projection.vectors import Vectors, normalise_rows
 
-# Rows worked on at once. The output of a block stays in the processor's cache until it is normalised.
-BLOCK_ROWS = 1024
+# Rows finished at once: few enough to stay in the processor's cache while bias and length are seen to.
+CHUNK_ROWS = 512
 
 
 class Step(Protocol):
@@ -27,13 +27,15 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of its terms, then scaled to length 1 where the target model's vectors have length 1.
+    """`bias + Σ terms`, then scaled to length 1 where the target model's vectors have length 1.
 
     Attributes:
+        bias: b, float32 `(d_out,)`.
         terms: at least one, all of the same shape.
         normalise: whether every output row is scaled to length 1.
     """
 
+    bias: Vectors
     terms: tuple[Term, ...]
     normalise: bool
 
@@ -41,6 +43,8 @@ class Sum:
         shapes = {term.shape for term in self.terms}
         if len(shapes) != 1:
             raise ValueError(f"the terms of a projection must share one shape, not {sorted(shapes)}")
+        if self.bias.shape != self.shape[1:]:
+            raise ValueError(f"a bias of shape {self.bias.shape} does not fit terms of shape {self.shape}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,22 +52,15 @@ class Sum:
         return self.terms[0].shape
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """Map `(n, d_in)` to a new float32 array `(n, d_out)`, block by block."""
-        n = len(vectors)
-        if n <= BLOCK_ROWS:
-            return self._apply_block(vectors, texts)
-        output = np.empty((n, self.shape[1]), dtype=np.float32)
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            output[rows] = self._apply_block(vectors[rows], None if texts is None else texts[rows])
-        return output
-
-    def _apply_block(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
         output = self.terms[0].apply(vectors, texts)
         for term in self.terms[1:]:
             output += term.apply(vectors, texts)
-        if self.normalise:
-            normalise_rows(output)
+        for start in range(0, len(output), CHUNK_ROWS):
+            rows = output[start : start + CHUNK_ROWS]
+            rows += self.bias
+            if self.normalise:
+                normalise_rows(rows)
         return output
 
 
@@ -72,6 +69,10 @@ def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:
     before, after = first[-1], second[0]
     if isinstance(before, Sum) and isinstance(after, Sum) and not before.normalise:
         match before.terms, after.terms:
-            case (Affine() as one,), (Affine() as other,):
-                return (*first[:-1], Sum((one.then(other),), after.normalise), *second[1:])
+            case (Linear(one),), (Linear(other),):
+                # (x·W₁ + b₁)·W₂ + b₂, multiplied out in float64
+                weights = one.astype(np.float64) @ other
+                bias = before.bias.astype(np.float64) @ other + after.bias
+                folded = Sum(bias.astype(np.float32), (Linear(weights.astype(np.float32)),), after.normalise)
+                return (*first[:-1], folded, *second[1:])
     return first + second

@@ -35,21 +35,19 @@ class Term(Protocol):
 
 
 @dataclass(frozen=True)
-class Affine:
-    """`x·W + b`.
+class Linear:
+    """`x·W`.
 
     Attributes:
         weights: W, float32 `(d_in, d_out)`.
-        bias: b, float32 `(d_out,)`.
     """
 
     weights: Vectors
-    bias: Vectors
-    kind: ClassVar[str] = "affine"
+    kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
-        if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[1:]:
-            raise ValueError(f"a bias of shape {self.bias.shape} does not fit weights {self.weights.shape}")
+        if self.weights.ndim != 2:
+            raise ValueError(f"weights must be a matrix, an array of shape {self.weights.shape} does not fit")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -57,31 +55,20 @@ class Affine:
         return self.weights.shape[0], self.weights.shape[1]
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """`x·W + b` for every row; the texts are not looked at."""
-        output = vectors @ self.weights
-        output += self.bias
-        return output
-
-    def then(self, other: Affine) -> Affine:
-        """Both, one after the other, as one: `x·W₁W₂ + b₁·W₂ + b₂`, multiplied out in float64."""
-        weights = self.weights.astype(np.float64) @ other.weights
-        bias = self.bias.astype(np.float64) @ other.weights + other.bias
-        return Affine(np.ascontiguousarray(weights, np.float32), bias.astype(np.float32))
+        """`x·W` for every row; the texts are not looked at."""
+        return vectors @ self.weights
 
     def arrays(self) -> Mapping[str, Vectors]:
-        """`weights` and `bias`."""
-        return {"weights": self.weights, "bias": self.bias}
+        """`weights`."""
+        return {"weights": self.weights}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> Affine:
-        """From `weights` and `bias`; `ProjectionFileError` when they do not fit together."""
-        try:
-            return cls(
-                np.ascontiguousarray(arrays["weights"], dtype=np.float32),
-                np.ascontiguousarray(arrays["bias"], dtype=np.float32),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProjectionFileError(f"its affine term cannot be used: {error}; train it again") from None
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Linear:
+        """From `weights`; `ProjectionFileError` when that is no matrix."""
+        weights = arrays.get("weights")
+        if not isinstance(weights, np.ndarray) or weights.ndim != 2 or weights.dtype.kind != "f":
+            raise ProjectionFileError("its linear term is not a matrix of numbers; train the projection again")
+        return cls(np.ascontiguousarray(weights, dtype=np.float32))
 
 
-TERMS: Mapping[str, type[Term]] = {Affine.kind: Affine}
+TERMS: Mapping[str, type[Term]] = {Linear.kind: Linear}

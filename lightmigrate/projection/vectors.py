@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 
+# Below this length the squares of a row's numbers have lost digits to underflow.
+_SHORTEST = np.float32(1e-15)
+
 
 def as_vectors(values: Any) -> Vectors:
     """Bring vectors of any real type into the house's form.
@@ -31,5 +34,11 @@ def as_vectors(values: Any) -> Vectors:
 def normalise_rows(rows: Vectors) -> None:
     """Scale every row of `(n, d)` to length 1, in place. An all-zero row stays zero, not NaN."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    lengths[lengths == 0] = 1
+    extreme = ~((lengths > _SHORTEST) & (lengths < np.inf))  # the squares left the range of float32
+    if extreme.any():
+        largest = np.abs(rows[extreme]).max(axis=1, initial=0)
+        largest[largest == 0] = 1
+        rows[extreme] /= largest[:, None]
+        lengths[extreme] = np.sqrt(np.einsum("ij,ij->i", rows[extreme], rows[extreme]))
+        lengths[lengths == 0] = 1
     rows /= lengths[:, None]

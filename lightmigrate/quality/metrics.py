@@ -111,9 +111,9 @@ def recall_at_k(ranking: Ranking, relevant: Sequence[Mapping[int, float]]) -> fl
         relevant: for each query, the grade of each relevant row; queries without any do not count.
     """
     shares = [
-        sum(row in grades for row in ranked.tolist()) / len(grades)
+        len(wanted.intersection(ranked.tolist())) / len(wanted)
         for ranked, grades in zip(ranking, relevant, strict=True)
-        if grades
+        if (wanted := {row for row, grade in grades.items() if grade > 0})
     ]
     return float(np.mean(shares))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.metrics import Array, Ranking, ndcg_per_query, ranking_overlap, search
 from lightmigrate.results import Result
 
@@ -86,20 +87,29 @@ def measure_retention(
 
     Returns:
         All numbers with 95 % percentile intervals, from one paired bootstrap over the queries.
+
+    Raises:
+        LightmigrateError: no query has a relevant document, or there are not as many judgements as queries.
     """
+    judged = [query for query, grades in enumerate(relevant) if any(grade > 0 for grade in grades.values())]
+    if len(relevant) != len(new_queries) or not judged:
+        raise LightmigrateError(
+            f"{len(new_queries)} queries, judgements for {len(relevant)}, {len(judged)} with a relevant document: "
+            "give judgements for each query, and for one at least a relevant document"
+        )
+    grades_of = [relevant[query] for query in judged]
     rankings: dict[str, Ranking] = {
-        "nothing": search(old_queries, old_documents, k),
-        "reembedded": search(new_queries, new_documents, k),
-        "migrated": search(new_queries, migrated_documents, k),
+        "nothing": search(old_queries[judged], old_documents, k),
+        "reembedded": search(new_queries[judged], new_documents, k),
+        "migrated": search(new_queries[judged], migrated_documents, k),
     }
-    scores = np.stack([ndcg_per_query(ranking, relevant) for ranking in rankings.values()])
-    scores = scores[:, ~np.isnan(scores[0])]
+    scores = np.stack([ndcg_per_query(ranking, grades_of) for ranking in rankings.values()])
     picks = np.random.default_rng(seed).integers(0, scores.shape[1], (resamples, scores.shape[1]))
     drawn = np.column_stack([row[picks].mean(axis=1) for row in scores])
     samples = np.vstack([scores.mean(axis=1), drawn])  # row 0 is the estimate, the rest the bootstrap
     nothing, reembedded, migrated = samples.T
-    with np.errstate(divide="ignore", invalid="ignore"):  # a ceiling of 0 has no retention: NaN says so
-        kept, status_quo = migrated / reembedded, nothing / reembedded
+    ceiling = np.where(reembedded > 0, reembedded, np.nan)  # a ceiling of 0 has no retention: NaN says so
+    kept, status_quo = migrated / ceiling, nothing / ceiling
     return Retention(
         reembedded=_estimate(reembedded),
         migrated=_estimate(migrated),

@@ -11,7 +11,7 @@ import pytest
 from lightmigrate import Model, Projection, ProjectionError, fit
 from lightmigrate.estimators.ridge import PENALTIES, fit_ridge
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.terms import Affine
+from lightmigrate.projection.terms import Linear
 
 Matrix = npt.NDArray[np.float64]
 
@@ -29,8 +29,8 @@ def numbers(projection: Projection) -> tuple[Matrix, Matrix]:
     (step,) = projection.steps
     assert isinstance(step, Sum)
     (term,) = step.terms
-    assert isinstance(term, Affine)
-    return term.weights.astype(np.float64), term.bias.astype(np.float64)
+    assert isinstance(term, Linear)
+    return term.weights.astype(np.float64), step.bias.astype(np.float64)
 
 
 def leave_one_out_error(source: Matrix, target: Matrix, penalty: float) -> float:

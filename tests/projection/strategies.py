@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from lightmigrate import Model, Projection
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.terms import Affine, Term, Texts
+from lightmigrate.projection.terms import Linear, Term, Texts
 from lightmigrate.projection.vectors import Vectors
 
 # No deadline: how long an example takes says nothing about the code on a busy machine.
@@ -83,8 +83,8 @@ def numbers(projection: Projection, step: int = 0) -> tuple[Vectors, Vectors]:
     found = projection.steps[step]
     assert isinstance(found, Sum)
     (term,) = found.terms
-    assert isinstance(term, Affine)
-    return term.weights, term.bias
+    assert isinstance(term, Linear)
+    return term.weights, found.bias
 
 
 def steady(projection: Projection, vectors: Vectors) -> npt.NDArray[np.bool_]:
@@ -122,3 +122,16 @@ class TextLengths:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Term:
         raise NotImplementedError
+
+
+def assert_equal(one: Projection, other: Projection) -> None:
+    assert one.info == other.info
+    assert len(one.steps) == len(other.steps)
+    for index, (a, b) in enumerate(zip(one.steps, other.steps, strict=True)):
+        assert isinstance(a, Sum)
+        assert isinstance(b, Sum)
+        assert a.normalise is b.normalise
+        for left, right in zip(numbers(one, index), numbers(other, index), strict=True):
+            assert left.dtype == right.dtype == np.float32
+            assert left.shape == right.shape
+            assert left.tobytes() == right.tobytes()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightmigrate import DimensionError, Model, Projection, ProjectionInfo, WrongDirectionError
-from lightmigrate.projection.steps import BLOCK_ROWS, Sum
-from lightmigrate.projection.terms import Affine
+from lightmigrate.projection.steps import CHUNK_ROWS, Sum
+from lightmigrate.projection.terms import Linear
 from lightmigrate.projection.vectors import as_vectors
 from tests.projection.strategies import (
     TextLengths,
@@ -82,21 +82,21 @@ def test_whole_batch_equals_any_split_and_every_single_vector(data: st.DataObjec
 
 
 @pytest.mark.parametrize("normalised", [True, False])
-@pytest.mark.parametrize("rows", [BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS, 2 * BLOCK_ROWS + 3])
+@pytest.mark.parametrize("rows", [CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 2 * CHUNK_ROWS, 2 * CHUNK_ROWS + 3])
 def test_whole_batch_equals_its_parts_across_the_block_edge(rows: int, normalised: bool) -> None:
     projection = affine(8, 12, normalised=normalised)
     vectors = random_vectors(rows, 8)
     whole = projection.apply(vectors)
     assert whole.shape == (rows, 12)
-    for size in (100, 333, BLOCK_ROWS):
+    for size in (100, 333, CHUNK_ROWS):
         parts = [projection.apply(vectors[start : start + size]) for start in range(0, rows, size)]
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
 
 
 def test_every_row_gets_its_own_text_across_the_block_edge() -> None:
     model = Model("same", 3, normalised=False)
-    projection = Projection((Sum((TextLengths((3, 3)),), False),), ProjectionInfo(model, model))
-    texts = [None if row % 7 == 0 else "x" * (row % 13) for row in range(2 * BLOCK_ROWS + 3)]
+    projection = Projection((Sum(as_vectors([0, 0, 0]), (TextLengths((3, 3)),), False),), ProjectionInfo(model, model))
+    texts = [None if row % 7 == 0 else "x" * (row % 13) for row in range(2 * CHUNK_ROWS + 3)]
     output = projection.apply(random_vectors(len(texts), 3), texts)
     np.testing.assert_array_equal(output[:, 0], [0 if text is None else len(text) for text in texts])
     np.testing.assert_array_equal(projection.apply(np.zeros(3), "four"), [4, 4, 4])
@@ -104,9 +104,8 @@ def test_every_row_gets_its_own_text_across_the_block_edge() -> None:
 
 def test_terms_are_added_before_normalising() -> None:
     source, target = Model("old", 2), Model("new", 2)
-    swap = Affine(as_vectors([[0, 1], [1, 0]]), as_vectors([0, 0]))
-    double = Affine(as_vectors([[2, 0], [0, 2]]), as_vectors([1, 0]))
-    projection = Projection((Sum((swap, double), True),), ProjectionInfo(source, target))
+    swap, double = Linear(as_vectors([[0, 1], [1, 0]])), Linear(as_vectors([[2, 0], [0, 2]]))
+    projection = Projection((Sum(as_vectors([1, 0]), (swap, double), True),), ProjectionInfo(source, target))
     # (1, 2) -> (2, 1) + (3, 4) = (5, 5)
     np.testing.assert_allclose(projection.apply([1, 2]), [0.5**0.5, 0.5**0.5], atol=1e-6)
 
@@ -161,7 +160,7 @@ def test_output_is_contiguous_float32_of_the_target_dimension(data: st.DataObjec
         assert result.flags.c_contiguous
 
 
-@pytest.mark.parametrize("rows", [0, 2, BLOCK_ROWS + 1])
+@pytest.mark.parametrize("rows", [0, 2, CHUNK_ROWS + 1])
 def test_chain_output_is_contiguous_float32_of_the_target_dimension(rows: int) -> None:
     middle = Model("middle", 4)
     chain = affine(3, 4, target=middle).then(affine(4, 5, source=middle))
@@ -225,7 +224,7 @@ def test_read_only_vectors_are_accepted() -> None:
 
 
 def test_applying_twice_gives_the_same_bits() -> None:
-    projection, vectors = affine(16, 24), random_vectors(BLOCK_ROWS + 7, 16)
+    projection, vectors = affine(16, 24), random_vectors(CHUNK_ROWS + 7, 16)
     np.testing.assert_array_equal(projection.apply(vectors), projection.apply(vectors))
 
 
@@ -265,6 +264,11 @@ def test_check_input_accepts_the_source_dimension_even_when_both_are_equal() -> 
 def test_wrong_number_of_texts_is_refused(texts: list[str | None]) -> None:
     with pytest.raises(ValueError, match=f"{len(texts)} texts for 2 vectors"):
         affine(5, 3).apply(np.zeros((2, 5)), texts)
+
+
+def test_one_text_for_several_vectors_is_refused() -> None:
+    with pytest.raises(ValueError, match="one text for 3 vectors"):
+        affine(5, 3).apply(np.zeros((3, 5)), "abc")
 
 
 @pytest.mark.parametrize("texts", [[], ["a", "b"]])
@@ -322,6 +326,6 @@ def test_weights_that_do_not_fit_bias_or_models_are_refused() -> None:
 
 def test_terms_of_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="share one shape"):
-        Sum((TextLengths((3, 3)), TextLengths((3, 4))), False)
+        Sum(as_vectors([0, 0, 0]), (TextLengths((3, 3)), TextLengths((3, 4))), False)
     with pytest.raises(ValueError, match="share one shape"):
-        Sum((), False)
+        Sum(as_vectors([0]), (), False)

@@ -24,14 +24,16 @@ from lightmigrate import (
     ProjectionInfo,
     WrongDirectionError,
 )
-from lightmigrate.projection.onnx import INFO_KEY
+from lightmigrate.projection.onnx import CHECKSUM_KEY, INFO_KEY, NO_CHECKSUM, seal
 from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.vectors import as_vectors
 from tests.projection.strategies import (
     TextLengths,
     affine,
     affines,
     examples,
     link,
+    numbers,
     random_vectors,
     seeds,
     steady,
@@ -128,7 +130,7 @@ def test_any_runtime_can_run_the_file(folder: Path) -> None:
 def test_sum_of_two_affines_agrees(folder: Path) -> None:
     one, other = affine(5, 3), affine(5, 3, seed=1)
     steps = [step for step in one.steps + other.steps if isinstance(step, Sum)]
-    both = Projection((Sum(steps[0].terms + steps[1].terms, True),), one.info)
+    both = Projection((Sum(steps[0].bias, steps[0].terms + steps[1].terms, True),), one.info)
     vectors = random_vectors(6, 5)
     np.testing.assert_allclose(through_onnx(both, folder).apply(vectors), both.apply(vectors), atol=1e-5)
 
@@ -185,7 +187,7 @@ def test_projection_from_onnx_refuses_what_any_projection_refuses(folder: Path) 
 
 def test_term_that_reads_texts_cannot_be_exported(tmp_path: Path) -> None:
     model = Model("same", 3)
-    reading = Projection((Sum((TextLengths((3, 3)),), False),), ProjectionInfo(model, model))
+    reading = Projection((Sum(as_vectors([0, 0, 0]), (TextLengths((3, 3)),), False),), ProjectionInfo(model, model))
     with pytest.raises(ProjectionFileError, match=r"text_lengths.*npz"):
         reading.export_onnx(tmp_path / "p.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -224,9 +226,32 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 def with_header(path: Path, header: str | None) -> Path:
     """Put another header into an ONNX projection that is otherwise sound, or take it away."""
     model = onnx.load(affine(3, 2).export_onnx(path))
-    onnx.helper.set_model_props(model, {} if header is None else {INFO_KEY: header})
-    onnx.save(model, path)
+    facts = {} if header is None else {INFO_KEY: header}
+    onnx.helper.set_model_props(model, {**facts, CHECKSUM_KEY: NO_CHECKSUM})
+    path.write_bytes(seal(model.SerializeToString()))
     return path
+
+
+def test_one_bit_flipped_in_the_weights_is_refused(tmp_path: Path) -> None:
+    projection = affine(3, 2)
+    path = projection.export_onnx(tmp_path / "p.onnx")
+    content, weights = bytearray(path.read_bytes()), numbers(projection)[0].tobytes()
+    content[content.index(weights) + 5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ProjectionFileError, match="was altered"):
+        Projection.load(path)
+
+
+def test_another_direction_written_into_the_header_is_refused(tmp_path: Path) -> None:
+    path = affine(3, 3).export_onnx(tmp_path / "p.onnx")
+    content = path.read_bytes()
+    swapped = (
+        content.replace(b'"source"', b'"SOURCE"').replace(b'"target"', b'"source"').replace(b'"SOURCE"', b'"target"')
+    )
+    assert swapped != content
+    path.write_bytes(swapped)
+    with pytest.raises(ProjectionFileError, match="was altered"):
+        Projection.load(path)
 
 
 @pytest.mark.parametrize("header", [None, "", "{", "[]", "null", "{}", '{"source": 1, "target": 2}'])

@@ -198,6 +198,15 @@ def test_neighbour_overlap_with_exact_duplicates(copies: int) -> None:
     assert neighbour_overlap(np.ones((copies + 3, 2)), np.ones((copies + 3, 2)), k=4) == 1
 
 
+def test_neighbour_overlap_gives_ties_among_duplicates_to_the_lower_row() -> None:
+    # Before, all rows are one point: 0 is the neighbour of all others, 1 that of 0. After, really so.
+    before = np.ones((5, 2))
+    after = np.eye(5)
+    after[:, 0] = 1
+    after[1, 1] = 0.9
+    assert neighbour_overlap(before, after, k=1) == 1
+
+
 def test_neighbour_overlap_never_counts_the_row_itself() -> None:
     # Before, rows 0 to 2 are one point and 3 to 5 another; after, the partners are exchanged.
     before = np.repeat(np.eye(2), 3, axis=0)
@@ -273,3 +282,8 @@ def test_unit_scales_a_copy_and_leaves_zero_rows(dtype: Any, expected: Any) -> N
     np.testing.assert_allclose(scaled, [[0.6, 0.8], [0.0, 0.0], [-1.0, 0.0]], atol=1e-6)
     assert scaled.dtype == expected
     np.testing.assert_array_equal(rows, before)
+
+
+def test_a_document_judged_not_relevant_does_not_count_as_found() -> None:
+    ranking = np.array([[0, 1]])
+    assert recall_at_k(ranking, [{0: 0.0, 1: 1.0, 2: 2.0}]) == 0.5

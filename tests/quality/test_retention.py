@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Estimate, Retention, measure_retention
+from lightmigrate import Estimate, LightmigrateError, Retention, measure_retention
 from lightmigrate.demo.data import Corpus, load_corpus, load_projection
 
 ESTIMATES = ("reembedded", "migrated", "nothing", "retention", "nothing_retention", "gain")
@@ -188,3 +188,9 @@ def test_result_is_read_like_a_dictionary() -> None:
 
 def test_estimate_is_shown_with_its_interval() -> None:
     assert str(Estimate(0.8652, 0.8233, 0.907)) == "0.865 [0.823, 0.907]"
+
+
+def test_judgements_that_do_not_fit_the_queries_are_refused() -> None:
+    for relevant in ([{0: 1.0}], [{0: 1.0}, {1: 1.0}, {0: 1.0}], [{}, {}], [{0: 0.0}, {1: 0.0}]):
+        with pytest.raises(LightmigrateError, match="2 queries, judgements for"):
+            small(relevant=relevant)

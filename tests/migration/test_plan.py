@@ -1,0 +1,51 @@
+"""What a plan says before anything is copied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
+from lightmigrate.files import tree_bytes
+from lightmigrate.migration.plan import check_job
+from lightmigrate.migration.progress import Progress
+from lightmigrate.stores.base import CollectionFacts
+from tests.databases import folder_hash
+
+
+def test_it_says_what_would_happen_and_changes_nothing(database: Path, projection: Projection) -> None:
+    before = folder_hash(database)
+    plan = ChromaMigrator(database).plan([CollectionJob("thought_nodes", projection)])
+    (planned,) = plan.collections
+    assert (planned.name, planned.count, planned.current_dim, planned.target_dim) == ("thought_nodes", 60, 16, 24)
+    assert (planned.source_model, planned.target_model) == ("old-model", "new-model")
+    assert plan.untouched == ("empty", "notes", "other_model", "second_tenant/archive/thought_nodes")
+    assert folder_hash(database) == before
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+
+
+def test_it_asks_for_at_least_the_room_that_is_taken(database: Path, projection: Projection) -> None:
+    """Measured at every report of progress, while the copy, the old and the new collection all exist."""
+    jobs = [CollectionJob(name, projection) for name in ("thought_nodes", "notes")]
+    planned = ChromaMigrator(database).plan(jobs)
+    peak = 0
+
+    def measure(progress: Progress) -> None:
+        nonlocal peak
+        peak = max(peak, tree_bytes(database.parent) - tree_bytes(database))
+
+    ChromaMigrator(database, on_progress=measure).migrate_collections(jobs)
+    assert 0 < peak <= planned.needed_bytes
+
+
+def test_records_without_any_vector_cannot_be_projected(projection: Projection) -> None:
+    facts = CollectionFacts("old", "default_tenant", "default_database", 12, None, "l2", None)
+    with pytest.raises(NothingToMigrateError, match="collection old has 12 records but no vectors"):
+        check_job(facts, projection)
+
+
+def test_measured_quality_is_passed_on(database: Path, projection: Projection) -> None:
+    known = projection.with_facts(quality={"retention": {"value": 0.9, "low": 0.8, "high": 0.95}})
+    (planned,) = ChromaMigrator(database).plan([CollectionJob("notes", known)]).collections
+    assert planned.quality["retention"]["value"] == 0.9
