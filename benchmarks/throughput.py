@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description="Measure how fast lightmigrate projects and migrates.")
     made.add_argument("--rows", type=int, default=20_000, help="vectors in one call of apply (default %(default)s)")
-    made.add_argument("--rounds", type=int, default=11, help="rounds of calls of apply (default %(default)s)")
+    made.add_argument("--rounds", type=int, default=31, help="rounds of calls of apply (default %(default)s)")
     made.add_argument("--records", type=int, default=10_000, help="records in the database (default %(default)s)")
     made.add_argument("--repeat", type=int, default=3, help="migrations by every route (default %(default)s)")
     made.add_argument("--work-dir", type=Path, help="where the databases are made and thrown away")
