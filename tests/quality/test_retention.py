@@ -191,6 +191,7 @@ def test_estimate_is_shown_with_its_interval() -> None:
 
 
 def test_judgements_that_do_not_fit_the_queries_are_refused() -> None:
-    for relevant in ([{0: 1.0}], [{0: 1.0}, {1: 1.0}, {0: 1.0}], [{}, {}], [{0: 0.0}, {1: 0.0}]):
+    cases: list[list[dict[int, float]]] = [[{0: 1.0}], [{0: 1.0}, {1: 1.0}, {0: 1.0}], [{}, {}], [{0: 0.0}, {1: 0.0}]]
+    for relevant in cases:
         with pytest.raises(LightmigrateError, match="2 queries, judgements for"):
             small(relevant=relevant)
