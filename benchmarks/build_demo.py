@@ -50,7 +50,11 @@ def main(data: Path) -> None:
     vectors = {name: np.load(corpus / folder / "docs.npy").astype(np.float32) for name, folder in FOLDERS.items()}
     asked = {name: np.load(corpus / folder / "queries.npy").astype(np.float32) for name, folder in FOLDERS.items()}
     projection = lightmigrate.fit(
-        vectors[OLD.name][fitted], vectors[NEW.name][fitted], source_model=OLD, target_model=NEW
+        vectors[OLD.name][fitted],
+        vectors[NEW.name][fitted],
+        method="ridge",  # a word table for a whole language would be larger than the rest of the package
+        source_model=OLD,
+        target_model=NEW,
     )
     kept = lightmigrate.measure_retention(
         old_queries=asked[OLD.name],

@@ -16,7 +16,8 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 import lightmigrate
+from lightmigrate.estimators.methods import Method
 from lightmigrate.quality.retention import Retention
 
 Vectors = npt.NDArray[np.float32]
-METHODS: Mapping[str, Callable[[Vectors, Vectors], lightmigrate.Projection]] = {"ridge": lightmigrate.fit}
+METHODS: tuple[Method, ...] = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "auto")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -36,7 +38,9 @@ class Dataset:
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
-        documents = {line["id"]: row for row, line in enumerate(read_lines(folder / "docs.jsonl"))}
+        lines = read_lines(folder / "docs.jsonl")
+        self.texts: list[str] = [line["text"] for line in lines]
+        documents = {line["id"]: row for row, line in enumerate(lines)}
         queries = {line["id"]: row for row, line in enumerate(read_lines(folder / "queries.jsonl"))}
         self.relevant: list[dict[int, float]] = [{} for _ in queries]
         for line in read_lines(folder / "qrels.jsonl"):
@@ -67,10 +71,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--pairs", type=int, nargs="+", default=[500, 1000, 2000], help="calibration documents")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     rows = []
     for folder in sorted(path.parent for path in options.data.glob("*/qrels.jsonl")):
-        for row in measure_all(Dataset(folder), options.pairs, options.seeds):
+        for row in measure_all(Dataset(folder), options):
             print(*row.values(), flush=True)
             rows.append(row)
     RESULTS.mkdir(exist_ok=True)
@@ -78,19 +83,26 @@ def main() -> None:
     (RESULTS / "retention.md").write_text(as_markdown(rows))
 
 
-def measure_all(dataset: Dataset, sizes: list[int], seeds: int) -> Iterator[dict[str, Any]]:
+def measure_all(dataset: Dataset, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row for each pair of models, K, seed and method."""
     for old, new in itertools.permutations(dataset.models, 2):
-        for size, seed in itertools.product(sizes, range(seeds)):
+        for size, seed in itertools.product(options.pairs, range(options.seeds)):
             if size > dataset.size * 3 // 4:  # too few documents left to measure on
                 continue
             shuffled = np.random.default_rng(seed).permutation(dataset.size)
             fitted, held_out = shuffled[:size], np.sort(shuffled[size:])
-            for method, fit in METHODS.items():
+            for method in options.methods:
                 started = time.perf_counter()
-                projection = fit(dataset.documents[old][fitted], dataset.documents[new][fitted])
-                seconds = time.perf_counter() - started
-                migrated = projection.apply(dataset.documents[old])
+                projection = lightmigrate.fit(
+                    dataset.documents[old][fitted],
+                    dataset.documents[new][fitted],
+                    [dataset.texts[row] for row in fitted],
+                    method=method,
+                    seed=seed,
+                )
+                fitted_at = time.perf_counter()
+                migrated = projection.apply(dataset.documents[old], dataset.texts)
+                applied_at = time.perf_counter()
                 outside = dataset.measure(old, new, migrated, held_out)
                 whole = dataset.measure(old, new, migrated, np.arange(dataset.size))
                 yield {
@@ -100,12 +112,14 @@ def measure_all(dataset: Dataset, sizes: list[int], seeds: int) -> Iterator[dict
                     "pairs": size,
                     "seed": seed,
                     "method": method,
+                    "chosen": projection.info.training["method"],
                     "nothing": round(outside.nothing_retention.value, 4),
                     "held_out": round(outside.retention.value, 4),
                     "overlap": round(outside.overlap, 4),
                     "nothing_all": round(whole.nothing_retention.value, 4),
                     "all": round(whole.retention.value, 4),
-                    "fit_seconds": round(seconds, 2),
+                    "fit_seconds": round(fitted_at - started, 2),
+                    "vectors_per_second": round(dataset.size / (applied_at - fitted_at)),
                 }
 
 
@@ -120,7 +134,7 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     keys = ("dataset", "old", "new", "pairs", "method")
-    for key, group in itertools.groupby(rows, key=lambda row: tuple(row[name] for name in keys)):
+    for key, group in itertools.groupby(sorted(rows, key=itemgetter(*keys)), key=itemgetter(*keys)):
         runs = list(group)
         mean = {
             name: statistics.mean(r[name] for r in runs)

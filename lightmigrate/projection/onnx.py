@@ -13,9 +13,11 @@ import numpy as np
 from lightmigrate.errors import MissingExtraError, ProjectionFileError
 from lightmigrate.files import replacing
 from lightmigrate.projection.archive import open_sums
+from lightmigrate.projection.kernel import Kernel
+from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.steps import Step
-from lightmigrate.projection.terms import Linear, Texts
+from lightmigrate.projection.term import Term, Texts
 from lightmigrate.projection.vectors import Vectors
 
 # Opset 17 is read by every onnxruntime since 1.12 (2022); IR 8 belongs to it.
@@ -78,38 +80,20 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
         raise MissingExtraError("onnx", "onnx") from None
-    nodes: list[Any] = []
-    constants: dict[str, Any] = {"tiny": np.float32(np.finfo(np.float32).tiny), "last_axis": np.array([-1])}
+    build = _Graph()
     value = INPUT
-
-    def add(operator: str, *inputs: str, **attributes: Any) -> str:
-        name = f"value{len(nodes)}"
-        nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
-        return name
-
-    for index, step in enumerate(sums):
-        parts = []
-        for number, term in enumerate(step.terms):
-            if not isinstance(term, Linear):
-                raise ProjectionFileError(f"a {term.kind} term cannot be written as ONNX; use the .npz")
-            constants[f"{index}.{number}.weights"] = term.weights
-            parts.append(add("MatMul", value, f"{index}.{number}.weights"))
-        constants[f"{index}.bias"] = step.bias
-        value = add("Sum", *parts, f"{index}.bias")
+    for step in sums:
+        parts = [_term(build, term, value) for term in step.terms]
+        value = build.add("Sum", *parts, build.constant(step.bias))
         if step.normalise:
-            # Divided by the largest number first, so that no square leaves the range of float32; the maximum
-            # with the smallest float keeps an all-zero row zero. NumPy's side does both.
-            largest = add("ReduceMax", add("Abs", value), axes=[-1], keepdims=1)
-            value = add("Div", value, add("Max", largest, "tiny"))
-            squares = add("ReduceSum", add("Mul", value, value), "last_axis", keepdims=1)
-            value = add("Div", value, add("Max", add("Sqrt", squares), "tiny"))
-    nodes.append(helper.make_node("Identity", [value], [OUTPUT]))
+            value = _normalised(build, value)
+    build.nodes.append(helper.make_node("Identity", [value], [OUTPUT]))
     graph = helper.make_graph(
-        nodes,
+        build.nodes,
         "projection",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", info.source.dimension])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", info.target.dimension])],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in build.constants.items()],
     )
     model = helper.make_model(
         graph,
@@ -123,6 +107,53 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     with replacing(path) as file:
         file.write(seal(model.SerializeToString()))
     return path
+
+
+class _Graph:
+    """The nodes and constants of a model that is being written."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def constant(self, value: Any) -> str:
+        """Keep an array; returns its name."""
+        name = f"constant{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operation; returns the name of its output."""
+        from onnx import helper
+
+        name = f"value{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+
+def _term(build: _Graph, term: Term, value: str) -> str:
+    if isinstance(term, Linear):
+        return build.add("MatMul", value, build.constant(term.weights))
+    if isinstance(term, Kernel):
+        # -‖x - z‖² / (2·width²), as a product and two sums of squares, never above zero
+        scale = np.float32(1 / (2 * term.width**2))
+        products = build.add("MatMul", value, build.constant(term.landmarks.T * (2 * scale)))
+        own = build.add("ReduceSum", build.add("Mul", value, value), build.constant(np.array([-1])), keepdims=1)
+        theirs = build.constant(scale * np.sum(term.landmarks**2, axis=1))
+        exponent = build.add("Sub", build.add("Sub", products, build.add("Mul", own, build.constant(scale))), theirs)
+        bounded = build.add("Min", exponent, build.constant(np.float32(0)))
+        return build.add("MatMul", build.add("Exp", bounded), build.constant(term.weights))
+    raise ProjectionFileError(f"a {term.kind} term cannot be written as ONNX; use the .npz")
+
+
+def _normalised(build: _Graph, value: str) -> str:
+    # Divided by the largest number first, so that no square leaves the range of float32; the maximum with
+    # the smallest float keeps an all-zero row zero. NumPy's side does both.
+    tiny = build.constant(np.float32(np.finfo(np.float32).tiny))
+    largest = build.add("ReduceMax", build.add("Abs", value), axes=[-1], keepdims=1)
+    value = build.add("Div", value, build.add("Max", largest, tiny))
+    squares = build.add("ReduceSum", build.add("Mul", value, value), build.constant(np.array([-1])), keepdims=1)
+    return build.add("Div", value, build.add("Max", build.add("Sqrt", squares), tiny))
 
 
 def seal(content: bytes) -> bytes:

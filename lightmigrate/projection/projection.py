@@ -9,9 +9,10 @@ from typing import Any
 
 from lightmigrate.errors import DimensionError, ModelMismatchError, ProjectionFileError, WrongDirectionError
 from lightmigrate.projection import archive, onnx
+from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.steps import Step, Sum, join
-from lightmigrate.projection.terms import Linear, Texts
+from lightmigrate.projection.term import Texts
 from lightmigrate.projection.vectors import Vectors, as_vectors
 
 

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from lightmigrate.projection.terms import Linear, Term, Texts
+from lightmigrate.projection.linear import Linear
+from lightmigrate.projection.term import Term, Texts
 from lightmigrate.projection.vectors import Vectors, normalise_rows
 
 # Rows finished at once: few enough to stay in the processor's cache while bias and length are seen to.

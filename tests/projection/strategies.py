@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lightmigrate import Model, Projection
+from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.terms import Linear, Term, Texts
+from lightmigrate.projection.term import Term, Texts
 from lightmigrate.projection.vectors import Vectors
 
 # No deadline: how long an example takes says nothing about the code on a busy machine.

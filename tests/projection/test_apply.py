@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightmigrate import DimensionError, Model, Projection, ProjectionInfo, WrongDirectionError
+from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import CHUNK_ROWS, Sum
-from lightmigrate.projection.terms import Linear
 from lightmigrate.projection.vectors import as_vectors
 from tests.projection.strategies import (
     TextLengths,

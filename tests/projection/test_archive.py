@@ -363,5 +363,5 @@ def test_sound_file_without_an_array_of_a_term_is_refused(tmp_path: Path) -> Non
     path = Projection((Sum(as_vectors([0, 0, 0]), (Forgetful((3, 3)),), False),), ProjectionInfo(model, model)).save(
         tmp_path / "p.npz"
     )
-    with pytest.raises(ProjectionFileError, match="linear term is not a matrix"):
+    with pytest.raises(ProjectionFileError, match="linear term has no weights"):
         Projection.load(path)
