@@ -19,7 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Each room may use itself and the rooms named after it.
 ARROWS = {
     "projection": {"errors", "files"},
-    "estimators": {"errors", "projection"},
+    "estimators": {"errors", "projection", "quality"},
     "quality": {"errors", "results"},
     "stores": {"errors", "results", "projection"},
     "migration": {"errors", "results", "files", "projection", "quality", "stores"},
