@@ -41,7 +41,7 @@ def fit(
         method: `ridge`: a matrix. `procrustes`: a scaled rotation. `low_rank`: a matrix of low rank.
             `kernel`: a matrix and what bends (a Gaussian process). `lexical`: that and the words of the
             texts. `auto`: whichever finds the right neighbours best for pairs left out, the cheapest of equals.
-        landmarks: at most so many for `kernel` and `lexical`; applying costs in proportion to them.
+        landmarks: at least 1, at most so many for `kernel` and `lexical`; applying costs in proportion to them.
         seed: of every random choice.
         source_model: who made `source`; unnamed when left out.
         target_model: who made `target`. When left out, unnamed, and taken to be normalised if all of

@@ -77,7 +77,8 @@ class _Pairs:
 
     def bent(self, rows: Any, width: float) -> tuple[Matrix, Matrix]:
         """Features Φ whose products are the Gaussian kernel as the landmarks see it (Nyström), and k(Z, Z)^-½."""
-        Z = self.centred[np.intersect1d(self.landmarks, rows)]
+        here = rows[np.isin(rows, self.landmarks)]
+        Z = self.centred[here if len(here) else rows[:1]]
         values, Q = np.linalg.eigh(similarities(Z, Z, width))
         root = Q / np.sqrt(np.maximum(values, 0) + JITTER)
         return similarities(self.centred[rows], Z, width) @ root, root

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.estimators.kernel import KernelFit, fit_kernel
+from lightmigrate.estimators.kernel import fit_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
 from lightmigrate.projection.linear import Linear
@@ -18,6 +18,9 @@ from lightmigrate.projection.term import Texts
 
 Matrix = npt.NDArray[np.float64]
 Method = Literal["auto", "ridge", "procrustes", "low_rank", "kernel", "lexical"]
+
+# More than these make a fit with a kernel take minutes and gigabytes.
+MOST_KERNEL_PAIRS = 4000
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,14 @@ def _low_rank(pairs: Pairs) -> Fitted:
     return _affine(pairs, weights, bias, {"rank": rank})
 
 
-def _summed(pairs: Pairs, found: KernelFit) -> Fitted:
+def _summed(pairs: Pairs, texts: bool) -> Fitted:
+    # The cost of the fit grows with the cube of the pairs; `auto` notices when ridge on all of them is better.
+    if len(pairs) > MOST_KERNEL_PAIRS:
+        pairs = pairs.take(np.sort(np.random.default_rng(pairs.seed).permutation(len(pairs))[:MOST_KERNEL_PAIRS]))
+    given = pairs.texts if texts else None
+    found = fit_kernel(pairs.source, pairs.target, given, landmarks=pairs.landmarks, seed=pairs.seed)
     facts = {
+        "pairs_used": len(pairs),
         "width": found.shape.width,
         "kernel_share": found.shape.bend,
         "lexical_share": found.shape.words,
@@ -84,12 +93,11 @@ def _summed(pairs: Pairs, found: KernelFit) -> Fitted:
 
 
 def _kernel(pairs: Pairs) -> Fitted:
-    return _summed(pairs, fit_kernel(pairs.source, pairs.target, None, landmarks=pairs.landmarks, seed=pairs.seed))
+    return _summed(pairs, texts=False)
 
 
 def _lexical(pairs: Pairs) -> Fitted:
-    found = fit_kernel(pairs.source, pairs.target, pairs.texts, landmarks=pairs.landmarks, seed=pairs.seed)
-    return _summed(pairs, found)
+    return _summed(pairs, texts=True)
 
 
 # From the cheapest to apply to the dearest: of two that retrieve alike, the first wins.

@@ -9,6 +9,7 @@ import pytest
 
 from lightmigrate import Model, Projection, ProjectionError, fit
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.estimators import methods
 from lightmigrate.estimators.dual import fit_dual
 from lightmigrate.estimators.methods import METHODS, Method
 from lightmigrate.estimators.ridge import fit_ridge
@@ -122,6 +123,17 @@ def test_landmarks_are_bounded() -> None:
     assert isinstance(step, Sum)
     (kernel,) = [term for term in step.terms if isinstance(term, Kernel)]
     assert kernel.landmarks.shape == (50, 256)
+
+
+def test_one_landmark_is_enough_to_fit() -> None:
+    assert fit(gaussian(900, 4), gaussian(900, 3), method="kernel", landmarks=1).apply(gaussian(2, 4)).shape == (2, 3)
+
+
+def test_more_pairs_than_a_kernel_can_take_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "MOST_KERNEL_PAIRS", 50)
+    training = fit_corpus("lexical", 80).info.training
+    assert (training["pairs"], training["pairs_used"]) == (80, 50)
+    assert fit_corpus("ridge", 80).info.training["pairs"] == 80
 
 
 def test_kernel_with_all_landmarks_gives_the_pairs_it_was_fitted_to_more_exactly_than_a_matrix() -> None:
