@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from lightmigrate.errors import DatabaseError, DatabaseInUseError
 from lightmigrate.stores.base import CollectionFacts
 
 DATABASE_FILE = "chroma.sqlite3"
+
+# Chroma's engine closes its files in threads of its own, a little after close() has returned.
+RELEASE_SECONDS = 1.0
 
 # What Chroma takes when nothing is configured.
 _DEFAULT_SPACE = "l2"
@@ -86,6 +91,11 @@ def require_unused(folder: Path) -> None:
     Chroma takes no lock of its own: two processes that write one folder corrupt it silently.
     """
     users = users_of(folder)
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while os.getpid() in users and time.monotonic() < deadline:
+        gc.collect()  # a client that nobody refers to any more may still wait for this
+        time.sleep(0.02)
+        users = users_of(folder)
     if os.getpid() in users:
         raise DatabaseInUseError(
             f"this process (pid {os.getpid()}) has {folder} open: call close() on its Chroma client first",

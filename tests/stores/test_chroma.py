@@ -12,7 +12,7 @@ import pytest
 from lightmigrate import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma import ChromaStore, describe_function, open_client
-from lightmigrate.stores.chroma_folder import users_of
+from lightmigrate.stores.chroma_folder import require_unused, users_of
 from lightmigrate.stores.probe import measured_space
 from tests.databases import make_vectors, records
 
@@ -81,7 +81,7 @@ def test_closing_releases_every_file(database: Path) -> None:
         store.collection(THOUGHTS)
         store.collection(Address("thought_nodes", "second_tenant", "archive"))
         assert users_of(database)
-    assert users_of(database) == []
+    require_unused(database)
 
 
 @pytest.mark.parametrize("normalised", [True, False])

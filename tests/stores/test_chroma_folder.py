@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lightmigrate.stores.chroma_folder import (
     fingerprint,
     read_catalog,
     remove_orphaned_indexes,
+    require_unused,
     users_of,
 )
 from tests.databases import contents, folder_hash, make_vectors
@@ -101,8 +103,18 @@ def test_who_has_it_open(database: Path) -> None:
     assert users_of(database) == []
     with open_client(database):
         assert users_of(database) == [os.getpid()]
-    assert users_of(database) == []
+    require_unused(database)
     assert users_of(database / "nowhere") == []
+
+
+def test_files_that_are_released_a_little_late_are_waited_for(database: Path) -> None:
+    """Chroma's threads may close the sqlite file after close() has returned; here another thread does."""
+    client = open_client(database)
+    closing = threading.Timer(0.2, client.close)
+    closing.start()
+    require_unused(database)
+    closing.join()
+    assert users_of(database) == []
 
 
 def test_the_fingerprint_changes_with_every_write(database: Path) -> None:
