@@ -52,17 +52,14 @@ def backups_of(database: Path) -> list[Backup]:
     candidates = {path.name: path for path in database.parent.glob(f"{PREFIX}*") if is_chroma_folder(path)}
     records = {name: Record.read(path) for name, path in candidates.items()}
     own = Record.read(database)
-    named = set(own.backups) if own else set()
-    belonging = {
-        name for name, record in records.items() if record is not None and record.database_name == database.name
-    }
-    for name in belonging:
-        named |= set(records[name].backups)  # type: ignore[union-attr]  # filtered above
+    belonging = set(own.backups) if own else set()
+    for name, record in records.items():
+        if record is not None and record.database_name == database.name:
+            belonging |= {name, *record.backups}
     return [
-        Backup(name, path, tree_bytes(path), record.migrated_at if record else None)
+        Backup(name, path, tree_bytes(path), record.migrated_at if (record := records[name]) else None)
         for name, path in sorted(candidates.items())
-        if name in belonging | named
-        for record in [records[name]]
+        if name in belonging
     ]
 
 
