@@ -22,6 +22,7 @@ from lightmigrate.errors import (
     WrongDirectionError,
 )
 from lightmigrate.estimators.fit import fit
+from lightmigrate.estimators.words import WordVectors
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.migration.progress import Progress
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
@@ -63,6 +64,7 @@ __all__ = [
     "Rollback",
     "Verification",
     "VerificationError",
+    "WordVectors",
     "WrongDirectionError",
     "__version__",
     "fit",

@@ -21,6 +21,7 @@ ARROWS = {
     "projection": {"errors", "files"},
     "estimators": {"errors", "projection", "quality"},
     "quality": {"errors", "results"},
+    "providers": {"errors", "files", "projection"},
     "stores": {"errors", "results", "projection"},
     "migration": {"errors", "results", "files", "projection", "quality", "stores"},
     "demo": {"errors", "results", "projection", "quality", "stores", "migration"},

@@ -5,66 +5,106 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float64]
+from lightmigrate.estimators.arrays import Array, namespace
 
 # Penalties tried, relative to the mean eigenvalue of the centred similarities.
-PENALTIES = np.logspace(-5, 2, 15)
+PENALTIES = np.logspace(-5, 2, 15).tolist()
+
+# Directions of the basis that hold less than this share of the largest are rounding.
+SMALLEST = 1e-10
 
 
 @dataclass(frozen=True)
 class DualFit:
-    """What a dual ridge fit found: `ŷ(x) = offset + Σ_i coefficients_i · similarity(x, x_i)`.
+    """What a dual ridge fit found: `ŷ(x) = offset + Σ_i coefficients_i · similarity(x, basis_i)`.
 
     Attributes:
-        coefficients: `(K, d_out)`, each column sums to zero.
+        coefficients: `(M, d_out)`, one row for each pair of the basis.
         offset: `(d_out,)`.
         penalty: the chosen λ, relative to the mean eigenvalue.
         leave_one_out_error: mean squared length of the residual of each pair when it is left out.
         leave_one_out: the predictions those residuals belong to, `(K, d_out)`.
     """
 
-    coefficients: Matrix
-    offset: Matrix
+    coefficients: Array
+    offset: Array
     penalty: float
     leave_one_out_error: float
-    leave_one_out: Matrix
+    leave_one_out: Array
 
 
-def fit_dual(similarity: Matrix, target: Matrix) -> DualFit:
-    """Kernel ridge regression with an unpenalised intercept, λ by exact leave-one-out error.
+@dataclass(frozen=True)
+class Dual:
+    """Similarities, decomposed once; any number of targets can then be fitted.
 
     With H the centring matrix and HGH = Q·Λ·Qᵀ, the left-out residual of pair i is
     `(y_i - ŷ_i) / (1 - h_i)`, `h_i = 1/K + Σ_j q_ij² λ_j/(λ_j + λ)`, so that one decomposition serves all λ
     (Rifkin and Lippert, Notes on Regularized Least Squares, 2007).
 
-    Args:
-        similarity: G, `(K, K)`, positive semi-definite.
-        target: `(K, d_out)`, K ≥ 2.
+    Attributes:
+        values: Λ, `(M,)`.
+        directions: Q, `(K, M)`.
+        lift: `(M, M)`, from the rotated and shrunk target to the coefficients.
+        column_means: mean similarity of all pairs to each of the basis, `(M,)`.
     """
-    K = len(similarity)
-    column_means = similarity.mean(axis=0)
-    centred = similarity - column_means - column_means[:, None] + column_means.mean()
-    mean = target.mean(axis=0)
-    residual_target = target - mean
-    values, Q = np.linalg.eigh(centred)
-    values = np.maximum(values, 0)
-    level = values.mean()
-    if level <= 0:  # all pairs alike: the best guess for each is the mean of the others
-        others = mean - residual_target / (K - 1)
-        error = float(np.mean(np.sum((target - others) ** 2, axis=1)))
-        return DualFit(np.zeros_like(target), mean, 1.0, error, others)
-    rotated, Q2 = Q.T @ residual_target, Q**2
-    best: tuple[float, float, Matrix] | None = None
-    for penalty in PENALTIES:
-        shrink = values / (values + penalty * level)
-        left_out = (residual_target - Q @ (shrink[:, None] * rotated)) / (1 - 1 / K - Q2 @ shrink)[:, None]
-        error = float(np.mean(np.sum(left_out**2, axis=1)))
-        if best is None or error < best[0]:
-            best = (error, float(penalty), left_out)
-    assert best is not None  # noqa: S101  # there are penalties
-    error, penalty, left_out = best
-    coefficients = Q @ (rotated / (values + penalty * level)[:, None])
-    coefficients -= coefficients.mean(axis=0)  # exact already but for rounding; the offset rests on it
-    return DualFit(coefficients, mean - column_means @ coefficients, penalty, error, target - left_out)
+
+    values: Array
+    directions: Array
+    lift: Array
+    column_means: Array
+
+    @classmethod
+    def of(cls, similarity: Array) -> Dual:
+        """Every pair is in the basis: exact. `similarity` is `(K, K)`, positive semi-definite."""
+        xp = namespace(similarity)
+        column_means = xp.mean(similarity, axis=0)
+        centred = similarity - column_means - column_means[:, None] + xp.mean(column_means)
+        values, Q = xp.linalg.eigh(centred)
+        return cls(xp.clip(values, 0, None), Q, Q, column_means)
+
+    @classmethod
+    def on_basis(cls, similarity: Array, among: Array) -> Dual:
+        """Only M pairs are in the basis (Nyström; Williams and Seeger 2001).
+
+        Args:
+            similarity: of all pairs to those of the basis, `(K, M)`.
+            among: of those of the basis to each other, `(M, M)`.
+        """
+        xp = namespace(similarity)
+        levels, V = xp.linalg.eigh(among)
+        kept = levels > SMALLEST * levels[-1]
+        root = V[:, kept] / xp.sqrt(levels[kept])
+        column_means = xp.mean(similarity, axis=0)
+        features = (similarity - column_means) @ root
+        values, rotation = xp.linalg.eigh(features.T @ features)
+        seen = values > SMALLEST * values[-1]
+        values, rotation = values[seen], rotation[:, seen]
+        scale = xp.sqrt(values)
+        return cls(values, features @ rotation / scale, (root @ rotation) * scale, column_means)
+
+    def fit(self, target: Array) -> DualFit:
+        """Ridge with an unpenalised intercept, λ by exact leave-one-out error; `target` is `(K, d_out)`, K ≥ 2."""
+        xp = namespace(target)
+        K = len(target)
+        mean = xp.mean(target, axis=0)
+        residual_target = target - mean
+        level = float(xp.sum(self.values)) / K
+        if level <= 0:  # all pairs alike: the best guess for each is the mean of the others
+            others = mean - residual_target / (K - 1)
+            error = float(xp.mean(xp.sum((target - others) ** 2, axis=1)))
+            nothing = xp.zeros_like(self.column_means)[:, None] * mean
+            return DualFit(nothing, mean, 1.0, error, others)
+        rotated, squares = self.directions.T @ residual_target, self.directions**2
+        best, least = None, np.inf
+        for penalty in PENALTIES:
+            shrink = self.values / (self.values + penalty * level)
+            predicted = self.directions @ (shrink[:, None] * rotated)
+            left_out = (residual_target - predicted) / (1 - 1 / K - squares @ shrink)[:, None]
+            error = float(xp.mean(xp.sum(left_out**2, axis=1)))
+            if best is None or error < least:
+                best, least = (penalty, left_out), error
+        assert best is not None  # noqa: S101  # there are penalties
+        penalty, left_out = best
+        coefficients = self.lift @ (rotated / (self.values + penalty * level)[:, None])
+        return DualFit(coefficients, mean - self.column_means @ coefficients, penalty, least, target - left_out)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import ProjectionError
-from lightmigrate.estimators.choose import choose_method
-from lightmigrate.estimators.methods import METHODS, Method, Pairs
+from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
+from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method, spread_factor
+from lightmigrate.estimators.methods import METHODS, Fits, Method, Pairs
+from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.steps import Sum, weighted_sum
 from lightmigrate.projection.term import Texts
 
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
@@ -23,6 +26,8 @@ def fit(
     texts: Texts | None = None,
     *,
     method: Method = "auto",
+    words: WordVectors | None = None,
+    prior: Projection | None = None,
     landmarks: int = LANDMARKS,
     seed: int = 0,
     source_model: Model | None = None,
@@ -34,14 +39,19 @@ def fit(
     on pairs that were not given here.
 
     Args:
-        source: `(K, d_in)`, K texts embedded by the old model; any real dtype.
+        source: `(K, d_in)`, K texts embedded by the old model; any real dtype. Torch tensors are worked on
+            where they are, all else with NumPy.
         target: `(K, d_out)`, the same K texts in the same order, embedded by the new model.
         texts: the K texts as the database stores them, `None` where there is none. What the old vector lost
             is still in them, so give them whenever the collection has them.
         method: `ridge`: a matrix. `procrustes`: a scaled rotation. `low_rank`: a matrix of low rank.
             `kernel`: a matrix and what bends (a Gaussian process). `lexical`: that and the words of the
-            texts. `auto`: whichever finds the right neighbours best for pairs left out, the cheapest of equals.
-        landmarks: at least 1, at most so many for `kernel` and `lexical`; applying costs in proportion to them.
+            texts. `averaged`: the mean of a Procrustes map and the best of the two kernels. `auto`: whichever
+            finds the right neighbours best for pairs left out, the cheapest of equals.
+        words: the new model's vectors of the collection's frequent words; with them the words of the texts
+            say much more. Only looked at by methods that read texts.
+        prior: a projection for the same two models, made on other pairs. What it leaves over is fitted here.
+        landmarks: at least 1, at most so many for methods with a kernel; applying costs in proportion to them.
         seed: of every random choice.
         source_model: who made `source`; unnamed when left out.
         target_model: who made `target`. When left out, unnamed, and taken to be normalised if all of
@@ -52,18 +62,9 @@ def fit(
 
     Raises:
         ProjectionError: fewer than 2 pairs, different numbers of rows, NaN or infinity, `lexical` without
-            texts, or models whose dimension is not that of the vectors.
+            texts, or models, word vectors or a prior whose dimension is not that of the vectors.
     """
-    X, Y = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
-        raise ProjectionError(f"pairs must be (K, d_in) and (K, d_out), not {X.shape} and {Y.shape}")
-    if len(X) < 2:
-        raise ProjectionError(f"{len(X)} pairs given, at least 2 are needed; some hundred make a useful projection")
-    bad = int(np.sum(~(np.isfinite(X).all(axis=1) & np.isfinite(Y).all(axis=1))))
-    if bad:
-        raise ProjectionError(f"{bad} of {len(X)} pairs hold NaN or infinity; leave them out")
-    if texts is not None and (isinstance(texts, str) or len(texts) != len(X)):
-        raise ProjectionError(f"{len(texts)} texts for {len(X)} pairs: give one for each, None where there is none")
+    X, Y = _checked(source, target, texts)
     if method not in ("auto", *METHODS):
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
     if method == "lexical" and texts is None:
@@ -73,15 +74,79 @@ def fit(
     for model, vectors in ((source_model, X), (target_model, Y)):
         if model.dimension != vectors.shape[1]:
             raise ProjectionError(f"{model.name} has {model.dimension} dimensions, its vectors {vectors.shape[1]}")
+    if words is not None and words.vectors.shape[1] != Y.shape[1]:
+        raise ProjectionError(f"the word vectors have {words.vectors.shape[1]} dimensions, the target {Y.shape[1]}")
 
-    pairs = Pairs(X, Y, texts, target_model.normalised, max(1, landmarks), seed)
     training: dict[str, Any] = {"method": method, "pairs": len(X), "seed": seed}
+    known = Y * 0.0
+    if prior is not None:
+        base, known = _prior(prior, X, Y, texts)
+        training["prior"] = dict(prior.info.training)
+    fits = Fits(Pairs(X, Y - known, texts, words, max(1, landmarks), seed))
     if method == "auto":
-        training["method"], trials = choose_method(pairs)
-        training["tried"] = [trial.to_json() for trial in trials]
-    step, facts = METHODS[training["method"]](pairs)
-    return Projection((step,), ProjectionInfo(source_model, target_model, {**training, **facts}))
+        training["method"], training["tried"], spread = _choose(fits, Y, known)
+    chosen = fits[training["method"]]
+    held_out, step = known + chosen.held_out, chosen.step
+    if prior is not None:
+        step = weighted_sum([(1.0, base), (1.0, step)])
+    if method == "auto" and spread != 1:
+        centre = as_numpy(Y).mean(axis=0)
+        step = weighted_sum([(spread, step)]).shifted((1 - spread) * centre)
+        training["spread"] = spread
+    error = chosen.regress(_squared_errors(Y, held_out, target_model.normalised)[:, None])
+    step = Sum(step.bias, step.terms, target_model.normalised)
+    return Projection((step,), ProjectionInfo(source_model, target_model, {**training, **chosen.facts}), error)
 
 
-def _has_unit_length(vectors: Any) -> bool:
-    return bool(np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 0.01))
+def _checked(source: Any, target: Any, texts: Texts | None) -> tuple[Array, Array]:
+    X, Y = as_doubles(source), as_doubles(target)
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise ProjectionError(f"pairs must be (K, d_in) and (K, d_out), not {tuple(X.shape)} and {tuple(Y.shape)}")
+    if len(X) < 2:
+        raise ProjectionError(f"{len(X)} pairs given, at least 2 are needed; some hundred make a useful projection")
+    bad = int(np.sum(~(np.isfinite(as_numpy(X)).all(axis=1) & np.isfinite(as_numpy(Y)).all(axis=1))))
+    if bad:
+        raise ProjectionError(f"{bad} of {len(X)} pairs hold NaN or infinity; leave them out")
+    if texts is not None and (isinstance(texts, str) or len(texts) != len(X)):
+        raise ProjectionError(f"{len(texts)} texts for {len(X)} pairs: give one for each, None where there is none")
+    return X, Y
+
+
+def _has_unit_length(vectors: Array) -> bool:
+    return bool(np.all(np.abs(np.linalg.norm(as_numpy(vectors), axis=1) - 1) < 0.01))
+
+
+def _prior(prior: Projection, X: Array, Y: Array, texts: Texts | None) -> tuple[Sum, Array]:
+    """The prior, scaled to fit these pairs best, and what it says to them."""
+    shape = (prior.info.source.dimension, prior.info.target.dimension)
+    if shape != (X.shape[1], Y.shape[1]):
+        raise ProjectionError(f"the prior leads {shape[0]} → {shape[1]}, the pairs {X.shape[1]} → {Y.shape[1]}")
+    match prior.steps:
+        case (Sum() as step,):
+            said = Sum(step.bias, step.terms, normalise=False).apply(as_float32(X), texts).astype(np.float64)
+        case _:
+            raise ProjectionError("a prior must be a direct projection from an .npz file, not a chain or .onnx")
+    scale = float(np.sum(said * as_numpy(Y)) / max(float(np.sum(said**2)), np.finfo(np.float64).tiny))
+    return weighted_sum([(scale, step)]), beside(scale * said, Y)
+
+
+def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], float]:
+    """The best method's name, what was tried, and by how much the spread is to be restored."""
+    if len(Y) < FEWEST_PAIRS:
+        return "ridge", [], 1.0
+    searches = HeldOutSearch(Y, fits.pairs.seed)
+    chosen, trials = choose_method(fits, known, searches)
+    held_out = known + fits[chosen].held_out
+    factor = spread_factor(Y, held_out)
+    centre = namespace(Y).mean(Y, axis=0)
+    plain, spread = (searches.overlaps(x) for x in (held_out, centre + factor * (held_out - centre)))
+    helps = searches.certain_gain(spread, plain) > 0
+    return chosen, [trial.to_json() for trial in trials], factor if helps else 1.0
+
+
+def _squared_errors(true: Array, predicted: Array, normalise: bool) -> Array:
+    xp = namespace(true)
+    if normalise:
+        lengths = xp.sqrt(xp.sum(predicted**2, axis=1))[:, None]
+        predicted = predicted / xp.where(lengths > 0, lengths, xp.ones_like(lengths))
+    return xp.sum((true - predicted) ** 2, axis=1)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from lightmigrate.estimators.kernel import fit_kernel
+from lightmigrate.estimators.arrays import Array, as_float32, namespace
+from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
+from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.steps import Sum, weighted_sum
 from lightmigrate.projection.term import Texts
 
-Matrix = npt.NDArray[np.float64]
-Method = Literal["auto", "ridge", "procrustes", "low_rank", "kernel", "lexical"]
+Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged"]
 
-# More than these make a fit with a kernel take minutes and gigabytes.
-MOST_KERNEL_PAIRS = 4000
+# Parts into which the pairs are cut where leaving one out has no closed form.
+FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -31,80 +31,149 @@ class Pairs:
         source: `(K, d_in)`.
         target: `(K, d_out)`.
         texts: the K stored documents, or `None`.
-        normalise: whether the target model's vectors have length 1.
+        words: the new model's word vectors, or `None`.
         landmarks: at most so many for methods with a kernel.
         seed: of every random choice.
     """
 
-    source: Matrix
-    target: Matrix
+    source: Array
+    target: Array
     texts: Texts | None
-    normalise: bool
+    words: WordVectors | None
     landmarks: int
     seed: int
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Pairs:
-        """Some of the pairs."""
-        texts = None if self.texts is None else [self.texts[row] for row in rows]
-        return Pairs(self.source[rows], self.target[rows], texts, self.normalise, self.landmarks, self.seed)
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one method made of the pairs.
+
+    Attributes:
+        step: the map, not normalised.
+        held_out: for each pair what a fit without it predicts, `(K, d_out)`.
+        facts: settings that were chosen, for the projection's header.
+        regress: the same kind of map fitted to another target `(K, 1)`.
+    """
+
+    step: Sum
+    held_out: Array
+    facts: Mapping[str, Any]
+    regress: Callable[[Array], Sum]
 
 
-Fitted = tuple[Sum, dict[str, Any]]
+class Fits:
+    """The fits to some pairs by name, each made when it is first asked for."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        self._made: dict[str, Fitted] = {}
+
+    def __getitem__(self, name: str) -> Fitted:
+        if name not in self._made:
+            self._made[name] = METHODS[name](self)
+        return self._made[name]
+
+    @property
+    def names(self) -> list[str]:
+        """Those that can be made of these pairs, from the cheapest to apply to the dearest."""
+        return [name for name in METHODS if name != "lexical" or self.pairs.texts is not None]
 
 
-def _affine(pairs: Pairs, weights: Matrix, bias: Matrix, facts: dict[str, Any]) -> Fitted:
-    term = Linear(np.ascontiguousarray(weights, dtype=np.float32))
-    return Sum(bias.astype(np.float32), (term,), pairs.normalise), facts
+def _affine(weights: Array, bias: Array) -> Sum:
+    return Sum(as_float32(bias), (Linear(as_float32(weights)),), normalise=False)
 
 
-def _ridge(pairs: Pairs) -> Fitted:
+def _ridge(fits: Fits) -> Fitted:
+    pairs = fits.pairs
     found = fit_ridge(pairs.source, pairs.target)
     facts = {"penalty": found.penalty, "leave_one_out_error": found.leave_one_out_error}
-    return _affine(pairs, found.weights, found.bias, facts)
+    return Fitted(_affine(found.weights, found.bias), found.leave_one_out, facts, _regress_on_source(pairs))
 
 
-def _procrustes(pairs: Pairs) -> Fitted:
-    return _affine(pairs, *fit_procrustes(pairs.source, pairs.target), {})
+def _procrustes(fits: Fits) -> Fitted:
+    pairs = fits.pairs
+    step = _affine(*fit_procrustes(pairs.source, pairs.target))
+    return Fitted(step, _cross_fitted(pairs, fit_procrustes), {}, _regress_on_source(pairs))
 
 
-def _low_rank(pairs: Pairs) -> Fitted:
-    weights, bias, rank = fit_low_rank(pairs.source, pairs.target)
-    return _affine(pairs, weights, bias, {"rank": rank})
+def _low_rank(fits: Fits) -> Fitted:
+    pairs = fits.pairs
+
+    def fit_with_rank(source: Array, target: Array) -> tuple[Array, Array]:
+        again = fit_low_rank(source, target, found.rank)
+        return again.weights, again.bias
+
+    found = fit_low_rank(pairs.source, pairs.target)
+    held_out = _cross_fitted(pairs, fit_with_rank)
+    return Fitted(_affine(found.weights, found.bias), held_out, {"rank": found.rank}, _regress_on_source(pairs))
 
 
-def _summed(pairs: Pairs, texts: bool) -> Fitted:
-    # The cost of the fit grows with the cube of the pairs; `auto` notices when ridge on all of them is better.
-    if len(pairs) > MOST_KERNEL_PAIRS:
-        pairs = pairs.take(np.sort(np.random.default_rng(pairs.seed).permutation(len(pairs))[:MOST_KERNEL_PAIRS]))
-    given = pairs.texts if texts else None
-    found = fit_kernel(pairs.source, pairs.target, given, landmarks=pairs.landmarks, seed=pairs.seed)
+def _cross_fitted(pairs: Pairs, fit: Callable[[Array, Array], tuple[Array, Array]]) -> Array:
+    """Predictions for each part of the pairs by W and b that `fit` finds on the other parts."""
+    predictions = namespace(pairs.target).zeros_like(pairs.target)
+    shuffled = np.random.default_rng(pairs.seed).permutation(len(pairs))
+    for fold in np.array_split(shuffled, min(FOLDS, len(pairs))):
+        others = np.setdiff1d(shuffled, fold)
+        weights, bias = fit(pairs.source[others], pairs.target[others])
+        predictions[fold] = pairs.source[fold] @ weights + bias
+    return predictions
+
+
+def _kernel_fit(pairs: Pairs) -> Fitted:
+    prepared = prepare_kernel(
+        pairs.source, pairs.target, pairs.texts, pairs.words, landmarks=pairs.landmarks, seed=pairs.seed
+    )
+    step, dual = prepared.fit(pairs.target)
     facts = {
-        "pairs_used": len(pairs),
-        "width": found.shape.width,
-        "kernel_share": found.shape.bend,
-        "lexical_share": found.shape.words,
-        "penalty": found.dual.penalty,
-        "leave_one_out_error": found.dual.leave_one_out_error,
+        "basis_pairs": len(prepared.basis),
+        "width": prepared.shape.width,
+        "kernel_share": prepared.shape.bend,
+        "word_share": prepared.shape.words,
+        "word_vector_share": prepared.shape.meanings,
+        "penalty": dual.penalty,
+        "leave_one_out_error": dual.leave_one_out_error,
     }
-    return Sum(found.step.bias, found.step.terms, pairs.normalise), facts
+    return Fitted(step, dual.leave_one_out, facts, lambda target: prepared.fit(target)[0])
 
 
-def _kernel(pairs: Pairs) -> Fitted:
-    return _summed(pairs, texts=False)
+def _kernel(fits: Fits) -> Fitted:
+    return _kernel_fit(replace(fits.pairs, texts=None, words=None))
 
 
-def _lexical(pairs: Pairs) -> Fitted:
-    return _summed(pairs, texts=True)
+def _lexical(fits: Fits) -> Fitted:
+    return _kernel_fit(fits.pairs)
+
+
+def _averaged(fits: Fits) -> Fitted:
+    one, other = fits["procrustes"], fits["lexical" if fits.pairs.texts is not None else "kernel"]
+    shares = [0.5 / _typical_length(fitted.held_out) for fitted in (one, other)]
+    held_out = shares[0] * one.held_out + shares[1] * other.held_out
+    step = weighted_sum([(shares[0], one.step), (shares[1], other.step)])
+    return Fitted(step, held_out, other.facts, other.regress)
+
+
+def _typical_length(vectors: Array) -> float:
+    xp = namespace(vectors)
+    return float(xp.mean(xp.sqrt(xp.sum(vectors**2, axis=1)))) or 1.0
+
+
+def _regress_on_source(pairs: Pairs) -> Callable[[Array], Sum]:
+    def regress(target: Array) -> Sum:
+        found = fit_ridge(pairs.source, target)
+        return _affine(found.weights, found.bias)
+
+    return regress
 
 
 # From the cheapest to apply to the dearest: of two that retrieve alike, the first wins.
-METHODS: Mapping[str, Callable[[Pairs], Fitted]] = {
+METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "procrustes": _procrustes,
     "low_rank": _low_rank,
     "ridge": _ridge,
     "kernel": _kernel,
     "lexical": _lexical,
+    "averaged": _averaged,
 }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float64]
+from lightmigrate.estimators.arrays import Array, namespace
 
 # Penalties tried, relative to the mean squared singular value of the centred source.
-PENALTIES = np.logspace(-6, 2, 17)
+PENALTIES = np.logspace(-6, 2, 17).tolist()
 
 
 @dataclass(frozen=True)
@@ -22,15 +21,17 @@ class RidgeFit:
         bias: b, float64 `(d_out,)`.
         penalty: the chosen λ, in units of the squared singular values.
         leave_one_out_error: mean squared length of the residual of each pair when it is left out.
+        leave_one_out: the predictions those residuals belong to, `(K, d_out)`.
     """
 
-    weights: Matrix
-    bias: Matrix
+    weights: Array
+    bias: Array
     penalty: float
     leave_one_out_error: float
+    leave_one_out: Array
 
 
-def fit_ridge(source: Matrix, target: Matrix) -> RidgeFit:
+def fit_ridge(source: Array, target: Array) -> RidgeFit:
     """Least squares with a penalty on W but not on b: both sides are centred first.
 
     λ minimises the exact leave-one-out error, which needs no refitting: with X = U·S·Vᵀ centred, the
@@ -45,24 +46,28 @@ def fit_ridge(source: Matrix, target: Matrix) -> RidgeFit:
     Returns:
         W and b such that `source @ W + b ≈ target`.
     """
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    xp, n = namespace(source, target), len(source)
+    source_mean, target_mean = xp.mean(source, axis=0), xp.mean(target, axis=0)
     centred = target - target_mean
-    U, s, Vt = np.linalg.svd(source - source_mean, full_matrices=False)
+    U, s, Vt = xp.linalg.svd(source - source_mean, full_matrices=False)
     # What centring leaves of equal vectors is rounding, so the whole source sets the scale of what is zero.
-    kept = s > np.linalg.norm(source) * max(source.shape) * np.finfo(np.float64).eps
+    kept = s > xp.linalg.vector_norm(source) * max(source.shape) * np.finfo(np.float64).eps
     U, s, Vt = U[:, kept], s[kept], Vt[kept]
     if not len(s):  # every source vector is the same: the best guess is the mean of the others
-        error = float(np.mean(np.sum(centred**2, axis=1)) / (1 - 1 / len(source)) ** 2)
-        return RidgeFit(np.zeros((source.shape[1], target.shape[1])), target_mean, 0.0, error)
+        others = target_mean - centred / max(1, n - 1)
+        error = float(xp.mean(xp.sum((target - others) ** 2, axis=1)))
+        return RidgeFit(xp.zeros_like(source_mean)[:, None] * target_mean, target_mean, 0.0, error, others)
 
     rotated, squares, U2 = U.T @ centred, s**2, U**2
-    best_error, best_penalty = np.inf, 0.0
-    for penalty in PENALTIES * squares.mean():
+    best, least = (0.0, target), np.inf
+    for penalty in PENALTIES:
+        penalty *= float(xp.mean(squares))
         shrink = squares / (squares + penalty)
-        leverage = 1 / len(source) + U2 @ shrink
-        residual = centred - U @ (shrink[:, None] * rotated)
-        error = float(np.mean(np.sum(residual**2, axis=1) / (1 - leverage) ** 2))
-        if error < best_error:
-            best_error, best_penalty = error, float(penalty)
-    weights = Vt.T @ ((s / (squares + best_penalty))[:, None] * rotated)
-    return RidgeFit(weights, target_mean - source_mean @ weights, best_penalty, best_error)
+        leverage = 1 / n + U2 @ shrink
+        residual = (centred - U @ (shrink[:, None] * rotated)) / (1 - leverage)[:, None]
+        error = float(xp.mean(xp.sum(residual**2, axis=1)))
+        if error < least:
+            best, least = (penalty, target - residual), error
+    penalty, left_out = best
+    weights = Vt.T @ ((s / (squares + penalty))[:, None] * rotated)
+    return RidgeFit(weights, target_mean - source_mean @ weights, penalty, least, left_out)

@@ -1,8 +1,9 @@
 """The `.npz` form of a projection: a JSON header and float32 arrays, checksummed, never pickled.
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
-`{format, info, steps: [{terms: [kind, ...], normalise}], sha256}`; the entry `<step>.bias` is a bias, the
-entry `<step>.<term>.<name>` an array of a term. `sha256` is taken over the rest of the header and over every
+`{format, info, steps: [{terms: [kind, ...], normalise}], error, sha256}`; the entry `<step>.bias` is a bias, the
+entry `<step>.<term>.<name>` an array of a term. `error` is `null`, or one more step, whose arrays begin with
+`error.`. `sha256` is taken over the rest of the header and over every
 array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
 """
 
@@ -27,17 +28,15 @@ FORMAT_VERSION = 1
 HEADER = "header"
 
 
-def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
+def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Sum | None = None) -> Path:
     """Write a projection to `path`, aside and renamed; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
-    described = []
-    for step_index, step in enumerate(open_sums(steps)):
-        described.append({"terms": [term.kind for term in step.terms], "normalise": step.normalise})
-        arrays[f"{step_index}.bias"] = step.bias
-        for term_index, term in enumerate(step.terms):
-            for name, array in term.arrays().items():
-                arrays[f"{step_index}.{term_index}.{name}"] = array
-    header: dict[str, Any] = {"format": FORMAT_VERSION, "info": info.to_json(), "steps": described}
+    header: dict[str, Any] = {
+        "format": FORMAT_VERSION,
+        "info": info.to_json(),
+        "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(open_sums(steps))],
+        "error": None if error is None else _take_apart("error", error, arrays),
+    }
     header["sha256"] = _checksum(header, arrays)
     encoded = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     with replacing(path) as file:
@@ -45,7 +44,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     return path
 
 
-def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
+def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Sum | None]:
     """Read what `write` wrote; `ProjectionFileError` for anything else. Never unpickles."""
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
@@ -70,7 +69,9 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
             "copy or train it again"
         )
     info = ProjectionInfo.from_json(header["info"])
-    return tuple(_read_step(index, described, arrays) for index, described in enumerate(header["steps"])), info
+    steps = tuple(_put_together(str(index), said, arrays) for index, said in enumerate(header["steps"]))
+    said = header.get("error")
+    return steps, info, None if said is None else _put_together("error", said, arrays)
 
 
 def open_sums(steps: tuple[Step, ...]) -> list[Sum]:
@@ -81,16 +82,25 @@ def open_sums(steps: tuple[Step, ...]) -> list[Sum]:
     return sums
 
 
-def _read_step(index: int, described: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
+def _take_apart(name: str, step: Sum, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """What the header says of a step; its numbers go to `arrays`."""
+    arrays[f"{name}.bias"] = step.bias
+    for index, term in enumerate(step.terms):
+        for part, array in term.arrays().items():
+            arrays[f"{name}.{index}.{part}"] = array
+    return {"terms": [term.kind for term in step.terms], "normalise": step.normalise}
+
+
+def _put_together(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
     terms = []
-    for term_index, kind in enumerate(described["terms"]):
+    for index, kind in enumerate(said["terms"]):
         if kind not in TERMS:
             raise ProjectionFileError(f"unknown term {kind!r} in a projection file; upgrade lightmigrate")
-        prefix = f"{index}.{term_index}."
-        own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        prefix = f"{name}.{index}."
+        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         terms.append(TERMS[kind].from_arrays(own))
     try:
-        return Sum(np.ascontiguousarray(arrays[f"{index}.bias"], np.float32), tuple(terms), described["normalise"])
+        return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), said["normalise"])
     except (KeyError, ValueError) as error:
         raise ProjectionFileError(f"a projection file contradicts itself: {error}; train it again") from None
 

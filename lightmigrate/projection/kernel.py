@@ -61,6 +61,10 @@ class Kernel:
             np.matmul(similarities(vectors[rows], self.landmarks, self.width), self.weights, out=output[rows])
         return output
 
+    def scaled(self, factor: float) -> Kernel:
+        """The same term with all it gives multiplied by `factor`."""
+        return Kernel(self.landmarks, (self.weights * factor).astype(np.float32), self.width)
+
     def arrays(self) -> Mapping[str, Array]:
         """`landmarks`, `weights`, `width`."""
         return {"landmarks": self.landmarks, "weights": self.weights, "width": np.array([[self.width]])}

@@ -21,16 +21,43 @@ from lightmigrate.projection.vectors import Vectors
 
 _WORD = re.compile(r"[^\W_]+")
 
+# The same for text that is all ASCII, at a quarter of the time: everything else becomes a space.
+_ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
+
 # Words that share their first five letters count as one: a stemmer for any language that writes with letters.
 STEM_LETTERS = 5
 
-# Documents put through the table at once; what lies between is (rows, stems that occur in them).
-BLOCK_ROWS = 256
+# Words whose rows are remembered: ten megabytes.
+MOST_REMEMBERED = 100_000
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in order: lower-cased runs of letters and digits."""
+    text = text.lower()
+    return text.translate(_ASCII).split() if text.isascii() else _WORD.findall(text)
 
 
 def stems_of(text: str) -> Counter[str]:
-    """How often each stem occurs in a text: lower-cased runs of letters and digits, cut to five."""
-    return Counter([word[:STEM_LETTERS] for word in _WORD.findall(text.lower())])
+    """How often each stem occurs in a text: its words, cut to five letters."""
+    return Counter([word[:STEM_LETTERS] for word in words_of(text)])
+
+
+def rarity(counts: npt.NDArray[np.float64], documents: int) -> Vectors:
+    """How much it says that a document has a stem: `1 + ln((1 + documents) / (1 + documents with the stem))`."""
+    return (1 + np.log((1 + documents) / (1 + counts))).astype(np.float32)
+
+
+class _Rows(dict[str, int]):
+    """The row of each word's stem, -1 where there is none; words are remembered, because cutting them is slow."""
+
+    def __init__(self, stems: Mapping[str, int]) -> None:
+        self.stems = stems
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        row = self[word] = self.stems.get(word[:STEM_LETTERS], -1)
+        return row
 
 
 @dataclass(frozen=True)
@@ -41,17 +68,17 @@ class Vocabulary:
 
     Attributes:
         stems: in alphabetical order.
-        rarities: `1 + ln((1 + n) / (1 + documents with the stem))`, float32 `(stems,)`.
+        rarities: see `rarity`, float32 `(stems,)`.
     """
 
     stems: tuple[str, ...]
     rarities: Vectors
-    _rows: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _rows: _Rows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.rarities.shape != (len(self.stems),):
             raise ValueError(f"{len(self.stems)} stems and {self.rarities.shape} rarities do not fit")
-        object.__setattr__(self, "_rows", {stem: row for row, stem in enumerate(self.stems)})
+        object.__setattr__(self, "_rows", _Rows({stem: row for row, stem in enumerate(self.stems)}))
 
     @classmethod
     def of(cls, texts: Iterable[str | None]) -> Vocabulary:
@@ -60,32 +87,24 @@ class Vocabulary:
         found = Counter(stem for stems in documents for stem in stems)
         kept = sorted(stem for stem, count in found.items() if 2 <= count <= max(2, len(documents) / 2))
         counts = np.array([found[stem] for stem in kept], dtype=np.float64)
-        return cls(tuple(kept), (1 + np.log((1 + len(documents)) / (1 + counts))).astype(np.float32))
+        return cls(tuple(kept), rarity(counts, len(documents)))
 
-    def tfidf(self, texts: Texts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Vectors]:
-        """The weights of n texts, as the non-zero entries of a matrix `(n, stems)`: rows, columns, values.
+    def tfidf(self, text: str | None) -> tuple[npt.NDArray[np.int64], Vectors]:
+        """The stems of one text, as row numbers of the vocabulary, and their weights.
 
-        A text that is `None`, empty, or made of unknown stems has no entry.
+        Nothing for a text that is `None`, empty, or made of unknown stems.
         """
-        rows, columns, counts = [], [], []
-        known = self._rows
-        for row, text in enumerate(texts):
-            for stem, count in stems_of(text or "").items():
-                column = known.get(stem)
-                if column is not None:
-                    rows.append(row)
-                    columns.append(column)
-                    counts.append(count)
-        at, stem_rows = np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
-        values = (1 + np.log(np.array(counts, dtype=np.float32))) * self.rarities[stem_rows]
-        lengths = np.sqrt(np.bincount(at, weights=values**2, minlength=len(texts)))
-        return at, stem_rows, (values / lengths[at]).astype(np.float32)
+        places = np.array([self._rows[word] for word in words_of(text or "")], dtype=np.int64)
+        rows, counts = np.unique(places[places >= 0], return_counts=True)
+        values = (1 + np.log(counts.astype(np.float32))) * self.rarities[rows]
+        return rows, values / np.sqrt(values @ values) if len(rows) else values
 
     def dense(self, texts: Texts) -> Vectors:
-        """The same as a whole matrix, float32 `(n, stems)`."""
-        rows, columns, values = self.tfidf(texts)
+        """The weights of n texts as a whole matrix, float32 `(n, stems)`."""
         output = np.zeros((len(texts), len(self.stems)), dtype=np.float32)
-        output[rows, columns] = values
+        for row, text in enumerate(texts):
+            stems, values = self.tfidf(text)
+            output[row, stems] = values
         return output
 
 
@@ -116,15 +135,15 @@ class Lexical:
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """The share of the texts; zero for records without a text, and for all when no texts are given."""
         output = np.zeros((len(vectors), self.shape[1]), dtype=np.float32)
-        for start in range(0, len(vectors) if texts is not None else 0, BLOCK_ROWS):
-            block = texts[start : start + BLOCK_ROWS] if texts is not None else ()
-            rows, columns, values = self.vocabulary.tfidf(block)
-            # Only the stems that occur in these documents take part in the product.
-            used, place = np.unique(columns, return_inverse=True)
-            weights = np.zeros((len(block), len(used)), dtype=np.float32)
-            weights[rows, place] = values
-            np.matmul(weights, self.table[used], out=output[start : start + len(block)])
+        for row, text in enumerate(texts or ()):
+            stems, values = self.vocabulary.tfidf(text)
+            if len(stems):
+                np.matmul(values, self.table.take(stems, axis=0), out=output[row])
         return output
+
+    def scaled(self, factor: float) -> Lexical:
+        """The same term with all it gives multiplied by `factor`."""
+        return Lexical(self.vocabulary, (self.table * factor).astype(np.float32), self.source_dimension)
 
     def arrays(self) -> Mapping[str, Array]:
         """`stems` (UTF-8, one a line), `rarities`, `table`, `source_dimension`."""

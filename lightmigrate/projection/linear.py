@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from lightmigrate.projection.term import Array, Texts, matrix
 from lightmigrate.projection.vectors import Vectors
 
@@ -33,6 +35,10 @@ class Linear:
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """`x·W` for every row; the texts are not looked at."""
         return vectors @ self.weights
+
+    def scaled(self, factor: float) -> Linear:
+        """The same term with all it gives multiplied by `factor`."""
+        return Linear((self.weights * factor).astype(np.float32))
 
     def arrays(self) -> Mapping[str, Array]:
         """`weights`."""

@@ -22,6 +22,7 @@ class Model:
         provider: who computes it (`sentence-transformers`, `openai`, ...); empty when unknown.
         revision: version or commit of the weights; empty when unknown.
         prefix: text put before every document, such as `passage: `.
+        query_prefix: text put before every query, such as `query: `.
         normalised: whether its vectors have length 1.
     """
 
@@ -30,6 +31,7 @@ class Model:
     provider: str = ""
     revision: str = ""
     prefix: str = ""
+    query_prefix: str = ""
     normalised: bool = True
 
     def __str__(self) -> str:

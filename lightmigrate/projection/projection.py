@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import DimensionError, ModelMismatchError, ProjectionFileError, WrongDirectionError
+import numpy as np
+
+from lightmigrate.errors import (
+    DimensionError,
+    ModelMismatchError,
+    ProjectionError,
+    ProjectionFileError,
+    WrongDirectionError,
+)
 from lightmigrate.projection import archive, onnx
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import Model, ProjectionInfo
@@ -24,17 +32,21 @@ class Projection:
     Attributes:
         info: both models, how it was trained, what it keeps.
         steps: what it does, in order. One step for a direct projection, several for a chain.
+        error: what it expects its squared error to be, a step with one output; `None` when nobody knows.
     """
 
-    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo) -> None:
+    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo, error: Sum | None = None) -> None:
         if not steps:
             raise ValueError("a projection needs at least one step")
         shape = (steps[0].shape[0], steps[-1].shape[1])
         declared = (info.source.dimension, info.target.dimension)
         if shape != declared:
             raise ValueError(f"the steps map {shape[0]} → {shape[1]}, the models say {declared[0]} → {declared[1]}")
+        if error is not None and error.shape != (shape[0], 1):
+            raise ValueError(f"the expected error has shape {error.shape}, not {(shape[0], 1)}")
         self.steps = steps
         self.info = info
+        self.error = error
 
     def __repr__(self) -> str:
         return f"Projection({self.info.direction})"
@@ -77,9 +89,10 @@ class Projection:
             MissingExtraError: an `.onnx` file and no onnxruntime.
         """
         path = Path(path)
-        steps, info = onnx.read(path) if path.suffix == ".onnx" else archive.read(path)
         try:
-            return cls(steps, info)
+            if path.suffix == ".onnx":
+                return cls(*onnx.read(path))
+            return cls(*archive.read(path))
         except ValueError as error:
             raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
 
@@ -92,7 +105,7 @@ class Projection:
         Raises:
             ProjectionFileError: when this projection was read from ONNX (its numbers are not open).
         """
-        return archive.write(Path(path), self.steps, self.info)
+        return archive.write(Path(path), self.steps, self.info, self.error)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).
@@ -112,7 +125,7 @@ class Projection:
             training={**self.info.training, **(training or {})},
             quality={**self.info.quality, **(quality or {})},
         )
-        return Projection(self.steps, info)
+        return Projection(self.steps, info, self.error)
 
     def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
         """Map vectors into the target space. Writes nothing, keeps nothing.
@@ -134,13 +147,41 @@ class Projection:
         if rows.ndim == 1:
             single: Vectors = self.apply(rows[None, :], None if texts is None else [_one_text(texts)])[0]
             return single
+        self._check(rows, texts)
+        for step in self.steps:
+            rows = step.apply(rows, texts)
+        return rows
+
+    def uncertainty(self, vectors: Any, texts: Texts | None = None) -> Vectors:
+        """How far off each mapped vector is expected to be: which documents deserve embedding again first.
+
+        Learned from the errors made on pairs that were left out, by the same terms as the projection itself.
+
+        Args:
+            vectors: `(n, d_in)`, as for `apply`.
+            texts: as for `apply`.
+
+        Returns:
+            float32 `(n,)`: expected squared distance to the true vector, at least 0.
+
+        Raises:
+            ProjectionError: a chain, a projection from `.onnx`, or one that was not made by `fit`.
+            DimensionError: the vectors are not `d_in` long.
+            ValueError: as for `apply`.
+        """
+        if self.error is None:
+            raise ProjectionError("this projection does not know its errors; use one made by lightmigrate.fit (.npz)")
+        rows = as_vectors(vectors)
+        if rows.ndim != 2:
+            raise ValueError(f"vectors must have shape (n, d), not {rows.shape}")
+        self._check(rows, texts)
+        return np.maximum(self.error.apply(rows, texts)[:, 0], 0)
+
+    def _check(self, rows: Vectors, texts: Texts | None) -> None:
         self.check_input(rows.shape[1])
         if isinstance(texts, str) or (texts is not None and len(texts) != len(rows)):
             given = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
             raise ValueError(f"{given} for {len(rows)} vectors: give a list of one for each, None where there is none")
-        for step in self.steps:
-            rows = step.apply(rows, texts)
-        return rows
 
     def check_input(self, dimension: int) -> None:
         """Do nothing when vectors of this dimension can go in; raise otherwise.
@@ -182,7 +223,7 @@ class Projection:
                 found=middle.dimension,
             )
         if middle != entry:
-            fields = ("provider", "name", "revision", "prefix", "normalised")
+            fields = ("provider", "name", "revision", "prefix", "query_prefix", "normalised")
             differing = [name for name in fields if getattr(middle, name) != getattr(entry, name)]
             ends, starts = ({name: getattr(model, name) for name in differing} for model in (middle, entry))
             raise ModelMismatchError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -63,6 +64,20 @@ class Sum:
             if self.normalise:
                 normalise_rows(rows)
         return output
+
+    def shifted(self, by: Any) -> Sum:
+        """The same with `by` `(d_out,)` added to the bias."""
+        return Sum((self.bias + by).astype(np.float32), self.terms, self.normalise)
+
+
+def weighted_sum(parts: Sequence[tuple[float, Sum]]) -> Sum:
+    """`Σ share · part` as one step, not normalised; the matrices among the terms become one."""
+    bias = np.sum([share * part.bias for share, part in parts], axis=0)
+    terms = [term.scaled(share) for share, part in parts for term in part.terms]
+    matrices = [term.weights for term in terms if isinstance(term, Linear)]
+    others = tuple(term for term in terms if not isinstance(term, Linear))
+    merged = (Linear(np.sum(matrices, axis=0)),) if matrices else ()
+    return Sum(bias.astype(np.float32), merged + others, normalise=False)
 
 
 def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:

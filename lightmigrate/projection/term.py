@@ -27,6 +27,9 @@ class Term(Protocol):
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """This term's share for `vectors` `(n, d_in)`: a new float32 array `(n, d_out)`."""
 
+    def scaled(self, factor: float) -> Term:
+        """The same term with all it gives multiplied by `factor`."""
+
     def arrays(self) -> Mapping[str, Array]:
         """Its numbers by name, as the file stores them."""
 

@@ -293,7 +293,7 @@ def test_stated_leave_one_out_error_is_true_when_one_pair_stands_alone() -> None
 def test_chosen_penalty_is_the_best_of_those_tried(rows: int, dimension: int) -> None:
     X, Y = noisy_pairs(rows, dimension)
     singular = np.linalg.svd(X - X.mean(axis=0), compute_uv=False)
-    tried = PENALTIES * np.mean(singular[singular > 1e-9] ** 2)
+    tried = np.array(PENALTIES) * np.mean(singular[singular > 1e-9] ** 2)
     errors = [leave_one_out_error(X, Y, float(penalty)) for penalty in tried]
     assert fit(X, Y).info.training["penalty"] == pytest.approx(tried[int(np.argmin(errors))])
 

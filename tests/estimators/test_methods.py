@@ -9,8 +9,8 @@ import pytest
 
 from lightmigrate import Model, Projection, ProjectionError, fit
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.estimators import methods
-from lightmigrate.estimators.dual import fit_dual
+from lightmigrate.estimators import kernel
+from lightmigrate.estimators.dual import Dual
 from lightmigrate.estimators.methods import METHODS, Method
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_projection(method: Method) -> None:
 
 def test_dual_ridge_is_ridge() -> None:
     X, Y = gaussian(30, 5), gaussian(30, 4, seed=1)
-    dual = fit_dual(X @ X.T, Y)
+    dual = Dual.of(X @ X.T).fit(Y)
     centred = X - X.mean(axis=0)
     penalty = dual.penalty * np.sum(centred**2) / 30
     weights = np.linalg.solve(centred.T @ centred + penalty * np.eye(5), centred.T @ (Y - Y.mean(axis=0)))
@@ -86,7 +86,7 @@ def test_dual_ridge_is_ridge() -> None:
 
 def test_dual_leave_one_out_is_what_refitting_gives() -> None:
     X, Y = gaussian(12, 4), gaussian(12, 3, seed=1)
-    dual = fit_dual(X @ X.T, Y)
+    dual = Dual.of(X @ X.T).fit(Y)
     penalty = dual.penalty * np.sum((X - X.mean(axis=0)) ** 2) / 12
     for left_out in range(12):
         x, y = np.delete(X, left_out, axis=0), np.delete(Y, left_out, axis=0)
@@ -111,8 +111,9 @@ def test_procrustes_finds_a_rotation_exactly_and_keeps_rows_orthogonal() -> None
 def test_low_rank_is_the_best_matrix_of_its_rank() -> None:
     X, Y = gaussian(60, 6), gaussian(60, 2, seed=1) @ gaussian(2, 5, seed=2)
     Y += X @ gaussian(6, 5, seed=3)
-    weights, _, rank = fit_low_rank(X, Y, rank=2)
-    assert rank == np.linalg.matrix_rank(weights) == 2
+    found = fit_low_rank(X, Y, rank=2)
+    weights = found.weights
+    assert found.rank == np.linalg.matrix_rank(weights) == 2
     ridge = fit_ridge(X, Y).weights
     U, s, Vt = np.linalg.svd((X - X.mean(axis=0)) @ ridge, full_matrices=False)
     np.testing.assert_allclose((X - X.mean(axis=0)) @ weights, U[:, :2] * s[:2] @ Vt[:2], atol=1e-9)
@@ -129,11 +130,37 @@ def test_one_landmark_is_enough_to_fit() -> None:
     assert fit(gaussian(900, 4), gaussian(900, 3), method="kernel", landmarks=1).apply(gaussian(2, 4)).shape == (2, 3)
 
 
-def test_more_pairs_than_a_kernel_can_take_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(methods, "MOST_KERNEL_PAIRS", 50)
-    training = fit_corpus("lexical", 80).info.training
-    assert (training["pairs"], training["pairs_used"]) == (80, 50)
-    assert fit_corpus("ridge", 80).info.training["pairs"] == 80
+def test_of_very_many_pairs_some_carry_the_fit_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = held_out_overlap(fit_corpus("lexical"))
+    few = held_out_overlap(fit_corpus("lexical", 150))
+    monkeypatch.setattr(kernel, "MOST_BASIS_PAIRS", 150)
+    carried = fit_corpus("lexical")
+    training = carried.info.training
+    assert (training["pairs"], training["basis_pairs"]) == (FITTED, 150)
+    assert few < held_out_overlap(carried) <= exact + 0.01
+
+
+def test_a_basis_of_all_pairs_is_the_exact_fit() -> None:
+    X, Y, new = gaussian(40, 60), gaussian(40, 4, seed=1), gaussian(6, 60, seed=2)
+    exact, on_basis = Dual.of(X @ X.T).fit(Y), Dual.on_basis(X @ X.T, X @ X.T).fit(Y)
+    for found in (exact, on_basis):
+        np.testing.assert_allclose(found.leave_one_out, exact.leave_one_out, atol=1e-6)
+        predicted = found.offset + new @ X.T @ found.coefficients
+        np.testing.assert_allclose(predicted, exact.offset + new @ X.T @ exact.coefficients, atol=1e-6)
+
+
+def test_leaving_one_out_of_a_fit_on_a_basis_is_what_refitting_gives() -> None:
+    X, Y = gaussian(30, 5), gaussian(30, 3, seed=1)
+    basis = X[:4]  # the fit can only use what these four span
+    dual = Dual.on_basis(X @ basis.T, basis @ basis.T).fit(Y)
+    features = X @ np.linalg.qr(basis.T)[0]
+    penalty = dual.penalty * np.sum((features - features.mean(axis=0)) ** 2) / 30
+    for left_out in range(30):
+        x, y = np.delete(features, left_out, axis=0), np.delete(Y, left_out, axis=0)
+        centred = x - x.mean(axis=0)
+        weights = np.linalg.solve(centred.T @ centred + penalty * np.eye(4), centred.T @ (y - y.mean(axis=0)))
+        predicted = y.mean(axis=0) + (features[left_out] - x.mean(axis=0)) @ weights
+        np.testing.assert_allclose(dual.leave_one_out[left_out], predicted, atol=1e-7)
 
 
 def test_kernel_with_all_landmarks_gives_the_pairs_it_was_fitted_to_more_exactly_than_a_matrix() -> None:

@@ -1,0 +1,117 @@
+"""What `fit` does beside fitting: choosing, restoring the spread, building on a prior, knowing its errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import Projection, ProjectionError, fit
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.estimators.choose import HeldOutSearch, spread_factor
+from lightmigrate.estimators.methods import Fits, Pairs
+from tests.estimators.test_methods import gaussian
+
+CORPUS = load_corpus()
+OLD, NEW, TEXTS = CORPUS.old_documents, CORPUS.new_documents, CORPUS.documents
+
+
+def test_held_out_predictions_come_from_fits_without_the_pair() -> None:
+    """Moving one target far away must not move what is predicted for that pair."""
+    X, Y = gaussian(40, 6), gaussian(40, 5, seed=1)
+    moved = Y.copy()
+    moved[7] += 1000
+    for method in ("ridge", "procrustes"):
+        before, after = (Fits(Pairs(X, target, None, None, 100, 0))[method].held_out[7] for target in (Y, moved))
+        assert np.linalg.norm(before - after) < 100  # ridge's penalty still depends on all pairs
+
+
+def test_the_spread_of_predictions_is_measured() -> None:
+    true = gaussian(200, 8)
+    assert spread_factor(true, 3 + true / 2) == pytest.approx(2)
+    assert spread_factor(true, np.ones_like(true)) == 1
+
+
+def test_search_among_held_out_vectors_counts_shared_neighbours() -> None:
+    true = gaussian(60, 8)
+    searches = HeldOutSearch(true, seed=0)
+    assert searches.overlaps(true).mean() == 1
+    assert searches.overlaps(-true).mean() < 0.1
+    assert searches.certain_gain(searches.overlaps(true), searches.overlaps(-true)) > 0.9
+    assert searches.certain_gain(searches.overlaps(true), searches.overlaps(true)) == 0
+
+
+def test_the_chosen_method_is_never_certainly_or_noticeably_worse_than_the_best() -> None:
+    for pairs in (60, 300):
+        tried = fit(OLD[:pairs], NEW[:pairs], TEXTS[:pairs]).info.training["tried"]
+        (chosen,) = [trial for trial in tried if trial["chosen"]]
+        assert chosen["overlap"] >= max(trial["overlap"] for trial in tried) - 0.005
+
+
+def test_averaging_is_the_mean_of_a_rotation_and_a_kernel() -> None:
+    averaged, procrustes, lexical = (
+        fit(OLD[:300], NEW[:300], TEXTS[:300], method=method).apply(OLD[300:], TEXTS[300:])
+        for method in ("averaged", "procrustes", "lexical")
+    )
+    to_mean = np.sum(averaged * (procrustes + lexical), axis=1) / np.linalg.norm(procrustes + lexical, axis=1)
+    assert to_mean.mean() > 0.99
+
+
+def test_a_prior_made_elsewhere_helps_where_pairs_are_few() -> None:
+    prior = fit(OLD[1000:1100], NEW[1000:1100], method="ridge")
+    alone = fit(OLD[:60], NEW[:60], method="ridge")
+    together = fit(OLD[:60], NEW[:60], method="ridge", prior=prior)
+    mapped = {name: p.apply(OLD[60:600]) for name, p in (("alone", alone), ("together", together), ("prior", prior))}
+    error = {name: float(np.mean((rows - NEW[60:600]) ** 2)) for name, rows in mapped.items()}
+    assert error["together"] < error["alone"]
+    assert error["together"] < error["prior"]
+    assert together.info.training["prior"]["pairs"] == 100
+
+
+def test_auto_with_a_prior_keeps_all_its_terms(tmp_path: Path) -> None:
+    prior = fit(OLD[600:900], NEW[600:900], TEXTS[600:900], method="lexical")
+    adapted = fit(OLD[:200], NEW[:200], TEXTS[:200], prior=prior)
+    loaded = Projection.load(adapted.save(tmp_path / "adapted.npz"))
+    np.testing.assert_array_equal(
+        loaded.apply(OLD[200:300], TEXTS[200:300]), adapted.apply(OLD[200:300], TEXTS[200:300])
+    )
+    plain = fit(OLD[:200], NEW[:200], TEXTS[:200])
+    error = {
+        name: float(np.mean((projection.apply(OLD[900:], TEXTS[900:]) - NEW[900:]) ** 2))
+        for name, projection in (("plain", plain), ("adapted", adapted))
+    }
+    assert error["adapted"] < error["plain"]
+
+
+def test_a_prior_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ProjectionError, match="the prior leads 3 → 2, the pairs 4 → 2"):
+        fit(gaussian(9, 4), gaussian(9, 2), prior=fit(gaussian(9, 3), gaussian(9, 2)))
+    first = fit(gaussian(9, 4), np.abs(gaussian(9, 4)), method="kernel")
+    with pytest.raises(ProjectionError, match="not a chain"):
+        fit(gaussian(9, 4), gaussian(9, 4), prior=first.then(first))
+
+
+@pytest.mark.parametrize("method", ["ridge", "procrustes", "low_rank", "kernel", "lexical", "averaged"])
+def test_uncertainty_says_how_far_off_unseen_vectors_are(method: Any, tmp_path: Path) -> None:
+    projection = Projection.load(fit(OLD[:600], NEW[:600], TEXTS[:600], method=method).save(tmp_path / "p.npz"))
+    expected = projection.uncertainty(OLD[600:], TEXTS[600:])
+    true = np.sum((projection.apply(OLD[600:], TEXTS[600:]) - NEW[600:]) ** 2, axis=1)
+    assert expected.shape == (600,)
+    assert expected.dtype == np.float32
+    assert expected.mean() == pytest.approx(true.mean(), rel=0.1)
+    assert np.corrcoef(expected, true)[0, 1] > 0.3
+
+
+def test_uncertainty_is_unknown_for_chains_and_hand_made_maps() -> None:
+    projection = fit(gaussian(30, 4), gaussian(30, 4, seed=1))
+    with pytest.raises(ProjectionError, match="does not know its errors"):
+        projection.then(projection).uncertainty(gaussian(3, 4))
+    with pytest.raises(ValueError, match=r"shape \(n, d\)"):
+        projection.uncertainty(gaussian(1, 4)[0])
+
+
+def test_overlap_is_not_lost_by_restoring_the_spread() -> None:
+    training = fit(OLD[:600], NEW[:600]).info.training
+    assert training.get("spread", 1) >= 1
