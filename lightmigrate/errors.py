@@ -61,6 +61,38 @@ class MissingExtraError(LightmigrateError):
         self.extra = extra
 
 
+class ProviderError(LightmigrateError):
+    """An embedding model cannot be loaded or reached, or its answer cannot be used."""
+
+
+class CostError(RefusedError):
+    """Going on would cost more than was allowed; what was embedded is kept.
+
+    Attributes:
+        spent: dollars so far.
+        allowed: dollars at most.
+    """
+
+    def __init__(self, message: str, *, spent: float, allowed: float) -> None:
+        super().__init__(message)
+        self.spent = spent
+        self.allowed = allowed
+
+
+class NotEnoughTextsError(LightmigrateError):
+    """More texts were asked for than there are.
+
+    Attributes:
+        asked: how many.
+        available: how many different usable ones there are.
+    """
+
+    def __init__(self, message: str, *, asked: int, available: int) -> None:
+        super().__init__(message)
+        self.asked = asked
+        self.available = available
+
+
 class DatabaseError(LightmigrateError):
     """The folder is not a database that can be read."""
 

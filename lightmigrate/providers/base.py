@@ -1,34 +1,146 @@
-"""What every provider of embeddings must do."""
+"""What every provider of embeddings is: one embedding model, ready to be called."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
+
+from lightmigrate.errors import ProviderError
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.vectors import Vectors, as_vectors
+
+# Called with the number of texts embedded so far and the number of all.
+Progress = Callable[[int, int], None]
 
 
-class Provider(Protocol):
-    """One embedding model, ready to be called.
+@dataclass(frozen=True)
+class Bill:
+    """What embedding costs.
 
-    What a provider raises is a `ProviderError`, in one line that says the way out.
+    Attributes:
+        tokens: an estimate, about four characters each, before a call; what the server counted after it.
+        dollars: `None` when no price is known, 0 for a model that runs here.
     """
 
-    @property
-    def model(self) -> Model:
-        """Who it is: name, dimension, provider, revision, prefixes. May load the model or make one tiny call."""
+    tokens: int
+    dollars: float | None
+
+
+class Provider(ABC):
+    """One embedding model. Subclasses say how a batch of texts is embedded; the rest is the same for all.
+
+    Attributes:
+        provider: what kind of provider it is.
+        name: the model's name.
+        revision: version of the weights; empty when unknown.
+        prefix: put before every document.
+        query_prefix: put before every query.
+        batch_size: texts embedded in one call, at most.
+        batch_characters: their characters in all, at most, where more than one text is embedded.
+    """
+
+    provider: ClassVar[str]
+    batch_size: int = 64
+    batch_characters: int = 1_000_000
+
+    def __init__(self, name: str, *, revision: str = "", prefix: str = "", query_prefix: str = "") -> None:
+        self.name = name
+        self.revision = revision
+        self.prefix = prefix
+        self.query_prefix = query_prefix
+        self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
     @property
     def key(self) -> str:
-        """What makes two providers give the same vectors, as one line of text; costs nothing to ask."""
+        """What makes two providers give the same vectors for the same text; asking costs nothing."""
+        return "/".join((self.provider, self.name, self.revision))
 
     @property
-    def batch_size(self) -> int:
-        """How many texts to give at once."""
+    def model(self) -> Model:
+        """Who it is. When nothing was embedded yet, embeds one word to learn its dimension."""
+        if self._shape is None:
+            self.embed(["dimension"])
+        dimension, normalised = self._shape or (0, False)
+        return Model(self.name, dimension, self.provider, self.revision, self.prefix, self.query_prefix, normalised)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Embed documents, `model.prefix` before each: float32 `(n, d)`, row i for text i."""
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed documents, `prefix` before each: float32 `(n, d)`, row i for text i.
 
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Embed queries, `model.query_prefix` before each: float32 `(n, d)`."""
+        Raises:
+            ProviderError: the model cannot be reached or loaded, or what it answered cannot be used.
+            CostError: going on would cost more than was allowed.
+        """
+        return self._all([self.prefix + text for text in texts], False, progress)
+
+    def embed_queries(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed queries, `query_prefix` before each: float32 `(n, d)`. Raises as `embed` does."""
+        return self._all([self.query_prefix + text for text in texts], True, progress)
+
+    def bill(self, texts: Sequence[str]) -> Bill:
+        """What embedding these texts would cost; calls nothing."""
+        return Bill(estimated_tokens(texts), 0.0)
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        """Embed one batch, its prefixes in place: numbers `(n, d)`. Most models treat queries like documents."""
+
+    def checked(self, answer: Any, expected: int) -> Vectors:
+        """An answer of `encode` as float32 `(expected, d)`; `ProviderError` when it cannot be used."""
+        try:
+            vectors = as_vectors(answer)
+        except ValueError:
+            raise ProviderError(f"{self.name} did not answer with vectors; is it an embedding model?") from None
+        if vectors.ndim != 2 or len(vectors) != expected:
+            raise ProviderError(
+                f"{self.name} gave {len(vectors)} vectors for {expected} texts: the answer was cut short; try again"
+            )
+        if not np.isfinite(vectors).all():
+            raise ProviderError(f"{self.name} answered with NaN or infinity; check the model")
+        if self._shape is None:
+            lengths = np.linalg.norm(vectors, axis=1)
+            self._shape = vectors.shape[1], bool(np.all(np.abs(lengths - 1) < 0.01))
+        elif vectors.shape[1] != self._shape[0]:
+            raise ProviderError(
+                f"{self.name} gave vectors of {vectors.shape[1]} dimensions, before it was {self._shape[0]}; "
+                "was the model exchanged?"
+            )
+        return vectors
+
+    def _all(self, texts: list[str], queries: bool, progress: Progress | None) -> Vectors:
+        output: Vectors | None = None
+        done = 0
+        for rows in self._batches(texts):
+            vectors = self.checked(self.encode([texts[row] for row in rows], queries), len(rows))
+            if output is None:
+                output = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+            output[rows] = vectors
+            done += len(rows)
+            if progress is not None:
+                progress(done, len(texts))
+        return np.empty((0, self.model.dimension), dtype=np.float32) if output is None else output
+
+    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+        """Row numbers, texts of like length together, because a batch is padded to its longest."""
+        batch: list[int] = []
+        characters = 0
+        for row in sorted(range(len(texts)), key=lambda row: -len(texts[row])):
+            full = len(batch) == self.batch_size or characters + len(texts[row]) > self.batch_characters
+            if batch and full:
+                yield batch
+                batch, characters = [], 0
+            batch.append(row)
+            characters += len(texts[row])
+        if batch:
+            yield batch
+
+
+def estimated_tokens(texts: Sequence[str]) -> int:
+    """About how many tokens some texts have: one for every four characters."""
+    return sum(len(text) // 4 + 1 for text in texts)

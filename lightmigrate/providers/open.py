@@ -1,0 +1,37 @@
+"""All providers there are. To add one: write its class in a file of its own and name it here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightmigrate.errors import ProviderError
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.providers.onnx import OnnxProvider
+from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.sentence_transformers import SentenceTransformersProvider
+
+PROVIDERS: Mapping[str, type[Provider]] = {
+    cls.provider: cls for cls in (SentenceTransformersProvider, OpenAIProvider, OnnxProvider, ChromaProvider)
+}
+
+
+def open_provider(provider: str, model: str, **options: Any) -> Provider:
+    """The provider called `provider`, for `model`. Loads nothing and calls nothing yet.
+
+    Args:
+        provider: a name in `PROVIDERS`.
+        model: what that provider calls the model.
+        options: as the provider's class takes them; those that are `None` or empty are left out.
+
+    Raises:
+        ProviderError: no such provider, or an option it does not take.
+    """
+    if provider not in PROVIDERS:
+        raise ProviderError(f"no provider {provider!r}; there are: {', '.join(PROVIDERS)}")
+    given = {name: value for name, value in options.items() if value not in (None, "")}
+    try:
+        return PROVIDERS[provider](model, **given)
+    except TypeError:
+        raise ProviderError(f"{provider} does not take all of: {', '.join(given)}") from None

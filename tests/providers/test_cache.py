@@ -1,0 +1,122 @@
+"""The cache: nothing is paid for twice, whatever happens, and no text is in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import ProviderError
+from lightmigrate.providers.cache import Cached, default_cache
+from lightmigrate.providers.openai import OpenAIProvider
+from tests.encoders import minilm, shared_minilm
+from tests.providers.embedding_server import KEY, running_server
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ["one text", "another text", "one text", "a third"]
+
+
+def test_the_second_time_nothing_is_embedded(tmp_path: Path) -> None:
+    first = Cached(shared_minilm(), tmp_path / "c.sqlite3")
+    vectors = first.embed(TEXTS)
+    assert (first.hits, first.misses) == (1, 3)
+    first.close()
+    again = Cached(shared_minilm(), tmp_path / "c.sqlite3")
+    np.testing.assert_array_equal(again.embed(TEXTS), vectors)
+    assert (again.hits, again.misses) == (4, 0)
+    assert again.bill(TEXTS).tokens == 0
+    assert again.bill(["new"]).tokens == 1
+    again.close()
+
+
+def test_equal_texts_have_equal_vectors(tmp_path: Path) -> None:
+    vectors = Cached(shared_minilm(), tmp_path / "c.sqlite3").embed(TEXTS)
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+def test_models_prefixes_and_queries_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    Cached(shared_minilm(), path).embed(["x"])
+    for other in (minilm(prefix="passage: "), minilm(max_tokens=8)):
+        cached = Cached(other, path)
+        cached.embed(["x"])
+        assert cached.misses == 1
+    same = Cached(minilm(), path)
+    same.embed(["x"])
+    assert same.misses == 0
+    same.embed_queries(["x"])
+    assert same.misses == 1
+
+
+def test_no_text_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "c.sqlite3"
+    Cached(shared_minilm(), path).embed(["a most private document"])
+    assert b"private" not in path.read_bytes()
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_killed_run_pays_for_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with running_server() as server:
+        command: list[Any] = [sys.executable, "-m", "tests.providers.run_embedding", server.url, tmp_path / "c", "20"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "4\n"  # the first batch was answered and is on disk
+            process.kill()
+        on_disk = set(server.texts[:4])
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        times = Counter(server.texts)
+        assert len(times) == 20
+        assert {times[text] for text in on_disk} == {1}
+        # at most the one batch that was under way when the process died is asked for again
+        assert sum(times.values()) <= 24
+        asked = server.requests
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        assert server.requests == asked
+
+
+def test_what_was_embedded_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with running_server() as server:
+        provider = OpenAIProvider("minilm", base_url=server.url, retries=0)
+        provider.batch_size = 2
+        server.failures = ["none", 500]
+        with pytest.raises(ProviderError, match="status 500"):
+            Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])
+        Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])
+        assert sorted(server.texts) == ["a", "b", "c", "d"]
+
+
+def test_another_dimension_under_the_same_name_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with running_server() as server:
+        Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a"])
+        server.failures = ["other dimension"]
+        with pytest.raises(ProviderError, match="was the model exchanged"):
+            Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a", "b"])
+
+
+def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite3").write_bytes(b"not a database, but long enough to look like one" * 30)
+    with pytest.raises(ProviderError, match=r"cannot be used .* delete it"):
+        Cached(shared_minilm(), tmp_path / "c.sqlite3").embed(["x"])
+
+
+def test_two_processes_share_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with running_server() as server:
+        command: list[Any] = [sys.executable, "-m", "tests.providers.run_embedding", server.url, tmp_path / "c", "40"]
+        both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
+        assert [process.wait() for process in both] == [0, 0]
+        cached = Cached(shared_minilm(), tmp_path / "c")
+        assert cached.embed(["text number 3"]).shape == (1, 384)
+
+
+def test_the_cache_is_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_cache() == Path("/somewhere/lightmigrate/embeddings.sqlite3")

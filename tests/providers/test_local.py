@@ -1,0 +1,143 @@
+"""Models on this machine: the ONNX provider, Chroma's embedding functions, and opening by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
+from onnx import TensorProto, helper
+
+from lightmigrate import ProviderError
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.providers.onnx import OnnxProvider
+from lightmigrate.providers.open import PROVIDERS, open_provider
+from tests.encoders import minilm, minilm_files, shared_minilm
+
+TEXTS = ["a cat sat on the mat", "a kitten lay on the rug", "interest rates rose again", ""]
+
+
+def test_what_means_the_same_is_near() -> None:
+    cat, kitten, rates, _ = shared_minilm().embed(TEXTS)
+    assert cat @ kitten > 0.5
+    assert cat @ rates < 0.2
+
+
+def test_vectors_do_not_depend_on_what_else_is_in_the_batch() -> None:
+    together = shared_minilm().embed([*TEXTS, "a much longer text " * 30])
+    alone = np.vstack([shared_minilm().embed([text]) for text in TEXTS])
+    # 8-bit activations are scaled by what is in the batch; the model itself is that exact and no more
+    assert np.sum(together[:4] * alone, axis=1).min() > 0.98
+
+
+def test_long_texts_are_cut_where_the_model_says() -> None:
+    short = minilm(max_tokens=16)
+    one, other = short.embed(["word " * 40, "word " * 400])
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert short.key != shared_minilm().key
+
+
+def test_no_texts_give_no_vectors_of_the_right_width() -> None:
+    assert shared_minilm().embed([]).shape == (0, 384)
+
+
+def test_pooling_and_length_are_options() -> None:
+    cls, mean = minilm(pooling="cls").embed(TEXTS), shared_minilm().embed(TEXTS)
+    assert np.abs(cls - mean).max() > 0.01
+    plain = minilm(normalise=False)
+    assert np.linalg.norm(plain.embed(TEXTS), axis=1).std() > 0
+    assert not plain.model.normalised
+
+
+def test_a_model_that_pools_itself_is_taken_at_its_word(tmp_path: Path) -> None:
+    """An ONNX graph with a two-dimensional output and only the inputs it wants."""
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "t"])
+    out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 1])
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["floats"], ["embedding"], axes=[1], keepdims=1),
+    ]
+    graph = helper.make_graph(nodes, "pools", [ids], [out])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    shutil.copy(minilm_files()[1], tmp_path / "tokenizer.json")
+    found = OnnxProvider(str(tmp_path), normalise=False)
+    assert found.name == tmp_path.name
+    assert found.embed(["hello", "hello world"]).shape == (2, 1)
+
+
+def test_files_that_are_missing_or_rubbish_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match="no model at"):
+        OnnxProvider(str(tmp_path))
+    (tmp_path / "model.onnx").write_bytes(b"rubbish")
+    with pytest.raises(ProviderError, match="no tokenizer at"):
+        OnnxProvider(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ProviderError, match=r"cannot load model\.onnx"):
+        OnnxProvider(str(tmp_path)).embed(["x"])
+
+
+class MiniLM(EmbeddingFunction[Documents]):
+    """A Chroma embedding function with a way of its own for queries."""
+
+    def __init__(self, fail: bool = False) -> None:
+        self.fail = fail
+
+    def __call__(self, input: Documents) -> Embeddings:
+        if self.fail:
+            raise ConnectionResetError("secret text")
+        return list(shared_minilm().embed(input))
+
+    def embed_query(self, input: Documents) -> Embeddings:
+        return list(shared_minilm().embed(["query: " + text for text in input]))
+
+    @staticmethod
+    def name() -> str:
+        return "minilm-test"
+
+    def get_config(self) -> dict[str, Any]:
+        return {"model_name": "all-MiniLM-L6-v2"}
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> MiniLM:
+        return MiniLM()
+
+
+def test_a_chroma_function_embeds_documents_and_queries_in_its_own_way() -> None:
+    provider = ChromaProvider(MiniLM())
+    assert provider.model.name == "minilm-test:all-MiniLM-L6-v2"
+    np.testing.assert_allclose(provider.embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
+    expected = shared_minilm().embed(["query: a cat"])
+    np.testing.assert_allclose(provider.embed_queries(["a cat"]), expected, atol=1e-6)
+    assert json.dumps({"model_name": "all-MiniLM-L6-v2"}) in provider.key
+
+
+def test_a_chroma_function_without_a_name_is_known_by_its_class() -> None:
+    def plain(input: list[str]) -> Any:
+        return shared_minilm().embed(input)
+
+    assert ChromaProvider(plain).embed(TEXTS).shape == (4, 384)
+    assert ChromaProvider(plain).name == "function"
+
+
+def test_a_chroma_function_that_fails_gives_nothing_away() -> None:
+    with pytest.raises(ProviderError, match="minilm-test:all-MiniLM-L6-v2 failed with ConnectionResetError") as caught:
+        ChromaProvider(MiniLM(fail=True)).embed(["secret text"])
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ProviderError, match="Chroma cannot build"):
+        ChromaProvider("no such function")
+
+
+def test_providers_are_opened_by_name() -> None:
+    model, tokenizer = minilm_files()
+    opened = open_provider("onnx", str(model), tokenizer=tokenizer, prefix="p: ", query_prefix="", revision=None)
+    assert (opened.prefix, opened.model.dimension) == ("p: ", 384)
+    with pytest.raises(ProviderError, match="no provider 'magic'; there are: " + ", ".join(PROVIDERS)):
+        open_provider("magic", "x")
+    with pytest.raises(ProviderError, match="chroma does not take all of: base_url"):
+        open_provider("chroma", "default", base_url="http://localhost")

@@ -1,0 +1,144 @@
+"""The openai provider against a real server on this machine, with a real model behind it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import CostError, ProviderError
+from lightmigrate.providers.base import Bill
+from lightmigrate.providers.openai import OpenAIProvider
+from tests.encoders import shared_minilm
+from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
+
+TEXTS = ["a cat sat on the mat", "a kitten lay on the rug", "interest rates rose again", "x"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with running_server() as running:
+        yield running
+
+
+def provider(server: EmbeddingServer, **options: Any) -> OpenAIProvider:
+    return OpenAIProvider(MODEL, **{"base_url": server.url, "retries": 1, **options})
+
+
+def test_vectors_are_those_of_the_model_in_the_order_of_the_texts(server: EmbeddingServer) -> None:
+    np.testing.assert_allclose(provider(server).embed(TEXTS), shared_minilm().embed(TEXTS), atol=1e-6)
+    server.failures = ["shuffled"]
+    np.testing.assert_allclose(provider(server).embed(TEXTS), shared_minilm().embed(TEXTS), atol=1e-6)
+
+
+def test_the_model_is_known_after_one_word(server: EmbeddingServer) -> None:
+    model = provider(server, prefix="passage: ", query_prefix="query: ").model
+    assert (model.name, model.dimension, model.provider, model.normalised) == (MODEL, 384, "openai", True)
+    assert server.texts == ["passage: dimension"]
+
+
+def test_prefixes_differ_for_documents_and_queries(server: EmbeddingServer) -> None:
+    asked = provider(server, prefix="passage: ", query_prefix="query: ")
+    asked.embed(["one"])
+    asked.embed_queries(["two"])
+    assert server.texts == ["passage: one", "query: two"]
+
+
+def test_shorter_vectors_can_be_asked_for(server: EmbeddingServer) -> None:
+    asked = provider(server, dimensions=64)
+    assert asked.embed(TEXTS).shape == (4, 64)
+    assert asked.key != provider(server).key
+
+
+def test_the_address_may_come_from_the_environment(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    assert OpenAIProvider(MODEL).embed(["x"]).shape == (1, 384)
+
+
+@pytest.mark.parametrize("failure", [429, 500, 503, "drop"])
+def test_a_server_that_recovers_is_asked_again(server: EmbeddingServer, failure: int | str) -> None:
+    server.failures = [failure]
+    assert provider(server).embed(TEXTS).shape == (4, 384)
+    assert server.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        ([429, 429], "busy or the quota is used up: refused 2 times"),
+        ([500, 500], "failed with status 500"),
+        (["drop", "drop"], "cannot be reached"),
+        (["garbage"], "did not answer with embeddings"),
+        (["html"], "did not answer with embeddings"),
+        (["truncated"], "3 vectors for 4 texts"),
+        (["not finite"], "NaN or infinity"),
+    ],
+)
+def test_every_failure_is_one_line_without_texts_or_keys(
+    server: EmbeddingServer, failures: list[int | str], said: str
+) -> None:
+    server.failures = failures
+    with pytest.raises(ProviderError, match=said) as caught:
+        provider(server).embed(TEXTS)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert KEY not in message
+    assert "kitten" not in message
+
+
+def test_a_dimension_that_changes_midway_is_noticed(server: EmbeddingServer) -> None:
+    asked = provider(server)
+    asked.embed(TEXTS)
+    server.failures = ["other dimension"]
+    with pytest.raises(ProviderError, match="vectors of 100 dimensions, before it was 384"):
+        asked.embed(TEXTS)
+
+
+def test_wrong_keys_models_and_places_are_named(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ProviderError, match="has no model 'other'"):
+        OpenAIProvider("other", base_url=server.url).embed(["x"])
+    with pytest.raises(ProviderError, match="20,001 characters"):
+        provider(server).embed(["x" * 20_001])
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+    with pytest.raises(ProviderError, match="does not accept the key") as caught:
+        provider(server).embed(["x"])
+    assert "sk-wrong" not in str(caught.value)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ProviderError, match="OPENAI_API_KEY is not set"):
+        provider(server).embed(["x"])
+
+
+def test_a_server_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(ProviderError, match="cannot be reached; is the server running"):
+        OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
+
+
+def test_the_bill_is_estimated_before_and_counted_after(server: EmbeddingServer) -> None:
+    asked = provider(server, price=2.0)
+    assert asked.bill(["x" * 400]) == Bill(101, 101 * 2e-6)
+    assert server.requests == 0
+    asked.embed(["one two three", "four"])
+    assert asked.spent.tokens == 4
+    assert asked.spent.dollars == pytest.approx(8e-6)
+    assert OpenAIProvider("text-embedding-3-small").bill(["x" * 4_000_000]).dollars == pytest.approx(0.02, rel=0.01)
+    assert provider(server).bill(["x"]).dollars is None
+
+
+def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
+    asked = provider(server, price=1_000_000.0, max_cost=10.0)  # a dollar a token
+    asked.batch_size = 1
+    with pytest.raises(CostError, match=r"\$6.0000 of \$10.0000 are spent") as caught:
+        asked.embed(["five words are in this", "six words in this long text"])
+    assert caught.value.exit_code == 2
+    assert server.texts == ["six words in this long text"]
+    with pytest.raises(ProviderError, match="no price is known"):
+        provider(server, max_cost=1.0)
