@@ -24,6 +24,7 @@ ARROWS = {
     "providers": {"errors", "files", "projection"},
     "stores": {"errors", "results", "projection"},
     "migration": {"errors", "results", "files", "projection", "quality", "stores"},
+    "calibration": {"errors", "results", "projection", "stores"},
     "demo": {"errors", "results", "projection", "quality", "stores", "migration"},
     "results": set(),
     "errors": set(),

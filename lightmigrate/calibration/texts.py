@@ -1,0 +1,75 @@
+"""Texts from a file of the user's: a line each, JSON lines, or a column of a Parquet file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lightmigrate.errors import LightmigrateError, MissingExtraError
+
+
+def read_texts(path: Path, key: str = "text") -> list[str]:
+    """All different texts of a file in its order, without empty ones; only reads.
+
+    Args:
+        path: `.txt` (a text a line), `.jsonl` (an object a line), or `.parquet`.
+        key: the field, or column, that holds the text.
+
+    Raises:
+        LightmigrateError: no such file, another kind of file, or one that is not what its name says.
+        MissingExtraError: a Parquet file, and pyarrow is not installed.
+    """
+    readers = {".txt": _lines, ".jsonl": _json_lines, ".parquet": _parquet}
+    if path.suffix not in readers:
+        raise LightmigrateError(
+            f"{path.name}: texts are read from {', '.join(readers)}, not from {path.suffix or 'it'}"
+        )
+    if not path.is_file():
+        raise LightmigrateError(f"no file of texts at {path}")
+    try:
+        texts = list(dict.fromkeys(text for text in readers[path.suffix](path, key) if text.strip()))
+    except UnicodeDecodeError as error:
+        raise LightmigrateError(f"{path.name} is not UTF-8: byte {error.start:,} cannot be read; convert it") from None
+    if not texts:
+        raise LightmigrateError(f"{path.name} holds no text")
+    return texts
+
+
+def _lines(path: Path, _: str) -> Iterable[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _json_lines(path: Path, key: str) -> Iterator[str]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                text = json.loads(line)[key]
+            except (ValueError, KeyError, TypeError):
+                raise LightmigrateError(f"{path.name}, line {number}: no JSON object with a field {key!r}") from None
+            if not isinstance(text, str):
+                raise LightmigrateError(f"{path.name}, line {number}: {key!r} is not a text")
+            yield text
+
+
+def _parquet(path: Path, key: str) -> Iterator[str]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet") from None
+    try:
+        with ParquetFile(path) as file:
+            if key not in file.schema_arrow.names:
+                raise LightmigrateError(
+                    f"{path.name} has no column {key!r}; it has {', '.join(file.schema_arrow.names)}"
+                )
+            for batch in file.iter_batches(columns=[key]):
+                for text in batch.column(0).to_pylist():
+                    if text is not None and not isinstance(text, str):
+                        raise LightmigrateError(f"{path.name}: the column {key!r} holds no texts")
+                    yield text or ""
+    except (ArrowException, OSError) as error:
+        raise LightmigrateError(f"{path.name} is not a Parquet file, or is damaged ({type(error).__name__})") from None
