@@ -9,11 +9,12 @@ import numpy as np
 from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method, spread_factor
-from lightmigrate.estimators.methods import METHODS, Fits, Method, Pairs
+from lightmigrate.estimators.methods import METHODS, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.lexical import Lexical
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
-from lightmigrate.projection.steps import Sum, weighted_sum
+from lightmigrate.projection.steps import ByText, Step, Sum, weighted_sum
 from lightmigrate.projection.term import Texts
 
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
@@ -78,24 +79,41 @@ def fit(
         raise ProjectionError(f"the word vectors have {words.vectors.shape[1]} dimensions, the target {Y.shape[1]}")
 
     training: dict[str, Any] = {"method": method, "pairs": len(X), "seed": seed}
-    known = Y * 0.0
     if prior is not None:
-        base, known = _prior(prior, X, Y, texts)
         training["prior"] = dict(prior.info.training)
+    base, known = _prior(prior, X, Y, texts)
     fits = Fits(Pairs(X, Y - known, texts, words, max(1, landmarks), seed))
+    spread = 1.0
     if method == "auto":
         training["method"], training["tried"], spread = _choose(fits, Y, known)
-    chosen = fits[training["method"]]
-    held_out, step = known + chosen.held_out, chosen.step
-    if prior is not None:
-        step = weighted_sum([(1.0, base), (1.0, step)])
-    if method == "auto" and spread != 1:
-        centre = as_numpy(Y).mean(axis=0)
-        step = weighted_sum([(spread, step)]).shifted((1 - spread) * centre)
+    if spread != 1:
         training["spread"] = spread
-    error = chosen.regress(_squared_errors(Y, held_out, target_model.normalised)[:, None])
-    step = Sum(step.bias, step.terms, target_model.normalised)
+    chosen = fits[training["method"]]
+    step: Step
+    error: Step
+    step, error = reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
+    if any(isinstance(term, Lexical) for term in chosen.step.terms):
+        if prior is not None:
+            base, known = _prior(prior, X, Y, None)
+            fits = Fits(Pairs(X, Y - known, None, None, max(1, landmarks), seed))
+        plain = _finish(fits["kernel"], Y, base, known, 1.0, target_model.normalised)
+        step, error = (ByText(*both) for both in zip(reading, plain, strict=True))
     return Projection((step,), ProjectionInfo(source_model, target_model, {**training, **chosen.facts}), error)
+
+
+def _finish(
+    fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: float, normalise: bool
+) -> tuple[Sum, Sum]:
+    """A fit with its prior, its spread and its length: the step, and what its errors are expected to be."""
+    held_out, step = known + fitted.held_out, fitted.step
+    if base is not None:
+        step = weighted_sum([(1.0, base), (1.0, step)])
+    if spread != 1:
+        centre = namespace(Y).mean(Y, axis=0)
+        held_out = centre + spread * (held_out - centre)
+        step = weighted_sum([(spread, step)]).shifted((1 - spread) * as_numpy(centre))
+    error = fitted.regress(_squared_errors(Y, held_out, normalise)[:, None])
+    return Sum(step.bias, step.terms, normalise), error
 
 
 def _checked(source: Any, target: Any, texts: Texts | None) -> tuple[Array, Array]:
@@ -116,16 +134,21 @@ def _has_unit_length(vectors: Array) -> bool:
     return bool(np.all(np.abs(np.linalg.norm(as_numpy(vectors), axis=1) - 1) < 0.01))
 
 
-def _prior(prior: Projection, X: Array, Y: Array, texts: Texts | None) -> tuple[Sum, Array]:
+def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) -> tuple[Sum | None, Array]:
     """The prior, scaled to fit these pairs best, and what it says to them."""
+    if prior is None:
+        return None, Y * 0.0
     shape = (prior.info.source.dimension, prior.info.target.dimension)
     if shape != (X.shape[1], Y.shape[1]):
         raise ProjectionError(f"the prior leads {shape[0]} → {shape[1]}, the pairs {X.shape[1]} → {Y.shape[1]}")
     match prior.steps:
+        case (ByText(reading, plain),):
+            step = plain if texts is None else reading
         case (Sum() as step,):
-            said = Sum(step.bias, step.terms, normalise=False).apply(as_float32(X), texts).astype(np.float64)
+            pass
         case _:
             raise ProjectionError("a prior must be a direct projection from an .npz file, not a chain or .onnx")
+    said = Sum(step.bias, step.terms, normalise=False).apply(as_float32(X), texts).astype(np.float64)
     scale = float(np.sum(said * as_numpy(Y)) / max(float(np.sum(said**2)), np.finfo(np.float64).tiny))
     return weighted_sum([(scale, step)]), beside(scale * said, Y)
 

@@ -2,8 +2,9 @@
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, sha256}`; the entry `<step>.bias` is a bias, the
-entry `<step>.<term>.<name>` an array of a term. `error` is `null`, or one more step, whose arrays begin with
-`error.`. `sha256` is taken over the rest of the header and over every
+entry `<step>.<term>.<name>` an array of a term. A step with a map of its own for records without text is
+`{reading, plain}`, its arrays begin with `<step>.reading.` and `<step>.plain.`. `error` is `null`, or one more
+step, whose arrays begin with `error.`. `sha256` is taken over the rest of the header and over every
 array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
 """
 
@@ -21,20 +22,20 @@ import numpy.typing as npt
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.files import replacing
 from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.steps import Step, Sum
+from lightmigrate.projection.steps import ByText, Step, Sum
 from lightmigrate.projection.terms import TERMS
 
 FORMAT_VERSION = 1
 HEADER = "header"
 
 
-def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Sum | None = None) -> Path:
+def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Step | None = None) -> Path:
     """Write a projection to `path`, aside and renamed; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "info": info.to_json(),
-        "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(open_sums(steps))],
+        "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(steps)],
         "error": None if error is None else _take_apart("error", error, arrays),
     }
     header["sha256"] = _checksum(header, arrays)
@@ -44,7 +45,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Sum 
     return path
 
 
-def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Sum | None]:
+def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None]:
     """Read what `write` wrote; `ProjectionFileError` for anything else. Never unpickles."""
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
@@ -74,24 +75,31 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Sum | None]:
     return steps, info, None if said is None else _put_together("error", said, arrays)
 
 
-def open_sums(steps: tuple[Step, ...]) -> list[Sum]:
-    """The steps, when their numbers can be read; steps that live inside an ONNX runtime cannot."""
-    sums = [step for step in steps if isinstance(step, Sum)]
-    if len(sums) != len(steps):
-        raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
-    return sums
-
-
-def _take_apart(name: str, step: Sum, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """What the header says of a step; its numbers go to `arrays`."""
-    arrays[f"{name}.bias"] = step.bias
-    for index, term in enumerate(step.terms):
-        for part, array in term.arrays().items():
-            arrays[f"{name}.{index}.{part}"] = array
-    return {"terms": [term.kind for term in step.terms], "normalise": step.normalise}
+    match step:
+        case ByText(reading, plain):
+            parts = {"reading": reading, "plain": plain}
+            return {part: _take_apart(f"{name}.{part}", own, arrays) for part, own in parts.items()}
+        case Sum(bias, terms, normalise):
+            arrays[f"{name}.bias"] = bias
+            for index, term in enumerate(terms):
+                for part, array in term.arrays().items():
+                    arrays[f"{name}.{index}.{part}"] = array
+            return {"terms": [term.kind for term in terms], "normalise": normalise}
+    raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
 
 
-def _put_together(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
+def _put_together(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
+    try:
+        if "reading" in said:
+            return ByText(*(_sum(f"{name}.{part}", said[part], arrays) for part in ("reading", "plain")))
+        return _sum(name, said, arrays)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProjectionFileError(f"a projection file contradicts itself: {error}; train it again") from None
+
+
+def _sum(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
     terms = []
     for index, kind in enumerate(said["terms"]):
         if kind not in TERMS:
@@ -99,10 +107,7 @@ def _put_together(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any])
         prefix = f"{name}.{index}."
         own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         terms.append(TERMS[kind].from_arrays(own))
-    try:
-        return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), said["normalise"])
-    except (KeyError, ValueError) as error:
-        raise ProjectionFileError(f"a projection file contradicts itself: {error}; train it again") from None
+    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), said["normalise"])
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -12,11 +12,10 @@ import numpy as np
 
 from lightmigrate.errors import MissingExtraError, ProjectionFileError
 from lightmigrate.files import replacing
-from lightmigrate.projection.archive import open_sums
 from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.steps import Step
+from lightmigrate.projection.steps import ByText, Step, Sum
 from lightmigrate.projection.term import Term, Texts
 from lightmigrate.projection.vectors import Vectors
 
@@ -74,7 +73,7 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
 
 def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     """Write a projection to an `.onnx` file, aside and renamed; returns `path`."""
-    sums = open_sums(steps)
+    sums = [_without_texts(step) for step in steps]
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
@@ -107,6 +106,16 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     with replacing(path) as file:
         file.write(seal(model.SerializeToString()))
     return path
+
+
+def _without_texts(step: Step) -> Sum:
+    """A graph gets vectors only, so it is what a projection does for records without a text."""
+    match step:
+        case ByText(_, plain):
+            return plain
+        case Sum():
+            return step
+    raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
 
 
 class _Graph:

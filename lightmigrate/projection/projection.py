@@ -35,7 +35,7 @@ class Projection:
         error: what it expects its squared error to be, a step with one output; `None` when nobody knows.
     """
 
-    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo, error: Sum | None = None) -> None:
+    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo, error: Step | None = None) -> None:
         if not steps:
             raise ValueError("a projection needs at least one step")
         shape = (steps[0].shape[0], steps[-1].shape[1])
@@ -109,6 +109,8 @@ class Projection:
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).
+
+        A graph gets no texts: where this projection reads them, it becomes what `apply` does without texts.
 
         Raises:
             MissingExtraError: when the `onnx` extra is not installed.

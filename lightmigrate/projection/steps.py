@@ -70,6 +70,40 @@ class Sum:
         return Sum((self.bias + by).astype(np.float32), self.terms, self.normalise)
 
 
+@dataclass(frozen=True)
+class ByText:
+    """One map for records with a text, another for those without: what reads texts is lost when there is none.
+
+    Attributes:
+        reading: for records whose text is not empty.
+        plain: for the others; of the same shape.
+    """
+
+    reading: Sum
+    plain: Sum
+
+    def __post_init__(self) -> None:
+        if self.reading.shape != self.plain.shape:
+            raise ValueError(f"maps with and without text have shapes {self.reading.shape} and {self.plain.shape}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(d_in, d_out)`."""
+        return self.reading.shape
+
+    def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        if texts is None:
+            return self.plain.apply(vectors, None)
+        readable = np.array([bool(text and text.strip()) for text in texts], dtype=bool)
+        if readable.all():
+            return self.reading.apply(vectors, texts)
+        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
+        output[~readable] = self.plain.apply(vectors[~readable], None)
+        output[readable] = self.reading.apply(vectors[readable], [text for text in texts if text and text.strip()])
+        return output
+
+
 def weighted_sum(parts: Sequence[tuple[float, Sum]]) -> Sum:
     """`Σ share · part` as one step, not normalised; the matrices among the terms become one."""
     bias = np.sum([share * part.bias for share, part in parts], axis=0)

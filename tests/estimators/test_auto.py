@@ -115,3 +115,22 @@ def test_uncertainty_is_unknown_for_chains_and_hand_made_maps() -> None:
 def test_overlap_is_not_lost_by_restoring_the_spread() -> None:
     training = fit(OLD[:600], NEW[:600]).info.training
     assert training.get("spread", 1) >= 1
+
+
+def test_records_without_a_text_are_mapped_as_if_texts_had_never_been_read(tmp_path: Path) -> None:
+    projection = Projection.load(fit(OLD[:400], NEW[:400], TEXTS[:400], method="lexical").save(tmp_path / "p.npz"))
+    kernel = fit(OLD[:400], NEW[:400], method="kernel")
+    texts: list[str | None] = [*TEXTS[400:500], *[None, "", " \n"] * 20]
+    mapped = projection.apply(OLD[400:560], texts)
+    np.testing.assert_allclose(mapped[100:], kernel.apply(OLD[500:560]), atol=1e-5)
+    np.testing.assert_allclose(projection.apply(OLD[400:560]), kernel.apply(OLD[400:560]), atol=1e-5)
+    np.testing.assert_array_equal(mapped[:100], projection.apply(OLD[400:500], TEXTS[400:500]))
+    assert not np.allclose(mapped[:100], kernel.apply(OLD[400:500]), atol=1e-2)
+    unsure = projection.uncertainty(OLD[400:560], texts)
+    assert unsure[100:].mean() > unsure[:100].mean()
+
+
+def test_a_graph_of_a_projection_that_reads_is_the_map_for_records_without_text(tmp_path: Path) -> None:
+    projection = fit(OLD[:200], NEW[:200], TEXTS[:200], method="lexical")
+    graph = Projection.load(projection.export_onnx(tmp_path / "p.onnx"))
+    np.testing.assert_allclose(graph.apply(OLD[200:220]), projection.apply(OLD[200:220]), atol=1e-5)
