@@ -1,12 +1,12 @@
-"""What a projection keeps of retrieval: `python benchmarks/retention.py DATA_DIR`.
+"""What a projection keeps of retrieval: `python benchmarks/retention.py DATA_DIR --encoded ENCODED_DIR`.
 
-DATA_DIR holds folders with `docs.jsonl`, `queries.jsonl`, `qrels.jsonl` and for each model `MODEL/docs.npy`
-and `MODEL/queries.npy` (row i belongs to line i, any float dtype). For every dataset, every ordered pair of
-its models, every number K of calibration documents and every seed: K documents drawn at random are the
-pairs the projection is fitted to; nDCG@10 by human judgements is then measured on all other documents
-(`held-out`) and on the whole collection (`all`), beside doing nothing and beside re-embedding everything.
+What DATA_DIR and ENCODED_DIR hold stands in `corpora.py`. For every corpus, every ordered pair of its models, every
+number K of calibration documents and every seed: K documents drawn at random are the pairs a map is fitted to;
+nDCG@10 by human judgements is then measured on all other documents (`held_out`) and on the whole collection
+(`all`), beside doing nothing and beside re-embedding everything. What the gate expects, without judgements, is
+`predicted`. A contestant whose package is not installed is skipped with a line.
 
-Writes `results/retention.json` and `results/retention.md`.
+Appends to `results/retention.jsonl` as it goes and skips what stands there; `report.py` makes tables and plot of it.
 """
 
 from __future__ import annotations
@@ -14,151 +14,125 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import statistics
+import tempfile
 import time
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from contestants import CONTESTANTS, Contestant, Pairs
+from corpora import Corpus, corpora
 
-import lightmigrate
-from lightmigrate.estimators.methods import Method
-from lightmigrate.quality.retention import Retention
+from lightmigrate.quality.gate import gate
 
-Vectors = npt.NDArray[np.float32]
-METHODS: tuple[Method, ...] = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "auto")
-RESULTS = Path(__file__).parent / "results"
-
-
-class Dataset:
-    """One corpus with its judgements and its vectors by several models."""
-
-    def __init__(self, folder: Path) -> None:
-        self.name = folder.name
-        lines = read_lines(folder / "docs.jsonl")
-        self.texts: list[str] = [line["text"] for line in lines]
-        documents = {line["id"]: row for row, line in enumerate(lines)}
-        queries = {line["id"]: row for row, line in enumerate(read_lines(folder / "queries.jsonl"))}
-        self.relevant: list[dict[int, float]] = [{} for _ in queries]
-        for line in read_lines(folder / "qrels.jsonl"):
-            if line["rel"] > 0:
-                self.relevant[queries[line["query_id"]]][documents[line["doc_id"]]] = line["rel"]
-        self.models = sorted(path.parent.name for path in folder.glob("*/docs.npy"))
-        self.documents = {name: load(folder / name / "docs.npy") for name in self.models}
-        self.queries = {name: load(folder / name / "queries.npy") for name in self.models}
-        self.size = len(documents)
-
-    def measure(self, old: str, new: str, migrated: Vectors, rows: npt.NDArray[np.int64]) -> Retention:
-        """Retention among the documents in `rows`; `migrated` holds all documents."""
-        place = {int(row): index for index, row in enumerate(rows)}
-        return lightmigrate.measure_retention(
-            old_queries=self.queries[old],
-            new_queries=self.queries[new],
-            old_documents=self.documents[old][rows],
-            new_documents=self.documents[new][rows],
-            migrated_documents=migrated[rows],
-            relevant=[{place[row]: g for row, g in grades.items() if row in place} for grades in self.relevant],
-            resamples=1,  # the spread reported here is over seeds
-        )
+RESULTS = Path(__file__).parent / "results" / "retention.jsonl"
+SIZES = {"cranfield": (300, 500, 1000)}
+USUAL_SIZES = (500, 1000, 2000)
+KEYS = ("corpus", "old", "new", "pairs", "seed", "method")
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--pairs", type=int, nargs="+", default=[500, 1000, 2000], help="calibration documents")
+    parser.add_argument("--encoded", type=Path, help="without it: no word vectors, no prediction of the gate")
+    parser.add_argument("--corpus", help="only this one")
+    parser.add_argument("--pairs", type=int, nargs="+", help="numbers of calibration documents")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
+    parser.add_argument("--upgrades", action="store_true", help="only pairs whose new model searches better")
     options = parser.parse_args()
-    rows = []
-    for folder in sorted(path.parent for path in options.data.glob("*/qrels.jsonl")):
-        for row in measure_all(Dataset(folder), options):
-            print(*row.values(), flush=True)
-            rows.append(row)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "retention.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (RESULTS / "retention.md").write_text(as_markdown(rows))
+    done = {tuple(row[key] for key in KEYS) for row in map(json.loads, _lines())}
+    for corpus in corpora(options.data, options.encoded):
+        if options.corpus in (None, corpus.name):
+            for row in measure_all(corpus, options, done):
+                print(*row.values(), flush=True)
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
 
 
-def measure_all(dataset: Dataset, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row for each pair of models, K, seed and method."""
-    for old, new in itertools.permutations(dataset.models, 2):
-        for size, seed in itertools.product(options.pairs, range(options.seeds)):
-            if size > dataset.size * 3 // 4:  # too few documents left to measure on
-                continue
-            shuffled = np.random.default_rng(seed).permutation(dataset.size)
-            fitted, held_out = shuffled[:size], np.sort(shuffled[size:])
-            for method in options.methods:
-                started = time.perf_counter()
-                projection = lightmigrate.fit(
-                    dataset.documents[old][fitted],
-                    dataset.documents[new][fitted],
-                    [dataset.texts[row] for row in fitted],
-                    method=method,
-                    seed=seed,
-                )
-                fitted_at = time.perf_counter()
-                migrated = projection.apply(dataset.documents[old], dataset.texts)
-                applied_at = time.perf_counter()
-                outside = dataset.measure(old, new, migrated, held_out)
-                whole = dataset.measure(old, new, migrated, np.arange(dataset.size))
-                yield {
-                    "dataset": dataset.name,
-                    "old": old,
-                    "new": new,
-                    "pairs": size,
-                    "seed": seed,
-                    "method": method,
-                    "chosen": projection.info.training["method"],
-                    "nothing": round(outside.nothing_retention.value, 4),
-                    "held_out": round(outside.retention.value, 4),
-                    "overlap": round(outside.overlap, 4),
-                    "nothing_all": round(whole.nothing_retention.value, 4),
-                    "all": round(whole.retention.value, 4),
-                    "fit_seconds": round(fitted_at - started, 2),
-                    "vectors_per_second": round(dataset.size / (applied_at - fitted_at)),
-                }
-
-
-def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """Means over seeds, with the standard deviation of the held-out retention."""
-    lines = [
-        "Retention: nDCG@10 of the new model's queries on migrated documents, as a share of the same on documents",
-        "really embedded by the new model. `nothing` is what keeping the old model gives, on the same scale.",
-        f"Means over {len({row['seed'] for row in rows})} seeds ± standard deviation.",
-        "",
-        "| dataset | old → new | K | method | held-out: nothing | migrated | overlap@10 | all: nothing | migrated |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    keys = ("dataset", "old", "new", "pairs", "method")
-    for key, group in itertools.groupby(sorted(rows, key=itemgetter(*keys)), key=itemgetter(*keys)):
-        runs = list(group)
-        mean = {
-            name: statistics.mean(r[name] for r in runs)
-            for name in ("nothing", "held_out", "overlap", "nothing_all", "all")
-        }
-        spread = statistics.pstdev(run["held_out"] for run in runs)
-        dataset, old, new, size, method = key
-        lines.append(
-            f"| {dataset} | {old} → {new} | {size} | {method} | {mean['nothing']:.3f} "
-            f"| {mean['held_out']:.3f} ± {spread:.3f} | {mean['overlap']:.3f} "
-            f"| {mean['nothing_all']:.3f} | {mean['all']:.3f} |"
+def measure_all(corpus: Corpus, options: argparse.Namespace, done: set[Any]) -> Iterator[dict[str, Any]]:
+    """One row for each pair of models, K, seed and method that is not in `done`."""
+    sizes = options.pairs or SIZES.get(corpus.name, USUAL_SIZES)
+    everything = np.arange(corpus.size)
+    for size, (old, new), seed in itertools.product(
+        sizes, itertools.permutations(corpus.models, 2), range(options.seeds)
+    ):
+        fitted, held_out = corpus.split(size, seed)
+        truth = corpus.documents[new]
+        pairs = Pairs(
+            corpus.documents[old][fitted],
+            truth[fitted],
+            [corpus.texts[row] for row in fitted],
+            corpus.words(new),
+            seed,
         )
-    return "\n".join(lines) + "\n"
+        if options.upgrades and corpus.measure(old, new, truth, everything).nothing_retention.value >= 1.01:
+            continue
+        for method in options.methods:
+            if (corpus.name, old, new, size, seed, method) in done:
+                continue
+            started = time.perf_counter()
+            try:
+                found = CONTESTANTS[method](pairs)
+            except ImportError as error:
+                print(f"{method} is skipped: {error}", flush=True)
+                continue
+            fitted_at = time.perf_counter()
+            migrated = found.apply(corpus.documents[old], corpus.texts)
+            applied_at = time.perf_counter()
+            outside = corpus.measure(old, new, migrated, held_out)
+            whole = corpus.measure(old, new, migrated, everything)
+            yield {
+                "corpus": corpus.name,
+                "old": old,
+                "new": new,
+                "pairs": size,
+                "seed": seed,
+                "method": method,
+                "chosen": found.chosen,
+                "nothing": round(outside.nothing_retention.value, 4),
+                "held_out": round(outside.retention.value, 4),
+                "overlap": round(outside.overlap, 4),
+                "nothing_all": round(whole.nothing_retention.value, 4),
+                "all": round(whole.retention.value, 4),
+                **predictions(corpus, new, fitted, found),
+                "fit_seconds": round(fitted_at - started, 2),
+                "vectors_per_second": round(corpus.size / (applied_at - fitted_at)),
+                "bytes": size_of(found),
+            }
 
 
-def load(path: Path) -> Vectors:
-    """Vectors as float32."""
-    vectors: Vectors = np.load(path, allow_pickle=False).astype(np.float32)
-    return vectors
+def predictions(corpus: Corpus, new: str, fitted: Any, found: Contestant) -> dict[str, Any]:
+    """What the gate says from the calibration pairs alone."""
+    sentences = corpus.sentences(new)
+    if sentences is None or found.held_out is None:
+        return {}
+    said = gate(
+        true=corpus.documents[new][fitted],
+        mapped=found.held_out,
+        queries=sentences[fitted],
+        taken_from=range(len(fitted)),
+        collection_size=corpus.size,
+    )
+    return {
+        "predicted_overlap": round(said.migrated.overlap.value, 4),
+        "predicted": round(said.expected_retention.value, 4),
+        "verdict": said.verdict,
+    }
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def size_of(found: Contestant) -> int:
+    """Bytes of the file it is saved in."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "map.npz"
+        found.save(path)
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+
+def _lines() -> list[str]:
+    return RESULTS.read_text().splitlines() if RESULTS.exists() else []
 
 
 if __name__ == "__main__":

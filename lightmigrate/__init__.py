@@ -10,6 +10,7 @@ from lightmigrate.errors import (
     DimensionError,
     DiskSpaceError,
     FailedError,
+    FailedGateError,
     InvalidVectorsError,
     LightmigrateError,
     LocationError,
@@ -32,6 +33,7 @@ from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rol
 from lightmigrate.migration.verify import Verification
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
+from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
 from lightmigrate.version import __version__
 
@@ -49,6 +51,8 @@ __all__ = [
     "DiskSpaceError",
     "Estimate",
     "FailedError",
+    "FailedGateError",
+    "Gate",
     "InvalidVectorsError",
     "LightmigrateError",
     "LocationError",
@@ -68,11 +72,13 @@ __all__ = [
     "RefusedError",
     "Retention",
     "Rollback",
+    "Thresholds",
     "Verification",
     "VerificationError",
     "WordVectors",
     "WrongDirectionError",
     "__version__",
     "fit",
+    "gate",
     "measure_retention",
 ]

@@ -18,6 +18,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from lightmigrate import console
+from lightmigrate.cli_train import train
 from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
     CollectionNotFoundError,
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Change the embedding model behind a Chroma database without embedding everything again.\n\n"
-    "A run goes  doctor → plan → migrate → verify → (rollback) → clean.  Each command prints the next one.",
+    "A run goes  doctor → train → plan → migrate → verify → (rollback) → clean.  Each command prints the next one.",
 )
 
 Database = Annotated[Path, typer.Argument(help="The folder that holds chroma.sqlite3.", show_default=False)]
@@ -73,7 +74,7 @@ def doctor(
     found = diagnose(path, expected_dim)
     _print(found, console.diagnosis, as_json)
     if not as_json and (found.mismatches or expected_dim is None):
-        console.output.print(console.next_command("plan", path, "--projection", "PROJECTION.npz"))
+        console.output.print(console.next_command("train", "--from-chroma", path, "--target-model", "NEW_MODEL"))
 
 
 @app.command()
@@ -103,6 +104,7 @@ def migrate(
         InvalidVectors,
         typer.Option(help="NaN, infinite or all-zero vectors: refuse, or put the centre of the new space there."),
     ] = "refuse",
+    force: Annotated[bool, typer.Option(help="Migrate although the projection failed the gate.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +118,7 @@ def migrate(
         _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
     with console.ProgressBars() as bars:
         migrator = ChromaMigrator(path, on_progress=bars)
-        results = migrator.migrate_collections(jobs, backup, verify, invalid_vectors=invalid_vectors)
+        results = migrator.migrate_collections(jobs, backup, verify, invalid_vectors=invalid_vectors, force=force)
     _print(results, console.migrated, as_json)
     if not as_json:
         if embedding_function is None:
@@ -236,6 +238,9 @@ def version(
     if show_version:
         console.output.print(__version__)
         raise typer.Exit
+
+
+app.command()(train)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,11 +23,47 @@ from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.progress import Progress
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Bill
 from lightmigrate.quality.retention import Estimate, Retention
+from lightmigrate.training import Reading, Training
 
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
 output = Console(soft_wrap=True, highlight=False)
 messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class TrainingBars:
+    """Draws how far embedding and fitting are, on stderr, one bar a step; also a context manager."""
+
+    def __init__(self) -> None:
+        self._bars = Bars(
+            TextColumn("  {task.description:<24}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=messages,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> TrainingBars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Draw one report."""
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=total, speed="")
+        task = self._tasks[step]
+        self._bars.update(task, completed=done)
+        speed = self._bars.tasks[task].finished_speed or self._bars.tasks[task].speed
+        self._bars.update(task, speed=f"{speed:,.0f}/s" if speed and total > 1 else "")
+
 
 _STEPS = {"copy": "copying the database", "project": "projecting", "verify": "verifying"}
 
@@ -191,6 +228,35 @@ def projection(shown: Projection) -> RenderableType:
     return table
 
 
+def asked_for(reading: Reading, bill: Bill, model: str) -> RenderableType:
+    """What a training is about to ask the new model for."""
+    price = "no price known" if bill.dollars is None else f"about ${bill.dollars:.2f}" if bill.dollars else "free"
+    parts = f"{len(reading.documents):,} documents, {len(reading.sentences):,} sentences, {len(reading.words):,} words"
+    return f"[bold]{escape(model)}[/] is asked for {parts}: not yet known of them about {bill.tokens:,} tokens, {price}"
+
+
+def trained(done: Training, written: Sequence[Path]) -> RenderableType:
+    """What `train` shows at its end."""
+    gate, info = done.gate, done.projection.info
+    colour = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}[gate.verdict]
+    rows = [("re-embedding", gate.reembedded), ("migrated", gate.migrated)]
+    if gate.nothing is not None:
+        rows.append(("doing nothing", gate.nothing))
+    answers = _table("pseudo-queries", "find their document (recall@10)", "find the others re-embedding finds")
+    for name, found in rows:
+        answers.add_row(name, _estimate(found.recall), _estimate(found.overlap))
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts.add_row("projection", f"[bold]{escape(info.direction)}[/], {info.training['method']}")
+    facts.add_row("squared error", f"{gate.squared_error:.6f} a number, cosine {gate.cosine:.3f}")
+    facts.add_row("similarity", f"{gate.similarity:.3f} correlation of similarities, new to mapped")
+    measured = f"{gate.n_queries:,} pseudo-queries, {gate.n_documents:,} documents, each left out of the fit"
+    facts.add_row("measured on", f"{measured}; {gate.collection_size:,} in the collection")
+    facts.add_row("time", f"{done.embedding_seconds:.0f} s embedding, {done.fitting_seconds:.0f} s fitting")
+    for path in written:
+        facts.add_row("written", f"{escape(str(path))} ({_size(path.stat().st_size)})")
+    return Group(facts, answers, f"[{colour}]{gate.verdict}[/]  {gate.reason}")
+
+
 def retention(kept: Retention) -> RenderableType:
     """Where a migration stands, in three rows and a sentence."""
     table = _table("", f"nDCG@{kept.k} [95 % interval]", "of re-embedding")
@@ -257,10 +323,15 @@ def _estimate(estimate: Estimate) -> str:
 
 
 def _quality(quality: Mapping[str, Any]) -> str:
-    if "retention" not in quality:
-        return "[yellow]not measured[/]"
-    kept, nothing = quality["retention"], quality["nothing_retention"]
-    return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
+    if "expected_retention" in quality:
+        expected = quality["expected_retention"]
+        colour = {"PASS": "green", "WARN": "yellow"}.get(quality["verdict"], "bold red")
+        interval = f"\\[{expected['low']:.2f}, {expected['high']:.2f}]"
+        return f"[{colour}]{quality['verdict']}[/] {expected['value']:.2f} {interval} expected"
+    if "retention" in quality:
+        kept, nothing = quality["retention"], quality["nothing_retention"]
+        return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
+    return "[yellow]not measured[/]"
 
 
 def _fact(value: Any) -> str:

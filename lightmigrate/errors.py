@@ -125,6 +125,10 @@ class LocationError(RefusedError):
     """The folder stands where a safe exchange is not possible (read-only, a mount point, ...)."""
 
 
+class FailedGateError(RefusedError):
+    """The gate said FAIL to a projection when it was made: migrating with it would lose too much."""
+
+
 class DiskSpaceError(RefusedError):
     """There is not enough room to build the new database beside the old one.
 

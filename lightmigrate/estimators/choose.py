@@ -21,8 +21,9 @@ FEWEST_PAIRS = 40
 NEIGHBOURS = 10
 RESAMPLES = 1000
 
-# A cheaper method may find so much less of the true neighbours and still win, if chance could explain it.
-NEGLIGIBLE = 0.005
+# A cheaper method may find so much less of the true neighbours and still win, if chance could explain it. No more
+# than that: writing to the database takes ten times as long as the dearest method, so being cheap saves little.
+NEGLIGIBLE = 0.001
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import ByText, Step, Sum, weighted_sum
 from lightmigrate.projection.term import Texts
+from lightmigrate.projection.vectors import Vectors
 
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
 LANDMARKS = 1000
@@ -65,6 +67,47 @@ def fit(
         ProjectionError: fewer than 2 pairs, different numbers of rows, NaN or infinity, `lexical` without
             texts, or models, word vectors or a prior whose dimension is not that of the vectors.
     """
+    return fit_pairs(
+        source,
+        target,
+        texts,
+        method=method,
+        words=words,
+        prior=prior,
+        landmarks=landmarks,
+        seed=seed,
+        source_model=source_model,
+        target_model=target_model,
+    ).projection
+
+
+@dataclass(frozen=True)
+class FittedPairs:
+    """A projection, and what fits without each pair would have made of it.
+
+    Attributes:
+        projection: fitted to all pairs.
+        held_out: float32 `(K, d_out)`: each source mapped by a fit that has not seen it, not normalised.
+    """
+
+    projection: Projection
+    held_out: Vectors
+
+
+def fit_pairs(
+    source: Any,
+    target: Any,
+    texts: Texts | None,
+    *,
+    method: Method,
+    words: WordVectors | None,
+    prior: Projection | None,
+    landmarks: int,
+    seed: int,
+    source_model: Model | None,
+    target_model: Model | None,
+) -> FittedPairs:
+    """As `fit`, for those who also want to measure: with predictions for every pair that leave it out."""
     X, Y = _checked(source, target, texts)
     if method not in ("auto", *METHODS):
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
@@ -89,22 +132,29 @@ def fit(
     if spread != 1:
         training["spread"] = spread
     chosen = fits[training["method"]]
-    step: Step
-    error: Step
-    step, error = reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
+    reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
+    step: Step = reading.step
+    error: Step = reading.error
     if any(isinstance(term, Lexical) for term in chosen.step.terms):
         if prior is not None:
             base, known = _prior(prior, X, Y, None)
             fits = Fits(Pairs(X, Y - known, None, None, max(1, landmarks), seed))
         plain = _finish(fits["kernel"], Y, base, known, 1.0, target_model.normalised)
-        step, error = (ByText(*both) for both in zip(reading, plain, strict=True))
-    return Projection((step,), ProjectionInfo(source_model, target_model, {**training, **chosen.facts}), error)
+        step, error = ByText(reading.step, plain.step), ByText(reading.error, plain.error)
+    info = ProjectionInfo(source_model, target_model, {**training, **chosen.facts})
+    return FittedPairs(Projection((step,), info, error), as_float32(reading.held_out))
 
 
-def _finish(
-    fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: float, normalise: bool
-) -> tuple[Sum, Sum]:
-    """A fit with its prior, its spread and its length: the step, and what its errors are expected to be."""
+@dataclass(frozen=True)
+class _Finished:
+    """A fit with its prior, spread and length; what it expects its errors to be; its held-out predictions."""
+
+    step: Sum
+    error: Sum
+    held_out: Array
+
+
+def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: float, normalise: bool) -> _Finished:
     held_out, step = known + fitted.held_out, fitted.step
     if base is not None:
         step = weighted_sum([(1.0, base), (1.0, step)])
@@ -113,7 +163,7 @@ def _finish(
         held_out = centre + spread * (held_out - centre)
         step = weighted_sum([(spread, step)]).shifted((1 - spread) * as_numpy(centre))
     error = fitted.regress(_squared_errors(Y, held_out, normalise)[:, None])
-    return Sum(step.bias, step.terms, normalise), error
+    return _Finished(Sum(step.bias, step.terms, normalise), error, held_out)
 
 
 def _checked(source: Any, target: Any, texts: Texts | None) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
 from lightmigrate.migration.doctor import mismatches_in
-from lightmigrate.migration.plan import Plan, make_plan, require_exchangeable, require_room
+from lightmigrate.migration.plan import Plan, make_plan, require_exchangeable, require_passed, require_room
 from lightmigrate.migration.progress import LogProgress, OnProgress, logger
 from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.record import Record
@@ -125,10 +125,11 @@ class ChromaMigrator:
         tenant: str = DEFAULT_TENANT,
         database: str = DEFAULT_DATABASE,
         invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
     ) -> MigrationResult:
         """Migrate one collection. See `migrate_collections`, which does several in one go."""
         job = CollectionJob(collection_name, projection_path, embedding_function, tenant, database)
-        return self.migrate_collections([job], auto_backup, verify, invalid_vectors=invalid_vectors)[0]
+        return self.migrate_collections([job], auto_backup, verify, invalid_vectors=invalid_vectors, force=force)[0]
 
     def migrate_collections(
         self,
@@ -137,6 +138,7 @@ class ChromaMigrator:
         verify: bool = True,
         *,
         invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
     ) -> list[MigrationResult]:
         """Migrate collections: one copy, one exchange, one backup. Writes.
 
@@ -151,6 +153,7 @@ class ChromaMigrator:
             verify: read everything back and compare it before the exchange. Without it only counts and
                 dimensions are checked.
             invalid_vectors: what to do with vectors that hold NaN or infinity or are all zero.
+            force: migrate even with a projection that failed the gate when it was made.
 
         Returns:
             One result for each job, in the same order.
@@ -162,6 +165,8 @@ class ChromaMigrator:
         requests = self._requests(jobs)
         with self._exclusive():
             plan = make_plan(self.path, self.collections(), {r.address: r.projection for r in requests})
+            if not force:
+                require_passed(plan)
             require_room(plan)
             outgoing = new_backup_path(self.path) if auto_backup else self._workspace.trash / "old"
             if not auto_backup:

@@ -13,6 +13,7 @@ from lightmigrate.errors import (
     CollectionNotFoundError,
     DimensionError,
     DiskSpaceError,
+    FailedGateError,
     LocationError,
     NothingToMigrateError,
     WrongDirectionError,
@@ -161,6 +162,16 @@ def require_room(plan: Plan) -> None:
             needed_bytes=plan.needed_bytes,
             free_bytes=plan.free_bytes,
         )
+
+
+def require_passed(plan: Plan) -> None:
+    """Raise `FailedGateError` when the gate said no to one of the projections."""
+    for planned in plan.collections:
+        if planned.quality.get("verdict") == "FAIL":
+            raise FailedGateError(
+                f"collection {planned.name}: its projection failed the gate: {planned.quality.get('reason')}; "
+                "calibrate on more of your own documents, embed again, or force it"
+            )
 
 
 def require_exchangeable(database: Path) -> None:

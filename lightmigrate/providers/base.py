@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Bill:
     """What embedding costs.
 
     Attributes:
-        tokens: an estimate, about four characters each, before a call; what the server counted after it.
+        tokens: an estimate, about four bytes of text each, before a call; what the server counted after it.
         dollars: `None` when no price is known, 0 for a model that runs here.
     """
 
@@ -43,7 +43,7 @@ class Provider(ABC):
         batch_characters: their characters in all, at most, where more than one text is embedded.
     """
 
-    provider: ClassVar[str]
+    provider: str
     batch_size: int = 64
     batch_characters: int = 1_000_000
 
@@ -77,15 +77,24 @@ class Provider(ABC):
             ProviderError: the model cannot be reached or loaded, or what it answered cannot be used.
             CostError: going on would cost more than was allowed.
         """
-        return self._all([self.prefix + text for text in texts], False, progress)
+        return self._all(self.worded(texts), False, progress)
 
     def embed_queries(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed queries, `query_prefix` before each: float32 `(n, d)`. Raises as `embed` does."""
-        return self._all([self.query_prefix + text for text in texts], True, progress)
+        return self._all(self.worded(texts, queries=True), True, progress)
 
-    def bill(self, texts: Sequence[str]) -> Bill:
-        """What embedding these texts would cost; calls nothing."""
-        return Bill(estimated_tokens(texts), 0.0)
+    def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
+        """What embedding these documents and queries would cost, about; calls nothing."""
+        return self.priced(estimated_tokens(self.worded(texts)) + estimated_tokens(self.worded(queries, queries=True)))
+
+    def priced(self, tokens: int) -> Bill:
+        """What so many tokens cost."""
+        return Bill(tokens, 0.0)
+
+    def worded(self, texts: Sequence[str], queries: bool = False) -> list[str]:
+        """What the model reads: prefix and text, broken characters (lone surrogates) replaced by `?`."""
+        prefix = self.query_prefix if queries else self.prefix
+        return [(prefix + text).encode("utf-8", "replace").decode("utf-8") for text in texts]
 
     @abstractmethod
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
@@ -97,6 +106,8 @@ class Provider(ABC):
             vectors = as_vectors(answer)
         except ValueError:
             raise ProviderError(f"{self.name} did not answer with vectors; is it an embedding model?") from None
+        if not vectors.size:
+            raise ProviderError(f"{self.name} answered without vectors; is it an embedding model?")
         if vectors.ndim != 2 or len(vectors) != expected:
             raise ProviderError(
                 f"{self.name} gave {len(vectors)} vectors for {expected} texts: the answer was cut short; try again"
@@ -142,5 +153,5 @@ class Provider(ABC):
 
 
 def estimated_tokens(texts: Sequence[str]) -> int:
-    """About how many tokens some texts have: one for every four characters."""
-    return sum(len(text) // 4 + 1 for text in texts)
+    """About how many tokens some texts have: one for every four bytes, so that Chinese counts for more than Latin."""
+    return sum(len(text.encode("utf-8", "replace")) // 4 + 1 for text in texts)

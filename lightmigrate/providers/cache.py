@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from lightmigrate.errors import ProviderError
 from lightmigrate.projection.vectors import Vectors
-from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 
 SECONDS_TO_WAIT = 60.0
 
@@ -36,15 +37,20 @@ class Cached(Provider):
     Attributes:
         hits: texts that were on disk.
         misses: texts the inner provider was asked for.
+        seconds: how long the inner provider took.
+
+    Raises:
+        ProviderError: (all methods) the file cannot be used, or the model behind the name was exchanged.
     """
 
     def __init__(self, inner: Provider, path: Path | None = None) -> None:
         super().__init__(inner.name, revision=inner.revision, prefix=inner.prefix, query_prefix=inner.query_prefix)
-        self.provider = inner.provider  # type: ignore[misc]  # it stands for the other one
+        self.provider = inner.provider
         self.inner = inner
         self.batch_size, self.batch_characters = inner.batch_size, inner.batch_characters
         self.path = path or default_cache()
         self.hits = self.misses = 0
+        self.seconds = 0.0
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -52,11 +58,18 @@ class Cached(Provider):
         """The inner provider's."""
         return self.inner.key
 
-    def bill(self, texts: Sequence[str]) -> Bill:
-        """What those of the texts cost that are not on disk."""
-        prefixed = [self.prefix + text for text in texts]
-        known = self._read(prefixed, queries=False)
-        return self.inner.bill([text for text in dict.fromkeys(prefixed) if text not in known])
+    def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
+        """What those of the documents and queries cost that are not on disk."""
+        tokens = 0
+        for asked, are_queries in ((texts, False), (queries, True)):
+            worded = dict.fromkeys(self.worded(asked, are_queries))
+            known = self._read(list(worded), are_queries)
+            tokens += estimated_tokens([text for text in worded if text not in known])
+        return self.priced(tokens)
+
+    def priced(self, tokens: int) -> Bill:
+        """What the inner provider takes."""
+        return self.inner.priced(tokens)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
         """From disk what is there; the rest from the inner provider, once for equal texts, and then to disk."""
@@ -65,15 +78,11 @@ class Cached(Provider):
         self.hits += len(texts) - len(missing)
         self.misses += len(missing)
         if missing:
+            started = time.monotonic()
             vectors = self.inner.checked(self.inner.encode(missing, queries), len(missing))
+            self.seconds += time.monotonic() - started
             self._write(missing, vectors, queries)
             known.update(zip(missing, vectors, strict=True))
-        dimensions = {len(vector) for vector in known.values()}
-        if len(dimensions) > 1:
-            raise ProviderError(
-                f"{self.name} gives {max(dimensions)} dimensions where {self.path} has {min(dimensions)}; "
-                "was the model exchanged under its name? delete that file"
-            )
         return np.stack([known[text] for text in texts])
 
     def close(self) -> None:
@@ -83,16 +92,31 @@ class Cached(Provider):
             self._connection = None
 
     def _read(self, texts: Sequence[str], queries: bool) -> dict[str, Vectors]:
-        known = {}
+        known: dict[str, Vectors] = {}
+        dimension = self._dimension() * 4
         for text in dict.fromkeys(texts):
             row = self._execute(
                 "SELECT vector FROM embeddings WHERE model = ? AND text = ?", (self.key, _digest(text, queries))
             ).fetchone()
-            if row is not None:
-                known[text] = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+            if row is None:
+                continue
+            if len(row[0]) != dimension:
+                raise ProviderError(f"{self.path} has vectors of several dimensions for {self.name}; delete it")
+            known[text] = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
         return known
 
+    def _dimension(self) -> int:
+        """Of the vectors this model has on disk, 0 when there are none."""
+        row = self._execute("SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def _write(self, texts: Sequence[str], vectors: Vectors, queries: bool) -> None:
+        found, before = vectors.shape[1], self._dimension()
+        if before not in (0, found):
+            raise ProviderError(
+                f"{self.name} gives {found} dimensions where {self.path} has {before}; "
+                "was the model exchanged under its name? delete that file"
+            )
         rows = [
             (self.key, _digest(text, queries), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)
@@ -100,31 +124,32 @@ class Cached(Provider):
         try:
             with self._open() as connection:
                 connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise self._broken(error) from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         try:
             return self._open().execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._broken(error) from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self.path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS embeddings "
-                "(model TEXT, text BLOB, vector BLOB, PRIMARY KEY (model, text)) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS embeddings (model TEXT, text BLOB, vector BLOB, PRIMARY KEY (model, text))"
             )
             self._connection = connection
         return self._connection
 
-    def _broken(self, error: sqlite3.Error) -> ProviderError:
-        return ProviderError(
-            f"the cache of embeddings at {self.path} cannot be used ({error}); delete it, or name another"
-        )
+    def _unusable(self, error: Exception) -> ProviderError:
+        # what is locked, full or not allowed is an OperationalError; what is damaged is its parent class
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        reason = error.strerror if isinstance(error, OSError) else error
+        way_out = "delete it, or name another" if damaged else "make it writable and free, or name another"
+        return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
 
 
 def _digest(text: str, queries: bool) -> bytes:
-    return hashlib.sha256((b"query\0" if queries else b"") + text.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256((b"query\0" if queries else b"") + text.encode()).digest()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import secrets
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from lightmigrate.errors import MissingExtraError, ProviderError
 from lightmigrate.providers.base import Provider
+
+# Chroma's own functions record the variable a key is in; those written by others may record the key.
+_SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
 
 class ChromaProvider(Provider):
@@ -16,24 +23,27 @@ class ChromaProvider(Provider):
     Args:
         function: the embedding function itself, or what names a registered one: `default`, or a JSON object
             with `name` and `config` as Chroma records it.
+
+    Raises:
+        ProviderError: Chroma knows no function of that name, or cannot build it.
     """
 
-    provider: ClassVar[str] = "chroma"
+    provider = "chroma"
 
     def __init__(self, function: Any) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
-        try:
-            name, config = str(self.function.name()), self.function.get_config()
-            settings = json.dumps(config, sort_keys=True, default=str)
-        except (AttributeError, NotImplementedError, TypeError, ValueError):
-            name, settings, config = type(self.function).__name__, "", {}
-        said = next((str(config[key]) for key in ("model_name", "model", "model_id") if config.get(key)), "")
+        name, config = _identity(self.function)
+        said = next((str(config[key]) for key in ("model_name", "model", "model_id") if config and config.get(key)), "")
         super().__init__(f"{name}:{said}" if said else name)
-        self._settings = settings
+        self._settings = _digest(config) if config is not None else secrets.token_hex(8)
 
     @property
     def key(self) -> str:
-        """Its name and configuration, which never hold a key: Chroma records the variable a key is in."""
+        """Its name and a checksum of its configuration.
+
+        Nobody can tell apart two functions that do not say what they are: what is cached for one of those is
+        found by this object only.
+        """
         return "/".join((super().key, self._settings))
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
@@ -47,18 +57,40 @@ class ChromaProvider(Provider):
             ) from None
 
 
+def _identity(function: Any) -> tuple[str, dict[str, Any] | None]:
+    """What a function calls itself, and its configuration without secrets; `None` when it does not say."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # functions written before Chroma asked for names warn
+            name, config = function.name(), function.get_config()
+    except Exception:  # it is somebody else's code, and all it was asked is its name  # noqa: BLE001
+        name = config = None
+    if isinstance(name, str) and isinstance(config, Mapping):
+        return name, {key: value for key, value in config.items() if not _SECRET.search(str(key))}
+    return getattr(function, "__name__", type(function).__name__), None
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
 def _registered(function: str | Mapping[str, Any]) -> Any:
     try:
         from chromadb.utils import embedding_functions
     except ImportError:
         raise MissingExtraError("chromadb", "chroma") from None
     try:
-        text = function if isinstance(function, str) else ""
-        record = json.loads(text) if text.startswith("{") else function
-        record = {"name": record, "config": {}} if isinstance(record, str) else dict(record)
+        record = json.loads(function) if isinstance(function, str) and function.startswith("{") else function
+    except ValueError:
+        raise ProviderError('that is not JSON; give {"name": ..., "config": ...} as Chroma records it') from None
+    record = {"name": record, "config": {}} if isinstance(record, str) else dict(record)
+    known = embedding_functions.known_embedding_functions
+    if record.get("name") not in known:
+        raise ProviderError(f"Chroma knows no such embedding function; it knows: {', '.join(sorted(known))}")
+    try:
         return embedding_functions.config_to_embedding_function(record)
-    except Exception as error:  # a missing library, a missing key, an unknown name  # noqa: BLE001
+    except Exception as error:  # a missing library, a missing key, a wrong option  # noqa: BLE001
         raise ProviderError(
-            f"Chroma cannot build that embedding function ({type(error).__name__}); give its registered name, "
-            'or {"name": ..., "config": ...} as Chroma records it'
+            f"Chroma cannot build {record['name']} ({type(error).__name__}): is its library installed, its key set, "
+            "its config complete?"
         ) from None

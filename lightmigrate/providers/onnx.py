@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
+import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from lightmigrate.errors import MissingExtraError, ProviderError
 from lightmigrate.projection.vectors import as_vectors, normalise_rows
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.checksum import checksum
 
 Pooling = Literal["mean", "cls"]
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_POOLED = "sentence_embedding"  # what exporters call the output that is one vector for each text
+_ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class OnnxProvider(Provider):
     """A transformer as sentence-transformers or optimum export it; its revision is its checksum.
 
     Args:
-        name: the `.onnx` file, or the folder that holds `model.onnx`.
-        tokenizer: its `tokenizer.json`; by default the one beside it.
+        name: the `.onnx` file, or the folder that holds `model.onnx` or `onnx/model.onnx`.
+        tokenizer: its `tokenizer.json`; by default the one beside it or one folder up.
         pooling: what makes one vector of those of the tokens, where the model does not do it itself.
         normalise: whether vectors are scaled to length 1.
-        max_tokens: longer texts are cut, as the model was trained.
+        max_tokens: longer texts are cut; a model has a limit of its own, often 256 or 512.
         prefix: put before every document.
         query_prefix: put before every query.
     """
 
-    provider: ClassVar[str] = "onnx"
+    provider = "onnx"
 
     def __init__(
         self,
@@ -43,14 +48,21 @@ class OnnxProvider(Provider):
         query_prefix: str = "",
     ) -> None:
         given = Path(name)
-        self.path = given / "model.onnx" if given.is_dir() else given
-        self.tokenizer = Path(tokenizer) if tokenizer is not None else self.path.parent / "tokenizer.json"
+        self.path = _first(given / "model.onnx", given / "onnx" / "model.onnx") if given.is_dir() else given
+        beside = (folder / "tokenizer.json" for folder in (self.path.parent, self.path.parent.parent))
+        self.tokenizer = Path(tokenizer) if tokenizer is not None else _first(*beside)
         for file, what in ((self.path, "model"), (self.tokenizer, "tokenizer")):
             if not file.is_file():
                 raise ProviderError(f"no {what} at {file}; give the .onnx file, and its tokenizer.json beside it")
+        if pooling not in ("mean", "cls"):
+            raise ProviderError(f"no pooling {pooling!r}; there are: mean, cls")
         self.pooling, self.normalise, self.max_tokens = pooling, normalise, max_tokens
-        short = self.path.parent.name if self.path.name == "model.onnx" else self.path.stem
-        super().__init__(short, revision=self._checksum(), prefix=prefix, query_prefix=query_prefix)
+        folder = given if given.is_dir() else self.path.parent
+        short = folder.resolve().name if self.path.name == "model.onnx" else self.path.stem
+        # The weights of a large model lie beside the graph, in model.onnx_data or model.onnx.data.
+        weights = sorted(self.path.parent.glob(glob.escape(self.path.name) + "[._]data*"))
+        revision = checksum([self.path, *weights, self.tokenizer], f"{pooling}/{normalise}/{max_tokens}")
+        super().__init__(short, revision=revision, prefix=prefix, query_prefix=query_prefix)
         self._loaded: tuple[Any, Any] | None = None
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
@@ -60,16 +72,21 @@ class OnnxProvider(Provider):
         session, tokenizer = self._loaded
         encodings = tokenizer.encode_batch(list(texts))
         mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-        known = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": mask,
-            "token_type_ids": np.zeros_like(mask),
-        }
-        output = session.run(None, {wanted.name: known[wanted.name] for wanted in session.get_inputs()})[0]
+        ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+        known = dict(zip(_INPUTS, (ids, mask, np.zeros_like(mask)), strict=True))
+        outputs = [output.name for output in session.get_outputs()]
+        wanted = _POOLED if _POOLED in outputs else outputs[0]
+        try:
+            (output,) = session.run([wanted], {node.name: known[node.name] for node in session.get_inputs()})
+        except Exception as error:  # the runtime has a type for everything, none of them public  # noqa: BLE001
+            raise ProviderError(
+                f"{self.path.name} failed with {type(error).__name__} on {len(texts)} texts of up to {mask.shape[1]} "
+                "tokens; does the model take that many? lower max_tokens"
+            ) from None
         if output.ndim == 3 and self.pooling == "cls":
             output = output[:, 0]
         elif output.ndim == 3:
-            output = np.sum(output * mask[:, :, None], axis=1) / np.sum(mask, axis=1, keepdims=True)
+            output = np.sum(output * mask[:, :, None], axis=1) / np.maximum(np.sum(mask, axis=1, keepdims=True), 1)
         vectors = as_vectors(output)
         if self.normalise:
             normalise_rows(vectors)
@@ -85,19 +102,17 @@ class OnnxProvider(Provider):
             tokenizer = Tokenizer.from_file(str(self.tokenizer))
             tokenizer.enable_truncation(self.max_tokens)
             tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or tokenizer.token_to_id("<pad>") or 0)
-            session = onnxruntime.InferenceSession(self.path, providers=onnxruntime.get_available_providers())
+            available = onnxruntime.get_available_providers()
+            engines = [engine for engine in _ENGINES if engine in available]
+            session = onnxruntime.InferenceSession(self.path, providers=engines)
         except Exception as error:  # both raise a dozen unrelated types for a bad file  # noqa: BLE001
             raise ProviderError(f"cannot load {self.path.name} ({type(error).__name__}); export it again") from None
-        unknown = {wanted.name for wanted in session.get_inputs()} - {"input_ids", "attention_mask", "token_type_ids"}
+        unknown = {node.name for node in session.get_inputs()} - set(_INPUTS)
         if unknown:
             raise ProviderError(f"{self.path.name} wants {', '.join(sorted(unknown))}; only text encoders can be used")
         return session, tokenizer
 
-    def _checksum(self) -> str:
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        settings = f"{self.pooling}/{self.normalise}/{self.max_tokens}"
-        digest.update(self.tokenizer.read_bytes() + settings.encode())
-        return digest.hexdigest()[:16]
+
+def _first(*files: Path) -> Path:
+    """The first of them that is there, or the first of all."""
+    return next((file for file in files if file.is_file()), files[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def open_provider(provider: str, model: str, **options: Any) -> Provider:
     if provider not in PROVIDERS:
         raise ProviderError(f"no provider {provider!r}; there are: {', '.join(PROVIDERS)}")
     given = {name: value for name, value in options.items() if value not in (None, "")}
-    try:
-        return PROVIDERS[provider](model, **given)
-    except TypeError:
-        raise ProviderError(f"{provider} does not take all of: {', '.join(given)}") from None
+    _, *taken = inspect.signature(PROVIDERS[provider]).parameters  # without the model
+    if unknown := given.keys() - set(taken):
+        raise ProviderError(f"{provider} has no option {', '.join(sorted(unknown))}; it has: {', '.join(taken) or '-'}")
+    return PROVIDERS[provider](model, **given)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 from lightmigrate.errors import MissingExtraError, ProviderError
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.checksum import checksum
+
+# What decides the vectors: weights, tokenizers and their settings; not the model card.
+_WEIGHTS = {".bin", ".json", ".model", ".safetensors", ".txt"}
 
 
 class SentenceTransformersProvider(Provider):
-    """A model by its name on the hub, or in a local folder.
+    """A model by its name on the hub, or in a local folder, whose revision is then its checksum.
+
+    A prompt that the model itself puts before every text stays in place; give prefixes only where it has none.
 
     Args:
         name: such as `all-mpnet-base-v2`, or the path of a folder.
@@ -20,22 +27,34 @@ class SentenceTransformersProvider(Provider):
         query_prefix: put before every query.
     """
 
-    provider: ClassVar[str] = "sentence-transformers"
+    provider = "sentence-transformers"
 
     def __init__(
         self, name: str, *, device: str | None = None, revision: str = "", prefix: str = "", query_prefix: str = ""
     ) -> None:
-        super().__init__(name, revision=revision, prefix=prefix, query_prefix=query_prefix)
+        self.path = name
         self.device = device
+        self._commit = revision or None
         self._encoder: Any = None
+        folder = Path(name)
+        if folder.is_dir():
+            # A model that was trained again in the same place must not find its old vectors in the cache.
+            revision = checksum(sorted(file for file in folder.rglob("*") if file.suffix in _WEIGHTS))
+            name = folder.resolve().name
+        super().__init__(name, revision=revision, prefix=prefix, query_prefix=query_prefix)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """Embed one batch, on the GPU when there is one."""
         if self._encoder is None:
             self._encoder = self._load()
-        return self._encoder.encode(
-            list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
-        )
+        try:
+            return self._encoder.encode(
+                list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
+            )
+        except Exception as error:  # out of memory above all; torch has many types for it  # noqa: BLE001
+            raise ProviderError(
+                f"{self.name} failed with {type(error).__name__}; does it fit into memory? try device='cpu'"
+            ) from None
 
     def _load(self) -> Any:
         try:
@@ -43,8 +62,8 @@ class SentenceTransformersProvider(Provider):
         except ImportError:
             raise MissingExtraError("sentence-transformers", "train") from None
         try:
-            return SentenceTransformer(self.name, device=self.device, revision=self.revision or None)
+            return SentenceTransformer(self.path, device=self.device, revision=self._commit)
         except Exception as error:  # the hub, torch and the file system raise dozens of types  # noqa: BLE001
             raise ProviderError(
-                f"cannot load {self.name} ({type(error).__name__}); give a name on the hub, or the path of its folder"
+                f"cannot load {self.path} ({type(error).__name__}); give a name on the hub, or the path of its folder"
             ) from None

@@ -1,0 +1,92 @@
+"""The corpora the benchmarks read: documents, queries, human judgements, and vectors by several models.
+
+DATA_DIR holds a folder for each corpus with `docs.jsonl`, `queries.jsonl`, `qrels.jsonl` and for each model
+`MODEL/docs.npy` and `MODEL/queries.npy` (row i belongs to line i, any float dtype). ENCODED_DIR is what
+`encoders.py` made of them: word vectors and pseudo-queries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lightmigrate
+from lightmigrate import WordVectors
+from lightmigrate.quality.retention import Retention
+
+Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class Corpus:
+    """One corpus with its judgements and its vectors by several models."""
+
+    def __init__(self, folder: Path, encoded: Path | None = None) -> None:
+        self.name = folder.name
+        lines = read_lines(folder / "docs.jsonl")
+        self.texts: list[str] = [line["text"] for line in lines]
+        documents = {line["id"]: row for row, line in enumerate(lines)}
+        queries = {line["id"]: row for row, line in enumerate(read_lines(folder / "queries.jsonl"))}
+        self.relevant: list[dict[int, float]] = [{} for _ in queries]
+        for line in read_lines(folder / "qrels.jsonl"):
+            if line["rel"] > 0:
+                self.relevant[queries[line["query_id"]]][documents[line["doc_id"]]] = line["rel"]
+        self.models = sorted(path.parent.name for path in folder.glob("*/docs.npy"))
+        self.documents = {name: load(folder / name / "docs.npy") for name in self.models}
+        self.queries = {name: load(folder / name / "queries.npy") for name in self.models}
+        self.size = len(documents)
+        self._encoded = None if encoded is None else encoded / self.name
+
+    def words(self, model: str) -> WordVectors | None:
+        """The corpus's frequent words by a model; `None` without ENCODED_DIR."""
+        if self._encoded is None:
+            return None
+        said = json.loads((self._encoded / "texts.json").read_text())
+        vectors = np.load(self._encoded / f"{model}.npz")["words"].astype(np.float32)
+        return WordVectors(said["words"], vectors, said["counts"], said["documents"])
+
+    def sentences(self, model: str) -> Vectors | None:
+        """A sentence of each document by a model, row i for document i; `None` without ENCODED_DIR."""
+        if self._encoded is None:
+            return None
+        return np.asarray(np.load(self._encoded / f"{model}.npz")["sentences"], dtype=np.float32)
+
+    def split(self, size: int, seed: int) -> tuple[Rows, Rows]:
+        """The rows to calibrate on, at random, and all others in order."""
+        shuffled = np.random.default_rng(seed).permutation(self.size)
+        return shuffled[:size], np.sort(shuffled[size:])
+
+    def measure(self, old: str, new: str, migrated: Vectors, rows: Rows) -> Retention:
+        """Retention among the documents in `rows`; `migrated` holds all documents."""
+        place = {int(row): index for index, row in enumerate(rows)}
+        return lightmigrate.measure_retention(
+            old_queries=self.queries[old],
+            new_queries=self.queries[new],
+            old_documents=self.documents[old][rows],
+            new_documents=self.documents[new][rows],
+            migrated_documents=migrated[rows],
+            relevant=[{place[row]: g for row, g in grades.items() if row in place} for grades in self.relevant],
+            resamples=1,  # the spread that is reported is over seeds
+        )
+
+
+def corpora(data: Path, encoded: Path | None = None) -> Iterator[Corpus]:
+    """All corpora with judgements, by name."""
+    for folder in sorted(path.parent for path in data.glob("*/qrels.jsonl")):
+        yield Corpus(folder, encoded)
+
+
+def load(path: Path) -> Vectors:
+    """Vectors as float32."""
+    vectors: Vectors = np.load(path, allow_pickle=False).astype(np.float32)
+    return vectors
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,225 @@
+"""`lightmigrate train`: calibrate on documents, judge, save. Writes files in its output folder and in the cache."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightmigrate import console
+from lightmigrate.calibration.collection import sample_collection
+from lightmigrate.calibration.corpus import draw, packaged_corpus
+from lightmigrate.calibration.texts import read_texts
+from lightmigrate.calibration.words import WordCounter
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, RefusedError
+from lightmigrate.estimators.methods import METHODS, Method
+from lightmigrate.migration.migrator import ChromaMigrator
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached, default_cache
+from lightmigrate.providers.open import PROVIDERS, open_provider
+from lightmigrate.quality.gate import Thresholds
+from lightmigrate.registry.registry import Registry
+from lightmigrate.results import plain
+from lightmigrate.stores.base import Address
+from lightmigrate.training import Material, Reading
+from lightmigrate.training import train as train_projection
+
+_SOURCES, _OLD, _NEW, _FIT, _OUTPUT = "Documents", "Old model", "New model", "Fit", "Output"
+
+
+def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", False), **more)
+
+
+def train(
+    target_model: Annotated[str, _option(_NEW, "The new model, as its provider calls it.")],
+    target_provider: Annotated[str, _option(_NEW, f"Who computes it: {', '.join(PROVIDERS)}.", show_default=True)] = (
+        "sentence-transformers"
+    ),
+    target_url: Annotated[str, _option(_NEW, "Base URL of an OpenAI-compatible server.")] = "",
+    target_prefix: Annotated[str, _option(_NEW, "Put before every document, such as 'passage: '.")] = "",
+    target_query_prefix: Annotated[str, _option(_NEW, "Put before every query, such as 'query: '.")] = "",
+    target_revision: Annotated[str, _option(_NEW, "Commit of its weights.")] = "",
+    target_tokenizer: Annotated[Path | None, _option(_NEW, "tokenizer.json of an ONNX encoder elsewhere.")] = None,
+    price: Annotated[float | None, _option(_NEW, "Dollars for a million tokens, where it is not known.")] = None,
+    max_cost: Annotated[float | None, _option(_NEW, "Dollars that may be spent at most.")] = None,
+    from_chroma: Annotated[Path | None, _option(_SOURCES, "Calibrate on the documents of this database.")] = None,
+    collection: Annotated[str, _option(_SOURCES, "Which collection; the only one when left out.")] = "",
+    texts: Annotated[Path | None, _option(_SOURCES, "Calibrate on a .txt, .jsonl or .parquet file.")] = None,
+    text_key: Annotated[str, _option(_SOURCES, "Field or column of the texts.", show_default=True)] = "text",
+    samples: Annotated[int, _option(_SOURCES, "How many documents.", min=2, show_default=True)] = 1000,
+    source_model: Annotated[str, _option(_OLD, "The old model. With stored vectors only its name is needed.")] = "",
+    source_provider: Annotated[str, _option(_OLD, "Who computes it. With stored vectors: to compare with it.")] = "",
+    source_url: Annotated[str, _option(_OLD, "Base URL of an OpenAI-compatible server.")] = "",
+    source_prefix: Annotated[str, _option(_OLD, "Put before every document.")] = "",
+    source_query_prefix: Annotated[str, _option(_OLD, "Put before every query.")] = "",
+    source_revision: Annotated[str, _option(_OLD, "Commit of its weights.")] = "",
+    source_tokenizer: Annotated[Path | None, _option(_OLD, "tokenizer.json of an ONNX encoder elsewhere.")] = None,
+    method: Annotated[str, _option(_FIT, f"auto, {', '.join(METHODS)}.", show_default=True)] = "auto",
+    prior: Annotated[Path | None, _option(_FIT, "A projection between the same models to build on.")] = None,
+    read_texts_too: Annotated[
+        bool | None,
+        _option(_FIT, "Whether the database stores the documents, so that the map may read them.", "--read/--no-read"),
+    ] = None,
+    device: Annotated[str, _option(_FIT, "cuda or cpu; found out when left out.")] = "",
+    seed: Annotated[int, _option(_FIT, "Of every random choice.", show_default=True)] = 0,
+    passing: Annotated[float, _option(_FIT, "Expected retention that passes the gate.", show_default=True)] = 0.85,
+    failing: Annotated[float, _option(_FIT, "Expected retention below which it fails.", show_default=True)] = 0.6,
+    output_dir: Annotated[Path, _option(_OUTPUT, "Folder for the projection.", show_default=True)] = Path(
+        "projections"
+    ),
+    onnx: Annotated[bool, _option(_OUTPUT, "Also write it as .onnx.")] = False,
+    cache: Annotated[Path | None, _option(_OUTPUT, f"File that keeps embeddings; default {default_cache()}.")] = None,
+    yes: Annotated[bool, _option(_OUTPUT, "Do not ask before a model that costs money is called.", "--yes", "-y")] = (
+        False
+    ),
+    as_json: Annotated[bool, _option(_OUTPUT, "Print one JSON document on stdout.", "--json")] = False,
+) -> None:
+    """Train a projection on your own documents, and let the gate say what to expect of it.
+
+    Calibrating on the database itself (`--from-chroma`) needs the new model only: the old vectors are stored.
+    """
+    if method not in ("auto", *METHODS):
+        raise LightmigrateError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
+    if from_chroma is not None and texts is not None:
+        raise LightmigrateError("give --from-chroma or --texts, not both")
+    thresholds = Thresholds(passing, failing)
+    start = Projection.load(prior) if prior is not None else None
+    device = device or _found_device()
+    target = _provider(
+        target_provider,
+        target_model,
+        cache,
+        device,
+        base_url=target_url,
+        prefix=target_prefix,
+        query_prefix=target_query_prefix,
+        revision=target_revision,
+        tokenizer=target_tokenizer,
+        price=price,
+        max_cost=max_cost,
+    )
+    source = None
+    if source_provider or (source_model and from_chroma is None):
+        source = _provider(
+            source_provider or "sentence-transformers",
+            source_model,
+            cache,
+            device,
+            base_url=source_url,
+            prefix=source_prefix,
+            query_prefix=source_query_prefix,
+            revision=source_revision,
+            tokenizer=source_tokenizer,
+        )
+    elif from_chroma is None:
+        raise LightmigrateError("without --from-chroma the old model is needed too: --source-model")
+    with console.TrainingBars() as bars:
+        material = (
+            _from_chroma(from_chroma, collection, samples, seed, read_texts_too, bars)
+            if from_chroma is not None
+            else _from_texts(texts, text_key, samples, seed, read_texts_too)
+        )
+    reading = Reading.of(material, seed)
+    bill = reading.bill(target)
+    if not as_json:
+        console.messages.print(console.asked_for(reading, bill, target.name))
+    if bill.dollars != 0 and not yes:
+        if as_json or not sys.stdin.isatty():
+            raise RefusedError(f"{target.name} costs money: add --yes to go ahead without being asked")
+        typer.confirm("Embed?", abort=True, err=True)
+    stored = None
+    if material.vectors is not None:
+        known = start.info.source if start is not None else None
+        stored = known or Model(source_model or "unnamed", material.vectors.shape[1], source_provider)
+    with console.TrainingBars() as bars:
+        done = train_projection(
+            material,
+            target,
+            source,
+            source_model=None if source is not None else stored,
+            method=_method(method),
+            prior=start,
+            thresholds=thresholds,
+            device=device,
+            seed=seed,
+            on_progress=bars,
+        )
+    info = done.projection.info
+    name = f"{_file_part(info.source.name)}_to_{_file_part(info.target.name)}.npz"
+    Registry(output_dir).add(done.projection, name)
+    written = [output_dir / name]
+    if onnx:
+        written.append(done.projection.export_onnx((output_dir / name).with_suffix(".onnx")))
+    if as_json:
+        sys.stdout.write(json.dumps({"files": plain(written), **done.to_json()}, indent=2) + "\n")
+    else:
+        console.output.print(console.trained(done, written))
+        database = from_chroma or "DATABASE"
+        console.output.print(console.next_command("plan", database, "--projection", written[0]))
+    if done.gate.verdict == "FAIL":
+        raise typer.Exit(RefusedError.exit_code)
+
+
+def _provider(provider: str, model: str, cache: Path | None, device: str, **options: Any) -> Provider:
+    if provider == "sentence-transformers":
+        options["device"] = device
+    return Cached(open_provider(provider, model, **options), cache)
+
+
+def _from_chroma(
+    path: Path, name: str, samples: int, seed: int, read: bool | None, bars: console.TrainingBars
+) -> Material:
+    from lightmigrate.stores.chroma import ChromaStore
+    from lightmigrate.stores.chroma_folder import require_unused
+
+    catalog = ChromaMigrator(path).collections()
+    filled = [facts.address for facts in catalog if facts.count and facts.dimension]
+    wanted = [address for address in filled if not name or name in (address.name, str(address))]
+    if len(wanted) != 1:
+        known = ", ".join(str(address) for address in filled) or "none with vectors"
+        raise CollectionNotFoundError(f"--collection must name one collection of {path}; there are: {known}")
+    require_unused(path)
+    address: Address = wanted[0]
+    with closing(ChromaStore(path)) as store:
+        sample = sample_collection(
+            store.collection(address), samples, seed=seed, progress=lambda done, total: bars("reading", done, total)
+        )
+    about = {"corpus": f"collection {address}", **sample.report.to_json()}
+    words = None if read is False else sample.words
+    return Material(sample.texts, sample.vectors, words, sample.report.usable, about)
+
+
+def _from_texts(path: Path | None, key: str, samples: int, seed: int, read: bool | None) -> Material:
+    everything = packaged_corpus() if path is None else read_texts(path, key)
+    words = None
+    # The packaged texts are in nobody's database, so that reading them would teach words that do not matter there.
+    if read or (read is None and path is not None):
+        counter = WordCounter()
+        for text in everything:
+            counter.add(text)
+        words = counter.frequent()
+    about = {"corpus": "WordNet 3.0 (packaged)" if path is None else path.name, "records": len(everything)}
+    return Material(draw(everything, samples, seed), None, words, len(everything), about)
+
+
+def _found_device() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _method(name: str) -> Method:
+    return name  # type: ignore[return-value]  # checked above
+
+
+def _file_part(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "model"

@@ -1,0 +1,1 @@
+"""Which projections there are: folders of files with a `registry.json` that lists them."""

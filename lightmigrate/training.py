@@ -1,0 +1,213 @@
+"""From documents and two embedding models to a measured projection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.calibration.sentences import pseudo_queries
+from lightmigrate.calibration.words import FrequentWords
+from lightmigrate.errors import LightmigrateError, MissingExtraError
+from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
+from lightmigrate.estimators.methods import Method
+from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.results import Result
+
+# Called with what is being done, how much of it is done, and how much there is.
+OnTraining = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a projection is to be trained on.
+
+    Attributes:
+        texts: K different documents.
+        vectors: their stored vectors `(K, d_in)`; `None` when the old model is to embed them.
+        words: the frequent words of all the documents there are; `None` when the database stores no texts.
+        collection_size: how many documents these K stand for.
+        about: facts for the projection's header: where the texts are from.
+    """
+
+    texts: Sequence[str]
+    vectors: Vectors | None
+    words: FrequentWords | None
+    collection_size: int
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training(Result):
+    """What came of it.
+
+    Attributes:
+        projection: the projection, what the gate says in its header.
+        gate: what to expect of it.
+        embedded: texts the new model was asked for: documents, sentences and words.
+        bill: what they were estimated to cost.
+        embedding_seconds: for all calls of models.
+        fitting_seconds: for the fit.
+    """
+
+    projection: Projection
+    gate: Gate
+    embedded: int
+    bill: Bill
+    embedding_seconds: float
+    fitting_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields but the numbers of the projection."""
+        return {
+            "projection": self.projection.info.to_json(),
+            "gate": self.gate.to_json(),
+            "embedded": self.embedded,
+            "estimated_tokens": self.bill.tokens,
+            "estimated_dollars": self.bill.dollars,
+            "embedding_seconds": self.embedding_seconds,
+            "fitting_seconds": self.fitting_seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All the new model will be asked to embed.
+
+    Attributes:
+        documents: the calibration documents.
+        sentences: pseudo-queries.
+        taken_from: the row of the document each sentence is of.
+        words: single words, none when texts are not read.
+    """
+
+    documents: Sequence[str]
+    sentences: Sequence[str]
+    taken_from: Sequence[int]
+    words: Sequence[str]
+
+    @classmethod
+    def of(cls, material: Material, seed: int = 0) -> Reading:
+        """What this material asks for; calls nothing."""
+        sentences, rows = pseudo_queries(material.texts, seed=seed)
+        return cls(material.texts, sentences, rows, material.words.words if material.words else ())
+
+    def __len__(self) -> int:
+        return len(self.documents) + len(self.sentences) + len(self.words)
+
+    def bill(self, provider: Provider) -> Bill:
+        """What it costs; calls nothing."""
+        return provider.bill([*self.documents, *self.sentences, *self.words])
+
+
+def train(
+    material: Material,
+    target: Provider,
+    source: Provider | None = None,
+    *,
+    source_model: Model | None = None,
+    method: Method = "auto",
+    prior: Projection | None = None,
+    landmarks: int = LANDMARKS,
+    thresholds: Thresholds | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    on_progress: OnTraining | None = None,
+) -> Training:
+    """Embed what is needed, fit, and let the gate judge by predictions for documents that were left out.
+
+    Writes nothing but what a caching provider writes. Calls the models.
+
+    Args:
+        material: the documents, with their stored vectors or without.
+        target: the new model.
+        source: the old model; needed when there are no stored vectors. With it the gate also says what doing
+            nothing gives.
+        source_model: who made the stored vectors; by default `source`, or unnamed.
+        method: see `lightmigrate.fit`.
+        prior: see `lightmigrate.fit`.
+        landmarks: see `lightmigrate.fit`.
+        thresholds: of the gate.
+        device: `cuda` to fit with torch on a GPU; by default NumPy.
+        seed: of every random choice.
+        on_progress: hears how far embedding and fitting are.
+
+    Raises:
+        LightmigrateError: neither stored vectors nor an old model, or what `fit`, `gate` and providers raise.
+    """
+    say = on_progress or (lambda step, done, total: None)
+    if material.vectors is None and source is None:
+        raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
+    reading = Reading.of(material, seed)
+    bill = reading.bill(target)
+
+    def progress(step: str) -> Callable[[int, int], None]:
+        return lambda done, total: say(step, done, total)
+
+    started = time.monotonic()
+    true = target.embed(reading.documents, progress("documents, new model"))
+    queries = target.embed_queries(reading.sentences, progress("sentences, new model"))
+    words = None
+    if material.words is not None and len(reading.words):
+        vectors = target.embed(reading.words, progress("words, new model"))
+        words = WordVectors(reading.words, vectors, material.words.counts, material.words.documents)
+    old, old_queries = material.vectors, None
+    if source is not None:
+        if old is None:
+            old = source.embed(reading.documents, progress("documents, old model"))
+        old_queries = source.embed_queries(reading.sentences, progress("sentences, old model"))
+        if old_queries.shape[1] != old.shape[1]:
+            raise LightmigrateError(
+                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: "
+                "it is not the model they came from"
+            )
+        source_model = source_model or source.model
+    embedded = time.monotonic()
+
+    say("fitting", 0, 1)
+    X, Y = _on(device, np.asarray(old)), _on(device, true)
+    fitted = fit_pairs(
+        X,
+        Y,
+        material.texts if material.words is not None else None,
+        method=method,
+        words=words,
+        prior=prior,
+        landmarks=landmarks,
+        seed=seed,
+        source_model=source_model,
+        target_model=target.model,
+    )
+    say("fitting", 1, 1)
+    fitted_at = time.monotonic()
+    judged = gate(
+        true=true,
+        mapped=fitted.held_out,
+        queries=queries,
+        taken_from=reading.taken_from,
+        collection_size=material.collection_size,
+        old=old if old_queries is not None else None,
+        old_queries=old_queries,
+        thresholds=thresholds,
+        seed=seed,
+    )
+    projection = fitted.projection.with_facts(training=material.about, quality=judged.to_json())
+    return Training(projection, judged, len(reading), bill, embedded - started, fitted_at - embedded)
+
+
+def _on(device: str | None, vectors: Vectors) -> Any:
+    if device is None or device == "cpu":
+        return vectors
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "train") from None
+    return torch.as_tensor(vectors, dtype=torch.float64, device=device)
