@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--upgrades", action="store_true", help="only pairs whose new model searches better")
+    parser.add_argument("--only", nargs="+", metavar="OLD:NEW", help="only these pairs of models")
     options = parser.parse_args()
     done = {tuple(row[key] for key in KEYS) for row in map(json.loads, _lines())}
     for corpus in corpora(options.data, options.encoded):
@@ -59,6 +60,8 @@ def measure_all(corpus: Corpus, options: argparse.Namespace, done: set[Any]) -> 
     for size, (old, new), seed in itertools.product(
         sizes, itertools.permutations(corpus.models, 2), range(options.seeds)
     ):
+        if options.only and f"{old}:{new}" not in options.only:
+            continue
         fitted, held_out = corpus.split(size, seed)
         truth = corpus.documents[new]
         pairs = Pairs(

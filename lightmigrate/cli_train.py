@@ -16,7 +16,7 @@ from lightmigrate.calibration.corpus import draw, packaged_corpus
 from lightmigrate.calibration.texts import read_texts
 from lightmigrate.calibration.words import WordCounter
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, RefusedError
-from lightmigrate.estimators.methods import METHODS, Method
+from lightmigrate.estimators.methods import METHODS
 from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
@@ -29,6 +29,9 @@ from lightmigrate.results import plain
 from lightmigrate.stores.base import Address
 from lightmigrate.training import Material, Reading
 from lightmigrate.training import train as train_projection
+
+# What `--method` takes.
+_METHODS = ("auto", *METHODS, "mlp")
 
 _SOURCES, _OLD, _NEW, _FIT, _OUTPUT = "Documents", "Old model", "New model", "Fit", "Output"
 
@@ -61,7 +64,9 @@ def train(
     source_query_prefix: Annotated[str, _option(_OLD, "Put before every query.")] = "",
     source_revision: Annotated[str, _option(_OLD, "Commit of its weights.")] = "",
     source_tokenizer: Annotated[Path | None, _option(_OLD, "tokenizer.json of an ONNX encoder elsewhere.")] = None,
-    method: Annotated[str, _option(_FIT, f"auto, {', '.join(METHODS)}.", show_default=True)] = "auto",
+    method: Annotated[
+        str, _option(_FIT, f"{', '.join(_METHODS)} (a network; needs torch).", show_default=True)
+    ] = "auto",
     prior: Annotated[Path | None, _option(_FIT, "A projection between the same models to build on.")] = None,
     read_texts_too: Annotated[
         bool | None,
@@ -85,8 +90,8 @@ def train(
 
     Calibrating on the database itself (`--from-chroma`) needs the new model only: the old vectors are stored.
     """
-    if method not in ("auto", *METHODS):
-        raise LightmigrateError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
+    if method not in _METHODS:
+        raise LightmigrateError(f"no method {method!r}; there are: {', '.join(_METHODS)}")
     if from_chroma is not None and texts is not None:
         raise LightmigrateError("give --from-chroma or --texts, not both")
     thresholds = Thresholds(passing, failing)
@@ -144,7 +149,7 @@ def train(
             target,
             source,
             source_model=None if source is not None else stored,
-            method=_method(method),
+            method=method,  # type: ignore[arg-type]  # checked above
             prior=start,
             thresholds=thresholds,
             device=device,
@@ -215,10 +220,6 @@ def _found_device() -> str:
     except ImportError:
         return "cpu"
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _method(name: str) -> Method:
-    return name  # type: ignore[return-value]  # checked above
 
 
 def _file_part(name: str) -> str:

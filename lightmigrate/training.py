@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.calibration.words import FrequentWords
 from lightmigrate.errors import LightmigrateError, MissingExtraError
-from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
-from lightmigrate.estimators.methods import Method
+from lightmigrate.estimators.fit import LANDMARKS, FittedPairs, fit_pairs
+from lightmigrate.estimators.methods import FOLDS, Method
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
@@ -114,7 +115,7 @@ def train(
     source: Provider | None = None,
     *,
     source_model: Model | None = None,
-    method: Method = "auto",
+    method: Method | Literal["mlp"] = "auto",
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
     thresholds: Thresholds | None = None,
@@ -132,7 +133,8 @@ def train(
         source: the old model; needed when there are no stored vectors. With it the gate also says what doing
             nothing gives.
         source_model: who made the stored vectors; by default `source`, or unnamed.
-        method: see `lightmigrate.fit`.
+        method: see `lightmigrate.fit`; or `mlp`, a network on top of a kernel fit, which needs the `train` extra and
+            reads no texts.
         prior: see `lightmigrate.fit`.
         landmarks: see `lightmigrate.fit`.
         thresholds: of the gate.
@@ -173,19 +175,21 @@ def train(
     embedded = time.monotonic()
 
     say("fitting", 0, 1)
-    X, Y = _on(device, np.asarray(old)), _on(device, true)
-    fitted = fit_pairs(
-        X,
-        Y,
-        material.texts if material.words is not None else None,
-        method=method,
-        words=words,
-        prior=prior,
-        landmarks=landmarks,
-        seed=seed,
-        source_model=source_model,
-        target_model=target.model,
-    )
+    if method == "mlp":
+        fitted = _network(np.asarray(old), true, source_model, target.model, device, seed)
+    else:
+        fitted = fit_pairs(
+            _on(device, np.asarray(old)),
+            _on(device, true),
+            material.texts if material.words is not None else None,
+            method=method,
+            words=words,
+            prior=prior,
+            landmarks=landmarks,
+            seed=seed,
+            source_model=source_model,
+            target_model=target.model,
+        )
     say("fitting", 1, 1)
     fitted_at = time.monotonic()
     judged = gate(
@@ -201,6 +205,23 @@ def train(
     )
     projection = fitted.projection.with_facts(training=material.about, quality=judged.to_json())
     return Training(projection, judged, len(reading), bill, embedded - started, fitted_at - embedded)
+
+
+def _network(
+    source: Vectors, target: Vectors, source_model: Model | None, target_model: Model, device: str | None, seed: int
+) -> FittedPairs:
+    """A network for all pairs, and one for each part of them that has not seen it, to be judged by."""
+    try:
+        from lightmigrate_train import fit_mlp
+    except ImportError:
+        raise MissingExtraError("torch", "train") from None
+    fitted = partial(fit_mlp, source_model=source_model, target_model=target_model, device=device, seed=seed)
+    held_out = np.empty_like(target)
+    shuffled = np.random.default_rng(seed).permutation(len(source))
+    for fold in np.array_split(shuffled, FOLDS):
+        others = np.setdiff1d(shuffled, fold)
+        held_out[fold] = fitted(source[others], target[others]).apply(source[fold])
+    return FittedPairs(fitted(source, target), held_out)
 
 
 def _on(device: str | None, vectors: Vectors) -> Any:

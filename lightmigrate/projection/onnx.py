@@ -15,6 +15,7 @@ from lightmigrate.files import replacing
 from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import ProjectionInfo
+from lightmigrate.projection.network import Network
 from lightmigrate.projection.steps import ByText, Step, Sum
 from lightmigrate.projection.term import Term, Texts
 from lightmigrate.projection.vectors import Vectors
@@ -143,6 +144,9 @@ class _Graph:
 def _term(build: _Graph, term: Term, value: str) -> str:
     if isinstance(term, Linear):
         return build.add("MatMul", value, build.constant(term.weights))
+    if isinstance(term, Network):
+        hidden = build.add("Add", build.add("MatMul", value, build.constant(term.inner)), build.constant(term.shift))
+        return build.add("MatMul", build.add("Relu", hidden), build.constant(term.outer))
     if isinstance(term, Kernel):
         # -‖x - z‖² / (2·width²), as a product and two sums of squares, never above zero
         scale = np.float32(1 / (2 * term.width**2))

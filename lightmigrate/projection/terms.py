@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.lexical import Lexical
 from lightmigrate.projection.linear import Linear
+from lightmigrate.projection.network import Network
 from lightmigrate.projection.term import Term
 
-TERMS: Mapping[str, type[Term]] = {Linear.kind: Linear, Kernel.kind: Kernel, Lexical.kind: Lexical}
+TERMS: Mapping[str, type[Term]] = {term.kind: term for term in (Linear, Kernel, Lexical, Network)}

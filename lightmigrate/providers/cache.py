@@ -59,7 +59,7 @@ class Cached(Provider):
         return self.inner.key
 
     def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
-        """What those of the documents and queries cost that are not on disk."""
+        """What those of the documents and queries cost that are not on disk; makes the file, asks no model."""
         tokens = 0
         for asked, are_queries in ((texts, False), (queries, True)):
             worded = dict.fromkeys(self.worded(asked, are_queries))
@@ -138,14 +138,14 @@ class Cached(Provider):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self.path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS embeddings (model TEXT, text BLOB, vector BLOB, PRIMARY KEY (model, text))"
+                "CREATE TABLE IF NOT EXISTS embeddings "
+                "(model TEXT, text BLOB, vector BLOB NOT NULL, PRIMARY KEY (model, text))"
             )
             self._connection = connection
         return self._connection
 
     def _unusable(self, error: Exception) -> ProviderError:
-        # what is locked, full or not allowed is an OperationalError; what is damaged is its parent class
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        damaged = type(error) is sqlite3.DatabaseError  # what is locked, full or read-only is a subclass of it
         reason = error.strerror if isinstance(error, OSError) else error
         way_out = "delete it, or name another" if damaged else "make it writable and free, or name another"
         return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")

@@ -79,7 +79,7 @@ class OpenAIProvider(Provider):
 
     def priced(self, tokens: int) -> Bill:
         """What so many tokens cost."""
-        return Bill(tokens, None if self.price is None else tokens * self.price / 1e6)
+        return Bill(tokens, None if self.price is None and tokens else tokens * (self.price or 0.0) / 1e6)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """Embed one batch. What was embedded before a failure was paid for and is in the cache, when there is one."""

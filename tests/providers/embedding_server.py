@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         failures: what to answer to the next requests instead: a status, or the name of a way to go wrong.
         texts: every text it embedded, in order.
         requests: how many it got.
+        closing: set when it ends, so that an answer it never gave does not hold anybody up.
     """
 
     daemon_threads = True
@@ -31,6 +33,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         self.failures: list[int | str] = []
         self.texts: list[str] = []
         self.requests = 0
+        self.closing = threading.Event()
         self.lock = threading.Lock()
 
     @property
@@ -54,48 +57,61 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, {"error": {"message": "bad key"}})
         if body["model"] != MODEL or self.path != "/v1/embeddings":
             return self.answer(404, {"error": {"message": "no such model"}})
-        if failure == "drop":
+        if failure == "hang":
+            self.server.closing.wait()
+        if failure in ("drop", "hang"):
             self.connection.close()
             return None
         if isinstance(failure, int):
-            return self.answer(failure, {"error": {"message": "as told"}})
+            return self.answer(failure, {"error": {"message": "as told: " + " ".join(body["input"])}})
         if failure == "garbage":
             return self.answer(200, {"hello": "world"})
         if failure == "html":
             return self.answer(200, "<html>a proxy's login page</html>")
-        if any(len(text) > 20_000 for text in body["input"]):
-            return self.answer(400, {"error": {"message": "too long"}})
+        if not all(0 < len(text) <= 20_000 for text in body["input"]):
+            return self.answer(400, {"error": {"message": "empty or too long"}})
         vectors = self.server.embed(body["input"])
         if body.get("dimensions"):
             vectors = vectors[:, : body["dimensions"]]
         if failure == "other dimension":
             vectors = vectors[:, :100]
         data: list[dict[str, Any]] = [
-            {"object": "embedding", "index": index, "embedding": [float(x) for x in row]}
+            {"object": "embedding", "index": index, "embedding": encoded(row, body.get("encoding_format"))}
             for index, row in enumerate(vectors)
         ]
         if failure == "shuffled":
             data.reverse()
         if failure == "truncated":
             data.pop()
+        if failure == "twice the first":
+            data[1]["index"] = 0
         if failure == "not finite":
             data[0]["embedding"][0] = float("nan")
         tokens = sum(len(text.split()) for text in body["input"])
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return self.answer(200, {"object": "list", "data": data, "model": MODEL, "usage": usage})
+        answer: dict[str, Any] = {"object": "list", "data": data, "model": MODEL}
+        if failure != "uncounted":
+            answer["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return self.answer(200, answer, cut=failure == "cut")
 
-    def answer(self, status: int, body: Any) -> None:
+    def answer(self, status: int, body: Any, cut: bool = False) -> None:
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
         self.send_header("Content-Length", str(len(content)))
         if status == 429:
-            self.send_header("retry-after-ms", "1")
+            self.send_header("retry-after", "0.001")
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[:100] if cut else content)
 
     def log_message(self, *_: Any) -> None:
         """Quiet."""
+
+
+def encoded(row: Vectors, how: str | None) -> list[float] | str:
+    """Numbers, or the base64 of float32 that the official client asks for when nobody says otherwise."""
+    if how == "base64":
+        return base64.b64encode(row.astype("<f4").tobytes()).decode()
+    return [float(number) for number in row]
 
 
 @contextmanager
@@ -106,6 +122,7 @@ def running_server() -> Iterator[EmbeddingServer]:
     try:
         yield server
     finally:
+        server.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

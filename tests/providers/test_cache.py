@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,12 @@ def test_the_second_time_nothing_is_embedded(tmp_path: Path) -> None:
     again = Cached(shared_minilm(), tmp_path / "c.sqlite3")
     np.testing.assert_array_equal(again.embed(TEXTS), vectors)
     assert (again.hits, again.misses) == (4, 0)
+    assert again.seconds == 0
     assert again.bill(TEXTS).tokens == 0
     assert again.bill(["new"]).tokens == 1
+    assert again.bill(TEXTS, queries=["one text"]).tokens == 3  # as a query it is not there
+    again.embed_queries(["one text"])
+    assert again.bill(TEXTS, queries=["one text"]).tokens == 0
     again.close()
 
 
@@ -96,15 +102,37 @@ def test_another_dimension_under_the_same_name_is_noticed(tmp_path: Path, monkey
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with running_server() as server:
         Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a"])
-        server.failures = ["other dimension"]
-        with pytest.raises(ProviderError, match="was the model exchanged"):
-            Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a", "b"])
+        for texts in (["a", "b"], ["b"]):
+            server.failures = ["other dimension"]
+            with pytest.raises(ProviderError, match=r"100 dimensions where .* has 384; was the model exchanged"):
+                Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(texts)
+        # and nothing of it was kept
+        assert Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a", "b"]).shape == (2, 384)
 
 
 def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite3").write_bytes(b"not a database, but long enough to look like one" * 30)
     with pytest.raises(ProviderError, match=r"cannot be used .* delete it"):
         Cached(shared_minilm(), tmp_path / "c.sqlite3").embed(["x"])
+    with pytest.raises(ProviderError, match=r"cannot be used .* name another"):
+        Cached(shared_minilm(), tmp_path / "c.sqlite3" / "below" / "a_file").embed(["x"])
+
+
+def test_a_file_that_was_altered_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    Cached(shared_minilm(), path).embed(TEXTS)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE embeddings SET vector = x'000000'")
+    with pytest.raises(ProviderError, match=r"several dimensions .* delete it"):
+        Cached(shared_minilm(), path).embed(TEXTS)
+
+
+def test_a_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    Cached(shared_minilm(), path).embed(TEXTS)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ProviderError, match=r"cannot be used .* delete it"):
+        Cached(shared_minilm(), path).embed(TEXTS)
 
 
 def test_two_processes_share_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,35 @@ def test_files_that_are_missing_or_rubbish_are_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ProviderError, match=r"cannot load model\.onnx"):
         OnnxProvider(str(tmp_path)).embed(["x"])
+    with pytest.raises(ProviderError, match="no pooling 'max'"):
+        minilm(pooling="max")
+
+
+def test_a_folder_as_the_hub_has_them_is_understood(tmp_path: Path) -> None:
+    model, tokenizer = minilm_files()
+    folder = tmp_path / "all-MiniLM-L6-v2"
+    (folder / "onnx").mkdir(parents=True)
+    (folder / "onnx" / "model.onnx").symlink_to(model)
+    (folder / "tokenizer.json").symlink_to(tokenizer)
+    found = OnnxProvider(str(folder))
+    assert (found.name, found.revision) == ("all-MiniLM-L6-v2", shared_minilm().revision)
+    np.testing.assert_array_equal(found.embed(TEXTS[:1]), shared_minilm().embed(TEXTS[:1]))
+
+
+def test_weights_beside_the_graph_are_a_part_of_the_revision(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"a graph")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    revisions = set()
+    for weights in (b"trained", b"trained again"):
+        (tmp_path / "model.onnx_data").write_bytes(weights)
+        revisions.add(OnnxProvider(str(tmp_path)).revision)
+    assert len(revisions) == 2
+
+
+def test_more_tokens_than_a_model_takes_are_an_error_without_the_text() -> None:
+    with pytest.raises(ProviderError, match=r"on 1 texts of up to 1002 tokens; .* lower max_tokens") as caught:
+        minilm(max_tokens=2000).embed(["secret " * 1000])
+    assert "secret" not in str(caught.value)
 
 
 class MiniLM(EmbeddingFunction[Documents]):
@@ -114,23 +143,52 @@ def test_a_chroma_function_embeds_documents_and_queries_in_its_own_way() -> None
     np.testing.assert_allclose(provider.embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
     expected = shared_minilm().embed(["query: a cat"])
     np.testing.assert_allclose(provider.embed_queries(["a cat"]), expected, atol=1e-6)
-    assert json.dumps({"model_name": "all-MiniLM-L6-v2"}) in provider.key
+    assert provider.key == ChromaProvider(MiniLM()).key
 
 
-def test_a_chroma_function_without_a_name_is_known_by_its_class() -> None:
+class Configured(MiniLM):
+    """A function that records what it should not."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        return self.config
+
+
+def test_what_a_chroma_function_is_told_decides_who_it_is_but_not_its_secrets() -> None:
+    one, other = (ChromaProvider(Configured(model="m", api_key=key)) for key in ("sk-one", "sk-two"))
+    assert one.key == other.key
+    assert one.key != ChromaProvider(Configured(model="m", dimensions=64)).key
+    assert "sk-one" not in one.key + repr(one)
+
+
+def test_chroma_functions_that_do_not_say_what_they_are_share_nothing() -> None:
     def plain(input: list[str]) -> Any:
         return shared_minilm().embed(input)
 
-    assert ChromaProvider(plain).embed(TEXTS).shape == (4, 384)
-    assert ChromaProvider(plain).name == "function"
+    one, other = ChromaProvider(plain), ChromaProvider(plain)
+    assert one.embed(TEXTS).shape == (4, 384)
+    assert one.name == "plain"
+    assert one.key == one.key != other.key
+
+
+def test_a_chroma_function_can_be_given_by_its_registered_name() -> None:
+    assert open_provider("chroma", "default").name == "default"
+    config = {"model_name": "m", "api_key_env_var": "NOT_SET_ANYWHERE"}
+    with pytest.raises(ProviderError, match="Chroma cannot build openai"):
+        open_provider("chroma", json.dumps({"name": "openai", "config": config}))
+    with pytest.raises(ProviderError, match="that is not JSON"):
+        open_provider("chroma", "{")
+    with pytest.raises(ProviderError, match=r"knows no such embedding function; it knows: .*openai"):
+        open_provider("chroma", "no such function")
 
 
 def test_a_chroma_function_that_fails_gives_nothing_away() -> None:
     with pytest.raises(ProviderError, match="minilm-test:all-MiniLM-L6-v2 failed with ConnectionResetError") as caught:
         ChromaProvider(MiniLM(fail=True)).embed(["secret text"])
     assert "secret" not in str(caught.value)
-    with pytest.raises(ProviderError, match="Chroma cannot build"):
-        ChromaProvider("no such function")
 
 
 def test_providers_are_opened_by_name() -> None:
@@ -139,5 +197,5 @@ def test_providers_are_opened_by_name() -> None:
     assert (opened.prefix, opened.model.dimension) == ("p: ", 384)
     with pytest.raises(ProviderError, match="no provider 'magic'; there are: " + ", ".join(PROVIDERS)):
         open_provider("magic", "x")
-    with pytest.raises(ProviderError, match="chroma does not take all of: base_url"):
+    with pytest.raises(ProviderError, match="chroma has no option base_url; it has: -"):
         open_provider("chroma", "default", base_url="http://localhost")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import openai
 import pytest
 
 from lightmigrate import CostError, ProviderError
@@ -70,9 +71,13 @@ def test_a_server_that_recovers_is_asked_again(server: EmbeddingServer, failure:
 @pytest.mark.parametrize(
     ("failures", "said"),
     [
-        ([429, 429], "busy or the quota is used up: refused 2 times"),
+        ([429, 429], "busy or the quota is used up, tried up to 2 times"),
         ([500, 500], "failed with status 500"),
+        ([400], "refused 4 texts, 0 of them empty, the longest of 25 characters"),
+        ([403], "may not use minilm"),
         (["drop", "drop"], "cannot be reached"),
+        (["cut", "cut"], "cannot be reached"),
+        (["twice the first"], "left some of 4 texts out"),
         (["garbage"], "did not answer with embeddings"),
         (["html"], "did not answer with embeddings"),
         (["truncated"], "3 vectors for 4 texts"),
@@ -102,8 +107,8 @@ def test_a_dimension_that_changes_midway_is_noticed(server: EmbeddingServer) -> 
 def test_wrong_keys_models_and_places_are_named(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ProviderError, match="has no model 'other'"):
         OpenAIProvider("other", base_url=server.url).embed(["x"])
-    with pytest.raises(ProviderError, match="20,001 characters"):
-        provider(server).embed(["x" * 20_001])
+    with pytest.raises(ProviderError, match="1 of them empty, the longest of 20,001 characters"):
+        provider(server).embed(["x" * 20_001, ""])
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     with pytest.raises(ProviderError, match="does not accept the key") as caught:
         provider(server).embed(["x"])
@@ -122,6 +127,36 @@ def test_a_server_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) ->
         OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
 
 
+def test_an_answer_that_does_not_come_is_not_waited_for(server: EmbeddingServer) -> None:
+    server.failures = ["hang"]
+    with pytest.raises(ProviderError, match=r"did not answer within 0\.1 seconds"):
+        provider(server, timeout=0.1, retries=0).embed(["x"])
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "http://[bad", "http://user:secret@localhost/v1", "http://"])
+def test_an_address_that_makes_no_sense_or_holds_a_password_is_refused(url: str) -> None:
+    with pytest.raises(ProviderError, match="the address of a server is like") as caught:
+        OpenAIProvider(MODEL, base_url=url)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_key_is_nowhere(server: EmbeddingServer) -> None:
+    asked = provider(server)
+    asked.embed(["x"])
+    assert KEY not in repr(asked) + asked.key + str(asked.model) + repr(vars(asked))
+
+
+def test_broken_characters_are_replaced(server: EmbeddingServer) -> None:
+    provider(server).embed(["half a \ud800 pair"])
+    assert server.texts == ["half a ? pair"]
+
+
+def test_the_server_speaks_to_the_official_client_as_it_is(server: EmbeddingServer) -> None:
+    with openai.OpenAI(base_url=server.url) as client:
+        answer = client.embeddings.create(model=MODEL, input=TEXTS)  # asks for base64
+    np.testing.assert_allclose([row.embedding for row in answer.data], shared_minilm().embed(TEXTS), atol=1e-6)
+
+
 def test_the_bill_is_estimated_before_and_counted_after(server: EmbeddingServer) -> None:
     asked = provider(server, price=2.0)
     assert asked.bill(["x" * 400]) == Bill(101, 101 * 2e-6)
@@ -131,6 +166,21 @@ def test_the_bill_is_estimated_before_and_counted_after(server: EmbeddingServer)
     assert asked.spent.dollars == pytest.approx(8e-6)
     assert OpenAIProvider("text-embedding-3-small").bill(["x" * 4_000_000]).dollars == pytest.approx(0.02, rel=0.01)
     assert provider(server).bill(["x"]).dollars is None
+    assert provider(server).bill([]) == Bill(0, 0.0)
+    both = provider(server, prefix="passage: ", query_prefix="query: ").bill(["x"], queries=["x"])
+    assert both.tokens == 10 // 4 + 1 + 8 // 4 + 1
+    assert provider(server).bill(["字" * 100]).tokens > provider(server).bill(["x" * 100]).tokens
+
+
+def test_what_the_server_does_not_count_is_estimated_and_a_bad_answer_counts_too(server: EmbeddingServer) -> None:
+    asked = provider(server, price=1.0)
+    server.failures = ["uncounted"]
+    asked.embed(["x" * 40])
+    assert asked.spent.tokens == 11
+    server.failures = ["truncated"]
+    with pytest.raises(ProviderError, match="cut short"):
+        asked.embed(["one two", "three"])
+    assert asked.spent.tokens == 14
 
 
 def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
@@ -142,3 +192,6 @@ def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
     assert server.texts == ["six words in this long text"]
     with pytest.raises(ProviderError, match="no price is known"):
         provider(server, max_cost=1.0)
+    for wrong in (float("nan"), -1.0):
+        with pytest.raises(ProviderError, match="0 dollars or more"):
+            provider(server, price=1.0, max_cost=wrong)

@@ -6,5 +6,6 @@ except ImportError as error:
     raise ImportError("torch is not installed: run  pip install 'lightmigrate[train]'") from error
 
 from lightmigrate_train.linear import fit_linear
+from lightmigrate_train.network import fit_mlp
 
-__all__ = ["fit_linear"]
+__all__ = ["fit_linear", "fit_mlp"]

@@ -24,6 +24,18 @@ def test_a_local_model_gives_the_vectors_the_demo_ships() -> None:
     assert (provider.model.dimension, provider.model.normalised) == (384, True)
 
 
+def test_a_folder_is_known_by_its_name_and_what_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    keys = set()
+    for weights in (b"trained", b"trained again"):
+        (folder / "model.safetensors").write_bytes(weights)
+        provider = SentenceTransformersProvider(str(folder))
+        assert provider.name == "my-model"
+        keys.add(provider.key)
+    assert len(keys) == 2
+
+
 def test_a_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ProviderError, match="cannot load no-such-model"):

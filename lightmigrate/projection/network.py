@@ -1,0 +1,61 @@
+"""The network term: one hidden layer. Trained with torch, run with NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection.term import Array, Texts, matrix
+from lightmigrate.projection.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Network:
+    """`max(0, x·A + a)·B`.
+
+    Attributes:
+        inner: A, float32 `(d_in, hidden)`.
+        shift: a, float32 `(hidden,)`.
+        outer: B, float32 `(hidden, d_out)`.
+    """
+
+    inner: Vectors
+    shift: Vectors
+    outer: Vectors
+    kind: ClassVar[str] = "network"
+
+    def __post_init__(self) -> None:
+        if not self.inner.shape[1:] == self.shift.shape == self.outer.shape[:1]:
+            raise ValueError(f"layers of shapes {self.inner.shape}, {self.shift.shape}, {self.outer.shape} do not fit")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(d_in, d_out)`."""
+        return self.inner.shape[0], self.outer.shape[1]
+
+    def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """`max(0, x·A + a)·B` for every row; the texts are not looked at."""
+        hidden = vectors @ self.inner
+        hidden += self.shift
+        return np.asarray(np.maximum(hidden, 0, out=hidden) @ self.outer)
+
+    def scaled(self, factor: float) -> Network:
+        """The same term with all it gives multiplied by `factor`."""
+        return Network(self.inner, self.shift, (self.outer * factor).astype(np.float32))
+
+    def arrays(self) -> Mapping[str, Array]:
+        """`inner`, `shift`, `outer`."""
+        return {"inner": self.inner, "shift": self.shift[None, :], "outer": self.outer}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Network:
+        """From what `arrays` gave; `ProjectionFileError` when they do not fit together."""
+        inner, shift, outer = (matrix(arrays, name, cls.kind) for name in ("inner", "shift", "outer"))
+        try:
+            return cls(inner, shift[0], outer)
+        except (ValueError, IndexError) as error:
+            raise ProjectionFileError(f"its network term contradicts itself: {error}; train it again") from None
