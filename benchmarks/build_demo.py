@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from corpora import read_lines
 
 import lightmigrate
 
@@ -84,11 +84,6 @@ def main(data: Path) -> None:
     )
     print(f"{len(shown)} abstracts shown, {len(fitted)} fitted to; re-embedding {kept.reembedded}")
     print(f"retention {kept.retention}, doing nothing {kept.nothing_retention}, gain {kept.gain}")
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

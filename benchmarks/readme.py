@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import statistics
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from report import grouped, mean
+from report import read as runs_of_retention
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-METHODS = ("ridge", "kernel", "lexical", "auto")
+METHODS = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, no word vectors", "auto")
+PAIR = ("corpus", "old", "new")
 ROUTES = {
     "migrate": "lightmigrate, everything verified, with backup",
     "migrate-unverified": "lightmigrate, not verified",
@@ -33,20 +35,16 @@ def main() -> None:
 
 def retention_table() -> str:
     """The upgrades, that is the pairs where the new model searches better, with 1,000 calibration documents."""
-    rows: list[dict[str, Any]] = [row for row in read("retention") if row["pairs"] == 1000]
     lines = [f"| corpus | upgrade | doing nothing | {' | '.join(METHODS)} |", f"|---|---|---|{'---|' * len(METHODS)}"]
-    pair = itemgetter("dataset", "old", "new")
-    for (dataset, old, new), group in itertools.groupby(sorted(rows, key=pair), key=pair):
-        runs = list(group)
-        nothing = statistics.mean(run["nothing"] for run in runs)
-        if nothing < 1:
-            cells = [_mean_and_spread([r["held_out"] for r in runs if r["method"] == name]) for name in METHODS]
-            lines.append(f"| {dataset} | {old} → {new} | **{nothing:.2f}** | {' | '.join(cells)} |")
+    for (corpus, old, new), runs in grouped([run for run in runs_of_retention() if run["pairs"] == 1000], *PAIR):
+        if (nothing := mean(runs, "nothing")) < 1.01:
+            cells = [_mean_and_spread([run["held_out"] for run in runs if run["method"] == name]) for name in METHODS]
+            lines.append(f"| {corpus} | {old} → {new} | **{nothing:.2f}** | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _mean_and_spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.2f} ± {statistics.pstdev(values):.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.pstdev(values):.2f}" if values else "–"
 
 
 def throughput_table() -> str:

@@ -106,7 +106,7 @@ class Reading:
 
     def bill(self, provider: Provider) -> Bill:
         """What it costs; calls nothing."""
-        return provider.bill([*self.documents, *self.sentences, *self.words])
+        return provider.bill([*self.documents, *self.words], self.sentences)
 
 
 def train(
