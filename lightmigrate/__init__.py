@@ -33,8 +33,11 @@ from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rol
 from lightmigrate.migration.verify import Verification
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "InvalidVectorsError",
     "LightmigrateError",
     "LocationError",
+    "Material",
     "MigrationResult",
     "Mismatch",
     "MissingExtraError",
@@ -68,11 +72,13 @@ __all__ = [
     "ProjectionError",
     "ProjectionFileError",
     "ProjectionInfo",
+    "Provider",
     "ProviderError",
     "RefusedError",
     "Retention",
     "Rollback",
     "Thresholds",
+    "Training",
     "Verification",
     "VerificationError",
     "WordVectors",
@@ -81,4 +87,6 @@ __all__ = [
     "fit",
     "gate",
     "measure_retention",
+    "open_provider",
+    "train",
 ]

@@ -74,6 +74,9 @@ def train(
     ] = None,
     device: Annotated[str, _option(_FIT, "cuda or cpu; found out when left out.")] = "",
     seed: Annotated[int, _option(_FIT, "Of every random choice.", show_default=True)] = 0,
+    holdout: Annotated[
+        float, _option(_FIT, "Share of the documents only to judge by; by default all judge.", show_default=True)
+    ] = 0.0,
     passing: Annotated[float, _option(_FIT, "Expected retention that passes the gate.", show_default=True)] = 0.85,
     failing: Annotated[float, _option(_FIT, "Expected retention below which it fails.", show_default=True)] = 0.6,
     output_dir: Annotated[Path, _option(_OUTPUT, "Folder for the projection.", show_default=True)] = Path(
@@ -151,6 +154,7 @@ def train(
             source_model=None if source is not None else stored,
             method=method,  # type: ignore[arg-type]  # checked above
             prior=start,
+            holdout=holdout,
             thresholds=thresholds,
             device=device,
             seed=seed,

@@ -118,6 +118,7 @@ def train(
     method: Method | Literal["mlp"] = "auto",
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
+    holdout: float = 0.0,
     thresholds: Thresholds | None = None,
     device: str | None = None,
     seed: int = 0,
@@ -137,6 +138,8 @@ def train(
             reads no texts.
         prior: see `lightmigrate.fit`.
         landmarks: see `lightmigrate.fit`.
+        holdout: share of the documents that nothing is fitted to, in [0, 0.5]; the gate then judges by them alone.
+            By default it judges by all, each left out of its own fit in closed form, which wastes none.
         thresholds: of the gate.
         device: `cuda` to fit with torch on a GPU; by default NumPy.
         seed: of every random choice.
@@ -146,6 +149,8 @@ def train(
         LightmigrateError: neither stored vectors nor an old model, or what `fit`, `gate` and providers raise.
     """
     say = on_progress or (lambda step, done, total: None)
+    if not 0 <= holdout <= 0.5:
+        raise LightmigrateError(f"a holdout of {holdout} is not a share between 0 and 0.5")
     if material.vectors is None and source is None:
         raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
     reading = Reading.of(material, seed)
@@ -175,13 +180,17 @@ def train(
     embedded = time.monotonic()
 
     say("fitting", 0, 1)
+    stored = np.asarray(old)
+    texts = material.texts if material.words is not None else None
+    # Every document is judged by a fit that has not seen it; a part that no choice has seen is left out on request.
+    seen, unseen = np.split(np.arange(len(true)), [len(true) - round(holdout * len(true))])
     if method == "mlp":
-        fitted = _network(np.asarray(old), true, source_model, target.model, device, seed)
+        fitted = _network(stored[seen], true[seen], source_model, target.model, device, seed)
     else:
         fitted = fit_pairs(
-            _on(device, np.asarray(old)),
-            _on(device, true),
-            material.texts if material.words is not None else None,
+            _on(device, stored[seen]),
+            _on(device, true[seen]),
+            None if texts is None else texts[: len(seen)],
             method=method,
             words=words,
             prior=prior,
@@ -190,16 +199,22 @@ def train(
             source_model=source_model,
             target_model=target.model,
         )
+    mapped, judged_rows = fitted.held_out, seen
+    if len(unseen):
+        mapped = fitted.projection.apply(stored[unseen], None if texts is None else texts[len(seen) :])
+        judged_rows = unseen
     say("fitting", 1, 1)
     fitted_at = time.monotonic()
+    taken_from = np.asarray(reading.taken_from, dtype=np.int64)
+    asked = np.flatnonzero(np.isin(taken_from, judged_rows))
     judged = gate(
-        true=true,
-        mapped=fitted.held_out,
-        queries=queries,
-        taken_from=reading.taken_from,
+        true=true[judged_rows],
+        mapped=mapped,
+        queries=queries[asked],
+        taken_from=(taken_from[asked] - judged_rows[0]).tolist(),
         collection_size=material.collection_size,
-        old=old if old_queries is not None else None,
-        old_queries=old_queries,
+        old=stored[judged_rows] if old_queries is not None else None,
+        old_queries=old_queries[asked] if old_queries is not None else None,
         thresholds=thresholds,
         seed=seed,
     )

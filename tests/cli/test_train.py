@@ -140,6 +140,19 @@ def test_a_failed_gate_is_an_exit_code_and_migrate_refuses(
     assert migrator.collections()[0].dimension == 384
 
 
+def test_a_holdout_is_judged_by_documents_nothing_was_fitted_to(
+    database: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [*onnx_target(), "--from-chroma", database, "--samples", 150, "--json", "--failing", 0]
+    common += ["--output-dir", tmp_path, "--cache", cache]
+    code, said, _ = run(capsys, *common, "--holdout", 0.4)
+    assert code == 0
+    assert (said["gate"]["n_documents"], said["projection"]["training"]["pairs"]) == (60, 90)
+    assert said["gate"]["cosine"] > 0.3
+    code, _, err = run(capsys, *common, "--holdout", 0.9)
+    assert (code, "not a share between 0 and 0.5" in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
