@@ -155,71 +155,101 @@ def train(
         raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
     reading = Reading.of(material, seed)
     bill = reading.bill(target)
+    started = time.monotonic()
+    found = _embed(material, reading, target, source, say)
+    embedded = time.monotonic()
 
+    say("fitting", 0, 1)
+    texts = material.texts if material.words is not None else None
+    count = len(reading.documents) - round(holdout * len(reading.documents))
+    X, Y = found.old[:count], found.new[:count]
+    old_model = source_model or (source.model if source is not None else None)
+    if method == "mlp":
+        fitted = _network(X, Y, old_model, target.model, device, seed)
+    else:
+        fitted = fit_pairs(
+            _on(device, X),
+            _on(device, Y),
+            None if texts is None else texts[:count],
+            method=method,
+            words=found.words,
+            prior=prior,
+            landmarks=landmarks,
+            seed=seed,
+            source_model=old_model,
+            target_model=target.model,
+        )
+    judges, mapped = slice(0, count), fitted.held_out
+    if holdout:
+        judges = slice(count, None)
+        mapped = fitted.projection.apply(found.old[judges], None if texts is None else texts[judges])
+    say("fitting", 1, 1)
+    fitted_at = time.monotonic()
+    verdict = _judge(found, reading, judges, mapped, material.collection_size, thresholds, seed)
+    projection = fitted.projection.with_facts(training=material.about, quality=verdict.to_json())
+    return Training(projection, verdict, len(reading), bill, embedded - started, fitted_at - embedded)
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """What the models said: documents and sentences by both (sentences by the old one only when it is at hand)."""
+
+    old: Vectors
+    new: Vectors
+    old_sentences: Vectors | None
+    new_sentences: Vectors
+    words: WordVectors | None
+
+
+def _embed(
+    material: Material, reading: Reading, target: Provider, source: Provider | None, say: OnTraining
+) -> _Embedded:
     def progress(step: str) -> Callable[[int, int], None]:
         return lambda done, total: say(step, done, total)
 
-    started = time.monotonic()
-    true = target.embed(reading.documents, progress("documents, new model"))
-    queries = target.embed_queries(reading.sentences, progress("sentences, new model"))
+    new = target.embed(reading.documents, progress("documents, new model"))
+    new_sentences = target.embed_queries(reading.sentences, progress("sentences, new model"))
     words = None
     if material.words is not None and len(reading.words):
         vectors = target.embed(reading.words, progress("words, new model"))
         words = WordVectors(reading.words, vectors, material.words.counts, material.words.documents)
-    old, old_queries = material.vectors, None
+    old, old_sentences = material.vectors, None
     if source is not None:
         if old is None:
             old = source.embed(reading.documents, progress("documents, old model"))
-        old_queries = source.embed_queries(reading.sentences, progress("sentences, old model"))
-        if old_queries.shape[1] != old.shape[1]:
+        old_sentences = source.embed_queries(reading.sentences, progress("sentences, old model"))
+        if old_sentences.shape[1] != old.shape[1]:
             raise LightmigrateError(
-                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: "
+                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_sentences.shape[1]}: "
                 "it is not the model they came from"
             )
-        source_model = source_model or source.model
-    embedded = time.monotonic()
+    return _Embedded(np.asarray(old), new, old_sentences, new_sentences, words)
 
-    say("fitting", 0, 1)
-    stored = np.asarray(old)
-    texts = material.texts if material.words is not None else None
-    # Every document is judged by a fit that has not seen it; a part that no choice has seen is left out on request.
-    seen, unseen = np.split(np.arange(len(true)), [len(true) - round(holdout * len(true))])
-    if method == "mlp":
-        fitted = _network(stored[seen], true[seen], source_model, target.model, device, seed)
-    else:
-        fitted = fit_pairs(
-            _on(device, stored[seen]),
-            _on(device, true[seen]),
-            None if texts is None else texts[: len(seen)],
-            method=method,
-            words=words,
-            prior=prior,
-            landmarks=landmarks,
-            seed=seed,
-            source_model=source_model,
-            target_model=target.model,
-        )
-    mapped, judged_rows = fitted.held_out, seen
-    if len(unseen):
-        mapped = fitted.projection.apply(stored[unseen], None if texts is None else texts[len(seen) :])
-        judged_rows = unseen
-    say("fitting", 1, 1)
-    fitted_at = time.monotonic()
+
+def _judge(
+    found: _Embedded,
+    reading: Reading,
+    judges: slice,
+    mapped: Vectors,
+    collection_size: int,
+    thresholds: Thresholds | None,
+    seed: int,
+) -> Gate:
+    """The gate, by the documents in `judges` and the sentences taken from them."""
+    rows = np.arange(len(found.new))[judges]
     taken_from = np.asarray(reading.taken_from, dtype=np.int64)
-    asked = np.flatnonzero(np.isin(taken_from, judged_rows))
-    judged = gate(
-        true=true[judged_rows],
+    asked = np.flatnonzero(np.isin(taken_from, rows))
+    return gate(
+        true=found.new[rows],
         mapped=mapped,
-        queries=queries[asked],
-        taken_from=(taken_from[asked] - judged_rows[0]).tolist(),
-        collection_size=material.collection_size,
-        old=stored[judged_rows] if old_queries is not None else None,
-        old_queries=old_queries[asked] if old_queries is not None else None,
+        queries=found.new_sentences[asked],
+        taken_from=(taken_from[asked] - rows[0]).tolist(),
+        collection_size=collection_size,
+        old=found.old[rows] if found.old_sentences is not None else None,
+        old_queries=found.old_sentences[asked] if found.old_sentences is not None else None,
         thresholds=thresholds,
         seed=seed,
     )
-    projection = fitted.projection.with_facts(training=material.about, quality=judged.to_json())
-    return Training(projection, judged, len(reading), bill, embedded - started, fitted_at - embedded)
 
 
 def _network(

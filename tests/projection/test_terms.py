@@ -14,7 +14,8 @@ from lightmigrate import Model, Projection, ProjectionFileError, ProjectionInfo
 from lightmigrate.projection.kernel import BLOCK_ROWS, Kernel, similarities
 from lightmigrate.projection.lexical import Lexical, Vocabulary, stems_of
 from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.network import Network
+from lightmigrate.projection.steps import ByText, Sum, weighted_sum
 from lightmigrate.projection.term import Term
 from lightmigrate.projection.vectors import Vectors
 from tests.projection.strategies import random_vectors
@@ -36,6 +37,44 @@ def lexical(d_out: int = 3, d_in: int = 5) -> Lexical:
     vocabulary = Vocabulary.of(["the cat sat", "the cat ran", "the dog sat", "a dog ran"])
     table = random_vectors(len(vocabulary.stems), d_out, seed=3)
     return Lexical(vocabulary, table, d_in)
+
+
+def network(d_in: int = 5, d_out: int = 3, hidden: int = 4) -> Network:
+    return Network(
+        random_vectors(d_in, hidden, seed=7),
+        random_vectors(1, hidden, seed=8)[0],
+        random_vectors(hidden, d_out, seed=9),
+    )
+
+
+def test_network_term_is_one_hidden_layer() -> None:
+    term, x = network(), random_vectors(6, 5)
+    expected = [
+        [
+            sum(max(0.0, float(row @ term.inner[:, h] + term.shift[h])) * term.outer[h, j] for h in range(4))
+            for j in range(3)
+        ]
+        for row in x
+    ]
+    np.testing.assert_allclose(projection_of(term).apply(x), expected, atol=1e-5)
+
+
+def test_scaling_a_term_scales_what_it_gives() -> None:
+    x, texts = random_vectors(len(TEXTS), 5, seed=4), TEXTS
+    for term in (Linear(random_vectors(5, 3)), kernel(), lexical(), network()):
+        np.testing.assert_allclose(term.scaled(-2.5).apply(x, texts), -2.5 * term.apply(x, texts), atol=1e-5)
+
+
+def test_a_weighted_sum_is_the_sum_of_its_parts() -> None:
+    x, texts = random_vectors(len(TEXTS), 5, seed=4), TEXTS
+    one = Sum(random_vectors(1, 3)[0], (Linear(random_vectors(5, 3)), kernel()), normalise=True)
+    other = Sum(random_vectors(1, 3, seed=1)[0], (Linear(random_vectors(5, 3, seed=1)), lexical()), normalise=False)
+    both = weighted_sum([(0.3, one), (-2.0, other)])
+    assert [term.kind for term in both.terms] == ["linear", "kernel", "lexical"]
+    plain = Sum(one.bias, one.terms, normalise=False)
+    expected = 0.3 * plain.apply(x, texts) - 2 * other.apply(x, texts)
+    np.testing.assert_allclose(both.apply(x, texts), expected, atol=1e-5)
+    np.testing.assert_allclose(both.shifted([1, 2, 3]).apply(x, texts), expected + np.array([1, 2, 3]), atol=1e-5)
 
 
 def test_similarity_is_the_gaussian_of_the_distance() -> None:
@@ -93,7 +132,7 @@ def test_without_texts_the_lexical_term_is_zero() -> None:
 
 @pytest.mark.parametrize("normalised", [True, False])
 def test_all_terms_travel_in_a_file(normalised: bool, tmp_path: Path) -> None:
-    original = projection_of(Linear(random_vectors(5, 3)), kernel(), lexical(), normalised=normalised)
+    original = projection_of(Linear(random_vectors(5, 3)), kernel(), lexical(), network(), normalised=normalised)
     loaded = Projection.load(original.save(tmp_path / "p.npz"))
     x, texts = random_vectors(len(TEXTS), 5, seed=5), TEXTS
     np.testing.assert_array_equal(loaded.apply(x, texts), original.apply(x, texts))
@@ -107,8 +146,8 @@ def test_an_empty_vocabulary_travels_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 9])
-def test_kernel_in_onnx_is_the_same_function(rows: int, tmp_path: Path) -> None:
-    original = projection_of(Linear(random_vectors(5, 3)), kernel(), normalised=True)
+def test_kernel_and_network_in_onnx_are_the_same_function(rows: int, tmp_path: Path) -> None:
+    original = projection_of(Linear(random_vectors(5, 3)), kernel(), network(), normalised=True)
     x = random_vectors(rows, 5, seed=6)
     output: Vectors = Projection.load(original.export_onnx(tmp_path / "p.onnx")).apply(x)
     np.testing.assert_allclose(output, original.apply(x), atol=1e-5)
@@ -127,5 +166,9 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         Kernel(random_vectors(3, 5), random_vectors(3, 3), 0.0)
     with pytest.raises(ValueError, match="do not fit"):
         Lexical(Vocabulary(("a", "b"), np.ones(2, np.float32)), random_vectors(3, 3), 5)
+    with pytest.raises(ValueError, match="do not fit"):
+        Network(random_vectors(5, 4), random_vectors(1, 3)[0], random_vectors(4, 3))
+    with pytest.raises(ValueError, match="shapes"):
+        ByText(projection_of(kernel()).steps[0], projection_of(kernel(d_out=2)).steps[0])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="do not fit"):
         Vocabulary(("a", "b"), np.ones(3, np.float32))
