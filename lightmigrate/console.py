@@ -335,6 +335,17 @@ def _quality(quality: Mapping[str, Any]) -> str:
 
 
 def _fact(value: Any) -> str:
-    if isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}:
-        return f"{value['value']:.3f} \\[{value['low']:.3f}, {value['high']:.3f}]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    match value:
+        case {"value": middle, "low": low, "high": high}:
+            return f"{middle:.3f} \\[{low:.3f}, {high:.3f}]"
+        case {"method": method, "overlap": overlap, "chosen": chosen}:
+            return f"[bold]{method} {overlap:.3f}[/]" if chosen else f"{method} {overlap:.3f}"
+        case Mapping():
+            return ", ".join(f"{key} {_fact(part)}" for key, part in value.items())
+        case list():
+            return ", ".join(map(_fact, value))
+        case float():
+            return f"{value:.4g}"
+        case None:
+            return "–"
+    return escape(str(value))
