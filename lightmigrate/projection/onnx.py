@@ -41,6 +41,8 @@ class OnnxStep:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        if not len(vectors):  # some runtimes cannot add up nothing
+            return np.empty((0, self.shape[1]), dtype=np.float32)
         output = self.session.run([OUTPUT], {INPUT: vectors})[0]
         return np.ascontiguousarray(output, dtype=np.float32)
 
