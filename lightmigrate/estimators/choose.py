@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.estimators.arrays import Array, as_numpy, namespace
+from lightmigrate.estimators.arrays import Array, as_numpy
 from lightmigrate.estimators.methods import Fits
 from lightmigrate.quality.metrics import Ranking, search
 
@@ -100,17 +100,3 @@ def choose_method(fits: Fits, known: Array, searches: HeldOutSearch) -> tuple[st
         if means[best] - means[name] <= NEGLIGIBLE and searches.certain_gain(shares[best], shares[name]) <= 0
     )
     return chosen, [Trial(name, means[name], means[best] - means[name], name == chosen) for name in names]
-
-
-def spread_factor(target: Array, held_out: Array) -> float:
-    """By how much predictions are too close to their centre: √(variance of the truth ÷ that of the predictions).
-
-    A regression shrinks what it is not sure of, so that mapped vectors stand closer together than true ones.
-
-    Args:
-        target: `(K, d_out)`, true.
-        held_out: `(K, d_out)`, predicted without having been seen.
-    """
-    xp = namespace(target)
-    true, predicted = (float(xp.sum((x - xp.mean(x, axis=0)) ** 2)) for x in (target, held_out))
-    return (true / predicted) ** 0.5 if predicted > 0 else 1.0

@@ -9,8 +9,9 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
-from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method, spread_factor
+from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
 from lightmigrate.estimators.methods import METHODS, Fits, Fitted, Method, Pairs
+from lightmigrate.estimators.spread import restoring
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.lexical import Lexical
 from lightmigrate.projection.model import Model, ProjectionInfo
@@ -21,6 +22,10 @@ from lightmigrate.projection.vectors import Vectors
 
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
 LANDMARKS = 1000
+
+# Restoring the spread helps searches by people, who ask in their own words, and hardly moves what documents find
+# when they search for each other. It is done unless the latter lose more than this share of their neighbours.
+TOLERATED = 0.02
 
 
 def fit(
@@ -126,11 +131,10 @@ def fit_pairs(
         training["prior"] = dict(prior.info.training)
     base, known = _prior(prior, X, Y, texts)
     fits = Fits(Pairs(X, Y - known, texts, words, max(1, landmarks), seed))
-    spread = 1.0
+    spread = False
     if method == "auto":
         training["method"], training["tried"], spread = _choose(fits, Y, known)
-    if spread != 1:
-        training["spread"] = spread
+        training["spread_restored"] = spread
     chosen = fits[training["method"]]
     reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
     step: Step = reading.step
@@ -139,7 +143,7 @@ def fit_pairs(
         if prior is not None:
             base, known = _prior(prior, X, Y, None)
             fits = Fits(Pairs(X, Y - known, None, None, max(1, landmarks), seed))
-        plain = _finish(fits["kernel"], Y, base, known, 1.0, target_model.normalised)
+        plain = _finish(fits["kernel"], Y, base, known, spread, target_model.normalised)
         step, error = ByText(reading.step, plain.step), ByText(reading.error, plain.error)
     info = ProjectionInfo(source_model, target_model, {**training, **chosen.facts})
     return FittedPairs(Projection((step,), info, error), as_float32(reading.held_out))
@@ -154,14 +158,14 @@ class _Finished:
     held_out: Array
 
 
-def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: float, normalise: bool) -> _Finished:
+def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: bool, normalise: bool) -> _Finished:
     held_out, step = known + fitted.held_out, fitted.step
     if base is not None:
         step = weighted_sum([(1.0, base), (1.0, step)])
-    if spread != 1:
-        centre = namespace(Y).mean(Y, axis=0)
-        held_out = centre + spread * (held_out - centre)
-        step = weighted_sum([(spread, step)]).shifted((1 - spread) * as_numpy(centre))
+    if spread:
+        centre, restore = namespace(Y).mean(Y, axis=0), restoring(Y, held_out)
+        held_out = centre + (held_out - centre) @ restore
+        step = step.spread(as_numpy(restore), as_numpy(centre))
     error = fitted.regress(_squared_errors(Y, held_out, normalise)[:, None])
     return _Finished(Sum(step.bias, step.terms, normalise), error, held_out)
 
@@ -203,18 +207,17 @@ def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) ->
     return weighted_sum([(scale, step)]), beside(scale * said, Y)
 
 
-def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], float]:
-    """The best method's name, what was tried, and by how much the spread is to be restored."""
+def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], bool]:
+    """The best method's name, what was tried, and whether what it shrank is given back."""
     if len(Y) < FEWEST_PAIRS:
-        return "ridge", [], 1.0
+        return "ridge", [], False
     searches = HeldOutSearch(Y, fits.pairs.seed)
     chosen, trials = choose_method(fits, known, searches)
     held_out = known + fits[chosen].held_out
-    factor = spread_factor(Y, held_out)
     centre = namespace(Y).mean(Y, axis=0)
-    plain, spread = (searches.overlaps(x) for x in (held_out, centre + factor * (held_out - centre)))
-    helps = searches.certain_gain(spread, plain) > 0
-    return chosen, [trial.to_json() for trial in trials], factor if helps else 1.0
+    restored = centre + (held_out - centre) @ restoring(Y, held_out)
+    lost = searches.overlaps(held_out).mean() - searches.overlaps(restored).mean()
+    return chosen, [trial.to_json() for trial in trials], bool(lost < TOLERATED)
 
 
 def _squared_errors(true: Array, predicted: Array, normalise: bool) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lightmigrate.errors import ProjectionFileError
-from lightmigrate.projection.term import Array, Texts, matrix
+from lightmigrate.projection.term import Array, Scale, Texts, matrix, times
 from lightmigrate.projection.vectors import Vectors
 
 # Rows worked on at once: what lies between is (rows, landmarks) and should stay in the cache.
@@ -61,9 +61,9 @@ class Kernel:
             np.matmul(similarities(vectors[rows], self.landmarks, self.width), self.weights, out=output[rows])
         return output
 
-    def scaled(self, factor: float) -> Kernel:
-        """The same term with all it gives multiplied by `factor`."""
-        return Kernel(self.landmarks, (self.weights * factor).astype(np.float32), self.width)
+    def scaled(self, by: Scale) -> Kernel:
+        """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
+        return Kernel(self.landmarks, times(self.weights, by), self.width)
 
     def arrays(self) -> Mapping[str, Array]:
         """`landmarks`, `weights`, `width`."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import ProjectionFileError
-from lightmigrate.projection.term import Array, Texts, matrix
+from lightmigrate.projection.term import Array, Scale, Texts, matrix, times
 from lightmigrate.projection.vectors import Vectors
 
 _WORD = re.compile(r"[^\W_]+")
@@ -141,9 +141,9 @@ class Lexical:
                 np.matmul(values, self.table.take(stems, axis=0), out=output[row])
         return output
 
-    def scaled(self, factor: float) -> Lexical:
-        """The same term with all it gives multiplied by `factor`."""
-        return Lexical(self.vocabulary, (self.table * factor).astype(np.float32), self.source_dimension)
+    def scaled(self, by: Scale) -> Lexical:
+        """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
+        return Lexical(self.vocabulary, times(self.table, by), self.source_dimension)
 
     def arrays(self) -> Mapping[str, Array]:
         """`stems` (UTF-8, one a line), `rarities`, `table`, `source_dimension`."""

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from lightmigrate.projection.term import Array, Texts, matrix
+from lightmigrate.projection.term import Array, Scale, Texts, matrix, times
 from lightmigrate.projection.vectors import Vectors
 
 
@@ -36,9 +34,9 @@ class Linear:
         """`x·W` for every row; the texts are not looked at."""
         return vectors @ self.weights
 
-    def scaled(self, factor: float) -> Linear:
-        """The same term with all it gives multiplied by `factor`."""
-        return Linear((self.weights * factor).astype(np.float32))
+    def scaled(self, by: Scale) -> Linear:
+        """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
+        return Linear(times(self.weights, by))
 
     def arrays(self) -> Mapping[str, Array]:
         """`weights`."""

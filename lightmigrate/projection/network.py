@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lightmigrate.errors import ProjectionFileError
-from lightmigrate.projection.term import Array, Texts, matrix
+from lightmigrate.projection.term import Array, Scale, Texts, matrix, times
 from lightmigrate.projection.vectors import Vectors
 
 
@@ -43,9 +43,9 @@ class Network:
         hidden += self.shift
         return np.asarray(np.maximum(hidden, 0, out=hidden) @ self.outer)
 
-    def scaled(self, factor: float) -> Network:
-        """The same term with all it gives multiplied by `factor`."""
-        return Network(self.inner, self.shift, (self.outer * factor).astype(np.float32))
+    def scaled(self, by: Scale) -> Network:
+        """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
+        return Network(self.inner, self.shift, times(self.outer, by))
 
     def arrays(self) -> Mapping[str, Array]:
         """`inner`, `shift`, `outer`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.term import Term, Texts
+from lightmigrate.projection.term import Array, Term, Texts
 from lightmigrate.projection.vectors import Vectors, normalise_rows
 
 # Rows finished at once: few enough to stay in the processor's cache while bias and length are seen to.
@@ -65,9 +65,10 @@ class Sum:
                 normalise_rows(rows)
         return output
 
-    def shifted(self, by: Any) -> Sum:
-        """The same with `by` `(d_out,)` added to the bias."""
-        return Sum((self.bias + by).astype(np.float32), self.terms, self.normalise)
+    def spread(self, by: Array, centre: Array) -> Sum:
+        """`centre + (y - centre)·by` instead of y: `by` `(d_out, d_out)`, `centre` `(d_out,)`; not normalised."""
+        bias = centre + (self.bias - centre) @ by
+        return Sum(bias.astype(np.float32), tuple(term.scaled(by) for term in self.terms), normalise=False)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from lightmigrate.projection.vectors import Vectors
 
 Texts = Sequence[str | None]
 Array = npt.NDArray[Any]
+Scale = float | Array
 
 
 class Term(Protocol):
@@ -27,8 +28,8 @@ class Term(Protocol):
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """This term's share for `vectors` `(n, d_in)`: a new float32 array `(n, d_out)`."""
 
-    def scaled(self, factor: float) -> Term:
-        """The same term with all it gives multiplied by `factor`."""
+    def scaled(self, by: Scale) -> Term:
+        """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
 
     def arrays(self) -> Mapping[str, Array]:
         """Its numbers by name, as the file stores them."""
@@ -36,6 +37,11 @@ class Term(Protocol):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Term:
         """Build it back from what `arrays` gave; `ProjectionFileError` when they do not fit together."""
+
+
+def times(weights: Vectors, by: Scale) -> Vectors:
+    """What a term's numbers `(…, d_out)` become when it is scaled."""
+    return (weights * by if isinstance(by, float) else weights @ by).astype(np.float32)
 
 
 def matrix(arrays: Mapping[str, Any], name: str, kind: str) -> Vectors:

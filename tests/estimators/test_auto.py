@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Projection, ProjectionError, fit
+from lightmigrate import Projection, ProjectionError, fit, measure_retention
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.estimators.choose import HeldOutSearch, spread_factor
+from lightmigrate.estimators.choose import HeldOutSearch
 from lightmigrate.estimators.methods import Fits, Pairs
+from lightmigrate.estimators.spread import MOST, restoring
 from tests.estimators.test_methods import gaussian
 
 CORPUS = load_corpus()
@@ -28,10 +29,21 @@ def test_held_out_predictions_come_from_fits_without_the_pair() -> None:
         assert np.linalg.norm(before - after) < 100  # ridge's penalty still depends on all pairs
 
 
-def test_the_spread_of_predictions_is_measured() -> None:
-    true = gaussian(200, 8)
-    assert spread_factor(true, 3 + true / 2) == pytest.approx(2)
-    assert spread_factor(true, np.ones_like(true)) == 1
+def test_restoring_gives_predictions_the_variance_of_the_truth_in_every_direction() -> None:
+    true = gaussian(400, 8) * np.linspace(1, 3, 8)
+    centre = true.mean(axis=0)
+    _, V = np.linalg.eigh((true - centre).T @ (true - centre))
+    shrunk = centre + ((true - centre) @ V * np.linspace(0.4, 1, 8)) @ V.T
+    restored = centre + (shrunk - centre) @ restoring(true, shrunk)
+    np.testing.assert_allclose(restored, true, atol=1e-9)
+
+
+def test_restoring_never_shrinks_nor_makes_noise_of_nothing() -> None:
+    true = gaussian(20, 30)  # more directions than pairs
+    for predicted in (2 * true, np.zeros_like(true), np.ones_like(true), 1e-3 * true):
+        factors = np.linalg.eigvalsh(restoring(true, predicted))
+        assert factors.min() >= 1 - 1e-9
+        assert factors.max() <= MOST + 1e-9
 
 
 def test_search_among_held_out_vectors_counts_shared_neighbours() -> None:
@@ -112,9 +124,25 @@ def test_uncertainty_is_unknown_for_chains_and_hand_made_maps() -> None:
         projection.uncertainty(gaussian(1, 4)[0])
 
 
-def test_overlap_is_not_lost_by_restoring_the_spread() -> None:
-    training = fit(OLD[:600], NEW[:600]).info.training
-    assert training.get("spread", 1) >= 1
+def test_what_people_find_is_not_lost_by_restoring_the_spread() -> None:
+    """Human claims and judgements, over abstracts none of which was fitted to."""
+    restored = fit(OLD[:600], NEW[:600], TEXTS[:600])
+    training = restored.info.training
+    assert training["spread_restored"] is True
+    plain = fit(OLD[:600], NEW[:600], TEXTS[:600], method=training["method"])
+    relevant = [{row - 600: grade for row, grade in grades.items() if row >= 600} for grades in CORPUS.relevant]
+    kept = [
+        measure_retention(
+            old_queries=CORPUS.old_queries,
+            new_queries=CORPUS.new_queries,
+            old_documents=OLD[600:],
+            new_documents=NEW[600:],
+            migrated_documents=projection.apply(OLD[600:], TEXTS[600:]),
+            relevant=relevant,
+        ).retention.value
+        for projection in (plain, restored)
+    ]
+    assert kept[1] > kept[0] - 0.01
 
 
 def test_records_without_a_text_are_mapped_as_if_texts_had_never_been_read(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class TextLengths:
         lengths = [0 if text is None else len(text) for text in texts or [None] * len(vectors)]
         return np.repeat(np.array(lengths, dtype=np.float32)[:, None], self.shape[1], axis=1)
 
-    def scaled(self, factor: float) -> Term:
+    def scaled(self, by: Any) -> Term:
         raise NotImplementedError
 
     def arrays(self) -> Mapping[str, Vectors]:

@@ -63,6 +63,8 @@ def test_scaling_a_term_scales_what_it_gives() -> None:
     x, texts = random_vectors(len(TEXTS), 5, seed=4), TEXTS
     for term in (Linear(random_vectors(5, 3)), kernel(), lexical(), network()):
         np.testing.assert_allclose(term.scaled(-2.5).apply(x, texts), -2.5 * term.apply(x, texts), atol=1e-5)
+        matrix = random_vectors(3, 3, seed=6)
+        np.testing.assert_allclose(term.scaled(matrix).apply(x, texts), term.apply(x, texts) @ matrix, atol=1e-4)
 
 
 def test_a_weighted_sum_is_the_sum_of_its_parts() -> None:
@@ -74,7 +76,8 @@ def test_a_weighted_sum_is_the_sum_of_its_parts() -> None:
     plain = Sum(one.bias, one.terms, normalise=False)
     expected = 0.3 * plain.apply(x, texts) - 2 * other.apply(x, texts)
     np.testing.assert_allclose(both.apply(x, texts), expected, atol=1e-5)
-    np.testing.assert_allclose(both.shifted([1, 2, 3]).apply(x, texts), expected + np.array([1, 2, 3]), atol=1e-5)
+    by, centre = random_vectors(3, 3, seed=6), np.array([1, 2, 3])
+    np.testing.assert_allclose(both.spread(by, centre).apply(x, texts), centre + (expected - centre) @ by, atol=1e-4)
 
 
 def test_similarity_is_the_gaussian_of_the_distance() -> None:
