@@ -18,6 +18,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from lightmigrate import console
+from lightmigrate.bars import MigrationBars
 from lightmigrate.cli_train import train
 from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
@@ -109,14 +110,14 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Migrate: build the new database aside, verify it, exchange it in one step."""
-    with console.ProgressBars() as bars:
+    with MigrationBars() as bars:
         migrator = ChromaMigrator(path, on_progress=bars)
     jobs = _jobs(migrator, projection, collection, _function(embedding_function, embedding_config))
     made = migrator.plan(jobs)
     if not yes:
         console.messages.print(console.plan(made))
         _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
-    with console.ProgressBars() as bars:
+    with MigrationBars() as bars:
         migrator = ChromaMigrator(path, on_progress=bars)
         results = migrator.migrate_collections(jobs, backup, verify, invalid_vectors=invalid_vectors, force=force)
     _print(results, console.migrated, as_json)
@@ -214,7 +215,7 @@ def demo(
     before, found = show.search(show.corpus.old_queries), show.detect()
     say(console.mismatches(found))
     say("\n[bold]3  Migration[/]  built aside, verified, exchanged in one step")
-    with console.ProgressBars() as bars:
+    with MigrationBars() as bars:
         migration = show.migrate(bars)
     say(console.migrated([migration]))
     say("\n[bold]4  What it kept[/]  against human judgements of relevance")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lightmigrate import console
+from lightmigrate.bars import TrainingBars
 from lightmigrate.calibration.collection import sample_collection
 from lightmigrate.calibration.corpus import draw, packaged_corpus
 from lightmigrate.calibration.texts import read_texts
@@ -128,7 +129,7 @@ def train(
         )
     elif from_chroma is None:
         raise LightmigrateError("without --from-chroma the old model is needed too: --source-model")
-    with console.TrainingBars() as bars:
+    with TrainingBars() as bars:
         material = (
             _from_chroma(from_chroma, collection, samples, seed, read_texts_too, bars)
             if from_chroma is not None
@@ -146,7 +147,7 @@ def train(
     if material.vectors is not None:
         known = start.info.source if start is not None else None
         stored = known or Model(source_model or "unnamed", material.vectors.shape[1], source_provider)
-    with console.TrainingBars() as bars:
+    with TrainingBars() as bars:
         done = train_projection(
             material,
             target,
@@ -182,9 +183,7 @@ def _provider(provider: str, model: str, cache: Path | None, device: str, **opti
     return Cached(open_provider(provider, model, **options), cache)
 
 
-def _from_chroma(
-    path: Path, name: str, samples: int, seed: int, read: bool | None, bars: console.TrainingBars
-) -> Material:
+def _from_chroma(path: Path, name: str, samples: int, seed: int, read: bool | None, bars: TrainingBars) -> Material:
     from lightmigrate.stores.chroma import ChromaStore
     from lightmigrate.stores.chroma_folder import require_unused
 

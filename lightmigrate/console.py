@@ -5,14 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +17,6 @@ from lightmigrate.demo.demo import Search
 from lightmigrate.migration.backup import Backup
 from lightmigrate.migration.doctor import Diagnosis
 from lightmigrate.migration.plan import Plan
-from lightmigrate.migration.progress import Progress
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Bill
@@ -30,77 +26,6 @@ from lightmigrate.training import Reading, Training
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
 output = Console(soft_wrap=True, highlight=False)
 messages = Console(stderr=True, soft_wrap=True, highlight=False)
-
-
-class TrainingBars:
-    """Draws how far embedding and fitting are, on stderr, one bar a step; also a context manager."""
-
-    def __init__(self) -> None:
-        self._bars = Bars(
-            TextColumn("  {task.description:<24}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=messages,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> TrainingBars:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """Draw one report."""
-        if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=total, speed="")
-        task = self._tasks[step]
-        self._bars.update(task, completed=done)
-        speed = self._bars.tasks[task].finished_speed or self._bars.tasks[task].speed
-        self._bars.update(task, speed=f"{speed:,.0f}/s" if speed and total > 1 else "")
-
-
-_STEPS = {"copy": "copying the database", "project": "projecting", "verify": "verifying"}
-
-
-class ProgressBars:
-    """Draws the progress of a migration on stderr, one bar a step; also a context manager."""
-
-    def __init__(self) -> None:
-        self._bars = Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=messages,
-        )
-        self._tasks: dict[tuple[str, str], Any] = {}
-
-    def __enter__(self) -> ProgressBars:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Draw one report."""
-        key = (progress.step, progress.collection)
-        unit, scale = ("MiB", 2**20) if progress.step == "copy" else ("records", 1)
-        if key not in self._tasks:
-            description = f"{_STEPS[progress.step]} {progress.collection}".strip()
-            self._tasks[key] = self._bars.add_task(description, total=max(1, progress.total // scale), unit=unit)
-        finished = progress.done >= progress.total
-        done = max(1, progress.total // scale) if finished else progress.done // scale
-        self._bars.update(self._tasks[key], completed=done)
 
 
 def command(*words: object) -> str:
