@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightmigrate.calibration.sample import diverse_sample
+from lightmigrate.calibration.sample import MOST_ROWS, diverse_sample
 from lightmigrate.calibration.words import FrequentWords, WordCounter
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.projection.vectors import Vectors
@@ -17,8 +17,8 @@ from lightmigrate.stores.base import Collection
 
 PAGE_ROWS = 1000
 
-# Documents that stay in memory to choose from; a uniform sample where the collection has more.
-MOST_CANDIDATES = 20_000
+# Documents that stay in memory to choose from, or k where that is more; a uniform sample of a larger collection.
+MOST_CANDIDATES = MOST_ROWS
 
 # Most encoders cut a text after 512 tokens, about so many English words.
 LONG_WORDS = 380
@@ -73,17 +73,20 @@ def sample_collection(
     long_words: int = LONG_WORDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> CalibrationSample:
-    """Choose k documents of a collection that stand for the others; one pass, in bounded memory, only reads.
+    """Choose k documents of a collection that stand for the others; one pass, only reads.
+
+    At most 20,000 documents, or k where that is more, are in memory, and 80 bytes for every different text.
 
     Args:
         collection: an open collection.
-        k: how many; with fewer usable documents, see below.
+        k: how many, at least 1.
         seed: of every random choice.
         long_words: documents of more words count as long.
         progress: called with the number of records read and of all.
 
     Raises:
         NotEnoughTextsError: the collection has fewer than k usable documents.
+        ValueError: k is smaller than 1.
     """
     rng = np.random.default_rng(seed)
     texts: list[str] = []
@@ -92,6 +95,7 @@ def sample_collection(
     counter = WordCounter()
     records = missing = duplicates = invalid = long = 0
     total = collection.count()
+    most = max(MOST_CANDIDATES, k)
     for page in collection.pages(PAGE_ROWS):
         fine = np.asarray(np.isfinite(page.vectors).all(axis=1) & page.vectors.any(axis=1))
         for text, vector, usable in zip(page.documents, page.vectors, fine, strict=True):
@@ -109,17 +113,18 @@ def sample_collection(
                 continue
             seen.add(digest)
             long += len(text.split()) > long_words
-            if len(texts) < MOST_CANDIDATES:
+            if len(texts) < most:
                 texts.append(text)
                 vectors.append(vector.copy())
-            elif (place := int(rng.integers(len(seen)))) < MOST_CANDIDATES:  # reservoir sampling (Vitter 1985)
+            elif (place := int(rng.integers(len(seen)))) < most:  # reservoir sampling (Vitter 1985)
                 texts[place], vectors[place] = text, vector.copy()
         if progress is not None:
             progress(records, total)
     if k > len(texts):
+        way_out = f"ask for at most that: --samples {len(texts)}" if len(texts) > 1 else "calibrate on --texts FILE"
         raise NotEnoughTextsError(
             f"{k} calibration documents asked for, the collection {collection.address} has {len(texts)} different ones "
-            f"({missing} records without text, {duplicates} duplicates); ask for at most {len(texts)}",
+            f"({missing} records without text, {duplicates} duplicates, {invalid} invalid vectors); {way_out}",
             asked=k,
             available=len(texts),
         )

@@ -28,7 +28,8 @@ def draw(texts: list[str], k: int, seed: int = 0) -> list[str]:
     """
     if k > len(texts):
         raise NotEnoughTextsError(
-            f"{k} calibration texts asked for, there are {len(texts)} different ones; ask for at most {len(texts)}",
+            f"{k} calibration texts asked for, there are {len(texts)} different ones; "
+            f"ask for at most that: --samples {len(texts)}",
             asked=k,
             available=len(texts),
         )

@@ -14,30 +14,42 @@ Rows = npt.NDArray[np.int64]
 ROUNDS = 8
 BLOCK_ROWS = 4096
 
+# Medoids are sought among so many rows, at random where there are more: that bounds time and memory.
+MOST_ROWS = 20_000
+
 
 def diverse_sample(vectors: Vectors, k: int, seed: int = 0) -> Rows:
     """The medoids of k clusters: for each the row nearest to its centre, where the data are dense.
 
     A little better to calibrate on than random rows; extreme rows, which farthest-point methods choose, are
-    much worse. k-means (Lloyd 1982) from random rows, deterministic for a seed.
+    much worse. k-means (Lloyd 1982) from random rows, deterministic for a seed. Of more than 20,000 rows it
+    sees 20,000, or k where that is more, drawn at random.
 
     Args:
         vectors: `(n, d)`, finite.
-        k: how many.
-        seed: of the rows it begins with.
+        k: how many, at least 1.
+        seed: of every random choice.
 
     Returns:
         k different row numbers in ascending order.
 
     Raises:
         NotEnoughTextsError: n is smaller than k.
+        ValueError: k is smaller than 1.
     """
     n = len(vectors)
+    if k < 1:
+        raise ValueError(f"at least 1 row must be asked for, not {k}")
     if k > n:
         raise NotEnoughTextsError(f"{k} rows to choose from {n}; ask for at most {n}", asked=k, available=n)
+    if k == n:
+        return np.arange(n, dtype=np.int64)
     rng = np.random.default_rng(seed)
+    if n > (most := max(MOST_ROWS, k)):
+        some = np.sort(rng.permutation(n)[:most])
+        return some[diverse_sample(vectors[some], k, seed)]
     centres = vectors[np.sort(rng.permutation(n)[:k])].astype(np.float32)
-    for _ in range(ROUNDS if k < n else 0):
+    for _ in range(ROUNDS):
         cluster, _ = _nearest(vectors, centres)
         order = np.argsort(cluster, kind="stable")
         filled, starts = np.unique(cluster[order], return_index=True)

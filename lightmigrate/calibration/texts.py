@@ -17,41 +17,53 @@ def read_texts(path: Path, key: str = "text") -> list[str]:
         key: the field, or column, that holds the text.
 
     Raises:
-        LightmigrateError: no such file, another kind of file, or one that is not what its name says.
+        LightmigrateError: no such file, one that may not be read, another kind of file, or one that is not what
+            its name says. The message never holds a text; it names the line, in files that have lines.
         MissingExtraError: a Parquet file, and pyarrow is not installed.
     """
     readers = {".txt": _lines, ".jsonl": _json_lines, ".parquet": _parquet}
-    if path.suffix not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in readers:
         raise LightmigrateError(
             f"{path.name}: texts are read from {', '.join(readers)}, not from {path.suffix or 'it'}"
         )
-    if not path.is_file():
-        raise LightmigrateError(f"no file of texts at {path}")
     try:
-        texts = list(dict.fromkeys(text for text in readers[path.suffix](path, key) if text.strip()))
-    except UnicodeDecodeError as error:
-        raise LightmigrateError(f"{path.name} is not UTF-8: byte {error.start:,} cannot be read; convert it") from None
+        if not path.is_file():
+            raise LightmigrateError(f"no file of texts at {path}")
+        texts = list(dict.fromkeys(text for text in readers[suffix](path, key) if text.strip()))
+    except OSError as error:
+        raise LightmigrateError(f"cannot read {path}: {error.strerror}") from None
     if not texts:
         raise LightmigrateError(f"{path.name} holds no text")
     return texts
 
 
+def _numbered(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file and their numbers, without line ends and byte order mark."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise LightmigrateError(f"{path.name}, line {number}: not UTF-8; convert the file") from None
+            yield number, text.rstrip("\r\n")
+
+
 def _lines(path: Path, _: str) -> Iterable[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    return (text for _, text in _numbered(path))
 
 
 def _json_lines(path: Path, key: str) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                text = json.loads(line)[key]
-            except (ValueError, KeyError, TypeError):
-                raise LightmigrateError(f"{path.name}, line {number}: no JSON object with a field {key!r}") from None
-            if not isinstance(text, str):
-                raise LightmigrateError(f"{path.name}, line {number}: {key!r} is not a text")
-            yield text
+    for number, line in _numbered(path):
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line)[key]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise LightmigrateError(f"{path.name}, line {number}: no JSON object with a field {key!r}") from None
+        if not isinstance(text, str):
+            raise LightmigrateError(f"{path.name}, line {number}: {key!r} is not a text")
+        yield text
 
 
 def _parquet(path: Path, key: str) -> Iterator[str]:
@@ -71,5 +83,5 @@ def _parquet(path: Path, key: str) -> Iterator[str]:
                     if text is not None and not isinstance(text, str):
                         raise LightmigrateError(f"{path.name}: the column {key!r} holds no texts")
                     yield text or ""
-    except (ArrowException, OSError) as error:
+    except (ArrowException, UnicodeDecodeError, OSError) as error:
         raise LightmigrateError(f"{path.name} is not a Parquet file, or is damaged ({type(error).__name__})") from None

@@ -11,7 +11,7 @@ from lightmigrate.projection.lexical import STEM_LETTERS, words_of
 # About as dear for the new model as some hundred documents.
 MOST_WORDS = 12_000
 
-# Counted at once; beyond that, words seen in one document only are forgotten.
+# Counted at once; beyond that, the rarer half is forgotten.
 MOST_COUNTED = 2_000_000
 
 
@@ -46,8 +46,7 @@ class WordCounter:
         self._stems.update({word[:STEM_LETTERS] for word in words})
         for counter in (self._words, self._stems):
             if len(counter) > MOST_COUNTED:
-                for once in [word for word, count in counter.items() if count == 1]:
-                    del counter[once]
+                _forget_rare(counter)
 
     def frequent(self, most: int = MOST_WORDS) -> FrequentWords:
         """The words of the `most` frequent stems, without those in one document only or in more than half."""
@@ -61,3 +60,10 @@ class WordCounter:
             key=lambda stem: (-self._stems[stem], stem),
         )[:most]
         return FrequentWords([best[stem] for stem in stems], [self._stems[stem] for stem in stems], self.documents)
+
+
+def _forget_rare(counter: Counter[str]) -> None:
+    """Keep at most half of `MOST_COUNTED`, so that it is long until the next time; equal counts go together."""
+    limit = sorted(counter.values())[len(counter) - MOST_COUNTED // 2 - 1]
+    for word in [word for word, count in counter.items() if count <= limit]:
+        del counter[word]

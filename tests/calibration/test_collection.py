@@ -55,10 +55,30 @@ def test_what_is_of_no_use_is_counted(tmp_path: Path) -> None:
 
 def test_more_than_there_is_says_how_many_there_are(tmp_path: Path) -> None:
     store = make_collection(tmp_path, ["one", "two", "two", None], CORPUS.old_documents[:4])
-    with pytest.raises(NotEnoughTextsError, match="has 2 different ones") as caught:
+    with pytest.raises(NotEnoughTextsError, match=r"has 2 different ones .*: --samples 2$") as caught:
         sample_collection(store.collection(Address("notes")), 3)
     store.close()
     assert (caught.value.asked, caught.value.available) == (3, 2)
+
+
+def test_a_collection_without_texts_is_told_another_way(tmp_path: Path) -> None:
+    vectors = CORPUS.old_documents[:3].copy()
+    vectors[2] = 0
+    store = make_collection(tmp_path, [None, "", "one"], vectors)
+    with pytest.raises(NotEnoughTextsError, match=r"2 records without text, .* 1 invalid vectors.*--texts FILE"):
+        sample_collection(store.collection(Address("notes")), 2)
+    store.close()
+
+
+def test_more_than_the_usual_candidates_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_CANDIDATES", 100)
+    store = make_collection(tmp_path, list(CORPUS.documents[:300]), CORPUS.old_documents[:300])
+    collection = store.collection(Address("notes"))
+    for k in (101, 299, 300):
+        assert len(set(sample_collection(collection, k).texts)) == k
+    with pytest.raises(NotEnoughTextsError, match="has 300 different ones"):
+        sample_collection(collection, 301)
+    store.close()
 
 
 def test_a_large_collection_is_sampled_evenly_in_bounded_memory(
