@@ -56,6 +56,8 @@ def test_wheel_and_sdist_hold_what_they_should(built: Path) -> None:
         "lightmigrate/cli.py",
         "lightmigrate/demo/data/scifact.npz",
         "lightmigrate/demo/data/LICENSE.md",
+        "lightmigrate/calibration/corpus/LICENSE.md",
+        "lightmigrate/calibration/corpus/wordnet.txt.gz",
         "lightmigrate_train/__init__.py",
     ):
         assert wanted in names
