@@ -155,7 +155,12 @@ def projection(shown: Projection) -> RenderableType:
 
 def asked_for(reading: Reading, bill: Bill, model: str) -> RenderableType:
     """What a training is about to ask the new model for."""
-    price = "no price known" if bill.dollars is None else f"about ${bill.dollars:.2f}" if bill.dollars else "free"
+    if bill.dollars is None:
+        price = "no price known"
+    elif 0 < bill.dollars < 0.01:
+        price = "less than a cent"
+    else:
+        price = f"about ${bill.dollars:.2f}" if bill.dollars else "free"
     parts = f"{len(reading.documents):,} documents, {len(reading.sentences):,} sentences, {len(reading.words):,} words"
     return f"[bold]{escape(model)}[/] is asked for {parts}: not yet known of them about {bill.tokens:,} tokens, {price}"
 
