@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.quality.gate import POWER, STEEPNESS
+from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, Curve
 
 RESULTS = Path(__file__).parent / "results"
 Run = dict[str, Any]
-PAIR = itemgetter("corpus", "old", "new")
+KEYS = ("corpus", "old", "new", "pairs", "seed", "method")
 GATED = ("ridge", "kernel", "lexical, no word vectors", "lexical", "auto, no text", "auto")
 
 
@@ -32,8 +32,9 @@ def main() -> None:
 
 
 def read() -> list[Run]:
-    """All runs."""
-    return [json.loads(line) for line in (RESULTS / "retention.jsonl").read_text().splitlines()]
+    """All runs, the newest of each kind."""
+    runs = map(json.loads, (RESULTS / "retention.jsonl").read_text().splitlines())
+    return list({tuple(run[key] for key in KEYS): run for run in runs}.values())
 
 
 def grouped(runs: Sequence[Run], *keys: str) -> Iterator[tuple[Any, list[Run]]]:
@@ -74,34 +75,47 @@ def retention_table(runs: list[Run]) -> str:
 
 def gate_report(runs: list[Run]) -> str:
     """How far the gate's expectation is from the truth, and how far a curve read off the other corpus would be."""
-    judged = [run for run in runs if run["method"] in GATED and "predicted" in run]
+    judged = [run for run in runs if run["method"] in GATED and "predicted_by_users" in run]
     lines = [
-        "What the gate expects of a projection, from calibration pairs and pseudo-queries, beside what human",
-        "judgements of documents that were left out say. Means over seeds.",
+        "What the gate expects of a projection from calibration pairs alone, with sentences of the documents or with",
+        "the users' queries (without judgements), beside what human judgements of documents that were left out say.",
+        "Means over seeds.",
         "",
-        "| corpus | old → new | K | method | expected | actual | difference |",
+        "| corpus | old → new | K | method | by sentences | by users' queries | actual |",
         "|---|---|---|---|---|---|---|",
     ]
     differences = []
     for (corpus, old, new, size, method), group in grouped(judged, "corpus", "old", "new", "pairs", "method"):
-        expected, actual = mean(group, "predicted"), mean(group, "held_out")
-        differences.append(expected - actual)
+        said, actual = [mean(group, name) for name in ("predicted", "predicted_by_users")], mean(group, "held_out")
+        differences.append([one - actual for one in said])
         lines.append(
-            f"| {corpus} | {old} → {new} | {size} | {method} "
-            f"| {expected:.3f} | {actual:.3f} | {expected - actual:+.3f} |"
+            f"| {corpus} | {old} → {new} | {size} | {method} | {said[0]:.3f} ({said[0] - actual:+.3f}) "
+            f"| {said[1]:.3f} ({said[1] - actual:+.3f}) | {actual:.3f} |"
         )
-    own, other = _curve_errors(judged)
-    said = [
-        f"Mean absolute difference {np.mean(np.abs(differences)):.3f}, mean difference {np.mean(differences):+.3f}.",
-        f"The curve 1 - {STEEPNESS}·(1 - overlap)^{POWER:g} was read off these corpora. Of single runs, one read",
-        f"off both is {own:.3f} off; one read off each corpus is {other:.3f} off on the other.",
+    lines += [
+        "",
+        "| | mean absolute difference | mean difference | curve | single runs, curve of both corpora "
+        "| single runs, curve of the other corpus |",
+        "|---|---|---|---|---|---|",
     ]
-    return "\n".join([*lines, "", *said]) + "\n"
+    by = np.array(differences)
+    for column, (name, key, curve) in enumerate(
+        (
+            ("sentences", "predicted_overlap", BY_SENTENCES),
+            ("users' queries", "predicted_overlap_by_users", BY_USERS),
+        )
+    ):
+        own, other = _curve_errors(judged, key, curve)
+        lines.append(
+            f"| {name} | {np.abs(by[:, column]).mean():.3f} | {by[:, column].mean():+.3f} "
+            f"| 1 - {curve.steepness}·(1 - overlap)^{curve.power:g} | {own:.3f} | {other:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
-def _curve_errors(runs: list[Run]) -> tuple[float, float]:
+def _curve_errors(runs: list[Run], overlap: str, curve: Curve) -> tuple[float, float]:
     """Mean absolute error of the best curve of that power for these runs, and when it is read off another corpus."""
-    x = np.array([(1 - run["predicted_overlap"]) ** POWER for run in runs])
+    x = np.array([(1 - run[overlap]) ** curve.power for run in runs])
     y, corpus = np.array([run["held_out"] for run in runs]), np.array([run["corpus"] for run in runs])
 
     def errors(seen: Any, asked: Any) -> Any:

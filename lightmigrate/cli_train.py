@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,9 @@ from lightmigrate.training import train as train_projection
 # What `--method` takes.
 _METHODS = ("auto", *METHODS, "mlp")
 
+# Of a longer list of users' queries so many are drawn: embedding more costs more and hardly narrows the interval.
+MOST_QUERIES = 1000
+
 _SOURCES, _OLD, _NEW, _FIT, _OUTPUT = "Documents", "Old model", "New model", "Fit", "Output"
 
 
@@ -58,6 +62,9 @@ def train(
     texts: Annotated[Path | None, _option(_SOURCES, "Calibrate on a .txt, .jsonl or .parquet file.")] = None,
     text_key: Annotated[str, _option(_SOURCES, "Field or column of the texts.", show_default=True)] = "text",
     samples: Annotated[int, _option(_SOURCES, "How many documents.", min=2, show_default=True)] = 1000,
+    queries: Annotated[
+        Path | None, _option(_SOURCES, "What users asked, .txt, .jsonl or .parquet: the gate then judges by that.")
+    ] = None,
     source_model: Annotated[str, _option(_OLD, "The old model. With stored vectors only its name is needed.")] = "",
     source_provider: Annotated[str, _option(_OLD, "Who computes it. With stored vectors: to compare with it.")] = "",
     source_url: Annotated[str, _option(_OLD, "Base URL of an OpenAI-compatible server.")] = "",
@@ -135,6 +142,9 @@ def train(
             if from_chroma is not None
             else _from_texts(texts, text_key, samples, seed, read_texts_too)
         )
+    if queries is not None:
+        asked = read_texts(queries, text_key)
+        material = replace(material, queries=draw(asked, min(len(asked), MOST_QUERIES), seed))
     reading = Reading.of(material, seed)
     bill = reading.bill(target)
     if not as_json:

@@ -161,7 +161,7 @@ def asked_for(reading: Reading, bill: Bill, model: str) -> RenderableType:
         price = "less than a cent"
     else:
         price = f"about ${bill.dollars:.2f}" if bill.dollars else "free"
-    parts = f"{len(reading.documents):,} documents, {len(reading.sentences):,} sentences, {len(reading.words):,} words"
+    parts = f"{len(reading.documents):,} documents, {len(reading.queries):,} queries, {len(reading.words):,} words"
     return f"[bold]{escape(model)}[/] is asked for {parts}: not yet known of them about {bill.tokens:,} tokens, {price}"
 
 
@@ -172,14 +172,18 @@ def trained(done: Training, written: Sequence[Path]) -> RenderableType:
     rows = [("re-embedding", gate.reembedded), ("migrated", gate.migrated)]
     if gate.nothing is not None:
         rows.append(("doing nothing", gate.nothing))
-    answers = _table("pseudo-queries", "find their document (recall@10)", "find the others re-embedding finds")
-    for name, found in rows:
-        answers.add_row(name, _estimate(found.recall), _estimate(found.overlap))
+    if gate.by_users:
+        asked, answers = "users' queries", _table("users' queries", "find what re-embedding finds")
+    else:
+        asked, found = "pseudo-queries", "find the others re-embedding finds"
+        answers = _table(asked, "find their document (recall@10)", found)
+    for name, said in rows:
+        answers.add_row(name, *(_estimate(one) for one in (said.recall, said.overlap) if one is not None))
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_row("projection", f"[bold]{escape(info.direction)}[/], {info.training['method']}")
     facts.add_row("squared error", f"{gate.squared_error:.6f} a number, cosine {gate.cosine:.3f}")
     facts.add_row("similarity", f"{gate.similarity:.3f} correlation of similarities, new to mapped")
-    measured = f"{gate.n_queries:,} pseudo-queries, {gate.n_documents:,} documents, each left out of the fit"
+    measured = f"{gate.n_queries:,} {asked}, {gate.n_documents:,} documents, each left out of the fit"
     facts.add_row("measured on", f"{measured}; {gate.collection_size:,} in the collection")
     facts.add_row("time", f"{done.embedding_seconds:.0f} s embedding, {done.fitting_seconds:.0f} s fitting")
     for path in written:

@@ -37,6 +37,8 @@ class Material:
         words: the frequent words of all the documents there are; `None` when the database stores no texts.
         collection_size: how many documents these K stand for.
         about: facts for the projection's header: where the texts are from.
+        queries: what users of this database asked for, as many as there are at hand. The gate asks them instead of
+            sentences of the documents, and is better at telling what to expect.
     """
 
     texts: Sequence[str]
@@ -44,6 +46,7 @@ class Material:
     words: FrequentWords | None
     collection_size: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    queries: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Training(Result):
     Attributes:
         projection: the projection, what the gate says in its header.
         gate: what to expect of it.
-        embedded: texts the new model was asked for: documents, sentences and words.
+        embedded: texts the new model was asked for: documents, queries and words.
         bill: what they were estimated to cost.
         embedding_seconds: for all calls of models.
         fitting_seconds: for the fit.
@@ -85,28 +88,30 @@ class Reading:
 
     Attributes:
         documents: the calibration documents.
-        sentences: pseudo-queries.
-        taken_from: the row of the document each sentence is of.
+        queries: what the gate asks: the users' own queries, or sentences of the documents.
+        taken_from: the row of the document each sentence is of; `None` for queries of users.
         words: single words, none when texts are not read.
     """
 
     documents: Sequence[str]
-    sentences: Sequence[str]
-    taken_from: Sequence[int]
+    queries: Sequence[str]
+    taken_from: Sequence[int] | None
     words: Sequence[str]
 
     @classmethod
     def of(cls, material: Material, seed: int = 0) -> Reading:
         """What this material asks for; calls nothing."""
-        sentences, rows = pseudo_queries(material.texts, seed=seed)
-        return cls(material.texts, sentences, rows, material.words.words if material.words else ())
+        queries, taken_from = (
+            (material.queries, None) if material.queries else pseudo_queries(material.texts, seed=seed)
+        )
+        return cls(material.texts, queries, taken_from, material.words.words if material.words else ())
 
     def __len__(self) -> int:
-        return len(self.documents) + len(self.sentences) + len(self.words)
+        return len(self.documents) + len(self.queries) + len(self.words)
 
     def bill(self, provider: Provider) -> Bill:
         """What it costs; calls nothing."""
-        return provider.bill([*self.documents, *self.words], self.sentences)
+        return provider.bill([*self.documents, *self.words], self.queries)
 
 
 def train(
@@ -192,12 +197,12 @@ def train(
 
 @dataclass(frozen=True)
 class _Embedded:
-    """What the models said: documents and sentences by both (sentences by the old one only when it is at hand)."""
+    """What the models said: documents and queries by both (queries by the old one only when it is at hand)."""
 
     old: Vectors
     new: Vectors
-    old_sentences: Vectors | None
-    new_sentences: Vectors
+    old_queries: Vectors | None
+    new_queries: Vectors
     words: WordVectors | None
 
 
@@ -208,22 +213,22 @@ def _embed(
         return lambda done, total: say(step, done, total)
 
     new = target.embed(reading.documents, progress("documents, new model"))
-    new_sentences = target.embed_queries(reading.sentences, progress("sentences, new model"))
+    new_queries = target.embed_queries(reading.queries, progress("queries, new model"))
     words = None
     if material.words is not None and len(reading.words):
         vectors = target.embed(reading.words, progress("words, new model"))
         words = WordVectors(reading.words, vectors, material.words.counts, material.words.documents)
-    old, old_sentences = material.vectors, None
+    old, old_queries = material.vectors, None
     if source is not None:
         if old is None:
             old = source.embed(reading.documents, progress("documents, old model"))
-        old_sentences = source.embed_queries(reading.sentences, progress("sentences, old model"))
-        if old_sentences.shape[1] != old.shape[1]:
+        old_queries = source.embed_queries(reading.queries, progress("queries, old model"))
+        if old_queries.shape[1] != old.shape[1]:
             raise LightmigrateError(
-                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_sentences.shape[1]}: "
+                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: "
                 "it is not the model they came from"
             )
-    return _Embedded(np.asarray(old), new, old_sentences, new_sentences, words)
+    return _Embedded(np.asarray(old), new, old_queries, new_queries, words)
 
 
 def _judge(
@@ -235,18 +240,21 @@ def _judge(
     thresholds: Thresholds | None,
     seed: int,
 ) -> Gate:
-    """The gate, by the documents in `judges` and the sentences taken from them."""
+    """The gate, by the documents in `judges` and the sentences taken from them, or all queries of users."""
     rows = np.arange(len(found.new))[judges]
-    taken_from = np.asarray(reading.taken_from, dtype=np.int64)
-    asked = np.flatnonzero(np.isin(taken_from, rows))
+    asked, taken_from = np.arange(len(reading.queries)), None
+    if reading.taken_from is not None:
+        origins = np.asarray(reading.taken_from, dtype=np.int64)
+        asked = np.flatnonzero(np.isin(origins, rows))
+        taken_from = (origins[asked] - rows[0]).tolist()
     return gate(
         true=found.new[rows],
         mapped=mapped,
-        queries=found.new_sentences[asked],
-        taken_from=(taken_from[asked] - rows[0]).tolist(),
+        queries=found.new_queries[asked],
+        taken_from=taken_from,
         collection_size=collection_size,
-        old=found.old[rows] if found.old_sentences is not None else None,
-        old_queries=found.old_sentences[asked] if found.old_sentences is not None else None,
+        old=found.old[rows] if found.old_queries is not None else None,
+        old_queries=found.old_queries[asked] if found.old_queries is not None else None,
         thresholds=thresholds,
         seed=seed,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lightmigrate.estimators.arrays import Array, as_float32
+from lightmigrate.estimators.arrays import Array, as_float32, namespace
 from lightmigrate.estimators.dual import Dual, DualFit
 from lightmigrate.estimators.similarities import Rows, Shape, Similarities
 from lightmigrate.estimators.words import WordVectors
@@ -21,6 +21,10 @@ MOST_BASIS_PAIRS = 4000
 
 # Pairs on which widths and shares are tried out: one try takes a tenth of a second there.
 SEARCH_PAIRS = 600
+
+# Directions of the new space in which those tries are judged: those with most variance. The others are mostly what
+# no shape predicts, and would take most of the time.
+SEARCH_DIRECTIONS = 128
 
 # Tried one after the other: widths relative to the median distance of two sources, and shares.
 WIDTHS = (0.35, 0.5, 0.7, 1.0)
@@ -92,6 +96,7 @@ def _choose_shape(
     """One setting after the other, each the best for those before it, by leave-one-out error on `rows`."""
     given = None if texts is None else [texts[row] for row in rows]
     pairs = Similarities(source[rows], given, words, landmarks, seed)
+    judged = _principal(target[rows], SEARCH_DIRECTIONS)
     everything = np.arange(len(rows))
     similarities = pairs.between(everything, everything)
     bent: dict[float, Array] = {}
@@ -100,7 +105,7 @@ def _choose_shape(
         if shape.bend and shape.width not in bent:
             bent[shape.width] = pairs.bent(shape.width)[0]
         features = (bent[shape.width], bent[shape.width]) if shape.bend else None
-        return Dual.of(shape.mix(similarities, features)).fit(target[rows]).leave_one_out_error
+        return Dual.of(shape.mix(similarities, features)).fit(judged).leave_one_out_error
 
     textual = [name for name in ("words", "meanings") if name in similarities]
     best = Shape(0.5 * pairs.distance, **dict.fromkeys(textual, 1.0))
@@ -117,3 +122,11 @@ def _choose_shape(
             if candidate != best and (found := error(candidate)) < least:
                 least, best = found, candidate
     return best
+
+
+def _principal(vectors: Array, most: int) -> Array:
+    """`(K, d)` → `(K, min(K, d, most))`: coordinates along the directions in which they vary most."""
+    xp = namespace(vectors)
+    centred = vectors - xp.mean(vectors, axis=0)
+    _, directions = xp.linalg.eigh(centred.T @ centred)
+    return centred @ directions[:, -most:]

@@ -1,7 +1,8 @@
 """The gate: is a projection good enough to migrate with? It can say no, before anything is migrated.
 
-It needs no human judgements. Sentences of held-out documents are pseudo-queries: the new model embeds them, they
-are searched for among the mapped documents and among the truly embedded ones, and the answers are compared.
+It needs no human judgements. Queries are searched for among the mapped documents and among the truly embedded ones,
+and the answers are compared. The users' own queries tell most; where there are none, sentences of held-out documents
+stand in for them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,26 @@ Scores = npt.NDArray[np.float64]
 K = 10
 RESAMPLES = 1000
 
-# Fewer pseudo-queries than this cannot say yes.
+# Fewer queries than this cannot say yes.
 FEWEST_QUERIES = 30
 
-# retention ≈ 1 - STEEPNESS·(1 - overlap)^POWER, read off human judgements by `benchmarks/gate.py`, which also
-# says how far off it is on a corpus it was not read off from.
-STEEPNESS, POWER = 1.5, 4.0
+
+@dataclass(frozen=True)
+class Curve:
+    """retention ≈ 1 - steepness·(1 - overlap)^power."""
+
+    steepness: float
+    power: float
+
+    def __call__(self, overlap: float) -> float:
+        """The retention to expect, in [0, 1]."""
+        return float(max(0.0, 1 - self.steepness * (1 - overlap) ** self.power))
+
+
+# Read off human judgements by `benchmarks/report.py`, which also says how far off they are on a corpus they were not
+# read off from. Sentences are more like their documents than what users ask, hence two.
+BY_USERS = Curve(1.12, 3.0)
+BY_SENTENCES = Curve(1.5, 4.0)
 
 
 @dataclass(frozen=True)
@@ -51,15 +66,16 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Answers(Result):
-    """How well one set of document vectors answers the pseudo-queries.
+    """How well one set of document vectors answers the queries.
 
     Attributes:
-        recall: share of queries that find the document they were taken from among the first k.
-        overlap: share of the *other* documents found first that re-embedding finds first too. As many are
+        recall: share of sentences that find the document they were taken from among the first k; `None` for
+            queries of users, of whom nobody knows what they should find.
+        overlap: share of the (other) documents found first that re-embedding finds first too. As many are
             looked at as stand for the first k of the whole collection.
     """
 
-    recall: Estimate
+    recall: Estimate | None
     overlap: Estimate
 
 
@@ -77,7 +93,8 @@ class Gate(Result):
         similarity: correlation of cosines to mapped with cosines to true documents.
         cosine: mean cosine of mapped and true documents.
         squared_error: mean squared difference of their numbers.
-        n_queries: pseudo-queries.
+        n_queries: queries asked.
+        by_users: whether they were queries of users, and not sentences of the documents.
         n_documents: held-out documents.
         collection_size: documents they stand for.
     """
@@ -92,6 +109,7 @@ class Gate(Result):
     cosine: float
     squared_error: float
     n_queries: int
+    by_users: bool
     n_documents: int
     collection_size: int
 
@@ -101,31 +119,32 @@ def gate(
     true: Array,
     mapped: Array,
     queries: Array,
-    taken_from: Sequence[int],
+    taken_from: Sequence[int] | None,
     collection_size: int | None = None,
     old: Array | None = None,
     old_queries: Array | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
 ) -> Gate:
-    """Decide by held-out pairs and pseudo-queries. Writes nothing.
+    """Decide by held-out pairs and queries. Writes nothing.
 
     Args:
         true: `(n, d_out)`, n ≥ 3 documents embedded by the new model.
         mapped: `(n, d_out)`, the same documents mapped by a fit that has not seen them.
-        queries: `(q, d_out)`, sentences of these documents embedded by the new model.
-        taken_from: for each query the row of the document it is a sentence of.
+        queries: `(q, d_out)`, embedded by the new model: what users asked, or sentences of these documents.
+        taken_from: for each sentence the row of the document it is of; `None` for what users asked.
         collection_size: documents in the collection these n were drawn from; n when left out. Among more
             documents the nearest ones are nearer, and harder to tell apart.
         old: `(n, d_in)`, the same documents by the old model.
-        old_queries: `(q, d_in)`, the same sentences by the old model.
+        old_queries: `(q, d_in)`, the same queries by the old model.
         thresholds: where to draw the lines.
         seed: of the bootstrap behind the 95 % intervals.
 
     Raises:
         LightmigrateError: arrays that do not belong to each other, or fewer than 3 documents.
     """
-    n, own = len(true), np.asarray(taken_from, dtype=np.int64)
+    n, by_users = len(true), taken_from is None
+    own = np.full(len(queries), -1) if taken_from is None else np.asarray(taken_from, dtype=np.int64)
     if n < 3 or true.shape != mapped.shape or len(queries) != len(own) or not len(own):
         raise LightmigrateError(
             f"a gate needs at least 3 true and mapped documents and a query: {true.shape}, {mapped.shape}, {len(own)}"
@@ -136,13 +155,13 @@ def gate(
     picks = np.random.default_rng(seed).integers(0, len(own), (RESAMPLES, len(own)))
 
     def answers(ranking: Array) -> Answers:
-        recall = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
-        return Answers(_estimate(recall, picks), _estimate(_overlaps(expected, ranking, own, K * n / size), picks))
+        found = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
+        overlap = _estimate(_overlaps(expected, ranking, own, K * n / size), picks)
+        return Answers(None if by_users else _estimate(found, picks), overlap)
 
     migrated = answers(_ranked(queries, mapped))
-    retention = Estimate(
-        *(_retention(x) for x in (migrated.overlap.value, migrated.overlap.low, migrated.overlap.high))
-    )
+    curve, overlap = BY_USERS if by_users else BY_SENTENCES, migrated.overlap
+    retention = Estimate(curve(overlap.value), curve(overlap.low), curve(overlap.high))
     verdict, reason = _decide(retention, len(own), thresholds)
     finite = bool(np.isfinite(mapped).all())
     return Gate(
@@ -156,6 +175,7 @@ def gate(
         cosine=mean_cosine(true, mapped),
         squared_error=mean_squared_error(true, mapped),
         n_queries=len(own),
+        by_users=by_users,
         n_documents=n,
         collection_size=size,
     )
@@ -179,16 +199,12 @@ def _overlaps(expected: Array, found: Array, own: Array, depth: float) -> Scores
     return np.asarray((1 - rest) * shared[0] + rest * shared[1])
 
 
-def _retention(overlap: float) -> float:
-    return float(max(0.0, 1 - STEEPNESS * (1 - overlap) ** POWER))
-
-
 def _decide(retention: Estimate, n_queries: int, thresholds: Thresholds) -> tuple[Verdict, str]:
     expected = f"searches are expected to keep {retention.value:.2f} [{retention.low:.2f}, {retention.high:.2f}]"
     if retention.value < thresholds.failing:
         return "FAIL", f"{expected} of what embedding again gives; below {thresholds.failing:.2f} it is not worth it"
     if n_queries < FEWEST_QUERIES:
-        return "WARN", f"{n_queries} pseudo-queries are too few to be sure; calibrate on more documents"
+        return "WARN", f"{n_queries} queries are too few to be sure; calibrate on more documents"
     if retention.value < thresholds.passing:
         return "WARN", f"{expected} of what embedding again gives; {thresholds.passing:.2f} would pass"
     return "PASS", f"{expected} of what embedding again gives"

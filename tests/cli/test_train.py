@@ -91,6 +91,21 @@ def test_the_end_names_the_file_the_quality_and_the_next_command(
     assert CORPUS.documents[0][:30] not in out + err
 
 
+def test_the_gate_asks_what_users_asked(
+    database: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "asked.txt").write_text("\n".join(CORPUS.queries[:60]))
+    common = [
+        *onnx_target(), "--from-chroma", database, "--samples", 150, "--output-dir", tmp_path / "out",
+        "--cache", cache, "--failing", 0.3, "--queries", tmp_path / "asked.txt",
+    ]  # fmt: skip
+    code, said, _ = run(capsys, *common, "--json")
+    assert (code, said["gate"]["by_users"], said["gate"]["n_queries"]) == (0, True, 60)
+    _, out, err = run(capsys, *common)
+    assert "60 users' queries" in " ".join(out.split())
+    assert CORPUS.queries[0][:20] not in out + err
+
+
 def test_both_models_are_compared_when_both_are_at_hand(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,3 +120,11 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         gate(true=NEW, mapped=NEW[:5], queries=NEW[:2], taken_from=[0, 1])
     with pytest.raises(LightmigrateError, match="a gate needs"):
         gate(true=NEW, mapped=NEW, queries=NEW[:0], taken_from=[])
+
+
+def test_what_users_asked_is_judged_by_overlap_alone() -> None:
+    queries = CORPUS.new_queries
+    said = gate(true=NEW, mapped=NEW, queries=queries, taken_from=None)
+    assert (said.verdict, said.by_users, said.migrated.recall) == ("PASS", True, None)
+    shuffled = NEW[np.random.default_rng(5).permutation(N)]
+    assert gate(true=NEW, mapped=shuffled, queries=queries, taken_from=None).verdict == "FAIL"
