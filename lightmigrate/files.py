@@ -73,17 +73,23 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(parent))
 
 
-def copy_tree(source: Path, target: Path, copied: Callable[[int], None]) -> None:
+def copy_tree(
+    source: Path, target: Path, copied: Callable[[int], None], belongs: Callable[[Path], bool] = lambda entry: True
+) -> None:
     """Copy a folder with modes and times; `copied` hears the bytes of every file.
 
-    `target` must not exist. Symbolic links are copied as links.
+    `target` must not exist. Symbolic links are copied as links. Of the folder's own entries only those that
+    `belongs` accepts are copied.
     """
 
     def copy_file(one: str, other: str) -> None:
         shutil.copy2(one, other, follow_symlinks=False)
         copied(os.lstat(other).st_size)
 
-    shutil.copytree(source, target, symlinks=True, copy_function=copy_file)
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if not belongs(source / name)] if Path(folder) == source else []
+
+    shutil.copytree(source, target, symlinks=True, copy_function=copy_file, ignore=left_out)
 
 
 def give_owner_of(example: Path, folder: Path) -> None:
@@ -95,6 +101,8 @@ def give_owner_of(example: Path, folder: Path) -> None:
         os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
-def tree_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`, as their lengths add up."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> int:
+    """Bytes of all files below those entries of `folder` that `belongs` accepts, as their lengths add up."""
+    entries = filter(belongs, folder.iterdir())
+    files = (path for entry in entries for path in ([entry] if entry.is_file() else entry.rglob("*")) if path.is_file())
+    return sum(path.stat().st_size for path in files)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from lightmigrate.errors import BackupError
 from lightmigrate.files import tree_bytes
+from lightmigrate.migration.location import BACKUP_PREFIX, Location
 from lightmigrate.migration.record import Record
 from lightmigrate.results import Result
 from lightmigrate.stores.chroma_folder import is_chroma_folder
-
-PREFIX = "chroma_backup_"
 
 
 @dataclass(frozen=True)
@@ -32,29 +31,34 @@ class Backup(Result):
     migrated_at: str | None
 
 
-def new_backup_path(database: Path) -> Path:
-    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) beside the database, `_2`, `_3`, ... if taken."""
-    name = PREFIX + datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
-    path, number = database.parent / name, 1
+def backup_folders(location: Location) -> list[Path]:
+    """All folders in the location's home that look like backups, of whatever database."""
+    return sorted(path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir())
+
+
+def new_backup_path(location: Location) -> Path:
+    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) in the location's home, `_2`, `_3`, ... if taken."""
+    name = BACKUP_PREFIX + datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+    path, number = location.home / name, 1
     while path.exists():
         number += 1
-        path = database.parent / f"{name}_{number}"
+        path = location.home / f"{name}_{number}"
     return path
 
 
-def backups_of(database: Path) -> list[Backup]:
+def backups_of(location: Location) -> list[Backup]:
     """The backups that belong to this database, oldest name first. Only reads.
 
     A folder belongs to it when the database's record names it, or the record of another of its backups
-    does, or when the folder's own record says it is this database (left there by a rollback). Backups
-    of other databases beside this one are not listed.
+    does, or when the folder's own record says it is this database (left there by a rollback), or when it stands
+    inside the database. Backups of other databases beside this one are not listed.
     """
-    candidates = {path.name: path for path in database.parent.glob(f"{PREFIX}*") if is_chroma_folder(path)}
+    candidates = {path.name: path for path in backup_folders(location) if is_chroma_folder(path)}
     records = {name: Record.read(path) for name, path in candidates.items()}
-    own = Record.read(database)
-    belonging = set(own.backups) if own else set()
+    own = Record.read(location.database)
+    belonging = set(candidates) if location.inside else set(own.backups) if own else set()
     for name, record in records.items():
-        if record is not None and record.database_name == database.name:
+        if record is not None and record.database_name == location.database.name:
             belonging |= {name, *record.backups}
     return [
         Backup(name, path, tree_bytes(path), record.migrated_at if (record := records[name]) else None)
@@ -63,15 +67,15 @@ def backups_of(database: Path) -> list[Backup]:
     ]
 
 
-def find_backup(database: Path, name: str | None) -> Backup:
+def find_backup(location: Location, name: str | None) -> Backup:
     """The backup to go back to: the newest, or the one named.
 
     Raises:
         BackupError: there is none, or none of that name; the message lists those there are.
     """
-    backups = backups_of(database)
+    database, backups = location.database, backups_of(location)
     if not backups:
-        raise BackupError(f"{database} has no backup beside it: nothing was migrated, or the backups were cleaned")
+        raise BackupError(f"{database} has no backup: nothing was migrated, or the backups were cleaned")
     if name is None:
         return backups[-1]
     for backup in backups:

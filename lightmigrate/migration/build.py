@@ -1,38 +1,28 @@
-"""The new database is built aside: copy the folder, rebuild what must change, verify everything."""
+"""The new database is built aside: copy the folder, rebuild what must change, verify everything.
+
+A build that was interrupted goes on where it stopped: what is done can be read off the copy, because every collection
+is rebuilt under a name of this run, record after record, and only then takes its own name.
+"""
 
 from __future__ import annotations
 
 import datetime
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, give_owner_of, sync_tree
+from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.migration.rebuild import InvalidVectors, Job, rebuild
 from lightmigrate.migration.record import CollectionRecord, Record
+from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, digest_of, verify
-from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, CollectionFacts, Store
-from lightmigrate.stores.chroma_folder import fingerprint, read_catalog, remove_orphaned_indexes
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to do with one collection.
-
-    Attributes:
-        address: the collection.
-        projection: for its vectors.
-        embedding_function: `name` and `config` to record, or `None`.
-    """
-
-    address: Address
-    projection: Projection
-    embedding_function: Mapping[str, Any] | None
+from lightmigrate.stores.chroma_folder import fingerprint, read_catalog
+from lightmigrate.stores.chroma_indexes import remove_orphaned_indexes, rename_indexes
 
 
 @dataclass(frozen=True)
@@ -52,13 +42,14 @@ class Options:
     on_progress: OnProgress
 
 
-def copy_database(live: Path, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
-    """Copy a quiet database folder; returns the fingerprint it had.
+def copy_database(location: Location, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
+    """Copy a quiet database; returns the fingerprint it had.
 
     Raises:
         DatabaseChangedError: somebody wrote to it meanwhile.
     """
-    before = fingerprint(live)
+    live = location.database
+    before = fingerprint(live, location.belongs)
     total, done = sum(size for size, _ in before.values()), 0
 
     def copied(size: int) -> None:
@@ -66,14 +57,40 @@ def copy_database(live: Path, staging: Path, on_progress: OnProgress) -> Mapping
         done += size
         on_progress(Progress("copy", done, total))
 
-    copy_tree(live, staging, copied)
-    if fingerprint(live) != before:
+    copy_tree(live, staging, copied, location.belongs)
+    if fingerprint(live, location.belongs) != before:
         raise DatabaseChangedError(f"{live} was written to while it was copied; stop the writer and run this again")
     return before
 
 
+@dataclass(frozen=True)
+class _Names:
+    """The three names a collection goes through: its own, that of its old rows, that of its new ones.
+
+    A run's names hold its token, so that no collection of the user can have one by accident.
+    """
+
+    own: Address
+    old: Address
+    new: Address
+
+    @classmethod
+    def of(cls, request: Request, run: str, number: int) -> _Names:
+        own = request.address
+        old, new = (Address(f"lightmigrate-{run}-{what}-{number}", own.tenant, own.database) for what in ("old", "new"))
+        return cls(own, old, new)
+
+
 def build(
-    staging: Path, open_store: Any, requests: Sequence[Request], options: Options
+    staging: Path,
+    before: Sequence[CollectionFacts],
+    open_store: Any,
+    run: str,
+    requests: Sequence[Request],
+    options: Options,
+    *,
+    new_indexes: bool,
+    no_return: Callable[[], None],
 ) -> list[tuple[Request, Verification | None]]:
     """Turn a copy of the database into the new database, in place, and verify it.
 
@@ -82,10 +99,14 @@ def build(
     collections leave the copy.
 
     Args:
-        staging: the copy.
+        staging: the copy, untouched or half built by an earlier process of the same run.
+        before: what the database itself holds.
         open_store: opens a folder as a `Store`.
-        requests: what to rebuild.
+        run: the same for every process that builds on this copy.
+        requests: what to rebuild, likewise.
         options: how.
+        new_indexes: whether every index gets a folder name that the database itself does not use.
+        no_return: called before the first step that an interrupted build cannot be taken up after.
 
     Returns:
         For each request what was verified, `None` when that was switched off.
@@ -94,37 +115,47 @@ def build(
         VerificationError: something is not as it should be.
         InvalidVectorsError: see `rebuild`.
     """
-    catalog = read_catalog(staging)
+    names = [_Names.of(request, run, number) for number, request in enumerate(requests)]
     asked = {request.address for request in requests}
-    untouched = [facts for facts in catalog if facts.address not in asked]
-    token = secrets.token_hex(4)  # names no collection of the user can have by accident
-    set_aside = {
-        request.address: Address(f"lightmigrate-{token}-old-{number}", request.address.tenant, request.address.database)
-        for number, request in enumerate(requests)
-    }
+    untouched = [facts for facts in before if facts.address not in asked]
 
     with open_store(staging) as store:
         digests = _digests(store, untouched, options) if options.verify else {}
-        for number, request in enumerate(requests):
-            job = _job(store, request.address, request, options)
-            target = rebuild(store, job, f"lightmigrate-{token}-new-{number}", options.page_size, options.on_progress)
-            job.source.rename(set_aside[request.address].name)
-            target.rename(request.address.name)
+        for request, name in zip(requests, names, strict=True):
+            _rebuild(store, staging, request, name, options)
 
+    if new_indexes:
+        no_return()
+        rename_indexes(staging)
     with open_store(staging) as store:
         results: list[tuple[Request, Verification | None]] = []
-        for request in requests:
-            job = _job(store, set_aside[request.address], request, options)
+        for request, name in zip(requests, names, strict=True):
+            job = _job(store, name.old, request, options)
             target = store.collection(request.address)
             checked = verify(job, target, options.page_size, options.on_progress) if options.verify else None
             results.append((request, checked))
-            job.source.delete()
         if options.verify and _digests(store, untouched, options) != digests:
             raise VerificationError("a collection that was not to be migrated changed; the copy was thrown away")
+        no_return()
+        for name in names:
+            store.collection(name.old).delete()
 
     remove_orphaned_indexes(staging)
-    _compare_catalogs(catalog, read_catalog(staging), requests)
+    _compare_catalogs(before, read_catalog(staging), requests)
     return results
+
+
+def _rebuild(store: Store, staging: Path, request: Request, name: _Names, options: Options) -> None:
+    """Rebuild one collection, or what an earlier process has left to do of it."""
+    there = {facts.address for facts in read_catalog(staging)}
+    if name.old not in there:
+        job = _job(store, name.own, request, options)
+        partial = store.collection(name.new) if name.new in there else None
+        target = rebuild(store, job, name.new.name, options.page_size, options.on_progress, partial)
+        job.source.rename(name.old.name)
+        target.rename(name.own.name)
+    elif name.own not in there:
+        store.collection(name.new).rename(name.own.name)
 
 
 def finish(

@@ -1,9 +1,8 @@
-"""One database folder takes another's place, so that a crash at any instant can be finished or undone.
+"""The new database takes the old one's place under a journal, so that a crash at any instant can be ended well.
 
-The order is what makes it safe. The incoming folder gets a marker, then the journal says what is going to
-happen, then the names are exchanged, then the marker goes, then the journal. After a crash the marker
-tells which side of the exchange we are on: it stands in the live folder (exchanged: finish), in the
-incoming one (not yet: undo), or nowhere (all done but closing the journal).
+The journal says what is going to happen before it happens. What did happen is read off the disk: a newcomer is marked
+until it is settled in (see `exchange`). So even without a readable journal nothing that may be somebody's only copy is
+deleted.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.files import sync_folder
-from lightmigrate.migration.exchange import put_in_place
+from lightmigrate.migration.backup import backup_folders, new_backup_path
 from lightmigrate.migration.progress import logger
 from lightmigrate.migration.workspace import Intention, Workspace
-
-MARKER = ".lightmigrate-incoming"
 
 
 def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unchanged: Callable[[Path], bool]) -> None:
@@ -27,7 +24,7 @@ def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unc
     Args:
         workspace: of the database, locked.
         run: identifies this run.
-        incoming: a whole, verified database folder.
+        incoming: a whole, verified database.
         outgoing: a free name on the same file system.
         unchanged: whether the old database, now at the path given, is still what was copied. Asked last
             of all, when nobody can open it under its own name any more.
@@ -35,61 +32,54 @@ def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unc
     Raises:
         DatabaseChangedError: it was not; the old database is back in place.
     """
-    marker = incoming / MARKER
-    marker.write_text(run)
-    sync_folder(incoming)
     workspace.write_journal(Intention(run, True, workspace.relative(incoming), workspace.relative(outgoing)))
-    put_in_place(incoming, workspace.database, outgoing)
+    workspace.exchange.announce(incoming)
+    workspace.exchange.put_in_place(incoming, outgoing)
     if not unchanged(outgoing):
-        put_in_place(outgoing, workspace.database, incoming)
-        marker.unlink()
+        workspace.write_journal(Intention(run, True, workspace.relative(outgoing), workspace.relative(incoming)))
+        workspace.exchange.announce(outgoing)
+        workspace.exchange.put_in_place(outgoing, incoming)
         raise DatabaseChangedError(
             f"{workspace.database} was written to in the last instant: it is back in place, nothing was migrated; "
             "stop the writer and run this again"
         )
-    _finish(workspace)
+    workspace.close_journal()
+    workspace.clear()
 
 
 def recover(workspace: Workspace) -> str | None:
-    """Finish or undo a run that a crash interrupted. Must hold the lock.
+    """Finish or undo an exchange that a crash interrupted. Must hold the lock. A half-built copy is left to be resumed.
 
     Returns:
         What was found and done, in a sentence; `None` when there was nothing.
     """
     intention = workspace.read_journal()
-    if intention is None:
-        workspace.clear()
-        return None
-    live, incoming = workspace.database, workspace.absolute(intention.incoming)
-    outgoing = workspace.absolute(intention.outgoing)
-    if not intention.exchanging:
-        said = "an interrupted migration was undone: it had not touched the database yet"
-    elif (live / MARKER).exists() or not live.exists():
-        if not live.exists():  # between the two renames of a system without an exchange
-            incoming.rename(live)
-        elif incoming.exists():  # exchanged, but the old folder has not got its new name yet
-            incoming.rename(outgoing)
+    incoming, outgoing = workspace.staging, new_backup_path(workspace.location)
+    exchanging = intention is not None and intention.exchanging
+    if intention is not None and exchanging:
+        incoming, outgoing = (workspace.absolute(path) for path in (intention.incoming, intention.outgoing))
+    finished = workspace.exchange.recover(incoming, outgoing, [workspace.staging, *backup_folders(workspace.location)])
+    if finished is None and intention is not None and not exchanging and workspace.resumable:
+        return "an interrupted migration is half built and can go on: the database is as it was"
+    if finished:
         said = "an interrupted exchange was finished: the new database is in place"
-    elif (incoming / MARKER).exists():
-        (incoming / MARKER).unlink()
+    elif finished is False:
         said = "an interrupted exchange was undone: the old database is in place"
-    else:
+    elif exchanging:
         said = "an exchange had ended; its journal was closed"
-    _finish(workspace)
-    logger.warning("%s: %s", workspace.database, said)
-    return said
-
-
-def _finish(workspace: Workspace) -> None:
-    sync_folder(workspace.database.parent)
-    (workspace.database / MARKER).unlink(missing_ok=True)
-    sync_folder(workspace.database)
+    elif workspace.has_leftovers():
+        said = "an interrupted migration was undone: it had not touched the database yet"
+    else:
+        said = ""
     workspace.close_journal()
     workspace.clear()
+    if said:
+        logger.warning("%s: %s", workspace.database, said)
+    return said or None
 
 
 def discard(workspace: Workspace, folder: Path) -> None:
-    """Delete a folder beside the database. It loses its name first, so that no half of it looks whole."""
+    """Delete a backup. It loses its name first, so that no half of it looks whole."""
     workspace.trash.mkdir(exist_ok=True)
     folder.rename(workspace.trash / folder.name)
     sync_folder(folder.parent)

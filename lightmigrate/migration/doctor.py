@@ -65,17 +65,18 @@ def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
         DatabaseError: no such folder, or not a Chroma folder.
     """
     path = path.expanduser().resolve()
-    catalog = read_catalog(path)
+    workspace, catalog = Workspace(path), read_catalog(path)
+    location = workspace.location
     dimensions = {f.address: expected_dim or f.dimension for f in catalog if f.dimension and f.count}
     return Diagnosis(
         path=path,
-        bytes=tree_bytes(path),
-        free_bytes=shutil.disk_usage(path.parent).free,
-        needed_bytes=needed_bytes(path, catalog, dimensions),
+        bytes=tree_bytes(path, location.belongs),
+        free_bytes=shutil.disk_usage(location.home).free,
+        needed_bytes=needed_bytes(location, catalog, dimensions),
         collections=tuple(catalog),
         expected_dim=expected_dim,
         mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
         used_by={pid: process_name(pid) for pid in users_of(path)} if can_see_users() else None,
-        interrupted=Workspace(path).read_journal() is not None,
-        backups=tuple(backup.name for backup in backups_of(path)),
+        interrupted=workspace.has_leftovers(),
+        backups=tuple(backup.name for backup in backups_of(location)),
     )

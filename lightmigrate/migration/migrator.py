@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError
+from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
 from lightmigrate.migration.doctor import mismatches_in
-from lightmigrate.migration.plan import Plan, make_plan, require_exchangeable, require_passed, require_room
+from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room
 from lightmigrate.migration.progress import LogProgress, OnProgress, logger
 from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.record import Record
+from lightmigrate.migration.request import Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.workspace import Intention, Workspace
 from lightmigrate.projection.projection import Projection
@@ -56,6 +58,11 @@ class CollectionJob:
     def address(self) -> Address:
         """Where the collection is."""
         return Address(self.collection_name, self.tenant, self.database)
+
+    @property
+    def file(self) -> Path | None:
+        """Where the projection is read from, if it is."""
+        return None if isinstance(self.projection, Projection) else Path(self.projection)
 
     def load(self) -> Projection:
         """The projection, read from its file when it is a path."""
@@ -112,7 +119,8 @@ class ChromaMigrator:
         """
         if not jobs:
             raise DatabaseError("no collection to migrate was named")
-        return make_plan(self.path, self.collections(), {job.address: job.load() for job in jobs})
+        projections = {job.address: job.load() for job in jobs}
+        return make_plan(self._workspace.location, self.collections(), projections)
 
     def migrate_collection(
         self,
@@ -161,23 +169,68 @@ class ChromaMigrator:
         Raises:
             LightmigrateError: of the kind that says why; the database is as it was.
         """
+        return self._migrate(self._requests(jobs), auto_backup, verify, invalid_vectors, force)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a migration was interrupted that `resume` can take up, or `undo` throw away."""
+        return self._workspace.resumable
+
+    def resume(self, auto_backup: bool = True, verify: bool = True, *, force: bool = False) -> list[MigrationResult]:
+        """Take up an interrupted migration where it stopped. See `migrate_collections`, which does so by itself.
+
+        Raises:
+            NothingToMigrateError: none was interrupted.
+            LightmigrateError: as `migrate_collections`.
+        """
+        intention = self._workspace.read_journal()
+        if intention is None or intention.asked is None or not self.interrupted:
+            raise NothingToMigrateError(f"{self.path}: no migration was interrupted, there is nothing to resume")
+        requests = restore(self._workspace.request, intention.asked)
+        return self._migrate(requests, auto_backup, verify, intention.asked["invalid_vectors"], force)
+
+    def undo(self) -> bool:
+        """Throw away what an interrupted migration has built; the database itself was not touched by it.
+
+        Returns:
+            Whether there was something.
+        """
+        with self._exclusive(unused=False):
+            found = self._workspace.has_leftovers()
+            self._workspace.close_journal()
+            self._workspace.clear()
+        return found
+
+    def _migrate(
+        self,
+        requests: Sequence[Request],
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+    ) -> list[MigrationResult]:
         started = time.monotonic()
-        requests = self._requests(jobs)
         with self._exclusive():
-            plan = make_plan(self.path, self.collections(), {r.address: r.projection for r in requests})
+            catalog = self.collections()
+            plan = make_plan(self._workspace.location, catalog, {r.address: r.projection for r in requests})
             if not force:
                 require_passed(plan)
-            require_room(plan)
-            outgoing = new_backup_path(self.path) if auto_backup else self._workspace.trash / "old"
+            outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
-            run, staging = secrets.token_hex(8), self._workspace.staging
-            self._workspace.write_journal(Intention(run, False, self._workspace.relative(staging), ""))
-            unchanged = build.copy_database(self.path, staging, self._on_progress)
-            options = build.Options(self._page_size, verify, invalid_vectors, self._on_progress)
-            results = build.build(staging, _open_chroma, requests, options)
-            build.finish(staging, self.path, results, outgoing if auto_backup else None)
-            self._cut_over(run, staging, outgoing, unchanged)
+            intention = self._begin(plan, requests, invalid_vectors)
+            results = build.build(
+                self._workspace.staging,
+                catalog,
+                _open_chroma,
+                intention.run,
+                requests,
+                build.Options(self._page_size, verify, invalid_vectors, self._on_progress),
+                new_indexes=self._workspace.location.inside,
+                no_return=lambda: self._workspace.write_journal(replace(intention, copied=None)),
+            )
+            build.finish(self._workspace.staging, self.path, results, outgoing if auto_backup else None)
+            self._cut_over(intention.run, self._workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
         return [
             MigrationResult(
@@ -193,6 +246,35 @@ class ChromaMigrator:
             )
             for planned, (_, checked) in zip(plan.collections, results, strict=True)
         ]
+
+    def _begin(self, plan: Plan, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Intention:
+        """The journal and the copy: those of an interrupted run that was asked the same, or new ones."""
+        workspace = self._workspace
+        asked_again = workspace.folder / "request.again"
+        shutil.rmtree(asked_again, ignore_errors=True)
+        asked = keep(asked_again, requests, invalid_vectors)
+        earlier = workspace.read_journal()
+        if (
+            earlier is not None
+            and workspace.resumable
+            and earlier.asked == asked
+            and _marks(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
+        ):
+            shutil.rmtree(asked_again)
+            logger.info("%s: an interrupted migration goes on", self.path)
+            return earlier
+        if earlier is not None:
+            logger.warning("%s: another migration was interrupted here; what it had built is thrown away", self.path)
+        workspace.close_journal()
+        workspace.clear()
+        require_room(plan)
+        asked_again.rename(workspace.request)
+        intention = Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", asked)
+        workspace.write_journal(intention)
+        copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
+        intention = replace(intention, copied=copied)
+        workspace.write_journal(intention)
+        return intention
 
     def verify(self) -> list[Check]:
         """Compare the migrated collections with what they held right after their migration.
@@ -211,7 +293,7 @@ class ChromaMigrator:
 
     def backups(self) -> list[Backup]:
         """The backups of this database, oldest first. Only reads."""
-        return backups_of(self.path)
+        return backups_of(self._workspace.location)
 
     def rollback(self, backup: str | None = None) -> Rollback:
         """Put a backup back in place, exactly, by exchange. The database it replaces becomes a backup itself.
@@ -224,10 +306,11 @@ class ChromaMigrator:
             DatabaseInUseError: somebody has the database open.
         """
         with self._exclusive():
-            chosen = find_backup(self.path, backup)
+            chosen = find_backup(self._workspace.location, backup)
             added = self._records_after_migration()
-            displaced = new_backup_path(self.path)
-            self._cut_over(secrets.token_hex(8), chosen.path, displaced, fingerprint(self.path))
+            displaced = new_backup_path(self._workspace.location)
+            seen = fingerprint(self.path, self._workspace.location.belongs)
+            self._cut_over(secrets.token_hex(8), chosen.path, displaced, seen)
         return Rollback(chosen.name, displaced, added)
 
     def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
@@ -252,14 +335,14 @@ class ChromaMigrator:
                 cutover.discard(self._workspace, one.path)
         return chosen
 
-    def _requests(self, jobs: Sequence[CollectionJob]) -> list[build.Request]:
+    def _requests(self, jobs: Sequence[CollectionJob]) -> list[Request]:
         if not jobs:
             raise DatabaseError("no collection to migrate was named")
         if len({job.address for job in jobs}) < len(jobs):
             raise DatabaseError(
                 f"{len(jobs)} jobs name {len({job.address for job in jobs})} collections: name each once"
             )
-        return [build.Request(job.address, job.load(), _function_record(job.embedding_function)) for job in jobs]
+        return [Request(job.address, job.load(), _function_record(job.embedding_function), job.file) for job in jobs]
 
     @contextlib.contextmanager
     def _exclusive(self, *, unused: bool = True) -> Iterator[None]:
@@ -270,7 +353,7 @@ class ChromaMigrator:
             DatabaseInUseError: another lightmigrate works on it, or somebody has it open (if `unused`).
             FailedError: the disk or Chroma failed inside the block; it says in what state the database is.
         """
-        require_exchangeable(self.path)
+        self._workspace.location.require_exchangeable()
         with self._workspace.locked():
             self.recovered = cutover.recover(self._workspace) or self.recovered
             if unused:
@@ -278,14 +361,21 @@ class ChromaMigrator:
             try:
                 yield
             except LightmigrateError:
+                self._workspace.forget_build()
                 cutover.recover(self._workspace)
                 raise
             except Exception as error:
-                said = cutover.recover(self._workspace) or "nothing was changed"
-                raise FailedError(f"{type(error).__name__}: {error}; {said}") from error
-            except BaseException:  # Ctrl-C: no error of ours, but it must leave nothing either
-                cutover.recover(self._workspace)
+                raise FailedError(f"{type(error).__name__}: {error}; {self._state_after_failure()}") from error
+            except BaseException:  # Ctrl-C: what was built can be gone on with, an exchange must be ended
+                self._state_after_failure()
                 raise
+
+    def _state_after_failure(self) -> str:
+        said = cutover.recover(self._workspace) or "nothing was changed"
+        if self.interrupted:
+            free = shutil.disk_usage(self._workspace.location.home).free
+            said += f" (lightmigrate resume, or resume --undo); {free / 2**20:,.0f} MiB are free"
+        return said
 
     def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:
         require_unused(self.path)
@@ -301,6 +391,11 @@ class ChromaMigrator:
             for key in [(facts.tenant, facts.database, facts.name)]
             if key in migrated and facts.count != migrated[key]
         }
+
+
+def _marks(copied: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:
+    """A fingerprint as it was before it went through the journal."""
+    return {name: (size, time) for name, (size, time) in (copied or {}).items()}
 
 
 def _open_chroma(folder: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from lightmigrate.errors import (
     DimensionError,
     DiskSpaceError,
     FailedGateError,
-    LocationError,
     NothingToMigrateError,
     WrongDirectionError,
 )
 from lightmigrate.files import tree_bytes
+from lightmigrate.migration.location import Location
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
@@ -82,13 +81,13 @@ class Plan(Result):
     free_bytes: int
 
 
-def make_plan(database: Path, catalog: Sequence[CollectionFacts], jobs: Mapping[Address, Projection]) -> Plan:
+def make_plan(location: Location, catalog: Sequence[CollectionFacts], jobs: Mapping[Address, Projection]) -> Plan:
     """Check every job against the database and add up what it takes. Only reads.
 
     Raises:
         CollectionNotFoundError, NothingToMigrateError, DimensionError, WrongDirectionError: see `check_job`.
     """
-    by_address = {facts.address: facts for facts in catalog}
+    database, by_address = location.database, {facts.address: facts for facts in catalog}
     planned = []
     for address, projection in jobs.items():
         if address not in by_address:
@@ -99,8 +98,8 @@ def make_plan(database: Path, catalog: Sequence[CollectionFacts], jobs: Mapping[
         path=database,
         collections=tuple(planned),
         untouched=tuple(str(facts.address) for facts in catalog if facts.address not in jobs),
-        needed_bytes=needed_bytes(database, catalog, {one.address: one.target_dim for one in planned}),
-        free_bytes=shutil.disk_usage(database.parent).free,
+        needed_bytes=needed_bytes(location, catalog, {one.address: one.target_dim for one in planned}),
+        free_bytes=shutil.disk_usage(location.home).free,
     )
 
 
@@ -138,19 +137,19 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
     )
 
 
-def needed_bytes(database: Path, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
+def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
     """Room for a copy of the folder, the rewritten records and the new indexes, with a reserve. Only reads.
 
     Args:
-        database: the folder.
+        location: of the database.
         catalog: all its collections.
         dimensions: those to be migrated, with the dimension they are to have.
     """
     counts = {facts.address: facts.count for facts in catalog}
     rewritten = sum(counts[address] for address in dimensions)
-    tables = (database / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
+    tables = (location.database / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
     indexes = sum(counts[address] * (4 * dim + INDEX_BYTES_PER_VECTOR) for address, dim in dimensions.items())
-    return int(SAFETY * (tree_bytes(database) + tables + indexes)) + SPARE_BYTES
+    return int(SAFETY * (tree_bytes(location.database, location.belongs) + tables + indexes)) + SPARE_BYTES
 
 
 def require_room(plan: Plan) -> None:
@@ -172,15 +171,3 @@ def require_passed(plan: Plan) -> None:
                 f"collection {planned.name}: its projection failed the gate: {planned.quality.get('reason')}; "
                 "calibrate on more of your own documents, embed again, or force it"
             )
-
-
-def require_exchangeable(database: Path) -> None:
-    """Raise `LocationError` when the folder cannot be exchanged with one beside it."""
-    if os.path.ismount(database):
-        raise LocationError(
-            f"{database} is a mount point, which cannot change places with another folder: "
-            "stop the server, move the database into a folder inside the mount and configure that"
-        )
-    for folder, role in ((database, "the database"), (database.parent, "the folder around the database")):
-        if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise LocationError(f"{role}, {folder}, is read-only for this user: give it write permission first")

@@ -36,7 +36,9 @@ class Job:
     invalid_vectors: InvalidVectors
 
 
-def rebuild(store: Store, job: Job, name: str, page_size: int, on_progress: OnProgress) -> Collection:
+def rebuild(
+    store: Store, job: Job, name: str, page_size: int, on_progress: OnProgress, partial: Collection | None = None
+) -> Collection:
     """Write `job.source` through its projection into a new collection called `name`, in the same order.
 
     Args:
@@ -45,14 +47,18 @@ def rebuild(store: Store, job: Job, name: str, page_size: int, on_progress: OnPr
         name: a free name.
         page_size: records held in memory at once.
         on_progress: hears about every page.
+        partial: what an interrupted call has written: the first records, because each write is whole or not at all.
 
     Raises:
         InvalidVectorsError: vectors that mean nothing, and `job.invalid_vectors` is `refuse`.
     """
-    target = store.create_like(job.source, name, job.embedding_function)
-    total, done = job.source.count(), 0
+    if partial is not None and not partial.count():  # it may have been created only in part
+        partial.delete()
+        partial = None
+    target = partial or store.create_like(job.source, name, job.embedding_function)
+    total, done = job.source.count(), target.count()
     invalid: list[str] = []
-    for page in job.source.pages(page_size):
+    for page in job.source.pages(page_size, done):
         if job.invalid_vectors == "refuse":
             invalid += [page.ids[row] for row in np.flatnonzero(~meaningful(page.vectors)).tolist()]
         if not invalid:  # after the first, the rest is only looked through, to name them all

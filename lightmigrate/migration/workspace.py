@@ -1,26 +1,31 @@
-"""The hidden folder beside a database where its migration works: a lock, a journal, the new database."""
+"""The hidden folder where a migration works: a lock, a journal, the new database."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lightmigrate.errors import DatabaseError, DatabaseInUseError, LocationError
 from lightmigrate.files import replacing, sync_folder
+from lightmigrate.migration.exchange import BesideExchange, Exchange
+from lightmigrate.migration.exchange_inside import InsideExchange
+from lightmigrate.migration.location import Location
+from lightmigrate.migration.progress import logger
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,42 @@ class Intention:
     """What is about to happen, written down before it happens.
 
     Attributes:
-        run: identifies this run; the marker in the incoming folder carries it too.
-        exchanging: `False` while the new database is built, `True` once folders may change names.
-        incoming: path of the folder that is to become the database, relative to the database's parent.
-        outgoing: path the database goes to, likewise.
+        run: identifies this run.
+        exchanging: `False` while the new database is built, `True` once databases may change places.
+        incoming: path of the folder that is to become the database, relative to the location's home.
+        outgoing: path the database goes to, likewise; empty while it is built.
+        asked: what is being built, as `request.py` writes it; `None` for an exchange alone.
+        copied: what the database looked like when it was copied (`fingerprint`); `None` before the copy is whole.
     """
 
     run: str
     exchanging: bool
     incoming: str
     outgoing: str
+    asked: Mapping[str, Any] | None = None
+    copied: Mapping[str, Any] | None = None
 
 
 class Workspace:
-    """The folder `.NAME.lightmigrate` beside the database `NAME`. It exists only while it is needed."""
+    """The folder a database's migration works in. It exists only while it is needed.
+
+    Attributes:
+        location: of the database, and of this folder.
+        database: the database's folder.
+        exchange: how another database takes its place there.
+        staging: where the new database is built.
+        request: where the projections are kept that it is built with.
+        trash: where folders go that are about to be deleted.
+    """
 
     def __init__(self, database: Path) -> None:
+        self.location = Location.of(database)
         self.database = database
-        self.folder = database.parent / f".{database.name}.lightmigrate"
+        inside = self.location.inside
+        self.exchange: Exchange = InsideExchange(database) if inside else BesideExchange(database)
+        self.folder = self.location.workspace
         self.staging = self.folder / "new"
+        self.request = self.folder / "request"
         self.trash = self.folder / "trash"
         self._journal = self.folder / "journal.json"
 
@@ -67,27 +89,55 @@ class Workspace:
             lock.close()
 
     def read_journal(self) -> Intention | None:
-        """The intention of a run that has not ended, or `None`."""
+        """The intention of a run that has not ended; `None` when there is none, or none that can be read.
+
+        Raises:
+            DatabaseError: a newer lightmigrate wrote it.
+        """
         try:
-            fields = json.loads(self._journal.read_text(encoding="utf-8"))
+            fields = json.loads(self._journal.read_bytes())
             version = fields.pop("format")
-            if version != JOURNAL_VERSION:
+            if isinstance(version, int) and version > JOURNAL_VERSION:
                 raise DatabaseError(
                     f"{self._journal} has format {version}, this lightmigrate reads {JOURNAL_VERSION}; "
                     "finish that migration with the version that began it"
                 )
+            if fields.pop("sha256") != _checksum(fields):
+                raise ValueError("checksum")
             return Intention(**fields)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatabaseError(
-                f"{self._journal} is damaged ({type(error).__name__}); look into {self.folder} and move it away"
-            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            logger.warning("%s is damaged (%s): going by what is on the disk", self._journal, type(error).__name__)
+            return None
 
     def write_journal(self, intention: Intention) -> None:
         """Write the intention down; on return it is on the disk."""
+        fields = asdict(intention)
         with replacing(self._journal) as file:
-            file.write(json.dumps({"format": JOURNAL_VERSION, **asdict(intention)}).encode())
+            file.write(json.dumps({"format": JOURNAL_VERSION, "sha256": _checksum(fields), **fields}).encode())
+
+    @property
+    def resumable(self) -> bool:
+        """Whether what was built so far can be built on: the copy is whole and it is known what it was for."""
+        intention = self.read_journal()
+        return (
+            intention is not None
+            and not intention.exchanging
+            and intention.asked is not None
+            and intention.copied is not None
+            and self.staging.is_dir()
+        )
+
+    def has_leftovers(self) -> bool:
+        """Whether an interrupted run left something."""
+        return self.staging.exists() or self._journal.exists()
+
+    def forget_build(self) -> None:
+        """What was built so far cannot be trusted: no later run may go on with it."""
+        intention = self.read_journal()
+        if intention is not None and not intention.exchanging:
+            self.close_journal()
 
     def close_journal(self) -> None:
         """The run has ended, well or undone."""
@@ -96,17 +146,17 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete what a run left: a half-built database, a discarded one."""
-        for leftover in (self.staging, self.trash):
+        for leftover in (self.staging, self.trash, self.request):
             if leftover.exists():
                 shutil.rmtree(leftover)
 
     def relative(self, path: Path) -> str:
-        """A path below the database's parent, as the journal writes it."""
-        return path.relative_to(self.database.parent).as_posix()
+        """A path below the location's home, as the journal writes it."""
+        return path.relative_to(self.location.home).as_posix()
 
     def absolute(self, relative: str) -> Path:
-        """The path a journal names; it may not lead outside the database's parent."""
-        parent = self.database.parent
+        """The path a journal names; it may not lead outside the location's home."""
+        parent = self.location.home
         path = parent / relative
         if not path.resolve().is_relative_to(parent.resolve()):
             raise DatabaseError(f"{self._journal} names a path outside {parent}; look into it and move it away")
@@ -122,8 +172,8 @@ class Workspace:
                 continue  # the one before us has just removed the folder
             except OSError as error:
                 raise LocationError(
-                    f"cannot write beside the database, in {self.folder.parent}: {error.strerror}; "
-                    "the new database is built there: make it writable or move the database"
+                    f"cannot write in {self.folder.parent}, where the new database is to be built: {error.strerror}; "
+                    "make it writable or move the database"
                 ) from None
             try:
                 if sys.platform == "win32":
@@ -139,3 +189,7 @@ class Workspace:
                 if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                     return lock
             lock.close()  # locked a file that its last owner has removed meanwhile
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -91,8 +91,8 @@ class Collection(Protocol):
     def count(self) -> int:
         """Number of records."""
 
-    def pages(self, size: int) -> Iterator[Page]:
-        """All records in the order they were added, at most `size` at a time; only reads."""
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
 
     def add(self, page: Page) -> None:
         """Write new records after the existing ones, in order; durable on return."""

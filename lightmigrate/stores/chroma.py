@@ -55,10 +55,10 @@ class ChromaCollection:
         """Number of records."""
         return int(self._collection.count())
 
-    def pages(self, size: int) -> Iterator[Page]:
-        """All records in the order they were added, at most `size` at a time; only reads."""
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
         include = ["embeddings", "documents", "metadatas", "uris"]
-        for offset in range(0, self.count(), size):
+        for offset in range(start, self.count(), size):
             rows = self._collection.get(limit=size, offset=offset, include=include)
             if rows["embeddings"] is None or len(rows["embeddings"]) != len(rows["ids"]):
                 raise LightmigrateError(

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,7 +51,7 @@ def read_catalog(folder: Path) -> list[CollectionFacts]:
     """
     require_chroma_folder(folder)
     try:
-        with _reading(folder) as connection:
+        with reading(folder / DATABASE_FILE) as connection:
             columns = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
             optional = [name if name in columns else f"NULL AS {name}" for name in ("config_json_str", "schema_str")]
             # Only the two fixed column names above are put together here.
@@ -121,26 +121,20 @@ def process_name(pid: int) -> str:
         return "?"
 
 
-def fingerprint(folder: Path) -> Mapping[str, tuple[int, int]]:
-    """Size in bytes and modification time in nanoseconds of every file; equal as long as nobody writes."""
-    marks = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            marks[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
-    return marks
+def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> Mapping[str, tuple[int, int]]:
+    """Size in bytes and modification time in nanoseconds of every file; equal as long as nobody writes.
 
-
-def remove_orphaned_indexes(folder: Path) -> None:
-    """Delete the index folders that no segment of the database names any more. The database must be closed.
-
-    Chroma's own deletion of a collection leaves them behind.
+    Args:
+        folder: the database.
+        belongs: which of its entries to look at, and below; all by default.
     """
-    with _reading(folder) as connection:
-        known = {row[0] for row in connection.execute("SELECT id FROM segments")}
-    for path in folder.iterdir():
-        if path.is_dir() and (path / "header.bin").is_file() and path.name not in known:
-            shutil.rmtree(path)
+    marks = {}
+    for entry in sorted(filter(belongs, folder.iterdir())):
+        for path in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+            if path.is_file():
+                status = path.stat()
+                marks[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
+    return marks
 
 
 def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
@@ -183,20 +177,25 @@ def _index_configuration(row: sqlite3.Row) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection. After a crash in mid-write, one to a recovered copy: recovery writes."""
+def reading(file: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection to a sqlite file. After a crash in mid-write, one to a recovered copy: recovery writes."""
     with contextlib.ExitStack() as stack:
-        if (folder / f"{DATABASE_FILE}-journal").exists() and not users_of(folder):
+        if has_unfinished_write(file) and not users_of(file.parent):
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            for path in folder.glob(f"{DATABASE_FILE}*"):
+            for path in file.parent.glob(f"{file.name}*"):
                 shutil.copy2(path, copy)
-            folder, mode = copy, "rw"
+            file, mode = copy / file.name, "rw"
         else:
             mode = "ro"
-        address = f"file:{quote(str((folder / DATABASE_FILE).resolve()))}?mode={mode}"
+        address = f"file:{quote(str(file.resolve()))}?mode={mode}"
         connection = stack.enter_context(contextlib.closing(sqlite3.connect(address, uri=True)))
         connection.row_factory = sqlite3.Row
         yield connection
+
+
+def has_unfinished_write(file: Path) -> bool:
+    """Whether a crash left sqlite's own journal beside the file: the next to open it undoes what was half written."""
+    return file.with_name(f"{file.name}-journal").exists()
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import pytest
 
 from lightmigrate import BackupError, ChromaMigrator, DatabaseInUseError, Projection
 from lightmigrate.migration.backup import new_backup_path
+from lightmigrate.migration.location import Location
 from lightmigrate.stores.chroma import open_client
 from tests.databases import contents, folder_hash, make_vectors
 
@@ -69,7 +70,7 @@ def test_rollback_is_refused_while_somebody_has_the_database_open(database: Path
 
 def test_no_backup_and_no_such_backup(database: Path, projection: Projection) -> None:
     migrator = ChromaMigrator(database)
-    with pytest.raises(BackupError, match="has no backup beside it"):
+    with pytest.raises(BackupError, match="has no backup: nothing was migrated"):
         migrator.rollback()
     result = migrator.migrate_collection("thought_nodes", projection)
     assert result.backup_path is not None
@@ -89,7 +90,7 @@ def test_backup_names_never_collide(database: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datetime, "datetime", Clock)
     names = []
     for _ in range(3):
-        path = new_backup_path(database)
+        path = new_backup_path(Location.of(database))
         path.mkdir()
         names.append(path.name)
     assert names == [

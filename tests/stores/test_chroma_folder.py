@@ -15,10 +15,10 @@ from lightmigrate.stores.chroma import ChromaStore, open_client
 from lightmigrate.stores.chroma_folder import (
     fingerprint,
     read_catalog,
-    remove_orphaned_indexes,
     require_unused,
     users_of,
 )
+from lightmigrate.stores.chroma_indexes import remove_orphaned_indexes
 from tests.databases import contents, folder_hash, make_vectors
 
 
