@@ -1,4 +1,4 @@
-"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION [N]`.
+"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION beside|inside [N]`.
 
 With N it kills itself right before the N-th of the file operations that Python announces (open for
 writing, rename, remove, mkdir, ...) on or beside the database. Without, it says `go` and waits to be killed.
@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 from lightmigrate import ChromaMigrator, CollectionJob
+from lightmigrate.migration import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
 
-WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime"}
+WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
 
 
-def main(database: Path, projection: Path, fatal: int | None) -> None:
-    """Migrate two collections; die at operation `fatal`."""
+def main(database: Path, projection: Path, place: str, fatal: int | None) -> None:
+    """Migrate two collections; die at operation `fatal`. `inside`: as if the database were a mount point."""
+    if place == "inside":
+        location.is_mount_point = lambda folder: True
     parent, seen = str(database.parent), 0
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -40,4 +43,4 @@ def main(database: Path, projection: Path, fatal: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else None)

@@ -14,20 +14,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from tests.databases import contents, folder_hash, same_rows
+from tests.crash.places import everything, is_new, place, seen_by_a_reader
+from tests.databases import contents
+
+__all__ = ["place"]
 
 PROGRAM = Path(__file__).with_name("run_migration.py")
-KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "8"))
+KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
 EVERY_OPERATION = "LIGHTMIGRATE_KILLS" in os.environ
-MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")
 
 
-def migrate_in_another_process(database: Path, projection: Path, *fatal: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(PROGRAM), str(database), str(projection), *map(str, fatal)]
+def migrate_in_another_process(database: Path, projection: Path, place: str, *fatal: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), str(database), str(projection), place, *map(str, fatal)]
     environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     assert process.stdout is not None
@@ -35,65 +36,44 @@ def migrate_in_another_process(database: Path, projection: Path, *fatal: int) ->
     return process
 
 
-def is_old(found: dict[str, Any], old: dict[str, Any]) -> bool:
-    return all(
-        found[key]["rows"] == old[key]["rows"] and np.array_equal(found[key]["vectors"], old[key]["vectors"])
-        for key in old
-    )
-
-
-def is_new(found: dict[str, Any], old: dict[str, Any], projection: Projection) -> bool:
-    for key in old:
-        expected = old[key]["vectors"]
-        if key in MIGRATED:
-            expected = projection.apply(expected)
-        if found[key]["vectors"].shape != expected.shape:
-            return False
-        if not same_rows(old[key]["rows"], found[key]["rows"]):
-            return False
-        if not np.allclose(found[key]["vectors"], expected, atol=2e-6):
-            return False
-    return True
-
-
 def assert_whole_and_usable(database: Path, before: str, old: dict[str, Any], projection: Projection) -> str:
     """What must be true after a kill, whenever it came. Returns which database was found."""
-    found_hash = folder_hash(database)  # before anybody repairs anything
+    home = database.parent
+    state = seen_by_a_reader(database, old, projection)  # before anybody repairs anything
     migrator = ChromaMigrator(database)
-    found = contents(database)
-    state = "old" if is_old(found, old) else "new"
+    assert before in everything(home).values(), "the old database, byte for byte"
+    assert (everything(home)["chroma_data"] == before) == (state == "old"), "what was live at the crash stays live"
     if state == "old":
-        assert found_hash == before, "the old database was written to"
         results = migrator.migrate_collections([CollectionJob(name, projection) for name in ("thought_nodes", "notes")])
         assert [result.n_migrated for result in results] == [60, 30]
-        found = contents(database)
-    assert is_new(found, old, projection)
+    assert is_new(contents(database), old, projection)
     (backup,) = ChromaMigrator(database).backups()
-    assert is_old(contents(backup.path), old)
-    assert sorted(path.name for path in database.parent.iterdir()) == sorted([database.name, backup.name])
+    assert not migrator.undo(), "nothing is left over"
+    hashes = everything(home)
+    assert len(hashes) == 2
+    assert hashes[str(backup.path.relative_to(home))] == before
     return state
 
 
-def count_operations(database: Path, projection_file: Path, spare: Path) -> int:
+def count_operations(database: Path, projection_file: Path, spare: Path, place: str) -> int:
     copy = Path(shutil.copytree(database, spare / "home" / "chroma_data"))
-    output, _ = migrate_in_another_process(copy, projection_file, -1).communicate()
+    output, _ = migrate_in_another_process(copy, projection_file, place, -1).communicate()
     return int(output)
 
 
 def test_killed_at_file_operations(
-    database: Path, projection: Projection, projection_file: Path, tmp_path: Path
+    place: str, database: Path, projection: Projection, projection_file: Path, tmp_path: Path
 ) -> None:
-    old, before = contents(database), ""
-    total = count_operations(database, projection_file, tmp_path / "count")
+    old, before = contents(database), everything(database.parent)["chroma_data"]
+    total = count_operations(database, projection_file, tmp_path / "count", place)
     assert total > 30
     # The exchange and what surrounds it are the last operations; the ones before only build aside.
-    chosen = range(1, total + 1) if EVERY_OPERATION else [1, 2, 5, total // 2, *range(total - 9, total + 1)]
+    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 2)]
     states = []
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"
         copy = Path(shutil.copytree(database, home / "chroma_data"))
-        before = folder_hash(copy)
-        process = migrate_in_another_process(copy, projection_file, number)
+        process = migrate_in_another_process(copy, projection_file, place, number)
         assert process.wait() == -9, f"operation {number} was not reached"
         states.append(assert_whole_and_usable(copy, before, old, projection))
         shutil.rmtree(home.parent)
@@ -104,16 +84,14 @@ def test_killed_at_file_operations(
 
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_killed_at_random_moments(
-    seed: int, database: Path, projection: Projection, projection_file: Path, tmp_path: Path
+    seed: int, place: str, database: Path, projection: Projection, projection_file: Path, tmp_path: Path
 ) -> None:
-    old = contents(database)
-    before = folder_hash(database)
+    old, before = contents(database), everything(database.parent)["chroma_data"]
     started = time.monotonic()
     spare = Path(shutil.copytree(database, tmp_path / "spare" / "chroma_data"))
-    whole = migrate_in_another_process(spare, projection_file)
-    whole.wait()
+    migrate_in_another_process(spare, projection_file, place).wait()
     longest = time.monotonic() - started
-    process = migrate_in_another_process(database, projection_file)
+    process = migrate_in_another_process(database, projection_file, place)
     try:
         process.wait(timeout=random.Random(seed).uniform(0, longest))
     except subprocess.TimeoutExpired:

@@ -1,0 +1,69 @@
+"""Where a database can stand, and what must be true of it whatever happens."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import Projection
+from lightmigrate.migration import location
+from tests.databases import contents, folder_hash, same_rows
+
+MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")
+
+
+@pytest.fixture(params=["beside", "inside"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database that stands in an ordinary folder, and one in a volume of its own."""
+    if request.param == "inside":
+        monkeypatch.setattr(location, "is_mount_point", lambda folder: True)
+    return str(request.param)
+
+
+def everything(home: Path) -> dict[str, str]:
+    """The hash of every database folder in a home; what else stands in one does not count."""
+    found = {}
+    for sqlite in sorted(home.rglob("chroma.sqlite3")):
+        spare = home / "spare"
+        spare.mkdir()
+        for path in filter(location.is_database_entry, sqlite.parent.iterdir()):
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, spare / path.name)
+        found[str(sqlite.parent.relative_to(home))] = folder_hash(spare)
+        shutil.rmtree(spare)
+    return found
+
+
+def is_old(found: dict[str, Any], old: dict[str, Any]) -> bool:
+    return all(
+        found[key]["rows"] == old[key]["rows"] and np.array_equal(found[key]["vectors"], old[key]["vectors"])
+        for key in old
+    )
+
+
+def is_new(found: dict[str, Any], old: dict[str, Any], projection: Projection) -> bool:
+    for key in old:
+        expected = old[key]["vectors"]
+        if key in MIGRATED:
+            expected = projection.apply(expected)
+        if found[key]["vectors"].shape != expected.shape:
+            return False
+        if not same_rows(old[key]["rows"], found[key]["rows"]):
+            return False
+        if not np.allclose(found[key]["vectors"], expected, atol=2e-6):
+            return False
+    return True
+
+
+def seen_by_a_reader(database: Path, old: dict[str, Any], projection: Projection) -> str:
+    """Which whole database, `old` or `new`, somebody finds who opens it now: a copy of it, since opening writes."""
+    with tempfile.TemporaryDirectory() as spare:
+        found = contents(Path(shutil.copytree(database, Path(spare) / "copy")))
+    if is_old(found, old):
+        return "old"
+    assert is_new(found, old, projection)
+    return "new"

@@ -1,0 +1,110 @@
+"""Every operation of a migration and of a rollback fails, one after the other: nothing is lost, and the next run ends.
+
+`make crash` fails every one of them; the normal run a part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, LightmigrateError, Projection
+from tests.crash.places import everything, is_new, place, seen_by_a_reader
+from tests.crash.test_kill import EVERY_OPERATION
+from tests.databases import contents
+from tests.faults import Faults, faults
+
+__all__ = ["faults", "place"]
+
+NAMES = ("thought_nodes", "notes")
+STRIDE = 1 if EVERY_OPERATION else 37
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing of the migration's own may be run after it."""
+
+
+def broken() -> BaseException:
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def full() -> BaseException:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def migrate(database: Path, projection: Projection) -> None:
+    ChromaMigrator(database, page_size=25).migrate_collections([CollectionJob(name, projection) for name in NAMES])
+
+
+@pytest.mark.parametrize(("error", "for_ever"), [(broken, False), (full, True), (KilledError, True)])
+def test_a_migration(
+    place: str, error: Callable[[], BaseException], for_ever: bool, faults: Faults, database: Path,
+    projection: Projection, tmp_path: Path,
+) -> None:  # fmt: skip
+    old, before = contents(database), everything(database.parent)["chroma_data"]
+    first = 1 + STRIDE // 2
+    resumed = 0
+    while True:
+        home = Path(shutil.copytree(database.parent, tmp_path / f"{first}" / "home"))
+        live = home / "chroma_data"
+        failed = True
+        with faults.after(home, first, error, for_ever=for_ever):
+            try:
+                migrate(live, projection)
+                failed = False
+            except (LightmigrateError, OSError, KilledError):
+                pass
+        if not faults.struck:
+            break
+        state = seen_by_a_reader(live, old, projection)
+        migrator = ChromaMigrator(live)
+        assert before in everything(home).values(), "the old database, byte for byte"
+        assert (everything(home)["chroma_data"] == before) == (state == "old")
+        resumed += migrator.interrupted
+        if state == "old":
+            assert failed
+            migrate(live, projection)
+        assert is_new(contents(live), old, projection)
+        assert len(ChromaMigrator(live).backups()) == 1
+        assert not (live.parent / ".chroma_data.lightmigrate").exists()
+        assert not (live / ".lightmigrate").exists()
+        migrator.rollback()
+        assert everything(home)["chroma_data"] == before
+        shutil.rmtree(home.parent)
+        first += STRIDE
+    assert first > 60, "the shim saw hardly anything"
+    assert resumed, "no interrupted build was ever taken up"
+
+
+@pytest.mark.parametrize(("error", "for_ever"), [(broken, False), (KilledError, True)])
+def test_a_rollback(
+    place: str, error: Callable[[], BaseException], for_ever: bool, faults: Faults, database: Path,
+    projection: Projection, tmp_path: Path,
+) -> None:  # fmt: skip
+    before = everything(database.parent)["chroma_data"]
+    migrate(database, projection)
+    after = everything(database.parent)["chroma_data"]
+    first = 1
+    while True:
+        home = Path(shutil.copytree(database.parent, tmp_path / f"{first}" / "home"))
+        live = home / "chroma_data"
+        struck = faults.after(home, first, error, for_ever=for_ever)
+        with struck, contextlib.suppress(LightmigrateError, OSError, KilledError):
+            ChromaMigrator(live).rollback()
+        if not faults.struck:
+            break
+        migrator = ChromaMigrator(live)
+        found = everything(home)
+        assert sorted(found.values()) == sorted([before, after]), "both, byte for byte, and nothing else"
+        if found["chroma_data"] == after:
+            migrator.rollback()
+        assert everything(home)["chroma_data"] == before
+        shutil.rmtree(home.parent)
+        first += 1 if EVERY_OPERATION else 3
+    assert first > 20
