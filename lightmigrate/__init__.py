@@ -23,6 +23,7 @@ from lightmigrate.errors import (
     ProviderError,
     RefusedError,
     VerificationError,
+    WrittenSinceError,
     WrongDirectionError,
 )
 from lightmigrate.estimators.fit import fit
@@ -31,6 +32,7 @@ from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.migration.progress import Progress
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.verify import Verification
+from lightmigrate.migration.written import Written
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
@@ -82,6 +84,8 @@ __all__ = [
     "Verification",
     "VerificationError",
     "WordVectors",
+    "Written",
+    "WrittenSinceError",
     "WrongDirectionError",
     "__version__",
     "fit",

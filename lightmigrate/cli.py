@@ -30,7 +30,9 @@ from lightmigrate.errors import (
 )
 from lightmigrate.migration.doctor import diagnose
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
+from lightmigrate.migration.progress import OnProgress
 from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.migration.written import OnWritten
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import plain
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
@@ -42,7 +44,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Change the embedding model behind a Chroma database without embedding everything again.\n\n"
-    "A run goes  doctor → train → plan → migrate → verify → (rollback) → clean.  Each command prints the next one.",
+    "A run goes  doctor → train → plan → migrate → (resume) → verify → (rollback) → clean.  "
+    "Each command prints the next one.",
 )
 
 Database = Annotated[Path, typer.Argument(help="The folder that holds chroma.sqlite3.", show_default=False)]
@@ -81,7 +84,7 @@ def doctor(
 @app.command()
 def plan(path: Database, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
     """Show what `migrate` would do, and whether it can. Changes nothing."""
-    migrator = ChromaMigrator(path)
+    migrator = _open(path)
     made = migrator.plan(_jobs(migrator, projection, collection))
     _print(made, console.plan, as_json)
     if not as_json:
@@ -110,8 +113,7 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Migrate: build the new database aside, verify it, exchange it in one step."""
-    with MigrationBars() as bars:
-        migrator = ChromaMigrator(path, on_progress=bars)
+    migrator = _open(path)
     jobs = _jobs(migrator, projection, collection, _function(embedding_function, embedding_config))
     made = migrator.plan(jobs)
     if not yes:
@@ -128,9 +130,33 @@ def migrate(
 
 
 @app.command()
+def resume(
+    path: Database,
+    undo: Annotated[bool, typer.Option("--undo", help="Throw away what it has built instead.")] = False,
+    backup: Annotated[bool, typer.Option(help="Keep the old folder; without it there is no rollback.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Take up a migration that was interrupted, or undo it. An interrupted exchange is ended by any command."""
+    with MigrationBars() as bars:
+        migrator = _open(path, on_progress=bars)
+        if undo or not migrator.interrupted:
+            undone = migrator.undo() if undo else False
+            said = migrator.recovered if migrator.recovered and not undo else None
+            if as_json:
+                _write_json({"undone": undone, "recovered": said})
+            else:
+                console.output.print("thrown away" if undone else said or "nothing was interrupted")
+            return
+        results = migrator.resume(backup)
+    _print(results, console.migrated, as_json)
+    if not as_json:
+        console.output.print(console.next_command("verify", path))
+
+
+@app.command()
 def verify(path: Database, as_json: AsJson = False) -> None:
     """Compare a migrated database with what it held right after its migration. Changes nothing."""
-    found = ChromaMigrator(path).verify()
+    found = _open(path).verify()
     _print(found, console.checks, as_json)
     unchanged = all(check.unchanged for check in found)
     if not as_json:
@@ -148,16 +174,19 @@ def verify(path: Database, as_json: AsJson = False) -> None:
 def rollback(
     path: Database,
     backup: Annotated[str | None, typer.Option(help="Which backup; default: the newest.", show_default=False)] = None,
+    written: Annotated[
+        OnWritten, typer.Option(help="What to do with records that were written after the migration.")
+    ] = "refuse",
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup back in place, exactly. The database it replaces is kept as a backup."""
-    migrator = ChromaMigrator(path)
+    migrator = _open(path)
     found = migrator.backups()
     if found and not yes:
         console.messages.print(console.backups(found))
         _confirm(f"Go back to {backup or 'the newest'}?", as_json)
-    done = migrator.rollback(backup)
+    done = migrator.rollback(backup, written=written)
     _print(done, console.rolled_back, as_json)
     if not as_json:
         console.output.print(console.next_command("doctor", path))
@@ -173,7 +202,7 @@ def clean(
     as_json: AsJson = False,
 ) -> None:
     """List the backups of a database; with `--yes` delete them for good."""
-    migrator = ChromaMigrator(path)
+    migrator = _open(path)
     found = migrator.clean(backup) if yes else [b for b in migrator.backups() if not backup or b.name in backup]
     _print(found, console.backups, as_json)
     if not as_json:
@@ -257,6 +286,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.messages.print("[bold red]interrupted[/]: the database is whole, the old one or the new one")
         code = 1
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _open(path: Path, on_progress: OnProgress | None = None) -> ChromaMigrator:
+    """A migrator, having said what it found of an interrupted run."""
+    migrator = ChromaMigrator(path, on_progress=on_progress)
+    if migrator.recovered:
+        console.messages.print(f"[yellow]{migrator.recovered}[/]")
+    return migrator
 
 
 def _report(error: Exception, as_json: bool) -> int:

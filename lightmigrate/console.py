@@ -122,8 +122,10 @@ def checks(found: Sequence[Check]) -> RenderableType:
 def rolled_back(done: Rollback) -> RenderableType:
     """What `rollback` shows."""
     lines = [f"[green]✓[/] {done.restored} is the database again", f"the one it replaced: {done.displaced_path}"]
-    for name, number in done.records_after_migration.items():
-        lines.append(f"[yellow]{name}: {number:+,} records since the migration; they are in the replaced one only[/]")
+    where = "carried over, their vectors approximately" if done.carried else "in the replaced one only"
+    for one in done.written:
+        what = f"{one.added:,} added, {one.changed:,} changed, {one.deleted:,} deleted since the migration"
+        lines.append(f"[yellow]{escape(one.collection_name)}: {what}: {where}[/]")
     return Group(*lines)
 
 

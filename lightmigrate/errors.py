@@ -155,6 +155,22 @@ class InvalidVectorsError(RefusedError):
         self.ids = tuple(ids)
 
 
+class WrittenSinceError(RefusedError):
+    """Records were written after the migration, and it was not said what a rollback is to do with them.
+
+    Attributes:
+        added: records that the old database does not have.
+        changed: records that were written again.
+        deleted: records that only the old database has.
+    """
+
+    def __init__(self, message: str, *, added: int, changed: int, deleted: int) -> None:
+        super().__init__(message)
+        self.added = added
+        self.changed = changed
+        self.deleted = deleted
+
+
 class VerificationError(LightmigrateError):
     """The new database does not hold what it should; it was thrown away or left in place, as said."""
 

@@ -23,7 +23,7 @@ ARROWS = {
     "quality": {"errors", "results"},
     "providers": {"errors", "files", "projection"},
     "stores": {"errors", "results", "projection"},
-    "migration": {"errors", "results", "files", "projection", "quality", "stores"},
+    "migration": {"errors", "results", "files", "projection", "estimators", "quality", "stores"},
     "calibration": {"errors", "results", "projection", "stores"},
     "registry": {"errors", "files", "results", "projection"},
     "training": {"errors", "results", "projection", "calibration", "estimators", "providers", "quality"},

@@ -21,6 +21,7 @@ from lightmigrate.migration.record import CollectionRecord, Record
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, digest_of, verify
 from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.chroma_changes import last_writes
 from lightmigrate.stores.chroma_folder import fingerprint, read_catalog
 from lightmigrate.stores.chroma_indexes import remove_orphaned_indexes, rename_indexes
 
@@ -180,9 +181,11 @@ def finish(
             )
     Record(
         database_name=live.name,
-        migrated_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        migrated_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
         collections=tuple(collections.values()),
         backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
+        last_writes=_writes(staging),
+        source_writes=_writes(live),
     ).write(staging)
     give_owner_of(live, staging)
     sync_tree(staging)
@@ -213,3 +216,7 @@ def _compare_catalogs(
             f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {found.get(wrong)}; "
             "the new database was thrown away"
         )
+
+
+def _writes(folder: Path) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((a.tenant, a.database, a.name, last) for a, last in last_writes(folder).items())

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
+from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
 from lightmigrate.migration.doctor import mismatches_in
-from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room
+from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import LogProgress, OnProgress, logger
 from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.record import Record
 from lightmigrate.migration.request import Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.workspace import Intention, Workspace
+from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, CollectionFacts
 from lightmigrate.stores.chroma_folder import (
@@ -31,6 +33,7 @@ from lightmigrate.stores.chroma_folder import (
     require_chroma_folder,
     require_unused,
 )
+from lightmigrate.stores.chroma_indexes import rename_indexes
 
 PAGE_SIZE = 1000
 
@@ -295,23 +298,40 @@ class ChromaMigrator:
         """The backups of this database, oldest first. Only reads."""
         return backups_of(self._workspace.location)
 
-    def rollback(self, backup: str | None = None) -> Rollback:
+    def rollback(self, backup: str | None = None, *, written: OnWritten = "refuse") -> Rollback:
         """Put a backup back in place, exactly, by exchange. The database it replaces becomes a backup itself.
 
         Args:
             backup: name of the backup; the newest by default.
+            written: what to do when records were written after the migration. `discard`: they stay behind in the
+                database that becomes a backup. `carry`: they come along, into a copy of the backup; their texts
+                exactly, their vectors through a projection fitted to the records that both databases have.
 
         Raises:
             BackupError: no such backup.
+            WrittenSinceError: records were written after the migration, and `written` is `refuse`.
             DatabaseInUseError: somebody has the database open.
         """
+        workspace, location = self._workspace, self._workspace.location
         with self._exclusive():
-            chosen = find_backup(self._workspace.location, backup)
-            added = self._records_after_migration()
-            displaced = new_backup_path(self._workspace.location)
-            seen = fingerprint(self.path, self._workspace.location.belongs)
-            self._cut_over(secrets.token_hex(8), chosen.path, displaced, seen)
-        return Rollback(chosen.name, displaced, added)
+            chosen = find_backup(location, backup)
+            changes = changes_since(self.path, chosen.path)
+            if written == "refuse":
+                require_nothing_written(changes)
+            incoming, run = chosen.path, secrets.token_hex(8)
+            if changes and written == "carry":
+                require_room_for(tree_bytes(chosen.path), location)
+                incoming = workspace.staging
+                workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
+                copy_tree(chosen.path, incoming, lambda size: None)
+                carry_over(self.path, incoming, _open_chroma, changes, self._page_size, seed=0)
+                if location.inside:
+                    rename_indexes(incoming)
+                sync_tree(incoming)
+            displaced, seen = new_backup_path(location), fingerprint(self.path, location.belongs)
+            self._cut_over(run, incoming, displaced, seen)
+        counted = tuple(one.counted() for one in changes)
+        return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
 
     def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
         """Delete backups for good. There is no rollback to them afterwards.
@@ -381,16 +401,6 @@ class ChromaMigrator:
         require_unused(self.path)
         outgoing.parent.mkdir(exist_ok=True)
         cutover.cut_over(self._workspace, run, incoming, outgoing, lambda folder: fingerprint(folder) == seen)
-
-    def _records_after_migration(self) -> dict[str, int]:
-        record = Record.read(self.path)
-        migrated = {(c.tenant, c.database, c.name): c.records for c in record.collections} if record else {}
-        return {
-            str(facts.address): facts.count - migrated[key]
-            for facts in self.collections()
-            for key in [(facts.tenant, facts.database, facts.name)]
-            if key in migrated and facts.count != migrated[key]
-        }
 
 
 def _marks(copied: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:

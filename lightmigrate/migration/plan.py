@@ -154,12 +154,21 @@ def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensi
 
 def require_room(plan: Plan) -> None:
     """Raise `DiskSpaceError` when the disk has not what the plan needs."""
-    if plan.free_bytes < plan.needed_bytes:
+    _require_room(plan.path, plan.needed_bytes, plan.free_bytes)
+
+
+def require_room_for(size: int, location: Location) -> None:
+    """Raise `DiskSpaceError` when the disk has not room for a copy of so many bytes, with a reserve."""
+    _require_room(location.database, int(SAFETY * size) + SPARE_BYTES, shutil.disk_usage(location.home).free)
+
+
+def _require_room(database: Path, needed: int, free: int) -> None:
+    if free < needed:
         raise DiskSpaceError(
-            f"not enough disk: the migration needs {plan.needed_bytes / 2**20:,.0f} MiB beside {plan.path}, "
-            f"{plan.free_bytes / 2**20:,.0f} MiB are free; make room or move the database to a larger disk",
-            needed_bytes=plan.needed_bytes,
-            free_bytes=plan.free_bytes,
+            f"not enough disk: {needed / 2**20:,.0f} MiB are needed beside {database}, {free / 2**20:,.0f} MiB are "
+            "free; make room or move the database to a larger disk",
+            needed_bytes=needed,
+            free_bytes=free,
         )
 
 

@@ -12,7 +12,7 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.files import replacing
 
 RECORD_FILE = "lightmigrate.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,17 @@ class Record:
         migrated_at: UTC time, ISO 8601.
         collections: every collection migrated so far, the newest state of each.
         backups: names of the backups made on the way here, oldest first.
+        last_writes: tenant, database and name of every collection that had records then, and the number Chroma gave
+            to the last write in it: what has a higher one was written later.
+        source_writes: the same of the database it was made from.
     """
 
     database_name: str
     migrated_at: str
     collections: tuple[CollectionRecord, ...]
     backups: tuple[str, ...]
+    last_writes: tuple[tuple[str, str, str, int], ...]
+    source_writes: tuple[tuple[str, str, str, int], ...]
 
     @classmethod
     def read(cls, folder: Path) -> Record | None:
@@ -67,7 +72,13 @@ class Record:
             if fields.pop("format") != FORMAT_VERSION:
                 raise DatabaseError(f"{path} was written by a newer lightmigrate; upgrade lightmigrate")
             collections = tuple(CollectionRecord(**entry) for entry in fields.pop("collections"))
-            return cls(collections=collections, backups=tuple(fields.pop("backups")), **fields)
+            return cls(
+                collections=collections,
+                backups=tuple(fields.pop("backups")),
+                last_writes=_writes(fields.pop("last_writes")),
+                source_writes=_writes(fields.pop("source_writes")),
+                **fields,
+            )
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -79,3 +90,7 @@ class Record:
         """Write the record into a database folder, aside and renamed."""
         with replacing(folder / RECORD_FILE) as file:
             file.write(json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=1).encode())
+
+
+def _writes(said: list[list[Any]]) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((str(tenant), str(database), str(name), int(last)) for tenant, database, name, last in said)

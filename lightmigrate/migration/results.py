@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightmigrate.migration.verify import Verification
+from lightmigrate.migration.written import Written
 from lightmigrate.results import Result
 
 
@@ -64,13 +65,14 @@ class Rollback(Result):
     Attributes:
         restored: name of the backup that is the database again.
         displaced_path: where the database that was live before stands now.
-        records_after_migration: records the displaced database holds beyond those that were migrated,
-            by collection; they are not in the restored one.
+        written: what had been written to it after its migration, by collection.
+        carried: whether that is in the restored one too; its vectors are then close, not exact.
     """
 
     restored: str
     displaced_path: Path
-    records_after_migration: dict[str, int]
+    written: tuple[Written, ...]
+    carried: bool
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.results import Result
 
@@ -76,6 +78,28 @@ class Page:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def joined(cls, pages: Sequence[Page]) -> Page:
+        """The records of all pages, one page after the other; vectors `(0, 0)` when there is none."""
+        full = [page for page in pages if len(page)]
+        return cls(
+            ids=[one for page in full for one in page.ids],
+            vectors=np.concatenate([page.vectors for page in full]) if full else np.zeros((0, 0), np.float32),
+            documents=[one for page in full for one in page.documents],
+            metadatas=[one for page in full for one in page.metadatas],
+            uris=[one for page in full for one in page.uris],
+        )
+
+    def rows(self, rows: Sequence[int]) -> Page:
+        """Some of the records, in the order given."""
+        return Page(
+            ids=[self.ids[row] for row in rows],
+            vectors=self.vectors[list(rows)],
+            documents=[self.documents[row] for row in rows],
+            metadatas=[self.metadatas[row] for row in rows],
+            uris=[self.uris[row] for row in rows],
+        )
+
     def with_vectors(self, vectors: Vectors) -> Page:
         """The same records with other vectors `(n, d_out)`."""
         return Page(self.ids, vectors, self.documents, self.metadatas, self.uris)
@@ -93,6 +117,15 @@ class Collection(Protocol):
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
         """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
+
+    def records(self, ids: Sequence[str]) -> Page:
+        """Those of these records that there are, in the order they are asked for; only reads."""
+
+    def put(self, page: Page) -> None:
+        """Write records, in place of those of the same ids where there are any; durable on return."""
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete those of these records that there are."""
 
     def add(self, page: Page) -> None:
         """Write new records after the existing ones, in order; durable on return."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ _METADATA_SETTINGS = {
 }
 
 
+_COLUMNS = ["embeddings", "documents", "metadatas", "uris"]
+
+# Above 32,766 ids Chroma runs out of SQL variables.
+_IDS_AT_ONCE = 1000
+
+
 class ChromaCollection:
     """One open Chroma collection. See `stores.base.Collection`."""
 
@@ -57,30 +63,65 @@ class ChromaCollection:
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
         """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
-        include = ["embeddings", "documents", "metadatas", "uris"]
         for offset in range(start, self.count(), size):
-            rows = self._collection.get(limit=size, offset=offset, include=include)
-            if rows["embeddings"] is None or len(rows["embeddings"]) != len(rows["ids"]):
-                raise LightmigrateError(
-                    f"collection {self.address}: {len(rows['ids'])} records but "
-                    f"{0 if rows['embeddings'] is None else len(rows['embeddings'])} vectors in one page; "
-                    "repair the database with Chroma first"
-                )
-            yield Page(
-                ids=rows["ids"],
-                vectors=as_vectors(rows["embeddings"]),
-                documents=rows["documents"],
-                # A record with a uri and no metadata reads back {}, which Chroma refuses to take again.
-                metadatas=[metadata or None for metadata in rows["metadatas"]],
-                uris=rows["uris"],
+            yield self._page(self._collection.get(limit=size, offset=offset, include=_COLUMNS))
+
+    def ids(self) -> list[str]:
+        """All ids in the order they were added; only reads."""
+        return [one for rows in self._listed() for one in rows]
+
+    def _listed(self) -> Iterator[list[str]]:
+        for offset in range(0, self.count(), _IDS_AT_ONCE):
+            yield self._collection.get(limit=_IDS_AT_ONCE, offset=offset, include=[])["ids"]
+
+    def records(self, ids: Sequence[str]) -> Page:
+        """Those of these records that there are, in the order they are asked for; only reads."""
+        pages = [
+            self._page(self._collection.get(ids=list(ids[start : start + _IDS_AT_ONCE]), include=_COLUMNS))
+            for start in range(0, len(ids), _IDS_AT_ONCE)
+        ]
+        place = {one: number for number, one in enumerate(ids)}
+        found = Page.joined(pages)
+        return found.rows(sorted(range(len(found)), key=lambda row: place[found.ids[row]]))
+
+    def _page(self, rows: Any) -> Page:
+        if rows["embeddings"] is None or len(rows["embeddings"]) != len(rows["ids"]):
+            raise LightmigrateError(
+                f"collection {self.address}: {len(rows['ids'])} records but "
+                f"{0 if rows['embeddings'] is None else len(rows['embeddings'])} vectors in one page; "
+                "repair the database with Chroma first"
             )
+        return Page(
+            ids=rows["ids"],
+            vectors=as_vectors(rows["embeddings"]),
+            documents=rows["documents"],
+            # A record with a uri and no metadata reads back {}, which Chroma refuses to take again.
+            metadatas=[metadata or None for metadata in rows["metadatas"]],
+            uris=rows["uris"],
+        )
 
     def add(self, page: Page) -> None:
         """Write new records after the existing ones, in order; durable on return."""
+        self._write(self._collection.add, page)
+
+    def put(self, page: Page) -> None:
+        """Write records, in place of those of the same ids where there are any; durable on return.
+
+        Chroma's own upsert keeps the document, the metadata keys and the uri that the new record has not got.
+        """
+        self.remove(page.ids)
+        self.add(page)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete those of these records that there are."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            self._collection.delete(ids=list(ids[start : start + _IDS_AT_ONCE]))
+
+    def _write(self, write: Callable[..., Any], page: Page) -> None:
         largest = self._client.get_max_batch_size()
         for start in range(0, len(page), largest):
             rows = slice(start, start + largest)
-            self._collection.add(
+            write(
                 ids=list(page.ids[rows]),
                 embeddings=page.vectors[rows],
                 documents=list(page.documents[rows]),
