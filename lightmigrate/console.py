@@ -133,7 +133,9 @@ def backups(found: Sequence[Backup]) -> RenderableType:
     """What `clean` shows."""
     table = _table("backup", "size", "its last migration")
     for backup in found:
-        table.add_row(backup.name, _size(backup.bytes), backup.migrated_at or "never migrated")
+        table.add_row(
+            backup.name, "–" if backup.bytes is None else _size(backup.bytes), backup.migrated_at or "never migrated"
+        )
     return table
 
 

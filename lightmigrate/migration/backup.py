@@ -16,18 +16,18 @@ from lightmigrate.stores.chroma_folder import is_chroma_folder
 
 @dataclass(frozen=True)
 class Backup(Result):
-    """A whole database folder that once stood where the database stands now.
+    """What once stood where the database stands now: a whole folder, or a collection of a database that is open.
 
     Attributes:
-        name: of the folder.
-        path: of the folder.
-        bytes: what it takes on disk.
+        name: of the folder or the collection.
+        path: of the folder; a collection's is its name below the server's address.
+        bytes: what it takes on disk; `None` for a collection.
         migrated_at: when the database in it was itself last migrated; `None` for one never migrated.
     """
 
     name: str
     path: Path
-    bytes: int
+    bytes: int | None
     migrated_at: str | None
 
 

@@ -24,12 +24,14 @@ class Request:
         projection: for its vectors.
         embedding_function: `name` and `config` to record, or `None`.
         file: where the projection was read from, if it was.
+        function: the embedding function itself, if it was given.
     """
 
     address: Address
     projection: Projection
     embedding_function: Mapping[str, Any] | None
     file: Path | None = None
+    function: Any = None
 
 
 def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Mapping[str, Any] | None:

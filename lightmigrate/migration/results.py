@@ -42,9 +42,12 @@ class MigrationResult(Result):
         n_migrated: records that were moved.
         previous_dim: dimension before.
         current_dim: dimension now.
-        backup_path: the old database folder, whole; `None` when no backup was wanted.
+        backup_path: the old database folder, whole, or with an open client the old collection's name below the
+            server's; `None` when no backup was wanted.
         verification: what was compared and found right; `None` when it was switched off.
         seconds: wall time of the whole run (all collections of one call share it).
+        handles_moved: collection objects of this process that were pointed to the new rows (with an open client).
+        written_late: records that were written to the old rows in the last instant and carried over (likewise).
     """
 
     collection_name: str
@@ -56,6 +59,8 @@ class MigrationResult(Result):
     backup_path: Path | None
     verification: Verification | None
     seconds: float
+    handles_moved: int = 0
+    written_late: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from lightmigrate.results import Result
 from lightmigrate.stores.base import Collection, Page
 from lightmigrate.stores.probe import measured_space
 
+_Row = tuple[str, str | None, Mapping[str, Any] | None, str | None]
+
 # Records looked at for similarities and for searches through the index.
 SAMPLE = 500
 SEARCHES = 100
@@ -65,8 +67,17 @@ class Verification(Result):
     settings_sha256: str
 
 
-def verify(job: Job, target: Collection, page_size: int, on_progress: OnProgress) -> Verification:
+def verify(
+    job: Job, target: Collection, page_size: int, on_progress: OnProgress, *, in_order: bool = True
+) -> Verification:
     """Compare a rebuilt collection with its source, record by record, and probe its index. Only reads.
+
+    Args:
+        job: the source, and what its vectors go through.
+        target: the rebuilt collection.
+        page_size: records held in memory at once.
+        on_progress: hears about every page.
+        in_order: whether the records must stand in the same order too.
 
     Raises:
         VerificationError: naming the first thing that is not as it should be, with both values.
@@ -78,7 +89,7 @@ def verify(job: Job, target: Collection, page_size: int, on_progress: OnProgress
     digest = Digest()
     sample: list[tuple[Vectors, Vectors]] = []
     stride = max(1, total // SAMPLE)
-    for old, new in zip_longest(source.pages(page_size), target.pages(page_size)):
+    for old, new in _side_by_side(source, target, page_size, in_order):
         if old is None or new is None:
             raise VerificationError("the number of records changed while they were compared; run this again")
         rounded += compare_contents(old, new, done)
@@ -113,6 +124,16 @@ def verify(job: Job, target: Collection, page_size: int, on_progress: OnProgress
         vectors_sha256=digest.vectors,
         settings_sha256=settings_sha256(target),
     )
+
+
+def _side_by_side(
+    source: Collection, target: Collection, size: int, in_order: bool
+) -> Iterator[tuple[Page | None, Page | None]]:
+    if in_order:
+        yield from zip_longest(source.pages(size), target.pages(size))
+    else:
+        for page in source.pages(size):
+            yield page, target.records(page.ids)
 
 
 class Digest:
@@ -157,7 +178,7 @@ def _hash(data: bytes) -> int:
     return int.from_bytes(hashlib.sha256(data).digest(), "big")
 
 
-def _rows(page: Page) -> Iterator[tuple[str, str | None, Mapping[str, Any] | None, str | None]]:
+def _rows(page: Page) -> Iterator[_Row]:
     return zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
 
 
@@ -167,28 +188,44 @@ def compare_contents(old: Page, new: Page, offset: int) -> int:
         _fail(offset, "id")
     rounded = 0
     for row, (before, after) in enumerate(zip(_rows(old), _rows(new), strict=True), offset):
-        if before[1] != after[1]:
-            _fail(row, "document")
-        if before[3] != after[3]:
-            _fail(row, "uri")
-        rounded += _compare_metadata(before[2], after[2], row)
+        different, numbers = _difference(before, after)
+        if different is not None:
+            _fail(row, different)
+        rounded += numbers
     return rounded
 
 
-def _compare_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, row: int) -> int:
+def differing_rows(old: Page, new: Page, expected: Vectors) -> list[int]:
+    """Rows of two pages of the same ids whose contents differ, or whose new vector is not the expected one."""
+    wrong = _vector_errors(expected, new.vectors) > VECTOR_TOLERANCE
+    pairs = zip(_rows(old), _rows(new), strict=True)
+    return [row for row, (before, after) in enumerate(pairs) if wrong[row] or _difference(before, after)[0] is not None]
+
+
+def _difference(old: _Row, new: _Row) -> tuple[str | None, int]:
+    """What differs in two records of one id, and how many metadata numbers changed in their last bit."""
+    if old[1] != new[1]:
+        return "document", 0
+    if old[3] != new[3]:
+        return "uri", 0
+    rounded = _compare_metadata(old[2], new[2])
+    return ("metadata", 0) if rounded is None else (None, rounded)
+
+
+def _compare_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> int | None:
     """Compare values and their types: to Python True is 1 and 1 is 1.0, to a filter they are not."""
     if old is None and new is None:
         return 0
     if old is None or new is None or old.keys() != new.keys():
-        _fail(row, "metadata")
+        return None
     rounded = 0
     for key, value in old.items():
         for one, other in zip_longest(_as_list(value), _as_list(new[key])):
             if type(one) is not type(other):
-                _fail(row, "metadata")
+                return None
             if one != other:
                 if not isinstance(one, float) or abs(one - other) > math.ulp(one):
-                    _fail(row, "metadata")
+                    return None
                 rounded += 1
     return rounded
 
@@ -200,12 +237,19 @@ def _as_list(value: Any) -> list[Any]:
 def _compare_vectors(expected: Vectors, stored: Vectors, offset: int) -> float:
     if expected.shape != stored.shape:
         raise VerificationError(f"vectors of shape {stored.shape} were stored, {expected.shape} were projected")
-    lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    errors = np.max(np.abs(expected - stored) / lengths, axis=1, initial=0)
-    bad = np.flatnonzero(~(errors <= VECTOR_TOLERANCE))  # NaN is not ≤ anything
+    errors = _vector_errors(expected, stored)
+    bad = np.flatnonzero(errors > VECTOR_TOLERANCE)
     if len(bad):
         _fail(offset + int(bad[0]), "vector")
     return float(errors.max(initial=0))
+
+
+def _vector_errors(expected: Vectors, stored: Vectors) -> Any:
+    """The largest difference in each row relative to its length; infinite for other shapes and NaN."""
+    if expected.shape != stored.shape:
+        return np.full(len(expected), np.inf)
+    lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.nan_to_num(np.max(np.abs(expected - stored) / lengths, axis=1, initial=0), nan=np.inf)
 
 
 def _found(collection: Collection, vectors: Vectors) -> float | None:

@@ -115,23 +115,28 @@ def carry_over(live: Path, copy: Path, open_store: Any, changes: Sequence[Change
         VerificationError: the copy lacks what was to be carried, or has what was deleted.
         WrittenSinceError: too few records are in both databases to learn the way back from.
     """
-    dimensions = [{facts.address: facts.dimension for facts in read_catalog(folder)} for folder in (live, copy)]
+    there = [{facts.address for facts in read_catalog(folder)} for folder in (live, copy)]
     with open_store(live) as ours, open_store(copy) as theirs:
         for one in changes:
-            source = ours.collection(one.address) if one.address in dimensions[0] else None
-            target = _counterpart(theirs, source, one.address, one.address in dimensions[1])
-            if source is not None:
-                back = _way_back(source, target, one, page_size, seed)
-                written = [*one.changed, *one.added]
-                for start in range(0, len(written), page_size):
-                    page = source.records(written[start : start + page_size])
-                    target.put(page if back is None else page.with_vectors(back(page)))
-            target.remove(one.deleted)
+            source = ours.collection(one.address) if one.address in there[0] else None
+            target = _counterpart(theirs, source, one.address, one.address in there[1])
+            carry(source, target, one, page_size, seed)
     held = writes_of(copy)
     for one in changes:
-        there = held.get(one.address, {})
-        if not there.keys() >= {*one.added, *one.changed} or there.keys() & set(one.deleted):
+        ids = held.get(one.address, {}).keys()
+        if not ids >= {*one.added, *one.changed} or ids & set(one.deleted):
             raise VerificationError(f"collection {one.address}: not all records were carried over; nothing was changed")
+
+
+def carry(source: Collection | None, target: Collection, changes: Changes, page_size: int, seed: int) -> None:
+    """Do to `target` what was done to `source` since one was made from the other. See `carry_over`."""
+    if source is not None:
+        back = _way_back(source, target, changes, page_size, seed)
+        written = [*changes.changed, *changes.added]
+        for start in range(0, len(written), page_size):
+            page = source.records(written[start : start + page_size])
+            target.put(page if back is None else page.with_vectors(back(page)))
+    target.remove(changes.deleted)
 
 
 def _counterpart(store: Store, source: Collection | None, address: Address, exists: bool) -> Collection:

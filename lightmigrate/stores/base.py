@@ -118,6 +118,9 @@ class Collection(Protocol):
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
         """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
 
+    def ids(self) -> list[str]:
+        """All ids in the order they were added; only reads."""
+
     def records(self, ids: Sequence[str]) -> Page:
         """Those of these records that there are, in the order they are asked for; only reads."""
 

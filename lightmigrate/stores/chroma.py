@@ -9,7 +9,7 @@ from typing import Any
 
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, Page
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, CollectionFacts, Page
 
 try:
     import chromadb
@@ -56,6 +56,33 @@ class ChromaCollection:
     def address(self) -> Address:
         """Where it is."""
         return Address(self._collection.name, self._collection.tenant, self._collection.database)
+
+    @property
+    def handle(self) -> Any:
+        """Chroma's own object for it."""
+        return self._collection
+
+    def fresh_model(self) -> Any:
+        """What Chroma's own objects for this collection keep of it."""
+        return self._client.get_collection(self.address.name, embedding_function=None).get_model()
+
+    def facts(self) -> CollectionFacts:
+        """What the database says about it."""
+        index = next(iter(_vector_indexes(self.schema(), _VECTOR_INDEXES[::-1])), {})
+        function = index.get("embedding_function") or {}
+        return CollectionFacts(
+            name=self.address.name,
+            tenant=self.address.tenant,
+            database=self.address.database,
+            count=self.count(),
+            dimension=self._collection.get_model().dimension,
+            space=index.get("space") or "l2",
+            embedding_function=(
+                {"name": function["name"], "config": function.get("config") or {}}
+                if function.get("type") == "known"
+                else None
+            ),
+        )
 
     def count(self) -> int:
         """Number of records."""
@@ -275,8 +302,10 @@ def describe_function(embedding_function: Any) -> dict[str, Any]:
     return record
 
 
-def _vector_indexes(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in _VECTOR_INDEXES:
+def _vector_indexes(
+    schema: Mapping[str, Any], paths: Sequence[tuple[str, ...]] = _VECTOR_INDEXES
+) -> Iterator[dict[str, Any]]:
+    for path in paths:
         values: Any = schema
         for key in path:
             values = (values or {}).get(key)

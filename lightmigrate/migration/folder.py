@@ -1,0 +1,250 @@
+"""Migration of a closed Chroma folder: the new database is built aside and takes the old one's place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
+from lightmigrate.files import copy_tree, sync_tree, tree_bytes
+from lightmigrate.migration import build, cutover
+from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
+from lightmigrate.migration.check import check_collection
+from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
+from lightmigrate.migration.progress import OnProgress, logger
+from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.migration.record import Record
+from lightmigrate.migration.request import Request, keep, restore
+from lightmigrate.migration.results import Check, MigrationResult, Rollback
+from lightmigrate.migration.workspace import Intention, Workspace
+from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
+from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.stores.chroma_folder import (
+    fingerprint,
+    read_catalog,
+    require_chroma_folder,
+    require_unused,
+)
+from lightmigrate.stores.chroma_indexes import rename_indexes
+
+
+class FolderMigration:
+    """What `ChromaMigrator` does with a folder. The old folder, whole, is the backup."""
+
+    def __init__(self, path: Path, page_size: int, on_progress: OnProgress) -> None:
+        self.path = path
+        self._page_size = page_size
+        self._on_progress = on_progress
+        self._workspace = Workspace(path)
+        self.recovered: str | None = None
+        if self._workspace.folder.exists():
+            with self._workspace.locked():
+                self.recovered = cutover.recover(self._workspace)
+        require_chroma_folder(path)
+
+    def catalog(self) -> list[CollectionFacts]:
+        """All collections of all tenants and databases. Only reads."""
+        return read_catalog(self.path)
+
+    def plan(self, requests: Sequence[Request]) -> Plan:
+        """See `ChromaMigrator.plan`."""
+        return make_plan(self._workspace.location, self.catalog(), {r.address: r.projection for r in requests})
+
+    @property
+    def interrupted(self) -> bool:
+        """See `ChromaMigrator.interrupted`."""
+        return self._workspace.resumable
+
+    def migrate(
+        self,
+        requests: Sequence[Request],
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+    ) -> list[MigrationResult]:
+        """Build, verify, exchange. See `ChromaMigrator.migrate_collections`."""
+        started = time.monotonic()
+        with self._exclusive():
+            catalog = self.catalog()
+            plan = make_plan(self._workspace.location, catalog, {r.address: r.projection for r in requests})
+            if not force:
+                require_passed(plan)
+            outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
+            if not auto_backup:
+                logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
+            intention = self._begin(plan, requests, invalid_vectors)
+            results = build.build(
+                self._workspace.staging,
+                catalog,
+                _open_chroma,
+                intention.run,
+                requests,
+                build.Options(self._page_size, verify, invalid_vectors, self._on_progress),
+                new_indexes=self._workspace.location.inside,
+                no_return=lambda: self._workspace.write_journal(replace(intention, copied=None)),
+            )
+            build.finish(self._workspace.staging, self.path, results, outgoing if auto_backup else None)
+            self._cut_over(intention.run, self._workspace.staging, outgoing, _marks(intention.copied))
+        seconds = time.monotonic() - started
+        return [
+            MigrationResult(
+                collection_name=planned.name,
+                tenant=planned.tenant,
+                database=planned.database,
+                n_migrated=planned.count,
+                previous_dim=planned.current_dim,
+                current_dim=planned.target_dim,
+                backup_path=outgoing if auto_backup else None,
+                verification=checked,
+                seconds=seconds,
+            )
+            for planned, (_, checked) in zip(plan.collections, results, strict=True)
+        ]
+
+    def _begin(self, plan: Plan, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Intention:
+        """The journal and the copy: those of an interrupted run that was asked the same, or new ones."""
+        workspace = self._workspace
+        asked_again = workspace.folder / "request.again"
+        shutil.rmtree(asked_again, ignore_errors=True)
+        asked = keep(asked_again, requests, invalid_vectors)
+        earlier = workspace.read_journal()
+        if (
+            earlier is not None
+            and workspace.resumable
+            and earlier.asked == asked
+            and _marks(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
+        ):
+            shutil.rmtree(asked_again)
+            logger.info("%s: an interrupted migration goes on", self.path)
+            return earlier
+        if earlier is not None:
+            logger.warning("%s: another migration was interrupted here; what it had built is thrown away", self.path)
+        workspace.close_journal()
+        workspace.clear()
+        require_room(plan)
+        asked_again.rename(workspace.request)
+        intention = Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", asked)
+        workspace.write_journal(intention)
+        copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
+        intention = replace(intention, copied=copied)
+        workspace.write_journal(intention)
+        return intention
+
+    def resume(self, auto_backup: bool, verify: bool, force: bool) -> list[MigrationResult]:
+        """See `ChromaMigrator.resume`."""
+        intention = self._workspace.read_journal()
+        if intention is None or intention.asked is None or not self.interrupted:
+            raise NothingToMigrateError(f"{self.path}: no migration was interrupted, there is nothing to resume")
+        requests = restore(self._workspace.request, intention.asked)
+        return self.migrate(requests, auto_backup, verify, intention.asked["invalid_vectors"], force)
+
+    def undo(self) -> bool:
+        """See `ChromaMigrator.undo`."""
+        with self._exclusive(unused=False):
+            found = self._workspace.has_leftovers()
+            self._workspace.close_journal()
+            self._workspace.clear()
+        return found
+
+    def verify(self) -> list[Check]:
+        """See `ChromaMigrator.verify`."""
+        record = Record.read(self.path)
+        if record is None or not record.collections:
+            raise DatabaseError(f"{self.path} holds no verified migration to compare with; run  lightmigrate migrate")
+        with self._exclusive(), _open_chroma(self.path) as store:
+            return [check_collection(store, entry, self._page_size) for entry in record.collections]
+
+    def backups(self) -> list[Backup]:
+        """See `ChromaMigrator.backups`."""
+        return backups_of(self._workspace.location)
+
+    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        """See `ChromaMigrator.rollback`."""
+        workspace, location = self._workspace, self._workspace.location
+        with self._exclusive():
+            chosen = find_backup(location, backup)
+            changes = changes_since(self.path, chosen.path)
+            if written == "refuse":
+                require_nothing_written(changes)
+            incoming, run = chosen.path, secrets.token_hex(8)
+            if changes and written == "carry":
+                require_room_for(tree_bytes(chosen.path), location)
+                incoming = workspace.staging
+                workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
+                copy_tree(chosen.path, incoming, lambda size: None)
+                carry_over(self.path, incoming, _open_chroma, changes, self._page_size, seed=0)
+                if location.inside:
+                    rename_indexes(incoming)
+                sync_tree(incoming)
+            displaced, seen = new_backup_path(location), fingerprint(self.path, location.belongs)
+            self._cut_over(run, incoming, displaced, seen)
+        counted = tuple(one.counted() for one in changes)
+        return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
+
+    def clean(self, names: Sequence[str] | None) -> list[Backup]:
+        """See `ChromaMigrator.clean`."""
+        with self._exclusive(unused=False):
+            known = {backup.name: backup for backup in self.backups()}
+            for name in names or ():
+                if name not in known:
+                    raise BackupError(f"{self.path} has no backup {name}; there are: {', '.join(known) or 'none'}")
+            chosen = [known[name] for name in (known if names is None else names)]
+            for one in chosen:
+                cutover.discard(self._workspace, one.path)
+        return chosen
+
+    @contextlib.contextmanager
+    def _exclusive(self, *, unused: bool = True) -> Iterator[None]:
+        """Hold the lock; runs that were interrupted, before or inside this block, are finished or undone.
+
+        Raises:
+            LocationError: the folder stands where it cannot be exchanged.
+            DatabaseInUseError: another lightmigrate works on it, or somebody has it open (if `unused`).
+            FailedError: the disk or Chroma failed inside the block; it says in what state the database is.
+        """
+        self._workspace.location.require_exchangeable()
+        with self._workspace.locked():
+            self.recovered = cutover.recover(self._workspace) or self.recovered
+            if unused:
+                require_unused(self.path)
+            try:
+                yield
+            except LightmigrateError:
+                self._workspace.forget_build()
+                cutover.recover(self._workspace)
+                raise
+            except Exception as error:
+                raise FailedError(f"{type(error).__name__}: {error}; {self._state_after_failure()}") from error
+            except BaseException:  # Ctrl-C: what was built can be gone on with, an exchange must be ended
+                self._state_after_failure()
+                raise
+
+    def _state_after_failure(self) -> str:
+        said = cutover.recover(self._workspace) or "nothing was changed"
+        if self.interrupted:
+            free = shutil.disk_usage(self._workspace.location.home).free
+            said += f" (lightmigrate resume, or resume --undo); {free / 2**20:,.0f} MiB are free"
+        return said
+
+    def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:
+        require_unused(self.path)
+        outgoing.parent.mkdir(exist_ok=True)
+        cutover.cut_over(self._workspace, run, incoming, outgoing, lambda folder: fingerprint(folder) == seen)
+
+
+def _marks(copied: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:
+    """A fingerprint as it was before it went through the journal."""
+    return {name: (size, time) for name, (size, time) in (copied or {}).items()}
+
+
+def _open_chroma(folder: Path) -> Any:
+    from lightmigrate.stores.chroma import ChromaStore
+
+    return ChromaStore(folder)

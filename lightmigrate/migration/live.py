@@ -1,0 +1,358 @@
+"""Migration through an open client: a shadow collection in the same database, kept up, verified, renamed into place.
+
+The names are the journal. Beside a collection NAME there can be
+
+    NAME.lightmigrate-new-KEY     a shadow that is being built; KEY stands for what was asked
+    NAME.lightmigrate-ready-KEY   a whole collection that is about to become NAME
+    NAME.lightmigrate-old-STAMP   a backup
+
+A collection becomes NAME in three renames: to `ready`, NAME away to `old`, `ready` to NAME. Each is one transaction of
+the database, so that whoever finds a `ready` one after a crash knows what to do: finish when NAME is gone, undo when
+it is still there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import (
+    BackupError,
+    CollectionNotFoundError,
+    DatabaseChangedError,
+    DatabaseError,
+    FailedError,
+    LightmigrateError,
+    NothingToMigrateError,
+    VerificationError,
+)
+from lightmigrate.migration.backup import Backup
+from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
+from lightmigrate.migration.progress import OnProgress, logger
+from lightmigrate.migration.rebuild import InvalidVectors, Job, meaningful
+from lightmigrate.migration.request import Request, keep
+from lightmigrate.migration.results import Check, MigrationResult, Rollback
+from lightmigrate.migration.synchronise import Snapshot, record_digests, synchronise
+from lightmigrate.migration.verify import Digest, Verification, digest_of, settings_sha256, verify
+from lightmigrate.migration.written import Changes, OnWritten, carry, require_nothing_written
+from lightmigrate.stores.base import Collection, CollectionFacts
+
+_STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?")
+
+# Times a collection is read again because of records that were written while it was read.
+PASSES = 10
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A shadow that was brought up to date.
+
+    Attributes:
+        job: what it was built from.
+        target: the shadow.
+        snapshot: what the source held then.
+        checked: what was verified.
+        function: the application's own embedding function, for its collection objects.
+        started: when.
+    """
+
+    job: Job
+    target: Any
+    snapshot: Snapshot
+    checked: Verification | None
+    function: Any
+    started: float
+
+
+class LiveMigration:
+    """What `ChromaMigrator` does with an open client."""
+
+    def __init__(self, client: Any, page_size: int, on_progress: OnProgress) -> None:
+        from lightmigrate.stores.chroma_live import LiveChromaStore
+
+        self._store = LiveChromaStore(client)
+        self._page_size = page_size
+        self._on_progress = on_progress
+        self.path = Path(str(self._store))
+        self.recovered = self._recover()
+
+    def catalog(self) -> list[CollectionFacts]:
+        """The collections of the client's database, without shadows and backups. Only reads."""
+        return [facts for facts in self._store.catalog() if Names.parse(facts.name).kind is Kind.OWN]
+
+    def plan(self, requests: Sequence[Request]) -> Plan:
+        """See `ChromaMigrator.plan`. Room on a server's disk cannot be seen from here: 0 bytes needed, 0 free."""
+        by_address = {facts.address: facts for facts in self.catalog()}
+        planned = []
+        for request in requests:
+            if request.address not in by_address:
+                known = ", ".join(map(str, by_address)) or "none at all"
+                raise CollectionNotFoundError(f"no collection {request.address} in {self.path}; there are: {known}")
+            planned.append(check_job(by_address[request.address], request.projection))
+        asked = {request.address for request in requests}
+        untouched = tuple(str(address) for address in by_address if address not in asked)
+        return Plan(self.path, tuple(planned), untouched, needed_bytes=0, free_bytes=0)
+
+    @property
+    def interrupted(self) -> bool:
+        """See `ChromaMigrator.interrupted`."""
+        return bool(self._named(Kind.NEW))
+
+    def migrate(
+        self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+    ) -> list[MigrationResult]:
+        """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
+        plan = self.plan(requests)
+        if not force:
+            require_passed(plan)
+        try:
+            built = [self._build(request, verify, invalid_vectors) for request in requests]
+            stamp = self._free_stamp()
+            return [
+                self._cut_over(planned, one, stamp, auto_backup)
+                for planned, one in zip(plan.collections, built, strict=True)
+            ]
+        except LightmigrateError:
+            raise
+        except Exception as error:
+            raise FailedError(
+                f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
+                "the same migration again, it goes on where it stopped"
+            ) from error
+
+    def resume(self, auto_backup: bool, verify: bool, force: bool) -> list[MigrationResult]:
+        """A server keeps no projections: only who has them can go on."""
+        raise NothingToMigrateError(
+            f"{self.path}: run the same migration again, it goes on where it stopped; undo throws away what it built"
+        )
+
+    def undo(self) -> bool:
+        """See `ChromaMigrator.undo`."""
+        shadows = self._named(Kind.NEW)
+        for names in shadows:
+            self._open(names.name).delete()
+        return bool(shadows)
+
+    def verify(self) -> list[Check]:
+        """Compare every migrated collection with its newest backup. See `ChromaMigrator.verify`."""
+        found = []
+        for own, backup in self._newest_backups().items():
+            live, old = self._open(own), self._open(backup)
+            invalid, digest, dimensions = 0, Digest(), set()
+            for page in live.pages(self._page_size):
+                digest.add(page)
+                invalid += int((~meaningful(page.vectors)).sum())
+                dimensions.add(page.vectors.shape[1])
+            found.append(
+                Check(
+                    collection_name=own,
+                    records=live.count(),
+                    records_migrated=old.count(),
+                    contents_equal=digest.content == digest_of(old, self._page_size).content,
+                    vectors_equal=invalid == 0 and len(dimensions) <= 1,
+                    settings_equal=settings_sha256(live) == settings_sha256(old),
+                    invalid_vectors=invalid,
+                )
+            )
+        if not found:
+            raise DatabaseError(f"{self.path} holds no migration to compare with; run  lightmigrate migrate")
+        return found
+
+    def backups(self) -> list[Backup]:
+        """See `ChromaMigrator.backups`. Each is a collection."""
+        return [Backup(names.name, self.path / names.name, None, None) for names in self._named(Kind.OLD)]
+
+    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        """Rename the old collections back. See `ChromaMigrator.rollback`."""
+        known = [names for names in self._named(Kind.OLD) if backup in (None, names.name)]
+        if not known:
+            there = ", ".join(one.name for one in self.backups()) or "none"
+            raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {there}")
+        chosen = [names for names in known if names.key == known[-1].key]
+        changes = [self._changes(names) for names in chosen]
+        changes = [one for one in changes if one.added or one.changed or one.deleted]
+        if written == "refuse":
+            require_nothing_written(changes)
+        by_name = {one.address.name: one for one in changes}
+        stamp, carried = self._free_stamp(), False
+        for names in chosen:
+            incoming = self._open(names.name)
+            if written == "carry" and names.own in by_name:
+                incoming, carried = self._carried(incoming, by_name[names.own]), True
+            self._put_in_place(incoming, names.own, stamp)
+        displaced = self.path / Names(chosen[0].own, Kind.OLD, stamp).name
+        counted = tuple(one.counted() for one in changes)
+        return Rollback(", ".join(names.name for names in chosen), displaced, counted, carried)
+
+    def clean(self, names: Sequence[str] | None) -> list[Backup]:
+        """See `ChromaMigrator.clean`. The server's disk keeps the index folders of what is deleted."""
+        known = {backup.name: backup for backup in self.backups()}
+        for name in names or ():
+            if name not in known:
+                raise BackupError(f"{self.path} has no backup {name}; there are: {', '.join(known) or 'none'}")
+        chosen = [known[name] for name in (known if names is None else names)]
+        for one in chosen:
+            self._open(one.name).delete()
+        return chosen
+
+    def _build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> _Built:
+        """A shadow that holds what the collection holds, or what an interrupted run has left to do of it."""
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            asked = keep(Path(folder) / "request", [request], invalid_vectors)
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+        names = Names(request.address.name, Kind.NEW, key)
+        for other in self._named(Kind.NEW):
+            if other.own == names.own and other != names:
+                logger.warning("%s: another migration was interrupted; what it had built is thrown away", names.own)
+                self._open(other.name).delete()
+        job = Job(self._open(names.own), request.projection, request.embedding_function, invalid_vectors)
+        if names in self._named(Kind.NEW) and self._open(names.name).count():
+            target = self._open(names.name)
+        else:
+            if names in self._named(Kind.NEW):  # it may have been created only in part
+                self._open(names.name).delete()
+            target = self._store.create_like(job.source, names.name, request.embedding_function)
+        snapshot, checked = self._keep_up(job, target, None, verified)
+        return _Built(job, target, snapshot, checked, request.function, started)
+
+    def _keep_up(
+        self, job: Job, target: Collection, snapshot: Snapshot | None, verified: bool
+    ) -> tuple[Snapshot, Verification | None]:
+        """Read the source again and again until nothing was written while it was read, verified included."""
+        checked: Verification | None = None
+        changed, seconds = 0, 0.0
+        for _ in range(PASSES):
+            started = time.monotonic()
+            first = snapshot is None
+            changed, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
+            seconds = time.monotonic() - started
+            if changed and not first:
+                checked = None
+            elif checked is not None or not verified:
+                return snapshot, checked
+            try:
+                checked = verify(job, target, self._page_size, self._on_progress, in_order=False)
+            except VerificationError:
+                again, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
+                if not again:  # nobody wrote: it is wrong
+                    target.delete()
+                    raise
+        raise DatabaseChangedError(
+            f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
+            f"last one of {seconds:.1f} s: nothing was migrated; pause the writers, and run this again to go on"
+        )
+
+    def _cut_over(self, planned: PlannedCollection, built: _Built, stamp: str, backup: bool) -> MigrationResult:
+        from lightmigrate.stores.chroma_live import move_handles
+
+        job, target = built.job, built.target
+        snapshot, checked = self._keep_up(job, target, built.snapshot, verified=False)
+        self._put_in_place(target, planned.name, stamp, job.source)
+        old, new = self._store.collection(job.source.address), self._store.collection(planned.address)
+        moved = move_handles(old, new, built.function)
+        late = 0
+        for _ in range(PASSES):
+            changed, snapshot = synchronise(replace(job, source=old), new, self._page_size, lambda _: None, snapshot)
+            late += changed
+            if not changed:
+                break
+        if late:
+            logger.warning(
+                "%s: %d records were written to the old collection in the last instant and were carried over; "
+                "clients that opened it before must open it again", planned.name, late,
+            )  # fmt: skip
+        if not backup:
+            old.delete()
+        return MigrationResult(
+            collection_name=planned.name,
+            tenant=planned.tenant,
+            database=planned.database,
+            n_migrated=new.count(),
+            previous_dim=planned.current_dim,
+            current_dim=planned.target_dim,
+            backup_path=self.path / old.address.name if backup else None,
+            verification=checked or built.checked,
+            seconds=time.monotonic() - built.started,
+            handles_moved=moved,
+            written_late=late,
+        )
+
+    def _put_in_place(self, incoming: Collection, own: str, stamp: str, source: Any = None) -> None:
+        """Three renames; `recover` knows what to do after any of them."""
+        live = self._open(own)
+        if source is not None and live.handle.id != source.handle.id:
+            raise DatabaseChangedError(f"collection {own} was replaced by somebody else meanwhile; nothing was changed")
+        incoming.rename(Names(own, Kind.READY, Names.parse(incoming.address.name).key).name)
+        (source or live).rename(Names(own, Kind.OLD, stamp).name)
+        incoming.rename(own)
+
+    def _recover(self) -> str | None:
+        """Finish or undo what a crash interrupted."""
+        said = None
+        there = {facts.name for facts in self._store.catalog()}
+        for names in self._named(Kind.READY):
+            if names.own in there:
+                back = Kind.OLD if _STAMP.fullmatch(names.key) else Kind.NEW
+                self._open(names.name).rename(Names(names.own, back, names.key).name)
+                said = "an interrupted exchange was undone: the old collection is in place"
+            else:
+                self._open(names.name).rename(names.own)
+                said = "an interrupted exchange was finished: the new collection is in place"
+            logger.warning("%s: %s", names.own, said)
+        return said
+
+    def _carried(self, backup: Collection, changes: Changes) -> Collection:
+        """A copy of the backup to which was done what was done to the live collection since."""
+        name = Names(changes.address.name, Kind.NEW, "carried").name
+        if any(names.name == name for names in self._named(Kind.NEW)):
+            self._open(name).delete()
+        copy = self._store.create_like(backup, name, None)
+        for page in backup.pages(self._page_size):
+            copy.add(page)
+        carry(self._open(changes.address.name), copy, changes, self._page_size, seed=0)
+        return copy
+
+    def _changes(self, names: Names) -> Changes:
+        """How the collection's texts and metadata differ from its backup's."""
+        ours, theirs = (
+            {
+                one: digest
+                for page in self._open(name).pages(self._page_size)
+                for one, digest in zip(page.ids, record_digests(page, vectors=False), strict=True)
+            }
+            for name in (names.own, names.name)
+        )
+        return Changes(
+            self._store.address(names.own),
+            added=[one for one in ours if one not in theirs],
+            changed=[one for one, digest in ours.items() if one in theirs and theirs[one] != digest],
+            deleted=[one for one in theirs if one not in ours],
+        )
+
+    def _open(self, name: str) -> Any:
+        return self._store.collection(self._store.address(name))
+
+    def _named(self, kind: Kind) -> list[Names]:
+        found = [Names.parse(facts.name) for facts in self._store.catalog()]
+        return sorted((names for names in found if names.kind is kind), key=lambda names: (names.key, names.own))
+
+    def _newest_backups(self) -> dict[str, str]:
+        return {names.own: names.name for names in self._named(Kind.OLD)}
+
+    def _free_stamp(self) -> str:
+        stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        taken = {names.key for names in self._named(Kind.OLD)}
+        number = 1
+        while (free := stamp if number == 1 else f"{stamp}_{number}") in taken:
+            number += 1
+        return free

@@ -1,0 +1,394 @@
+"""Migration of a database that is open: in this process, or in a server of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import (
+    BackupError,
+    ChromaMigrator,
+    CollectionJob,
+    CollectionNotFoundError,
+    DatabaseChangedError,
+    DatabaseError,
+    FailedError,
+    InvalidVectorsError,
+    NothingToMigrateError,
+    Projection,
+    WrittenSinceError,
+)
+from lightmigrate.migration import live
+from lightmigrate.stores import chroma_live
+from lightmigrate.stores.chroma import ChromaCollection, open_client
+from tests.databases import make_projection, make_vectors, records, same_rows
+from tests.live.server import Server, running_server
+
+N = 60
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def fill(client: Any) -> None:
+    client.create_collection(
+        "memory",
+        embedding_function=None,
+        metadata={"owner": "raa"},
+        configuration={"hnsw": {"space": "cosine", "ef_search": 321}},
+    ).add(**records(N))
+    client.create_collection("bystander", embedding_function=None).add(**records(9, 8))
+
+
+@pytest.fixture(params=["in this process", "a server"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "a server":
+        with running_server(tmp_path / "db") as server:
+            opened = server.client()
+            fill(opened)
+            yield opened
+    else:
+        with open_client(tmp_path / "db") as opened:
+            fill(opened)
+            yield opened
+
+
+def handle(client: Any, name: str = "memory") -> Any:
+    return client.get_collection(name, embedding_function=None)
+
+
+def read(client: Any, name: str = "memory") -> dict[str, Any]:
+    """Every record by id: document, metadata, uri, vector."""
+    rows = handle(client, name).get(include=["documents", "metadatas", "uris", "embeddings"])
+    columns = zip(
+        rows["ids"], rows["documents"], rows["metadatas"], rows["uris"], np.float32(rows["embeddings"]), strict=True
+    )
+    return {one: (document, metadata or None, uri, vector) for one, document, metadata, uri, vector in columns}
+
+
+def assert_migrated(found: dict[str, Any], old: dict[str, Any], projection: Projection) -> None:
+    assert found.keys() == old.keys()
+    sides = [[(one, *side[one][:3]) for one in old] for side in (old, found)]
+    assert same_rows(*sides)
+    expected = projection.apply(np.array([row[3] for row in old.values()]), [row[0] for row in old.values()])
+    stored = np.array([found[one][3] for one in old])
+    np.testing.assert_allclose(stored, expected, atol=2e-6)
+
+
+def names(client: Any) -> set[str]:
+    return {collection.name for collection in client.list_collections()}
+
+
+def test_everything_is_kept_and_the_old_one_is_the_backup(client: Any, projection: Projection) -> None:
+    before, bystander = read(client), read(client, "bystander")
+    settings = ChromaCollection(client, handle(client)).settings()
+    migrator = ChromaMigrator(client, page_size=25)
+    result = migrator.migrate_collection("memory", projection)
+    assert (result.n_migrated, result.previous_dim, result.current_dim, result.written_late) == (N, 16, 24, 0)
+    assert result.verification is not None
+    assert_migrated(read(client), before, projection)
+    assert ChromaCollection(client, handle(client)).settings() == settings
+    assert read(client, "bystander").keys() == bystander.keys()
+    (backup,) = migrator.backups()
+    assert names(client) == {"memory", "bystander", backup.name}
+    assert [facts.name for facts in migrator.collections()] == ["bystander", "memory"]
+    kept = read(client, backup.name)
+    assert all(kept[one][:3] == before[one][:3] and (kept[one][3] == before[one][3]).all() for one in before)
+    (check,) = migrator.verify()
+    assert check.unchanged
+
+
+def test_collection_objects_of_this_process_follow(client: Any, projection: Projection) -> None:
+    held, backup_sees = handle(client), handle(client)
+    result = ChromaMigrator(client).migrate_collection("memory", projection)
+    assert result.handles_moved >= 2
+    held.add(ids=["after"], embeddings=make_vectors(1, 24))
+    assert held.count() == backup_sees.count() == handle(client).count() == N + 1
+    assert len(held.query(query_embeddings=make_vectors(1, 24), n_results=3)["ids"][0]) == 3
+    assert handle(client, ChromaMigrator(client).backups()[0].name).count() == N
+
+
+def test_the_new_embedding_function_is_known(client: Any, projection: Projection) -> None:
+    record = {"name": "default", "config": {}}
+    ChromaMigrator(client).migrate_collection("memory", projection, embedding_function=record)
+    (memory,) = [facts for facts in ChromaMigrator(client).collections() if facts.name == "memory"]
+    assert memory.embedding_function == record
+
+
+def writing(client: Any, do: Callable[[Any, int], None], steps: tuple[str, ...] = ("project", "verify")) -> Any:
+    """A progress callback that does something to the collection whenever it is called."""
+    collection, calls = handle(client), 0
+
+    def on_progress(progress: Any) -> None:
+        nonlocal calls
+        if progress.step in steps:
+            calls += 1
+            do(collection, calls)
+
+    return on_progress
+
+
+def test_what_is_written_meanwhile_is_carried_over(client: Any, projection: Projection) -> None:
+    ids = handle(client).get(include=[])["ids"]
+
+    def write(collection: Any, call: int) -> None:
+        if call == 1:
+            collection.add(ids=["new"], embeddings=make_vectors(1, seed=9), documents=["while copying"])
+            collection.update(ids=[ids[0]], embeddings=make_vectors(1, seed=8), documents=["another text"])
+            collection.delete(ids=[ids[1], ids[-1]])
+        elif call == 6:
+            collection.update(ids=[ids[2]], metadatas=[{"n": 1}])
+            collection.delete(ids=["new"])
+            collection.add(ids=["newer"], embeddings=make_vectors(1, seed=7))
+
+    migrator = ChromaMigrator(client, page_size=25, on_progress=writing(client, write))
+    result = migrator.migrate_collection("memory", projection)
+    old = read(client, migrator.backups()[0].name)
+    assert {"newer"} < old.keys()
+    assert not {"new", ids[1], ids[-1]} & old.keys()
+    assert result.n_migrated == len(old) == N - 1
+    assert_migrated(read(client), old, projection)
+
+
+def test_writes_that_never_pause_stop_it_and_it_goes_on_later(client: Any, projection: Projection) -> None:
+    def write(collection: Any, call: int) -> None:
+        collection.add(ids=[f"new-{call}"], embeddings=make_vectors(1, seed=call))
+
+    migrator = ChromaMigrator(client, on_progress=writing(client, write))
+    with pytest.raises(DatabaseChangedError, match=r"in every one of 10 passes, 1 records in the last one"):
+        migrator.migrate_collection("memory", projection)
+    assert handle(client).get(limit=1, include=["embeddings"])["embeddings"].shape == (1, 16)
+    assert migrator.interrupted
+    old, added = read(client), 0
+    add = ChromaCollection.add
+
+    def counted(self: ChromaCollection, page: Any) -> None:
+        nonlocal added
+        added += len(page)
+        add(self, page)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChromaCollection, "add", counted)
+        ChromaMigrator(client).migrate_collection("memory", projection)
+    assert added <= 2, "what was written is not written again"
+    assert_migrated(read(client), old, projection)
+
+
+def test_an_interrupted_one_can_be_undone_or_replaced_by_another(client: Any, projection: Projection) -> None:
+    def stop(progress: Any) -> None:
+        raise KilledError
+
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            ChromaMigrator(client, on_progress=stop).migrate_collection("memory", projection)
+    migrator = ChromaMigrator(client)
+    assert migrator.interrupted
+    with pytest.raises(NothingToMigrateError, match="run the same migration again"):
+        migrator.resume()
+    assert migrator.undo()
+    assert not migrator.undo()
+    assert names(client) == {"memory", "bystander"}
+    with pytest.raises(KilledError):
+        ChromaMigrator(client, on_progress=stop).migrate_collection("memory", projection)
+    old, other = read(client), make_projection(seed=5)
+    ChromaMigrator(client).migrate_collection("memory", other)
+    assert_migrated(read(client), old, other)
+    assert len(names(client)) == 3
+
+
+@pytest.mark.parametrize("rename", [1, 2, 3])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_at_any_rename(
+    rename: int, after: bool, client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, renames, real = read(client), 0, ChromaCollection.rename
+
+    def dying(self: ChromaCollection, name: str) -> None:
+        nonlocal renames
+        renames += 1
+        if renames == rename and not after:
+            raise KilledError
+        real(self, name)
+        if renames == rename:
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChromaCollection, "rename", dying)
+        with pytest.raises(KilledError):
+            ChromaMigrator(client).migrate_collection("memory", projection)
+    migrator = ChromaMigrator(client)
+    done = rename - (not after)
+    assert (migrator.recovered or "nothing").split(" was ")[-1].split(":")[0] == (
+        {0: "nothing", 1: "undone", 2: "finished", 3: "nothing"}[done]
+    )
+    if done < 2:
+        assert read(client).keys() == old.keys()
+        migrator.migrate_collection("memory", projection)
+    assert_migrated(read(client), old, projection)
+    assert len(migrator.backups()) == 1
+    assert len(names(client)) == 3
+    migrator.rollback()
+    assert (read(client)["id-1-é"][3] == old["id-1-é"][3]).all()
+
+
+def test_a_reader_never_sees_a_part(client: Any, projection: Projection) -> None:
+    seen: set[Any] = set()
+    stop = threading.Event()
+
+    def poll() -> None:
+        while not stop.is_set():
+            try:
+                rows = handle(client).get(include=["embeddings"])
+            except Exception as error:  # noqa: BLE001  # between two renames there is no such collection
+                seen.add(type(error).__name__)
+                continue
+            seen.add((len(rows["ids"]), rows["embeddings"].shape[1]))
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        ChromaMigrator(client, page_size=7).migrate_collection("memory", projection)
+    finally:
+        stop.set()
+        reader.join()
+    assert (N, 16) in seen
+    assert seen <= {(N, 16), (N, 24), "NotFoundError"}
+
+
+def test_a_record_written_to_the_old_rows_in_the_last_instant(
+    client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's client goes by the old id and does not know yet."""
+    put, held = live.LiveMigration._put_in_place, handle(client)
+
+    def late(self: Any, *arguments: Any) -> None:
+        put(self, *arguments)
+        held.add(ids=["late"], embeddings=make_vectors(1), documents=["in the last instant"])
+
+    monkeypatch.setattr(live.LiveMigration, "_put_in_place", late)
+    result = ChromaMigrator(client).migrate_collection("memory", projection)
+    assert result.written_late == 1
+    assert read(client)["late"][0] == "in the last instant"
+    np.testing.assert_allclose(read(client)["late"][3], projection.apply(make_vectors(1))[0], atol=2e-6)
+
+
+def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:
+    other = make_projection(seed=3)
+
+    def overtake(progress: Any) -> None:
+        if progress.step == "verify" and not ChromaMigrator(client).backups():
+            ChromaMigrator(client).migrate_collection("bystander", make_bystander())
+            old = handle(client)
+            fresh = client.create_collection("memory-elsewhere", embedding_function=None)
+            old.modify(name="taken-away")
+            fresh.modify(name="memory")
+
+    def make_bystander() -> Projection:
+        from lightmigrate import Model
+
+        return make_projection(source=Model("eight", 8, normalised=False), target=other.info.target)
+
+    with pytest.raises(DatabaseChangedError, match="was replaced by somebody else"):
+        ChromaMigrator(client, on_progress=overtake).migrate_collection("memory", projection)
+    assert handle(client, "taken-away").count() == N
+
+
+def test_rollback_says_what_was_written(client: Any, projection: Projection) -> None:
+    old = read(client)
+    migrator = ChromaMigrator(client)
+    migrator.migrate_collection("memory", projection)
+    (first,) = migrator.backups()
+    handle(client).add(ids=["after"], embeddings=make_vectors(1, 24), documents=["new"])
+    handle(client).delete(ids=["id-1-é"])
+    with pytest.raises(WrittenSinceError, match="1 records were added, 0 changed, 1 deleted"):
+        migrator.rollback()
+    done = migrator.rollback(written="carry")
+    assert done.carried
+    found = read(client)
+    assert found.keys() == (old.keys() | {"after"}) - {"id-1-é"}
+    assert found["after"][0] == "new"
+    assert found["after"][3].shape == (16,)
+    for one in old.keys() - {"id-1-é"}:  # a cosine collection keeps a normalised vector and its length
+        np.testing.assert_allclose(found[one][3], old[one][3], atol=1e-6)
+    assert first.name in {backup.name for backup in migrator.backups()}
+    assert migrator.rollback(first.name, written="discard").restored == first.name
+    assert read(client).keys() == old.keys()
+    with pytest.raises(BackupError, match="no backup nope"):
+        migrator.clean(["nope"])
+    assert len(migrator.clean()) == 2
+    assert names(client) == {"memory", "bystander"}
+
+
+def test_refusals(client: Any, projection: Projection) -> None:
+    migrator = ChromaMigrator(client)
+    with pytest.raises(CollectionNotFoundError, match="there are: bystander, memory"):
+        migrator.migrate_collection("nope", projection)
+    with pytest.raises(CollectionNotFoundError):
+        migrator.migrate_collection("memory", projection, tenant="another")
+    with pytest.raises(DatabaseError, match="holds no migration"):
+        migrator.verify()
+    with pytest.raises(BackupError):
+        migrator.rollback()
+    with pytest.raises(DatabaseError, match="neither a folder nor an open Chroma client"):
+        ChromaMigrator(object())
+    handle(client).add(ids=["zero"], embeddings=np.zeros((1, 16)))
+    with pytest.raises(InvalidVectorsError, match="1 of 61 vectors") as caught:
+        migrator.migrate_collection("memory", projection)
+    assert caught.value.ids == ("zero",)
+    migrator.migrate_collection("memory", projection, invalid_vectors="centre")
+
+
+def test_a_shadow_that_is_not_what_it_should_be_is_thrown_away(
+    client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightmigrate import VerificationError
+
+    monkeypatch.setattr(chroma_live.LiveChromaStore, "create_like", _wrong_settings(chroma_live.LiveChromaStore))
+    old = read(client)
+    with pytest.raises(VerificationError, match="settings"):
+        ChromaMigrator(client).migrate_collection("memory", projection)
+    assert names(client) == {"memory", "bystander"}
+    assert read(client).keys() == old.keys()
+
+
+def _wrong_settings(store: Any) -> Any:
+    real = store.create_like
+
+    def wrong(self: Any, *arguments: Any) -> Any:
+        made = real(self, *arguments)
+        made.set_metadata({"owner": "somebody else"})
+        return self.collection(made.address)
+
+    return wrong
+
+
+def test_a_server_that_is_killed_in_the_middle(tmp_path: Path, projection: Projection) -> None:
+    with running_server(tmp_path / "db") as server:
+        fill(server.client())
+        old = read(server.client())
+        _killed_while_migrating(server, projection)
+        server.start()
+        migrator = ChromaMigrator(server.client(), page_size=10)
+        assert read(server.client()).keys() == old.keys()
+        assert migrator.interrupted
+        migrator.migrate_collections([CollectionJob("memory", projection)])
+        assert_migrated(read(server.client()), old, projection)
+
+
+def _killed_while_migrating(server: Server, projection: Projection) -> None:
+    calls = 0
+
+    def kill(progress: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            server.kill()
+
+    with pytest.raises(FailedError, match="run the same migration again"):
+        ChromaMigrator(server.client(), page_size=10, on_progress=kill).migrate_collection("memory", projection)
