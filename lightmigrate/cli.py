@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from lightmigrate import console
 from lightmigrate.bars import MigrationBars
+from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_train import train
 from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
@@ -28,14 +29,12 @@ from lightmigrate.errors import (
     NothingToMigrateError,
     RefusedError,
 )
-from lightmigrate.migration.doctor import diagnose
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
-from lightmigrate.migration.progress import OnProgress
 from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import plain
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.version import __version__
 
 app = typer.Typer(
@@ -48,7 +47,6 @@ app = typer.Typer(
     "Each command prints the next one.",
 )
 
-Database = Annotated[Path, typer.Argument(help="The folder that holds chroma.sqlite3.", show_default=False)]
 ProjectionFile = Annotated[
     Path, typer.Option("--projection", "-p", help="The projection, .npz or .onnx.", show_default=False)
 ]
@@ -67,34 +65,39 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command()
+@on_database
 def doctor(
-    path: Database,
+    place: Place,
     expected_dim: Annotated[
         int | None, typer.Option(help="Dimension of the embedding model in use.", min=1, show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at a database: collections, dimensions, mismatches, who has it open. Changes nothing."""
-    found = diagnose(path, expected_dim)
+    found = place.diagnose(expected_dim)
     _print(found, console.diagnosis, as_json)
     if not as_json and (found.mismatches or expected_dim is None):
-        console.output.print(console.next_command("train", "--from-chroma", path, "--target-model", "NEW_MODEL"))
+        console.output.print(
+            console.next_command("train", "--from-chroma", place.folder or "FOLDER", "--target-model", "NEW_MODEL")
+        )
 
 
 @app.command()
-def plan(path: Database, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
+@on_database
+def plan(place: Place, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
     """Show what `migrate` would do, and whether it can. Changes nothing."""
-    migrator = _open(path)
+    migrator = place.open()
     made = migrator.plan(_jobs(migrator, projection, collection))
     _print(made, console.plan, as_json)
     if not as_json:
         chosen = [word for name in collection or () for word in ("--collection", name)]
-        console.output.print(console.next_command("migrate", path, "--projection", projection, *chosen))
+        console.output.print(console.next_command("migrate", *place.words, "--projection", projection, *chosen))
 
 
 @app.command()
+@on_database
 def migrate(
-    path: Database,
+    place: Place,
     projection: ProjectionFile,
     collection: Collections = None,
     embedding_function: Annotated[
@@ -113,32 +116,34 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Migrate: build the new database aside, verify it, exchange it in one step."""
-    migrator = _open(path)
+    migrator = place.open()
     jobs = _jobs(migrator, projection, collection, _function(embedding_function, embedding_config))
     made = migrator.plan(jobs)
     if not yes:
         console.messages.print(console.plan(made))
         _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
     with MigrationBars() as bars:
-        migrator = ChromaMigrator(path, on_progress=bars)
-        results = migrator.migrate_collections(jobs, backup, verify, invalid_vectors=invalid_vectors, force=force)
+        results = place.open(bars).migrate_collections(
+            jobs, backup, verify, invalid_vectors=invalid_vectors, force=force
+        )
     _print(results, console.migrated, as_json)
     if not as_json:
         if embedding_function is None:
             console.output.print("the embedding function Chroma records was left as it is (--embedding-function)")
-        console.output.print(console.next_command("verify" if verify else "doctor", path))
+        console.output.print(console.next_command("verify" if verify else "doctor", *place.words))
 
 
 @app.command()
+@on_database
 def resume(
-    path: Database,
+    place: Place,
     undo: Annotated[bool, typer.Option("--undo", help="Throw away what it has built instead.")] = False,
     backup: Annotated[bool, typer.Option(help="Keep the old folder; without it there is no rollback.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Take up a migration that was interrupted, or undo it. An interrupted exchange is ended by any command."""
     with MigrationBars() as bars:
-        migrator = _open(path, on_progress=bars)
+        migrator = place.open(bars)
         if undo or not migrator.interrupted:
             undone = migrator.undo() if undo else False
             said = migrator.recovered if migrator.recovered and not undo else None
@@ -150,29 +155,31 @@ def resume(
         results = migrator.resume(backup)
     _print(results, console.migrated, as_json)
     if not as_json:
-        console.output.print(console.next_command("verify", path))
+        console.output.print(console.next_command("verify", *place.words))
 
 
 @app.command()
-def verify(path: Database, as_json: AsJson = False) -> None:
+@on_database
+def verify(place: Place, as_json: AsJson = False) -> None:
     """Compare a migrated database with what it held right after its migration. Changes nothing."""
-    found = _open(path).verify()
+    found = place.open().verify()
     _print(found, console.checks, as_json)
     unchanged = all(check.unchanged for check in found)
     if not as_json:
         if unchanged:
             console.output.print("[green]✓[/] all as the migration left it")
-            console.output.print(console.next_command("clean", path, why="when you are content"))
+            console.output.print(console.next_command("clean", *place.words, why="when you are content"))
         else:
             console.output.print("written to since the migration, or damaged")
-            console.output.print(console.next_command("rollback", path, why="to go back"))
+            console.output.print(console.next_command("rollback", *place.words, why="to go back"))
     if not unchanged:
         raise typer.Exit(1)
 
 
 @app.command()
+@on_database
 def rollback(
-    path: Database,
+    place: Place,
     backup: Annotated[str | None, typer.Option(help="Which backup; default: the newest.", show_default=False)] = None,
     written: Annotated[
         OnWritten, typer.Option(help="What to do with records that were written after the migration.")
@@ -181,7 +188,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup back in place, exactly. The database it replaces is kept as a backup."""
-    migrator = _open(path)
+    migrator = place.open()
     found = migrator.backups()
     if found and not yes:
         console.messages.print(console.backups(found))
@@ -189,12 +196,13 @@ def rollback(
     done = migrator.rollback(backup, written=written)
     _print(done, console.rolled_back, as_json)
     if not as_json:
-        console.output.print(console.next_command("doctor", path))
+        console.output.print(console.next_command("doctor", *place.words))
 
 
 @app.command()
+@on_database
 def clean(
-    path: Database,
+    place: Place,
     backup: Annotated[
         list[str] | None, typer.Option(help="Only this backup; may be repeated.", show_default=False)
     ] = None,
@@ -202,7 +210,7 @@ def clean(
     as_json: AsJson = False,
 ) -> None:
     """List the backups of a database; with `--yes` delete them for good."""
-    migrator = _open(path)
+    migrator = place.open()
     found = migrator.clean(backup) if yes else [b for b in migrator.backups() if not backup or b.name in backup]
     _print(found, console.backups, as_json)
     if not as_json:
@@ -210,7 +218,9 @@ def clean(
             console.output.print(f"deleted {len(found)}")
         elif found:
             chosen = [word for name in backup or () for word in ("--backup", name)]
-            console.output.print(console.next_command("clean", path, *chosen, "--yes", why="to delete them for good"))
+            console.output.print(
+                console.next_command("clean", *place.words, *chosen, "--yes", why="to delete them for good")
+            )
         else:
             console.output.print("no backups")
 
@@ -288,14 +298,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _open(path: Path, on_progress: OnProgress | None = None) -> ChromaMigrator:
-    """A migrator, having said what it found of an interrupted run."""
-    migrator = ChromaMigrator(path, on_progress=on_progress)
-    if migrator.recovered:
-        console.messages.print(f"[yellow]{migrator.recovered}[/]")
-    return migrator
-
-
 def _report(error: Exception, as_json: bool) -> int:
     if isinstance(error, LightmigrateError):
         said, code = str(error), error.exit_code
@@ -349,10 +351,11 @@ def _jobs(
 ) -> list[CollectionJob]:
     """The collections named, or all that the projection takes."""
     projection = Projection.load(file)
+    everything = migrator.collections()
     if names:
-        addresses = [_address(name) for name in names]
+        addresses = [_address(name, everything) for name in names]
     else:
-        catalog = [facts for facts in migrator.collections() if facts.count and facts.dimension]
+        catalog = [facts for facts in everything if facts.count and facts.dimension]
         wanted = projection.info.source.dimension
         addresses = [facts.address for facts in catalog if facts.dimension == wanted]
         if not addresses and catalog:
@@ -362,10 +365,12 @@ def _jobs(
     return [CollectionJob(a.name, projection, function, a.tenant, a.database) for a in addresses]
 
 
-def _address(name: str) -> Address:
+def _address(name: str, catalog: Sequence[CollectionFacts]) -> Address:
     match name.split("/"):
         case [collection]:
-            return Address(collection, DEFAULT_TENANT, DEFAULT_DATABASE)
+            usual = Address(collection)
+            found = [facts.address for facts in catalog if facts.name == collection]
+            return found[0] if len(found) == 1 else usual
         case [tenant, database, collection]:
             return Address(collection, tenant, database)
     raise CollectionNotFoundError(f"{name!r} is neither NAME nor TENANT/DATABASE/NAME")

@@ -46,9 +46,23 @@ def diagnosis(found: Diagnosis) -> RenderableType:
         dimension = "–" if facts.dimension is None else str(facts.dimension)
         if (facts.tenant, facts.database, facts.name) in wrong:
             dimension = f"[bold red]{dimension} ≠ {found.expected_dim}[/]"
-        function = facts.embedding_function["name"] if facts.embedding_function else "not recorded"
+        function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
+        if str(facts.address) in found.models:
+            function += f" (vectors of {escape(found.models[str(facts.address)])})"
         table.add_row(str(facts.address), f"{facts.count:,}", dimension, facts.space, function)
-    lines = [f"[bold]{found.path}[/]  ({_size(found.bytes)})"]
+    lines = [f"[bold]{found.path}[/]"]
+    if found.bytes is not None:
+        lines = [f"[bold]{found.path}[/]  ({_size(found.bytes)})", *_surroundings(found)]
+    if found.backups:
+        lines.append(f"backups: {', '.join(found.backups)}")
+    if found.interrupted:
+        lines.append("[yellow]a migration was interrupted[/]: lightmigrate resume goes on with it, or undoes it")
+    return Group(*lines, table)
+
+
+def _surroundings(found: Diagnosis) -> list[str]:
+    """Who has a folder open, and what the disk has room for."""
+    lines = []
     if found.used_by is None:
         lines.append("open elsewhere: this system does not tell; make sure that nothing else has it open")
     elif found.used_by:
@@ -56,13 +70,11 @@ def diagnosis(found: Diagnosis) -> RenderableType:
         lines.append(f"[yellow]open in process {who}[/]: stop it before migrating")
     else:
         lines.append("open elsewhere: no")
-    room = "" if found.free_bytes >= found.needed_bytes else "[bold red] – not enough[/]"
-    lines.append(f"disk: migrating all of it needs {_size(found.needed_bytes)}, {_size(found.free_bytes)} free{room}")
-    if found.backups:
-        lines.append(f"backups: {', '.join(found.backups)}")
-    if found.interrupted:
-        lines.append("[yellow]a migration was interrupted[/]: the next command that migrates will finish or undo it")
-    return Group(*lines, table)
+    if found.free_bytes is not None and found.needed_bytes is not None:
+        room = "" if found.free_bytes >= found.needed_bytes else "[bold red] – not enough[/]"
+        needed, free = _size(found.needed_bytes), _size(found.free_bytes)
+        lines.append(f"disk: migrating all of it needs {needed}, {free} free{room}")
+    return lines
 
 
 def plan(made: Plan) -> RenderableType:

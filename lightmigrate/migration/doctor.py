@@ -5,44 +5,48 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.backup import backups_of
 from lightmigrate.migration.plan import needed_bytes
+from lightmigrate.migration.record import Record
 from lightmigrate.migration.results import Mismatch
 from lightmigrate.migration.workspace import Workspace
 from lightmigrate.results import Result
-from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma_folder import can_see_users, process_name, read_catalog, users_of
 
 
 @dataclass(frozen=True)
 class Diagnosis(Result):
-    """The state of a database folder.
+    """The state of a database.
 
     Attributes:
-        path: the folder.
-        bytes: what it takes on disk.
-        free_bytes: room on that disk.
-        needed_bytes: room that migrating all of it (to `expected_dim`, or to the dimensions it has) takes.
+        path: the folder, or the server's address.
+        bytes: what it takes on disk; `None` where that cannot be seen.
+        free_bytes: room on that disk, likewise.
+        needed_bytes: room that migrating all of it (to `expected_dim`, or to the dimensions it has) takes, likewise.
         collections: all of them.
         expected_dim: what the embedding model in use produces, when that was said.
         mismatches: collections of another dimension; empty when nothing was said.
         used_by: the processes that have it open, by id; `None` where the system does not tell.
         interrupted: whether a migration was interrupted; the next command that writes ends it.
-        backups: names of the backups beside it.
+        backups: names of its backups.
+        models: the model whose space a collection's vectors are in, for those that were migrated here.
     """
 
     path: Path
-    bytes: int
-    free_bytes: int
-    needed_bytes: int
+    bytes: int | None
+    free_bytes: int | None
+    needed_bytes: int | None
     collections: tuple[CollectionFacts, ...]
     expected_dim: int | None
     mismatches: tuple[Mismatch, ...]
     used_by: dict[int, str] | None
     interrupted: bool
     backups: tuple[str, ...]
+    models: dict[str, str]
 
 
 def mismatches_in(catalog: list[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -79,4 +83,33 @@ def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
         used_by={pid: process_name(pid) for pid in users_of(path)} if can_see_users() else None,
         interrupted=workspace.has_leftovers(),
         backups=tuple(backup.name for backup in backups_of(location)),
+        models=models_of(Record.read(path)),
     )
+
+
+def diagnose_open(migrator: Any, expected_dim: int | None = None) -> Diagnosis:
+    """Look at a database through a migrator that has a client of it. Only reads."""
+    catalog = migrator.collections()
+    return Diagnosis(
+        path=migrator.path,
+        bytes=None,
+        free_bytes=None,
+        needed_bytes=None,
+        collections=tuple(catalog),
+        expected_dim=expected_dim,
+        mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
+        used_by={},
+        interrupted=migrator.interrupted,
+        backups=tuple(backup.name for backup in migrator.backups()),
+        models={},
+    )
+
+
+def models_of(record: Record | None) -> dict[str, str]:
+    """The models that the record of a database names, by collection."""
+    if record is None:
+        return {}
+    return {
+        str(Address(entry.name, entry.tenant, entry.database)): str(entry.target.get("name", "unnamed"))
+        for entry in record.collections
+    }

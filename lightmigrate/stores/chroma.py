@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, MissingExtraError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, CollectionFacts, Page
 
@@ -275,7 +275,28 @@ class _VerbatimSchema(Schema):
 def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
     """Chroma's own client on a folder, made when there is none; silent: no telemetry. Close it when done."""
     # Chroma caches engines by the path as it is written: two spellings would be two engines on one folder.
-    return chromadb.PersistentClient(str(folder.resolve()), Settings(anonymized_telemetry=False), tenant, database)
+    return chromadb.PersistentClient(str(folder.resolve()), _silent(), tenant, database)
+
+
+def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tenant: str, database: str) -> Any:
+    """A client of a Chroma server; silent.
+
+    Raises:
+        DatabaseError: nobody answers there, or not as a Chroma server does. The message holds no header.
+    """
+    try:
+        client = chromadb.HttpClient(host, port, ssl, dict(headers), _silent(), tenant, database)
+        client.heartbeat()
+    except Exception as error:  # noqa: BLE001  # httpx, chromadb and ValueError
+        raise DatabaseError(
+            f"no Chroma server answers at {host}:{port} for {tenant}/{database} ({type(error).__name__}); "
+            "check --host, --port, --ssl, --header, --tenant and --database"
+        ) from None
+    return client
+
+
+def _silent() -> Settings:
+    return Settings(anonymized_telemetry=False)
 
 
 def describe_function(embedding_function: Any) -> dict[str, Any]:

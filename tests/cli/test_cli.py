@@ -161,7 +161,7 @@ def test_the_embedding_function_is_recorded(quick: Lightmigrate, database: Path,
     ("words", "code", "message"),
     [
         (["doctor", "/nowhere"], 1, "error: no such folder: /nowhere"),
-        (["doctor"], 1, "error: Missing argument"),
+        (["doctor"], 1, "error: name one database"),
         (["nonsense"], 1, "error: No such command"),
         (["doctor", "DATABASE", "--nonsense"], 1, "error: No such option"),
         (["doctor", "PARENT"], 1, "did you mean DATABASE?"),
