@@ -25,6 +25,7 @@ from lightmigrate.errors import (
     VerificationError,
     WrittenSinceError,
     WrongDirectionError,
+    WrongSpaceError,
 )
 from lightmigrate.estimators.fit import fit
 from lightmigrate.estimators.words import WordVectors
@@ -87,6 +88,7 @@ __all__ = [
     "Written",
     "WrittenSinceError",
     "WrongDirectionError",
+    "WrongSpaceError",
     "__version__",
     "fit",
     "gate",

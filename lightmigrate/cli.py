@@ -111,7 +111,9 @@ def migrate(
         InvalidVectors,
         typer.Option(help="NaN, infinite or all-zero vectors: refuse, or put the centre of the new space there."),
     ] = "refuse",
-    force: Annotated[bool, typer.Option(help="Migrate although the projection failed the gate.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Migrate although the projection failed the gate, or is for other vectors.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:

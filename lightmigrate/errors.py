@@ -52,6 +52,10 @@ class ModelMismatchError(ProjectionError):
     """Two named embedding models should be the same and are not."""
 
 
+class WrongSpaceError(RefusedError):
+    """The stored vectors are not of the model that the projection starts from, whatever their dimension."""
+
+
 class MissingExtraError(LightmigrateError):
     """An optional library is needed for this and is not installed."""
 

@@ -274,7 +274,7 @@ def _network(
     for fold in np.array_split(shuffled, FOLDS):
         others = np.setdiff1d(shuffled, fold)
         held_out[fold] = fitted(source[others], target[others]).apply(source[fold])
-    return FittedPairs(fitted(source, target), held_out)
+    return FittedPairs(fitted(source, target).with_spaces(source, target), held_out)
 
 
 def _on(device: str | None, vectors: Vectors) -> Any:

@@ -146,7 +146,8 @@ def fit_pairs(
         plain = _finish(fits["kernel"], Y, base, known, spread, target_model.normalised)
         step, error = ByText(reading.step, plain.step), ByText(reading.error, plain.error)
     info = ProjectionInfo(source_model, target_model, {**training, **chosen.facts})
-    return FittedPairs(Projection((step,), info, error), as_float32(reading.held_out))
+    projection = Projection((step,), info, error).with_spaces(as_float32(X), as_float32(Y))
+    return FittedPairs(projection, as_float32(reading.held_out))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, give_owner_of, sync_tree
+from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.migration.rebuild import InvalidVectors, Job, rebuild
@@ -34,12 +35,14 @@ class Options:
         page_size: records held in memory at once.
         verify: whether every record is read back and compared.
         invalid_vectors: see `rebuild.Job`.
+        check_fit: whether the stored vectors must look like those the projection is for.
         on_progress: hears about every step.
     """
 
     page_size: int
     verify: bool
     invalid_vectors: InvalidVectors
+    check_fit: bool
     on_progress: OnProgress
 
 
@@ -121,6 +124,10 @@ def build(
     untouched = [facts for facts in before if facts.address not in asked]
 
     with open_store(staging) as store:
+        there = {facts.address for facts in read_catalog(staging)}
+        for request, name in zip(requests, names, strict=True):
+            if options.check_fit and name.old not in there:
+                require_fitting(store.collection(name.own), request.projection)
         digests = _digests(store, untouched, options) if options.verify else {}
         for request, name in zip(requests, names, strict=True):
             _rebuild(store, staging, request, name, options)

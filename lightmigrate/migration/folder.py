@@ -86,7 +86,7 @@ class FolderMigration:
                 _open_chroma,
                 intention.run,
                 requests,
-                build.Options(self._page_size, verify, invalid_vectors, self._on_progress),
+                build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress),
                 new_indexes=self._workspace.location.inside,
                 no_return=lambda: self._workspace.write_journal(replace(intention, copied=None)),
             )

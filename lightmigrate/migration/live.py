@@ -35,6 +35,7 @@ from lightmigrate.errors import (
     VerificationError,
 )
 from lightmigrate.migration.backup import Backup
+from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
@@ -114,6 +115,9 @@ class LiveMigration:
         plan = self.plan(requests)
         if not force:
             require_passed(plan)
+        if not force:
+            for request in requests:
+                require_fitting(self._open(request.address.name), request.projection)
         try:
             built = [self._build(request, verify, invalid_vectors) for request in requests]
             stamp = self._free_stamp()

@@ -158,7 +158,8 @@ class ChromaMigrator:
             verify: read everything back and compare it before the exchange. Without it only counts and
                 dimensions are checked.
             invalid_vectors: what to do with vectors that hold NaN or infinity or are all zero.
-            force: migrate even with a projection that failed the gate when it was made.
+            force: migrate even with a projection that failed the gate when it was made, or whose source model the
+                stored vectors do not look like.
 
         Returns:
             One result for each job, in the same order.

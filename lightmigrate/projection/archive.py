@@ -1,8 +1,8 @@
 """The `.npz` form of a projection: a JSON header and float32 arrays, checksummed, never pickled.
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
-`{format, info, steps: [{terms: [kind, ...], normalise}], error, sha256}`; the entry `<step>.bias` is a bias, the
-entry `<step>.<term>.<name>` an array of a term. A step with a map of its own for records without text is
+`{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
+the entry `<step>.<term>.<name>` an array of a term. A step with a map of its own for records without text is
 `{reading, plain}`, its arrays begin with `<step>.reading.` and `<step>.plain.`. `error` is `null`, or one more
 step, whose arrays begin with `error.`. `sha256` is taken over the rest of the header and over every
 array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.files import replacing
 from lightmigrate.projection.model import ProjectionInfo
+from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Step, Sum
 from lightmigrate.projection.terms import TERMS
 
@@ -29,7 +30,17 @@ FORMAT_VERSION = 1
 HEADER = "header"
 
 
-def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Step | None = None) -> Path:
+# What the sketches of the two spaces are called.
+_SPACES = ("source", "target")
+
+
+def write(
+    path: Path,
+    steps: tuple[Step, ...],
+    info: ProjectionInfo,
+    error: Step | None = None,
+    spaces: tuple[Space | None, Space | None] = (None, None),
+) -> Path:
     """Write a projection to `path`, aside and renamed; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
@@ -37,7 +48,11 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Step
         "info": info.to_json(),
         "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(steps)],
         "error": None if error is None else _take_apart("error", error, arrays),
+        "spaces": {name: space.own for name, space in zip(_SPACES, spaces, strict=True) if space is not None},
     }
+    for name, space in zip(_SPACES, spaces, strict=True):
+        if space is not None:
+            arrays[f"space.{name}"] = space.directions
     header["sha256"] = _checksum(header, arrays)
     encoded = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     with replacing(path) as file:
@@ -45,7 +60,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo, error: Step
     return path
 
 
-def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None]:
+def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tuple[Space | None, Space | None]]:
     """Read what `write` wrote; `ProjectionFileError` for anything else. Never unpickles."""
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
@@ -72,7 +87,9 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None]:
     info = ProjectionInfo.from_json(header["info"])
     steps = tuple(_put_together(str(index), said, arrays) for index, said in enumerate(header["steps"]))
     said = header.get("error")
-    return steps, info, None if said is None else _put_together("error", said, arrays)
+    known = header.get("spaces", {})
+    source, target = (Space(arrays[f"space.{name}"], known[name]) if name in known else None for name in _SPACES)
+    return steps, info, None if said is None else _put_together("error", said, arrays), (source, target)
 
 
 def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

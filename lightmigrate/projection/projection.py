@@ -19,6 +19,7 @@ from lightmigrate.errors import (
 from lightmigrate.projection import archive, onnx
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import Step, Sum, join
 from lightmigrate.projection.term import Texts
 from lightmigrate.projection.vectors import Vectors, as_vectors
@@ -33,9 +34,16 @@ class Projection:
         info: both models, how it was trained, what it keeps.
         steps: what it does, in order. One step for a direct projection, several for a chain.
         error: what it expects its squared error to be, a step with one output; `None` when nobody knows.
+        spaces: sketches of the spaces it leads from and to, `None` where nobody knows.
     """
 
-    def __init__(self, steps: tuple[Step, ...], info: ProjectionInfo, error: Step | None = None) -> None:
+    def __init__(
+        self,
+        steps: tuple[Step, ...],
+        info: ProjectionInfo,
+        error: Step | None = None,
+        spaces: tuple[Space | None, Space | None] = (None, None),
+    ) -> None:
         if not steps:
             raise ValueError("a projection needs at least one step")
         shape = (steps[0].shape[0], steps[-1].shape[1])
@@ -47,6 +55,7 @@ class Projection:
         self.steps = steps
         self.info = info
         self.error = error
+        self.spaces = spaces
 
     def __repr__(self) -> str:
         return f"Projection({self.info.direction})"
@@ -105,7 +114,7 @@ class Projection:
         Raises:
             ProjectionFileError: when this projection was read from ONNX (its numbers are not open).
         """
-        return archive.write(Path(path), self.steps, self.info, self.error)
+        return archive.write(Path(path), self.steps, self.info, self.error, self.spaces)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).
@@ -127,7 +136,11 @@ class Projection:
             training={**self.info.training, **(training or {})},
             quality={**self.info.quality, **(quality or {})},
         )
-        return Projection(self.steps, info, self.error)
+        return Projection(self.steps, info, self.error, self.spaces)
+
+    def with_spaces(self, source: Any, target: Any) -> Projection:
+        """The same function, with sketches of both spaces, drawn from vectors `(n, d_in)` and `(m, d_out)`."""
+        return Projection(self.steps, self.info, self.error, (Space.of(source), Space.of(target)))
 
     def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
         """Map vectors into the target space. Writes nothing, keeps nothing.
@@ -233,7 +246,7 @@ class Projection:
             )
         chain = [part for info in (self.info, other.info) for part in info.training.get("chain", [info.to_json()])]
         info = ProjectionInfo(self.info.source, other.info.target, {"method": "chain", "chain": chain}, {})
-        return Projection(join(self.steps, other.steps), info)
+        return Projection(join(self.steps, other.steps), info, None, (self.spaces[0], other.spaces[1]))
 
 
 def _one_text(texts: Texts) -> str | None:

@@ -1,0 +1,67 @@
+"""A map for other vectors of the same dimension is refused: by what they look like, whatever anybody calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import ChromaMigrator, Model, Projection, WrongSpaceError, fit
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.stores.chroma import open_client
+
+CORPUS = load_corpus()
+ROTATION, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(256, 256)))
+OLD = CORPUS.old_documents
+NEW = (OLD @ ROTATION).astype(np.float32)  # another space of the same dimension
+A, B = Model("model-a", 256), Model("model-b", 256)
+
+
+@pytest.fixture(scope="module")
+def there() -> Projection:
+    return fit(OLD[:300], NEW[:300], method="ridge", source_model=A, target_model=B)
+
+
+@pytest.fixture(scope="module")
+def back() -> Projection:
+    return fit(NEW[:300], OLD[:300], method="ridge", source_model=B, target_model=A)
+
+
+@pytest.fixture(params=["a folder", "an open client"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("memory", embedding_function=None).add(
+            ids=[str(row) for row in range(400)], embeddings=OLD[300:700]
+        )
+        if request.param == "an open client":
+            yield client
+            return
+    yield tmp_path / "db"
+
+
+def test_the_wrong_direction(database: Any, back: Projection) -> None:
+    migrator = ChromaMigrator(database)
+    with pytest.raises(WrongSpaceError, match=r"are not model-b's: they are [01]\.\d+ times .* are model-a's already"):
+        migrator.migrate_collection("memory", back)
+    assert migrator.backups() == []
+    assert not migrator.interrupted
+
+
+def test_migrating_twice(database: Any, there: Projection, back: Projection) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("memory", there)
+    with pytest.raises(WrongSpaceError, match="are model-b's already"):
+        migrator.migrate_collection("memory", there)
+    assert migrator.migrate_collection("memory", back).n_migrated == 400
+
+
+def test_a_third_model(database: Any) -> None:
+    third, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(256, 256)))
+    other = fit((OLD @ third)[:300], NEW[:300], method="ridge")
+    migrator = ChromaMigrator(database)
+    with pytest.raises(WrongSpaceError, match="use a projection for the model that made them"):
+        migrator.migrate_collection("memory", other)
+    assert migrator.migrate_collection("memory", other, force=True).n_migrated == 400
