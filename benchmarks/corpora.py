@@ -43,16 +43,16 @@ class Corpus:
         self._encoded = None if encoded is None else encoded / self.name
 
     def words(self, model: str) -> WordVectors | None:
-        """The corpus's frequent words by a model; `None` without ENCODED_DIR."""
-        if self._encoded is None:
+        """The corpus's frequent words by a model; `None` where ENCODED_DIR has not got it."""
+        if self._encoded is None or not (self._encoded / f"{model}.npz").exists():
             return None
         said = json.loads((self._encoded / "texts.json").read_text())
         vectors = np.load(self._encoded / f"{model}.npz")["words"].astype(np.float32)
         return WordVectors(said["words"], vectors, said["counts"], said["documents"])
 
     def sentences(self, model: str) -> Vectors | None:
-        """A sentence of each document by a model, row i for document i; `None` without ENCODED_DIR."""
-        if self._encoded is None:
+        """A sentence of each document by a model, row i for document i; `None` where ENCODED_DIR has not got it."""
+        if self._encoded is None or not (self._encoded / f"{model}.npz").exists():
             return None
         return np.asarray(np.load(self._encoded / f"{model}.npz")["sentences"], dtype=np.float32)
 
