@@ -135,7 +135,7 @@ def _curve_errors(runs: list[Run], overlap: str, curve: Curve) -> tuple[float, f
 
 
 def plot(runs: list[Run]) -> None:
-    """Retention against the number of calibration documents, a panel for each upgrade measured at two sizes at least."""
+    """Retention against the number of calibration documents, a panel for each upgrade with two sizes at least."""
     import matplotlib.pyplot as plt
 
     shown = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, no word vectors", "auto")
