@@ -64,6 +64,8 @@ def copy_database(location: Location, staging: Path, on_progress: OnProgress) ->
     copy_tree(live, staging, copied, location.belongs)
     if fingerprint(live, location.belongs) != before:
         raise DatabaseChangedError(f"{live} was written to while it was copied; stop the writer and run this again")
+    if location.inside:  # both will have to lie in one folder
+        rename_indexes(staging)
     return before
 
 
@@ -92,8 +94,6 @@ def build(
     run: str,
     requests: Sequence[Request],
     options: Options,
-    *,
-    new_indexes: bool,
     no_return: Callable[[], None],
 ) -> list[tuple[Request, Verification | None]]:
     """Turn a copy of the database into the new database, in place, and verify it.
@@ -109,7 +109,6 @@ def build(
         run: the same for every process that builds on this copy.
         requests: what to rebuild, likewise.
         options: how.
-        new_indexes: whether every index gets a folder name that the database itself does not use.
         no_return: called before the first step that an interrupted build cannot be taken up after.
 
     Returns:
@@ -132,9 +131,6 @@ def build(
         for request, name in zip(requests, names, strict=True):
             _rebuild(store, staging, request, name, options)
 
-    if new_indexes:
-        no_return()
-        rename_indexes(staging)
     with open_store(staging) as store:
         results: list[tuple[Request, Verification | None]] = []
         for request, name in zip(requests, names, strict=True):

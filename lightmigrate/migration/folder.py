@@ -87,8 +87,7 @@ class FolderMigration:
                 intention.run,
                 requests,
                 build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress),
-                new_indexes=self._workspace.location.inside,
-                no_return=lambda: self._workspace.write_journal(replace(intention, copied=None)),
+                lambda: self._workspace.write_journal(replace(intention, copied=None)),
             )
             build.finish(self._workspace.staging, self.path, results, outgoing if auto_backup else None)
             self._cut_over(intention.run, self._workspace.staging, outgoing, _marks(intention.copied))

@@ -49,11 +49,72 @@ print("well")
 """
 
 
-@pytest.mark.parametrize("kind", ["a volume", "a folder mounted again"])
-def test_a_mount_point(kind: str, database: Path, projection_file: Path) -> None:
+DISK = """
+import shutil, subprocess, sys
+from pathlib import Path
+from lightmigrate import ChromaMigrator, CollectionJob, DiskSpaceError, FailedError, Projection
+from lightmigrate.migration import plan
+from tests.crash.places import everything, is_new
+from tests.databases import contents, make_database
+
+kind, template, projection = sys.argv[1], Path(sys.argv[2]), Projection.load(sys.argv[3])
+disk = template.parent / "disk"
+disk.mkdir()
+
+def remount(options):
+    subprocess.run(["mount", "-o", "remount," + options, str(disk)], check=True)
+
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
+database = make_database(disk / "db", n=1200)
+old, before = contents(database), everything(disk)["db"]
+used = sum(path.stat().st_size for path in disk.rglob("*") if path.is_file())
+jobs = [CollectionJob(name, projection) for name in ("thought_nodes", "notes")]
+calls = 0
+
+def disturb(progress):
+    global calls
+    calls += progress.step == "project"
+    if calls == 6 and kind == "read-only":
+        remount("ro")
+
+if kind == "full":
+    remount(f"size={2 * used + 600_000}")
+    try:
+        ChromaMigrator(database).migrate_collections(jobs)
+        raise SystemExit("it should not even begin")
+    except DiskSpaceError as error:
+        assert error.free_bytes < error.needed_bytes
+    plan.SPARE_BYTES = -(2**40)  # and if it had begun all the same
+try:
+    ChromaMigrator(database, page_size=100, on_progress=disturb).migrate_collections(jobs)
+    raise SystemExit("it should have failed")
+except FailedError as error:
+    assert "lightmigrate resume" in str(error) and "MiB are free" in str(error), error
+remount("rw,size=1g")
+migrator = ChromaMigrator(database)
+assert everything(disk)["db"] == before
+assert migrator.interrupted
+migrator.resume()
+assert is_new(contents(database), old, projection)
+print("well")
+"""
+
+
+def in_a_namespace(script: str, *words: object) -> None:
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
         pytest.skip("this system lets nobody mount, not even in a namespace of its own")
-    command = [*NAMESPACE, sys.executable, "-c", SCRIPT, kind, str(database), str(projection_file)]
+    command = [*NAMESPACE, sys.executable, "-c", script, *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a volume", "a folder mounted again"])
+def test_a_mount_point(kind: str, database: Path, projection_file: Path) -> None:
+    in_a_namespace(SCRIPT, kind, database, projection_file)
+
+
+@pytest.mark.parametrize("kind", ["full", "read-only"])
+def test_a_disk_that_fails_in_the_middle(kind: str, database: Path, projection_file: Path) -> None:
+    """A real one, of a few megabytes; afterwards it is larger, or writable again, and the migration goes on."""
+    in_a_namespace(DISK, kind, database, projection_file)

@@ -1,0 +1,155 @@
+"""An interrupted build goes on: nothing is written twice, and what comes of it is what would have come of it anyway."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
+from lightmigrate.migration.record import Record
+from lightmigrate.stores.chroma import ChromaCollection, open_client
+from tests.crash.places import everything, is_new, place
+from tests.databases import contents, make_projection, make_vectors
+
+__all__ = ["place"]
+
+NAMES = ("thought_nodes", "notes")
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing of the migration's own may be run after it."""
+
+
+class dies:  # noqa: N801  # reads as a phrase
+    """A progress callback that ends everything at its n-th call in a step."""
+
+    def __init__(self, step: str, call: int) -> None:
+        self.step, self.left = step, call
+
+    def __call__(self, progress: Any) -> None:
+        self.left -= progress.step == self.step
+        if not self.left:
+            raise KilledError
+
+
+def jobs(projection: Projection) -> list[CollectionJob]:
+    return [CollectionJob(name, projection) for name in NAMES]
+
+
+def digests(database: Path) -> list[Any]:
+    record = Record.read(database)
+    assert record is not None
+    return [
+        (entry.name, entry.records, entry.content_sha256, entry.vectors_sha256, entry.settings_sha256)
+        for entry in record.collections
+    ]
+
+
+def interrupt(database: Path, projection: Projection, step: str, call: int) -> None:
+    with pytest.raises(KilledError):
+        ChromaMigrator(database, page_size=10, on_progress=dies(step, call)).migrate_collections(jobs(projection))
+
+
+class Written:
+    """Counts the records that are written."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.records = 0
+        add = ChromaCollection.add
+
+        def counted(collection: ChromaCollection, page: Any) -> None:
+            self.records += len(page)
+            add(collection, page)
+
+        patch.setattr(ChromaCollection, "add", counted)
+
+
+@pytest.mark.parametrize(("step", "call", "left"), [
+    ("project", 1, 80), ("project", 4, 50), ("project", 6, 30), ("project", 8, 10), ("verify", 1, 0), ("verify", 9, 0),
+])  # fmt: skip
+@pytest.mark.parametrize("page_size", [7, 1000])
+def test_it_ends_as_if_nothing_had_happened(
+    step: str, call: int, left: int, page_size: int, place: str, database: Path, projection: Projection,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
+    ChromaMigrator(whole).migrate_collections(jobs(projection))
+    before = everything(database.parent)["chroma_data"]
+    interrupt(database, projection, step, call)
+    assert everything(database.parent)["chroma_data"] == before
+
+    migrator = ChromaMigrator(database, page_size=page_size)
+    assert migrator.interrupted
+    assert "half built" in (migrator.recovered or "")
+    written = Written(monkeypatch)
+    results = migrator.resume()
+    assert [(result.collection_name, result.n_migrated) for result in results] == [("thought_nodes", 60), ("notes", 30)]
+    assert written.records == left
+    assert digests(database) == digests(whole)
+    assert not migrator.interrupted
+    with pytest.raises(NothingToMigrateError, match="nothing to resume"):
+        migrator.resume()
+
+
+def test_the_same_call_goes_on_by_itself(
+    database: Path, projection: Projection, projection_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file of another name, in another object: what counts is what was asked."""
+    interrupt(database, projection, "project", 8)
+    copy = shutil.copy(projection_file, projection_file.with_name("another.npz"))
+    written = Written(monkeypatch)
+    ChromaMigrator(database).migrate_collections([CollectionJob(name, copy) for name in NAMES])
+    assert written.records == 10
+
+
+@pytest.mark.parametrize("what", ["another projection", "other collections", "another option", "written to meanwhile"])
+def test_what_was_built_for_something_else_is_not_used(
+    what: str, database: Path, projection: Projection, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    interrupt(database, projection, "project", 8)
+    asked, options = jobs(projection), {}
+    if what == "another projection":
+        projection = make_projection(seed=9)
+        asked = jobs(projection)
+    elif what == "other collections":
+        asked = asked[::-1]
+    elif what == "another option":
+        options = {"invalid_vectors": "centre"}
+    else:
+        with open_client(database) as client:
+            client.get_collection("notes", embedding_function=None).add(ids=["late"], embeddings=make_vectors(1))
+    old = contents(database)
+    with caplog.at_level(logging.WARNING, "lightmigrate"):
+        ChromaMigrator(database).migrate_collections(asked, **options)  # type: ignore[arg-type]
+    assert "what it had built is thrown away" in caplog.text
+    assert is_new(contents(database), old, projection)
+
+
+def test_a_damaged_projection_in_the_workspace(database: Path, projection: Projection) -> None:
+    interrupt(database, projection, "project", 8)
+    (kept,) = {path.name: path for path in database.parent.rglob("request/0.npz")}.values()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(Exception, match="gone or altered"):
+        ChromaMigrator(database).resume()
+    assert ChromaMigrator(database).undo()
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+
+
+def test_nothing_of_the_documents_is_left_in_journal_or_log(
+    database: Path, projection: Projection, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = contents(database)
+    with caplog.at_level(logging.DEBUG):
+        interrupt(database, projection, "verify", 2)
+        journal = next(database.parent.rglob("journal.json")).read_text()
+        ChromaMigrator(database).resume()
+        ChromaMigrator(database).rollback()
+    said = journal + "".join(record.getMessage() for record in caplog.records if record.name.startswith("lightmigrate"))
+    for rows in old.values():
+        for one, document, metadata, uri in rows["rows"]:
+            for secret in (one if len(one) > 5 else None, document, uri, (metadata or {}).get("long")):
+                assert not secret or secret not in said
