@@ -91,8 +91,9 @@ def plan(made: Plan) -> RenderableType:
     lines = [f"[bold]{made.path}[/]"]
     if made.untouched:
         lines.append(f"untouched: {', '.join(made.untouched)}")
-    enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
-    lines.append(f"disk: {_size(made.needed_bytes)} needed, {_size(made.free_bytes)} free{enough}")
+    if made.needed_bytes:  # a server's disk cannot be seen
+        enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
+        lines.append(f"disk: {_size(made.needed_bytes)} needed, {_size(made.free_bytes)} free{enough}")
     return Group(*lines, table)
 
 

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 if sys.platform == "win32":
     import msvcrt
@@ -47,6 +47,23 @@ def locked(path: Path) -> Iterator[None]:
         else:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """Lock a file, made when it is not there, until what comes back is closed; `None` when somebody else holds it.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+    file = path.open("ab")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def sync_folder(folder: Path) -> None:
@@ -106,3 +123,9 @@ def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: Tru
     entries = filter(belongs, folder.iterdir())
     files = (path for entry in entries for path in ([entry] if entry.is_file() else entry.rglob("*")) if path.is_file())
     return sum(path.stat().st_size for path in files)
+
+
+def user_folder() -> Path:
+    """`lightmigrate` where this user keeps caches; it may not exist yet."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "lightmigrate"

@@ -13,14 +13,13 @@ it is still there.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
-import json
 import re
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,49 +28,27 @@ from lightmigrate.errors import (
     CollectionNotFoundError,
     DatabaseChangedError,
     DatabaseError,
+    DatabaseInUseError,
     FailedError,
     LightmigrateError,
     NothingToMigrateError,
-    VerificationError,
 )
+from lightmigrate.files import try_lock, user_folder
 from lightmigrate.migration.backup import Backup
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors, Job, meaningful
-from lightmigrate.migration.request import Request, keep
+from lightmigrate.migration.rebuild import InvalidVectors, meaningful
+from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
-from lightmigrate.migration.synchronise import Snapshot, record_digests, synchronise
-from lightmigrate.migration.verify import Digest, Verification, digest_of, settings_sha256, verify
-from lightmigrate.migration.written import Changes, OnWritten, carry, require_nothing_written
+from lightmigrate.migration.shadow import PASSES, Shadow, Shadows
+from lightmigrate.migration.synchronise import synchronise
+from lightmigrate.migration.verify import Digest, digest_of, settings_sha256
+from lightmigrate.migration.written import OnWritten, require_nothing_written
 from lightmigrate.stores.base import Collection, CollectionFacts
 
 _STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?")
-
-# Times a collection is read again because of records that were written while it was read.
-PASSES = 10
-
-
-@dataclass(frozen=True)
-class _Built:
-    """A shadow that was brought up to date.
-
-    Attributes:
-        job: what it was built from.
-        target: the shadow.
-        snapshot: what the source held then.
-        checked: what was verified.
-        function: the application's own embedding function, for its collection objects.
-        started: when.
-    """
-
-    job: Job
-    target: Any
-    snapshot: Snapshot
-    checked: Verification | None
-    function: Any
-    started: float
 
 
 class LiveMigration:
@@ -82,7 +59,7 @@ class LiveMigration:
 
         self._store = LiveChromaStore(client)
         self._page_size = page_size
-        self._on_progress = on_progress
+        self._shadows = Shadows(self._store, page_size, on_progress)
         self.path = Path(str(self._store))
         self.recovered = self._recover()
 
@@ -106,20 +83,25 @@ class LiveMigration:
     @property
     def interrupted(self) -> bool:
         """See `ChromaMigrator.interrupted`."""
-        return bool(self._named(Kind.NEW))
+        return bool(self._shadows.named(Kind.NEW))
 
     def migrate(
         self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
     ) -> list[MigrationResult]:
         """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
+        with self._alone():
+            return self._migrate(requests, auto_backup, verify, invalid_vectors, force)
+
+    def _migrate(
+        self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+    ) -> list[MigrationResult]:
         plan = self.plan(requests)
         if not force:
             require_passed(plan)
-        if not force:
             for request in requests:
-                require_fitting(self._open(request.address.name), request.projection)
+                require_fitting(self._shadows.open(request.address.name), request.projection)
         try:
-            built = [self._build(request, verify, invalid_vectors) for request in requests]
+            built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
             stamp = self._free_stamp()
             return [
                 self._cut_over(planned, one, stamp, auto_backup)
@@ -141,16 +123,17 @@ class LiveMigration:
 
     def undo(self) -> bool:
         """See `ChromaMigrator.undo`."""
-        shadows = self._named(Kind.NEW)
-        for names in shadows:
-            self._open(names.name).delete()
+        with self._alone():
+            shadows = self._shadows.named(Kind.NEW)
+            for names in shadows:
+                self._shadows.open(names.name).delete()
         return bool(shadows)
 
     def verify(self) -> list[Check]:
         """Compare every migrated collection with its newest backup. See `ChromaMigrator.verify`."""
         found = []
         for own, backup in self._newest_backups().items():
-            live, old = self._open(own), self._open(backup)
+            live, old = self._shadows.open(own), self._shadows.open(backup)
             invalid, digest, dimensions = 0, Digest(), set()
             for page in live.pages(self._page_size):
                 digest.add(page)
@@ -173,26 +156,32 @@ class LiveMigration:
 
     def backups(self) -> list[Backup]:
         """See `ChromaMigrator.backups`. Each is a collection."""
-        return [Backup(names.name, self.path / names.name, None, None) for names in self._named(Kind.OLD)]
+        return [Backup(names.name, self.path / names.name, None, None) for names in self._shadows.named(Kind.OLD)]
 
     def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
         """Rename the old collections back. See `ChromaMigrator.rollback`."""
-        known = [names for names in self._named(Kind.OLD) if backup in (None, names.name)]
+        with self._alone():
+            return self._rollback(backup, written)
+
+    def _rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        known = [names for names in self._shadows.named(Kind.OLD) if backup in (None, names.name)]
         if not known:
             there = ", ".join(one.name for one in self.backups()) or "none"
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {there}")
         chosen = [names for names in known if names.key == known[-1].key]
-        changes = [self._changes(names) for names in chosen]
+        changes = [self._shadows.changes(names) for names in chosen]
         changes = [one for one in changes if one.added or one.changed or one.deleted]
         if written == "refuse":
             require_nothing_written(changes)
         by_name = {one.address.name: one for one in changes}
         stamp, carried = self._free_stamp(), False
         for names in chosen:
-            incoming = self._open(names.name)
+            incoming = self._shadows.open(names.name)
             if written == "carry" and names.own in by_name:
-                incoming, carried = self._carried(incoming, by_name[names.own]), True
+                incoming, carried = self._shadows.carried(incoming, by_name[names.own]), True
             self._put_in_place(incoming, names.own, stamp)
+            displaced_one = self._shadows.open(Names(names.own, Kind.OLD, stamp).name)
+            self._store.move_handles(displaced_one, self._shadows.open(names.own), None)
         displaced = self.path / Names(chosen[0].own, Kind.OLD, stamp).name
         counted = tuple(one.counted() for one in changes)
         return Rollback(", ".join(names.name for names in chosen), displaced, counted, carried)
@@ -205,65 +194,15 @@ class LiveMigration:
                 raise BackupError(f"{self.path} has no backup {name}; there are: {', '.join(known) or 'none'}")
         chosen = [known[name] for name in (known if names is None else names)]
         for one in chosen:
-            self._open(one.name).delete()
+            self._shadows.open(one.name).delete()
         return chosen
 
-    def _build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> _Built:
-        """A shadow that holds what the collection holds, or what an interrupted run has left to do of it."""
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            asked = keep(Path(folder) / "request", [request], invalid_vectors)
-        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-        names = Names(request.address.name, Kind.NEW, key)
-        for other in self._named(Kind.NEW):
-            if other.own == names.own and other != names:
-                logger.warning("%s: another migration was interrupted; what it had built is thrown away", names.own)
-                self._open(other.name).delete()
-        job = Job(self._open(names.own), request.projection, request.embedding_function, invalid_vectors)
-        if names in self._named(Kind.NEW) and self._open(names.name).count():
-            target = self._open(names.name)
-        else:
-            if names in self._named(Kind.NEW):  # it may have been created only in part
-                self._open(names.name).delete()
-            target = self._store.create_like(job.source, names.name, request.embedding_function)
-        snapshot, checked = self._keep_up(job, target, None, verified)
-        return _Built(job, target, snapshot, checked, request.function, started)
-
-    def _keep_up(
-        self, job: Job, target: Collection, snapshot: Snapshot | None, verified: bool
-    ) -> tuple[Snapshot, Verification | None]:
-        """Read the source again and again until nothing was written while it was read, verified included."""
-        checked: Verification | None = None
-        changed, seconds = 0, 0.0
-        for _ in range(PASSES):
-            started = time.monotonic()
-            first = snapshot is None
-            changed, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
-            seconds = time.monotonic() - started
-            if changed and not first:
-                checked = None
-            elif checked is not None or not verified:
-                return snapshot, checked
-            try:
-                checked = verify(job, target, self._page_size, self._on_progress, in_order=False)
-            except VerificationError:
-                again, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
-                if not again:  # nobody wrote: it is wrong
-                    target.delete()
-                    raise
-        raise DatabaseChangedError(
-            f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
-            f"last one of {seconds:.1f} s: nothing was migrated; pause the writers, and run this again to go on"
-        )
-
-    def _cut_over(self, planned: PlannedCollection, built: _Built, stamp: str, backup: bool) -> MigrationResult:
-        from lightmigrate.stores.chroma_live import move_handles
-
+    def _cut_over(self, planned: PlannedCollection, built: Shadow, stamp: str, backup: bool) -> MigrationResult:
         job, target = built.job, built.target
-        snapshot, checked = self._keep_up(job, target, built.snapshot, verified=False)
+        snapshot, checked = self._shadows.keep_up(job, target, built.snapshot, verified=False)
         self._put_in_place(target, planned.name, stamp, job.source)
         old, new = self._store.collection(job.source.address), self._store.collection(planned.address)
-        moved = move_handles(old, new, built.function)
+        moved = self._store.move_handles(old, new, built.function)
         late = 0
         for _ in range(PASSES):
             changed, snapshot = synchronise(replace(job, source=old), new, self._page_size, lambda _: None, snapshot)
@@ -293,69 +232,47 @@ class LiveMigration:
 
     def _put_in_place(self, incoming: Collection, own: str, stamp: str, source: Any = None) -> None:
         """Three renames; `recover` knows what to do after any of them."""
-        live = self._open(own)
+        live = self._shadows.open(own)
         if source is not None and live.handle.id != source.handle.id:
             raise DatabaseChangedError(f"collection {own} was replaced by somebody else meanwhile; nothing was changed")
         incoming.rename(Names(own, Kind.READY, Names.parse(incoming.address.name).key).name)
         (source or live).rename(Names(own, Kind.OLD, stamp).name)
         incoming.rename(own)
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One migrator of this machine at a time for each database; a crash lets go of it."""
+        folder = user_folder() / "locks"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        what = f"{self.path}\0{self._store.address('')}"
+        lock = try_lock(folder / hashlib.sha256(what.encode()).hexdigest()[:16])
+        if lock is None:
+            raise DatabaseInUseError(f"another lightmigrate is working on {self.path}; wait until it has ended")
+        with lock:
+            self.recovered = self._recover() or self.recovered
+            yield
+
     def _recover(self) -> str | None:
         """Finish or undo what a crash interrupted."""
         said = None
         there = {facts.name for facts in self._store.catalog()}
-        for names in self._named(Kind.READY):
+        for names in self._shadows.named(Kind.READY):
             if names.own in there:
                 back = Kind.OLD if _STAMP.fullmatch(names.key) else Kind.NEW
-                self._open(names.name).rename(Names(names.own, back, names.key).name)
+                self._shadows.open(names.name).rename(Names(names.own, back, names.key).name)
                 said = "an interrupted exchange was undone: the old collection is in place"
             else:
-                self._open(names.name).rename(names.own)
+                self._shadows.open(names.name).rename(names.own)
                 said = "an interrupted exchange was finished: the new collection is in place"
             logger.warning("%s: %s", names.own, said)
         return said
 
-    def _carried(self, backup: Collection, changes: Changes) -> Collection:
-        """A copy of the backup to which was done what was done to the live collection since."""
-        name = Names(changes.address.name, Kind.NEW, "carried").name
-        if any(names.name == name for names in self._named(Kind.NEW)):
-            self._open(name).delete()
-        copy = self._store.create_like(backup, name, None)
-        for page in backup.pages(self._page_size):
-            copy.add(page)
-        carry(self._open(changes.address.name), copy, changes, self._page_size, seed=0)
-        return copy
-
-    def _changes(self, names: Names) -> Changes:
-        """How the collection's texts and metadata differ from its backup's."""
-        ours, theirs = (
-            {
-                one: digest
-                for page in self._open(name).pages(self._page_size)
-                for one, digest in zip(page.ids, record_digests(page, vectors=False), strict=True)
-            }
-            for name in (names.own, names.name)
-        )
-        return Changes(
-            self._store.address(names.own),
-            added=[one for one in ours if one not in theirs],
-            changed=[one for one, digest in ours.items() if one in theirs and theirs[one] != digest],
-            deleted=[one for one in theirs if one not in ours],
-        )
-
-    def _open(self, name: str) -> Any:
-        return self._store.collection(self._store.address(name))
-
-    def _named(self, kind: Kind) -> list[Names]:
-        found = [Names.parse(facts.name) for facts in self._store.catalog()]
-        return sorted((names for names in found if names.kind is kind), key=lambda names: (names.key, names.own))
-
     def _newest_backups(self) -> dict[str, str]:
-        return {names.own: names.name for names in self._named(Kind.OLD)}
+        return {names.own: names.name for names in self._shadows.named(Kind.OLD)}
 
     def _free_stamp(self) -> str:
         stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
-        taken = {names.key for names in self._named(Kind.OLD)}
+        taken = {names.key for names in self._shadows.named(Kind.OLD)}
         number = 1
         while (free := stamp if number == 1 else f"{stamp}_{number}") in taken:
             number += 1

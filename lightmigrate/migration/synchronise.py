@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightmigrate.errors import InvalidVectorsError
+from lightmigrate.errors import InvalidVectorsError, VerificationError
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.migration.rebuild import Job, meaningful, project
 from lightmigrate.migration.verify import differing_rows
@@ -64,6 +64,8 @@ def synchronise(
             if not invalid:
                 moved = part.with_vectors(project(job.projection, part))
                 (target.put if known.intersection(moved.ids) else target.add)(moved)
+                if before is not None and _differing(job, part, target, set(part.ids)):  # no whole comparison follows
+                    raise VerificationError(f"records of {source.address} did not arrive as they were written")
             changed += len(stale)
         on_progress(Progress("project", start + len(page), len(ids), source.address.name))
     if invalid:

@@ -7,23 +7,17 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from lightmigrate.errors import DatabaseError, DatabaseInUseError, LocationError
-from lightmigrate.files import replacing, sync_folder
+from lightmigrate.files import replacing, sync_folder, try_lock
 from lightmigrate.migration.exchange import BesideExchange, Exchange
 from lightmigrate.migration.exchange_inside import InsideExchange
 from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import logger
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 JOURNAL_VERSION = 2
 
@@ -167,7 +161,7 @@ class Workspace:
         while True:
             try:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
-                lock = path.open("ab")
+                lock = try_lock(path)
             except FileNotFoundError:
                 continue  # the one before us has just removed the folder
             except OSError as error:
@@ -175,16 +169,8 @@ class Workspace:
                     f"cannot write in {self.folder.parent}, where the new database is to be built: {error.strerror}; "
                     "make it writable or move the database"
                 ) from None
-            try:
-                if sys.platform == "win32":
-                    msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-                else:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-                raise DatabaseInUseError(
-                    f"another lightmigrate is working on {self.database}; wait until it has ended"
-                ) from None
+            if lock is None:
+                raise DatabaseInUseError(f"another lightmigrate is working on {self.database}; wait until it has ended")
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                     return lock

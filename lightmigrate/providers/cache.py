@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lightmigrate.errors import ProviderError
+from lightmigrate.files import user_folder
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 
@@ -20,8 +20,7 @@ SECONDS_TO_WAIT = 60.0
 
 def default_cache() -> Path:
     """`lightmigrate/embeddings.sqlite3` where this user keeps caches."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "lightmigrate" / "embeddings.sqlite3"
+    return user_folder() / "embeddings.sqlite3"
 
 
 class Cached(Provider):

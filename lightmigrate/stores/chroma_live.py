@@ -36,6 +36,27 @@ class LiveChromaStore(ChromaStore):
         names = sorted(collection.name for collection in self._live.list_collections())
         return [self.collection(self.address(name)).facts() for name in names]
 
+    def move_handles(self, old: ChromaCollection, new: ChromaCollection, embedding_function: Any) -> int:
+        """Point every collection object of this process that stands for `old` to `new`; returns how many.
+
+        Such objects go by the collection's id, not by its name: after a change of names they would go on answering from
+        the old rows, and silently write to them.
+
+        Args:
+            old: what they stand for.
+            new: what they are to stand for.
+            embedding_function: what they are to embed texts with from now on; `None` leaves theirs.
+        """
+        moved = 0
+        handle = type(old.handle)
+        for found in gc.get_objects():
+            if type(found) is handle and found is not old.handle and found.id == old.handle.id:
+                found._model = new.fresh_model()  # there is no public way
+                if callable(embedding_function):
+                    found._embedding_function = embedding_function
+                moved += 1
+        return moved
+
     def _client(self, address: Address) -> Any:
         if (address.tenant, address.database) != (self._live.tenant, self._live.database):
             raise CollectionNotFoundError(
@@ -43,25 +64,3 @@ class LiveChromaStore(ChromaStore):
                 "open a client for that one"
             )
         return self._live
-
-
-def move_handles(old: ChromaCollection, new: ChromaCollection, embedding_function: Any) -> int:
-    """Point every collection object of this process that stands for `old` to `new`; returns how many.
-
-    Such objects go by the collection's id, not by its name: after a change of names they would go on answering from
-    the old rows, and silently write to them.
-
-    Args:
-        old: what they stand for.
-        new: what they are to stand for.
-        embedding_function: what they are to embed texts with from now on; `None` leaves theirs.
-    """
-    moved = 0
-    handle = type(old.handle)
-    for found in gc.get_objects():
-        if type(found) is handle and found is not old.handle and found.id == old.handle.id:
-            found._model = new.fresh_model()  # there is no public way
-            if callable(embedding_function):
-                found._embedding_function = embedding_function
-            moved += 1
-    return moved

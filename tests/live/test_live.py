@@ -17,6 +17,7 @@ from lightmigrate import (
     CollectionNotFoundError,
     DatabaseChangedError,
     DatabaseError,
+    DatabaseInUseError,
     FailedError,
     InvalidVectorsError,
     NothingToMigrateError,
@@ -279,24 +280,35 @@ def test_a_record_written_to_the_old_rows_in_the_last_instant(
 
 
 def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:
-    other = make_projection(seed=3)
+    """On another machine, where no lock of this one holds them up."""
 
     def overtake(progress: Any) -> None:
-        if progress.step == "verify" and not ChromaMigrator(client).backups():
-            ChromaMigrator(client).migrate_collection("bystander", make_bystander())
+        if progress.step == "verify" and "taken-away" not in names(client):
             old = handle(client)
             fresh = client.create_collection("memory-elsewhere", embedding_function=None)
             old.modify(name="taken-away")
             fresh.modify(name="memory")
 
-    def make_bystander() -> Projection:
-        from lightmigrate import Model
-
-        return make_projection(source=Model("eight", 8, normalised=False), target=other.info.target)
-
     with pytest.raises(DatabaseChangedError, match="was replaced by somebody else"):
         ChromaMigrator(client, on_progress=overtake).migrate_collection("memory", projection)
     assert handle(client, "taken-away").count() == N
+
+
+def test_two_migrators_exclude_each_other(client: Any, projection: Projection) -> None:
+    def second(progress: Any) -> None:
+        with pytest.raises(DatabaseInUseError, match="another lightmigrate is working"):
+            ChromaMigrator(client).migrate_collection("memory", projection)
+
+    assert ChromaMigrator(client, on_progress=second).migrate_collection("memory", projection).n_migrated == N
+
+
+def test_collection_objects_follow_a_rollback_too(client: Any, projection: Projection) -> None:
+    held = handle(client)
+    migrator = ChromaMigrator(client)
+    migrator.migrate_collection("memory", projection)
+    migrator.rollback()
+    held.add(ids=["after"], embeddings=make_vectors(1))
+    assert handle(client).count() == held.count() == N + 1
 
 
 def test_rollback_says_what_was_written(client: Any, projection: Projection) -> None:
