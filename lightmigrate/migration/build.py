@@ -184,7 +184,7 @@ def finish(
             )
     Record(
         database_name=live.name,
-        migrated_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
+        migrated_at=_now(),
         collections=tuple(collections.values()),
         backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
         last_writes=_writes(staging),
@@ -219,6 +219,24 @@ def _compare_catalogs(
             f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {found.get(wrong)}; "
             "the new database was thrown away"
         )
+
+
+def sign(copy: Path, live: Path, backup: str) -> None:
+    """Write the record of a copy of a backup that is to replace `live`: whose it is, and what was written when."""
+    earlier, replaced = Record.read(copy), Record.read(live)
+    names = [*(earlier.backups if earlier else ()), *(replaced.backups if replaced else ()), backup]
+    Record(
+        database_name=live.name,
+        migrated_at=_now(),
+        collections=earlier.collections if earlier else (),
+        backups=tuple(dict.fromkeys(names)),
+        last_writes=_writes(copy),
+        source_writes=_writes(live),
+    ).write(copy)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
 
 
 def _writes(folder: Path) -> tuple[tuple[str, str, str, int], ...]:

@@ -179,10 +179,11 @@ class FolderMigration:
                 workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
                 copy_tree(chosen.path, incoming, lambda size: None)
                 carry_over(self.path, incoming, _open_chroma, changes, self._page_size, seed=0)
+                build.sign(incoming, self.path, chosen.name)
                 if location.inside:
                     rename_indexes(incoming)
                 sync_tree(incoming)
-            displaced, seen = new_backup_path(location), fingerprint(self.path, location.belongs)
+            displaced, seen = self._name_for_displaced(incoming), fingerprint(self.path, location.belongs)
             self._cut_over(run, incoming, displaced, seen)
         counted = tuple(one.counted() for one in changes)
         return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
@@ -198,6 +199,16 @@ class FolderMigration:
             for one in chosen:
                 cutover.discard(self._workspace, one.path)
         return chosen
+
+    def _name_for_displaced(self, incoming: Path) -> Path:
+        """A free name by which the database that is replaced will be known as a backup of this one."""
+        location = self._workspace.location
+        if Record.read(self.path) is None:  # it cannot say whose it is, so that the other one's record must name it
+            record = Record.read(incoming)
+            for name in record.backups if record else ():
+                if not (location.home / name).exists():
+                    return location.home / name
+        return new_backup_path(location)
 
     @contextlib.contextmanager
     def _exclusive(self, *, unused: bool = True) -> Iterator[None]:

@@ -22,7 +22,7 @@ from lightmigrate.stores.base import CollectionFacts
 DATABASE_FILE = "chroma.sqlite3"
 
 # Chroma's engine closes its files in threads of its own, a little after close() has returned.
-RELEASE_SECONDS = 1.0
+RELEASE_SECONDS = 3.0
 
 # What Chroma takes when nothing is configured.
 _DEFAULT_SPACE = "l2"

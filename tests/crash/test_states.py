@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -159,5 +159,6 @@ Databases.TestCase.settings = settings(
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.reuse, Phase.generate],
 )
 TestDatabases = Databases.TestCase

@@ -34,6 +34,11 @@ def test_rollback_restores_every_byte(database: Path, projection: Projection) ->
     assert again.restored == done.displaced_path.name
     assert folder_hash(database) == migrated
 
+    # as often as anybody likes: a database without a record of its own stays known
+    assert [backup.path for backup in migrator.backups()] == [again.displaced_path]
+    migrator.rollback()
+    assert folder_hash(database) == before
+
 
 def test_rollback_to_a_named_backup_two_migrations_ago(database: Path, projection: Projection) -> None:
     before = folder_hash(database)

@@ -98,6 +98,10 @@ def test_carried_over_nothing_is_lost(migrated: tuple[ChromaMigrator, str]) -> N
     hashes = everything(migrator.path.parent)
     assert before in hashes.values()
     assert len(migrator.backups()) == 2
+    # and forward again: all three stay known
+    migrator.rollback(done.displaced_path.name, written="discard")
+    assert rows(contents(migrator.path, addresses), "young") == rows(new, "young")
+    assert len(migrator.backups()) == 2
 
 
 def test_what_is_carried_back_is_near_where_the_old_model_would_have_put_it(tmp_path: Path) -> None:
