@@ -36,7 +36,8 @@ _METADATA_SETTINGS = {
 
 _COLUMNS = ["embeddings", "documents", "metadatas", "uris"]
 
-# Above 32,766 ids Chroma runs out of SQL variables.
+# Above so many rows, or ids, at once Chroma runs out of SQL variables.
+_MOST_ROWS = 32_766
 _IDS_AT_ONCE = 1000
 
 
@@ -90,6 +91,7 @@ class ChromaCollection:
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
         """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
+        size = min(size, _MOST_ROWS)
         for offset in range(start, self.count(), size):
             yield self._page(self._collection.get(limit=size, offset=offset, include=_COLUMNS))
 
@@ -162,8 +164,11 @@ class ChromaCollection:
         return found["ids"], found["distances"]
 
     def settings(self) -> Mapping[str, Any]:
-        """Schema without the embedding function, and metadata."""
-        return {"schema": _with_function(self.schema(), None), "metadata": self._collection.metadata or {}}
+        """Schema without the embedding function and what Chroma adds by itself, and metadata."""
+        schema = _without_plain_keys(_with_function(self.schema(), None))
+        for index in _vector_indexes(schema):  # by default the number of cores, of this machine or of another
+            (index.get("hnsw") or {}).pop("num_threads", None)
+        return {"schema": schema, "metadata": self._collection.metadata or {}}
 
     def schema(self) -> dict[str, Any]:
         """The collection's schema as JSON, with the index settings that are really in force.
@@ -333,6 +338,20 @@ def _vector_indexes(
         config = ((values or {}).get("float_list") or {}).get("vector_index", {}).get("config")
         if config is not None:
             yield config
+
+
+def _without_plain_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the schema without the keys that are indexed as any key is by default.
+
+    Chroma enters every metadata key it is given, and folders from before schemas have none entered.
+    """
+    defaults = schema.get("defaults") or {}
+    special = {
+        key: chosen
+        for key, indexes in (schema.get("keys") or {}).items()
+        if (chosen := {kind: index for kind, index in indexes.items() if index != defaults.get(kind)})
+    }
+    return {**schema, "keys": special}
 
 
 def _with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None) -> dict[str, Any]:

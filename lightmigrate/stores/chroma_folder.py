@@ -172,7 +172,8 @@ def _index_configuration(row: sqlite3.Row) -> Mapping[str, Any]:
         keys = json.loads(row["schema_str"]).get("keys", {})
         return dict(((keys.get("#embedding") or {}).get("float_list") or {}).get("vector_index", {}).get("config", {}))
     if row["config_json_str"]:
-        return dict(json.loads(row["config_json_str"]))
+        config = json.loads(row["config_json_str"])
+        return {**config, **(config.get("vector_index") or {})}  # Chroma 1.0 keeps the index one level deeper
     return {}
 
 

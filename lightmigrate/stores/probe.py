@@ -12,22 +12,28 @@ from lightmigrate.stores.base import Collection
 def measured_space(collection: Collection) -> str | None:
     """The distance function the index really uses, told from distances it returns.
 
-    A stored vector v is searched as 2v, which tells the three apart even when all vectors have length 1.
+    A stored vector v is searched as 2v and 3v, which tells the three apart even when all vectors have length 1,
+    and even when 2v·v is 1 and v is alone.
 
     Returns:
-        `l2`, `cosine` or `ip`; `None` when the collection is empty or holds only zero vectors.
+        `l2`, `cosine` or `ip`; `None` when the collection is empty or holds only zero vectors
+        and such as are not finite.
     """
     page = next(collection.pages(1000), None)
-    if page is None or not page.vectors.any():
+    if page is None:
         return None
-    stored = dict(zip(page.ids, page.vectors.astype(np.float64), strict=True))
-    query = 2 * page.vectors[page.vectors.any(axis=1)][:1]
-    ids, distances = collection.nearest(query, min(10, collection.count()))
+    telling = np.isfinite(page.vectors).all(axis=1) & page.vectors.any(axis=1)
+    if not telling.any():
+        return None
+    stored = {page.ids[row]: page.vectors[row].astype(np.float64) for row in np.flatnonzero(telling).tolist()}
+    queries = np.array([[2], [3]], np.float32) * page.vectors[telling][:1]
+    ids, distances = collection.nearest(queries, min(10, collection.count()))
     errors = dict.fromkeys(("l2", "cosine", "ip"), 0.0)
-    for row, distance in zip(ids[0], distances[0], strict=True):
-        if row in stored:
-            for space, expected in _distances(query[0].astype(np.float64), stored[row]).items():
-                errors[space] += abs(expected - distance)
+    for query, found, measured in zip(queries.astype(np.float64), ids, distances, strict=True):
+        for row, distance in zip(found, measured, strict=True):
+            if row in stored and np.isfinite(distance):
+                for space, expected in _distances(query, stored[row]).items():
+                    errors[space] += abs(expected - distance)
     return min(errors, key=lambda space: errors[space]) if any(errors.values()) else None
 
 

@@ -267,11 +267,11 @@ def test_metadata_of_the_collection(metadata: dict[str, Any], tmp_path: Path) ->
     assert folder_hash(folder) == bytes_before
 
 
-# Chroma refuses NaN and infinity; a cosine collection makes zeros of vectors that are too short for float32.
+# Chroma refuses NaN and infinity, but a cosine collection turns lengths out of float32's range into NaN and 0.
 MEANINGLESS = {
     "l2": {3: [0.0] * OLD_DIM},
     "ip": {0: [0.0] * OLD_DIM, 19: [-0.0] * OLD_DIM},
-    "cosine": {2: [0.0] * OLD_DIM, 11: [1e-45] * OLD_DIM, 12: [1e-30] * OLD_DIM},
+    "cosine": {2: [0.0] * OLD_DIM, 5: [3e38] * OLD_DIM, 11: [1e-45] * OLD_DIM, 12: [1e-30] * OLD_DIM},
 }
 
 
@@ -285,6 +285,7 @@ def test_vectors_that_mean_nothing(space: str, tmp_path: Path) -> None:
             ids=[f"{row}" for row in range(20)], embeddings=vectors, metadatas=[{"k": row} for row in range(20)]
         )
     before, bytes_before = read(folder, "some")["some"], folder_hash(folder)
+    assert np.isnan(before["vectors"]).any() == (space == "cosine")
     migrator = ChromaMigrator(folder, page_size=7)
     with pytest.raises(InvalidVectorsError, match=f"{len(bad)} of 20 vectors") as caught:
         migrator.migrate_collection("some", PROJECTION)
@@ -319,8 +320,11 @@ def test_vectors_of_unusual_length(space: str, scale: float, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("copies", [1, 40])
-def test_one_vector_alone_or_again_and_again(space: str, copies: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [0.5**0.5, 1, 3])
+def test_one_vector_alone_or_again_and_again(space: str, copies: int, length: float, tmp_path: Path) -> None:
+    """Of length √½, its inner product with its double is 1: a distance of 0, as by cosine."""
     folder, vectors = tmp_path / "home" / "db", np.repeat(make_vectors(1), copies, axis=0)
+    vectors *= np.float32(length) / np.linalg.norm(vectors[0])
     with open_client(folder) as client:
         client.create_collection("some", embedding_function=None, configuration={"hnsw": {"space": space}}).add(
             ids=[f"{row}" for row in range(copies)], embeddings=vectors, documents=["text"] * copies
