@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,3 +84,16 @@ def find_backup(location: Location, name: str | None) -> Backup:
             return backup
     known = ", ".join(backup.name for backup in backups)
     raise BackupError(f"{database} has no backup {name}; there are: {known}")
+
+
+def choose_backups(backups: Sequence[Backup], names: Sequence[str] | None, database: Path) -> list[Backup]:
+    """Those named, or all.
+
+    Raises:
+        BackupError: a name that is none of them.
+    """
+    known = {backup.name: backup for backup in backups}
+    for name in names or ():
+        if name not in known:
+            raise BackupError(f"{database} has no backup {name}; there are: {', '.join(known) or 'none'}")
+    return [known[name] for name in (known if names is None else names)]

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import BackupError, DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
+from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
 from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
-from lightmigrate.migration.backup import Backup, backups_of, find_backup, new_backup_path
+from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
 from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import OnProgress, logger
@@ -191,11 +191,7 @@ class FolderMigration:
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
         """See `ChromaMigrator.clean`."""
         with self._exclusive(unused=False):
-            known = {backup.name: backup for backup in self.backups()}
-            for name in names or ():
-                if name not in known:
-                    raise BackupError(f"{self.path} has no backup {name}; there are: {', '.join(known) or 'none'}")
-            chosen = [known[name] for name in (known if names is None else names)]
+            chosen = choose_backups(self.backups(), names, self.path)
             for one in chosen:
                 cutover.discard(self._workspace, one.path)
         return chosen

@@ -34,7 +34,7 @@ from lightmigrate.errors import (
     NothingToMigrateError,
 )
 from lightmigrate.files import try_lock, user_folder
-from lightmigrate.migration.backup import Backup
+from lightmigrate.migration.backup import Backup, choose_backups
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
@@ -188,11 +188,7 @@ class LiveMigration:
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
         """See `ChromaMigrator.clean`. The server's disk keeps the index folders of what is deleted."""
-        known = {backup.name: backup for backup in self.backups()}
-        for name in names or ():
-            if name not in known:
-                raise BackupError(f"{self.path} has no backup {name}; there are: {', '.join(known) or 'none'}")
-        chosen = [known[name] for name in (known if names is None else names)]
+        chosen = choose_backups(self.backups(), names, self.path)
         for one in chosen:
             self._shadows.open(one.name).delete()
         return chosen
