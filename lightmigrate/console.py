@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lightmigrate.demo.demo import Search
 from lightmigrate.migration.backup import Backup
-from lightmigrate.migration.doctor import Diagnosis
+from lightmigrate.migration.doctor import Diagnosis, Look
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.projection.projection import Projection
@@ -40,7 +40,7 @@ def next_command(*words: object, why: str = "next") -> Text:
 
 def diagnosis(found: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
-    table = _table("collection", "records", "dimension", "distance", "embedding function")
+    table = _table("collection", "records", "dimension", "vectors", "distance", "embedding function")
     wrong = {(m.tenant, m.database, m.name) for m in found.mismatches}
     for facts in found.collections:
         dimension = "–" if facts.dimension is None else str(facts.dimension)
@@ -49,7 +49,8 @@ def diagnosis(found: Diagnosis) -> RenderableType:
         function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
         if str(facts.address) in found.models:
             function += f" (vectors of {escape(found.models[str(facts.address)])})"
-        table.add_row(str(facts.address), f"{facts.count:,}", dimension, facts.space, function)
+        look = _look(found.looks.get(str(facts.address)))
+        table.add_row(str(facts.address), f"{facts.count:,}", dimension, look, facts.space, function)
     lines = [f"[bold]{found.path}[/]"]
     if found.bytes is not None:
         lines = [f"[bold]{found.path}[/]  ({_size(found.bytes)})", *_surroundings(found)]
@@ -58,6 +59,18 @@ def diagnosis(found: Diagnosis) -> RenderableType:
     if found.interrupted:
         lines.append("[yellow]a migration was interrupted[/]: lightmigrate resume goes on with it, or undoes it")
     return Group(*lines, table)
+
+
+def _look(look: Look | None) -> str:
+    if look is None or look.shortest is None or look.longest is None:
+        said = "–" if look is None else ""
+    elif look.longest - look.shortest < 0.01 * look.longest:
+        said = f"length {look.longest:.2f}"
+    else:
+        said = f"lengths {look.shortest:.2f}–{look.longest:.2f}"
+    if look is not None and look.invalid:
+        said += f" [bold red]{look.invalid} of {look.vectors} mean nothing[/]"
+    return said.strip()
 
 
 def _surroundings(found: Diagnosis) -> list[str]:

@@ -7,15 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.backup import backups_of
 from lightmigrate.migration.plan import needed_bytes
+from lightmigrate.migration.rebuild import meaningful
 from lightmigrate.migration.record import Record
 from lightmigrate.migration.results import Mismatch
 from lightmigrate.migration.workspace import Workspace
+from lightmigrate.projection.vectors import Vectors
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma_folder import can_see_users, process_name, read_catalog, users_of
+from lightmigrate.stores.chroma_sample import sample_vectors
+
+
+@dataclass(frozen=True)
+class Look(Result):
+    """What the vectors of a collection look like.
+
+    Attributes:
+        vectors: how many were looked at.
+        shortest: length of the shortest that means something; `None` when none does.
+        longest: length of the longest.
+        invalid: how many hold NaN or infinity or are all zero.
+    """
+
+    vectors: int
+    shortest: float | None
+    longest: float | None
+    invalid: int
+
+    @classmethod
+    def at(cls, vectors: Vectors) -> Look:
+        """At `(n, d)`."""
+        lengths = np.linalg.norm(vectors[meaningful(vectors)], axis=1)
+        shortest, longest = (float(lengths.min()), float(lengths.max())) if len(lengths) else (None, None)
+        return cls(len(vectors), shortest, longest, len(vectors) - len(lengths))
 
 
 @dataclass(frozen=True)
@@ -33,6 +62,7 @@ class Diagnosis(Result):
         used_by: the processes that have it open, by id; `None` where the system does not tell.
         interrupted: whether a migration was interrupted; the next command that writes ends it.
         backups: names of its backups.
+        looks: what a sample of a collection's vectors looks like, where some could be read.
         models: the model whose space a collection's vectors are in, for those that were migrated here.
     """
 
@@ -46,6 +76,7 @@ class Diagnosis(Result):
     used_by: dict[int, str] | None
     interrupted: bool
     backups: tuple[str, ...]
+    looks: dict[str, Look]
     models: dict[str, str]
 
 
@@ -83,6 +114,7 @@ def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
         used_by={pid: process_name(pid) for pid in users_of(path)} if can_see_users() else None,
         interrupted=workspace.has_leftovers(),
         backups=tuple(backup.name for backup in backups_of(location)),
+        looks={str(address): Look.at(vectors) for address, vectors in sample_vectors(path).items()},
         models=models_of(Record.read(path)),
     )
 
@@ -101,6 +133,7 @@ def diagnose_open(migrator: Any, expected_dim: int | None = None) -> Diagnosis:
         used_by={},
         interrupted=migrator.interrupted,
         backups=tuple(backup.name for backup in migrator.backups()),
+        looks={},
         models={},
     )
 

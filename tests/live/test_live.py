@@ -27,24 +27,13 @@ from lightmigrate import (
 from lightmigrate.migration import live
 from lightmigrate.stores import chroma_live
 from lightmigrate.stores.chroma import ChromaCollection, open_client
-from tests.databases import make_projection, make_vectors, records, same_rows
+from tests.databases import make_projection, make_vectors
+from tests.live.rows import N, assert_migrated, fill, handle, names, read
 from tests.live.server import Server, running_server
-
-N = 60
 
 
 class KilledError(BaseException):
     """The process ends here."""
-
-
-def fill(client: Any) -> None:
-    client.create_collection(
-        "memory",
-        embedding_function=None,
-        metadata={"owner": "raa"},
-        configuration={"hnsw": {"space": "cosine", "ef_search": 321}},
-    ).add(**records(N))
-    client.create_collection("bystander", embedding_function=None).add(**records(9, 8))
 
 
 @pytest.fixture(params=["in this process", "a server"])
@@ -58,32 +47,6 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         with open_client(tmp_path / "db") as opened:
             fill(opened)
             yield opened
-
-
-def handle(client: Any, name: str = "memory") -> Any:
-    return client.get_collection(name, embedding_function=None)
-
-
-def read(client: Any, name: str = "memory") -> dict[str, Any]:
-    """Every record by id: document, metadata, uri, vector."""
-    rows = handle(client, name).get(include=["documents", "metadatas", "uris", "embeddings"])
-    columns = zip(
-        rows["ids"], rows["documents"], rows["metadatas"], rows["uris"], np.float32(rows["embeddings"]), strict=True
-    )
-    return {one: (document, metadata or None, uri, vector) for one, document, metadata, uri, vector in columns}
-
-
-def assert_migrated(found: dict[str, Any], old: dict[str, Any], projection: Projection) -> None:
-    assert found.keys() == old.keys()
-    sides = [[(one, *side[one][:3]) for one in old] for side in (old, found)]
-    assert same_rows(*sides)
-    expected = projection.apply(np.array([row[3] for row in old.values()]), [row[0] for row in old.values()])
-    stored = np.array([found[one][3] for one in old])
-    np.testing.assert_allclose(stored, expected, atol=2e-6)
-
-
-def names(client: Any) -> set[str]:
-    return {collection.name for collection in client.list_collections()}
 
 
 def test_everything_is_kept_and_the_old_one_is_the_backup(client: Any, projection: Projection) -> None:
