@@ -251,7 +251,7 @@ class LiveMigration:
     def _recover(self) -> str | None:
         """Finish or undo what a crash interrupted."""
         said = None
-        there = {facts.name for facts in self._store.catalog()}
+        there = set(self._store.names())
         for names in self._shadows.named(Kind.READY):
             if names.own in there:
                 back = Kind.OLD if _STAMP.fullmatch(names.key) else Kind.NEW

@@ -60,7 +60,7 @@ class Shadows:
 
     def named(self, kind: Kind) -> list[Names]:
         """All collections of a kind, the oldest first."""
-        found = [Names.parse(facts.name) for facts in self._store.catalog()]
+        found = [Names.parse(name) for name in self._store.names()]
         return sorted((names for names in found if names.kind is kind), key=lambda names: (names.key, names.own))
 
     def build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> Shadow:

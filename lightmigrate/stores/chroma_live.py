@@ -33,8 +33,11 @@ class LiveChromaStore(ChromaStore):
 
     def catalog(self) -> list[CollectionFacts]:
         """All collections of the client's database, by name; only reads."""
-        names = sorted(collection.name for collection in self._live.list_collections())
-        return [self.collection(self.address(name)).facts() for name in names]
+        return [self.collection(self.address(name)).facts() for name in self.names()]
+
+    def names(self) -> list[str]:
+        """Of all collections of the client's database; only reads."""
+        return sorted(collection.name for collection in self._live.list_collections())
 
     def move_handles(self, old: ChromaCollection, new: ChromaCollection, embedding_function: Any) -> int:
         """Point every collection object of this process that stands for `old` to `new`; returns how many.
