@@ -3,7 +3,7 @@
 Builds it, migrates it, rolls back, migrates again, and checks that nothing was lost or changed on the way: digests of
 contents and vectors are the same after both migrations, and the database is byte for byte the old one in between.
 Peak memory is that of the migrating process, beside a process that only has the same database open and has searched
-it once. Writes `results/soak.json`.
+it once. Writes `results/soak-ROWS.json`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lightmigrate import ChromaMigrator, Model, Projection
 from lightmigrate.migration.record import Record
 from lightmigrate.stores.chroma import open_client
 
-RESULTS = Path(__file__).parent / "results" / "soak.json"
+RESULTS = Path(__file__).parent / "results"
 TARGET_DIMENSION = 768
 BATCH = 2000
 
@@ -44,7 +44,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as home:
         result = soak(Path(home) / "database", options)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / f"soak-{options.rows}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

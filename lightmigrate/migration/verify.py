@@ -96,7 +96,7 @@ def verify(
         error = max(error, _compare_vectors(project(job.projection, old), new.vectors, done))
         digest.add(new)
         rows = slice(-done % stride, None, stride)
-        sample.append((old.vectors[rows], new.vectors[rows]))
+        sample.append((old.vectors[rows].copy(), new.vectors[rows].copy()))  # a view would keep all pages alive
         done += len(old)
         on_progress(Progress("verify", done, total, target.address.name))
     before, after = (np.concatenate(side) for side in zip(*sample, strict=True))
