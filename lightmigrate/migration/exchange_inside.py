@@ -122,3 +122,5 @@ def _second_name(file: Path, name: Path) -> None:
         os.link(file, name)
     except OSError:
         shutil.copy2(file, name)
+        with name.open("rb+") as copy:
+            os.fsync(copy.fileno())

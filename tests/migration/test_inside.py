@@ -1,0 +1,60 @@
+"""What is particular to a database that is exchanged inside its own folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, DatabaseError, Projection
+from lightmigrate.migration import location
+from lightmigrate.migration.exchange_inside import InsideExchange
+from tests.crash.places import everything, is_new
+from tests.databases import contents
+
+
+@pytest.fixture(autouse=True)
+def _volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(location, "is_mount_point", lambda folder: True)
+
+
+def test_without_a_backup_nothing_of_the_old_one_is_left(database: Path, projection: Projection) -> None:
+    old = contents(database)
+    result = ChromaMigrator(database).migrate_collections(
+        [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)], auto_backup=False
+    )
+    assert result[0].backup_path is None
+    assert is_new(contents(database), old, projection)
+    assert list(everything(database)) == ["."]
+    assert not list(database.glob(".*"))
+
+
+def test_a_file_system_without_second_names(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    before = everything(database)["."]
+    migrator = ChromaMigrator(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        migrator.migrate_collection("thought_nodes", projection)
+        migrator.rollback()
+    assert everything(database)["."] == before
+
+
+def test_a_database_in_the_middle_of_a_write_is_not_exchanged(database: Path, projection: Projection) -> None:
+    """sqlite's own journal belongs to the file beside it: under another one it would tear that apart."""
+    (database / "chroma.sqlite3-journal").write_bytes(b"")
+    with pytest.raises(DatabaseError, match="was left in the middle of a write"):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+
+
+def test_databases_that_share_an_index_folder_do_not_change_places(database: Path) -> None:
+    twin = Path(shutil.copytree(database, database / "chroma_backup_twin"))
+    with pytest.raises(DatabaseError, match="both databases keep an index in"):
+        InsideExchange(database).announce(twin)
+    assert (twin / "chroma.sqlite3").is_file()
