@@ -61,7 +61,9 @@ class LiveMigration:
         self._page_size = page_size
         self._shadows = Shadows(self._store, page_size, on_progress)
         self.path = Path(str(self._store))
-        self.recovered = self._recover()
+        self.recovered: str | None = None
+        with contextlib.suppress(DatabaseInUseError), self._alone():
+            pass  # whoever holds it is in the middle of what would be mended here
 
     def catalog(self) -> list[CollectionFacts]:
         """The collections of the client's database, without shadows and backups. Only reads."""
@@ -227,7 +229,7 @@ class LiveMigration:
         )
 
     def _put_in_place(self, incoming: Collection, own: str, stamp: str, source: Any = None) -> None:
-        """Three renames; `recover` knows what to do after any of them."""
+        """Three renames; `_recover` knows what to do after any of them."""
         live = self._shadows.open(own)
         if source is not None and live.handle.id != source.handle.id:
             raise DatabaseChangedError(f"collection {own} was replaced by somebody else meanwhile; nothing was changed")

@@ -259,6 +259,7 @@ def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:
 
 def test_two_migrators_exclude_each_other(client: Any, projection: Projection) -> None:
     def second(progress: Any) -> None:
+        assert ChromaMigrator(client).recovered is None, "what is in work is not mended"
         with pytest.raises(DatabaseInUseError, match="another lightmigrate is working"):
             ChromaMigrator(client).migrate_collection("memory", projection)
 
