@@ -29,8 +29,8 @@ from lightmigrate.errors import (
     NothingToMigrateError,
     RefusedError,
 )
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
-from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import plain

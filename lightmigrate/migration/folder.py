@@ -16,9 +16,9 @@ from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.record import Record
 from lightmigrate.migration.request import Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
@@ -80,17 +80,12 @@ class FolderMigration:
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             intention = self._begin(plan, requests, invalid_vectors)
-            results = build.build(
-                self._workspace.staging,
-                catalog,
-                _open_chroma,
-                intention.run,
-                requests,
-                build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress),
-                lambda: self._workspace.write_journal(replace(intention, copied=None)),
-            )
-            build.finish(self._workspace.staging, self.path, results, outgoing if auto_backup else None)
-            self._cut_over(intention.run, self._workspace.staging, outgoing, _marks(intention.copied))
+            workspace = self._workspace
+            options = build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress)
+            one = build.Build(workspace.staging, workspace.vectors, _open_chroma, intention.run, requests, options)
+            results = one.run(catalog, lambda: workspace.write_journal(replace(intention, copied=None)))
+            build.finish(workspace.staging, self.path, requests, results, outgoing if auto_backup else None)
+            self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
         return [
             MigrationResult(
@@ -104,7 +99,7 @@ class FolderMigration:
                 verification=checked,
                 seconds=seconds,
             )
-            for planned, (_, checked) in zip(plan.collections, results, strict=True)
+            for planned, checked in zip(plan.collections, results, strict=True)
         ]
 
     def _begin(self, plan: Plan, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Intention:

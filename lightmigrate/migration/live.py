@@ -35,17 +35,18 @@ from lightmigrate.errors import (
 )
 from lightmigrate.files import try_lock, user_folder
 from lightmigrate.migration.backup import Backup, choose_backups
+from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.fitting import require_fitting
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors, meaningful
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
 from lightmigrate.migration.shadow import PASSES, Shadow, Shadows
 from lightmigrate.migration.synchronise import synchronise
-from lightmigrate.migration.verify import Digest, digest_of, settings_sha256
 from lightmigrate.migration.written import OnWritten, require_nothing_written
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Collection, CollectionFacts
 
 _STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?")

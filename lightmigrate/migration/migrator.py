@@ -11,10 +11,10 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.migration.backup import Backup
 from lightmigrate.migration.doctor import mismatches_in
 from lightmigrate.migration.folder import FolderMigration
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.live import LiveMigration
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.progress import LogProgress, OnProgress
-from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.written import OnWritten

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, ProjectionFileError
-from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address
 
