@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +34,27 @@ class Backup(Result):
 
 
 def backup_folders(location: Location) -> list[Path]:
-    """All folders in the location's home that look like backups, of whatever database."""
-    return sorted(path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir())
+    """All folders in the location's home that look like backups, of whatever database, the oldest first."""
+    return sorted((path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir()), key=_age)
 
 
 def new_backup_path(location: Location) -> Path:
-    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) in the location's home, `_2`, `_3`, ... if taken."""
-    name = BACKUP_PREFIX + datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
-    path, number = location.home / name, 1
-    while path.exists():
-        number += 1
-        path = location.home / f"{name}_{number}"
-    return path
+    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) in the location's home, with `_2`, `_3`, ... if needed.
+
+    It comes after those of all backups there are, also when the clock was put back: the last name is the newest.
+    """
+    stamp, number = datetime.datetime.now().strftime("%Y%m%d_%H%M%S"), 1
+    for path in backup_folders(location)[-1:]:
+        latest, last = _age(path)
+        if latest >= stamp:
+            stamp, number = latest, last + 1
+    return location.home / (f"{BACKUP_PREFIX}{stamp}" + (f"_{number}" if number > 1 else ""))
+
+
+def _age(path: Path) -> tuple[str, int]:
+    """The moment in a backup's name, and its place among those of that moment; nothing for names not made here."""
+    made_here = re.fullmatch(r"(\d{8}_\d{6})(?:_(\d+))?", path.name[len(BACKUP_PREFIX) :])
+    return (made_here[1], int(made_here[2] or 1)) if made_here else ("", 0)
 
 
 def backups_of(location: Location) -> list[Backup]:
@@ -63,7 +73,7 @@ def backups_of(location: Location) -> list[Backup]:
             belonging |= {name, *record.backups}
     return [
         Backup(name, path, tree_bytes(path), record.migrated_at if (record := records[name]) else None)
-        for name, path in sorted(candidates.items())
+        for name, path in candidates.items()
         if name in belonging
     ]
 
