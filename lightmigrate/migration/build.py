@@ -15,11 +15,11 @@ from typing import Any
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, give_owner_of, sync_tree
 from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.draft import Draft
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.projected import Projected
 from lightmigrate.migration.rebuild import rebuild
 from lightmigrate.migration.record import CollectionRecord, Record
 from lightmigrate.migration.request import Request
@@ -93,13 +93,13 @@ class _Names:
 class Build:
     """Turns a copy of the database into the new database, in place, and verifies it.
 
-    The new vectors go to a file first; then the old indexes can be closed, and the new ones are built and read
-    back without them. The store is closed and opened again in between also so that what is verified is what
+    Every collection is read once, into a draft; then the old indexes can be closed, and the new ones are built and
+    read back without them. The store is closed and opened again in between also so that what is verified is what
     will be found on the disk. Only when all is verified do the old collections leave the copy.
 
     Args:
         staging: the copy, untouched or half built by an earlier process of the same run.
-        vectors: a folder for the new vectors, likewise.
+        drafts: a folder for what is to be written, likewise.
         open_store: opens a folder as a `Store`.
         run: the same for every process that builds on this copy.
         requests: what to rebuild, likewise.
@@ -109,14 +109,14 @@ class Build:
     def __init__(
         self,
         staging: Path,
-        vectors: Path,
+        drafts: Path,
         open_store: Callable[[Path], Any],
         run: str,
         requests: Sequence[Request],
         options: Options,
     ) -> None:
         self._staging = staging
-        self._vectors = vectors
+        self._drafts = drafts
         self._open_store = open_store
         self._requests = requests
         self._names = [_Names.of(request, run, number) for number, request in enumerate(requests)]
@@ -134,7 +134,7 @@ class Build:
 
         Raises:
             VerificationError: something is not as it should be.
-            InvalidVectorsError: see `Projected.write`.
+            InvalidVectorsError: see `Draft.write`.
             WrongSpaceError: see `require_fitting`.
         """
         asked = {request.address for request in self._requests}
@@ -142,10 +142,10 @@ class Build:
         with self._open_store(self._staging) as store:
             self._require_fitting(store)
             digests = self._digests(store, untouched)
-            projected = [self._project(store, number) for number in range(len(self._requests))]
+            drafts = [self._draft(store, number) for number in range(len(self._requests))]
         with self._open_store(self._staging) as store:
-            for number, vectors in enumerate(projected):
-                self._rebuild(store, number, vectors)
+            for number, draft in enumerate(drafts):
+                self._rebuild(store, number, draft)
         with self._open_store(self._staging) as store:
             results = [self._verify(store, number) for number in range(len(self._requests))]
             if self._digests(store, untouched) != digests:
@@ -163,20 +163,20 @@ class Build:
             if self._options.check_fit and name.old not in there:
                 require_fitting(store.collection(name.own), request.projection)
 
-    def _project(self, store: Store, number: int) -> Projected:
-        """The new vectors of one request: those an earlier process has left, or projected now."""
+    def _draft(self, store: Store, number: int) -> Draft:
+        """What one request comes to: as an earlier process has left it, or drafted now."""
         name, options = self._names[number], self._options
-        left = Projected.written(self._vectors, number)
+        left = Draft.written(self._drafts, number)
         job = self._job(store, number, name.old if name.old in self._there() else name.own)
-        return left or Projected.write(job, self._vectors, number, options.page_size, options.on_progress)
+        return left or Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
 
-    def _rebuild(self, store: Store, number: int, projected: Projected) -> None:
+    def _rebuild(self, store: Store, number: int, draft: Draft) -> None:
         """Rebuild one collection, or what an earlier process has left to do of it."""
         name, options, there = self._names[number], self._options, self._there()
         if name.old not in there:
             job = self._job(store, number, name.own)
             partial = store.collection(name.new) if name.new in there else None
-            target = rebuild(store, job, projected, name.new.name, options.page_size, options.on_progress, partial)
+            target = rebuild(store, job, draft, name.new.name, options.page_size, options.on_progress, partial)
             job.source.rename(name.old.name)
             target.rename(name.own.name)
         elif name.own not in there:
@@ -186,11 +186,10 @@ class Build:
         if not self._options.verify:
             return None
         name, size = self._names[number], self._options.page_size
-        projected = Projected.written(self._vectors, number)
-        if projected is None:
-            raise VerificationError(f"the projected vectors of {name.own} changed on the disk; run this again")
-        expected = projected.pages(store.collection(name.old), size)
-        return verify(projected.baseline, expected, store.collection(name.own), size, self._options.on_progress)
+        draft = Draft.written(self._drafts, number)
+        if draft is None:
+            raise VerificationError(f"what was projected of {name.own} changed on the disk; run this again")
+        return verify(draft.baseline, draft.pages(size), store.collection(name.own), size, self._options.on_progress)
 
     def _job(self, store: Store, number: int, address: Address) -> Job:
         request = self._requests[number]

@@ -82,7 +82,7 @@ class FolderMigration:
             intention = self._begin(plan, requests, invalid_vectors)
             workspace = self._workspace
             options = build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress)
-            one = build.Build(workspace.staging, workspace.vectors, _open_chroma, intention.run, requests, options)
+            one = build.Build(workspace.staging, workspace.drafts, _open_chroma, intention.run, requests, options)
             results = one.run(catalog, lambda: workspace.write_journal(replace(intention, copied=None)))
             build.finish(workspace.staging, self.path, requests, results, outgoing if auto_backup else None)
             self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))

@@ -138,7 +138,7 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
 
 
 def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
-    """Room for a copy of the folder, the new vectors, the rewritten records and indexes, with a reserve. Only reads.
+    """Room for a copy of the folder, drafts, the rewritten records and indexes, with a reserve. Only reads.
 
     Args:
         location: of the database.
@@ -149,8 +149,9 @@ def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensi
     rewritten = sum(counts[address] for address in dimensions)
     tables = (location.database / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
     vectors = sum(counts[address] * 4 * dim for address, dim in dimensions.items())
-    indexes = vectors + rewritten * INDEX_BYTES_PER_VECTOR
-    return int(SAFETY * (tree_bytes(location.database, location.belongs) + vectors + tables + indexes)) + SPARE_BYTES
+    drafts, indexes = tables + vectors, vectors + rewritten * INDEX_BYTES_PER_VECTOR
+    copied = tree_bytes(location.database, location.belongs)
+    return int(SAFETY * (copied + drafts + tables + indexes)) + SPARE_BYTES
 
 
 def require_room(plan: Plan) -> None:

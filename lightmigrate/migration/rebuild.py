@@ -1,28 +1,28 @@
-"""One collection is written again with other vectors, page by page, into a new one beside it."""
+"""The draft of a collection is written, page by page, into a new one beside it."""
 
 from __future__ import annotations
 
+from lightmigrate.migration.draft import Draft
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.projected import Projected
 from lightmigrate.stores.base import Collection, Store
 
 
 def rebuild(
     store: Store,
     job: Job,
-    projected: Projected,
+    draft: Draft,
     name: str,
     page_size: int,
     on_progress: OnProgress,
     partial: Collection | None = None,
 ) -> Collection:
-    """Write `job.source` with its new vectors into a new collection called `name`, in the same order.
+    """Write a draft of `job.source` into a new collection called `name`, in the same order.
 
     Args:
         store: holds the source; the new collection is made in the same database.
         job: what to do.
-        projected: the new vectors.
+        draft: the records with their new vectors.
         name: a free name.
         page_size: records held in memory at once.
         on_progress: hears about every page.
@@ -33,8 +33,8 @@ def rebuild(
         partial = None
     target = partial or store.create_like(job.source, name, job.embedding_function)
     done = target.count()
-    for page in projected.pages(job.source, page_size, done):
+    for page in draft.pages(page_size, done):
         target.add(page)
         done += len(page)
-        on_progress(Progress("write", done, projected.baseline.records, job.source.address.name))
+        on_progress(Progress("write", done, draft.baseline.records, job.source.address.name))
     return target

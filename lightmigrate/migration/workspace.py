@@ -51,7 +51,7 @@ class Workspace:
         database: the database's folder.
         exchange: how another database takes its place there.
         staging: where the new database is built.
-        vectors: where the new vectors are kept until they are written and compared.
+        drafts: where the new collections are kept until they are written and compared.
         request: where the projections are kept that it is built with.
         trash: where folders go that are about to be deleted.
     """
@@ -63,7 +63,7 @@ class Workspace:
         self.exchange: Exchange = InsideExchange(database) if inside else BesideExchange(database)
         self.folder = self.location.workspace
         self.staging = self.folder / "new"
-        self.vectors = self.folder / "vectors"
+        self.drafts = self.folder / "drafts"
         self.request = self.folder / "request"
         self.trash = self.folder / "trash"
         self._journal = self.folder / "journal.json"
@@ -142,7 +142,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete what a run left: a half-built database, a discarded one."""
-        for leftover in (self.staging, self.vectors, self.trash, self.request):
+        for leftover in (self.staging, self.drafts, self.trash, self.request):
             if leftover.exists():
                 shutil.rmtree(leftover)
 

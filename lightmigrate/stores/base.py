@@ -115,11 +115,8 @@ class Collection(Protocol):
     def count(self) -> int:
         """Number of records."""
 
-    def pages(self, size: int, start: int = 0, *, vectors: bool = True) -> Iterator[Page]:
-        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads.
-
-        Without `vectors` theirs are `(n, 0)`, and the index is not loaded for them.
-        """
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
 
     def ids(self) -> list[str]:
         """All ids in the order they were added; only reads."""

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, CollectionFacts, Page
@@ -91,15 +89,11 @@ class ChromaCollection:
         """Number of records."""
         return int(self._collection.count())
 
-    def pages(self, size: int, start: int = 0, *, vectors: bool = True) -> Iterator[Page]:
-        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads.
-
-        Without `vectors` theirs are `(n, 0)`, and Chroma does not load the index for them.
-        """
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
         size = min(size, _MOST_ROWS)
         for offset in range(start, self.count(), size):
-            rows = self._collection.get(limit=size, offset=offset, include=_COLUMNS[not vectors :])
-            yield self._page(rows if vectors else {**rows, "embeddings": np.empty((len(rows["ids"]), 0))})
+            yield self._page(self._collection.get(limit=size, offset=offset, include=_COLUMNS))
 
     def ids(self) -> list[str]:
         """All ids in the order they were added; only reads."""
