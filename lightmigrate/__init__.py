@@ -1,6 +1,7 @@
 """Change the embedding model behind a vector database without embedding everything again."""
 
 from lightmigrate.errors import (
+    AnotherRunError,
     BackupError,
     CollectionNotFoundError,
     CostError,
@@ -44,6 +45,7 @@ from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
 
 __all__ = [
+    "AnotherRunError",
     "BackupError",
     "Check",
     "ChromaMigrator",

@@ -121,6 +121,10 @@ class DatabaseInUseError(RefusedError):
         self.processes = tuple(processes)
 
 
+class AnotherRunError(DatabaseInUseError):
+    """Another lightmigrate is working on the database; it lets go of it when it ends, however it ends."""
+
+
 class DatabaseChangedError(RefusedError):
     """Somebody wrote to the database while it was being copied; the copy was thrown away."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from lightmigrate.errors import BackupError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.location import BACKUP_PREFIX, Location
+from lightmigrate.migration.moment import next_moment, order
 from lightmigrate.migration.record import Record
 from lightmigrate.results import Result
 from lightmigrate.stores.chroma_folder import is_chroma_folder
@@ -35,26 +34,14 @@ class Backup(Result):
 
 def backup_folders(location: Location) -> list[Path]:
     """All folders in the location's home that look like backups, of whatever database, the oldest first."""
-    return sorted((path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir()), key=_age)
+    found = [path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir()]
+    return sorted(found, key=lambda path: order(path.name.removeprefix(BACKUP_PREFIX)))
 
 
 def new_backup_path(location: Location) -> Path:
-    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) in the location's home, with `_2`, `_3`, ... if needed.
-
-    It comes after those of all backups there are, also when the clock was put back: the last name is the newest.
-    """
-    stamp, number = datetime.datetime.now().strftime("%Y%m%d_%H%M%S"), 1
-    for path in backup_folders(location)[-1:]:
-        latest, last = _age(path)
-        if latest >= stamp:
-            stamp, number = latest, last + 1
-    return location.home / (f"{BACKUP_PREFIX}{stamp}" + (f"_{number}" if number > 1 else ""))
-
-
-def _age(path: Path) -> tuple[str, int]:
-    """The moment in a backup's name, and its place among those of that moment; nothing for names not made here."""
-    made_here = re.fullmatch(r"(\d{8}_\d{6})(?:_(\d+))?", path.name[len(BACKUP_PREFIX) :])
-    return (made_here[1], int(made_here[2] or 1)) if made_here else ("", 0)
+    """A free name `chroma_backup_YYYYMMDD_HHMMSS` in the location's home, after those of all backups there are."""
+    taken = (path.name.removeprefix(BACKUP_PREFIX) for path in backup_folders(location))
+    return location.home / f"{BACKUP_PREFIX}{next_moment(taken)}"
 
 
 def backups_of(location: Location) -> list[Backup]:

@@ -154,9 +154,9 @@ def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensi
     return int(SAFETY * (copied + drafts + tables + indexes)) + SPARE_BYTES
 
 
-def require_room(plan: Plan) -> None:
-    """Raise `DiskSpaceError` when the disk has not what the plan needs."""
-    _require_room(plan.path, plan.needed_bytes, plan.free_bytes)
+def require_room(plan: Plan, already: int = 0) -> None:
+    """Raise `DiskSpaceError` when the disk has not what the plan needs; so many bytes of it are written already."""
+    _require_room(plan.path, plan.needed_bytes - already, plan.free_bytes)
 
 
 def require_room_for(size: int, location: Location) -> None:

@@ -16,6 +16,7 @@ from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.job import InvalidVectors, Job, project
 from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.moment import order
 from lightmigrate.migration.progress import OnProgress, logger
 from lightmigrate.migration.request import Request, keep
 from lightmigrate.migration.synchronise import Snapshot, synchronise
@@ -63,7 +64,8 @@ class Shadows:
     def named(self, kind: Kind) -> list[Names]:
         """All collections of a kind, the oldest first."""
         found = [Names.parse(name) for name in self._store.names()]
-        return sorted((names for names in found if names.kind is kind), key=lambda names: (names.key, names.own))
+        chosen = [names for names in found if names.kind is kind]
+        return sorted(chosen, key=lambda names: (order(names.key), names.key, names.own))
 
     def build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> Shadow:
         """A shadow that holds what the collection holds, or what an interrupted run has left to do of it."""
