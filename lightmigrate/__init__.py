@@ -8,6 +8,7 @@ from lightmigrate.errors import (
     DatabaseChangedError,
     DatabaseError,
     DatabaseInUseError,
+    DeadlineError,
     DimensionError,
     DiskSpaceError,
     FailedError,
@@ -17,6 +18,7 @@ from lightmigrate.errors import (
     LocationError,
     MissingExtraError,
     ModelMismatchError,
+    NoProjectionError,
     NotEnoughTextsError,
     NothingToMigrateError,
     ProjectionError,
@@ -41,6 +43,9 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.startup.hook import auto_migrate
+from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.report import CollectionReport, Finding, Preservation, StartReport
 from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
 
@@ -51,15 +56,18 @@ __all__ = [
     "ChromaMigrator",
     "CollectionJob",
     "CollectionNotFoundError",
+    "CollectionReport",
     "CostError",
     "DatabaseChangedError",
     "DatabaseError",
     "DatabaseInUseError",
+    "DeadlineError",
     "DimensionError",
     "DiskSpaceError",
     "Estimate",
     "FailedError",
     "FailedGateError",
+    "Finding",
     "Gate",
     "InvalidVectorsError",
     "LightmigrateError",
@@ -70,8 +78,11 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "ModelMismatchError",
+    "NoProjectionError",
     "NotEnoughTextsError",
     "NothingToMigrateError",
+    "Policy",
+    "Preservation",
     "Progress",
     "Projection",
     "ProjectionError",
@@ -82,6 +93,7 @@ __all__ = [
     "RefusedError",
     "Retention",
     "Rollback",
+    "StartReport",
     "Thresholds",
     "Training",
     "Verification",
@@ -92,6 +104,7 @@ __all__ = [
     "WrongDirectionError",
     "WrongSpaceError",
     "__version__",
+    "auto_migrate",
     "fit",
     "gate",
     "measure_retention",

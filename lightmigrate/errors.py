@@ -52,6 +52,10 @@ class ModelMismatchError(ProjectionError):
     """Two named embedding models should be the same and are not."""
 
 
+class NoProjectionError(LightmigrateError):
+    """No projection between two models is known, and none can be learned here; the message has the command."""
+
+
 class WrongSpaceError(RefusedError):
     """The stored vectors are not of the model that the projection starts from, whatever their dimension."""
 
@@ -81,6 +85,10 @@ class CostError(RefusedError):
         super().__init__(message)
         self.spent = spent
         self.allowed = allowed
+
+
+class DeadlineError(RefusedError):
+    """It would take longer than was allowed; what was embedded is kept."""
 
 
 class NotEnoughTextsError(LightmigrateError):

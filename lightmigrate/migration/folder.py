@@ -61,6 +61,13 @@ class FolderMigration:
         """See `ChromaMigrator.interrupted`."""
         return self._workspace.resumable
 
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """See `ChromaMigrator.interrupted_functions`."""
+        intention = self._workspace.read_journal()
+        asked = intention.asked if intention is not None else None
+        return [one["embedding_function"] for one in asked["collections"]] if asked else []
+
     def migrate(
         self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
     ) -> list[MigrationResult]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ class LiveMigration:
     def interrupted(self) -> bool:
         """See `ChromaMigrator.interrupted`."""
         return bool(self._shadows.named(Kind.NEW))
+
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """A server keeps none of what was asked."""
+        return [None for _ in self._shadows.named(Kind.NEW)]
 
     def migrate(
         self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool

@@ -181,6 +181,11 @@ class ChromaMigrator:
         """Whether a migration was interrupted that `resume` can take up, or `undo` throw away."""
         return self._way.interrupted
 
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """The embedding functions that an interrupted migration was to record, `None` where it was to keep the old."""
+        return self._way.interrupted_functions
+
     def resume(self, auto_backup: bool = True, verify: bool = True, *, force: bool = False) -> list[MigrationResult]:
         """Take up an interrupted migration where it stopped. See `migrate_collections`, which does so by itself.
 

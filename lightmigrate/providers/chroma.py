@@ -32,7 +32,7 @@ class ChromaProvider(Provider):
 
     def __init__(self, function: Any) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
-        name, config = _identity(self.function)
+        name, config = said_identity(self.function)
         said = next((str(config[key]) for key in ("model_name", "model", "model_id") if config and config.get(key)), "")
         super().__init__(f"{name}:{said}" if said else name)
         self._settings = _digest(config) if config is not None else secrets.token_hex(8)
@@ -57,12 +57,19 @@ class ChromaProvider(Provider):
             ) from None
 
 
-def _identity(function: Any) -> tuple[str, dict[str, Any] | None]:
-    """What a function calls itself, and its configuration without secrets; `None` when it does not say."""
+def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
+    """What a function calls itself, and its configuration without secrets; `None` when it does not say. Calls no model.
+
+    Args:
+        function: an embedding function, or `name` and `config` as Chroma records them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # functions written before Chroma asked for names warn
-            name, config = function.name(), function.get_config()
+            recorded = isinstance(function, Mapping)
+            name, config = (
+                (function["name"], function["config"]) if recorded else (function.name(), function.get_config())
+            )
     except Exception:  # it is somebody else's code, and all it was asked is its name  # noqa: BLE001
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):
