@@ -41,12 +41,15 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.registry.library import Candidate, Library
+from lightmigrate.registry.registry import Registry
 from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
 
 __all__ = [
     "AnotherRunError",
     "BackupError",
+    "Candidate",
     "Check",
     "ChromaMigrator",
     "CollectionJob",
@@ -62,6 +65,7 @@ __all__ = [
     "FailedGateError",
     "Gate",
     "InvalidVectorsError",
+    "Library",
     "LightmigrateError",
     "LocationError",
     "Material",
@@ -80,6 +84,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "RefusedError",
+    "Registry",
     "Retention",
     "Rollback",
     "Thresholds",
