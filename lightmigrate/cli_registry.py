@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from pathlib import Path
 from typing import Annotated
 
@@ -65,9 +66,9 @@ def add(
 ) -> None:
     """Copy a projection into a folder and list it there."""
     where = Registry(to if to is not None else user_projections())
-    known = [entry for entry in where.entries() if entry.file == file.name]
-    if known and not yes and file.resolve() != (where.folder / file.name).resolve():
-        confirm(f"Replace {where.folder / file.name}?", as_json)
+    there = where.folder / file.name
+    if there.is_file() and file.is_file() and not yes and not filecmp.cmp(there, file, shallow=False):
+        confirm(f"Replace {there}?", as_json)
     entry = where.add_file(file)
     if as_json:
         write_json(_plain((where, entry)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -224,14 +225,15 @@ def trained(done: Training, written: Sequence[Path]) -> RenderableType:
 
 
 def listed(found: Sequence[tuple[Registry, Entry]]) -> RenderableType:
-    """What `registry list` shows."""
-    if not found:
-        return "no projections"
-    table = _table("projection", "from", "to", "stated quality", "folder")
-    for where, entry in found:
-        models = (f"{_printable(model.name)} ({model.dimension})" for model in entry.models)
-        table.add_row(escape(entry.file), *models, _stated(entry), escape(str(where.folder)))
-    return table
+    """What `registry list` shows: a table for each folder."""
+    parts: list[RenderableType] = []
+    for folder, entries in itertools.groupby(found, key=lambda one: one[0].folder):
+        table = _table("projection", "from", "to", "stated quality")
+        for _, entry in entries:
+            models = (f"{_printable(model.name)} ({model.dimension})" for model in entry.models)
+            table.add_row(escape(entry.file.removesuffix(".npz")), *models, _stated(entry))
+        parts += [f"[bold]{escape(str(folder))}[/]", table]
+    return Group(*parts) if parts else "no projections"
 
 
 def entry(shown: tuple[Registry, Entry]) -> RenderableType:
@@ -255,14 +257,16 @@ def candidates(found: Sequence[Candidate]) -> RenderableType:
     """What `registry find` shows, best first."""
     if not found:
         return "no projection leads there"
-    table = _table("projection", "found by", "stated quality", "files")
-    for one in found:
-        by = {"pair": "both models", "target": "new model", "chain": "[yellow]chain[/]"}
-        files = (str(folder / link.file) for folder, link in zip(one.folders, one.entries, strict=True))
+    table = _table("", "projection", "found by", "stated quality")
+    by = {"pair": "both models", "target": "new model", "chain": "[yellow]chain[/]"}
+    files = []
+    for number, one in enumerate(found, 1):
         stated = _stated(one.entries[0]) if len(one.entries) == 1 else "[yellow]not measured[/]"
         kind = by.get(one.by, "[bold red]dimensions only[/]")
-        table.add_row(_printable(one.description), kind, stated, escape(", ".join(files)))
-    return table
+        table.add_row(str(number), _printable(one.description), kind, stated)
+        for folder, link in zip(one.folders, one.entries, strict=True):
+            files.append(f"{number}  {escape(str(folder / link.file))}")  # in a table a path would be cut
+    return Group(table, *files)
 
 
 def retention(kept: Retention) -> RenderableType:

@@ -96,7 +96,10 @@ class Library:
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
         wanted = _default_folders() if folders is None else folders
-        self.folders = tuple({Path(folder).resolve(): Path(folder) for folder in reversed(wanted)}.values())[::-1]
+        found: dict[Path, Path] = {}
+        for folder in map(Path, wanted):
+            found.setdefault(folder.resolve(), folder)
+        self.folders = tuple(found.values())
 
     def entries(self) -> list[tuple[Registry, Entry]]:
         """Everything listed, in the order of the folders. Only reads.
