@@ -43,6 +43,8 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.registry.library import Candidate, Library
+from lightmigrate.registry.registry import Registry
 from lightmigrate.startup.hook import auto_migrate
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import CollectionReport, Finding, Preservation, StartReport
@@ -52,6 +54,7 @@ from lightmigrate.version import __version__
 __all__ = [
     "AnotherRunError",
     "BackupError",
+    "Candidate",
     "Check",
     "ChromaMigrator",
     "CollectionJob",
@@ -70,6 +73,7 @@ __all__ = [
     "Finding",
     "Gate",
     "InvalidVectorsError",
+    "Library",
     "LightmigrateError",
     "LocationError",
     "Material",
@@ -91,6 +95,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "RefusedError",
+    "Registry",
     "Retention",
     "Rollback",
     "StartReport",

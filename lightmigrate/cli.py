@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
 from rich.markup import escape
 
 from lightmigrate import console
 from lightmigrate.bars import MigrationBars
 from lightmigrate.cli_database import Place, on_database
+from lightmigrate.cli_output import confirm as _confirm
+from lightmigrate.cli_output import print_result as _print
+from lightmigrate.cli_output import write_json as _write_json
+from lightmigrate.cli_registry import registry
 from lightmigrate.cli_train import train
 from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
@@ -283,6 +286,7 @@ def version(
 
 
 app.command()(train)
+app.add_typer(registry, name="registry")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -320,23 +324,6 @@ def _report(error: Exception, as_json: bool) -> int:
     if isinstance(error, InvalidVectorsError):
         console.messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
     return code
-
-
-def _print(result: Any, render: Callable[[Any], RenderableType], as_json: bool) -> None:
-    if as_json:
-        _write_json(plain(result))
-    else:
-        console.output.print(render(result))
-
-
-def _write_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _confirm(question: str, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise RefusedError("not confirmed: add --yes to go ahead without being asked")
-    typer.confirm(question, abort=True, err=True)
 
 
 def _function(name: str | None, config: str) -> dict[str, Any] | None:
