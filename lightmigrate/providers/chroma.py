@@ -17,6 +17,11 @@ from lightmigrate.providers.base import Provider
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
 
+# What Chroma calls the model it takes when none is named, and where other functions say which model they are.
+_DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
+_MODEL_KEYS = ("model_name", "model", "model_id")
+
+
 class ChromaProvider(Provider):
     """A Chroma embedding function. It holds its own prefixes and secrets; neither is looked at.
 
@@ -33,9 +38,8 @@ class ChromaProvider(Provider):
     def __init__(self, function: Any) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
         name, config = said_identity(self.function)
-        said = next((str(config[key]) for key in ("model_name", "model", "model_id") if config and config.get(key)), "")
-        super().__init__(f"{name}:{said}" if said else name)
-        self._settings = _digest(config) if config is not None else secrets.token_hex(8)
+        super().__init__(model_name(name, config))
+        self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     @property
     def key(self) -> str:
@@ -55,6 +59,13 @@ class ChromaProvider(Provider):
             raise ProviderError(
                 f"the embedding function {self.name} failed with {type(error).__name__}; try it by itself"
             ) from None
+
+
+def model_name(function: str, config: Mapping[str, Any] | None) -> str:
+    """What the model of an embedding function is called: by its makers where that is known, else like the function."""
+    if function in _DEFAULT_FUNCTIONS:
+        return _DEFAULT_MODEL
+    return next((str(config[key]) for key in _MODEL_KEYS if config and config.get(key)), function)
 
 
 def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:

@@ -13,7 +13,7 @@ from lightmigrate.startup.detect import look
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import CollectionReport, Finding
 from lightmigrate.startup.route import Search
-from lightmigrate.startup.wanted import model_name, recorded_identity
+from lightmigrate.startup.wanted import recorded_model
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 
 
@@ -80,7 +80,7 @@ class Decision:
         return None
 
     def _job(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
-        source = self.memory.model(facts) or model_name(recorded_identity(facts.embedding_function))
+        source = self.memory.model(facts) or recorded_model(facts.embedding_function)
         way = self.search.way(collection, facts, source)
         info = way.projection.info
         logger.info(

@@ -9,7 +9,7 @@ from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import Finding
-from lightmigrate.startup.wanted import Wanted, model_name, recorded_identity
+from lightmigrate.startup.wanted import Wanted, recorded_identity, recorded_model
 from lightmigrate.stores.base import Collection, CollectionFacts
 
 # Stored documents that the new model is asked for to recognise itself, and vectors looked at for mixtures.
@@ -43,7 +43,7 @@ def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding | 
 
 def _by_name(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding:
     """The new model cannot be asked: what the collection says of itself is all there is."""
-    stored = memory.model(facts) or model_name(recorded_identity(facts.embedding_function))
+    stored = memory.model(facts) or recorded_model(facts.embedding_function)
     if not wanted.model:
         return Finding.about(facts, wanted.dimension, "same", "its dimension is the one that was said")
     if stored and stored == wanted.model:

@@ -12,11 +12,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.providers.chroma import ChromaProvider, said_identity
-
-# What Chroma calls the model that it takes when none is named.
-_DEFAULT_FUNCTIONS = ("default", "onnx_mini_lm_l6_v2")
-_DEFAULT_MODEL = "all-MiniLM-L6-v2"
+from lightmigrate.providers.chroma import ChromaProvider, model_name, said_identity
 
 # Embedded to recognise a model that does not say what it is.
 _PROBE = "lightmigrate asks: which embedding model are you?"
@@ -41,14 +37,17 @@ class Wanted:
             )
         self.function = function
         self._said_dimension = model.dimension if isinstance(model, Model) else dimension
-        self.name, config = ("", None) if function is None else said_identity(function)
+        name, config = ("", None) if function is None else said_identity(function)
         # What Chroma records of it; None for a function that says nothing of itself.
-        self.identity = None if config is None else _as_recorded({"name": self.name, "config": config})
+        self.identity = None if config is None else _as_recorded({"name": name, "config": config})
         self.provider: Provider | None = None
         if function is not None:  # what a nameless function says cannot be found again in a cache
             asked = ChromaProvider(function)
             self.provider = asked if self.identity is None else Cached(asked)
-        self.model = model_name(self.identity) if model is None else (model.name if isinstance(model, Model) else model)
+        if model is None:
+            self.model = model_name(name, config) if function is not None else ""
+        else:
+            self.model = model.name if isinstance(model, Model) else model
 
     @property
     def said_dimension(self) -> int | None:
@@ -94,11 +93,7 @@ def _as_recorded(identity: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(json.loads(json.dumps(identity, default=str)))
 
 
-def model_name(identity: Mapping[str, Any] | None) -> str:
-    """What a recorded embedding function calls its model; empty when it does not say."""
-    if identity is None:
-        return ""
-    if identity["name"] in _DEFAULT_FUNCTIONS:
-        return _DEFAULT_MODEL
-    config = identity.get("config") or {}
-    return next((str(config[key]) for key in ("model_name", "model", "model_id") if config.get(key)), identity["name"])
+def recorded_model(function: Mapping[str, Any] | None) -> str:
+    """Name of the model of a recorded embedding function; empty when none is recorded."""
+    identity = recorded_identity(function)
+    return "" if identity is None else model_name(identity["name"], identity["config"])
