@@ -129,3 +129,8 @@ class WordLlamaFunction(_Function):
 
     def embed(self, texts: list[str]) -> Any:
         return shared_wordllama(self.dimension).embed(texts)
+
+
+def ShortWordLlamaFunction() -> WordLlamaFunction:  # noqa: N802  # stands where a class is named
+    """The first 64 numbers of wordllama, which are a model of their own."""
+    return WordLlamaFunction(64)

@@ -169,7 +169,12 @@ class ChromaMigrator:
         Raises:
             LightmigrateError: of the kind that says why; the database is as it was.
         """
-        asked: Asked = (lambda store: _requests(jobs(store))) if callable(jobs) else _requests(jobs)
+
+        def decided(store: Store) -> list[Request]:
+            found = jobs(store) if callable(jobs) else jobs
+            return _requests(found) if found else []
+
+        asked: Asked = decided if callable(jobs) else _requests(jobs)
         return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force)
 
     def wait(self) -> None:

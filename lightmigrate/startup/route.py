@@ -137,7 +137,9 @@ class Search:
         page = sample_of(collection, MEASURED_DOCUMENTS)
         new = self._asked(page)
         ranked = rank(candidates, page.vectors, page.documents, None if new is None else new.documents)
-        fitting = [one for one in ranked if one.fits is not False]
+        # The right dimensions say nothing of the model a map leads to: where that cannot be measured it must be known.
+        known = [one for one in ranked if new is not None or not self.wanted.model or one.candidate.by != "dimension"]
+        fitting = [one for one in known if one.fits is not False]
         if not fitting:
             best = ranked[0] if ranked else None
             why = (
