@@ -52,6 +52,9 @@ class Projection:
             raise ValueError(f"the steps map {shape[0]} → {shape[1]}, the models say {declared[0]} → {declared[1]}")
         if error is not None and error.shape != (shape[0], 1):
             raise ValueError(f"the expected error has shape {error.shape}, not {(shape[0], 1)}")
+        for space, dimension in zip(spaces, declared, strict=True):
+            if space is not None and space.directions.shape[1:] != (dimension,):
+                raise ValueError(f"a sketch of {space.directions.shape} for a space of {dimension} dimensions")
         self.steps = steps
         self.info = info
         self.error = error
@@ -102,7 +105,7 @@ class Projection:
             if path.suffix == ".onnx":
                 return cls(*onnx.read(path))
             return cls(*archive.read(path))
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
 
     def save(self, path: str | Path) -> Path:

@@ -185,7 +185,8 @@ class Registry:
 
     def verify(self) -> list[str]:
         """Everything wrong in the folder, a line each; nothing wrong is an empty list. Only reads."""
-        wait_for(self._lock)  # a file and its line in the list are written one after the other
+        with contextlib.suppress(OSError):  # in a folder of others the lock may not be ours to look at
+            wait_for(self._lock)  # a file and its line in the list are written one after the other
         try:
             known = self.entries()
         except LightmigrateError as error:

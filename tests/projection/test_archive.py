@@ -365,3 +365,33 @@ def test_sound_file_without_an_array_of_a_term_is_refused(tmp_path: Path) -> Non
     )
     with pytest.raises(ProjectionFileError, match="linear term has no weights"):
         Projection.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("info", None), ("steps", None), ("steps", 7), ("spaces", 7), ("spaces", ["source"])]
+)
+def test_sound_file_with_a_header_of_another_shape_is_refused(part: str, value: Any, tmp_path: Path) -> None:
+    path = affine(3, 2).save(tmp_path / "p.npz")
+
+    def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del header[part]
+        if value is not None:
+            header[part] = value
+        header["sha256"] = archive._checksum(header, arrays)
+
+    rewrite(path, change)
+    with pytest.raises(ProjectionFileError):
+        Projection.load(path)
+
+
+def test_sketch_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    path = affine(3, 2).save(tmp_path / "p.npz")
+
+    def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["space.source"] = np.eye(4, dtype=np.float32)
+        header["spaces"] = {"source": 2.0}
+        header["sha256"] = archive._checksum(header, arrays)
+
+    rewrite(path, change)
+    with pytest.raises(ProjectionFileError, match="a sketch of"):
+        Projection.load(path)

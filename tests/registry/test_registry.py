@@ -254,6 +254,7 @@ def test_a_file_where_the_folder_should_be_is_one_error(tmp_path: Path) -> None:
         Registry(tmp_path / "file").add(make_projection(), "a.npz")
     with pytest.raises(LightmigrateError, match="cannot be read"):
         Registry(tmp_path / "file").entries()
+    assert len(Registry(tmp_path / "file").verify()) == 1
 
 
 def test_readers_never_see_half_a_list_while_others_add_and_remove(tmp_path: Path) -> None:
