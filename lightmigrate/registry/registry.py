@@ -11,6 +11,7 @@ from typing import Any
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.files import locked, replacing
+from lightmigrate.projection.archive import Stored
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
@@ -72,7 +73,7 @@ class Registry:
                 f"{self.path} is damaged ({type(error).__name__}); delete it and add again"
             ) from None
 
-    def add(self, projection: Projection, file: str) -> Entry:
+    def add(self, projection: Projection, file: str, *, stored: Stored = "float32") -> Entry:
         """Save a projection in the folder and list it, in place of one of that name. Writes.
 
         Several processes may add to one folder at once.
@@ -80,12 +81,13 @@ class Registry:
         Args:
             projection: what to save.
             file: its name, without a path, ending in `.npz`.
+            stored: see `Projection.save`.
         """
         if Path(file).name != file or not file.endswith(".npz"):
             raise LightmigrateError(f"{file!r} is not the name of an .npz file")
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / f".{REGISTRY_FILE}.lock"):
-            path = projection.save(self.folder / file)
+            path = projection.save(self.folder / file, stored=stored)
             entry = _entry(file, hashlib.sha256(path.read_bytes()).hexdigest(), projection.info)
             entries = {known.file: known for known in self.entries()} | {file: entry}
             listed = [entries[name].to_json() for name in sorted(entries)]
