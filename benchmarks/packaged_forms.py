@@ -48,8 +48,8 @@ def main() -> None:
     models = {name: embedded(name, corpus, judgement, options.cache) for name in NAMES if name in wanted}
     lines = [
         f"Written by `benchmarks/packaged_forms.py`: maps fitted to {options.most:,} texts of three families of "
-        "genres, judged by the gate on the fourth, its documents a collection of their own. overlap@10 of searches (retention "
-        "the gate expects), as fitted → with the spread restored. Size: of a float16 file.",
+        "genres, judged by the gate on the fourth, its documents a collection of their own. overlap@10 of searches "
+        "(retention the gate expects), as fitted → with the spread restored. Size: of a float16 file.",
         "",
         f"| pair | form | size | {' | '.join(FAMILIES)} |",
         f"|---|---|---|{'---|' * len(FAMILIES)}",

