@@ -28,7 +28,16 @@ from lightmigrate.registry.registry import Registry
 
 RESULTS = Path(__file__).parent / "results"
 CALIBRATION = 500
-ALONE, ON_PACKAGED = "calibrated alone", "calibrated on the packaged one"
+
+# With the packaged projection as prior or without; texts and word vectors read or not.
+ALONE, ON_PACKAGED = "500 alone", "500 on packaged"
+ALONE_BLIND, ON_PACKAGED_BLIND = "500 alone, no texts", "500 on packaged, no texts"
+CALIBRATED = {
+    ALONE: (False, True),
+    ON_PACKAGED: (True, True),
+    ALONE_BLIND: (False, False),
+    ON_PACKAGED_BLIND: (True, False),
+}
 Run = dict[str, Any]
 
 
@@ -57,7 +66,12 @@ def measure(corpus: Corpus, seeds: int, done: set[Any]) -> Iterator[Run]:
         if entry.source["name"] not in names or entry.target["name"] not in names:
             continue
         old, new = names[entry.source["name"]], names[entry.target["name"]]
-        run = {"corpus": corpus.name, "old": entry.source["name"], "new": entry.target["name"], "sha256": entry.sha256}
+        run: Run = {
+            "corpus": corpus.name,
+            "old": entry.source["name"],
+            "new": entry.target["name"],
+            "sha256": entry.sha256,
+        }
         projection = Projection.load(PACKAGED / entry.file)
         migrated = projection.apply(corpus.documents[old], corpus.texts)
         kept = lightmigrate.measure_retention(
@@ -76,16 +90,16 @@ def measure(corpus: Corpus, seeds: int, done: set[Any]) -> Iterator[Run]:
     for seed in range(seeds):
         for run, old, new, projection, migrated in pairs:
             fitted, held_out = corpus.split(CALIBRATION, seed)
-            for method, prior in ((ON_PACKAGED, projection), (ALONE, None)):
+            for method, (builds_on, reads) in CALIBRATED.items():
                 own = {**run, "method": method, "seed": seed}
                 if _key(own) in done:
                     continue
                 found = lightmigrate.fit(
                     corpus.documents[old][fitted],
                     corpus.documents[new][fitted],
-                    [corpus.texts[row] for row in fitted],
-                    words=corpus.words(new),
-                    prior=prior,
+                    [corpus.texts[row] for row in fitted] if reads else None,
+                    words=corpus.words(new) if reads else None,
+                    prior=projection if builds_on else None,
                     seed=seed,
                     source_model=projection.info.source,
                     target_model=projection.info.target,
@@ -104,7 +118,7 @@ def read() -> list[Run]:
     """All runs of the projections that are packaged now."""
     path = RESULTS / "packaged.jsonl"
     current = {entry.sha256 for entry in Registry(PACKAGED).entries()}
-    runs = map(json.loads, path.read_text().splitlines()) if path.exists() else iter(())
+    runs: list[Run] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [run for run in runs if run["sha256"] in current]
 
 
@@ -121,8 +135,9 @@ def report(runs: Sequence[Run]) -> str:
             "",
             f"## What {CALIBRATION} documents of the user's own add",
             "Upgrades only. Retention among the documents that were not calibrated on, so the numbers of doing nothing "
-            "and of the packaged projection differ from those above. Texts and word vectors are read. Mean over seeds "
-            "± standard deviation.",
+            "and of the packaged projection differ from those above. Alone, or with the packaged one as `prior`; "
+            "texts and the new model's word vectors read, or the stored vectors alone. Mean over seeds ± standard "
+            "deviation.",
             "",
             *calibrated_table(runs),
             "",
@@ -153,20 +168,15 @@ def bare_table(runs: Sequence[Run]) -> list[str]:
 def calibrated_table(runs: Sequence[Run]) -> list[str]:
     """Upgrades, with the user's own documents."""
     lines = [
-        f"| corpus | upgrade | doing nothing | packaged | {CALIBRATION} documents alone "
-        f"| {CALIBRATION} documents on the packaged one | seeds |",
-        "|---|---|---|---|---|---|---|",
+        f"| corpus | upgrade | doing nothing | packaged | {' | '.join(CALIBRATED)} | seeds |",
+        f"|---|---|---|---|{'---|' * len(CALIBRATED)}---|",
     ]
     for corpus, old, new in sorted({(run["corpus"], run["old"], run["new"]) for run in runs if "held_out" in run}):
         mine = [run for run in runs if (run["corpus"], run["old"], run["new"]) == (corpus, old, new)]
-        own = {name: [run for run in mine if run["method"] == name] for name in (ALONE, ON_PACKAGED)}
-        cells = [
-            spread(own[ON_PACKAGED], "nothing_held_out"),
-            spread(own[ON_PACKAGED], "packaged_held_out"),
-            spread(own[ALONE], "held_out"),
-            spread(own[ON_PACKAGED], "held_out"),
-        ]
-        lines.append(f"| {corpus} | {old} → {new} | {' | '.join(cells)} | {len(own[ON_PACKAGED])} |")
+        own = {name: [run for run in mine if run["method"] == name] for name in CALIBRATED}
+        bare = [spread(own[ALONE], name) for name in ("nothing_held_out", "packaged_held_out")]
+        cells = [*bare, *(spread(rows, "held_out") for rows in own.values())]
+        lines.append(f"| {corpus} | {old} → {new} | {' | '.join(cells)} | {len(own[ALONE])} |")
     return lines
 
 

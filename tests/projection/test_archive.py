@@ -159,7 +159,8 @@ def test_float16_halves_the_file_and_is_computed_as_float32(tmp_path: Path) -> N
     for before, after in zip(original.spaces, loaded.spaces, strict=True):
         assert before is not None
         assert after is not None
-        assert (after.directions.dtype, after.own) == (np.float32, before.own)
+        assert after.directions.dtype == np.float32
+        assert after.own == before.own
         np.testing.assert_allclose(after.directions, before.directions, atol=1e-3)
     vectors = np.random.default_rng(1).normal(size=(50, 48)) * np.geomspace(1, 0.01, 48)
     mapped = loaded.apply(vectors)
