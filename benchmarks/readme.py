@@ -55,7 +55,7 @@ def packaged_table() -> str:
     """Every packaged projection on both corpora, and what the user's own documents add to upgrades."""
     runs = runs_of_packaged()
     names = sorted({run["corpus"] for run in runs})
-    heads = [f"{name}: {what}" for name in names for what in ("doing nothing", "packaged", "+ 500 of your own")]
+    heads = [f"{name}: {what}" for name in names for what in ("nothing", "packaged", "+ 500 own")]
     lines = [f"| old → new | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     for (old, new), mine in grouped(runs, "old", "new"):
         cells = []
