@@ -108,16 +108,22 @@ class Projection:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, stored: archive.Stored = "float32") -> Path:
         """Write the projection to an `.npz` file, aside first and then renamed over `path`.
+
+        Args:
+            path: of the file.
+            stored: how the numbers of its matrices are kept. `float16` halves the file and changes mapped vectors
+                in the fourth digit; they are computed as float32 either way.
 
         Returns:
             The path written. Equal projections give byte-identical files.
 
         Raises:
-            ProjectionFileError: when this projection was read from ONNX (its numbers are not open).
+            ProjectionFileError: when this projection was read from ONNX (its numbers are not open), or holds numbers
+                too large for float16.
         """
-        return archive.write(Path(path), self.steps, self.info, self.error, self.spaces)
+        return archive.write(Path(path), self.steps, self.info, self.error, self.spaces, stored)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).

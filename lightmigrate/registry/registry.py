@@ -12,6 +12,7 @@ from typing import Any
 
 from lightmigrate.errors import LightmigrateError, ProjectionFileError
 from lightmigrate.files import locked, replacing, wait_for
+from lightmigrate.projection.archive import Stored
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
@@ -88,7 +89,7 @@ class Registry:
                 f"{self.path} is damaged ({type(error).__name__}); delete it and add again"
             ) from None
 
-    def add(self, projection: Projection, file: str) -> Entry:
+    def add(self, projection: Projection, file: str, *, stored: Stored = "float32") -> Entry:
         """Save a projection in the folder and list it, in place of one of that name. Writes.
 
         Several processes may add to one folder at once.
@@ -96,6 +97,7 @@ class Registry:
         Args:
             projection: what to save.
             file: its name, without a path, ending in `.npz`.
+            stored: see `Projection.save`.
 
         Raises:
             LightmigrateError: not such a name, the list is damaged, or the folder cannot be written.
@@ -103,7 +105,7 @@ class Registry:
         _require_plain(file)
         _require_listable(projection.info)
         with self._writing() as known:
-            path = projection.save(self.folder / file)
+            path = projection.save(self.folder / file, stored=stored)
             entry = _entry(file, _sha256(path), projection.info)
             self._write([*(other for other in known if other.file != file), entry])
         return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lightmigrate.calibration.collection import CalibrationSample, sample_collection
@@ -32,7 +32,7 @@ def calibrate(
     documents: int,
     *,
     source_model: Model,
-    prior: Projection | None = None,
+    priors: Sequence[Projection | None] = (None,),
     previous: Provider | None = None,
     max_cost: float | None = None,
     deadline: Deadline | None = None,
@@ -47,7 +47,8 @@ def calibrate(
         provider: the new model.
         documents: to calibrate on, fewer where the collection has fewer or the time does not suffice.
         source_model: who made the stored vectors.
-        prior: a map between the same dimensions to build on.
+        priors: maps between the same dimensions to build on, `None` for none. Each is tried, and the gate chooses: a
+            general map helps where its texts are like these, and harms where they are not.
         previous: the old model, when it is at hand: then the gate also says what doing nothing gives.
         max_cost: dollars.
         deadline: seconds.
@@ -88,15 +89,18 @@ def calibrate(
         if on_progress is not None:
             on_progress(step, done, total)
 
-    return train(
-        _material(sample),
-        provider,
-        previous,
-        source_model=None if previous is not None else source_model,
-        prior=prior,
-        thresholds=thresholds,
-        on_progress=progress,
-    )
+    def trained(prior: Projection | None) -> Training:
+        return train(
+            _material(sample),
+            provider,
+            previous,
+            source_model=None if previous is not None else source_model,
+            prior=prior,
+            thresholds=thresholds,
+            on_progress=progress,
+        )
+
+    return max(map(trained, priors), key=lambda done: done.gate.expected_retention.value)
 
 
 def _sample(collection: Collection, documents: int) -> CalibrationSample:

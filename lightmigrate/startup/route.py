@@ -116,7 +116,7 @@ class Search:
             provider,
             self.policy.calibrate,
             source_model=source,
-            prior=prior,
+            priors=[None] if prior is None else [None, prior],
             previous=self.previous,
             max_cost=self.policy.max_cost,
             deadline=self.deadline,
@@ -157,6 +157,11 @@ class Search:
         stated = _stated(best)
         route: Route = "chain" if len(best.candidate.entries) > 1 else "projection"
         if new is None:
+            if best.projection.info.quality.get("verdict") == "FAIL":
+                raise FailedGateError(
+                    f"{best.candidate.description} failed the gate when it was made, and what it keeps here cannot be "
+                    "measured: give the embedding function, or embed again"
+                )
             if self.policy.min_quality is not None:
                 raise FailedGateError(
                     f"collection {facts.address}: what {best.candidate.description} keeps cannot be measured here, and "
@@ -171,7 +176,8 @@ class Search:
             collection_size=facts.count,
             thresholds=self._thresholds,
         )
-        return self._judged(Way(route, best.projection, _measured(judged, stated)), judged)
+        projection = best.projection.with_facts(training={}, quality=judged.to_json())  # of this collection
+        return self._judged(Way(route, projection, _measured(judged, stated)), judged)
 
     def _asked(self, page: Page) -> _Asked | None:
         """What the new model says to some documents, when it may be asked and there are enough."""

@@ -140,10 +140,13 @@ def test_arrays_can_be_read_by_plain_numpy(tmp_path: Path) -> None:
     assert header["steps"] == [{"terms": ["linear"], "normalise": True}]
 
 
+@pytest.mark.parametrize("stored", ["float32", "float16"])
 @pytest.mark.parametrize("damage", [0x01, 0xFF], ids=["one bit", "all bits"])
-def test_flipping_any_byte_of_the_file_is_refused_or_harmless(tmp_path: Path, damage: int) -> None:
-    original = affine(2, 2)
-    intact = original.save(tmp_path / "intact.npz").read_bytes()
+def test_flipping_any_byte_of_the_file_is_refused_or_harmless(
+    tmp_path: Path, damage: int, stored: archive.Stored
+) -> None:
+    original = Projection.load(affine(2, 2).save(tmp_path / "first.npz", stored=stored))
+    intact = original.save(tmp_path / "intact.npz", stored=stored).read_bytes()
     path, refused, wrong = tmp_path / "damaged.npz", 0, []
     for position in range(len(intact)):
         damaged = bytearray(intact)

@@ -30,8 +30,9 @@ def test_the_environment_has_the_last_word() -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [
-    ("ON_MISMATCH", "delete"), ("ON_FAILURE", ""), ("MIN_QUALITY", "87%"), ("MIN_QUALITY", "1.01"), ("MIN_QUALITY", "nan"),
-    ("CALIBRATE", "-1"), ("CALIBRATE", "many"), ("MAX_COST", "-0.1"), ("MAX_COST", "nan"), ("MAX_SECONDS", "soon"),
+    ("ON_MISMATCH", "delete"), ("ON_FAILURE", ""), ("MIN_QUALITY", "87%"), ("MIN_QUALITY", "1.01"),
+    ("MIN_QUALITY", "nan"), ("CALIBRATE", "-1"), ("CALIBRATE", "many"),
+    ("MAX_COST", "-0.1"), ("MAX_COST", "nan"), ("MAX_SECONDS", "soon"),
     ("BACKUP", "perhaps"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_named(name: str, text: str) -> None:
