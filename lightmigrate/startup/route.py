@@ -137,17 +137,16 @@ class Search:
         page = sample_of(collection, MEASURED_DOCUMENTS)
         new = self._asked(page)
         ranked = rank(candidates, page.vectors, page.documents, None if new is None else new.documents)
-        # The right dimensions say nothing of the model a map leads to: where that cannot be measured it must be known.
-        known = [one for one in ranked if new is not None or not self.wanted.model or one.candidate.by != "dimension"]
-        fitting = [one for one in known if one.fits is not False]
+        fitting = ranked if new is not None else self._trusted(ranked)
+        fitting = [one for one in fitting if one.fits is not False]
         if not fitting:
-            best = ranked[0] if ranked else None
-            why = (
-                f"{best.candidate.description} is for other vectors (likeness {best.likeness:.2f})"
-                if best
-                else "none loads"
+            raise NoProjectionError(_nothing_found(facts, self.wanted, _why_none(ranked)))
+        targets = {one.projection.info.target.name for one in fitting}
+        if new is None and not self.wanted.model and len(targets) > 1:
+            raise NoProjectionError(
+                f"collection {facts.address}: there are maps to {' and '.join(sorted(targets))}, all of "
+                f"{self.wanted.dimension} dimensions: say which is the application's (target_model)"
             )
-            raise NoProjectionError(_nothing_found(facts, self.wanted, why))
         best = fitting[0]
         if best.candidate.by == "dimension":
             logger.warning(
@@ -157,11 +156,6 @@ class Search:
         stated = _stated(best)
         route: Route = "chain" if len(best.candidate.entries) > 1 else "projection"
         if new is None:
-            if best.projection.info.quality.get("verdict") == "FAIL":
-                raise FailedGateError(
-                    f"{best.candidate.description} failed the gate when it was made, and what it keeps here cannot be "
-                    "measured: give the embedding function, or embed again"
-                )
             if self.policy.min_quality is not None:
                 raise FailedGateError(
                     f"collection {facts.address}: what {best.candidate.description} keeps cannot be measured here, and "
@@ -178,6 +172,15 @@ class Search:
         )
         projection = best.projection.with_facts(training={}, quality=judged.to_json())  # of this collection
         return self._judged(Way(route, projection, _measured(judged, stated)), judged)
+
+    def _trusted(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        """What may be used without being measured here: the right dimensions say nothing of the model it leads to."""
+        return [
+            one
+            for one in ranked
+            if one.projection.info.quality.get("verdict") != "FAIL"
+            and (not self.wanted.model or one.candidate.by != "dimension")
+        ]
 
     def _asked(self, page: Page) -> _Asked | None:
         """What the new model says to some documents, when it may be asked and there are enough."""
@@ -211,6 +214,19 @@ class _Asked:
     documents: Any
     queries: Any
     taken_from: Sequence[int]
+
+
+def _why_none(ranked: Sequence[Ranked]) -> str:
+    """Why none of these may be used, in a line."""
+    reasons = []
+    for one in ranked:
+        if one.fits is False:
+            reasons.append(f"{one.candidate.description} is for other vectors, likeness {one.likeness or 0:.2f}")
+        elif one.projection.info.quality.get("verdict") == "FAIL":
+            reasons.append(f"{one.candidate.description} failed the gate when it was made and cannot be measured here")
+        else:
+            reasons.append(f"{one.candidate.description} leads to another model")
+    return "; ".join(reasons) or "none that is listed can be read"
 
 
 def _measured(judged: Gate, stated: str) -> Preservation:

@@ -181,7 +181,7 @@ def test_a_time_that_does_not_suffice(seconds: float, database: Path, monkeypatc
     assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
 
 
-@pytest.mark.parametrize(("step", "same"), [("copy", True), ("write", True), ("verify", True), ("write", False)])
+@pytest.mark.parametrize(("step", "same"), [("write", True), ("verify", True), ("write", False)])
 def test_an_interrupted_start_is_taken_up_if_it_is_still_wanted(step: str, same: bool, database: Path) -> None:
     with pytest.raises(KilledError):
         ChromaMigrator(database, on_progress=dies(step, 1)).migrate_collections(

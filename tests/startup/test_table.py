@@ -100,4 +100,4 @@ def near_own_model(found: Vectors, route: str) -> None:
     true = vectors_of(WORDLLAMA)[:ROWS]
     assert found.shape == true.shape
     best = (found @ (true - true.mean(axis=0)).T).argmax(axis=1)
-    assert np.mean(best == np.arange(ROWS)) > (0.3 if route == "chain" else 0.5)
+    assert np.mean(best == np.arange(ROWS)) > 0.3, f"{route}: by chance it would be {1 / ROWS:.3f}"
