@@ -1,0 +1,168 @@
+"""Are these the vectors of one model, or of several in one collection? Told from the vectors alone.
+
+Documents on one topic lie together whoever embedded them, and two models of one dimension have next to nothing in
+common. So the rows are cut into topics, and topics whose vectors vary along the same directions are joined again: what
+then is still apart are models, not topics. How much two sets of rows vary alike is their *likeness*,
+
+    d · tr(A·B) / (tr A · tr B)   with the covariances A and B of the two sets, `(d, d)`,
+
+which is 1 for directions that have nothing to do with each other, and grows with the directions they share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.quality.metrics import unit
+from lightmigrate.quality.topics import Labels, cut_into_topics, sums
+from lightmigrate.results import Result
+
+Matrix = npt.NDArray[np.float64]
+
+# Fewer different rows than this say nothing, and fewer than that are no part of their own.
+FEWEST_ROWS, FEWEST_OF_A_PART = 60, 10
+
+# Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
+# Read off the development half of `benchmarks/identity.py`; its other half says how often they are wrong.
+LIKE, TELLING = 1.2, 1.5
+
+# On average at least: a topic of fewer rows does not say along which directions they vary.
+ROWS_OF_A_TOPIC = 15
+
+
+@dataclass(frozen=True)
+class Mixture(Result):
+    """Rows of several models in one collection.
+
+    Attributes:
+        counts: rows of each part, the largest first.
+        labels: the part of each row, 0 for the largest; -1 for rows that mean nothing (NaN, infinity, zero).
+        likeness: of the two parts that are most alike; 1 is chance.
+        own: of the topics of the largest part to each other.
+        invalid: rows that mean nothing.
+    """
+
+    counts: tuple[int, ...]
+    labels: tuple[int, ...]
+    likeness: float
+    own: float
+    invalid: int
+
+    @property
+    def reason(self) -> str:
+        """What was found, in one line with both numbers."""
+        parts = " and ".join(f"{count:,}" for count in self.counts)
+        return (
+            f"rows of {len(self.counts)} models: {parts}, {self.likeness:.2f} times as like each other as by chance, "
+            f"{self.own:.2f} among themselves"
+        )
+
+
+def find_mixture(vectors: Any) -> Mixture | None:
+    """Find rows of different models among `(n, d)`, a sample: the similarities take n² numbers. Writes nothing.
+
+    Lengths do not matter, nor the order of the rows. Rows that were mapped into a model's space are of that model.
+    Two models whose dimensions are both ordered by variance (by a principal component analysis) look like one.
+
+    Returns:
+        `None` when the rows are of one model as far as can be told: that takes 60 different rows, and a model
+        whose vectors do not use all directions alike.
+    """
+    given = np.asarray(vectors, dtype=np.float32)
+    good = np.isfinite(given).all(axis=1) & given.any(axis=1)
+    # What is stored twice says nothing twice, and would be a topic that varies in no direction.
+    rows, row_of = np.unique(unit(given[good]).round(6), axis=0, return_inverse=True)
+    if len(rows) < FEWEST_ROWS:
+        return None
+    topic = cut_into_topics(rows, len(rows) // ROWS_OF_A_TOPIC)
+    topics = _Topics.of(rows, topic)
+    parts = topics.joined()
+    if len(parts) < 2 or not topics.own(parts[0]) >= TELLING:
+        return None
+    # A model whose topics have nothing in common, as a bag of words has, falls apart into more than one of them.
+    if sum(len(part) == 1 for part in parts) > 1:
+        return None
+    part_of_topic = np.empty(len(topics.sizes), dtype=np.int64)
+    for number, part in enumerate(parts):
+        part_of_topic[part] = number
+    labels = np.full(len(given), -1)
+    labels[good] = part_of_topic[topic][row_of.reshape(-1)]
+    order = np.argsort(-np.bincount(labels[good]), kind="stable")  # repeated rows count here
+    labels[good] = np.argsort(order)[labels[good]]
+    return Mixture(
+        counts=tuple(np.bincount(labels[good]).tolist()),
+        labels=tuple(labels.tolist()),
+        likeness=max(topics.likeness(a, b) for number, a in enumerate(parts) for b in parts[:number]),
+        own=topics.own(parts[0]),
+        invalid=int((~good).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class _Topics:
+    """How the rows of c topics vary around the middle of their topic.
+
+    Attributes:
+        shared: `(c, c)`, tr(A·B) of their scatter matrices, 0 for a topic with itself.
+        possible: `(c, c)`, tr A · tr B, likewise.
+        sizes: rows of each, `(c,)`.
+        dimension: d.
+    """
+
+    shared: Matrix
+    possible: Matrix
+    sizes: Labels
+    dimension: int
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[Any], topic: Labels) -> _Topics:
+        sizes = np.bincount(topic)
+        around = rows - (sums(rows, topic) / sizes[:, None])[topic]
+        squares = (around @ around.T).astype(np.float64) ** 2  # tr(A·B) is the sum of (a·b)² over both sets
+        shared = sums(sums(squares, topic).T, topic)
+        spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
+        possible = np.outer(spread, spread)
+        for of_itself in (shared, possible):
+            np.fill_diagonal(of_itself, 0)
+        return cls(shared, possible, sizes, rows.shape[1])
+
+    def likeness(self, one: Labels, other: Labels) -> float:
+        """Of two lists of topics; NaN where nothing varies."""
+        at = np.ix_(one, other)
+        possible = float(self.possible[at].sum())
+        return self.dimension * float(self.shared[at].sum()) / possible if possible > 0 else float("nan")
+
+    def own(self, part: Labels) -> float:
+        """Of the topics of a part to each other; NaN for a single topic."""
+        return self.likeness(part, part)
+
+    def joined(self) -> list[Labels]:
+        """The topics, joined while two parts are alike, and until none is small: the most alike first; largest first.
+
+        Average linkage; the average of likenesses, weighted by how much there is to compare, is that of the parts.
+        """
+        parts: list[list[int]] = [[number] for number in range(len(self.sizes))]
+        shared, possible = self.shared.copy(), self.possible.copy()
+        while len(parts) > 1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # 0/0: nothing varies, nothing speaks against it
+                alike = np.where(possible > 0, self.dimension * shared / possible, np.inf)
+            np.fill_diagonal(alike, -np.inf)
+            if alike.max() < LIKE:
+                small = [number for number, part in enumerate(parts) if self.sizes[part].sum() < FEWEST_OF_A_PART]
+                if not small:
+                    break
+                large = np.setdiff1d(np.arange(len(parts)), small)
+                alike[np.ix_(large, large)] = -np.inf
+            keep, drop = sorted(np.unravel_index(int(alike.argmax()), alike.shape))
+            parts[keep] += parts.pop(drop)
+            for table in (shared, possible):
+                table[keep] += table[drop]
+                table[:, keep] += table[:, drop]
+            shared, possible = (np.delete(np.delete(table, drop, 0), drop, 1) for table in (shared, possible))
+        found = [np.array(part, dtype=np.int64) for part in parts]
+        return sorted(found, key=lambda part: -int(self.sizes[part].sum()))
