@@ -15,6 +15,7 @@ from lightmigrate.errors import (
     LightmigrateError,
     LocationError,
     MissingExtraError,
+    MixedCollectionError,
     ModelMismatchError,
     NotEnoughTextsError,
     NothingToMigrateError,
@@ -39,6 +40,8 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.quality.identity import Identity, identify
+from lightmigrate.quality.mixture import Mixture, find_mixture
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
 from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
@@ -59,6 +62,7 @@ __all__ = [
     "FailedError",
     "FailedGateError",
     "Gate",
+    "Identity",
     "InvalidVectorsError",
     "LightmigrateError",
     "LocationError",
@@ -66,6 +70,8 @@ __all__ = [
     "MigrationResult",
     "Mismatch",
     "MissingExtraError",
+    "MixedCollectionError",
+    "Mixture",
     "Model",
     "ModelMismatchError",
     "NotEnoughTextsError",
@@ -90,8 +96,10 @@ __all__ = [
     "WrongDirectionError",
     "WrongSpaceError",
     "__version__",
+    "find_mixture",
     "fit",
     "gate",
+    "identify",
     "measure_retention",
     "open_provider",
     "train",

@@ -120,12 +120,12 @@ class _Topics:
 
     @classmethod
     def of(cls, rows: npt.NDArray[Any], topic: Labels) -> _Topics:
-        sizes = np.bincount(topic)
+        sizes: Labels = np.bincount(topic)
         around = rows - (sums(rows, topic) / sizes[:, None])[topic]
         squares = (around @ around.T).astype(np.float64) ** 2  # tr(A·B) is the sum of (a·b)² over both sets
         shared = sums(sums(squares, topic).T, topic)
         spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
-        possible = np.outer(spread, spread)
+        possible: Matrix = np.asarray(np.outer(spread, spread), dtype=np.float64)
         for of_itself in (shared, possible):
             np.fill_diagonal(of_itself, 0)
         return cls(shared, possible, sizes, rows.shape[1])
