@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 SIZES = (20, 50, 100, 500)
 MIXED_SIZES = (200, 500, 1000, 2000)
 SHARES = (0.05, 0.1, 0.2, 0.5)
-SEEDS = 5
+SEEDS = 10
 FIRST_SEED = 100  # what was looked at while thresholds were chosen is not reported
 
 # What `variants.py` makes, and what it should be called. A part of a short text may be the text itself.
@@ -114,7 +114,7 @@ def mixtures(bench: Bench, half: str) -> Iterator[tuple[str, str, object, str, f
     """One sample after the other: whether it is mixed, what it is, its size, what was found, rows in the wrong part."""
     corpora = [name for name in bench.held if bench.half(name) == half]
     for size in MIXED_SIZES:
-        for seed in range(FIRST_SEED, FIRST_SEED + (3 if size <= 500 else 1)):
+        for seed in range(FIRST_SEED, FIRST_SEED + (3 if size <= 1000 else 1)):
             rng = np.random.default_rng(seed)
             for corpus in corpora:
                 for model, documents in bench.held[corpus].items():

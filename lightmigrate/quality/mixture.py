@@ -6,7 +6,8 @@ then is still apart are models, not topics. How much two sets of rows vary alike
 
     d · tr(A·B) / (tr A · tr B)   with the covariances A and B of the two sets, `(d, d)`,
 
-which is 1 for directions that have nothing to do with each other, and grows with the directions they share.
+which is 1 by chance, for directions that have nothing to do with each other. Texts of an odd kind ("ok!", dates, links)
+share less, or more, with the others of their model than chance allows; another model's share just what it allows.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from lightmigrate.results import Result
 Matrix = npt.NDArray[np.float64]
 
 # Fewer different rows than this say nothing, and fewer than that are no part of their own.
-FEWEST_ROWS, FEWEST_OF_A_PART = 60, 10
+FEWEST_ROWS, FEWEST_OF_A_PART = 60, 8
 
 # Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
 # Read off the development half of `benchmarks/identity.py`; its other half says how often they are wrong.
 LIKE, TELLING = 1.2, 1.5
+
+# Two models are as like as chance has it, give or take so many standard deviations, and a little because a few rows
+# always end up in the wrong part.
+DEVIATIONS, SOME_MORE = 2.0, 0.02
 
 # On average at least: a topic of fewer rows does not say along which directions they vary.
 ROWS_OF_A_TOPIC = 15
@@ -61,6 +66,9 @@ class Mixture(Result):
             f"{self.own:.2f} among themselves"
         )
 
+    def __str__(self) -> str:
+        return self.reason
+
 
 def find_mixture(vectors: Any) -> Mixture | None:
     """Find rows of different models among `(n, d)`, a sample: the similarities take n² numbers. Writes nothing.
@@ -80,7 +88,7 @@ def find_mixture(vectors: Any) -> Mixture | None:
         return None
     topic = cut_into_topics(rows, len(rows) // ROWS_OF_A_TOPIC)
     topics = _Topics.of(rows, topic)
-    parts = topics.joined()
+    parts = topics.models()
     if len(parts) < 2 or not topics.own(parts[0]) >= TELLING:
         return None
     # A model whose topics have nothing in common, as a bag of words has, falls apart into more than one of them.
@@ -107,8 +115,8 @@ class _Topics:
     """How the rows of c topics vary around the middle of their topic.
 
     Attributes:
-        shared: `(c, c)`, tr(A·B) of their scatter matrices, 0 for a topic with itself.
-        possible: `(c, c)`, tr A · tr B, likewise.
+        shared: `(c, c)`, tr(A·B) of their scatter matrices.
+        possible: `(c, c)`, tr A · tr B.
         sizes: rows of each, `(c,)`.
         dimension: d.
     """
@@ -126,8 +134,6 @@ class _Topics:
         shared = sums(sums(squares, topic).T, topic)
         spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
         possible: Matrix = np.asarray(np.outer(spread, spread), dtype=np.float64)
-        for of_itself in (shared, possible):
-            np.fill_diagonal(of_itself, 0)
         return cls(shared, possible, sizes, rows.shape[1])
 
     def likeness(self, one: Labels, other: Labels) -> float:
@@ -137,16 +143,44 @@ class _Topics:
         return self.dimension * float(self.shared[at].sum()) / possible if possible > 0 else float("nan")
 
     def own(self, part: Labels) -> float:
-        """Of the topics of a part to each other; NaN for a single topic."""
-        return self.likeness(part, part)
+        """Of the topics of a part to each other, not to themselves; NaN for a single topic."""
+        at = np.ix_(part, part)
+        others = ~np.eye(len(part), dtype=bool)
+        possible = float(self.possible[at][others].sum())
+        return self.dimension * float(self.shared[at][others].sum()) / possible if possible > 0 else float("nan")
 
-    def joined(self) -> list[Labels]:
-        """The topics, joined while two parts are alike, and until none is small: the most alike first; largest first.
+    def strangeness(self, one: Labels, other: Labels) -> float:
+        """How far the likeness of two parts is from that of two models, above 0 if it is too far.
+
+        For A and B turned at random against each other it has mean 1 and the variance
+        2 (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) d²/((d - 1)(d + 2)): 2 tr A²·tr B² for traceless parts, which is
+        what a mean over all rotations leaves of tr(A·B)².
+        """
+        d = self.dimension
+        uneven = [self.likeness(part, part) / d - 1 / d for part in (one, other)]
+        deviation = np.sqrt(2 * max(uneven[0], 0) * max(uneven[1], 0) * d * d / ((d - 1) * (d + 2)))
+        return abs(self.likeness(one, other) - 1) - DEVIATIONS * float(deviation) - SOME_MORE
+
+    def models(self) -> list[Labels]:
+        """The topics of each model, the largest first: parts whose likeness is not that of two models are one."""
+        parts = self._joined()
+        while len(parts) > 1:
+            pairs = [(a, b) for b in range(len(parts)) for a in range(b)]
+            strangeness = [np.nan_to_num(self.strangeness(parts[a], parts[b]), nan=np.inf) for a, b in pairs]
+            a, b = pairs[int(np.argmax(strangeness))]
+            if max(strangeness) <= 0:
+                break
+            parts[a] = np.concatenate([parts[a], parts.pop(b)])
+        return sorted(parts, key=lambda part: -int(self.sizes[part].sum()))
+
+    def _joined(self) -> list[Labels]:
+        """The topics, joined while two parts are alike, and until none is small: the most alike first.
 
         Average linkage; the average of likenesses, weighted by how much there is to compare, is that of the parts.
         """
         parts: list[list[int]] = [[number] for number in range(len(self.sizes))]
         shared, possible = self.shared.copy(), self.possible.copy()
+        np.fill_diagonal(possible, 0)
         while len(parts) > 1:
             with np.errstate(divide="ignore", invalid="ignore"):
                 # 0/0: nothing varies, nothing speaks against it
@@ -164,5 +198,4 @@ class _Topics:
                 table[keep] += table[drop]
                 table[:, keep] += table[:, drop]
             shared, possible = (np.delete(np.delete(table, drop, 0), drop, 1) for table in (shared, possible))
-        found = [np.array(part, dtype=np.int64) for part in parts]
-        return sorted(found, key=lambda part: -int(self.sizes[part].sum()))
+        return [np.array(part, dtype=np.int64) for part in parts]
