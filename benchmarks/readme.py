@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from packaged import ON_PACKAGED, interval, spread
+from packaged import read as runs_of_packaged
 from report import grouped, mean
 from report import read as runs_of_retention
 
@@ -14,6 +16,7 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 METHODS = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, no word vectors", "auto")
 PAIR = ("corpus", "old", "new")
+LONG, SHORT = "universal-sentence-encoder-multilingual-v3", "USE-multilingual-v3"
 ROUTES = {
     "migrate": "lightmigrate, everything verified, with backup",
     "migrate-unverified": "lightmigrate, not verified",
@@ -24,7 +27,8 @@ ROUTES = {
 def main() -> None:
     """Replace what stands between the markers."""
     text = README.read_text(encoding="utf-8")
-    for name, table in (("retention", retention_table()), ("throughput", throughput_table())):
+    tables = {"retention": retention_table(), "packaged": packaged_table(), "throughput": throughput_table()}
+    for name, table in tables.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
         before, found, rest = text.partition(begin)
         if not found or end not in rest:
@@ -45,6 +49,23 @@ def retention_table() -> str:
 
 def _mean_and_spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.2f} ± {statistics.pstdev(values):.2f}" if values else "–"
+
+
+def packaged_table() -> str:
+    """Every packaged projection on both corpora, and what the user's own documents add to upgrades."""
+    runs = runs_of_packaged()
+    names = sorted({run["corpus"] for run in runs})
+    heads = [f"{name}: {what}" for name in names for what in ("nothing", "packaged", "+ 500 own")]
+    lines = [f"| old → new | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for (old, new), mine in grouped(runs, "old", "new"):
+        cells = []
+        for name in names:
+            here = [run for run in mine if run["corpus"] == name]
+            bare = [run for run in here if run["method"] == "packaged"]
+            cells += [f"**{bare[0]['nothing_retention']['value']:.2f}**", interval(bare[0]["retention"])]
+            cells.append(spread([run for run in here if run["method"] == ON_PACKAGED], "held_out"))
+        lines.append(f"| {old} → {new} | {' | '.join(cells)} |")
+    return "\n".join(lines).replace(LONG, SHORT) + "\n"
 
 
 def throughput_table() -> str:

@@ -6,6 +6,8 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,3 +83,22 @@ def bag_of_words(texts: Sequence[str], dimension: int) -> Vectors:
         scores = directions[:, ::-1][:, :dimension] * np.sqrt(np.maximum(values[::-1][:dimension], 0))
         _bags[key] = unit(scores[np.linalg.norm(scores, axis=1) > 0])
     return _bags[key]
+
+
+def wordllama(texts: Sequence[str]) -> Vectors:
+    """By wordllama (a package carries it): 256 numbers, as potion-base-8M makes; rows without a text are zero."""
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    spec = find_spec("wordllama")
+    if spec is None or spec.origin is None:
+        raise SystemExit("wordllama is not installed")
+    folder = Path(spec.origin).parent
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    tokenizer.no_padding()
+    (weights,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
+    found = np.zeros((len(texts), weights.shape[1]), dtype=np.float32)
+    for row, tokens in enumerate(tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+        if tokens.ids:
+            found[row] = weights[tokens.ids].astype(np.float32).mean(axis=0)
+    return unit(found)

@@ -1,12 +1,14 @@
 """Change the embedding model behind a vector database without embedding everything again."""
 
 from lightmigrate.errors import (
+    AnotherRunError,
     BackupError,
     CollectionNotFoundError,
     CostError,
     DatabaseChangedError,
     DatabaseError,
     DatabaseInUseError,
+    DeadlineError,
     DimensionError,
     DiskSpaceError,
     FailedError,
@@ -17,6 +19,7 @@ from lightmigrate.errors import (
     MissingExtraError,
     MixedCollectionError,
     ModelMismatchError,
+    NoProjectionError,
     NotEnoughTextsError,
     NothingToMigrateError,
     ProjectionError,
@@ -43,27 +46,38 @@ from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.quality.identity import Identity, identify
 from lightmigrate.quality.mixture import Mixture, find_mixture
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
+from lightmigrate.registry.library import Candidate, Library
+from lightmigrate.registry.registry import Registry
+from lightmigrate.startup.hook import auto_migrate
+from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.report import CollectionReport, Finding, Preservation, StartReport
 from lightmigrate.training import Material, Training, train
 from lightmigrate.version import __version__
 
 __all__ = [
+    "AnotherRunError",
     "BackupError",
+    "Candidate",
     "Check",
     "ChromaMigrator",
     "CollectionJob",
     "CollectionNotFoundError",
+    "CollectionReport",
     "CostError",
     "DatabaseChangedError",
     "DatabaseError",
     "DatabaseInUseError",
+    "DeadlineError",
     "DimensionError",
     "DiskSpaceError",
     "Estimate",
     "FailedError",
     "FailedGateError",
+    "Finding",
     "Gate",
     "Identity",
     "InvalidVectorsError",
+    "Library",
     "LightmigrateError",
     "LocationError",
     "Material",
@@ -74,8 +88,11 @@ __all__ = [
     "Mixture",
     "Model",
     "ModelMismatchError",
+    "NoProjectionError",
     "NotEnoughTextsError",
     "NothingToMigrateError",
+    "Policy",
+    "Preservation",
     "Progress",
     "Projection",
     "ProjectionError",
@@ -84,8 +101,10 @@ __all__ = [
     "Provider",
     "ProviderError",
     "RefusedError",
+    "Registry",
     "Retention",
     "Rollback",
+    "StartReport",
     "Thresholds",
     "Training",
     "Verification",
@@ -96,6 +115,7 @@ __all__ = [
     "WrongDirectionError",
     "WrongSpaceError",
     "__version__",
+    "auto_migrate",
     "find_mixture",
     "fit",
     "gate",

@@ -58,7 +58,7 @@ class TrainingBars(_Bars):
         self.draw(step, done, total, f"{speed:,.0f}/s" if speed and total > 1 else "")
 
 
-_STEPS = {"copy": "copying the database", "project": "projecting", "verify": "verifying"}
+_STEPS = {"copy": "copying the database", "project": "projecting", "write": "writing", "verify": "verifying"}
 
 
 class MigrationBars(_Bars):

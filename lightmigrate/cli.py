@@ -6,35 +6,36 @@ Results go to stdout (`--json`: one JSON document), progress, questions and erro
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
 from rich.markup import escape
 
 from lightmigrate import console
 from lightmigrate.bars import MigrationBars
+from lightmigrate.cli_calibrate import Calibration
 from lightmigrate.cli_database import Place, on_database
+from lightmigrate.cli_jobs import jobs_for, recorded_function
+from lightmigrate.cli_output import confirm as _confirm
+from lightmigrate.cli_output import print_result as _print
+from lightmigrate.cli_output import write_json as _write_json
+from lightmigrate.cli_registry import registry
 from lightmigrate.cli_train import train
 from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
-    CollectionNotFoundError,
     InvalidVectorsError,
     LightmigrateError,
-    NothingToMigrateError,
     RefusedError,
 )
-from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
-from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.open import PROVIDERS
 from lightmigrate.results import plain
-from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.version import __version__
 
 app = typer.Typer(
@@ -87,7 +88,7 @@ def doctor(
 def plan(place: Place, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
     """Show what `migrate` would do, and whether it can. Changes nothing."""
     migrator = place.open()
-    made = migrator.plan(_jobs(migrator, projection, collection))
+    made = migrator.plan(jobs_for(migrator, projection, collection))
     _print(made, console.plan, as_json)
     if not as_json:
         chosen = [word for name in collection or () for word in ("--collection", name)]
@@ -98,7 +99,24 @@ def plan(place: Place, projection: ProjectionFile, collection: Collections = Non
 @on_database
 def migrate(
     place: Place,
-    projection: ProjectionFile,
+    projection: Annotated[
+        Path | None, typer.Option("--projection", "-p", help="The projection, .npz or .onnx.", show_default=False)
+    ] = None,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(
+            help="Instead: learn it from so many of the collection's own documents.", min=50, show_default=False
+        ),
+    ] = None,
+    target_model: Annotated[
+        str, typer.Option(help="The new model, as its provider calls it, to calibrate with.", show_default=False)
+    ] = "",
+    target_provider: Annotated[str, typer.Option(help=f"Who computes it: {', '.join(PROVIDERS)}.")] = (
+        "sentence-transformers"
+    ),
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars that calibrating may cost at most.", show_default=False)
+    ] = None,
     collection: Collections = None,
     embedding_function: Annotated[
         str | None,
@@ -118,16 +136,32 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Migrate: build the new database aside, verify it, exchange it in one step."""
-    migrator = place.open()
-    jobs = _jobs(migrator, projection, collection, _function(embedding_function, embedding_config))
-    made = migrator.plan(jobs)
-    if not yes:
-        console.messages.print(console.plan(made))
-        _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
-    with MigrationBars() as bars:
+    if (projection is None) == (calibrate is None):
+        raise LightmigrateError("give --projection FILE, or --calibrate DOCUMENTS to learn one")
+    migrator, bars = place.open(), MigrationBars()
+    function = recorded_function(embedding_function, embedding_config)
+
+    def agreed() -> None:
+        if not yes:
+            _confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
+        bars.shown.start()
+
+    jobs: Any
+    if projection is not None:
+        jobs = jobs_for(migrator, projection, collection, function)
+        made = migrator.plan(jobs)
+        if not yes:
+            console.messages.print(console.plan(made))
+        agreed()
+    else:
+        asked = Calibration(calibrate or 0, target_model, target_provider, max_cost)
+        jobs = asked.jobs(migrator, collection, function, force=force, agreed=agreed)
+    try:
         results = place.open(bars).migrate_collections(
             jobs, backup, verify, invalid_vectors=invalid_vectors, force=force
         )
+    finally:
+        bars.shown.stop()
     _print(results, console.migrated, as_json)
     if not as_json:
         if embedding_function is None:
@@ -283,6 +317,7 @@ def version(
 
 
 app.command()(train)
+app.add_typer(registry, name="registry")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -320,59 +355,3 @@ def _report(error: Exception, as_json: bool) -> int:
     if isinstance(error, InvalidVectorsError):
         console.messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
     return code
-
-
-def _print(result: Any, render: Callable[[Any], RenderableType], as_json: bool) -> None:
-    if as_json:
-        _write_json(plain(result))
-    else:
-        console.output.print(render(result))
-
-
-def _write_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _confirm(question: str, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise RefusedError("not confirmed: add --yes to go ahead without being asked")
-    typer.confirm(question, abort=True, err=True)
-
-
-def _function(name: str | None, config: str) -> dict[str, Any] | None:
-    if name is None:
-        return None
-    try:
-        return {"name": name, "config": dict(json.loads(config))}
-    except (ValueError, TypeError):
-        raise LightmigrateError(f"--embedding-config is not a JSON object: {config}") from None
-
-
-def _jobs(
-    migrator: ChromaMigrator, file: Path, names: Sequence[str] | None, function: dict[str, Any] | None = None
-) -> list[CollectionJob]:
-    """The collections named, or all that the projection takes."""
-    projection = Projection.load(file)
-    everything = migrator.collections()
-    if names:
-        addresses = [_address(name, everything) for name in names]
-    else:
-        catalog = [facts for facts in everything if facts.count and facts.dimension]
-        wanted = projection.info.source.dimension
-        addresses = [facts.address for facts in catalog if facts.dimension == wanted]
-        if not addresses and catalog:
-            projection.check_input(int(catalog[0].dimension or 0))
-        if not addresses:
-            raise NothingToMigrateError(f"{migrator.path} holds no vectors: there is nothing to migrate")
-    return [CollectionJob(a.name, projection, function, a.tenant, a.database) for a in addresses]
-
-
-def _address(name: str, catalog: Sequence[CollectionFacts]) -> Address:
-    match name.split("/"):
-        case [collection]:
-            usual = Address(collection)
-            found = [facts.address for facts in catalog if facts.name == collection]
-            return found[0] if len(found) == 1 else usual
-        case [tenant, database, collection]:
-            return Address(collection, tenant, database)
-    raise CollectionNotFoundError(f"{name!r} is neither NAME nor TENANT/DATABASE/NAME")

@@ -183,6 +183,7 @@ def train(
         console.output.print(console.trained(done, written))
         database = from_chroma or "DATABASE"
         console.output.print(console.next_command("plan", database, "--projection", written[0]))
+        console.output.print(console.next_command("registry", "add", written[0], why="for other databases too"))
     if done.gate.verdict == "FAIL":
         raise typer.Exit(RefusedError.exit_code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rol
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Bill
 from lightmigrate.quality.retention import Estimate, Retention
+from lightmigrate.registry.library import Candidate
+from lightmigrate.registry.registry import Entry, Registry
 from lightmigrate.training import Reading, Training
 
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
@@ -225,6 +228,51 @@ def trained(done: Training, written: Sequence[Path]) -> RenderableType:
     return Group(facts, answers, f"[{colour}]{gate.verdict}[/]  {gate.reason}")
 
 
+def listed(found: Sequence[tuple[Registry, Entry]]) -> RenderableType:
+    """What `registry list` shows: a table for each folder."""
+    parts: list[RenderableType] = []
+    for folder, entries in itertools.groupby(found, key=lambda one: one[0].folder):
+        table = _table("projection", "from", "to", "stated quality")
+        for _, entry in entries:
+            models = (f"{_printable(model.name)} ({model.dimension})" for model in entry.models)
+            table.add_row(escape(entry.file.removesuffix(".npz")), *models, _stated(entry))
+        parts += [f"[bold]{escape(str(folder))}[/]", table]
+    return Group(*parts) if parts else "no projections"
+
+
+def entry(shown: tuple[Registry, Entry]) -> RenderableType:
+    """What `registry show` shows."""
+    where, one = shown
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("file", escape(str(where.folder / one.file)))
+    table.add_row("SHA-256", _printable(one.sha256))
+    source, target = one.models
+    for role, model in (("from", source), ("to", target)):
+        table.add_row(role, f"[bold]{_printable(model.name)}[/], {model.dimension} dimensions")
+    for title, facts in (("training", one.training), ("quality", one.quality)):
+        for key, value in facts.items():
+            table.add_row(title, f"{_printable(key)} {_fact(value)}")
+        if not facts:
+            table.add_row(title, "[yellow]unknown[/]")
+    return table
+
+
+def candidates(found: Sequence[Candidate]) -> RenderableType:
+    """What `registry find` shows, best first."""
+    if not found:
+        return "no projection leads there"
+    table = _table("", "projection", "found by", "stated quality")
+    by = {"pair": "both models", "target": "new model", "chain": "[yellow]chain[/]"}
+    files = []
+    for number, one in enumerate(found, 1):
+        stated = _stated(one.entries[0]) if len(one.entries) == 1 else "[yellow]not measured[/]"
+        kind = by.get(one.by, "[bold red]dimensions only[/]")
+        table.add_row(str(number), _printable(one.description), kind, stated)
+        for folder, link in zip(one.folders, one.entries, strict=True):
+            files.append(f"{number}  {escape(str(folder / link.file))}")  # in a table a path would be cut
+    return Group(table, *files)
+
+
 def retention(kept: Retention) -> RenderableType:
     """Where a migration stands, in three rows and a sentence."""
     table = _table("", f"nDCG@{kept.k} [95 % interval]", "of re-embedding")
@@ -290,12 +338,24 @@ def _estimate(estimate: Estimate) -> str:
     return f"{estimate.value:.3f}  [dim]\\[{estimate.low:.3f}, {estimate.high:.3f}][/]"
 
 
+def _printable(text: str) -> str:
+    """A text from a file that anybody may have written, without control characters or markup."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def _stated(entry: Entry) -> str:
+    try:
+        return _quality(entry.quality)
+    except (KeyError, TypeError, ValueError):  # lists are written by others, too
+        return "[yellow]not readable[/]"
+
+
 def _quality(quality: Mapping[str, Any]) -> str:
     if "expected_retention" in quality:
         expected = quality["expected_retention"]
-        colour = {"PASS": "green", "WARN": "yellow"}.get(quality["verdict"], "bold red")
+        colour = {"PASS": "green", "WARN": "yellow"}.get(str(quality["verdict"]), "bold red")
         interval = f"\\[{expected['low']:.2f}, {expected['high']:.2f}]"
-        return f"[{colour}]{quality['verdict']}[/] {expected['value']:.2f} {interval} expected"
+        return f"[{colour}]{_printable(str(quality['verdict']))}[/] {expected['value']:.2f} {interval} expected"
     if "retention" in quality:
         kept, nothing = quality["retention"], quality["nothing_retention"]
         return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
@@ -304,16 +364,17 @@ def _quality(quality: Mapping[str, Any]) -> str:
 
 def _fact(value: Any) -> str:
     match value:
-        case {"value": middle, "low": low, "high": high}:
+        case {"value": float() as middle, "low": float() as low, "high": float() as high}:
             return f"{middle:.3f} \\[{low:.3f}, {high:.3f}]"
-        case {"method": method, "overlap": overlap, "chosen": chosen}:
-            return f"[bold]{method} {overlap:.3f}[/]" if chosen else f"{method} {overlap:.3f}"
+        case {"method": str() as method, "overlap": float() as overlap, "chosen": chosen}:
+            said = f"{_printable(method)} {overlap:.3f}"
+            return f"[bold]{said}[/]" if chosen else said
         case Mapping():
-            return ", ".join(f"{key} {_fact(part)}" for key, part in value.items())
+            return ", ".join(f"{_printable(str(key))} {_fact(part)}" for key, part in value.items())
         case list():
             return ", ".join(map(_fact, value))
         case float():
             return f"{value:.4g}"
         case None:
             return "–"
-    return escape(str(value))
+    return _printable(str(value))

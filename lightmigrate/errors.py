@@ -52,6 +52,10 @@ class ModelMismatchError(ProjectionError):
     """Two named embedding models should be the same and are not."""
 
 
+class NoProjectionError(LightmigrateError):
+    """No projection between two models is known, and none can be learned here; the message has the command."""
+
+
 class WrongSpaceError(RefusedError):
     """The stored vectors are not of the model that the projection starts from, whatever their dimension."""
 
@@ -97,6 +101,10 @@ class CostError(RefusedError):
         self.allowed = allowed
 
 
+class DeadlineError(RefusedError):
+    """It would take longer than was allowed; what was embedded is kept."""
+
+
 class NotEnoughTextsError(LightmigrateError):
     """More texts were asked for than there are.
 
@@ -133,6 +141,10 @@ class DatabaseInUseError(RefusedError):
     def __init__(self, message: str, *, processes: Sequence[int] = ()) -> None:
         super().__init__(message)
         self.processes = tuple(processes)
+
+
+class AnotherRunError(DatabaseInUseError):
+    """Another lightmigrate is working on the database; it lets go of it when it ends, however it ends."""
 
 
 class DatabaseChangedError(RefusedError):

@@ -66,6 +66,17 @@ def try_lock(path: Path) -> IO[bytes] | None:
     return file
 
 
+def wait_for(path: Path) -> None:
+    """Wait until nobody holds the lock file `path`, which need not exist. Writes nothing."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if sys.platform == "win32":
+            while True:
+                with contextlib.suppress(OSError):  # after ten seconds
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                    return
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a power cut, where the system can (not on Windows)."""
     if os.name == "nt":

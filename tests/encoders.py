@@ -1,11 +1,19 @@
-"""A real small encoder for tests: all-MiniLM-L6-v2 in 8 bits, which a package carries."""
+"""Real small encoders for tests, which packages carry: all-MiniLM-L6-v2 in 8 bits, and wordllama."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from chromadb.api.types import Documents, EmbeddingFunction
+from chromadb.utils.embedding_functions import register_embedding_function
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
 
 from lightmigrate.providers.onnx import OnnxProvider
 
@@ -34,3 +42,95 @@ def minilm(**options: Any) -> OnnxProvider:
 def shared_minilm() -> OnnxProvider:
     """The encoder, opened once for all tests."""
     return minilm()
+
+
+class WordLlama:
+    """A real static encoder that a package carries: 256 numbers a token, averaged. Its first 64 or 128 are one too."""
+
+    def __init__(self, dimension: int = 256) -> None:
+        folder = package_folder("wordllama")
+        self.dimension = dimension
+        self._tokens = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+        self._tokens.no_padding()
+        (self._weights,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors `(n, dimension)`."""
+        found = np.stack(
+            [
+                self._weights[one.ids, : self.dimension].astype(np.float32).mean(axis=0)
+                for one in self._tokens.encode_batch(list(texts), add_special_tokens=False)
+            ]
+        )
+        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+
+
+@functools.cache
+def shared_wordllama(dimension: int = 256) -> WordLlama:
+    """The encoder, opened once for all tests."""
+    return WordLlama(dimension)
+
+
+class _Function(EmbeddingFunction[Documents]):
+    """What both have in common as Chroma embedding functions: how often they are called is counted."""
+
+    calls = 0  # of all of them
+
+    def __call__(self, input: Documents) -> Any:
+        _Function.calls += 1
+        return list(self.embed(list(input)))
+
+    def embed(self, texts: list[str]) -> Any:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+@register_embedding_function
+class MiniLMFunction(_Function):
+    """all-MiniLM-L6-v2 as an application would use it."""
+
+    def __init__(self) -> None:
+        pass
+
+    @staticmethod
+    def name() -> str:
+        return "test_minilm"
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> MiniLMFunction:
+        return MiniLMFunction()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"model_name": "all-MiniLM-L6-v2"}
+
+    def embed(self, texts: list[str]) -> Any:
+        return shared_minilm().embed(texts)
+
+
+@register_embedding_function
+class WordLlamaFunction(_Function):
+    """wordllama as an application would use it."""
+
+    def __init__(self, dimension: int = 256) -> None:
+        self.dimension = dimension
+
+    @staticmethod
+    def name() -> str:
+        return "test_wordllama"
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> WordLlamaFunction:
+        return WordLlamaFunction(int(config["dimension"]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"model_name": f"wordllama-{self.dimension}", "dimension": self.dimension}
+
+    def embed(self, texts: list[str]) -> Any:
+        return shared_wordllama(self.dimension).embed(texts)
+
+
+def ShortWordLlamaFunction() -> WordLlamaFunction:  # noqa: N802  # stands where a class is named
+    """The first 64 numbers of wordllama, which are a model of their own."""
+    return WordLlamaFunction(64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from lightmigrate.errors import BackupError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.location import BACKUP_PREFIX, Location
+from lightmigrate.migration.moment import next_moment, order
 from lightmigrate.migration.record import Record
 from lightmigrate.results import Result
 from lightmigrate.stores.chroma_folder import is_chroma_folder
@@ -33,18 +33,15 @@ class Backup(Result):
 
 
 def backup_folders(location: Location) -> list[Path]:
-    """All folders in the location's home that look like backups, of whatever database."""
-    return sorted(path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir())
+    """All folders in the location's home that look like backups, of whatever database, the oldest first."""
+    found = [path for path in location.home.glob(f"{BACKUP_PREFIX}*") if path.is_dir()]
+    return sorted(found, key=lambda path: order(path.name.removeprefix(BACKUP_PREFIX)))
 
 
 def new_backup_path(location: Location) -> Path:
-    """A free name `chroma_backup_YYYYMMDD_HHMMSS` (local time) in the location's home, `_2`, `_3`, ... if taken."""
-    name = BACKUP_PREFIX + datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
-    path, number = location.home / name, 1
-    while path.exists():
-        number += 1
-        path = location.home / f"{name}_{number}"
-    return path
+    """A free name `chroma_backup_YYYYMMDD_HHMMSS` in the location's home, after those of all backups there are."""
+    taken = (path.name.removeprefix(BACKUP_PREFIX) for path in backup_folders(location))
+    return location.home / f"{BACKUP_PREFIX}{next_moment(taken)}"
 
 
 def backups_of(location: Location) -> list[Backup]:
@@ -63,7 +60,7 @@ def backups_of(location: Location) -> list[Backup]:
             belonging |= {name, *record.backups}
     return [
         Backup(name, path, tree_bytes(path), record.migrated_at if (record := records[name]) else None)
-        for name, path in sorted(candidates.items())
+        for name, path in candidates.items()
         if name in belonging
     ]
 

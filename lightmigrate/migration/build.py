@@ -14,13 +14,16 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, give_owner_of, sync_tree
+from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.draft import Draft
 from lightmigrate.migration.fitting import require_fitting
+from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.rebuild import InvalidVectors, Job, rebuild
+from lightmigrate.migration.rebuild import rebuild
 from lightmigrate.migration.record import CollectionRecord, Record
 from lightmigrate.migration.request import Request
-from lightmigrate.migration.verify import Verification, digest_of, verify
+from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.chroma_changes import last_writes
 from lightmigrate.stores.chroma_folder import fingerprint, read_catalog
@@ -34,7 +37,7 @@ class Options:
     Attributes:
         page_size: records held in memory at once.
         verify: whether every record is read back and compared.
-        invalid_vectors: see `rebuild.Job`.
+        invalid_vectors: see `Job`.
         check_fit: whether the stored vectors must look like those the projection is for.
         on_progress: hears about every step.
     """
@@ -87,88 +90,137 @@ class _Names:
         return cls(own, old, new)
 
 
-def build(
-    staging: Path,
-    before: Sequence[CollectionFacts],
-    open_store: Any,
-    run: str,
-    requests: Sequence[Request],
-    options: Options,
-    no_return: Callable[[], None],
-) -> list[tuple[Request, Verification | None]]:
-    """Turn a copy of the database into the new database, in place, and verify it.
+class Build:
+    """Turns a copy of the database into the new database, in place, and verifies it.
 
-    The rebuilt collections take their names before they are compared, and the store is closed and opened
-    again in between, so that what is verified is what will be found on the disk. Only then do the old
-    collections leave the copy.
+    Every collection is read once, into a draft; then the old indexes can be closed, and the new ones are built and
+    read back without them. The store is closed and opened again in between also so that what is verified is what
+    will be found on the disk. Only when all is verified do the old collections leave the copy.
 
     Args:
         staging: the copy, untouched or half built by an earlier process of the same run.
-        before: what the database itself holds.
+        drafts: a folder for what is to be written, likewise.
         open_store: opens a folder as a `Store`.
         run: the same for every process that builds on this copy.
         requests: what to rebuild, likewise.
         options: how.
-        no_return: called before the first step that an interrupted build cannot be taken up after.
-
-    Returns:
-        For each request what was verified, `None` when that was switched off.
-
-    Raises:
-        VerificationError: something is not as it should be.
-        InvalidVectorsError: see `rebuild`.
     """
-    names = [_Names.of(request, run, number) for number, request in enumerate(requests)]
-    asked = {request.address for request in requests}
-    untouched = [facts for facts in before if facts.address not in asked]
 
-    with open_store(staging) as store:
-        there = {facts.address for facts in read_catalog(staging)}
-        for request, name in zip(requests, names, strict=True):
-            if options.check_fit and name.old not in there:
+    def __init__(
+        self,
+        staging: Path,
+        drafts: Path,
+        open_store: Callable[[Path], Any],
+        run: str,
+        requests: Sequence[Request],
+        options: Options,
+    ) -> None:
+        self._staging = staging
+        self._drafts = drafts
+        self._open_store = open_store
+        self._requests = requests
+        self._names = [_Names.of(request, run, number) for number, request in enumerate(requests)]
+        self._options = options
+
+    def run(self, before: Sequence[CollectionFacts], no_return: Callable[[], None]) -> list[Verification | None]:
+        """Build.
+
+        Args:
+            before: what the database itself holds.
+            no_return: called before the first step that an interrupted build cannot be taken up after.
+
+        Returns:
+            For each request what was verified, `None` when that was switched off.
+
+        Raises:
+            VerificationError: something is not as it should be.
+            InvalidVectorsError: see `Draft.write`.
+            WrongSpaceError: see `require_fitting`.
+        """
+        asked = {request.address for request in self._requests}
+        untouched = [facts for facts in before if facts.address not in asked]
+        with self._open_store(self._staging) as store:
+            self._require_fitting(store)
+            digests = self._digests(store, untouched)
+            drafts = [self._draft(store, number) for number in range(len(self._requests))]
+        with self._open_store(self._staging) as store:
+            for number, draft in enumerate(drafts):
+                self._rebuild(store, number, draft)
+        with self._open_store(self._staging) as store:
+            results = [self._verify(store, number) for number in range(len(self._requests))]
+            if self._digests(store, untouched) != digests:
+                raise VerificationError("a collection that was not to be migrated changed; the copy was thrown away")
+            no_return()
+            for name in self._names:
+                store.collection(name.old).delete()
+        remove_orphaned_indexes(self._staging)
+        _compare_catalogs(before, read_catalog(self._staging), self._requests)
+        return results
+
+    def _require_fitting(self, store: Store) -> None:
+        there = self._there()
+        for request, name in zip(self._requests, self._names, strict=True):
+            if self._options.check_fit and name.old not in there:
                 require_fitting(store.collection(name.own), request.projection)
-        digests = _digests(store, untouched, options) if options.verify else {}
-        for request, name in zip(requests, names, strict=True):
-            _rebuild(store, staging, request, name, options)
 
-    with open_store(staging) as store:
-        results: list[tuple[Request, Verification | None]] = []
-        for request, name in zip(requests, names, strict=True):
-            job = _job(store, name.old, request, options)
-            target = store.collection(request.address)
-            checked = verify(job, target, options.page_size, options.on_progress) if options.verify else None
-            results.append((request, checked))
-        if options.verify and _digests(store, untouched, options) != digests:
-            raise VerificationError("a collection that was not to be migrated changed; the copy was thrown away")
-        no_return()
-        for name in names:
-            store.collection(name.old).delete()
+    def _draft(self, store: Store, number: int) -> Draft:
+        """What one request comes to: as an earlier process has left it, or drafted now."""
+        name, options = self._names[number], self._options
+        left = Draft.written(self._drafts, number)
+        job = self._job(store, number, name.old if name.old in self._there() else name.own)
+        return left or Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
 
-    remove_orphaned_indexes(staging)
-    _compare_catalogs(before, read_catalog(staging), requests)
-    return results
+    def _rebuild(self, store: Store, number: int, draft: Draft) -> None:
+        """Rebuild one collection, or what an earlier process has left to do of it."""
+        name, options, there = self._names[number], self._options, self._there()
+        if name.old not in there:
+            job = self._job(store, number, name.own)
+            partial = store.collection(name.new) if name.new in there else None
+            target = rebuild(store, job, draft, name.new.name, options.page_size, options.on_progress, partial)
+            job.source.rename(name.old.name)
+            target.rename(name.own.name)
+        elif name.own not in there:
+            store.collection(name.new).rename(name.own.name)
 
+    def _verify(self, store: Store, number: int) -> Verification | None:
+        if not self._options.verify:
+            return None
+        name, size = self._names[number], self._options.page_size
+        draft = Draft.written(self._drafts, number)
+        if draft is None:
+            raise VerificationError(f"what was projected of {name.own} changed on the disk; run this again")
+        return verify(draft.baseline, draft.pages(size), store.collection(name.own), size, self._options.on_progress)
 
-def _rebuild(store: Store, staging: Path, request: Request, name: _Names, options: Options) -> None:
-    """Rebuild one collection, or what an earlier process has left to do of it."""
-    there = {facts.address for facts in read_catalog(staging)}
-    if name.old not in there:
-        job = _job(store, name.own, request, options)
-        partial = store.collection(name.new) if name.new in there else None
-        target = rebuild(store, job, name.new.name, options.page_size, options.on_progress, partial)
-        job.source.rename(name.old.name)
-        target.rename(name.own.name)
-    elif name.own not in there:
-        store.collection(name.new).rename(name.own.name)
+    def _job(self, store: Store, number: int, address: Address) -> Job:
+        request = self._requests[number]
+        return Job(
+            store.collection(address), request.projection, request.embedding_function, self._options.invalid_vectors
+        )
+
+    def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
+        if not self._options.verify:
+            return {}
+        found = (
+            (facts.address, digest_of(store.collection(facts.address), self._options.page_size))
+            for facts in collections
+        )
+        return {address: (digest.content, digest.vectors) for address, digest in found}
+
+    def _there(self) -> set[Address]:
+        return {facts.address for facts in read_catalog(self._staging)}
 
 
 def finish(
-    staging: Path, live: Path, results: Sequence[tuple[Request, Verification | None]], backup: Path | None
+    staging: Path,
+    live: Path,
+    requests: Sequence[Request],
+    results: Sequence[Verification | None],
+    backup: Path | None,
 ) -> None:
     """Write the record into the new database, give it the old one's owner, and flush it to the disk."""
     earlier = Record.read(live)
     collections = {(c.tenant, c.database, c.name): c for c in earlier.collections} if earlier else {}
-    for request, checked in results:
+    for request, checked in zip(requests, results, strict=True):
         address, info = request.address, request.projection.info
         if checked is not None:
             collections[address.tenant, address.database, address.name] = CollectionRecord(
@@ -192,18 +244,6 @@ def finish(
     ).write(staging)
     give_owner_of(live, staging)
     sync_tree(staging)
-
-
-def _job(store: Store, address: Address, request: Request, options: Options) -> Job:
-    return Job(store.collection(address), request.projection, request.embedding_function, options.invalid_vectors)
-
-
-def _digests(store: Store, collections: Sequence[CollectionFacts], options: Options) -> dict[Address, tuple[str, str]]:
-    digests = {}
-    for facts in collections:
-        digest = digest_of(store.collection(facts.address), options.page_size)
-        digests[facts.address] = (digest.content, digest.vectors)
-    return digests
 
 
 def _compare_catalogs(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lightmigrate.migration.rebuild import meaningful
+from lightmigrate.migration.digest import Digest, settings_sha256
 from lightmigrate.migration.record import CollectionRecord
 from lightmigrate.migration.results import Check
-from lightmigrate.migration.verify import Digest, settings_sha256
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Address, Store
 
 

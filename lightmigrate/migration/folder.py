@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors
 from lightmigrate.migration.record import Record
-from lightmigrate.migration.request import Request, keep, restore
+from lightmigrate.migration.request import Asked, Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
 from lightmigrate.migration.workspace import Intention, Workspace
 from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
-from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.stores.base import CollectionFacts, Store
 from lightmigrate.stores.chroma_folder import (
     fingerprint,
     read_catalog,
@@ -61,17 +61,22 @@ class FolderMigration:
         """See `ChromaMigrator.interrupted`."""
         return self._workspace.resumable
 
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """See `ChromaMigrator.interrupted_functions`."""
+        intention = self._workspace.read_journal()
+        asked = intention.asked if intention is not None else None
+        return [one["embedding_function"] for one in asked["collections"]] if asked else []
+
     def migrate(
-        self,
-        requests: Sequence[Request],
-        auto_backup: bool,
-        verify: bool,
-        invalid_vectors: InvalidVectors,
-        force: bool,
+        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
     ) -> list[MigrationResult]:
         """Build, verify, exchange. See `ChromaMigrator.migrate_collections`."""
         started = time.monotonic()
         with self._exclusive():
+            requests = self._decided(asked) if callable(asked) else asked
+            if not requests:
+                return []
             catalog = self.catalog()
             plan = make_plan(self._workspace.location, catalog, {r.address: r.projection for r in requests})
             if not force:
@@ -80,17 +85,12 @@ class FolderMigration:
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             intention = self._begin(plan, requests, invalid_vectors)
-            results = build.build(
-                self._workspace.staging,
-                catalog,
-                _open_chroma,
-                intention.run,
-                requests,
-                build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress),
-                lambda: self._workspace.write_journal(replace(intention, copied=None)),
-            )
-            build.finish(self._workspace.staging, self.path, results, outgoing if auto_backup else None)
-            self._cut_over(intention.run, self._workspace.staging, outgoing, _marks(intention.copied))
+            workspace = self._workspace
+            options = build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress)
+            one = build.Build(workspace.staging, workspace.drafts, _open_chroma, intention.run, requests, options)
+            results = one.run(catalog, lambda: workspace.write_journal(replace(intention, copied=None)))
+            build.finish(workspace.staging, self.path, requests, results, outgoing if auto_backup else None)
+            self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
         return [
             MigrationResult(
@@ -104,7 +104,7 @@ class FolderMigration:
                 verification=checked,
                 seconds=seconds,
             )
-            for planned, (_, checked) in zip(plan.collections, results, strict=True)
+            for planned, checked in zip(plan.collections, results, strict=True)
         ]
 
     def _begin(self, plan: Plan, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Intention:
@@ -116,25 +116,51 @@ class FolderMigration:
         earlier = workspace.read_journal()
         if (
             earlier is not None
-            and workspace.resumable
-            and earlier.asked == asked
+            and workspace.has_copy(earlier)
+            and earlier.asked in (None, asked)
             and _marks(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
         ):
-            shutil.rmtree(asked_again)
-            logger.info("%s: an interrupted migration goes on", self.path)
-            return earlier
+            if earlier.asked is None:  # what was decided by looking into that copy
+                require_room(plan, tree_bytes(workspace.staging))
+                asked_again.rename(workspace.request)
+                workspace.write_journal(replace(earlier, asked=asked))
+            else:
+                shutil.rmtree(asked_again)
+                logger.info("%s: an interrupted migration goes on", self.path)
+            return replace(earlier, asked=asked)
         if earlier is not None:
             logger.warning("%s: another migration was interrupted here; what it had built is thrown away", self.path)
         workspace.close_journal()
         workspace.clear()
         require_room(plan)
         asked_again.rename(workspace.request)
-        intention = Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", asked)
-        workspace.write_journal(intention)
-        copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
+        return self._copy(Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", asked))
+
+    def _decided(self, decide: Callable[[Store], Sequence[Request]]) -> Sequence[Request]:
+        """What is decided by looking into a copy, which is then there to be built on."""
+        workspace = self._workspace
+        workspace.close_journal()
+        workspace.clear()
+        require_room_for(tree_bytes(self.path, workspace.location.belongs), workspace.location)
+        self._copy(Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), ""))
+        with _open_chroma(workspace.staging) as store:
+            requests = decide(store)
+        if not requests:
+            workspace.close_journal()
+            workspace.clear()
+        return requests
+
+    def _copy(self, intention: Intention) -> Intention:
+        """Copy the database; what comes back says what it looked like, and is on the disk."""
+        self._workspace.write_journal(intention)
+        copied = build.copy_database(self._workspace.location, self._workspace.staging, self._on_progress)
         intention = replace(intention, copied=copied)
-        workspace.write_journal(intention)
+        self._workspace.write_journal(intention)
         return intention
+
+    def wait(self) -> None:
+        """See `ChromaMigrator.wait`."""
+        self._workspace.wait()
 
     def resume(self, auto_backup: bool, verify: bool, force: bool) -> list[MigrationResult]:
         """See `ChromaMigrator.resume`."""

@@ -14,41 +14,39 @@ it is still there.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import (
+    AnotherRunError,
     BackupError,
     CollectionNotFoundError,
     DatabaseChangedError,
     DatabaseError,
-    DatabaseInUseError,
     FailedError,
     LightmigrateError,
     NothingToMigrateError,
 )
-from lightmigrate.files import try_lock, user_folder
+from lightmigrate.files import try_lock, user_folder, wait_for
 from lightmigrate.migration.backup import Backup, choose_backups
+from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.fitting import require_fitting
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.moment import is_moment, next_moment
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors, meaningful
-from lightmigrate.migration.request import Request
+from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
 from lightmigrate.migration.shadow import PASSES, Shadow, Shadows
 from lightmigrate.migration.synchronise import synchronise
-from lightmigrate.migration.verify import Digest, digest_of, settings_sha256
 from lightmigrate.migration.written import OnWritten, require_nothing_written
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Collection, CollectionFacts
-
-_STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?")
 
 
 class LiveMigration:
@@ -61,8 +59,10 @@ class LiveMigration:
         self._page_size = page_size
         self._shadows = Shadows(self._store, page_size, on_progress)
         self.path = Path(str(self._store))
+        what = f"{self.path}\0{self._store.address('')}"
+        self._lock = user_folder() / "locks" / hashlib.sha256(what.encode()).hexdigest()[:16]
         self.recovered: str | None = None
-        with contextlib.suppress(DatabaseInUseError), self._alone():
+        with contextlib.suppress(AnotherRunError), self._alone():
             pass  # whoever holds it is in the middle of what would be mended here
 
     def catalog(self) -> list[CollectionFacts]:
@@ -87,12 +87,22 @@ class LiveMigration:
         """See `ChromaMigrator.interrupted`."""
         return bool(self._shadows.named(Kind.NEW))
 
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """A server keeps none of what was asked."""
+        return [None for _ in self._shadows.named(Kind.NEW)]
+
     def migrate(
-        self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
     ) -> list[MigrationResult]:
         """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
         with self._alone():
-            return self._migrate(requests, auto_backup, verify, invalid_vectors, force)
+            requests = asked(self._store) if callable(asked) else asked
+            return self._migrate(requests, auto_backup, verify, invalid_vectors, force) if requests else []
+
+    def wait(self) -> None:
+        """See `ChromaMigrator.wait`."""
+        wait_for(self._lock)
 
     def _migrate(
         self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
@@ -240,12 +250,10 @@ class LiveMigration:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """One migrator of this machine at a time for each database; a crash lets go of it."""
-        folder = user_folder() / "locks"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        what = f"{self.path}\0{self._store.address('')}"
-        lock = try_lock(folder / hashlib.sha256(what.encode()).hexdigest()[:16])
+        self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = try_lock(self._lock)
         if lock is None:
-            raise DatabaseInUseError(f"another lightmigrate is working on {self.path}; wait until it has ended")
+            raise AnotherRunError(f"another lightmigrate is working on {self.path}; wait until it has ended")
         with lock:
             self.recovered = self._recover() or self.recovered
             yield
@@ -256,7 +264,7 @@ class LiveMigration:
         there = set(self._store.names())
         for names in self._shadows.named(Kind.READY):
             if names.own in there:
-                back = Kind.OLD if _STAMP.fullmatch(names.key) else Kind.NEW
+                back = Kind.OLD if is_moment(names.key) else Kind.NEW
                 self._shadows.open(names.name).rename(Names(names.own, back, names.key).name)
                 said = "an interrupted exchange was undone: the old collection is in place"
             else:
@@ -269,9 +277,4 @@ class LiveMigration:
         return {names.own: names.name for names in self._shadows.named(Kind.OLD)}
 
     def _free_stamp(self) -> str:
-        stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
-        taken = {names.key for names in self._shadows.named(Kind.OLD)}
-        number = 1
-        while (free := stamp if number == 1 else f"{stamp}_{number}") in taken:
-            number += 1
-        return free
+        return next_moment(names.key for names in self._shadows.named(Kind.OLD))

@@ -18,6 +18,9 @@ from lightmigrate.stores.chroma_folder import DATABASE_FILE
 
 BACKUP_PREFIX = "chroma_backup_"
 
+# What `startup` remembers of a database; it changes places with it.
+MODELS_FILE = "lightmigrate-models.json"
+
 
 @dataclass(frozen=True)
 class Location:
@@ -71,7 +74,7 @@ class Location:
 
 def is_database_entry(entry: Path) -> bool:
     """Whether a file or folder of a database folder is Chroma's own or this database's record."""
-    if entry.name == RECORD_FILE or entry.name.startswith(DATABASE_FILE):
+    if entry.name in (RECORD_FILE, MODELS_FILE) or entry.name.startswith(DATABASE_FILE):
         return True
     try:
         return str(uuid.UUID(entry.name)) == entry.name and entry.is_dir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.migration.backup import Backup
 from lightmigrate.migration.doctor import mismatches_in
 from lightmigrate.migration.folder import FolderMigration
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.live import LiveMigration
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.progress import LogProgress, OnProgress
-from lightmigrate.migration.rebuild import InvalidVectors
-from lightmigrate.migration.request import Request
+from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, CollectionFacts
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, CollectionFacts, Store
 
 PAGE_SIZE = 1000
 
@@ -138,7 +138,7 @@ class ChromaMigrator:
 
     def migrate_collections(
         self,
-        jobs: Sequence[CollectionJob],
+        jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
         auto_backup: bool = True,
         verify: bool = True,
         *,
@@ -152,7 +152,9 @@ class ChromaMigrator:
         new collections new internal ids.
 
         Args:
-            jobs: the collections.
+            jobs: the collections. Or a function that says which, when it is given a `Store` to read in: the copy of
+                the folder that is built on afterwards, or the database of the client. Nobody else can migrate
+                meanwhile. No jobs: nothing is done.
             auto_backup: keep the old folder as `chroma_backup_YYYYMMDD_HHMMSS` beside the new one. Without
                 it the old folder is deleted after the exchange, and there is no rollback.
             verify: read everything back and compare it before the exchange. Without it only counts and
@@ -167,12 +169,27 @@ class ChromaMigrator:
         Raises:
             LightmigrateError: of the kind that says why; the database is as it was.
         """
-        return self._way.migrate(_requests(jobs), auto_backup, verify, invalid_vectors, force)
+
+        def decided(store: Store) -> list[Request]:
+            found = jobs(store) if callable(jobs) else jobs
+            return _requests(found) if found else []
+
+        asked: Asked = decided if callable(jobs) else _requests(jobs)
+        return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force)
+
+    def wait(self) -> None:
+        """Until no other lightmigrate works on the database (or, for a server, none on this machine). Only reads."""
+        self._way.wait()
 
     @property
     def interrupted(self) -> bool:
         """Whether a migration was interrupted that `resume` can take up, or `undo` throw away."""
         return self._way.interrupted
+
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """The embedding functions that an interrupted migration was to record, `None` where it was to keep the old."""
+        return self._way.interrupted_functions
 
     def resume(self, auto_backup: bool = True, verify: bool = True, *, force: bool = False) -> list[MigrationResult]:
         """Take up an interrupted migration where it stopped. See `migrate_collections`, which does so by itself.

@@ -138,7 +138,7 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
 
 
 def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
-    """Room for a copy of the folder, the rewritten records and the new indexes, with a reserve. Only reads.
+    """Room for a copy of the folder, drafts, the rewritten records and indexes, with a reserve. Only reads.
 
     Args:
         location: of the database.
@@ -148,13 +148,15 @@ def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensi
     counts = {facts.address: facts.count for facts in catalog}
     rewritten = sum(counts[address] for address in dimensions)
     tables = (location.database / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
-    indexes = sum(counts[address] * (4 * dim + INDEX_BYTES_PER_VECTOR) for address, dim in dimensions.items())
-    return int(SAFETY * (tree_bytes(location.database, location.belongs) + tables + indexes)) + SPARE_BYTES
+    vectors = sum(counts[address] * 4 * dim for address, dim in dimensions.items())
+    drafts, indexes = tables + vectors, vectors + rewritten * INDEX_BYTES_PER_VECTOR
+    copied = tree_bytes(location.database, location.belongs)
+    return int(SAFETY * (copied + drafts + tables + indexes)) + SPARE_BYTES
 
 
-def require_room(plan: Plan) -> None:
-    """Raise `DiskSpaceError` when the disk has not what the plan needs."""
-    _require_room(plan.path, plan.needed_bytes, plan.free_bytes)
+def require_room(plan: Plan, already: int = 0) -> None:
+    """Raise `DiskSpaceError` when the disk has not what the plan needs; so many bytes of it are written already."""
+    _require_room(plan.path, plan.needed_bytes - already, plan.free_bytes)
 
 
 def require_room_for(size: int, location: Location) -> None:

@@ -14,7 +14,7 @@ class Progress:
     """One report of a long step.
 
     Attributes:
-        step: what is being done: `copy`, `project` or `verify`.
+        step: what is being done: `copy`, `project`, `write` or `verify`.
         done: units finished: bytes for `copy`, records otherwise.
         total: units there are.
         collection: the collection at work, empty for `copy`.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, ProjectionFileError
-from lightmigrate.migration.rebuild import InvalidVectors
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import Address
+from lightmigrate.stores.base import Address, Store
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Request:
     embedding_function: Mapping[str, Any] | None
     file: Path | None = None
     function: Any = None
+
+
+# What is to be done, or what decides it: called with the open database, or an open copy of it, which it only reads.
+Asked = Sequence[Request] | Callable[[Store], Sequence[Request]]
 
 
 def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Mapping[str, Any] | None:

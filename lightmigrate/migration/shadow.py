@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
+from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.digest import record_digests
+from lightmigrate.migration.job import InvalidVectors, Job, project
 from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.moment import order
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.rebuild import InvalidVectors, Job
 from lightmigrate.migration.request import Request, keep
-from lightmigrate.migration.synchronise import Snapshot, record_digests, synchronise
+from lightmigrate.migration.synchronise import Snapshot, synchronise
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.migration.written import Changes, carry
 from lightmigrate.stores.base import Collection
@@ -61,7 +64,8 @@ class Shadows:
     def named(self, kind: Kind) -> list[Names]:
         """All collections of a kind, the oldest first."""
         found = [Names.parse(name) for name in self._store.names()]
-        return sorted((names for names in found if names.kind is kind), key=lambda names: (names.key, names.own))
+        chosen = [names for names in found if names.kind is kind]
+        return sorted(chosen, key=lambda names: (order(names.key), names.key, names.own))
 
     def build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> Shadow:
         """A shadow that holds what the collection holds, or what an interrupted run has left to do of it."""
@@ -104,7 +108,11 @@ class Shadows:
             if not verified:
                 continue
             try:
-                checked = verify(job, target, self._page_size, self._on_progress, in_order=False)
+                expected = (
+                    page.with_vectors(project(job.projection, page)) for page in job.source.pages(self._page_size)
+                )
+                baseline = Baseline.of(job.source)
+                checked = verify(baseline, expected, target, self._page_size, self._on_progress, in_order=False)
             except VerificationError:
                 again, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
                 if not again:  # nobody wrote: it is wrong

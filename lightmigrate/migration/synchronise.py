@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from lightmigrate.errors import InvalidVectorsError, VerificationError
+from lightmigrate.errors import VerificationError
+from lightmigrate.migration.digest import record_digests
+from lightmigrate.migration.job import InvalidRows, Job, project
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.rebuild import Job, meaningful, project
 from lightmigrate.migration.verify import differing_rows
 from lightmigrate.stores.base import Collection, Page
 
@@ -46,7 +43,7 @@ def synchronise(
     Raises:
         InvalidVectorsError: vectors that mean nothing, and `job.invalid_vectors` is `refuse`.
     """
-    source, digests, changed, invalid = job.source, {}, 0, []
+    source, digests, changed, invalid = job.source, {}, 0, InvalidRows(job)
     ids = source.ids()
     known = set(target.ids()) if before is None else set(before.digests)
     for start in range(0, len(ids), page_size):
@@ -59,21 +56,14 @@ def synchronise(
             stale = _differing(job, page, target, known)
         if stale:
             part = page.rows(stale)
-            if job.invalid_vectors == "refuse":
-                invalid += [part.ids[row] for row in np.flatnonzero(~meaningful(part.vectors)).tolist()]
-            if not invalid:
+            if invalid.look(part):
                 moved = part.with_vectors(project(job.projection, part))
                 (target.put if known.intersection(moved.ids) else target.add)(moved)
                 if before is not None and _differing(job, part, target, set(part.ids)):  # no whole comparison follows
                     raise VerificationError(f"records of {source.address} did not arrive as they were written")
             changed += len(stale)
         on_progress(Progress("project", start + len(page), len(ids), source.address.name))
-    if invalid:
-        raise InvalidVectorsError(
-            f"{len(invalid)} of {len(ids)} vectors in {source.address} hold NaN or infinity or are all zero: embed "
-            "those documents again, or pass invalid_vectors='centre' (--invalid-vectors centre)",
-            ids=invalid,
-        )
+    invalid.require_none(len(ids))
     gone = [one for one in known if one not in digests]
     target.remove(gone)
     return changed + len(gone), Snapshot(digests)
@@ -91,13 +81,3 @@ def _differing(job: Job, page: Page, target: Collection, known: set[str]) -> lis
         wrong = differing_rows(ours, theirs, project(job.projection, ours))
         stale += [there[row] for row in wrong]
     return sorted(stale)
-
-
-def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
-    """A digest of each record of a page: id, document, metadata, uri, and the vector if wanted."""
-    for row, one in enumerate(page.ids):
-        said = [one, page.documents[row], page.metadatas[row], page.uris[row]]
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        if vectors:
-            digest.update(page.vectors[row].tobytes())
-        yield digest.digest()[:16]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -13,8 +11,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.baseline import Baseline, found_by_search
+from lightmigrate.migration.digest import Digest, settings_sha256
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.rebuild import Job, project
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
 from lightmigrate.results import Result
@@ -22,10 +21,6 @@ from lightmigrate.stores.base import Collection, Page
 from lightmigrate.stores.probe import measured_space
 
 _Row = tuple[str, str | None, Mapping[str, Any] | None, str | None]
-
-# Records looked at for similarities and for searches through the index.
-SAMPLE = 500
-SEARCHES = 100
 
 # Chroma keeps float32, and in cosine collections a normalised vector and its length.
 VECTOR_TOLERANCE = 1e-5
@@ -68,12 +63,19 @@ class Verification(Result):
 
 
 def verify(
-    job: Job, target: Collection, page_size: int, on_progress: OnProgress, *, in_order: bool = True
+    baseline: Baseline,
+    expected: Iterable[Page],
+    target: Collection,
+    page_size: int,
+    on_progress: OnProgress,
+    *,
+    in_order: bool = True,
 ) -> Verification:
-    """Compare a rebuilt collection with its source, record by record, and probe its index. Only reads.
+    """Compare a rebuilt collection with what it should be, record by record, and probe its index. Only reads.
 
     Args:
-        job: the source, and what its vectors go through.
+        baseline: what its source was.
+        expected: the records of the source with the vectors they should have now, `page_size` at a time.
         target: the rebuilt collection.
         page_size: records held in memory at once.
         on_progress: hears about every page.
@@ -82,33 +84,29 @@ def verify(
     Raises:
         VerificationError: naming the first thing that is not as it should be, with both values.
     """
-    source = job.source
-    _require_equal("settings (their digest)", settings_sha256(source), settings_sha256(target))
-    total, done, rounded, error = source.count(), 0, 0, 0.0
+    settings = settings_sha256(target)
+    _require_equal("settings (their digest)", baseline.settings_sha256, settings)
+    total, done, rounded, error = baseline.records, 0, 0, 0.0
     _require_equal("number of records", total, target.count())
     digest = Digest()
-    sample: list[tuple[Vectors, Vectors]] = []
-    stride = max(1, total // SAMPLE)
-    for old, new in _side_by_side(source, target, page_size, in_order):
+    for old, new in _side_by_side(expected, target, page_size, in_order):
         if old is None or new is None:
             raise VerificationError("the number of records changed while they were compared; run this again")
         rounded += compare_contents(old, new, done)
-        error = max(error, _compare_vectors(project(job.projection, old), new.vectors, done))
+        error = max(error, _compare_vectors(old.vectors, new.vectors, done))
         digest.add(new)
-        rows = slice(-done % stride, None, stride)
-        sample.append((old.vectors[rows].copy(), new.vectors[rows].copy()))  # a view would keep all pages alive
         done += len(old)
         on_progress(Progress("verify", done, total, target.address.name))
-    before, after = (np.concatenate(side) for side in zip(*sample, strict=True))
-    usable = np.isfinite(before).all(axis=1)
-    before, after = before[usable], after[usable]
 
     space = measured_space(target)
-    _require_equal("distance function", measured_space(source), space)
-    found_before, found = _found(source, before[:SEARCHES]), _found(target, after[:SEARCHES])
-    if found is not None and found_before is not None and found < found_before - FOUND_TOLERANCE:
+    _require_equal("distance function", baseline.space, space)
+    before, after = baseline.vectors, target.records(baseline.ids).vectors
+    if len(before) != len(after):
+        raise VerificationError("the records changed while they were compared; run this again")
+    found = found_by_search(target, after, space)
+    if found is not None and baseline.found is not None and found < baseline.found - FOUND_TOLERANCE:
         raise VerificationError(
-            f"searches find {found:.0%} of the stored vectors in the new index, {found_before:.0%} in the old one; "
+            f"searches find {found:.0%} of the stored vectors in the new index, {baseline.found:.0%} in the old one; "
             "the new database was thrown away"
         )
     return Verification(
@@ -117,65 +115,23 @@ def verify(
         floats_rounded=rounded,
         space=space,
         found=found,
-        found_before=found_before,
+        found_before=baseline.found,
         similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
         neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
         content_sha256=digest.content,
         vectors_sha256=digest.vectors,
-        settings_sha256=settings_sha256(target),
+        settings_sha256=settings,
     )
 
 
 def _side_by_side(
-    source: Collection, target: Collection, size: int, in_order: bool
+    expected: Iterable[Page], target: Collection, size: int, in_order: bool
 ) -> Iterator[tuple[Page | None, Page | None]]:
     if in_order:
-        yield from zip_longest(source.pages(size), target.pages(size))
+        yield from zip_longest(expected, target.pages(size))
     else:
-        for page in source.pages(size):
+        for page in expected:
             yield page, target.records(page.ids)
-
-
-class Digest:
-    """Order-free digests of a collection, fed page by page: sums of the rows' SHA-256, modulo 2²⁵⁶."""
-
-    def __init__(self) -> None:
-        self._content = 0
-        self._vectors = 0
-
-    def add(self, page: Page) -> None:
-        """Take in the records of a page."""
-        for row, vector in zip(_rows(page), page.vectors, strict=True):
-            key = row[0].encode()
-            self._content += _hash(json.dumps(row, sort_keys=True).encode())
-            self._vectors += _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
-
-    @property
-    def content(self) -> str:
-        """Digest of ids, documents, metadatas and uris."""
-        return f"{self._content % 2**256:064x}"
-
-    @property
-    def vectors(self) -> str:
-        """Digest of ids and vectors."""
-        return f"{self._vectors % 2**256:064x}"
-
-
-def digest_of(collection: Collection, page_size: int) -> Digest:
-    """The digests of a whole collection; only reads."""
-    digest = Digest()
-    for page in collection.pages(page_size):
-        digest.add(page)
-    return digest
-
-
-def settings_sha256(collection: Collection) -> str:
-    """Digest of all that configures a collection but its embedding function."""
-    return hashlib.sha256(json.dumps(collection.settings(), sort_keys=True).encode()).hexdigest()
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(hashlib.sha256(data).digest(), "big")
 
 
 def _rows(page: Page) -> Iterator[_Row]:
@@ -250,17 +206,6 @@ def _vector_errors(expected: Vectors, stored: Vectors) -> Any:
         return np.full(len(expected), np.inf)
     lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.nan_to_num(np.max(np.abs(expected - stored) / lengths, axis=1, initial=0), nan=np.inf)
-
-
-def _found(collection: Collection, vectors: Vectors) -> float | None:
-    """Share of stored vectors that come back, at no distance worse than any other, when searched for."""
-    vectors = vectors[vectors.any(axis=1)]
-    if not len(vectors) or measured_space(collection) == "ip":  # by inner product the longest wins, not the same
-        return None
-    _, distances = collection.nearest(vectors, 1)
-    return float(
-        np.mean([row[0] <= VECTOR_TOLERANCE * max(1, v @ v) for row, v in zip(distances, vectors, strict=True)])
-    )
 
 
 def _require_equal(what: str, old: Any, new: Any) -> None:

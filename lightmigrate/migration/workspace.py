@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lightmigrate.errors import DatabaseError, DatabaseInUseError, LocationError
-from lightmigrate.files import replacing, sync_folder, try_lock
+from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
+from lightmigrate.files import replacing, sync_folder, try_lock, wait_for
 from lightmigrate.migration.exchange import BesideExchange, Exchange
 from lightmigrate.migration.exchange_inside import InsideExchange
 from lightmigrate.migration.location import Location
@@ -51,6 +51,7 @@ class Workspace:
         database: the database's folder.
         exchange: how another database takes its place there.
         staging: where the new database is built.
+        drafts: where the new collections are kept until they are written and compared.
         request: where the projections are kept that it is built with.
         trash: where folders go that are about to be deleted.
     """
@@ -62,16 +63,18 @@ class Workspace:
         self.exchange: Exchange = InsideExchange(database) if inside else BesideExchange(database)
         self.folder = self.location.workspace
         self.staging = self.folder / "new"
+        self.drafts = self.folder / "drafts"
         self.request = self.folder / "request"
         self.trash = self.folder / "trash"
         self._journal = self.folder / "journal.json"
+        self._lock = self.folder / "lock"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the database for this process. A crash lets go of it, because the system drops the lock.
 
         Raises:
-            DatabaseInUseError: another lightmigrate holds it.
+            AnotherRunError: another lightmigrate holds it.
             LocationError: nothing can be written beside the database.
         """
         lock = self._acquire()
@@ -81,6 +84,10 @@ class Workspace:
             if self.read_journal() is None:
                 shutil.rmtree(self.folder, ignore_errors=True)
             lock.close()
+
+    def wait(self) -> None:
+        """Until nobody holds the database. Writes nothing."""
+        wait_for(self._lock)
 
     def read_journal(self) -> Intention | None:
         """The intention of a run that has not ended; `None` when there is none, or none that can be read.
@@ -115,13 +122,11 @@ class Workspace:
     def resumable(self) -> bool:
         """Whether what was built so far can be built on: the copy is whole and it is known what it was for."""
         intention = self.read_journal()
-        return (
-            intention is not None
-            and not intention.exchanging
-            and intention.asked is not None
-            and intention.copied is not None
-            and self.staging.is_dir()
-        )
+        return intention is not None and intention.asked is not None and self.has_copy(intention)
+
+    def has_copy(self, intention: Intention) -> bool:
+        """Whether a whole copy of the database was made for this intention, to build on."""
+        return not intention.exchanging and intention.copied is not None and self.staging.is_dir()
 
     def has_leftovers(self) -> bool:
         """Whether an interrupted run left something."""
@@ -140,7 +145,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete what a run left: a half-built database, a discarded one."""
-        for leftover in (self.staging, self.trash, self.request):
+        for leftover in (self.staging, self.drafts, self.trash, self.request):
             if leftover.exists():
                 shutil.rmtree(leftover)
 
@@ -157,11 +162,10 @@ class Workspace:
         return path
 
     def _acquire(self) -> IO[bytes]:
-        path = self.folder / "lock"
         while True:
             try:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
-                lock = try_lock(path)
+                lock = try_lock(self._lock)
             except FileNotFoundError:
                 continue  # the one before us has just removed the folder
             except OSError as error:
@@ -170,9 +174,9 @@ class Workspace:
                     "make it writable or move the database"
                 ) from None
             if lock is None:
-                raise DatabaseInUseError(f"another lightmigrate is working on {self.database}; wait until it has ended")
+                raise AnotherRunError(f"another lightmigrate is working on {self.database}; wait until it has ended")
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                if os.path.samestat(os.fstat(lock.fileno()), self._lock.stat()):
                     return lock
             lock.close()  # locked a file that its last owner has removed meanwhile
 

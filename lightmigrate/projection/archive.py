@@ -1,4 +1,4 @@
-"""The `.npz` form of a projection: a JSON header and float32 arrays, checksummed, never pickled.
+"""The `.npz` form of a projection: a JSON header and float32 or float16 arrays, checksummed, never pickled.
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
@@ -6,6 +6,8 @@ the entry `<step>.<term>.<name>` an array of a term. A step with a map of its ow
 `{reading, plain}`, its arrays begin with `<step>.reading.` and `<step>.plain.`. `error` is `null`, or one more
 step, whose arrays begin with `error.`. `sha256` is taken over the rest of the header and over every
 array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
+
+Matrices may be stored as float16, at half the size; what is read is float32 all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,8 @@ from lightmigrate.projection.terms import TERMS
 FORMAT_VERSION = 1
 HEADER = "header"
 
+# How the numbers of matrices are stored. float16 keeps three digits, more than any map knows.
+Stored = Literal["float32", "float16"]
 
 # What the sketches of the two spaces are called.
 _SPACES = ("source", "target")
@@ -40,6 +44,7 @@ def write(
     info: ProjectionInfo,
     error: Step | None = None,
     spaces: tuple[Space | None, Space | None] = (None, None),
+    stored: Stored = "float32",
 ) -> Path:
     """Write a projection to `path`, aside and renamed; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -53,6 +58,8 @@ def write(
     for name, space in zip(_SPACES, spaces, strict=True):
         if space is not None:
             arrays[f"space.{name}"] = space.directions
+    if stored == "float16":
+        arrays = {name: _halved(array) for name, array in arrays.items()}
     header["sha256"] = _checksum(header, arrays)
     encoded = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     with replacing(path) as file:
@@ -88,8 +95,20 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tup
     steps = tuple(_put_together(str(index), said, arrays) for index, said in enumerate(header["steps"]))
     said = header.get("error")
     known = header.get("spaces", {})
-    source, target = (Space(arrays[f"space.{name}"], known[name]) if name in known else None for name in _SPACES)
+    source, target = (
+        Space(np.ascontiguousarray(arrays[f"space.{name}"], np.float32), known[name]) if name in known else None
+        for name in _SPACES
+    )
     return steps, info, None if said is None else _put_together("error", said, arrays), (source, target)
+
+
+def _halved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A float32 matrix as float16; all else, which is small, as it is."""
+    if array.dtype != np.float32 or array.ndim != 2:
+        return array
+    if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
+        raise ProjectionFileError("some numbers of this projection are too large for float16; store it as float32")
+    return array.astype(np.float16)
 
 
 def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class Projection:
             raise ValueError(f"the steps map {shape[0]} → {shape[1]}, the models say {declared[0]} → {declared[1]}")
         if error is not None and error.shape != (shape[0], 1):
             raise ValueError(f"the expected error has shape {error.shape}, not {(shape[0], 1)}")
+        for space, dimension in zip(spaces, declared, strict=True):
+            if space is not None and space.directions.shape[1:] != (dimension,):
+                raise ValueError(f"a sketch of {space.directions.shape} for a space of {dimension} dimensions")
         self.steps = steps
         self.info = info
         self.error = error
@@ -102,19 +105,25 @@ class Projection:
             if path.suffix == ".onnx":
                 return cls(*onnx.read(path))
             return cls(*archive.read(path))
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, stored: archive.Stored = "float32") -> Path:
         """Write the projection to an `.npz` file, aside first and then renamed over `path`.
+
+        Args:
+            path: of the file.
+            stored: how the numbers of its matrices are kept. `float16` halves the file and changes mapped vectors
+                in the fourth digit; they are computed as float32 either way.
 
         Returns:
             The path written. Equal projections give byte-identical files.
 
         Raises:
-            ProjectionFileError: when this projection was read from ONNX (its numbers are not open).
+            ProjectionFileError: when this projection was read from ONNX (its numbers are not open), or holds numbers
+                too large for float16.
         """
-        return archive.write(Path(path), self.steps, self.info, self.error, self.spaces)
+        return archive.write(Path(path), self.steps, self.info, self.error, self.spaces, stored)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).

@@ -31,6 +31,11 @@ def as_vectors(values: Any) -> Vectors:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
+    """Which rows of `(n, d)` say something: finite and not all zero. bool `(n,)`."""
+    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+
+
 def normalise_rows(rows: Vectors) -> None:
     """Scale every row of `(n, d)` to length 1, in place. An all-zero row stays zero, not NaN."""
     lengths = _lengths(rows)

@@ -17,6 +17,11 @@ from lightmigrate.providers.base import Provider
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
 
+# What Chroma calls the model it takes when none is named, and where other functions say which model they are.
+_DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
+_MODEL_KEYS = ("model_name", "model", "model_id")
+
+
 class ChromaProvider(Provider):
     """A Chroma embedding function. It holds its own prefixes and secrets; neither is looked at.
 
@@ -32,10 +37,9 @@ class ChromaProvider(Provider):
 
     def __init__(self, function: Any) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
-        name, config = _identity(self.function)
-        said = next((str(config[key]) for key in ("model_name", "model", "model_id") if config and config.get(key)), "")
-        super().__init__(f"{name}:{said}" if said else name)
-        self._settings = _digest(config) if config is not None else secrets.token_hex(8)
+        name, config = said_identity(self.function)
+        super().__init__(model_name(name, config))
+        self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     @property
     def key(self) -> str:
@@ -57,12 +61,26 @@ class ChromaProvider(Provider):
             ) from None
 
 
-def _identity(function: Any) -> tuple[str, dict[str, Any] | None]:
-    """What a function calls itself, and its configuration without secrets; `None` when it does not say."""
+def model_name(function: str, config: Mapping[str, Any] | None) -> str:
+    """What the model of an embedding function is called: by its makers where that is known, else like the function."""
+    if function in _DEFAULT_FUNCTIONS:
+        return _DEFAULT_MODEL
+    return next((str(config[key]) for key in _MODEL_KEYS if config and config.get(key)), function)
+
+
+def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
+    """What a function calls itself, and its configuration without secrets; `None` when it does not say. Calls no model.
+
+    Args:
+        function: an embedding function, or `name` and `config` as Chroma records them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # functions written before Chroma asked for names warn
-            name, config = function.name(), function.get_config()
+            recorded = isinstance(function, Mapping)
+            name, config = (
+                (function["name"], function["config"]) if recorded else (function.name(), function.get_config())
+            )
     except Exception:  # it is somebody else's code, and all it was asked is its name  # noqa: BLE001
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.quality.metrics import Array, unit
 from lightmigrate.quality.retention import Estimate
 from lightmigrate.results import Result
@@ -110,9 +111,7 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
     if stored.shape[1] != recomputed.shape[1]:
         reason = f"the stored vectors have {stored.shape[1]} numbers, this model makes {recomputed.shape[1]}"
         return _identity(np.full(n, FOREIGN), np.full(n, np.nan), float("nan"), reason if n else None)
-    good = np.ones(n, dtype=bool)
-    for vectors in (stored, recomputed):
-        good &= np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    good = meaningful(stored) & meaningful(recomputed)
     if documents is not None:
         good &= [bool(text and text.strip()) for text in documents]
     held, new = (unit(np.asarray(vectors, np.float64)[good]) for vectors in (stored, recomputed))

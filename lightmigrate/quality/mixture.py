@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.topics import Labels, cut_into_topics, sums
 from lightmigrate.results import Result
@@ -81,7 +82,7 @@ def find_mixture(vectors: Any) -> Mixture | None:
         whose vectors do not use all directions alike.
     """
     given = np.asarray(vectors, dtype=np.float32)
-    good = np.isfinite(given).all(axis=1) & given.any(axis=1)
+    good = meaningful(given)
     # What is stored twice says nothing twice, and would be a topic that varies in no direction.
     rows, row_of = np.unique(unit(given[good]).round(6), axis=0, return_inverse=True)
     if len(rows) < FEWEST_ROWS:
@@ -117,12 +118,14 @@ class _Topics:
     Attributes:
         shared: `(c, c)`, tr(A·B) of their scatter matrices.
         possible: `(c, c)`, tr A · tr B.
+        axes: `(c, c)`, what of tr(A·B) comes from the diagonals.
         sizes: rows of each, `(c,)`.
         dimension: d.
     """
 
     shared: Matrix
     possible: Matrix
+    axes: Matrix
     sizes: Labels
     dimension: int
 
@@ -131,10 +134,11 @@ class _Topics:
         sizes: Labels = np.bincount(topic)
         around = rows - (sums(rows, topic) / sizes[:, None])[topic]
         squares = (around @ around.T).astype(np.float64) ** 2  # tr(A·B) is the sum of (a·b)² over both sets
+        variances = sums(around.astype(np.float64) ** 2, topic)
         shared = sums(sums(squares, topic).T, topic)
         spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
         possible: Matrix = np.asarray(np.outer(spread, spread), dtype=np.float64)
-        return cls(shared, possible, sizes, rows.shape[1])
+        return cls(shared, possible, variances @ variances.T, sizes, rows.shape[1])
 
     def likeness(self, one: Labels, other: Labels) -> float:
         """Of two lists of topics; NaN where nothing varies."""
@@ -154,19 +158,27 @@ class _Topics:
 
         For A and B turned at random against each other it has mean 1 and the variance
         2 (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) d²/((d - 1)(d + 2)): 2 tr A²·tr B² for traceless parts, which is
-        what a mean over all rotations leaves of tr(A·B)².
+        what a mean over all rotations leaves of tr(A·B)². Models that order their dimensions share more along the
+        axes than that; then what they share beyond the axes has to be chance all the more clearly.
         """
         d = self.dimension
+        if not self.possible[np.ix_(one, other)].sum() > 0:
+            return float("inf")  # nothing varies: nothing says that these are two models
         uneven = [self.likeness(part, part) / d - 1 / d for part in (one, other)]
         deviation = np.sqrt(2 * max(uneven[0], 0) * max(uneven[1], 0) * d * d / ((d - 1) * (d + 2)))
-        return abs(self.likeness(one, other) - 1) - DEVIATIONS * float(deviation) - SOME_MORE
+        at, likeness = np.ix_(one, other), self.likeness(one, other)
+        along_axes = d * float(self.axes[at].sum() / self.possible[at].sum()) - 1
+        far = min(
+            abs(likeness - 1) - DEVIATIONS * deviation, abs(likeness - 1 - along_axes) - DEVIATIONS * deviation / 2
+        )
+        return float(far) - SOME_MORE
 
     def models(self) -> list[Labels]:
         """The topics of each model, the largest first: parts whose likeness is not that of two models are one."""
         parts = self._joined()
         while len(parts) > 1:
             pairs = [(a, b) for b in range(len(parts)) for a in range(b)]
-            strangeness = [np.nan_to_num(self.strangeness(parts[a], parts[b]), nan=np.inf) for a, b in pairs]
+            strangeness = [self.strangeness(parts[a], parts[b]) for a, b in pairs]
             a, b = pairs[int(np.argmax(strangeness))]
             if max(strangeness) <= 0:
                 break

@@ -41,6 +41,7 @@ class CollectionFacts(Result):
         dimension: length of its vectors; `None` before the first vector.
         space: distance function: `l2`, `cosine` or `ip`.
         embedding_function: what it records as its embedding function: `name` and `config`, or `None`.
+        id: the store's own, which a collection of the same name that is made anew has not got.
     """
 
     name: str
@@ -50,6 +51,7 @@ class CollectionFacts(Result):
     dimension: int | None
     space: str
     embedding_function: Mapping[str, Any] | None
+    id: str = ""
 
     @property
     def address(self) -> Address:

@@ -83,6 +83,7 @@ class ChromaCollection:
                 if function.get("type") == "known"
                 else None
             ),
+            id=str(self._collection.id),
         )
 
     def count(self) -> int:

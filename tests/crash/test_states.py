@@ -84,7 +84,7 @@ class Databases(RuleBasedStateMachine):
         self.backups[result.backup_path.name] = (dict(self.rows), self.space)
         self.space = 1 - self.space
 
-    @rule(step=st.sampled_from(["copy", "project", "verify"]), call=st.integers(1, 4))
+    @rule(step=st.sampled_from(["copy", "project", "write", "verify"]), call=st.integers(1, 4))
     def killed(self, step: str, call: int) -> None:
         calls = 0
 

@@ -210,9 +210,10 @@ def test_progress_reaches_the_end_of_every_step(database: Path, projection: Proj
     seen: list[Progress] = []
     ChromaMigrator(database, page_size=25, on_progress=seen.append).migrate_collection("thought_nodes", projection)
     last = {progress.step: progress for progress in seen}
-    assert list(last) == ["copy", "project", "verify"]
+    assert list(last) == ["copy", "project", "write", "verify"]
     assert all(progress.done == progress.total for progress in last.values())
     assert [p.done for p in seen if p.step == "project"] == [25, 50, 60]
+    assert [p.done for p in seen if p.step == "write"] == [25, 50, 60]
 
 
 def test_the_log_says_how_far_it_is_and_never_what_is_in_it(

@@ -73,7 +73,7 @@ calls = 0
 
 def disturb(progress):
     global calls
-    calls += progress.step == "project"
+    calls += progress.step == "write"
     if calls == 6 and kind == "read-only":
         remount("ro")
 

@@ -69,7 +69,8 @@ class Written:
 
 
 @pytest.mark.parametrize(("step", "call", "left"), [
-    ("project", 1, 80), ("project", 4, 50), ("project", 6, 30), ("project", 8, 10), ("verify", 1, 0), ("verify", 9, 0),
+    ("project", 1, 90), ("project", 9, 90), ("write", 1, 80), ("write", 6, 30), ("write", 8, 10),
+    ("verify", 1, 0), ("verify", 9, 0),
 ])  # fmt: skip
 @pytest.mark.parametrize("page_size", [7, 1000])
 def test_it_ends_as_if_nothing_had_happened(
@@ -99,7 +100,7 @@ def test_the_same_call_goes_on_by_itself(
     database: Path, projection: Projection, projection_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a file of another name, in another object: what counts is what was asked."""
-    interrupt(database, projection, "project", 8)
+    interrupt(database, projection, "write", 8)
     copy = shutil.copy(projection_file, projection_file.with_name("another.npz"))
     written = Written(monkeypatch)
     ChromaMigrator(database).migrate_collections([CollectionJob(name, copy) for name in NAMES])
@@ -110,7 +111,7 @@ def test_the_same_call_goes_on_by_itself(
 def test_what_was_built_for_something_else_is_not_used(
     what: str, database: Path, projection: Projection, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    interrupt(database, projection, "project", 8)
+    interrupt(database, projection, "write", 8)
     asked, options = jobs(projection), {}
     if what == "another projection":
         projection = make_projection(seed=9)
@@ -130,7 +131,7 @@ def test_what_was_built_for_something_else_is_not_used(
 
 
 def test_a_damaged_projection_in_the_workspace(database: Path, projection: Projection) -> None:
-    interrupt(database, projection, "project", 8)
+    interrupt(database, projection, "write", 8)
     (kept,) = {path.name: path for path in database.parent.rglob("request/0.npz")}.values()
     kept.write_bytes(kept.read_bytes()[:-1])
     with pytest.raises(Exception, match="gone or altered"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import BackupError, ChromaMigrator, DatabaseInUseError, Projection
-from lightmigrate.migration.backup import new_backup_path
+from lightmigrate.migration.backup import backup_folders, new_backup_path
 from lightmigrate.migration.location import Location
 from lightmigrate.stores.chroma import open_client
 from tests.databases import contents, folder_hash
@@ -89,6 +89,31 @@ def test_backup_names_never_collide(database: Path, monkeypatch: pytest.MonkeyPa
         "chroma_backup_20260102_030405_2",
         "chroma_backup_20260102_030405_3",
     ]
+
+
+def test_the_newest_backup_is_the_last_one_by_name(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when an earlier name has become free, after ten in one second, and when the clock is put back an hour."""
+    hour = 3
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Clock:
+            return cls(2026, 10, 25, hour, 4, 5)
+
+    monkeypatch.setattr(datetime, "datetime", Clock)
+    location = Location.of(database)
+    (database.parent / "chroma_backup_of_somebody_else").mkdir()
+    made = [new_backup_path(location)]
+    made[0].mkdir()
+    for _ in range(11):
+        made.append(new_backup_path(location))
+        made[-1].mkdir()
+    made[0].rmdir()
+    hour = 2
+    made.append(new_backup_path(location))
+    made[-1].mkdir()
+    assert made[-1].name == "chroma_backup_20261025_030405_13"
+    assert backup_folders(location)[1:] == made[1:]
 
 
 def test_the_backups_of_a_neighbour_are_not_ours(database: Path, projection: Projection) -> None:

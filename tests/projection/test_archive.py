@@ -140,10 +140,13 @@ def test_arrays_can_be_read_by_plain_numpy(tmp_path: Path) -> None:
     assert header["steps"] == [{"terms": ["linear"], "normalise": True}]
 
 
+@pytest.mark.parametrize("stored", ["float32", "float16"])
 @pytest.mark.parametrize("damage", [0x01, 0xFF], ids=["one bit", "all bits"])
-def test_flipping_any_byte_of_the_file_is_refused_or_harmless(tmp_path: Path, damage: int) -> None:
-    original = affine(2, 2)
-    intact = original.save(tmp_path / "intact.npz").read_bytes()
+def test_flipping_any_byte_of_the_file_is_refused_or_harmless(
+    tmp_path: Path, damage: int, stored: archive.Stored
+) -> None:
+    original = Projection.load(affine(2, 2).save(tmp_path / "first.npz", stored=stored))
+    intact = original.save(tmp_path / "intact.npz", stored=stored).read_bytes()
     path, refused, wrong = tmp_path / "damaged.npz", 0, []
     for position in range(len(intact)):
         damaged = bytearray(intact)
@@ -364,4 +367,34 @@ def test_sound_file_without_an_array_of_a_term_is_refused(tmp_path: Path) -> Non
         tmp_path / "p.npz"
     )
     with pytest.raises(ProjectionFileError, match="linear term has no weights"):
+        Projection.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("info", None), ("steps", None), ("steps", 7), ("spaces", 7), ("spaces", ["source"])]
+)
+def test_sound_file_with_a_header_of_another_shape_is_refused(part: str, value: Any, tmp_path: Path) -> None:
+    path = affine(3, 2).save(tmp_path / "p.npz")
+
+    def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del header[part]
+        if value is not None:
+            header[part] = value
+        header["sha256"] = archive._checksum(header, arrays)
+
+    rewrite(path, change)
+    with pytest.raises(ProjectionFileError):
+        Projection.load(path)
+
+
+def test_sketch_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    path = affine(3, 2).save(tmp_path / "p.npz")
+
+    def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["space.source"] = np.eye(4, dtype=np.float32)
+        header["spaces"] = {"source": 2.0}
+        header["sha256"] = archive._checksum(header, arrays)
+
+    rewrite(path, change)
+    with pytest.raises(ProjectionFileError, match="a sketch of"):
         Projection.load(path)

@@ -139,7 +139,7 @@ class MiniLM(EmbeddingFunction[Documents]):
 
 def test_a_chroma_function_embeds_documents_and_queries_in_its_own_way() -> None:
     provider = ChromaProvider(MiniLM())
-    assert provider.model.name == "minilm-test:all-MiniLM-L6-v2"
+    assert provider.model.name == "all-MiniLM-L6-v2"
     np.testing.assert_allclose(provider.embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
     expected = shared_minilm().embed(["query: a cat"])
     np.testing.assert_allclose(provider.embed_queries(["a cat"]), expected, atol=1e-6)
@@ -175,7 +175,7 @@ def test_chroma_functions_that_do_not_say_what_they_are_share_nothing() -> None:
 
 
 def test_a_chroma_function_can_be_given_by_its_registered_name() -> None:
-    assert open_provider("chroma", "default").name == "default"
+    assert open_provider("chroma", "default").name == "all-MiniLM-L6-v2"
     config = {"model_name": "m", "api_key_env_var": "NOT_SET_ANYWHERE"}
     with pytest.raises(ProviderError, match="Chroma cannot build openai"):
         open_provider("chroma", json.dumps({"name": "openai", "config": config}))
@@ -186,7 +186,7 @@ def test_a_chroma_function_can_be_given_by_its_registered_name() -> None:
 
 
 def test_a_chroma_function_that_fails_gives_nothing_away() -> None:
-    with pytest.raises(ProviderError, match="minilm-test:all-MiniLM-L6-v2 failed with ConnectionResetError") as caught:
+    with pytest.raises(ProviderError, match="all-MiniLM-L6-v2 failed with ConnectionResetError") as caught:
         ChromaProvider(MiniLM(fail=True)).embed(["secret text"])
     assert "secret" not in str(caught.value)
 

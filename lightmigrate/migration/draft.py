@@ -1,0 +1,127 @@
+"""A new collection as it is to be, in files: read off the old one once, written from there, compared with in the end.
+
+Chroma loads an index at the first touch of its collection. With a draft the old one can be closed before the new one
+is built, so that the two are never in memory at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.files import replacing
+from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.job import InvalidRows, Job, project
+from lightmigrate.migration.progress import OnProgress, Progress
+from lightmigrate.stores.base import Page
+
+_NUMBER = np.dtype("<f4")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All records of a collection with their new vectors, in its order.
+
+    Attributes:
+        baseline: what the collection was.
+        dimension: length of the new vectors.
+        records: ids, documents, metadatas and uris: a JSON list a line.
+        vectors: float32 rows, little-endian, nothing else.
+    """
+
+    baseline: Baseline
+    dimension: int
+    records: Path
+    vectors: Path
+
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, at most `size` at a time; only reads."""
+        # Read, not mapped: a mapped file would count as memory of this process, all of it.
+        with self.records.open("rb") as lines, self.vectors.open("rb") as numbers:
+            numbers.seek(start * self.dimension * _NUMBER.itemsize)
+            rest = islice(lines, start, None)
+            while rows := [json.loads(line) for line in islice(rest, size)]:
+                ids, documents, metadatas, uris = zip(*rows, strict=True)
+                vectors = np.fromfile(numbers, _NUMBER, len(rows) * self.dimension)
+                yield Page(
+                    ids, vectors.reshape(len(rows), -1).astype(np.float32, copy=False), documents, metadatas, uris
+                )
+
+    @classmethod
+    def written(cls, folder: Path, number: int) -> Draft | None:
+        """What `write` left in a folder; `None` when it is not whole, or not what was written."""
+        header, sample, records, vectors = _files(folder, number)
+        try:
+            said = json.loads(header.read_bytes())
+            if said.pop("sha256") != _sha256(said, sample, records, vectors):
+                return None
+            baseline = Baseline(**said["baseline"], vectors=np.load(sample, allow_pickle=False))
+            return cls(baseline, said["dimension"], records, vectors)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @classmethod
+    def write(cls, job: Job, folder: Path, number: int, page_size: int, on_progress: OnProgress) -> Draft:
+        """Read a job's collection, all of it, and write the draft of the new one into a folder.
+
+        Args:
+            job: what to draft.
+            folder: is made when it is not there; what an interrupted call left in it is written over.
+            number: tells the job from others in the folder.
+            page_size: records held in memory at once.
+            on_progress: hears about every page.
+
+        Raises:
+            InvalidVectorsError: vectors that mean nothing, and the job refuses them.
+        """
+        folder.mkdir(exist_ok=True)
+        header, sample, records, vectors = _files(folder, number)
+        baseline, dimension, done, invalid = Baseline.of(job.source), 0, 0, InvalidRows(job)
+        with records.open("wb") as lines, vectors.open("wb") as numbers:
+            for page in job.source.pages(page_size):
+                if invalid.look(page):  # after the first, the rest is only looked through, to name them all
+                    projected = project(job.projection, page)
+                    dimension = projected.shape[1]
+                    numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
+                    rows = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+                    lines.writelines(json.dumps(row).encode() + b"\n" for row in rows)
+                done += len(page)
+                on_progress(Progress("project", done, baseline.records, job.source.address.name))
+            for file in (lines, numbers):
+                file.flush()
+                os.fsync(file.fileno())
+        invalid.require_none(done)
+        with replacing(sample) as stream:
+            np.save(stream, baseline.vectors)
+        said = {
+            "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
+            "dimension": dimension,
+        }
+        with replacing(header) as stream:
+            stream.write(json.dumps({**said, "sha256": _sha256(said, sample, records, vectors)}).encode())
+        return cls(baseline, dimension, records, vectors)
+
+
+def _files(folder: Path, number: int) -> tuple[Path, Path, Path, Path]:
+    """Of one draft: the header, which is written last, the baseline's sample, the records and their vectors."""
+    header, sample, records, vectors = (
+        folder / f"{number}.{what}" for what in ("json", "sample.npy", "records", "vectors")
+    )
+    return header, sample, records, vectors
+
+
+def _sha256(said: Mapping[str, Any], *files: Path) -> str:
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

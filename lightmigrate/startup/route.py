@@ -1,0 +1,251 @@
+"""Where the map for a collection comes from: learned from its own documents, or else the best one there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightmigrate.calibration.sentences import pseudo_queries
+from lightmigrate.errors import (
+    CostError,
+    DeadlineError,
+    FailedGateError,
+    NoProjectionError,
+    NotEnoughTextsError,
+)
+from lightmigrate.migration.baseline import sample_of
+from lightmigrate.migration.progress import logger
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.registry.library import Candidate, Library
+from lightmigrate.registry.ranking import Ranked, rank
+from lightmigrate.startup.calibrate import calibrate
+from lightmigrate.startup.deadline import Deadline
+from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.report import Preservation, Route
+from lightmigrate.startup.wanted import Wanted
+from lightmigrate.stores.base import Collection, CollectionFacts, Page
+
+# Documents, and a sentence of each, that the new model is asked for to compare maps that others have made.
+MEASURED_DOCUMENTS = 200
+
+
+@dataclass(frozen=True)
+class Way:
+    """A map that may be used.
+
+    Attributes:
+        route: where it comes from.
+        projection: the map.
+        preservation: what it is expected to keep.
+    """
+
+    route: Route
+    projection: Projection
+    preservation: Preservation
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a map is sought for, and within which limits.
+
+    Attributes:
+        wanted: the new model.
+        policy: what may be done.
+        deadline: until when.
+        previous: the old model, when it is at hand.
+        library: maps that others have made.
+    """
+
+    wanted: Wanted
+    policy: Policy
+    deadline: Deadline
+    previous: Provider | None
+    library: Library
+
+    def way(self, collection: Collection, facts: CollectionFacts, source_name: str) -> Way:
+        """The best map for an open collection. Only reads; may call the new model.
+
+        Args:
+            collection: it.
+            facts: what is known of it.
+            source_name: of the model its vectors are of; empty when nobody knows.
+
+        Raises:
+            NoProjectionError: there is none, with the command that makes one.
+            FailedGateError: the best one keeps less than is allowed.
+            ProviderError: the new model fails.
+        """
+        candidates = self._candidates(facts, source_name)
+        why_not = "the embedding function is not at hand"
+        if self.wanted.provider is not None:
+            why_not = "calibrate=0"
+            if self.policy.calibrate:
+                try:
+                    return self._calibrated(collection, self.wanted.provider, facts, source_name, candidates)
+                except (NotEnoughTextsError, CostError, DeadlineError) as error:
+                    why_not = str(error)
+                    logger.info("%s: no map is learned from its documents: %s", facts.address, why_not)
+        if not candidates:
+            raise NoProjectionError(_nothing_found(facts, self.wanted, why_not))
+        return self._made_by_others(collection, facts, candidates)
+
+    def _candidates(self, facts: CollectionFacts, source_name: str) -> Sequence[Candidate]:
+        return self.library.find(
+            source_dim=facts.dimension or 0,
+            target_dim=self.wanted.dimension,
+            source=source_name,
+            target=self.wanted.model,
+        )
+
+    def _calibrated(
+        self,
+        collection: Collection,
+        provider: Provider,
+        facts: CollectionFacts,
+        source_name: str,
+        candidates: Sequence[Candidate],
+    ) -> Way:
+        prior = self._prior(collection, candidates)
+        source = prior.info.source if prior is not None else Model(source_name or "unnamed", facts.dimension or 0)
+        done = calibrate(
+            collection,
+            provider,
+            self.policy.calibrate,
+            source_model=source,
+            priors=[None] if prior is None else [None, prior],
+            previous=self.previous,
+            max_cost=self.policy.max_cost,
+            deadline=self.deadline,
+            thresholds=self._thresholds,
+            say=lambda line: logger.info("%s: learning a map from its documents: %s", facts.address, line),
+        )
+        return self._judged(Way("calibrated", done.projection, _measured(done.gate, "")), done.gate)
+
+    def _prior(self, collection: Collection, candidates: Sequence[Candidate]) -> Projection | None:
+        """A direct map between the two models, to build on, if one fits."""
+        direct = [one for one in candidates if one.by in ("pair", "target")]
+        if not direct:
+            return None
+        ranked = rank(direct, sample_of(collection).vectors, [], None)
+        return next((one.projection for one in ranked if one.fits), None)
+
+    def _made_by_others(self, collection: Collection, facts: CollectionFacts, candidates: Sequence[Candidate]) -> Way:
+        page = sample_of(collection, MEASURED_DOCUMENTS)
+        new = self._asked(page)
+        ranked = rank(candidates, page.vectors, page.documents, None if new is None else new.documents)
+        fitting = ranked if new is not None else self._trusted(ranked)
+        fitting = [one for one in fitting if one.fits is not False]
+        if not fitting:
+            raise NoProjectionError(_nothing_found(facts, self.wanted, _why_none(ranked)))
+        targets = {one.projection.info.target.name for one in fitting}
+        if new is None and not self.wanted.model and len(targets) > 1:
+            raise NoProjectionError(
+                f"collection {facts.address}: there are maps to {' and '.join(sorted(targets))}, all of "
+                f"{self.wanted.dimension} dimensions: say which is the application's (target_model)"
+            )
+        best = fitting[0]
+        if best.candidate.by == "dimension":
+            logger.warning(
+                "%s: no map between these two models is known; %s has the right dimensions, and that is all that is "
+                "known of it", facts.address, best.candidate.description,
+            )  # fmt: skip
+        stated = _stated(best)
+        route: Route = "chain" if len(best.candidate.entries) > 1 else "projection"
+        if new is None:
+            if self.policy.min_quality is not None:
+                raise FailedGateError(
+                    f"collection {facts.address}: what {best.candidate.description} keeps cannot be measured here, and "
+                    f"min_quality is {self.policy.min_quality}: give the embedding function, or leave min_quality out"
+                )
+            return Way(route, best.projection, Preservation(None, None, stated))
+        judged = gate(
+            true=new.documents,
+            mapped=best.projection.apply(new.page.vectors, new.page.documents),
+            queries=new.queries,
+            taken_from=new.taken_from,
+            collection_size=facts.count,
+            thresholds=self._thresholds,
+        )
+        projection = best.projection.with_facts(training={}, quality=judged.to_json())  # of this collection
+        return self._judged(Way(route, projection, _measured(judged, stated)), judged)
+
+    def _trusted(self, ranked: Sequence[Ranked]) -> list[Ranked]:
+        """What may be used without being measured here: the right dimensions say nothing of the model it leads to."""
+        return [
+            one
+            for one in ranked
+            if one.projection.info.quality.get("verdict") != "FAIL"
+            and (not self.wanted.model or one.candidate.by != "dimension")
+        ]
+
+    def _asked(self, page: Page) -> _Asked | None:
+        """What the new model says to some documents, when it may be asked and there are enough."""
+        told = [row for row, text in enumerate(page.documents) if text and text.strip()]
+        provider = self.wanted.provider
+        if provider is None or len(told) < 3:
+            return None
+        some = page.rows(told)
+        texts = [text or "" for text in some.documents]
+        queries, taken_from = pseudo_queries(texts, most=MEASURED_DOCUMENTS)
+        dollars = provider.bill(texts, queries).dollars
+        if self.policy.max_cost is not None and (dollars is None or dollars > self.policy.max_cost):
+            return None
+        return _Asked(some, provider.embed(texts), provider.embed_queries(queries), taken_from)
+
+    @property
+    def _thresholds(self) -> Thresholds:
+        usual, least = Thresholds(), self.policy.min_quality
+        return usual if least is None else Thresholds(max(usual.passing, least), least)
+
+    @staticmethod
+    def _judged(way: Way, judged: Gate) -> Way:
+        if judged.verdict == "FAIL":
+            raise FailedGateError(f"its map failed the gate: {judged.reason}; embed again, or lower min_quality")
+        return way
+
+
+@dataclass(frozen=True)
+class _Asked:
+    page: Page
+    documents: Any
+    queries: Any
+    taken_from: Sequence[int]
+
+
+def _why_none(ranked: Sequence[Ranked]) -> str:
+    """Why none of these may be used, in a line."""
+    reasons = []
+    for one in ranked:
+        if one.fits is False:
+            reasons.append(f"{one.candidate.description} is for other vectors, likeness {one.likeness or 0:.2f}")
+        elif one.projection.info.quality.get("verdict") == "FAIL":
+            reasons.append(f"{one.candidate.description} failed the gate when it was made and cannot be measured here")
+        else:
+            reasons.append(f"{one.candidate.description} leads to another model")
+    return "; ".join(reasons) or "none that is listed can be read"
+
+
+def _measured(judged: Gate, stated: str) -> Preservation:
+    nothing = judged.nothing.overlap if judged.nothing is not None else None
+    return Preservation(judged.expected_retention, nothing, stated)
+
+
+def _stated(ranked: Ranked) -> str:
+    """What its maker measured, in words; of a chain nobody did."""
+    expected = ranked.projection.info.quality.get("expected_retention")
+    try:
+        return f"{expected['value']:.0%} on the texts it was made from, other texts keep less"  # type: ignore[index]
+    except (TypeError, KeyError, ValueError):
+        return ""
+
+
+def _nothing_found(facts: CollectionFacts, wanted: Wanted, why: str) -> str:
+    name = wanted.model or "NEW_MODEL"
+    return (
+        f"✗ No projection found for {facts.dimension}D → {wanted.dimension or '?'}D ({why}); make one:  "
+        f"lightmigrate train --from-chroma PATH --collection {facts.address} --target-model {name}"
+    )

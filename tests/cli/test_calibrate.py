@@ -1,0 +1,62 @@
+"""`lightmigrate migrate --calibrate`: learned, judged, shown, asked, migrated, in one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lightmigrate.cli import app
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.chroma import open_client
+from tests.databases import folder_hash
+from tests.encoders import MiniLMFunction, WordLlamaFunction
+from tests.startup.starts import CORPUS, MINILM, ROWS, database_of, stored
+
+MODEL = json.dumps({"name": WordLlamaFunction.name(), "config": {"dimension": 256}})
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return database_of(MINILM, tmp_path / "home" / "chroma_data", function=MiniLMFunction())
+
+
+def migrate(database: Path, *words: str) -> tuple[int, str, str]:
+    command = ["migrate", str(database), "--calibrate", "60", "--target-provider", "chroma", *words]
+    result = CliRunner().invoke(app, command, standalone_mode=False)
+    if isinstance(result.exception, LightmigrateError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_in_one_command(database: Path) -> None:
+    code, out, messages = migrate(database, "--target-model", MODEL, "--force", "--yes", "--json")
+    assert code == 0
+    (result,) = json.loads(out)
+    assert (result["n_migrated"], result["current_dim"]) == (ROWS, 256)
+    assert "searches are expected to keep" in messages
+    assert stored(database).shape == (ROWS, 256)
+    with open_client(database) as client:  # records itself
+        collection = client.get_collection("memory", embedding_function=WordLlamaFunction())
+        assert collection.query(query_texts=[CORPUS.documents[9][:200]], n_results=1)["ids"][0] == [CORPUS.ids[9]]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ((), "needs the new model"),
+    (("--target-model", MODEL, "--projection", "x.npz"), "give --projection FILE, or --calibrate"),
+    (("--target-model", MODEL), "yes"),  # nobody can be asked here
+    (("--target-model", MODEL, "--collection", "none", "--yes"), "none"),
+])  # fmt: skip
+def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, database: Path) -> None:
+    vectors = stored(database)
+    before = folder_hash(database)
+    code, _, message = migrate(database, *words, "--json")
+    assert code in (1, 2)
+    assert said in message
+    assert folder_hash(database) == before
+    np.testing.assert_array_equal(stored(database), vectors)
+    assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]

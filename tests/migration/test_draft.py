@@ -1,0 +1,85 @@
+"""The draft between reading the old collection and writing the new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, Projection, VerificationError
+from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.job import Job
+from lightmigrate.migration.workspace import Workspace
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma import ChromaCollection, ChromaStore
+from tests.crash.places import is_new
+from tests.databases import contents
+from tests.migration.test_resume import interrupt
+
+NOTES = Address("notes")
+
+
+def silent(progress: Any) -> None:
+    pass
+
+
+def test_pages_hold_what_the_collection_holds_and_the_new_vectors(
+    database: Path, projection: Projection, tmp_path: Path
+) -> None:
+    with ChromaStore(database) as store:
+        source = store.collection(NOTES)
+        draft = Draft.write(Job(source, projection, None, "refuse"), tmp_path / "drafts", 3, 7, silent)
+        (whole,) = source.pages(1000)
+        for size, start in ((1000, 0), (11, 0), (4, 13)):
+            pages = list(draft.pages(size, start))
+            assert [one for page in pages for one in page.ids] == list(whole.ids)[start:]
+            assert [one for page in pages for one in page.metadatas] == list(whole.metadatas)[start:]
+            vectors = np.concatenate([page.vectors for page in pages])
+            np.testing.assert_allclose(vectors, projection.apply(whole.vectors)[start:], atol=1e-6)
+    read = Draft.written(tmp_path / "drafts", 3)
+    assert read is not None
+    assert read.baseline.ids == list(draft.baseline.ids)
+    np.testing.assert_array_equal(read.baseline.vectors, draft.baseline.vectors)
+    assert Draft.written(tmp_path / "drafts", 0) is None
+
+
+def damaged(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", [damaged, Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+@pytest.mark.parametrize("file", ["0.vectors", "0.records", "0.json", "0.sample.npy"])
+def test_what_is_not_as_it_was_written_is_projected_again(
+    file: str, how: Any, database: Path, projection: Projection
+) -> None:
+    """Also when the old collection has left its name already."""
+    old = contents(database)
+    for step, call in (("write", 2), ("write", 6), ("verify", 1)):
+        interrupt(database, projection, step, call)
+        how(Workspace(database).drafts / file)
+        seen: list[Any] = []
+        migrator = ChromaMigrator(database, on_progress=seen.append)
+        migrator.resume()
+        assert "project" in [progress.step for progress in seen]
+        assert is_new(contents(database), old, projection)
+        migrator.rollback()
+
+
+def test_vectors_that_change_on_the_disk_while_they_are_written(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the new index then, and a comparison with the file would find nothing."""
+    add = ChromaCollection.add
+
+    def add_and_spoil(collection: ChromaCollection, page: Any) -> None:
+        add(collection, page)
+        damaged(Workspace(database).drafts / "0.vectors")
+
+    monkeypatch.setattr(ChromaCollection, "add", add_and_spoil)
+    with pytest.raises(VerificationError, match="changed on the disk"):
+        ChromaMigrator(database).migrate_collections([CollectionJob("notes", projection)])
+    assert not ChromaMigrator(database).interrupted

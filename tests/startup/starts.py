@@ -1,0 +1,84 @@
+"""Databases of real vectors for these tests, and maps to the application's new model, wordllama."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate import Model, Projection, Registry, fit
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.stores.chroma import open_client
+from tests.encoders import WordLlamaFunction, shared_wordllama
+
+CORPUS = load_corpus()
+ROWS = 160
+
+POTION = Model("potion-base-8M", 256)
+MINILM = Model("all-MiniLM-L6-v2", 384)
+WORDLLAMA = Model("wordllama-256", 256)
+# What the application does not use: a map to it must not be taken for one to its own model.
+SHORT = Model("wordllama-64", 64)
+
+NEW = WordLlamaFunction()
+
+
+@functools.cache
+def vectors_of(model: Model) -> Vectors:
+    """Of all abstracts of the corpus."""
+    if model is POTION:
+        return CORPUS.old_documents
+    if model is MINILM:
+        return CORPUS.new_documents
+    return shared_wordllama(model.dimension).embed(CORPUS.documents)
+
+
+@functools.cache
+def fitted(source: Model, target: Model) -> Projection:
+    """A real map, fitted to abstracts that are in none of the databases."""
+    old, new = (vectors_of(model)[ROWS:] for model in (source, target))
+    return fit(old, new, method="ridge", source_model=source, target_model=target)
+
+
+def registry(folder: Path, *links: tuple[Model, Model]) -> Path:
+    """A folder of maps."""
+    for number, (source, target) in enumerate(links):
+        Registry(folder).add(fitted(source, target), f"{number}.npz")
+    return folder
+
+
+def write(
+    folder: Path,
+    vectors: Vectors,
+    *,
+    documents: Sequence[str] | None = None,
+    function: Any = None,
+    name: str = "memory",
+) -> Path:
+    """A database with one collection that holds these vectors."""
+    with open_client(folder) as client:
+        collection = client.create_collection(name, embedding_function=function)
+        if len(vectors):
+            collection.add(
+                ids=CORPUS.ids[: len(vectors)],
+                embeddings=vectors,
+                documents=None if documents is None else list(documents),
+                metadatas=[{"row": row} for row in range(len(vectors))],
+            )
+    return folder
+
+
+def stored(folder: Path, name: str = "memory") -> Vectors:
+    """All vectors of a collection."""
+    with open_client(folder) as client:
+        found = client.get_collection(name, embedding_function=None).get(include=["embeddings"])
+    return np.asarray(found["embeddings"], dtype=np.float32)
+
+
+def database_of(model: Model, folder: Path, **options: Any) -> Path:
+    """A database of one model's vectors, with their texts."""
+    return write(folder, vectors_of(model)[:ROWS], **{"documents": CORPUS.documents[:ROWS], **options})

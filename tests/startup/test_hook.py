@@ -1,0 +1,260 @@
+"""`auto_migrate` when all is well, when it is interrupted, when it must not, and when something fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import (
+    ChromaMigrator,
+    CollectionJob,
+    LightmigrateError,
+    ModelMismatchError,
+    StartReport,
+    auto_migrate,
+)
+from lightmigrate.migration.workspace import Workspace
+from lightmigrate.stores.chroma import open_client
+from tests import encoders
+from tests.databases import folder_hash
+from tests.encoders import MiniLMFunction, WordLlamaFunction
+from tests.migration.test_resume import KilledError, dies
+from tests.startup.starts import (
+    CORPUS,
+    MINILM,
+    NEW,
+    POTION,
+    ROWS,
+    WORDLLAMA,
+    database_of,
+    fitted,
+    registry,
+    stored,
+    vectors_of,
+    write,
+)
+
+QUICK: dict[str, Any] = {"calibrate": 0, "min_quality": 0.2}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Vectors of MiniLM, as it records, and a map to wordllama in the registry."""
+    registry(tmp_path / "registry", (MINILM, WORDLLAMA))
+    return database_of(MINILM, tmp_path / "home" / "chroma_data", function=MiniLMFunction())
+
+
+def test_when_all_is_well_nothing_is_opened_called_or_written(database: Path) -> None:
+    before, calls = folder_hash(database), encoders._Function.calls
+    report = auto_migrate(database, MiniLMFunction())
+    assert (report.action, report.collections[0].finding.verdict) == ("nothing", "same")
+    assert encoders._Function.calls == calls
+    assert folder_hash(database) == before
+    program = (
+        "import sys, lightmigrate\n"
+        "print(lightmigrate.auto_migrate(sys.argv[1], expected_dim=384).action, 'chromadb' in sys.modules, "
+        "'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(database)], capture_output=True, text=True, check=True)
+    assert done.stdout == "nothing False False\n"
+
+
+def test_no_database_yet(tmp_path: Path) -> None:
+    report = auto_migrate(tmp_path / "none", NEW)
+    assert (report.action, report.collections) == ("nothing", ())
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "lightmigrate"):
+        report = auto_migrate(database, NEW, previous_function=MiniLMFunction(), **QUICK)
+    lines = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
+    expected = report.collections[0].preservation.expected  # type: ignore[union-attr]
+    assert expected is not None
+    for line in (
+        "INFO: ✓ Found projection all-MiniLM-L6-v2 → wordllama-256, migrating memory...",
+        "WARNING: ⚠ AUTO-MIGRATION: Automatic backup will be created.",
+        f"INFO: ✓ Migration complete: {ROWS} vectors migrated",
+        f"INFO:   Backup: {report.backup}",
+        f"INFO:   Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to "
+        f"{expected.high:.1%}; doing nothing: unknown, the old model is not at hand)",
+    ):
+        assert line in lines
+    said = "\n".join(lines)
+    assert not any(text[:50] in said for text in CORPUS.documents[:ROWS])
+    json.dumps(report.to_json())
+    with open_client(database) as client:
+        collection = client.get_collection("memory", embedding_function=NEW)
+        assert collection.query(query_texts=[CORPUS.documents[5][:200]], n_results=1)["ids"][0] == [CORPUS.ids[5]]
+        with pytest.raises(ValueError, match="onflict"):
+            client.get_collection("memory", embedding_function=MiniLMFunction())
+
+
+def test_only_an_expected_dimension(database: Path) -> None:
+    """Without the function nothing can be learned or measured, and the right dimensions are all that is asked."""
+    assert auto_migrate(database, expected_dim=384).action == "nothing"
+    report = auto_migrate(database, expected_dim=256)
+    (one,) = report.collections
+    assert (one.action, one.route, one.target_model) == ("migrated", "projection", "wordllama-256")
+    assert one.preservation is not None
+    assert one.preservation.expected is None
+    assert stored(database).shape == (ROWS, 256)
+
+
+def test_a_map_that_leads_to_another_model_of_the_right_size_is_not_taken(tmp_path: Path, database: Path) -> None:
+    (one,) = auto_migrate(database, expected_dim=256, target_model="some other model").collections
+    assert one.action == "refused"
+    assert "No projection found for 384D → 256D" in one.reason
+    assert "lightmigrate train --from-chroma" in one.reason
+    assert stored(database).shape == (ROWS, 384)
+
+
+def test_warn_and_raise_change_nothing(database: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = folder_hash(database)
+    report = auto_migrate(database, NEW, on_mismatch="warn")
+    assert (report.action, [one.finding.verdict for one in report.mismatches]) == ("warned", ["other dimension"])
+    assert "384 dimensions" in caplog.text
+    with pytest.raises(ModelMismatchError, match=r"collection memory: .* 384 dimensions, the model makes 256"):
+        auto_migrate(database, NEW, on_mismatch="raise")
+    assert folder_hash(database) == before
+    assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
+
+
+def test_what_is_left_out_is_not_looked_at(database: Path) -> None:
+    report = auto_migrate(database, NEW, collections=["!memory"], **QUICK)
+    assert (report.action, report.collections) == ("nothing", ())
+
+
+def test_a_quality_that_is_asked_for_and_not_reached(database: Path) -> None:
+    before = folder_hash(database)
+    (one,) = auto_migrate(database, NEW, calibrate=0, min_quality=0.999).collections
+    assert one.action == "refused"
+    assert "below 1.00" in one.reason or "below" in one.reason
+    (unmeasured,) = auto_migrate(database, expected_dim=256, min_quality=0.5).collections
+    assert "cannot be measured here" in unmeasured.reason
+    assert folder_hash(database) == before
+
+
+def test_what_fails_is_said_and_the_server_starts(database: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(WordLlamaFunction):
+        def __call__(self, input: Any) -> Any:
+            raise ConnectionError("secret")
+
+    before = folder_hash(database)
+    report = auto_migrate(database, Broken())
+    assert (report.action, "failed with ConnectionError" in report.error) == ("failed", True)
+    assert "secret" not in caplog.text + report.error
+    with pytest.raises(LightmigrateError, match="ConnectionError"):
+        auto_migrate(database, Broken(), on_failure="raise")
+    assert folder_hash(database) == before
+    with pytest.raises(LightmigrateError, match="say what the application embeds with"):
+        auto_migrate(database)
+
+
+def test_a_database_that_somebody_has_open(database: Path) -> None:
+    with open_client(database) as client:
+        client.get_collection("memory", embedding_function=None).count()
+        report = auto_migrate(database, NEW, **QUICK)
+    assert (report.action, "open" in report.error) == ("refused", True)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3.0])
+def test_a_time_that_does_not_suffice(seconds: float, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that runs a hundred times too fast, so that it is over in the middle of something."""
+    import time
+
+    real = time.monotonic
+    monkeypatch.setattr("lightmigrate.startup.deadline.time.monotonic", lambda: 100 * real())
+    before = folder_hash(database)
+    report = auto_migrate(database, NEW, max_seconds=seconds, min_quality=0.2)
+    assert report.action == "refused"
+    assert "max_seconds" in report.error
+    assert folder_hash(database) == before
+    assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
+
+
+@pytest.mark.parametrize(("step", "same"), [("write", True), ("verify", True), ("write", False)])
+def test_an_interrupted_start_is_taken_up_if_it_is_still_wanted(step: str, same: bool, database: Path) -> None:
+    with pytest.raises(KilledError):
+        ChromaMigrator(database, on_progress=dies(step, 1)).migrate_collections(
+            [CollectionJob("memory", fitted(MINILM, WORDLLAMA), NEW)]
+        )
+    report = auto_migrate(database, NEW if same else MiniLMFunction(), **QUICK)
+    assert report.recovered
+    assert [path.name for path in database.parent.iterdir() if path.name.startswith(".")] == []
+    if same:
+        assert stored(database).shape == (ROWS, 256)
+    else:
+        np.testing.assert_allclose(stored(database), vectors_of(MINILM)[:ROWS], atol=1e-6)
+
+
+def test_it_waits_for_another_run(database: Path) -> None:
+    reports: list[StartReport] = []
+    other = threading.Thread(target=lambda: reports.append(auto_migrate(database, NEW, **QUICK)))
+    with Workspace(database).locked():
+        other.start()
+        other.join(timeout=0.5)
+        assert other.is_alive(), "somebody else is at it"
+    other.join(timeout=300)
+    assert reports[0].action == "migrated"
+
+
+def test_vectors_that_say_nothing_of_their_model_are_recognised_once(tmp_path: Path) -> None:
+    database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data")
+    first = auto_migrate(database, NEW, **QUICK)
+    assert first.collections[0].finding.verdict == "same"
+    assert "median cosine 1.000" in first.collections[0].finding.evidence
+    calls = encoders._Function.calls
+    again = auto_migrate(database, NEW, **QUICK)
+    assert "earlier start" in again.collections[0].finding.evidence
+    assert encoders._Function.calls == calls
+
+
+class Nameless:
+    """An embedding function as people write them, which does not say what it is."""
+
+    def __init__(self, dimension: int = 256) -> None:
+        self.dimension = dimension
+
+    def __call__(self, input: list[str]) -> Any:
+        return list(encoders.shared_wordllama(self.dimension).embed(input))
+
+
+def test_a_function_that_does_not_say_what_it_is(tmp_path: Path) -> None:
+    database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data")
+    assert "median cosine" in auto_migrate(database, Nameless(), **QUICK).collections[0].finding.evidence
+    assert "earlier start" in auto_migrate(database, Nameless(), **QUICK).collections[0].finding.evidence
+    other = auto_migrate(database, Nameless(64), **QUICK)
+    assert other.collections[0].finding.verdict == "other dimension"
+
+
+def test_an_open_client(database: Path) -> None:
+    with open_client(database) as client:
+        memory = client.get_collection("memory", embedding_function=None)
+        report = auto_migrate(client, NEW, **QUICK)
+        assert (report.action, report.collections[0].migrated) == ("migrated", ROWS)
+        assert memory.get(limit=1, include=["embeddings"])["embeddings"].shape == (1, 256)
+        assert auto_migrate(client, NEW, **QUICK).action == "nothing"
+
+
+def test_several_collections_in_one_go(tmp_path: Path) -> None:
+    """What can be migrated is, the rest is reported."""
+    folder = database_of(MINILM, tmp_path / "home" / "chroma_data", name="old")
+    database_of(WORDLLAMA, folder, name="new")
+    write(folder, vectors_of(POTION)[:ROWS], name="silent")
+    registry(tmp_path / "registry", (MINILM, WORDLLAMA))
+    report = auto_migrate(folder, NEW, **QUICK)
+    found = {one.finding.name: (one.finding.verdict, one.action) for one in report.collections}
+    assert found == {
+        "old": ("other dimension", "migrated"),
+        "new": ("same", "nothing"),
+        "silent": ("unknown", "nothing"),
+    }

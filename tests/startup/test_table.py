@@ -1,0 +1,103 @@
+"""What happens: whose vectors a collection holds, against where a map to the application's model can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightmigrate import auto_migrate
+from lightmigrate.projection.vectors import Vectors
+from tests.databases import folder_hash
+from tests.startup.starts import (
+    CORPUS,
+    MINILM,
+    NEW,
+    POTION,
+    ROWS,
+    WORDLLAMA,
+    database_of,
+    registry,
+    stored,
+    vectors_of,
+    write,
+)
+
+
+def mixed(folder: Path) -> Path:
+    half = ROWS // 2
+    rows = np.concatenate([vectors_of(POTION)[:half], vectors_of(WORDLLAMA)[half:ROWS]])
+    return write(folder, rows, documents=CORPUS.documents[:ROWS])
+
+
+STORED: dict[str, Callable[[Path], Path]] = {
+    "same model": lambda folder: database_of(WORDLLAMA, folder),
+    "other dimension": lambda folder: database_of(MINILM, folder),
+    "other model": lambda folder: database_of(POTION, folder),
+    "mixed": mixed,
+    "empty": lambda folder: write(folder, np.empty((0, 256), np.float32)),
+    "no documents": lambda folder: database_of(MINILM, folder, documents=None),
+}
+SOURCE = {"other dimension": MINILM, "other model": POTION, "no documents": MINILM}
+BETWEEN = {"other dimension": POTION, "other model": MINILM, "no documents": POTION}
+MAPS = ("projection known", "chain known", "calibratable", "nothing")
+
+# For each row of the table: what was found, and what was done for each kind of map.
+TABLE = {
+    "same model": ("same", ("nothing", "nothing", "nothing", "nothing")),
+    "other dimension": ("other dimension", ("projection", "chain", "calibrated", "refused")),
+    "other model": ("other model", ("projection", "chain", "calibrated", "refused")),
+    "mixed": ("mixed", ("refused", "refused", "refused", "refused")),
+    "empty": ("empty", ("nothing", "nothing", "nothing", "nothing")),
+    "no documents": ("other dimension", ("projection", "chain", "refused", "refused")),
+}
+
+
+@pytest.mark.parametrize("maps", MAPS)
+@pytest.mark.parametrize("row", TABLE)
+def test_what_happens(row: str, maps: str, tmp_path: Path) -> None:
+    database = STORED[row](tmp_path / "home" / "chroma_data")
+    source, between = SOURCE.get(row, POTION), BETWEEN.get(row, MINILM)
+    if maps == "projection known":
+        registry(tmp_path / "registry", (source, WORDLLAMA))
+    if maps == "chain known":
+        registry(tmp_path / "registry", (source, between), (between, WORDLLAMA))
+    old = stored(database)
+    before = folder_hash(database)
+    documents = row != "no documents"
+    report = auto_migrate(
+        database,
+        NEW,
+        calibrate=60 if maps == "calibratable" else 0,
+        min_quality=0.2 if documents else None,
+    )
+    (one,) = report.collections
+    verdict, expected = TABLE[row]
+    action = expected[MAPS.index(maps)]
+    assert (one.finding.verdict, report.error) == (verdict, "")
+    if action in ("nothing", "refused"):
+        assert (one.action, report.action, report.backup) == (action, action, None)
+        (database / "lightmigrate-models.json").unlink(missing_ok=row != "same model")  # a note of what was found
+        assert folder_hash(database) == before
+        assert np.array_equal(stored(database), old)
+        assert bool(one.reason) == (action == "refused")
+        assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
+        return
+    assert (one.action, one.route, one.migrated) == ("migrated", action, ROWS)
+    assert report.backup is not None
+    assert (database.parent / report.backup).is_dir()
+    assert one.preservation is not None
+    assert (one.preservation.expected is not None) == documents
+    near_own_model(stored(database), action)
+    again = auto_migrate(database, NEW, calibrate=0)
+    assert [(found.finding.verdict, found.action) for found in again.collections] == [("same", "nothing")]
+
+
+def near_own_model(found: Vectors, route: str) -> None:
+    """Every vector is nearer to what the new model makes of its text than to what it makes of others'."""
+    true = vectors_of(WORDLLAMA)[:ROWS]
+    assert found.shape == true.shape
+    best = (found @ (true - true.mean(axis=0)).T).argmax(axis=1)
+    assert np.mean(best == np.arange(ROWS)) > 0.3, f"{route}: by chance it would be {1 / ROWS:.3f}"
