@@ -1,4 +1,4 @@
-"""Whose vectors are these, when the model can be asked: the same, a variant, other texts, another model, some of each."""
+"""Whose vectors are these, when the model can be asked: its own, a variant, other texts, another's, some of each."""
 
 from __future__ import annotations
 

@@ -70,10 +70,8 @@ def test_rows_that_were_mapped_are_of_the_model_they_were_mapped_to() -> None:
 
 def odd_texts() -> dict[str, list[str]]:
     rng = np.random.default_rng(0)
-    words, endings = (
-        ["ok", "yes", "no", "thanks", "lol", "sure", "hi", "bye", "maybe", "later"],
-        ["!", ".", "?", "man", "please", ":)", "...", "then", "now", "again"],
-    )
+    words = ["ok", "yes", "no", "thanks", "lol", "sure", "hi", "bye", "maybe", "later"]
+    endings = ["!", ".", "?", "man", "please", ":)", "...", "then", "now", "again"]
     return {
         "chat": [f"{word} {ending}" for word in words for ending in endings],
         "dates": [f"{1990 + n % 34}-{n % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(100)],
