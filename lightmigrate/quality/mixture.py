@@ -29,7 +29,8 @@ Matrix = npt.NDArray[np.float64]
 FEWEST_ROWS, FEWEST_OF_A_PART = 60, 8
 
 # Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
-# Read off the development half of `benchmarks/identity.py`; its other half says how often they are wrong.
+# Chosen on the development half of `benchmarks/identity.py` and a first look at the other, which it measures with new
+# seeds.
 LIKE, TELLING = 1.2, 1.5
 
 # Two models are as like as chance has it, give or take so many standard deviations, and a little because a few rows
@@ -156,10 +157,10 @@ class _Topics:
     def strangeness(self, one: Labels, other: Labels) -> float:
         """How far the likeness of two parts is from that of two models, above 0 if it is too far.
 
-        For A and B turned at random against each other it has mean 1 and the variance
-        2 (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) d²/((d - 1)(d + 2)): 2 tr A²·tr B² for traceless parts, which is
-        what a mean over all rotations leaves of tr(A·B)². Models that order their dimensions share more along the
-        axes than that; then what they share beyond the axes has to be chance all the more clearly.
+        Of A and B turned at random against each other it has mean 1 and variance
+        2 d² (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) / ((d - 1)(d + 2)): the mean of tr(A₀·B₀)² over all rotations,
+        for A₀ and B₀ without their traces. Models that order their dimensions share more along the axes than that;
+        then what they share beyond the axes has to be chance, and half as far from it at most.
         """
         d = self.dimension
         if not self.possible[np.ix_(one, other)].sum() > 0:

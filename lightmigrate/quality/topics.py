@@ -16,7 +16,7 @@ from lightmigrate.quality.metrics import unit
 
 Labels = npt.NDArray[np.int64]
 
-# Models in one collection, at most, that are kept apart: fewer topics are not made of it.
+# Where the next step would leave fewer topics than this, it is not taken: models would be joined.
 FEWEST_TOPICS = 4
 
 
