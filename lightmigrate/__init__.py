@@ -17,6 +17,7 @@ from lightmigrate.errors import (
     LightmigrateError,
     LocationError,
     MissingExtraError,
+    MixedCollectionError,
     ModelMismatchError,
     NoProjectionError,
     NotEnoughTextsError,
@@ -42,6 +43,8 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.open import open_provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.quality.identity import Identity, identify
+from lightmigrate.quality.mixture import Mixture, find_mixture
 from lightmigrate.quality.retention import Estimate, Retention, measure_retention
 from lightmigrate.registry.library import Candidate, Library
 from lightmigrate.registry.registry import Registry
@@ -72,6 +75,7 @@ __all__ = [
     "FailedGateError",
     "Finding",
     "Gate",
+    "Identity",
     "InvalidVectorsError",
     "Library",
     "LightmigrateError",
@@ -80,6 +84,8 @@ __all__ = [
     "MigrationResult",
     "Mismatch",
     "MissingExtraError",
+    "MixedCollectionError",
+    "Mixture",
     "Model",
     "ModelMismatchError",
     "NoProjectionError",
@@ -110,8 +116,10 @@ __all__ = [
     "WrongSpaceError",
     "__version__",
     "auto_migrate",
+    "find_mixture",
     "fit",
     "gate",
+    "identify",
     "measure_retention",
     "open_provider",
     "train",

@@ -71,8 +71,12 @@ def _look(look: Look | None) -> str:
         said = f"length {look.longest:.2f}"
     else:
         said = f"lengths {look.shortest:.2f}–{look.longest:.2f}"
+        if 0 < look.of_length_one < look.vectors - look.invalid:
+            said += f", {look.of_length_one} of {look.vectors} scaled to 1"
     if look is not None and look.invalid:
         said += f" [bold red]{look.invalid} of {look.vectors} mean nothing[/]"
+    if look is not None and look.models:
+        said += f" [bold red]rows of {len(look.models)} models: {', '.join(map(str, look.models))} of {look.vectors}[/]"
     return said.strip()
 
 

@@ -60,6 +60,20 @@ class WrongSpaceError(RefusedError):
     """The stored vectors are not of the model that the projection starts from, whatever their dimension."""
 
 
+class MixedCollectionError(RefusedError):
+    """The stored vectors are of more than one model, so no projection fits all of them.
+
+    Attributes:
+        counts: vectors of each model, of those that were looked at, the largest part first.
+        looked_at: how many that were.
+    """
+
+    def __init__(self, message: str, *, counts: Sequence[int], looked_at: int) -> None:
+        super().__init__(message)
+        self.counts = tuple(counts)
+        self.looked_at = looked_at
+
+
 class MissingExtraError(LightmigrateError):
     """An optional library is needed for this and is not installed."""
 

@@ -16,10 +16,14 @@ from lightmigrate.migration.record import Record
 from lightmigrate.migration.results import Mismatch
 from lightmigrate.migration.workspace import Workspace
 from lightmigrate.projection.vectors import Vectors, meaningful
+from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma_folder import can_see_users, process_name, read_catalog, users_of
 from lightmigrate.stores.chroma_sample import sample_vectors
+
+# Vectors of each collection that are looked at: enough to find a twentieth of another model's.
+LOOKED_AT = 500
 
 
 @dataclass(frozen=True)
@@ -31,19 +35,31 @@ class Look(Result):
         shortest: length of the shortest that means something; `None` when none does.
         longest: length of the longest.
         invalid: how many hold NaN or infinity or are all zero.
+        of_length_one: how many were scaled to length 1: all of them or none, unless applications differ.
+        models: how many are of each of several models, the most first; empty where all seem to be of one.
     """
 
     vectors: int
     shortest: float | None
     longest: float | None
     invalid: int
+    of_length_one: int
+    models: tuple[int, ...]
 
     @classmethod
     def at(cls, vectors: Vectors) -> Look:
         """At `(n, d)`."""
         lengths = np.linalg.norm(vectors[meaningful(vectors)], axis=1)
         shortest, longest = (float(lengths.min()), float(lengths.max())) if len(lengths) else (None, None)
-        return cls(len(vectors), shortest, longest, len(vectors) - len(lengths))
+        mixture = find_mixture(vectors)
+        return cls(
+            vectors=len(vectors),
+            shortest=shortest,
+            longest=longest,
+            invalid=len(vectors) - len(lengths),
+            of_length_one=int(np.isclose(lengths, 1, atol=1e-3).sum()),
+            models=mixture.counts if mixture else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,7 @@ def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
         used_by={pid: process_name(pid) for pid in users_of(path)} if can_see_users() else None,
         interrupted=workspace.has_leftovers(),
         backups=tuple(backup.name for backup in backups_of(location)),
-        looks={str(address): Look.at(vectors) for address, vectors in sample_vectors(path).items()},
+        looks={str(address): Look.at(vectors) for address, vectors in sample_vectors(path, LOOKED_AT).items()},
         models=models_of(Record.read(path)),
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lightmigrate.errors import WrongSpaceError
+from lightmigrate.errors import MixedCollectionError, WrongSpaceError
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.space import Space
 from lightmigrate.projection.vectors import Vectors
+from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.stores.base import Collection
 
 SAMPLE = 500
@@ -14,17 +16,21 @@ STRETCHES = 10
 
 
 def require_fitting(collection: Collection, projection: Projection) -> None:
-    """Raise `WrongSpaceError` when the stored vectors are not of the model that the projection starts from. Only reads.
+    """Look whether the stored vectors are of one model, the one that the projection starts from. Only reads.
 
-    Says nothing when that cannot be told: a projection that keeps no sketch of its spaces, or few vectors.
+    Says nothing when that cannot be told: few vectors, or a projection that keeps no sketch of its spaces, of which
+    only the first is asked then.
+
+    Raises:
+        MixedCollectionError: they are of several models.
+        WrongSpaceError: they are of another model.
     """
     source, target = projection.spaces
-    if source is None:
-        return
-    vectors = _sample(collection)
-    if source.holds(vectors):
-        return
     info = projection.info
+    vectors = _sample(collection)
+    _require_one_model(collection, vectors, info.source.name, source)
+    if source is None or source.holds(vectors):
+        return
     found = (
         f"collection {collection.address}: its vectors are not {info.source.name}'s: they are "
         f"{source.likeness(vectors):.2f} times as like them as by chance, {source.own:.2f} is usual"
@@ -35,6 +41,24 @@ def require_fitting(collection: Collection, projection: Projection) -> None:
             "or the projection leads the wrong way"
         )
     raise WrongSpaceError(f"{found}; use a projection for the model that made them, or force it")
+
+
+def _require_one_model(collection: Collection, vectors: Vectors, model: str, source: Space | None) -> None:
+    mixture = find_mixture(vectors)
+    if mixture is None:
+        return
+    labels = np.array(mixture.labels)
+    if source is None:
+        whose = ""
+    else:
+        alike = [source.likeness(vectors[labels == part]) for part in range(len(mixture.counts))]
+        whose = f"; they are {' and '.join(f'{one:.2f}' for one in alike)} times as like {model}'s as by chance"
+    raise MixedCollectionError(
+        f"collection {collection.address}: of {len(vectors):,} vectors looked at, {mixture.reason}{whose}; one "
+        "projection fits one model: embed the rows of the others again first, or force it",
+        counts=mixture.counts,
+        looked_at=len(vectors),
+    )
 
 
 def _sample(collection: Collection) -> Vectors:

@@ -1,151 +1,214 @@
-"""Are these the vectors of one model, or of two? Told without either model.
+"""Are these the vectors of one model, or of several in one collection? Told from the vectors alone.
 
-Vectors of one model vary along the same few directions whatever they are about; those of another model vary along
-others. So the rows are parted in two Gaussians of low rank (Tipping and Bishop 1999), from several beginnings, and if
-there is a parting whose halves vary along each other's directions no more than by chance, they are of two models.
-The topics of one model, or two corpora, are far from that.
+Documents on one topic lie together whoever embedded them, and two models of one dimension have next to nothing in
+common. So the rows are cut into topics, and topics whose vectors vary along the same directions are joined again: what
+then is still apart are models, not topics. How much two sets of rows vary alike is their *likeness*,
+
+    d · tr(A·B) / (tr A · tr B)   with the covariances A and B of the two sets, `(d, d)`,
+
+which is 1 by chance, for directions that have nothing to do with each other. Texts of an odd kind ("ok!", dates, links)
+share less, or more, with the others of their model than chance allows; another model's share just what it allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.projection.space import LIKE, TELLING
-from lightmigrate.projection.vectors import Vectors, meaningful
+from lightmigrate.projection.vectors import meaningful
+from lightmigrate.quality.metrics import unit
+from lightmigrate.quality.topics import Labels, cut_into_topics, sums
 from lightmigrate.results import Result
 
-Labels = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
 
-# More rows than this tell nothing new, fewer tell nothing.
-MOST_ROWS, FEWEST_ROWS = 1000, 100
-FEWEST_OF_A_PART = 30
+# Fewer different rows than this say nothing, and fewer than that are no part of their own.
+FEWEST_ROWS, FEWEST_OF_A_PART = 60, 8
 
-# Directions of each part, of all rows that the parting is done in, rounds of it, and partings that are looked at.
-DIRECTIONS, REDUCED, ROUNDS, CANDIDATES = 16, 96, 15, 4
+# Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
+# Chosen on the development half of `benchmarks/identity.py` and a first look at the other, which it measures with new
+# seeds.
+LIKE, TELLING = 1.2, 1.5
+
+# Two models are as like as chance has it, give or take so many standard deviations, and a little because a few rows
+# always end up in the wrong part.
+DEVIATIONS, SOME_MORE = 2.0, 0.02
+
+# On average at least: a topic of fewer rows does not say along which directions they vary.
+ROWS_OF_A_TOPIC = 15
 
 
 @dataclass(frozen=True)
 class Mixture(Result):
-    """Vectors of two models in one collection.
+    """Rows of several models in one collection.
 
     Attributes:
-        rows: looked at.
-        fewer: of them in the smaller part.
-        likeness: how much each part varies along the other's main directions relative to chance, the larger of the two.
-        own: how much each part varies along its own, the smaller of the two.
+        counts: rows of each part, the largest first.
+        labels: the part of each row, 0 for the largest; -1 for rows that mean nothing (NaN, infinity, zero).
+        likeness: of the two parts that are most alike; 1 is chance.
+        own: of the topics of the largest part to each other.
+        invalid: rows that mean nothing.
     """
 
-    rows: int
-    fewer: int
+    counts: tuple[int, ...]
+    labels: tuple[int, ...]
     likeness: float
     own: float
+    invalid: int
 
-    def __str__(self) -> str:
+    @property
+    def reason(self) -> str:
+        """What was found, in one line with both numbers."""
+        parts = " and ".join(f"{count:,}" for count in self.counts)
         return (
-            f"{self.fewer} of {self.rows} vectors looked at are of another model than the others: each part varies "
-            f"{self.likeness:.2f} times as much along the other's main directions as by chance, {self.own:.1f} times "
-            "along its own"
+            f"rows of {len(self.counts)} models: {parts}, {self.likeness:.2f} times as like each other as by chance, "
+            f"{self.own:.2f} among themselves"
         )
 
+    def __str__(self) -> str:
+        return self.reason
 
-def find_mixture(vectors: Vectors, seed: int = 0) -> Mixture | None:
-    """Look for two models in vectors `(n, d)`; `None` when there is one, or when that cannot be told.
 
-    A tenth of 1,000 rows is usually found, a twentieth seldom; see `benchmarks/results/identity.md`.
+def find_mixture(vectors: Any) -> Mixture | None:
+    """Find rows of different models among `(n, d)`, a sample: the similarities take n² numbers. Writes nothing.
+
+    Lengths do not matter, nor the order of the rows. Rows that were mapped into a model's space are of that model.
+    Two models whose dimensions are both ordered by variance (by a principal component analysis) look like one.
+
+    Returns:
+        `None` when the rows are of one model as far as can be told: that takes 60 different rows, and a model
+        whose vectors do not use all directions alike.
     """
-    rows = _unit(vectors[meaningful(vectors)])
-    if len(rows) > MOST_ROWS:
-        rows = rows[np.random.default_rng(seed).permutation(len(rows))[:MOST_ROWS]]
+    given = np.asarray(vectors, dtype=np.float32)
+    good = meaningful(given)
+    # What is stored twice says nothing twice, and would be a topic that varies in no direction.
+    rows, row_of = np.unique(unit(given[good]).round(6), axis=0, return_inverse=True)
     if len(rows) < FEWEST_ROWS:
         return None
-    centred = rows - rows.mean(axis=0)
-    reduced = centred @ _main(centred, min(REDUCED, rows.shape[1]))
-    partings = []
-    for start in _beginnings(reduced):
-        part = _parted(reduced, start)
-        if part is not None:
-            partings.append((max(_likeness(reduced, part, DIRECTIONS), _likeness(reduced, ~part, DIRECTIONS)), part))
-    for _, part in sorted(partings, key=lambda one: one[0])[:CANDIDATES]:
-        found = _judged(rows, part)
-        if found.likeness < LIKE and found.own >= TELLING:
-            return found
-    return None
+    topic = cut_into_topics(rows, len(rows) // ROWS_OF_A_TOPIC)
+    topics = _Topics.of(rows, topic)
+    parts = topics.models()
+    if len(parts) < 2 or not topics.own(parts[0]) >= TELLING:
+        return None
+    # A model whose topics have nothing in common, as a bag of words has, falls apart into more than one of them.
+    if sum(len(part) == 1 for part in parts) > 1:
+        return None
+    part_of_topic = np.empty(len(topics.sizes), dtype=np.int64)
+    for number, part in enumerate(parts):
+        part_of_topic[part] = number
+    labels = np.full(len(given), -1)
+    labels[good] = part_of_topic[topic][row_of.reshape(-1)]
+    order = np.argsort(-np.bincount(labels[good]), kind="stable")  # repeated rows count here
+    labels[good] = np.argsort(order)[labels[good]]
+    return Mixture(
+        counts=tuple(np.bincount(labels[good]).tolist()),
+        labels=tuple(labels.tolist()),
+        likeness=max(topics.likeness(a, b) for number, a in enumerate(parts) for b in parts[:number]),
+        own=topics.own(parts[0]),
+        invalid=int((~good).sum()),
+    )
 
 
-def _judged(rows: Vectors, part: Labels) -> Mixture:
-    """How alike the two halves of a parting are, in all dimensions."""
-    k = max(2, min(DIRECTIONS, int(min(part.sum(), (~part).sum())) // 8))
-    own = []
-    for half in (rows[part], rows[~part]):
-        turn = np.arange(len(half)) % 2 == 0
-        own.append(_likeness(half, turn, k))
-    likeness = max(_likeness(rows, part, k), _likeness(rows, ~part, k))
-    return Mixture(len(rows), int(min(part.sum(), (~part).sum())), likeness, min(own))
+@dataclass(frozen=True)
+class _Topics:
+    """How the rows of c topics vary around the middle of their topic.
 
+    Attributes:
+        shared: `(c, c)`, tr(A·B) of their scatter matrices.
+        possible: `(c, c)`, tr A · tr B.
+        axes: `(c, c)`, what of tr(A·B) comes from the diagonals.
+        sizes: rows of each, `(c,)`.
+        dimension: d.
+    """
 
-def _likeness(rows: Vectors, part: Labels, k: int) -> float:
-    """How much the other rows vary along the main directions of a part, relative to chance, which is 1."""
-    directions = _main(rows[part] - rows[part].mean(axis=0), k)
-    others = rows[~part] - rows[~part].mean(axis=0)
-    along, total = float(np.sum((others @ directions) ** 2)), float(np.sum(others**2))
-    return along / total * rows.shape[1] / directions.shape[1] if total else 1.0
+    shared: Matrix
+    possible: Matrix
+    axes: Matrix
+    sizes: Labels
+    dimension: int
 
+    @classmethod
+    def of(cls, rows: npt.NDArray[Any], topic: Labels) -> _Topics:
+        sizes: Labels = np.bincount(topic)
+        around = rows - (sums(rows, topic) / sizes[:, None])[topic]
+        squares = (around @ around.T).astype(np.float64) ** 2  # tr(A·B) is the sum of (a·b)² over both sets
+        variances = sums(around.astype(np.float64) ** 2, topic)
+        shared = sums(sums(squares, topic).T, topic)
+        spread = np.bincount(topic, weights=np.sum(around.astype(np.float64) ** 2, axis=1))
+        possible: Matrix = np.asarray(np.outer(spread, spread), dtype=np.float64)
+        return cls(shared, possible, variances @ variances.T, sizes, rows.shape[1])
 
-def _main(centred: Vectors, k: int) -> Vectors:
-    """The k directions `(d, k)` along which rows vary most."""
-    if len(centred) < centred.shape[1]:  # the smaller of the two products
-        _, left = np.linalg.eigh(centred @ centred.T)
-        found = centred.T @ left[:, ::-1][:, :k]
-        return np.asarray(found / np.maximum(np.linalg.norm(found, axis=0), np.finfo(np.float32).tiny))
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    return np.asarray(directions[:, ::-1][:, :k])
+    def likeness(self, one: Labels, other: Labels) -> float:
+        """Of two lists of topics; NaN where nothing varies."""
+        at = np.ix_(one, other)
+        possible = float(self.possible[at].sum())
+        return self.dimension * float(self.shared[at].sum()) / possible if possible > 0 else float("nan")
 
+    def own(self, part: Labels) -> float:
+        """Of the topics of a part to each other, not to themselves; NaN for a single topic."""
+        at = np.ix_(part, part)
+        others = ~np.eye(len(part), dtype=bool)
+        possible = float(self.possible[at][others].sum())
+        return self.dimension * float(self.shared[at][others].sum()) / possible if possible > 0 else float("nan")
 
-def _beginnings(reduced: Vectors) -> Iterator[Labels]:
-    """First guesses: the sides of the main directions, and the rows that these say least, or most, of."""
-    for direction in range(3):
-        yield reduced[:, direction] > 0
-    total = np.maximum(np.sum(reduced**2, axis=1), np.finfo(np.float32).tiny)
-    for directions in (2, 8, 32):
-        order = np.argsort(np.sum(reduced[:, :directions] ** 2, axis=1) / total)
-        for share in (0.5, 0.2, 0.07):
-            count = max(FEWEST_OF_A_PART, int(share * len(order)))
-            for rows in (order[:count], order[-count:]):
-                chosen = np.zeros(len(order), dtype=np.bool_)
-                chosen[rows] = True
-                yield chosen
+    def strangeness(self, one: Labels, other: Labels) -> float:
+        """How far the likeness of two parts is from that of two models, above 0 if it is too far.
 
+        Of A and B turned at random against each other it has mean 1 and variance
+        2 d² (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) / ((d - 1)(d + 2)): the mean of tr(A₀·B₀)² over all rotations,
+        for A₀ and B₀ without their traces. Models that order their dimensions share more along the axes than that;
+        then what they share beyond the axes has to be chance, and half as far from it at most.
+        """
+        d = self.dimension
+        if not self.possible[np.ix_(one, other)].sum() > 0:
+            return float("inf")  # nothing varies: nothing says that these are two models
+        uneven = [self.likeness(part, part) / d - 1 / d for part in (one, other)]
+        deviation = np.sqrt(2 * max(uneven[0], 0) * max(uneven[1], 0) * d * d / ((d - 1) * (d + 2)))
+        at, likeness = np.ix_(one, other), self.likeness(one, other)
+        along_axes = d * float(self.axes[at].sum() / self.possible[at].sum()) - 1
+        far = min(
+            abs(likeness - 1) - DEVIATIONS * deviation, abs(likeness - 1 - along_axes) - DEVIATIONS * deviation / 2
+        )
+        return float(far) - SOME_MORE
 
-def _parted(reduced: Vectors, part: Labels) -> Labels | None:
-    """Every row goes to the Gaussian it is likelier in, until none moves; `None` when one half dies out."""
-    for _ in range(ROUNDS):
-        if min(part.sum(), (~part).sum()) < FEWEST_OF_A_PART:
-            return None
-        one, other = (_log_likelihood(reduced, half) for half in (part, ~part))
-        moved = one > other
-        if (moved == part).all():
-            break
-        part = moved
-    return part if min(part.sum(), (~part).sum()) >= FEWEST_OF_A_PART else None
+    def models(self) -> list[Labels]:
+        """The topics of each model, the largest first: parts whose likeness is not that of two models are one."""
+        parts = self._joined()
+        while len(parts) > 1:
+            pairs = [(a, b) for b in range(len(parts)) for a in range(b)]
+            strangeness = [self.strangeness(parts[a], parts[b]) for a, b in pairs]
+            a, b = pairs[int(np.argmax(strangeness))]
+            if max(strangeness) <= 0:
+                break
+            parts[a] = np.concatenate([parts[a], parts.pop(b)])
+        return sorted(parts, key=lambda part: -int(self.sizes[part].sum()))
 
+    def _joined(self) -> list[Labels]:
+        """The topics, joined while two parts are alike, and until none is small: the most alike first.
 
-def _log_likelihood(rows: Vectors, half: Labels) -> Vectors:
-    """Of every row in the Gaussian of some of them: main directions with their variances, one variance for the rest."""
-    members = rows[half]
-    mean = members.mean(axis=0)
-    variances, directions = np.linalg.eigh((members - mean).T @ (members - mean) / len(members))
-    k = min(DIRECTIONS, len(members) // 3)
-    main, rest = np.maximum(variances[::-1][:k], 1e-9), float(max(variances[::-1][k:].mean(), 1e-9))
-    apart = rows - mean
-    along = apart @ directions[:, ::-1][:, :k]
-    remainder = np.sum(apart**2, axis=1) - np.sum(along**2, axis=1)
-    volume = np.log(main).sum() + (rows.shape[1] - k) * np.log(rest) - 2 * np.log(half.mean())
-    return np.asarray(-0.5 * (np.sum(along**2 / main, axis=1) + remainder / rest + volume))
-
-
-def _unit(rows: Vectors) -> Vectors:
-    return np.asarray(rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True), dtype=np.float64)
+        Average linkage; the average of likenesses, weighted by how much there is to compare, is that of the parts.
+        """
+        parts: list[list[int]] = [[number] for number in range(len(self.sizes))]
+        shared, possible = self.shared.copy(), self.possible.copy()
+        np.fill_diagonal(possible, 0)
+        while len(parts) > 1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # 0/0: nothing varies, nothing speaks against it
+                alike = np.where(possible > 0, self.dimension * shared / possible, np.inf)
+            np.fill_diagonal(alike, -np.inf)
+            if alike.max() < LIKE:
+                small = [number for number, part in enumerate(parts) if self.sizes[part].sum() < FEWEST_OF_A_PART]
+                if not small:
+                    break
+                large = np.setdiff1d(np.arange(len(parts)), small)
+                alike[np.ix_(large, large)] = -np.inf
+            keep, drop = sorted(np.unravel_index(int(alike.argmax()), alike.shape))
+            parts[keep] += parts.pop(drop)
+            for table in (shared, possible):
+                table[keep] += table[drop]
+                table[:, keep] += table[:, drop]
+            shared, possible = (np.delete(np.delete(table, drop, 0), drop, 1) for table in (shared, possible))
+        return [np.array(part, dtype=np.int64) for part in parts]

@@ -78,7 +78,7 @@ def look(facts: CollectionFacts, collection: Collection, wanted: Wanted) -> Find
         return Finding.about(facts, expected, "unknown", "it stores no documents that could be embedded and compared")
     texts = [text or "" for text in some.documents]
     identity = identify(some.vectors, wanted.provider.embed(texts))
-    verdict = {"same": "same", "variant": "same", "mixed": "mixed", "other": "other model"}.get(
+    verdict = {"same": "same", "variant": "same", "texts": "same", "mixed": "mixed", "other": "other model"}.get(
         identity.verdict, "unknown"
     )
     return Finding.about(facts, expected, verdict, str(identity.reason))  # type: ignore[arg-type]  # a Verdict

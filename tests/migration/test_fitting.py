@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, Model, Projection, WrongSpaceError, fit
+from lightmigrate import ChromaMigrator, MixedCollectionError, Model, Projection, WrongSpaceError, fit
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.migration.doctor import diagnose
 from lightmigrate.stores.chroma import open_client
 
 CORPUS = load_corpus()
@@ -65,3 +66,36 @@ def test_a_third_model(database: Any) -> None:
     with pytest.raises(WrongSpaceError, match="use a projection for the model that made them"):
         migrator.migrate_collection("memory", other)
     assert migrator.migrate_collection("memory", other, force=True).n_migrated == 400
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
+def test_a_collection_of_two_models(tmp_path: Path, there: Projection, share: float) -> None:
+    third, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(256, 256)))
+    rows = OLD[300:800].copy()
+    other = np.random.default_rng(3).permutation(500)[: int(share * 500)]
+    rows[other] = rows[other] @ third
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("memory", embedding_function=None).add(
+            ids=[str(row) for row in range(500)], embeddings=rows
+        )
+    migrator = ChromaMigrator(tmp_path / "db")
+    with pytest.raises(MixedCollectionError, match="rows of 2 models") as refused:
+        migrator.migrate_collection("memory", there)
+    assert refused.value.looked_at == 500
+    assert sum(refused.value.counts) == 500
+    assert abs(min(refused.value.counts) - min(share, 1 - share) * 500) <= 5
+    assert migrator.backups() == []
+    look = diagnose(tmp_path / "db").looks["memory"]
+    assert look.models == refused.value.counts
+    assert migrator.migrate_collection("memory", there, force=True).n_migrated == 500
+
+
+def test_doctor_says_where_only_some_vectors_were_scaled(tmp_path: Path) -> None:
+    rows = OLD[:300].copy()
+    rows[:40] *= 5
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("memory", embedding_function=None).add(
+            ids=[str(row) for row in range(300)], embeddings=rows
+        )
+    look = diagnose(tmp_path / "db").looks["memory"]
+    assert (look.vectors, look.of_length_one, look.models) == (300, 260, ())

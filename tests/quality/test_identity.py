@@ -1,77 +1,130 @@
-"""Whose vectors are these, when the model can be asked: the same, a variant, another one, or some of each."""
+"""Whose vectors are these, when the model can be asked: its own, a variant, other texts, another's, some of each."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import DimensionError
+from lightmigrate import LightmigrateError
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.quality.identity import identify, wilson
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.quality.identity import identify
 from tests.encoders import shared_minilm, shared_wordllama
 
 CORPUS = load_corpus()
-TEXTS = CORPUS.documents[:40]
-STORED = CORPUS.new_documents[:40]  # by all-MiniLM-L6-v2 in 32 bits
+TEXTS = CORPUS.documents[:60]
+STORED = CORPUS.new_documents[:60]  # by all-MiniLM-L6-v2 in 32 bits
 
 
-def test_the_same_model_at_another_precision_is_the_same_or_a_variant() -> None:
-    """The stored vectors are of the model in 32 bits, this one has 8."""
+def turned(rows: Vectors, seed: int = 0) -> Vectors:
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(rows.shape[1], rows.shape[1])))
+    return np.asarray(rows @ turn, dtype=np.float32)
+
+
+def test_the_same_vectors_however_they_are_stored() -> None:
+    longer = STORED * np.linspace(1, 9, 60)[:, None]
+    rounded = np.round(STORED / np.abs(STORED).max() * 127)
+    for stored in (STORED, longer, STORED.astype(np.float16), rounded):
+        found = identify(stored, STORED)
+        assert (found.verdict, found.same, found.share.value) == ("same", 60, 1.0)
+        assert found.confidence > 0.9
+    assert "60 of 60" in identify(STORED, STORED).reason
+
+
+def test_eight_bit_weights_are_a_variant() -> None:
     found = identify(STORED, shared_minilm().embed(TEXTS))
-    assert found.verdict in ("same", "variant")
-    assert (found.agreeing, found.left_out) == (40, 0)
-    assert identify(STORED * np.float32(3), STORED).verdict == "same", "lengths do not matter"
+    assert (found.verdict, found.near + found.same, found.foreign) == ("variant", 60, 0)
+    assert 0.99 < found.cosine < 0.9999
 
 
-def test_another_part_of_the_text_is_a_variant() -> None:
-    found = identify(STORED, shared_minilm().embed([text[: len(text) // 2] for text in TEXTS]))
-    assert (found.verdict, found.agreeing) == ("variant", 40)
+@pytest.mark.parametrize("change", ["passage: {}", "Library > Papers > 2024\n\n{}"])
+def test_a_prefix_is_a_variant(change: str) -> None:
+    plain = shared_minilm().embed(TEXTS)
+    found = identify(shared_minilm().embed([change.format(text) for text in TEXTS]), plain)
+    assert (found.verdict, found.foreign) == ("variant", 0)
 
 
-def test_another_model_of_the_same_dimension() -> None:
-    potion, wordllama = CORPUS.old_documents[:40], shared_wordllama().embed(TEXTS)
+def test_vectors_of_other_texts_are_of_this_space_all_the_same() -> None:
+    found = identify(np.roll(STORED, 1, axis=0), STORED)
+    assert (found.verdict, found.text, found.foreign) == ("texts", 60, 0)
+    assert "not of the stored texts" in found.reason
+
+
+def test_another_real_model_of_the_same_dimension() -> None:
+    potion, wordllama = CORPUS.old_documents[:60], shared_wordllama().embed(TEXTS)
     assert potion.shape == wordllama.shape
     found = identify(potion, wordllama)
-    assert (found.verdict, found.agreeing) == ("other", 0)
-    assert abs(found.cosine) < 0.3
-    assert found.share[1] < 0.1
+    assert (found.verdict, found.foreign, found.share.value) == ("other", 60, 0.0)
+    assert found.share.high < 0.1
+    assert abs(found.cosine - found.chance) < 0.1
 
 
-@pytest.mark.parametrize("others", [2, 20, 38])
-def test_rows_of_two_models_are_mixed_and_counted(others: int) -> None:
-    rows = shared_wordllama().embed(TEXTS)
+def test_another_dimension_is_another_model() -> None:
+    found = identify(CORPUS.old_documents[:10], STORED[:10])
+    assert (found.verdict, found.confidence, found.foreign) == ("other", 1.0, 10)
+    assert "256 numbers, this model makes 384" in found.reason
+
+
+@pytest.mark.parametrize("others", [3, 20, 57])
+def test_rows_of_two_models_are_told_apart_one_by_one(others: int) -> None:
+    own = shared_wordllama().embed(TEXTS)
+    rows = own.copy()
     rows[:others] = CORPUS.old_documents[:others]
-    found = identify(rows, shared_wordllama().embed(TEXTS))
-    assert (found.verdict, found.documents, found.agreeing) == ("mixed", 40, 40 - others)
-    assert found.share[0] < (40 - others) / 40 < found.share[1]
-    assert f"{40 - others} of 40" in found.reason
+    found = identify(rows, own)
+    assert (found.verdict, found.same, found.foreign) == ("mixed", 60 - others, others)
+    assert found.rows == ("foreign",) * others + ("same",) * (60 - others)
+    assert found.share.low < (60 - others) / 60 < found.share.high
+    assert f"{60 - others} of 60" in found.reason
+    assert f"{others} are another's" in found.reason
 
 
-def test_one_edited_document_is_not_another_model() -> None:
-    rows = STORED.copy()
-    rows[7] = STORED[8]
-    assert identify(rows, STORED).verdict == "same"
+def test_documents_that_were_edited_and_not_embedded_again_are_no_other_model() -> None:
+    stored = CORPUS.new_documents[:200].copy()
+    stored[:20] = CORPUS.new_documents[300:320]
+    found = identify(stored, CORPUS.new_documents[:200])
+    assert (found.verdict, found.same) == ("same", 180)
+    assert found.text >= 19
 
 
-def test_what_means_nothing_is_left_out_and_few_say_nothing() -> None:
-    rows = STORED.copy()
-    rows[0], rows[1, 3] = 0, np.nan
-    found = identify(rows, STORED)
-    assert (found.verdict, found.documents, found.left_out) == ("same", 38, 2)
-    assert identify(STORED[:7], STORED[:7]).verdict == "unknown"
-    assert identify(rows[:1], STORED[:1]).share == (0.0, 1.0)
+def test_more_rows_are_more_certain() -> None:
+    confidences = [identify(STORED[:n], STORED[:n]).confidence for n in (5, 20, 60)]
+    assert confidences == sorted(confidences)
+    assert confidences[0] < confidences[-1]
 
 
-def test_another_dimension_cannot_be_compared() -> None:
-    with pytest.raises(DimensionError, match=r"\(40, 384\) and recomputed ones \(40, 256\)"):
-        identify(STORED, shared_wordllama().embed(TEXTS))
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+def test_what_means_nothing_is_left_out_and_counted(zeros: int, nans: int, empty: int) -> None:
+    stored, recomputed, texts = STORED.copy(), STORED.copy(), list(TEXTS)
+    stored[:zeros] = 0
+    recomputed[zeros : zeros + nans, 3] = np.nan
+    texts[zeros + nans : zeros + nans + empty] = [" "] * empty
+    found = identify(stored, recomputed, texts)
+    left = zeros + nans + empty
+    assert (found.verdict, found.left_out, found.same) == ("same", left, 60 - left)
+    assert np.isnan(found.cosines).sum() == left
+    assert Counter(found.rows)["left out"] == left
 
 
-@given(st.integers(1, 1000), st.floats(0, 1))
-def test_wilsons_interval_holds_the_share(n: int, share: float) -> None:
-    hits = round(share * n)
-    low, high = wilson(hits, n)
-    assert 0 <= low <= hits / n + 1e-12
-    assert hits / n - 1e-12 <= high <= 1
+def test_few_rows_say_nothing() -> None:
+    found = identify(STORED[:4], STORED[:4])
+    assert (found.verdict, found.confidence) == ("unknown", 0.0)
+    assert identify(STORED[:0], STORED[:0]).verdict == "unknown"
+    assert identify(STORED[:5], turned(STORED[:5])).verdict == "other"
+
+
+def test_what_does_not_belong_together_is_refused() -> None:
+    for stored, recomputed, texts in [
+        (STORED, STORED[:9], None),
+        (STORED, STORED, TEXTS[:9]),
+        (STORED[0], STORED, None),
+    ]:
+        with pytest.raises(LightmigrateError, match="do not belong to each other"):
+            identify(stored, recomputed, texts)
+
+
+def test_no_text_stands_in_a_result() -> None:
+    assert not any(text[:30] in str(identify(STORED, STORED, TEXTS)) for text in TEXTS)

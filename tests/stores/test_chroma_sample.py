@@ -59,4 +59,4 @@ def test_what_doctor_makes_of_it(tmp_path: Path) -> None:
     assert (look.vectors, look.invalid) == (40, 1)
     assert look.shortest == pytest.approx(1)
     assert look.longest == pytest.approx(1)
-    assert Look.at(np.zeros((2, 3), np.float32)) == Look(2, None, None, 2)
+    assert Look.at(np.zeros((2, 3), np.float32)) == Look(2, None, None, 2, 0, ())
