@@ -9,7 +9,7 @@ from typing import Any
 from lightmigrate import console
 from lightmigrate.bars import TrainingBars
 from lightmigrate.cli_jobs import address_of
-from lightmigrate.errors import FailedGateError, LightmigrateError, NothingToMigrateError
+from lightmigrate.errors import CollectionNotFoundError, FailedGateError, LightmigrateError, NothingToMigrateError
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
@@ -66,6 +66,9 @@ class Calibration:
             function = describe_function(inner.function)  # type: ignore[attr-defined]  # a ChromaProvider
         everything = migrator.collections()
         chosen = {address_of(name, everything) for name in names or ()}
+        if unknown := chosen - {facts.address for facts in everything}:
+            known = ", ".join(str(facts.address) for facts in everything) or "none at all"
+            raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
         dimension = provider.model.dimension
         wanted = [
             facts

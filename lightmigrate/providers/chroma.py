@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightmigrate.errors import MissingExtraError, ProviderError
-from lightmigrate.providers.base import Provider
+from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.openai import PRICES
 
 # Chroma's own functions record the variable a key is in; those written by others may record the key.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
+
+# A function that is configured with a key, or with where to find one, calls somebody who wants to be paid.
+_PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
 
 # What Chroma calls the model it takes when none is named, and where other functions say which model they are.
 _DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
@@ -39,7 +43,15 @@ class ChromaProvider(Provider):
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
         name, config = said_identity(self.function)
         super().__init__(model_name(name, config))
+        self._wants_key = any(_PAID.search(str(key)) for key in config or {})
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
+
+    def priced(self, tokens: int) -> Bill:
+        """What so many tokens cost: nothing where no key is wanted; else only OpenAI's own prices are known."""
+        if not self._wants_key:
+            return Bill(tokens, 0.0)
+        price = PRICES.get(self.name)
+        return Bill(tokens, None if price is None else tokens * price / 1_000_000)
 
     @property
     def key(self) -> str:

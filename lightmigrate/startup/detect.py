@@ -7,6 +7,7 @@ import numpy as np
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
+from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import Finding
 from lightmigrate.startup.wanted import Wanted, recorded_identity, recorded_model
@@ -46,7 +47,7 @@ def _by_name(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding:
     stored = memory.model(facts) or recorded_model(facts.embedding_function)
     if not wanted.model:
         return Finding.about(facts, wanted.dimension, "same", "its dimension is the one that was said")
-    if stored and stored == wanted.model:
+    if stored and same_name(stored, wanted.model):
         return Finding.about(facts, wanted.dimension, "same", f"it is recorded as {stored}'s")
     if stored:
         return Finding.about(facts, wanted.dimension, "other model", f"it is recorded as {stored}'s")

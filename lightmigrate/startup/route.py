@@ -91,7 +91,7 @@ class Search:
                     logger.info("%s: no map is learned from its documents: %s", facts.address, why_not)
         if not candidates:
             raise NoProjectionError(_nothing_found(facts, self.wanted, why_not))
-        return self._made_by_others(collection, facts, candidates)
+        return self._made_by_others(collection, facts, candidates, why_not)
 
     def _candidates(self, facts: CollectionFacts, source_name: str) -> Sequence[Candidate]:
         return self.library.find(
@@ -133,14 +133,16 @@ class Search:
         ranked = rank(direct, sample_of(collection).vectors, [], None)
         return next((one.projection for one in ranked if one.fits), None)
 
-    def _made_by_others(self, collection: Collection, facts: CollectionFacts, candidates: Sequence[Candidate]) -> Way:
+    def _made_by_others(
+        self, collection: Collection, facts: CollectionFacts, candidates: Sequence[Candidate], why_not: str
+    ) -> Way:
         page = sample_of(collection, MEASURED_DOCUMENTS)
         new = self._asked(page)
         ranked = rank(candidates, page.vectors, page.documents, None if new is None else new.documents)
         fitting = ranked if new is not None else self._trusted(ranked)
         fitting = [one for one in fitting if one.fits is not False]
         if not fitting:
-            raise NoProjectionError(_nothing_found(facts, self.wanted, _why_none(ranked)))
+            raise NoProjectionError(_nothing_found(facts, self.wanted, f"{why_not}; {self._why_none(ranked)}"))
         targets = {one.projection.info.target.name for one in fitting}
         if new is None and not self.wanted.model and len(targets) > 1:
             raise NoProjectionError(
@@ -182,6 +184,20 @@ class Search:
             and (not self.wanted.model or one.candidate.by != "dimension")
         ]
 
+    def _why_none(self, ranked: Sequence[Ranked]) -> str:
+        """Why none of these may be used, in a line."""
+        reasons = []
+        for one in ranked:
+            if one.fits is False:
+                reasons.append(f"{one.candidate.description} is for other vectors, likeness {one.likeness or 0:.2f}")
+            elif self.wanted.model and one.candidate.by == "dimension":
+                reasons.append(f"{one.candidate.description} leads to another model")
+            else:
+                reasons.append(
+                    f"{one.candidate.description} failed the gate when it was made, and is not measured here"
+                )
+        return "; ".join(reasons) or "none that is listed can be read"
+
     def _asked(self, page: Page) -> _Asked | None:
         """What the new model says to some documents, when it may be asked and there are enough."""
         told = [row for row, text in enumerate(page.documents) if text and text.strip()]
@@ -214,19 +230,6 @@ class _Asked:
     documents: Any
     queries: Any
     taken_from: Sequence[int]
-
-
-def _why_none(ranked: Sequence[Ranked]) -> str:
-    """Why none of these may be used, in a line."""
-    reasons = []
-    for one in ranked:
-        if one.fits is False:
-            reasons.append(f"{one.candidate.description} is for other vectors, likeness {one.likeness or 0:.2f}")
-        elif one.projection.info.quality.get("verdict") == "FAIL":
-            reasons.append(f"{one.candidate.description} failed the gate when it was made and cannot be measured here")
-        else:
-            reasons.append(f"{one.candidate.description} leads to another model")
-    return "; ".join(reasons) or "none that is listed can be read"
 
 
 def _measured(judged: Gate, stated: str) -> Preservation:

@@ -49,7 +49,7 @@ def test_in_one_command(database: Path) -> None:
     ((), "needs the new model"),
     (("--target-model", MODEL, "--projection", "x.npz"), "give --projection FILE, or --calibrate"),
     (("--target-model", MODEL), "yes"),  # nobody can be asked here
-    (("--target-model", MODEL, "--collection", "none", "--yes"), "none"),
+    (("--target-model", MODEL, "--collection", "nowhere", "--yes"), "no collection nowhere in"),
 ])  # fmt: skip
 def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, database: Path) -> None:
     vectors = stored(database)

@@ -164,6 +164,15 @@ def test_what_a_chroma_function_is_told_decides_who_it_is_but_not_its_secrets() 
     assert "sk-one" not in one.key + repr(one)
 
 
+@pytest.mark.parametrize(("config", "dollars"), [
+    ({"model": "m"}, 0.0),
+    ({"model": "m", "api_key_env_var": "SOME_KEY"}, None),
+    ({"model_name": "text-embedding-3-small", "api_key_env_var": "OPENAI_API_KEY"}, 0.02),
+])  # fmt: skip
+def test_what_a_chroma_function_costs_is_known_or_said_not_to_be(config: dict[str, Any], dollars: float | None) -> None:
+    assert ChromaProvider(Configured(**config)).priced(1_000_000).dollars == dollars
+
+
 def test_chroma_functions_that_do_not_say_what_they_are_share_nothing() -> None:
     def plain(input: list[str]) -> Any:
         return shared_minilm().embed(input)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,7 +23,10 @@ from lightmigrate import (
     auto_migrate,
 )
 from lightmigrate.migration.workspace import Workspace
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.startup.calibrate import calibrate
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma import ChromaStore, open_client
 from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, WordLlamaFunction
@@ -141,6 +145,44 @@ def test_a_quality_that_is_asked_for_and_not_reached(database: Path) -> None:
     (unmeasured,) = auto_migrate(database, expected_dim=256, min_quality=0.5).collections
     assert "cannot be measured here" in unmeasured.reason
     assert folder_hash(database) == before
+
+
+def test_a_known_map_is_built_on_if_that_keeps_more(database: Path) -> None:
+    """It is learned from as many documents as the database has nearly, and the known map from many more."""
+    (one,) = auto_migrate(database, NEW, calibrate=60, min_quality=0.2).collections
+    assert (one.action, one.route, one.source_model) == ("migrated", "calibrated", "all-MiniLM-L6-v2")
+    alone = calibrated_alone(database)
+    assert one.preservation is not None
+    assert one.preservation.expected is not None
+    assert one.preservation.expected.value >= alone
+
+
+def calibrated_alone(database: Path) -> float:
+    """What the same documents give without the known map."""
+    ChromaMigrator(database).rollback()
+    with ChromaStore(database) as store:
+        done = calibrate(store.collection(Address("memory")), ChromaProvider(NEW), 60, source_model=MINILM)
+    return done.gate.expected_retention.value
+
+
+class Paid(WordLlamaFunction):
+    """One that wants a key, whose price nobody knows."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "api_key_env_var": "SOME_KEY"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_may_not_be_spent_is_not_spent(known: bool, database: Path, tmp_path: Path) -> None:
+    if not known:
+        shutil.rmtree(tmp_path / "registry")
+    calls = encoders._Function.calls
+    (one,) = auto_migrate(database, Paid(), expected_dim=256, target_model="wordllama-256", max_cost=1.0).collections
+    assert encoders._Function.calls <= calls + 1, "but for the dimension"
+    if known:
+        assert (one.route, one.preservation and one.preservation.expected) == ("projection", None)
+    else:
+        assert "nobody knows what wordllama-256 costs" in one.reason
 
 
 def test_what_fails_is_said_and_the_server_starts(database: Path, caplog: pytest.LogCaptureFixture) -> None:
