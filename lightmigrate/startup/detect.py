@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Mapping
+
 import numpy as np
 
 from lightmigrate.migration.baseline import sample_of
@@ -9,13 +12,25 @@ from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
-from lightmigrate.startup.report import Finding
+from lightmigrate.startup.report import Finding, Verdict
 from lightmigrate.startup.wanted import Wanted, recorded_identity, recorded_model
 from lightmigrate.stores.base import Collection, CollectionFacts
 
+# What a comparison comes to for a server. Another prefix or another part of the text is still the same space.
+VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
+    {
+        "same": "same",
+        "variant": "same",
+        "texts": "same",
+        "mixed": "mixed",
+        "other": "other model",
+        "unknown": "unknown",
+    }
+)
+
 # Stored documents that the new model is asked for to recognise itself, and vectors looked at for mixtures.
 DOCUMENTS = 50
-VECTORS = 2000
+VECTORS = 1000
 
 
 def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding | None:
@@ -78,7 +93,4 @@ def look(facts: CollectionFacts, collection: Collection, wanted: Wanted) -> Find
         return Finding.about(facts, expected, "unknown", "it stores no documents that could be embedded and compared")
     texts = [text or "" for text in some.documents]
     identity = identify(some.vectors, wanted.provider.embed(texts))
-    verdict = {"same": "same", "variant": "same", "texts": "same", "mixed": "mixed", "other": "other model"}.get(
-        identity.verdict, "unknown"
-    )
-    return Finding.about(facts, expected, verdict, str(identity.reason))  # type: ignore[arg-type]  # a Verdict
+    return Finding.about(facts, expected, VERDICTS[identity.verdict], identity.reason)
