@@ -33,8 +33,11 @@ DOCUMENTS = 50
 VECTORS = 1000
 
 
-def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding | None:
+def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory, *, to_migrate: bool = True) -> Finding | None:
     """What is known of a collection without opening the database; `None` when it must be looked into.
+
+    Another dimension is another model for certain. Only if the collection is `to_migrate` does it matter whether its
+    vectors are of one model or of two, which has to be looked at.
 
     Embeds one word at most, and none for a collection that records the application's own embedding function.
     """
@@ -51,10 +54,15 @@ def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding | 
         return Finding.about(facts, facts.dimension, "same", "its vectors were recognised at an earlier start")
     expected = said or wanted.dimension
     if expected is not None and expected != facts.dimension:
-        return None  # another model for certain; whether it is one or two must be looked at
+        return None if to_migrate else _other_dimension(facts, expected)
     if wanted.provider is not None:
         return None
     return _by_name(facts, wanted, memory)
+
+
+def _other_dimension(facts: CollectionFacts, expected: int | None) -> Finding:
+    evidence = f"its vectors have {facts.dimension} dimensions, the model makes {expected}"
+    return Finding.about(facts, expected, "other dimension", evidence)
 
 
 def _by_name(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding:
@@ -83,8 +91,7 @@ def look(facts: CollectionFacts, collection: Collection, wanted: Wanted) -> Find
     if mixture is not None:
         return Finding.about(facts, expected, "mixed", str(mixture))
     if expected != facts.dimension:
-        evidence = f"its vectors have {facts.dimension} dimensions, the model makes {expected}"
-        return Finding.about(facts, expected, "other dimension", evidence)
+        return _other_dimension(facts, expected)
     told = [row for row, text in enumerate(page.documents) if text and text.strip()]
     some = page.rows(
         [told[at] for at in np.linspace(0, len(told) - 1, min(DOCUMENTS, len(told))).astype(int)] if told else []

@@ -126,8 +126,9 @@ class _Start:
         facts = {one.address: one for one in migrator.collections() if policy.includes(one.address)}
         pending = {}
         for address, one in facts.items():
-            finding = glance(one, self._search.wanted, memory)
-            if finding is None or (finding.mismatch and policy.on_mismatch == "migrate"):
+            to_migrate = policy.on_mismatch == "migrate"
+            finding = glance(one, self._search.wanted, memory, to_migrate=to_migrate)
+            if finding is None or (finding.mismatch and to_migrate):
                 pending[address] = one
             else:
                 decision.known(finding)
