@@ -28,6 +28,9 @@ Matrix = npt.NDArray[np.float64]
 # Fewer different rows than this say nothing, and fewer than that are no part of their own.
 FEWEST_ROWS, FEWEST_OF_A_PART = 60, 8
 
+# Any two sets of directions have much in common in so few dimensions; no embedding model makes vectors as short.
+FEWEST_DIMENSIONS = 32
+
 # Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
 # Chosen on the development half of `benchmarks/identity.py` and a first look at the other, which it measures with new
 # seeds.
@@ -79,14 +82,14 @@ def find_mixture(vectors: Any) -> Mixture | None:
     Two models whose dimensions are both ordered by variance (by a principal component analysis) look like one.
 
     Returns:
-        `None` when the rows are of one model as far as can be told: that takes 60 different rows, and a model
-        whose vectors do not use all directions alike.
+        `None` when the rows are of one model as far as can be told: that takes 60 different rows, 32 dimensions, and
+        a model whose vectors do not use all directions alike.
     """
     given = np.asarray(vectors, dtype=np.float32)
     good = meaningful(given)
     # What is stored twice says nothing twice, and would be a topic that varies in no direction.
     rows, row_of = np.unique(unit(given[good]).round(6), axis=0, return_inverse=True)
-    if len(rows) < FEWEST_ROWS:
+    if len(rows) < FEWEST_ROWS or given.shape[1] < FEWEST_DIMENSIONS:
         return None
     topic = cut_into_topics(rows, len(rows) // ROWS_OF_A_TOPIC)
     topics = _Topics.of(rows, topic)

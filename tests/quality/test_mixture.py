@@ -129,3 +129,10 @@ def test_topics_are_of_one_model_each() -> None:
     assert np.isin(np.unique(topics), np.arange(topics.max() + 1)).all()
     shares = [np.mean(np.flatnonzero(topics == topic) < 250) for topic in np.unique(topics)]
     assert np.mean([share in (0, 1) for share in shares]) > 0.9
+
+
+@pytest.mark.parametrize("dimension", [2, 8, 31, 64, 384])
+def test_numbers_by_chance_are_no_mixture(dimension: int) -> None:
+    """In two dimensions every topic has a direction of its own."""
+    rows = np.random.default_rng(dimension).normal(size=(500, dimension)).astype(np.float32)
+    assert find_mixture(rows) is None
