@@ -69,14 +69,15 @@ def auto_migrate(
         LightmigrateError: something failed and the policy says `raise` for failures; or the call makes no sense.
     """
     allowed = Policy.of(policy, **options)
+    place = Path(database).expanduser() if isinstance(database, (str, Path)) else database
     search = Search(
         wanted=Wanted(embedding_function, expected_dim, target_model),
         policy=allowed,
         deadline=Deadline(allowed.max_seconds),
         previous=None if previous_function is None else ChromaProvider(previous_function),
         library=Library(),
+        place=str(place) if isinstance(place, Path) else "PATH",
     )
-    place = Path(database).expanduser() if isinstance(database, (str, Path)) else database
     return _Start(place, search).run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ class Search:
         deadline: until when.
         previous: the old model, when it is at hand.
         library: maps that others have made.
+        place: the database's folder, as a command would name it.
     """
 
     wanted: Wanted
@@ -65,6 +67,7 @@ class Search:
     deadline: Deadline
     previous: Provider | None
     library: Library
+    place: str
 
     def way(self, collection: Collection, facts: CollectionFacts, source_name: str) -> Way:
         """The best map for an open collection. Only reads; may call the new model.
@@ -90,7 +93,7 @@ class Search:
                     why_not = str(error)
                     logger.info("%s: no map is learned from its documents: %s", facts.address, why_not)
         if not candidates:
-            raise NoProjectionError(_nothing_found(facts, self.wanted, why_not))
+            raise NoProjectionError(_nothing_found(facts, self.wanted, why_not, self.place))
         return self._made_by_others(collection, facts, candidates, why_not)
 
     def _candidates(self, facts: CollectionFacts, source_name: str) -> Sequence[Candidate]:
@@ -142,7 +145,9 @@ class Search:
         fitting = ranked if new is not None else self._trusted(ranked)
         fitting = [one for one in fitting if one.fits is not False]
         if not fitting:
-            raise NoProjectionError(_nothing_found(facts, self.wanted, f"{why_not}; {self._why_none(ranked)}"))
+            raise NoProjectionError(
+                _nothing_found(facts, self.wanted, f"{why_not}; {self._why_none(ranked)}", self.place)
+            )
         targets = {one.projection.info.target.name for one in fitting}
         if new is None and not self.wanted.model and len(targets) > 1:
             raise NoProjectionError(
@@ -246,9 +251,8 @@ def _stated(ranked: Ranked) -> str:
         return ""
 
 
-def _nothing_found(facts: CollectionFacts, wanted: Wanted, why: str) -> str:
-    name = wanted.model or "NEW_MODEL"
-    return (
-        f"✗ No projection found for {facts.dimension}D → {wanted.dimension or '?'}D ({why}); make one:  "
-        f"lightmigrate train --from-chroma PATH --collection {facts.address} --target-model {name}"
-    )
+def _nothing_found(facts: CollectionFacts, wanted: Wanted, why: str, place: str) -> str:
+    command = ["lightmigrate", "train", "--from-chroma", place, "--collection", str(facts.address)]
+    command += ["--target-model", wanted.model or "NEW_MODEL"]
+    found = f"✗ No projection found for {facts.dimension}D → {wanted.dimension or '?'}D"
+    return f"{found} ({why}); make one:  {shlex.join(command)}"

@@ -117,7 +117,8 @@ def test_a_map_that_leads_to_another_model_of_the_right_size_is_not_taken(tmp_pa
     (one,) = auto_migrate(database, expected_dim=256, target_model="some other model").collections
     assert one.action == "refused"
     assert "No projection found for 384D → 256D" in one.reason
-    assert "lightmigrate train --from-chroma" in one.reason
+    command = f"lightmigrate train --from-chroma {database} --collection memory --target-model 'some other model'"
+    assert command in one.reason
     assert stored(database).shape == (ROWS, 384)
 
 
