@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lightmigrate.errors import MixedCollectionError, WrongSpaceError
+from lightmigrate.migration.baseline import sample_of
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.space import Space
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.stores.base import Collection
-
-SAMPLE = 500
-STRETCHES = 10
 
 
 def require_fitting(collection: Collection, projection: Projection) -> None:
@@ -27,7 +25,7 @@ def require_fitting(collection: Collection, projection: Projection) -> None:
     """
     source, target = projection.spaces
     info = projection.info
-    vectors = _sample(collection)
+    vectors = sample_of(collection).vectors
     _require_one_model(collection, vectors, info.source.name, source)
     if source is None or source.holds(vectors):
         return
@@ -59,14 +57,3 @@ def _require_one_model(collection: Collection, vectors: Vectors, model: str, sou
         counts=mixture.counts,
         looked_at=len(vectors),
     )
-
-
-def _sample(collection: Collection) -> Vectors:
-    """Up to 500 vectors that mean something, from stretches all over the collection."""
-    total = collection.count()
-    each = max(1, SAMPLE // STRETCHES)
-    starts = sorted({total * number // STRETCHES for number in range(STRETCHES)})
-    pages = [next(collection.pages(each, start), None) for start in starts]
-    vectors = np.concatenate([page.vectors for page in pages if page is not None])
-    good = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-    return np.asarray(vectors[good], dtype=np.float32)

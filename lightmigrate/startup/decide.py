@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,7 +50,7 @@ class Decision:
             finding = look(facts, collection, self.search.wanted)
             self.reports[address] = CollectionReport(finding)
             if finding.mismatch:
-                job = self._act(finding, lambda c=collection, f=facts: self._job(c, f))  # type: ignore[misc]
+                job = self._act(finding, functools.partial(self._job, collection, facts))
                 found += [job] if job is not None else []
             elif finding.verdict == "unknown":
                 logger.warning("%s: whose vectors it holds is not known: %s", address, finding.evidence)

@@ -81,12 +81,12 @@ class Memory:
         }
         if not learnt or (wanted.identity is None and probe is None):
             return
-        said = {"format": MEMORY_VERSION, "collections": {**self._known, **learnt}}
+        known = {**self._known, **learnt}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as stream:
-                stream.write(json.dumps(said, default=str).encode())
+                stream.write(json.dumps({"format": MEMORY_VERSION, "collections": known}, default=str).encode())
         except OSError as error:
             logger.debug("%s cannot be written (%s)", self._file, error.strerror)
             return
-        self._known = said["collections"]  # type: ignore[assignment]  # a mapping
+        self._known = known

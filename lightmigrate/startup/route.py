@@ -244,11 +244,8 @@ def _measured(judged: Gate, stated: str) -> Preservation:
 
 def _stated(ranked: Ranked) -> str:
     """What its maker measured, in words; of a chain nobody did."""
-    expected = ranked.projection.info.quality.get("expected_retention")
-    try:
-        return f"{expected['value']:.0%} on the texts it was made from, other texts keep less"  # type: ignore[index]
-    except (TypeError, KeyError, ValueError):
-        return ""
+    stated = ranked.candidate.stated_quality
+    return "" if stated is None else f"{stated:.0%} on the texts it was made from, other texts keep less"
 
 
 def _nothing_found(facts: CollectionFacts, wanted: Wanted, why: str, place: str) -> str:
