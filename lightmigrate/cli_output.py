@@ -25,7 +25,9 @@ def print_result(result: Any, render: Callable[[Any], RenderableType], as_json: 
 
 def write_json(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # half a surrogate, which anybody can write into a file, has no UTF-8; its escape is what JSON calls it
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def confirm(question: str, as_json: bool) -> None:

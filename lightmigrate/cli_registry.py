@@ -13,8 +13,10 @@ from lightmigrate import console
 from lightmigrate.cli_output import confirm, print_result, write_json
 from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.projection.model import Model
+from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.library import ENVIRONMENT, KINDS, PACKAGED, Candidate, Library, same_name, user_projections
-from lightmigrate.registry.registry import Entry, Registry
+from lightmigrate.registry.names import SUFFIXES
+from lightmigrate.registry.registry import Registry
 
 registry = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +27,7 @@ registry = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Name = Annotated[
-    str, typer.Argument(help="Its file name, with or without .npz; with its folder where several have it.")
+    str, typer.Argument(help="Its file name, with or without its ending; with its folder where several have it.")
 ]
 
 
@@ -59,7 +61,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 @registry.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="The projection, .npz.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The projection, .npz or .onnx.", show_default=False)],
     to: Annotated[Path | None, typer.Option(help="Folder; the user's own when left out.", show_default=False)] = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -87,8 +89,8 @@ def remove(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
     if not own:
         raise RefusedError(f"{found[0][1].file} is packaged with lightmigrate and stays")
     if len(own) > 1:
-        folders = ", ".join(str(where.folder) for where, _ in own)
-        raise LightmigrateError(f"several folders have {own[0][1].file}: {folders}; give it with its folder")
+        files = ", ".join(str(where.folder / entry.file) for where, entry in own)
+        raise LightmigrateError(f"{name} may be any of {files}; give it with its folder and its ending")
     where, entry = own[0]
     if not yes:
         confirm(f"Delete {where.folder / entry.file}?", as_json)
@@ -104,13 +106,8 @@ def remove(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
 def verify(as_json: AsJson = False) -> None:
     """Check every listed file: there, unaltered, readable, what the list says. Changes nothing."""
     wrong = {str(folder): Registry(folder).verify() for folder in Library().folders if folder.exists()}
-    if as_json:
-        write_json(wrong)
-    else:
-        for folder, lines in wrong.items():
-            console.output.print(f"{'[bold red]✗[/]' if lines else '[green]✓[/]'} {escape(folder)}")
-            for line in lines:
-                console.output.print(f"  {escape(line)}")
+    print_result(wrong, console.problems, as_json)
+    if not as_json:
         console.output.print(console.next_command("registry", "list"))
     if any(wrong.values()):
         raise typer.Exit(1)
@@ -152,7 +149,7 @@ def find(
 def _named(name: str) -> list[tuple[Registry, Entry]]:
     """The projections of that name, at least one."""
     wanted = Path(name)
-    files = {wanted.name, f"{wanted.name}.npz"}
+    files = {wanted.name, *(f"{wanted.name}{suffix}" for suffix in SUFFIXES)}
     found = [(where, entry) for where, entry in Library().entries() if entry.file in files]
     if wanted.name != name:
         found = [(where, entry) for where, entry in found if where.folder.resolve() == wanted.parent.resolve()]

@@ -26,6 +26,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached, default_cache
 from lightmigrate.providers.open import PROVIDERS, open_provider
 from lightmigrate.quality.gate import Thresholds
+from lightmigrate.registry.names import file_name_of
 from lightmigrate.registry.registry import Registry
 from lightmigrate.results import plain
 from lightmigrate.stores.base import Address
@@ -171,8 +172,7 @@ def train(
             seed=seed,
             on_progress=bars,
         )
-    info = done.projection.info
-    name = f"{_file_part(info.source.name)}_to_{_file_part(info.target.name)}.npz"
+    name = file_name_of(done.projection.info.source, done.projection.info.target)
     Registry(output_dir).add(done.projection, name)
     written = [output_dir / name]
     if onnx:
@@ -234,7 +234,3 @@ def _found_device() -> str:
     except ImportError:
         return "cpu"
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _file_part(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "model"

@@ -22,8 +22,10 @@ from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rol
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Bill
 from lightmigrate.quality.retention import Estimate, Retention
+from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.library import Candidate
-from lightmigrate.registry.registry import Entry, Registry
+from lightmigrate.registry.problem import Problem
+from lightmigrate.registry.registry import Registry
 from lightmigrate.training import Reading, Training
 
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
@@ -271,6 +273,15 @@ def candidates(found: Sequence[Candidate]) -> RenderableType:
         for folder, link in zip(one.folders, one.entries, strict=True):
             files.append(f"{number}  {escape(str(folder / link.file))}")  # in a table a path would be cut
     return Group(table, *files)
+
+
+def problems(found: Mapping[str, Sequence[Problem]]) -> RenderableType:
+    """What `registry verify` shows, by folder."""
+    lines = []
+    for folder, wrong in found.items():
+        lines.append(f"{'[bold red]✗[/]' if wrong else '[green]✓[/]'} {escape(folder)}")
+        lines += [f"  {one.kind}: {_printable(one.message)}" for one in wrong]
+    return "\n".join(lines) or "no folders"
 
 
 def retention(kept: Retention) -> RenderableType:

@@ -8,6 +8,9 @@ messages end up in logs; where ids help, they are an attribute.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
+
+FileFault = Literal["missing", "outside", "altered", "unreadable", "contradicting"]
 
 
 class LightmigrateError(Exception):
@@ -28,6 +31,19 @@ class ProjectionError(LightmigrateError):
 
 class ProjectionFileError(ProjectionError):
     """A projection file is missing, truncated, altered, unsafe to read, or of an unknown version."""
+
+
+class ListedFileError(ProjectionFileError):
+    """A projection file is not what its registry lists.
+
+    Attributes:
+        kind: what is wrong with it: `missing`, `outside` (a link, or no file), `altered`, `unreadable`, or
+            `contradicting` (it says other things of itself than the list).
+    """
+
+    def __init__(self, message: str, *, kind: FileFault) -> None:
+        super().__init__(message)
+        self.kind: FileFault = kind
 
 
 class DimensionError(ProjectionError):

@@ -66,15 +66,32 @@ def try_lock(path: Path) -> IO[bytes] | None:
     return file
 
 
+@contextlib.contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Keep out whoever wants to hold the lock file `path`, which need not exist; waits for whoever holds it.
+
+    Several may share it. Writes nothing.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            file = stack.enter_context(path.open("rb"))
+            _wait_for_share(file)
+        yield
+
+
+def _wait_for_share(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        while True:
+            with contextlib.suppress(OSError):  # after ten seconds
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                return
+    fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def wait_for(path: Path) -> None:
     """Wait until nobody holds the lock file `path`, which need not exist. Writes nothing."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        if sys.platform == "win32":
-            while True:
-                with contextlib.suppress(OSError):  # after ten seconds
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    return
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with shared(path):
+        pass
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
-from lightmigrate.registry.registry import Entry, Registry
+from lightmigrate.registry.entry import Entry
+from lightmigrate.registry.registry import Registry
 from lightmigrate.results import Result
 
 PACKAGED = Path(__file__).parent / "packaged"
@@ -26,9 +27,6 @@ MOST_CANDIDATES = 20
 
 # So many chains are looked at, the best links first: a folder may list thousands of projections.
 _MOST_CHAINS = 1000
-
-# No retention is anywhere near it; what a file states beyond is nonsense.
-_BELIEVABLE = 10
 
 # What `train` calls a model nobody named; two of them need not be the same.
 UNNAMED = "unnamed"
@@ -64,11 +62,8 @@ class Candidate(Result):
 
     @property
     def stated_quality(self) -> float | None:
-        """The retention its file states; `None` for a chain, whose quality nobody measured, and where none is stated.
-
-        The gate's expectation or the measured retention, whichever the file has.
-        """
-        return _stated(self.entries[0]) if len(self.entries) == 1 else None
+        """The retention its file states; `None` for a chain, whose quality nobody measured, and where nothing is."""
+        return self.entries[0].stated_quality if len(self.entries) == 1 else None
 
     def load(self) -> Projection:
         """The projection, composed by `Projection.then` for a chain. Only reads; every SHA-256 is checked.
@@ -163,12 +158,11 @@ class Library:
         found: dict[str, _Link] = {}
         for registry, entry in self.entries():
             try:
-                there = registry.file_of(entry).is_file()
+                registry.file_of(entry)
             except LightmigrateError as error:
                 logger.warning("left out: %s", error)
                 continue
-            if there:
-                found.setdefault(entry.sha256, _Link(registry.folder, entry, *entry.models))
+            found.setdefault(entry.sha256, _Link(registry.folder, entry, *entry.models))
         return sorted(found.values(), key=lambda link: -_order(link))
 
 
@@ -180,7 +174,11 @@ class _Link(NamedTuple):
 
 
 def user_projections() -> Path:
-    """The user's own folder of projections; it may not exist yet."""
+    """The user's own folder of projections; it may not exist yet.
+
+    Raises:
+        RuntimeError: this user has no home.
+    """
     root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(root) / "lightmigrate" / "projections"
 
@@ -192,7 +190,10 @@ def same_name(one: str, other: str) -> bool:
 
 def _default_folders() -> list[Path]:
     named = os.environ.get(ENVIRONMENT, "").split(os.pathsep)
-    return [*(Path(folder).expanduser() for folder in named if folder), user_projections(), PACKAGED]
+    folders = [Path(folder).expanduser() for folder in named if folder]
+    with contextlib.suppress(RuntimeError):  # containers run as users nobody knows
+        folders.append(user_projections())
+    return [*folders, PACKAGED]
 
 
 def _candidate(links: Sequence[_Link], by: By) -> Candidate:
@@ -233,13 +234,5 @@ def _plain_name(name: str) -> str:
 
 
 def _order(link: _Link) -> float:
-    stated = _stated(link.entry)
+    stated = link.entry.stated_quality
     return -1.0 if stated is None else stated
-
-
-def _stated(entry: Entry) -> float | None:
-    for key in ("expected_retention", "retention"):
-        match entry.quality.get(key):
-            case {"value": (int() | float()) as value} if abs(value) <= _BELIEVABLE and math.isfinite(value):
-                return float(value)
-    return None

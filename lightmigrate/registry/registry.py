@@ -1,50 +1,36 @@
-"""One folder of projections and its `registry.json`, which is always written whole."""
+"""One folder of projections and the list of them.
+
+Whoever reads meanwhile finds, by the list, the old projection or the new one, both whole. A file that is listed already
+is therefore replaced in three steps: the new one is written beside it as `x.next.npz`, the list takes its SHA-256, then
+it takes its name. A reader looks under both names for the bytes whose SHA-256 is listed. A crash leaves the old entry
+whole, or the new one whole under its second name; the next writer ends that last step.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path, PureWindowsPath
-from typing import Any
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from lightmigrate.errors import LightmigrateError, ProjectionFileError
-from lightmigrate.files import locked, replacing, wait_for
+from lightmigrate.errors import LightmigrateError, ListedFileError
+from lightmigrate.files import locked, replacing, shared, sync_folder
 from lightmigrate.projection.archive import Stored
-from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.projection import Projection
-from lightmigrate.results import Result
+from lightmigrate.registry.entry import Entry
+from lightmigrate.registry.listed_file import open_listed, require_file, sha256, status_of
+from lightmigrate.registry.listing import REGISTRY_FILE, read_list, write_list
+from lightmigrate.registry.names import NEXT, final_name, is_file_name, next_name
+from lightmigrate.registry.problem import Problem
 
-REGISTRY_FILE = "registry.json"
-REGISTRY_VERSION = 1
+# While a reader looks, writers may exchange a file this often.
+_LOOKS = 4
 
-
-@dataclass(frozen=True)
-class Entry(Result):
-    """One projection of a registry.
-
-    Attributes:
-        file: its file name within the folder.
-        sha256: of the file.
-        source: the model whose vectors go in.
-        target: the model whose space comes out.
-        training: how it was made.
-        quality: what was measured.
-    """
-
-    file: str
-    sha256: str
-    source: Mapping[str, Any]
-    target: Mapping[str, Any]
-    training: Mapping[str, Any]
-    quality: Mapping[str, Any]
-
-    @property
-    def models(self) -> tuple[Model, Model]:
-        """The model it leads from and the one it leads to."""
-        return Model.from_json(self.source), Model.from_json(self.target)
+# What only a writer that holds the lock writes before it is renamed, so that whoever holds it may delete it.
+_LEFT_OVER = re.compile(rf"\.(registry\.json|.+{re.escape(NEXT)}\.(npz|onnx))\.[0-9a-f]{{8}}")
 
 
 class Registry:
@@ -54,45 +40,27 @@ class Registry:
         folder: need not exist yet.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / REGISTRY_FILE
-        self._lock = folder / f".{REGISTRY_FILE}.lock"
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / REGISTRY_FILE
+        self._lock = self.folder / f".{REGISTRY_FILE}.lock"
 
     def __repr__(self) -> str:
         return f"Registry({str(self.folder)!r})"
 
     def entries(self) -> list[Entry]:
-        """What is listed, by file name; only reads, and opens no projection.
+        """What is listed, by file name; only reads the list, no projection.
 
         Raises:
-            LightmigrateError: the list cannot be read, is of another version, or names something else than a file
-                in this folder.
+            LightmigrateError: the list cannot be read, is of another version, or names anything but files of this
+                folder.
         """
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content["format"] != REGISTRY_VERSION:
-                raise LightmigrateError(
-                    f"{self.path} has format {str(content['format'])[:20]}, this lightmigrate reads "
-                    f"{REGISTRY_VERSION}; upgrade lightmigrate"
-                )
-            found = {entry.file: entry for entry in map(self._read_entry, content["projections"])}
-            if len(found) != len(content["projections"]):
-                raise ValueError("a file is listed twice")
-            return [found[file] for file in sorted(found)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise LightmigrateError(f"{self.path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, RecursionError, ProjectionFileError) as error:
-            raise LightmigrateError(
-                f"{self.path} is damaged ({type(error).__name__}); delete it and add again"
-            ) from None
+        return read_list(self.path)
 
     def add(self, projection: Projection, file: str, *, stored: Stored = "float32") -> Entry:
         """Save a projection in the folder and list it, in place of one of that name. Writes.
 
-        Several processes may add to one folder at once.
+        Several processes may add to one folder at once; whoever reads meanwhile finds the old or the new one.
 
         Args:
             projection: what to save.
@@ -100,191 +68,227 @@ class Registry:
             stored: see `Projection.save`.
 
         Raises:
-            LightmigrateError: not such a name, the list is damaged, or the folder cannot be written.
+            LightmigrateError: not such a name, the list is damaged or cannot be written (the message says where the
+                projection is), or the folder cannot be written.
         """
-        _require_plain(file)
-        _require_listable(projection.info)
-        with self._writing() as known:
-            path = projection.save(self.folder / file, stored=stored)
-            entry = _entry(file, _sha256(path), projection.info)
-            self._write([*(other for other in known if other.file != file), entry])
-        return entry
+        if not is_file_name(file) or not file.endswith(".npz"):
+            raise LightmigrateError(f"{file!r} is not the name of an .npz file")
+        Entry.of(file, "0" * 64, projection.info)  # before anything is written
+        with self._writing():
+            projection.save(self._next(file), stored=stored)
+            return self._list_next(file, projection.info)
 
-    def add_file(self, path: Path) -> Entry:
-        """Copy an existing `.npz` into the folder and list it, in place of one of that name. Writes.
+    def add_file(self, path: str | Path) -> Entry:
+        """Copy an `.npz` or `.onnx` file into the folder and list it, in place of one of that name. Writes.
 
-        A file that lies in the folder already is listed as it is.
+        A file that lies in the folder already is listed as it is: that mends an `add` that was interrupted.
 
         Raises:
             ProjectionFileError: not a projection, or damaged.
+            MissingExtraError: an `.onnx` file and no onnxruntime.
             LightmigrateError: as for `add`.
         """
-        _require_plain(path.name)
-        info = Projection.load(path).info
-        _require_listable(info)
-        content = path.read_bytes()
-        with self._writing() as known:
-            file = self.folder / path.name
-            if file.is_symlink() or not file.exists() or not file.samefile(path):
-                with replacing(file) as stream:
-                    stream.write(content)
-            entry = _entry(path.name, hashlib.sha256(content).hexdigest(), info)
-            self._write([*(other for other in known if other.file != path.name), entry])
-        return entry
+        path = Path(path)
+        inside = path.parent.resolve() == self.folder.resolve()
+        file = final_name(path.name) if inside else path.name
+        if not is_file_name(file):
+            raise LightmigrateError(f"{file!r} is not the name of an .npz or .onnx file")
+        Entry.of(file, "0" * 64, Projection.load(path).info)
+        with self._writing():
+            own, aside = self.folder / file, self._next(file)
+            if inside and status_of(path) is None:  # it had been listed, and took its name just now
+                path = own
+            if inside and path.name == file and _is_file(path):
+                return self._list_as_it_lies(file)
+            if not inside or path.name == file or not _is_file(path):
+                with path.open("rb") as original, replacing(aside) as copy:
+                    shutil.copyfileobj(original, copy)
+            return self._list_next(file, Projection.load(aside).info)
 
-    def remove(self, file: str) -> None:
-        """Take a projection off the list and delete its file. Writes.
+    def remove(self, file: str) -> Entry:
+        """Take a projection off the list, then delete its file. Writes.
 
         Raises:
             LightmigrateError: it is not listed, the list is damaged, or the folder cannot be written.
         """
-        if not self.folder.is_dir():
+        if all(entry.file != file for entry in self.entries()):
             raise LightmigrateError(f"{self.folder} lists no {file!r}")
-        with self._writing() as known:
-            kept = [entry for entry in known if entry.file != file]
-            if len(kept) == len(known):
+        with self._writing():
+            known = self._known()
+            if file not in known:
                 raise LightmigrateError(f"{self.folder} lists no {file!r}")
-            self._write(kept)  # first, so that nothing is ever listed that is not there
-            (self.folder / file).unlink(missing_ok=True)
+            removed = known.pop(file)
+            write_list(self.path, known.values())  # first, so that nothing is listed that is not there
+            for path in (self.folder / file, self._next(file)):
+                path.unlink(missing_ok=True)
+        return removed
 
     def load(self, entry: Entry) -> Projection:
-        """The projection of an entry, if its file is still the one that was listed; only reads.
+        """The projection of an entry, if its file has the SHA-256 that is listed; only reads.
+
+        When a new projection between the same models took its place since the entry was read, that one.
 
         Raises:
-            LightmigrateError: the file leads out of the folder, its SHA-256 is another than the listed one, or it is
-                between other models than the list says.
-            ProjectionFileError: the file is missing or cannot be used.
+            ListedFileError: the file is missing, a link, altered, not readable, or says other things than its entry.
+            MissingExtraError: an `.onnx` file and no onnxruntime.
         """
-        path = self.file_of(entry)
-        if not path.is_file():
-            raise ProjectionFileError(f"{path} is listed and missing; add it again, or remove it from the list")
-        found = _sha256(path)
-        if found != entry.sha256:
-            raise LightmigrateError(
-                f"{path} is not the file that was listed: its SHA-256 is {found[:12]}…, the list says "
-                f"{entry.sha256[:12]}…; if you trust the file, add it again"
-            )
-        projection = Projection.load(path)
-        if (projection.info.source, projection.info.target) != entry.models:
-            raise LightmigrateError(f"{path} is between other models than its list says; add it again")
-        return projection
+        wrong = ListedFileError(f"{self.folder / entry.file} is exchanged all the time; try again", kind="altered")
+        for _ in range(_LOOKS):
+            try:
+                return open_listed(self.folder / entry.file, entry)
+            except ListedFileError as error:
+                wrong = error
+            with contextlib.suppress(ListedFileError):
+                return open_listed(self._next(entry.file), entry)
+            with contextlib.suppress(LightmigrateError):
+                newer = self._known().get(entry.file)
+                if newer is None or newer.models != entry.models:
+                    break
+                entry = newer
+        raise wrong
 
     def file_of(self, entry: Entry) -> Path:
-        """Where the file of an entry lies; it need not exist. Only looks.
+        """Where the file of an entry lies, under its own name or its second one. Only looks, and opens nothing.
 
         Raises:
-            LightmigrateError: it leads out of the folder.
+            ListedFileError: it is missing, or a link, or no file.
         """
-        _require_plain(entry.file)
         path = self.folder / entry.file
         try:
-            inside = path.resolve().parent == self.folder.resolve()
-        except (OSError, RuntimeError):  # links that lead to each other
-            inside = False
-        if not inside:
-            raise LightmigrateError(f"{path} leads out of its folder; put the file itself there and add it again")
+            require_file(path)
+        except ListedFileError:
+            if not _is_file(self._next(entry.file)):
+                raise
+            return self._next(entry.file)
         return path
 
-    def verify(self) -> list[str]:
-        """Everything wrong in the folder, a line each; nothing wrong is an empty list. Only reads."""
-        with contextlib.suppress(OSError):  # in a folder of others the lock may not be ours to look at
-            wait_for(self._lock)  # a file and its line in the list are written one after the other
-        try:
-            known = self.entries()
-        except LightmigrateError as error:
-            return [str(error)]
-        wrong = [line for entry in known for line in self._wrong_with(entry)]
-        listed = {entry.file for entry in known}
-        there = sorted(path.name for path in self.folder.glob("*.npz")) if self.folder.is_dir() else []
-        return wrong + [f"{self.folder / name} is not listed; add it" for name in there if name not in listed]
+    def verify(self) -> list[Problem]:
+        """What is wrong in the folder; nothing wrong is an empty list. Only reads, and reads every file.
 
-    def _wrong_with(self, entry: Entry) -> Iterator[str]:
+        Every listed file is there, has its SHA-256, loads, and says what its entry says; no projection is there that
+        is not listed, and nothing that a crash left. Waits for whoever is writing.
+        """
+        if self._has_strange_lock():
+            return [Problem(self._lock.name, "outside", self._strange_lock)]
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # in a folder of others the lock may not be ours to look at
+                stack.enter_context(shared(self._lock))
+            try:
+                known = self._known()
+            except LightmigrateError as error:
+                return [Problem(REGISTRY_FILE, "list", str(error))]
+            wrong = [found for entry in known.values() for found in self._wrong_with(entry)]
+            return wrong + [found for name in self._names() for found in self._strange(name, known)]
+
+    def _wrong_with(self, entry: Entry) -> Iterator[Problem]:
+        aside = self._next(entry.file)
         try:
-            info = self.load(entry).info
-        except (LightmigrateError, OSError) as error:
-            yield str(error)
-            return
-        listed, said = entry.to_json(), info.to_json()
-        differing = [part for part in said if _canonical(listed[part]) != _canonical(said[part])]
-        if differing:
-            yield f"{self.folder / entry.file} says another {' and '.join(differing)} than its list; add it again"
+            open_listed(self.folder / entry.file, entry)
+        except ListedFileError as error:
+            with contextlib.suppress(ListedFileError):
+                open_listed(aside, entry)
+                message = f"{aside} is listed and did not take its name yet; the next add or remove sees to it"
+                yield Problem(entry.file, "unfinished", message)
+                return
+            yield Problem(entry.file, error.kind, str(error))
+        except LightmigrateError as error:  # an .onnx file and no onnxruntime
+            yield Problem(entry.file, "unreadable", str(error))
+
+    def _strange(self, name: str, known: Mapping[str, Entry]) -> Iterator[Problem]:
+        path = self.folder / name
+        file = final_name(name)
+        if _LEFT_OVER.fullmatch(name):
+            yield Problem(name, "leftover", f"{path} was left by a crash; the next add or remove deletes it")
+        elif file != name and file in known:
+            with contextlib.suppress(ListedFileError):
+                open_listed(path, known[file])
+                return  # told already
+            yield Problem(name, "unlisted", f"{path} was to take the place of {file}; add it, or delete it")
+        elif is_file_name(file) and file not in known and f"{path.stem}.npz" not in known:  # .onnx beside its .npz
+            yield Problem(name, "unlisted", f"{path} is not listed; add it, or delete it")
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[list[Entry]]:
-        """Hold the folder's lock; yields what is listed."""
+    def _writing(self) -> Iterator[None]:
+        """Hold the folder's lock; what a crash left is ended or deleted first."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self._has_strange_lock():
+                raise LightmigrateError(self._strange_lock)
             with locked(self._lock):
-                yield self.entries()
+                self._mend()
+                yield
         except OSError as error:
-            raise LightmigrateError(f"{self.folder} cannot be written: {error.strerror or error}") from None
+            raise self._unwritable(error) from None
 
-    def _write(self, entries: Iterable[Entry]) -> None:
-        listed = [entry.to_json() for entry in sorted(entries, key=lambda entry: entry.file)]
-        with replacing(self.path) as stream:
-            stream.write(json.dumps({"format": REGISTRY_VERSION, "projections": listed}, indent=2).encode() + b"\n")
+    def _mend(self) -> None:
+        try:
+            known = self._known()
+        except LightmigrateError:
+            known = {}  # whoever needs the list will say so
+        for name in self._names():
+            path, entry = self.folder / name, known.get(final_name(name))
+            if _LEFT_OVER.fullmatch(name):
+                with contextlib.suppress(OSError):  # somebody else's, or a folder: it is in nobody's way
+                    path.unlink()
+            elif name != final_name(name) and entry is not None and _is_file(path) and sha256(path) == entry.sha256:
+                self._take_name(entry.file)
 
-    def _read_entry(self, said: Mapping[str, Any]) -> Entry:
-        entry = Entry(**said)
-        if not _is_plain(entry.file):
-            raise LightmigrateError(
-                f"{self.path} lists {str(entry.file)[:60]!r}, which is not the name of an .npz file; delete it and "
-                "add again"
-            )
-        if not isinstance(entry.sha256, str):
-            raise TypeError("a SHA-256 is not text")
-        if not all(isinstance(part, dict) for part in (entry.source, entry.target, entry.training, entry.quality)):
-            raise TypeError("a part of an entry is not an object")
-        for model in entry.models:
-            _require_types(model)
+    def _list_next(self, file: str, info: ProjectionInfo) -> Entry:
+        """List what lies aside, and give it its name: the listed file is there at every moment."""
+        aside = self._next(file)
+        try:
+            entry, known = Entry.of(file, sha256(aside), info), self._known()
+            if file not in known:
+                self._take_name(file)
+                write_list(self.path, [*known.values(), entry])
+            else:
+                write_list(self.path, [*(known | {file: entry}).values()])
+                self._take_name(file)
+        except (LightmigrateError, OSError) as error:
+            said = self._unwritable(error) if isinstance(error, OSError) else error
+            kept = aside if status_of(aside) is not None else self.folder / file
+            raise LightmigrateError(f"{said}; what was to be added is {kept}") from None
         return entry
 
+    def _list_as_it_lies(self, file: str) -> Entry:
+        path = self.folder / file
+        entry = Entry.of(file, sha256(path), Projection.load(path).info)
+        write_list(self.path, [*(self._known() | {file: entry}).values()])
+        return entry
 
-def _entry(file: str, sha256: str, info: ProjectionInfo) -> Entry:
-    said = info.to_json()
-    return Entry(file, sha256, said["source"], said["target"], said["training"], said["quality"])
+    def _take_name(self, file: str) -> None:
+        aside, path = self._next(file), self.folder / file
+        if (before := status_of(path)) is not None and stat.S_ISREG(before.st_mode):
+            with contextlib.suppress(PermissionError):  # written by somebody else
+                aside.chmod(before.st_mode & 0o777)
+        aside.replace(path)
+        sync_folder(self.folder)
 
+    def _known(self) -> dict[str, Entry]:
+        return {entry.file: entry for entry in self.entries()}
 
-def _is_plain(file: Any) -> bool:
-    """Whether this names a visible .npz file in a folder, on any system."""
-    return (
-        isinstance(file, str)
-        and file.endswith(".npz")
-        and not file.startswith(".")
-        and file.isprintable()
-        and Path(file).name == PureWindowsPath(file).name == file
-    )
+    def _next(self, file: str) -> Path:
+        return self.folder / next_name(file)
 
+    def _names(self) -> list[str]:
+        try:
+            return sorted(path.name for path in self.folder.iterdir())
+        except OSError:
+            return []
 
-def _require_plain(file: str) -> None:
-    if not _is_plain(file):
-        raise LightmigrateError(f"{file!r} is not the name of an .npz file")
+    def _has_strange_lock(self) -> bool:
+        """A pipe would keep whoever opens it waiting for ever; a link would be written where it leads."""
+        return status_of(self._lock) is not None and not _is_file(self._lock)
 
+    @property
+    def _strange_lock(self) -> str:
+        return f"{self._lock} is a link or no file; delete it"
 
-def _require_listable(info: ProjectionInfo) -> None:
-    try:
-        for model in (info.source, info.target):
-            _require_types(model)
-    except (TypeError, ValueError) as error:
-        raise LightmigrateError(f"it cannot be listed: {error}; make it again") from None
-
-
-def _require_types(model: Model) -> None:
-    types = {"dimension": int, "normalised": bool}
-    for field in fields(model):
-        if type(getattr(model, field.name)) is not types.get(field.name, str):
-            raise TypeError(f"{field.name} of a model has another type")
-    if model.dimension < 1:
-        raise ValueError("a model without dimensions")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    def _unwritable(self, error: OSError) -> LightmigrateError:
+        return LightmigrateError(f"{self.folder} cannot be written: {error.strerror or error}")
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _is_file(path: Path) -> bool:
+    """Whether a file itself lies there, not a link to one."""
+    status = status_of(path)
+    return status is not None and stat.S_ISREG(status.st_mode)

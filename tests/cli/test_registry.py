@@ -132,6 +132,17 @@ def test_what_is_no_projection_is_not_added(run: Run, own: Path, tmp_path: Path)
     assert not own.exists()
 
 
+def test_a_graph_is_added_and_named_by_its_ending(run: Run, own: Path, file: Path) -> None:
+    run("add", file)
+    graph = make_projection(source=B, target=C).export_onnx(file.with_suffix(".onnx"))
+    assert run("add", graph)[0] == 0
+    assert run.json("show", "b_to_c.onnx")[1]["file"] == "b_to_c.onnx"
+    code, _, err = run("remove", "b_to_c", "--yes")
+    assert (code, "give it with its folder and its ending" in err) == (1, True)
+    assert run("remove", own / "b_to_c.onnx", "--yes")[0] == 0
+    assert [entry.file for entry in Registry(own).entries()] == ["b_to_c.npz"]
+
+
 def test_verify_fails_when_something_is_wrong(
     run: Run, own: Path, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,13 +151,15 @@ def test_verify_fails_when_something_is_wrong(
     make_projection(3).save(own / "b_to_c.npz")
     code, out, _ = run("verify")
     assert code == 1
+    assert "altered: " in out
     assert "is not the file that was listed" in out
     code, said = run.json("verify")
-    assert (code, len(said[str(own)]), said[str(tmp_path / "packaged")]) == (1, 1, [])
+    assert (code, said[str(tmp_path / "packaged")]) == (1, [])
+    assert [(one["file"], one["kind"]) for one in said[str(own)]] == [("b_to_c.npz", "altered")]
     (own / "registry.json").write_text("{")
     code, said = run.json("verify")
     assert code == 1
-    assert "is damaged" in said[str(own)][0]
+    assert "is damaged" in said[str(own)][0]["message"]
     assert run("list")[0] == 0
     assert "is damaged" in caplog.text
 
@@ -183,13 +196,23 @@ def test_a_model_nobody_knows_needs_its_dimension(run: Run) -> None:
 
 def test_a_list_cannot_speak_to_the_terminal(run: Run, own: Path) -> None:
     own.parent.mkdir(parents=True)
-    loud = Model("\x1b]0;owned\x07[bold]x", 4)
+    loud = Model("[bold]x[/nonsense]", 4)
     one = item("loud.npz", loud, B)
-    one["training"] = {"\x1b[2J": {"\x1b[3J": ["\x1b[1J", "[/nonsense]"]}}
+    one["training"] = {"\x1b[2J": {"\x1b[3J": ["\x1b[1J", "[/nonsense]", "\ud800"]}}
     one["quality"] = {"verdict": "[/x]\x1b", "expected_retention": {"value": 0.5, "low": 0.1, "high": 0.9}}
     broken = item("other.npz", loud, C) | {"quality": {"retention": {"value": "high"}, "nothing_retention": 3}}
     write_list(own, [one, broken])
     for words in (["list"], ["show", "loud"], ["show", "other"], ["find", "--from", "4", "--to", "model-b"]):
         code, out, err = run(*words)
         assert (code, "\x1b" in out + err, "\x07" in out + err) == (0, False, False)
-    assert "?]0;owned?[bold]x" in run("show", "loud")[1]
+    assert "[bold]x[/nonsense]" in run("show", "loud")[1]
+    assert run.json("show", "loud")[1]["training"] == one["training"]
+    (own / ".\x1b[2J.next.npz.0123abcd").touch()
+    one["source"]["name"] = "\x1b]0;owned\x07"
+    (own / "registry.json").write_text(json.dumps({"format": 1, "projections": [one]}))
+    for words in (["list"], ["verify"]):
+        _, out, err = run(*words)
+        assert ("\x1b" in out + err, "\x07" in out + err) == (False, False)
+    (own / "registry.json").unlink()
+    _, out, _ = run("verify")
+    assert ("leftover: " in out, "\x1b" in out) == (True, False)

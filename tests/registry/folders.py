@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightmigrate import Model, Projection, fit
+from lightmigrate import Model, Projection, Registry, fit
 from lightmigrate.demo.data import load_corpus
 
 CORPUS = load_corpus()
@@ -36,6 +36,14 @@ def item(file: str, source: Model, target: Model, retention: float | None = None
     quality = {} if retention is None else {"retention": {"value": retention, "low": 0.0, "high": 1.0}}
     said = {"source": source.to_json(), "target": target.to_json(), "training": {}, "quality": quality}
     return {"file": file, "sha256": hashlib.sha256(file.encode()).hexdigest(), **said}
+
+
+def shelf(folder: Path, *projections: Projection) -> Registry:
+    """A folder with these projections, `0.npz` and on."""
+    registry = Registry(folder)
+    for number, projection in enumerate(projections):
+        registry.add(projection, f"{number}.npz")
+    return registry
 
 
 def write_list(folder: Path, items: Sequence[dict[str, Any]]) -> Path:

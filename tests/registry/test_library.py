@@ -131,7 +131,8 @@ def test_finding_opens_no_projection_and_leaves_out_what_is_not_there(
     (folder / "b.npz").symlink_to(outside)
     found = Library([folder]).find(source_dim=4, target_dim=5, source="a", target="b")
     assert files(found) == ["c"]
-    assert "leads out of its folder" in caplog.text
+    assert "a.npz is listed and missing" in caplog.text
+    assert "b.npz is a link or no file" in caplog.text
     with pytest.raises(LightmigrateError):
         found[0].load()
 
@@ -171,6 +172,13 @@ def test_where_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("LIGHTMIGRATE_REGISTRY")
     assert Library().folders == (own, PACKAGED)
     assert Library([]).folders == ()
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert Library().folders == (PACKAGED,)
 
 
 @pytest.mark.parametrize("stated", [None, "0.9", True, {}, {"value": "x"}, {"value": 1e999}, {"value": 10**400}, []])

@@ -10,8 +10,10 @@ import pytest
 
 from lightmigrate import Projection
 from lightmigrate.calibration.corpus import packaged_corpus
+from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.library import PACKAGED
-from lightmigrate.registry.registry import REGISTRY_FILE, Entry, Registry
+from lightmigrate.registry.listing import REGISTRY_FILE
+from lightmigrate.registry.registry import Registry
 from tests.encoders import shared_minilm
 
 ENTRIES = Registry(PACKAGED).entries()

@@ -1,0 +1,72 @@
+"""Several processes write one folder while others read it: nothing is lost, nobody sees half of anything."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+from lightmigrate import Library, Registry
+from tests.databases import make_projection
+from tests.registry.folders import shelf
+
+WRITERS, ROUNDS = 3, 8
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+def add_many(folder: Path, writer: int) -> None:
+    registry = Registry(folder)
+    for number in range(ROUNDS):
+        registry.add(make_projection(number), f"{writer}-{number}.npz")
+        if number % 2:
+            registry.remove(f"{writer}-{number - 1}.npz")
+
+
+def replace_many(folder: Path, writer: int) -> None:
+    registry = Registry(folder)
+    for number in range(ROUNDS):
+        registry.add(make_projection(100 * writer + number), "0.npz")
+
+
+def read_until(folder: Path, stop: Path) -> None:
+    """Finds and loads until told to stop; any error is this process's exit code."""
+    looks = 0
+    while not stop.exists():
+        (candidate,) = Library([folder]).find(source_dim=16, target_dim=None, target="new-model")
+        time.sleep(0.001 * (looks % 3))  # the entry in hand grows old
+        candidate.load()
+        looks += 1
+    assert looks
+
+
+def run(target: object, *arguments: object) -> multiprocessing.process.BaseProcess:
+    process = CONTEXT.Process(target=target, args=arguments)  # type: ignore[arg-type]
+    process.start()
+    return process
+
+
+def test_processes_that_add_and_remove_at_once_lose_nothing(tmp_path: Path) -> None:
+    running = [run(add_many, tmp_path, writer) for writer in range(WRITERS)]
+    for process in running:
+        process.join(120)
+    assert [process.exitcode for process in running] == [0] * WRITERS
+    expected = {f"{writer}-{number}.npz" for writer in range(WRITERS) for number in range(1, ROUNDS, 2)}
+    registry = Registry(tmp_path)
+    assert {entry.file for entry in registry.entries()} == expected
+    assert registry.verify() == []
+    assert {path.name for path in tmp_path.iterdir()} == expected | {"registry.json", ".registry.json.lock"}
+
+
+def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: Path) -> None:
+    folder, stop = tmp_path / "shelf", tmp_path / "stop"
+    shelf(folder, make_projection())
+    readers = [run(read_until, folder, stop) for _ in range(2)]
+    time.sleep(1)
+    writers = [run(replace_many, folder, writer) for writer in range(2)]
+    for process in writers:
+        process.join(120)
+    stop.touch()
+    for process in readers:
+        process.join(60)
+    assert [process.exitcode for process in writers + readers] == [0] * 4
+    assert Registry(folder).verify() == []
