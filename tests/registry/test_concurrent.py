@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import random
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from lightmigrate import Library, Registry
 from tests.databases import make_projection
 from tests.registry.folders import shelf
 
-WRITERS, ROUNDS = 3, 8
+WRITERS, ROUNDS, KILLS = 3, 8, 6
 CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -26,6 +28,12 @@ def replace_many(folder: Path, writer: int) -> None:
     registry = Registry(folder)
     for number in range(ROUNDS):
         registry.add(make_projection(100 * writer + number), "0.npz")
+
+
+def replace_for_ever(folder: Path) -> None:
+    registry = Registry(folder)
+    for number in itertools.count():
+        registry.add(make_projection(number), "0.npz")
 
 
 def read_until(folder: Path, stop: Path) -> None:
@@ -70,3 +78,28 @@ def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: 
         process.join(60)
     assert [process.exitcode for process in writers + readers] == [0] * 4
     assert Registry(folder).verify() == []
+
+
+def test_readers_see_the_old_or_the_new_one_while_writers_are_killed(tmp_path: Path) -> None:
+    folder, stop = tmp_path / "shelf", tmp_path / "stop"
+    registry = shelf(folder, make_projection())
+    reader = run(read_until, folder, stop)
+    chance = random.Random(0)
+    for _ in range(KILLS):
+        before = registry.path.stat().st_mtime_ns
+        writer = run(replace_for_ever, folder)
+        while registry.path.stat().st_mtime_ns == before:
+            assert writer.is_alive()
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.1))
+        writer.kill()
+        writer.join(60)
+        assert {problem.kind for problem in registry.verify()} <= {"unfinished", "unlisted", "leftover"}
+        (entry,) = registry.entries()
+        registry.load(entry)
+    stop.touch()
+    reader.join(60)
+    assert reader.exitcode == 0
+    registry.add(make_projection(), "0.npz")
+    assert registry.verify() == []
+    assert {path.name for path in folder.iterdir()} == {"0.npz", "registry.json", ".registry.json.lock"}
