@@ -18,7 +18,7 @@ from lightmigrate.projection.network import Network
 from lightmigrate.projection.steps import ByText, Sum, weighted_sum
 from lightmigrate.projection.term import Term
 from lightmigrate.projection.vectors import Vectors
-from tests.projection.strategies import random_vectors
+from tests.projection.strategies import examples, random_vectors
 
 TEXTS = ["the cat sat on the mat", "The dog sat", "cats and dogs", None, "", "entirely unknown words"]
 
@@ -117,6 +117,7 @@ def test_tfidf_of_a_text() -> None:
     np.testing.assert_allclose(weights[1:], [[0, 1], [0, 0], [0, 0]])
 
 
+@examples
 @given(texts=st.lists(st.text(st.sampled_from("aΣσİK_1'- \t\n\x1f\u2028\u00a0雪é́")) | st.text(), max_size=4))
 def test_the_stems_of_a_text_are_those_of_what_stands_between_its_spaces(texts: list[str]) -> None:
     counts = [stems_of(text) for text in texts]
