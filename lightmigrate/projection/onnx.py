@@ -26,6 +26,9 @@ INFO_KEY, CHECKSUM_KEY = "lightmigrate.info", "lightmigrate.sha256"
 NO_CHECKSUM = "0" * 64  # stands in the checksum's place while it is taken over the file
 INPUT, OUTPUT = "vectors", "projected"
 
+# Rows computed at once: the runtime keeps what lies between its operations, which should stay in the cache.
+BLOCK_ROWS = 1024
+
 
 @dataclass(frozen=True)
 class OnnxStep:
@@ -41,10 +44,11 @@ class OnnxStep:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
-        if not len(vectors):  # some runtimes cannot add up nothing
-            return np.empty((0, self.shape[1]), dtype=np.float32)
-        output = self.session.run([OUTPUT], {INPUT: vectors})[0]
-        return np.ascontiguousarray(output, dtype=np.float32)
+        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            output[rows] = self.session.run([OUTPUT], {INPUT: vectors[rows]})[0]
+        return output
 
 
 def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
