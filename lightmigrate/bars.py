@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lightmigrate.console import messages
-from lightmigrate.migration.progress import Progress as MigrationProgress
+
+if TYPE_CHECKING:
+    from lightmigrate.migration.progress import Progress as MigrationProgress
 
 AnyBars = TypeVar("AnyBars", bound="_Bars")
 

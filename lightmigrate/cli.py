@@ -15,26 +15,22 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+import lightmigrate
+from lightmigrate import cli_rooms as rooms
 from lightmigrate import console
 from lightmigrate.bars import MigrationBars
-from lightmigrate.cli_calibrate import Calibration
+from lightmigrate.cli_choices import PROVIDERS, InvalidVectors, OnWritten
 from lightmigrate.cli_database import Place, on_database
-from lightmigrate.cli_jobs import jobs_for, recorded_function
 from lightmigrate.cli_output import confirm as _confirm
 from lightmigrate.cli_output import print_result as _print
 from lightmigrate.cli_output import write_json as _write_json
 from lightmigrate.cli_registry import registry
 from lightmigrate.cli_train import train
-from lightmigrate.demo.demo import Demo, DemoResult
 from lightmigrate.errors import (
     InvalidVectorsError,
     LightmigrateError,
     RefusedError,
 )
-from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.written import OnWritten
-from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.open import PROVIDERS
 from lightmigrate.results import plain
 from lightmigrate.version import __version__
 
@@ -88,7 +84,7 @@ def doctor(
 def plan(place: Place, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
     """Show what `migrate` would do, and whether it can. Changes nothing."""
     migrator = place.open()
-    made = migrator.plan(jobs_for(migrator, projection, collection))
+    made = migrator.plan(rooms.jobs_for(migrator, projection, collection))
     _print(made, console.plan, as_json)
     if not as_json:
         chosen = [word for name in collection or () for word in ("--collection", name)]
@@ -139,7 +135,7 @@ def migrate(
     if (projection is None) == (calibrate is None):
         raise LightmigrateError("give --projection FILE, or --calibrate DOCUMENTS to learn one")
     migrator, bars = place.open(), MigrationBars()
-    function = recorded_function(embedding_function, embedding_config)
+    function = rooms.recorded_function(embedding_function, embedding_config)
 
     def agreed() -> None:
         if not yes:
@@ -148,13 +144,13 @@ def migrate(
 
     jobs: Any
     if projection is not None:
-        jobs = jobs_for(migrator, projection, collection, function)
+        jobs = rooms.jobs_for(migrator, projection, collection, function)
         made = migrator.plan(jobs)
         if not yes:
             console.messages.print(console.plan(made))
         agreed()
     else:
-        asked = Calibration(calibrate or 0, target_model, target_provider, max_cost)
+        asked = rooms.Calibration(calibrate or 0, target_model, target_provider, max_cost)
         jobs = asked.jobs(migrator, collection, function, force=force, agreed=agreed)
     try:
         results = place.open(bars).migrate_collections(
@@ -267,7 +263,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show what a projection says about itself: models, training, measured quality."""
-    loaded = Projection.load(projection)
+    loaded = lightmigrate.Projection.load(projection)
     if as_json:
         _write_json(loaded.info.to_json())
     else:
@@ -282,7 +278,7 @@ def demo(
 ) -> None:
     """Do the whole job on a small real database: build, detect, migrate, measure, search."""
     say = console.messages.print if as_json else console.output.print
-    show = Demo(folder)
+    show = rooms.Demo(folder)
     info = show.projection.info
     say(f"[bold]1  A database[/]  {len(show.corpus.ids):,} scientific abstracts, embedded by {info.source.name}")
     show.build()
@@ -300,7 +296,7 @@ def demo(
     searches = show.pair(before, show.search(show.corpus.new_queries))
     say(console.searches(searches))
     if as_json:
-        _write_json(DemoResult(show.database, tuple(found), migration, retention, searches).to_json())
+        _write_json(rooms.DemoResult(show.database, tuple(found), migration, retention, searches).to_json())
     else:
         say(console.next_command("doctor", show.database, "--expected-dim", info.target.dimension, why="look around"))
         say(console.next_command("rollback", show.database, why="and back"))

@@ -9,16 +9,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lightmigrate
+from lightmigrate import cli_rooms as rooms
 from lightmigrate import console
+from lightmigrate.cli_choices import DEFAULT_DATABASE, DEFAULT_TENANT
 from lightmigrate.errors import LightmigrateError, RefusedError
-from lightmigrate.migration.doctor import Diagnosis, diagnose, diagnose_open
-from lightmigrate.migration.migrator import ChromaMigrator
-from lightmigrate.migration.progress import OnProgress
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from lightmigrate.migration.doctor import Diagnosis
+    from lightmigrate.migration.progress import OnProgress
 
 _PANEL = "A server instead of a folder"
 
@@ -65,16 +68,18 @@ class Place:
     words: tuple[object, ...]
     client: Callable[[], Any]
 
-    def open(self, on_progress: OnProgress | None = None) -> ChromaMigrator:
+    def open(self, on_progress: OnProgress | None = None) -> lightmigrate.ChromaMigrator:
         """A migrator, having said what it found of an interrupted run."""
-        migrator = ChromaMigrator(self.folder or self.client(), on_progress=on_progress)
+        migrator = lightmigrate.ChromaMigrator(self.folder or self.client(), on_progress=on_progress)
         if migrator.recovered:
             console.messages.print(f"[yellow]{migrator.recovered}[/]")
         return migrator
 
     def diagnose(self, expected_dim: int | None) -> Diagnosis:
         """What `doctor` shows; a folder is not even opened."""
-        return diagnose(self.folder, expected_dim) if self.folder else diagnose_open(self.open(), expected_dim)
+        if self.folder:
+            return rooms.diagnose(self.folder, expected_dim)
+        return rooms.diagnose_open(self.open(), expected_dim)
 
 
 def on_database(command: Callable[..., None]) -> Callable[..., None]:
@@ -113,9 +118,7 @@ def _place(
     headers = {name: _secret(name) for name in header or ()}
 
     def connect() -> Any:
-        from lightmigrate.stores.chroma import connect
-
-        return connect(str(host), port, ssl=ssl, headers=headers, tenant=tenant, database=database)
+        return rooms.connect(str(host), port, ssl=ssl, headers=headers, tenant=tenant, database=database)
 
     return Place(None, tuple(words), connect)
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import filecmp
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+import lightmigrate
+from lightmigrate import cli_rooms as rooms
 from lightmigrate import console
+from lightmigrate.cli_choices import REGISTRY_VARIABLE
 from lightmigrate.cli_output import confirm, print_result, write_json
 from lightmigrate.errors import LightmigrateError, RefusedError
-from lightmigrate.projection.model import Model
-from lightmigrate.registry.entry import Entry
-from lightmigrate.registry.library import ENVIRONMENT, KINDS, PACKAGED, Candidate, Library, same_name, user_projections
-from lightmigrate.registry.names import SUFFIXES
-from lightmigrate.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from lightmigrate.registry.entry import Entry
 
 registry = typer.Typer(
     no_args_is_help=True,
-    help=f"List, add, remove, check and find projections: in the folders {ENVIRONMENT} names, the user's own, "
+    help=f"List, add, remove, check and find projections: in the folders {REGISTRY_VARIABLE} names, the user's own, "
     "and the packaged one.",
 )
 
@@ -34,7 +35,7 @@ Name = Annotated[
 @registry.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """List every projection at hand. Changes nothing."""
-    found = Library().entries()
+    found = lightmigrate.Library().entries()
     if as_json:
         write_json([_plain(one) for one in found])
         return
@@ -67,7 +68,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Copy a projection into a folder and list it there."""
-    where = Registry(to if to is not None else user_projections())
+    where = lightmigrate.Registry(to if to is not None else rooms.user_projections())
     there = where.folder / file.name
     if there.is_file() and file.is_file() and not yes and not filecmp.cmp(there, file, shallow=False):
         confirm(f"Replace {there}?", as_json)
@@ -76,8 +77,8 @@ def add(
         write_json(_plain((where, entry)))
         return
     console.output.print(f"[green]✓[/] {escape(str(where.folder / entry.file))}")
-    if where.folder.resolve() not in [folder.resolve() for folder in Library().folders]:
-        console.output.print(f"{escape(str(where.folder))} is looked through when {ENVIRONMENT} names it")
+    if where.folder.resolve() not in [folder.resolve() for folder in lightmigrate.Library().folders]:
+        console.output.print(f"{escape(str(where.folder))} is looked through when {REGISTRY_VARIABLE} names it")
     console.output.print(console.next_command("plan", "DATABASE", "--projection", where.folder / entry.file))
 
 
@@ -85,7 +86,7 @@ def add(
 def remove(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
     """Take a projection off its list and delete its file. Packaged ones stay."""
     found = _named(name)
-    own = [(where, entry) for where, entry in found if where.folder.resolve() != PACKAGED.resolve()]
+    own = [(where, entry) for where, entry in found if where.folder.resolve() != rooms.PACKAGED.resolve()]
     if not own:
         raise RefusedError(f"{found[0][1].file} is packaged with lightmigrate and stays")
     if len(own) > 1:
@@ -105,7 +106,11 @@ def remove(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
 @registry.command()
 def verify(as_json: AsJson = False) -> None:
     """Check every listed file: there, unaltered, readable, what the list says. Changes nothing."""
-    wrong = {str(folder): Registry(folder).verify() for folder in Library().folders if folder.exists()}
+    wrong = {
+        str(folder): lightmigrate.Registry(folder).verify()
+        for folder in lightmigrate.Library().folders
+        if folder.exists()
+    }
     print_result(wrong, console.problems, as_json)
     if not as_json:
         console.output.print(console.next_command("registry", "list"))
@@ -120,15 +125,15 @@ def find(
     as_json: AsJson = False,
 ) -> None:
     """Find what leads from one model to another, best first. Changes nothing."""
-    library = Library()
+    library = lightmigrate.Library()
     old, new = _model(source), _model(target)
     sizes = {old.dimension} if old.dimension else _dimensions(library, old.name)
     if not sizes:
         raise LightmigrateError(f"no projection names {source}: give its dimension instead")
-    found: list[Candidate] = []
+    found: list[lightmigrate.Candidate] = []
     for size in sorted(sizes):
         found += library.find(source_dim=size, target_dim=new.dimension or None, source=old.name, target=new.name)
-    found.sort(key=lambda one: KINDS.index(one.by))  # of several dimensions
+    found.sort(key=lambda one: rooms.KINDS.index(one.by))  # of several dimensions
     print_result(found, console.candidates, as_json)
     if as_json:
         return
@@ -146,11 +151,11 @@ def find(
         console.output.print(console.next_command("plan", "DATABASE", "--projection", "FILE"))
 
 
-def _named(name: str) -> list[tuple[Registry, Entry]]:
+def _named(name: str) -> list[tuple[lightmigrate.Registry, Entry]]:
     """The projections of that name, at least one."""
     wanted = Path(name)
-    files = {wanted.name, *(f"{wanted.name}{suffix}" for suffix in SUFFIXES)}
-    found = [(where, entry) for where, entry in Library().entries() if entry.file in files]
+    files = {wanted.name, *(f"{wanted.name}{suffix}" for suffix in rooms.SUFFIXES)}
+    found = [(where, entry) for where, entry in lightmigrate.Library().entries() if entry.file in files]
     if wanted.name != name:
         found = [(where, entry) for where, entry in found if where.folder.resolve() == wanted.parent.resolve()]
     if not found:
@@ -158,15 +163,17 @@ def _named(name: str) -> list[tuple[Registry, Entry]]:
     return found
 
 
-def _plain(one: tuple[Registry, Entry]) -> dict[str, object]:
+def _plain(one: tuple[lightmigrate.Registry, Entry]) -> dict[str, object]:
     where, entry = one
     return {"folder": str(where.folder), **entry.to_json()}
 
 
-def _model(said: str) -> Model:
+def _model(said: str) -> lightmigrate.Model:
     """A model as far as it is known: its name, or its dimension; the other is empty or 0."""
-    return Model("", int(said)) if said.isdecimal() else Model(said, 0)
+    return lightmigrate.Model("", int(said)) if said.isdecimal() else lightmigrate.Model(said, 0)
 
 
-def _dimensions(library: Library, name: str) -> set[int]:
-    return {model.dimension for _, entry in library.entries() for model in entry.models if same_name(model.name, name)}
+def _dimensions(library: lightmigrate.Library, name: str) -> set[int]:
+    return {
+        model.dimension for _, entry in library.entries() for model in entry.models if rooms.same_name(model.name, name)
+    }

@@ -7,31 +7,21 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lightmigrate
+from lightmigrate import cli_rooms as rooms
 from lightmigrate import console
 from lightmigrate.bars import TrainingBars
-from lightmigrate.calibration.collection import sample_collection
-from lightmigrate.calibration.corpus import draw, packaged_corpus
-from lightmigrate.calibration.texts import read_texts
-from lightmigrate.calibration.words import WordCounter
+from lightmigrate.cli_choices import METHODS, PROVIDERS
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, RefusedError
-from lightmigrate.estimators.methods import METHODS
-from lightmigrate.migration.migrator import ChromaMigrator
-from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.base import Provider
-from lightmigrate.providers.cache import Cached, default_cache
-from lightmigrate.providers.open import PROVIDERS, open_provider
-from lightmigrate.quality.gate import Thresholds
-from lightmigrate.registry.names import file_name_of
-from lightmigrate.registry.registry import Registry
+from lightmigrate.files import user_folder
 from lightmigrate.results import plain
-from lightmigrate.stores.base import Address
-from lightmigrate.training import Material, Reading
-from lightmigrate.training import train as train_projection
+
+if TYPE_CHECKING:
+    from lightmigrate.stores.base import Address
 
 # What `--method` takes.
 _METHODS = ("auto", *METHODS, "mlp")
@@ -92,7 +82,9 @@ def train(
         "projections"
     ),
     onnx: Annotated[bool, _option(_OUTPUT, "Also write it as .onnx.")] = False,
-    cache: Annotated[Path | None, _option(_OUTPUT, f"File that keeps embeddings; default {default_cache()}.")] = None,
+    cache: Annotated[
+        Path | None, _option(_OUTPUT, f"File that keeps embeddings; default embeddings.sqlite3 in {user_folder()}.")
+    ] = None,
     yes: Annotated[bool, _option(_OUTPUT, "Do not ask before a model that costs money is called.", "--yes", "-y")] = (
         False
     ),
@@ -106,8 +98,8 @@ def train(
         raise LightmigrateError(f"no method {method!r}; there are: {', '.join(_METHODS)}")
     if from_chroma is not None and texts is not None:
         raise LightmigrateError("give --from-chroma or --texts, not both")
-    thresholds = Thresholds(passing, failing)
-    start = Projection.load(prior) if prior is not None else None
+    thresholds = lightmigrate.Thresholds(passing, failing)
+    start = lightmigrate.Projection.load(prior) if prior is not None else None
     device = device or _found_device()
     target = _provider(
         target_provider,
@@ -144,9 +136,9 @@ def train(
             else _from_texts(texts, text_key, samples, seed, read_texts_too)
         )
     if queries is not None:
-        asked = read_texts(queries, text_key)
-        material = replace(material, queries=draw(asked, min(len(asked), MOST_QUERIES), seed))
-    reading = Reading.of(material, seed)
+        asked = rooms.read_texts(queries, text_key)
+        material = replace(material, queries=rooms.draw(asked, min(len(asked), MOST_QUERIES), seed))
+    reading = rooms.Reading.of(material, seed)
     bill = reading.bill(target)
     if not as_json:
         console.messages.print(console.asked_for(reading, bill, target.name))
@@ -157,9 +149,9 @@ def train(
     stored = None
     if material.vectors is not None:
         known = start.info.source if start is not None else None
-        stored = known or Model(source_model or "unnamed", material.vectors.shape[1], source_provider)
+        stored = known or lightmigrate.Model(source_model or "unnamed", material.vectors.shape[1], source_provider)
     with TrainingBars() as bars:
-        done = train_projection(
+        done = lightmigrate.train(
             material,
             target,
             source,
@@ -172,8 +164,8 @@ def train(
             seed=seed,
             on_progress=bars,
         )
-    name = file_name_of(done.projection.info.source, done.projection.info.target)
-    Registry(output_dir).add(done.projection, name)
+    name = rooms.file_name_of(done.projection.info.source, done.projection.info.target)
+    lightmigrate.Registry(output_dir).add(done.projection, name)
     written = [output_dir / name]
     if onnx:
         written.append(done.projection.export_onnx((output_dir / name).with_suffix(".onnx")))
@@ -188,44 +180,43 @@ def train(
         raise typer.Exit(RefusedError.exit_code)
 
 
-def _provider(provider: str, model: str, cache: Path | None, device: str, **options: Any) -> Provider:
+def _provider(provider: str, model: str, cache: Path | None, device: str, **options: Any) -> lightmigrate.Provider:
     if provider == "sentence-transformers":
         options["device"] = device
-    return Cached(open_provider(provider, model, **options), cache)
+    return rooms.Cached(lightmigrate.open_provider(provider, model, **options), cache)
 
 
-def _from_chroma(path: Path, name: str, samples: int, seed: int, read: bool | None, bars: TrainingBars) -> Material:
-    from lightmigrate.stores.chroma import ChromaStore
-    from lightmigrate.stores.chroma_folder import require_unused
-
-    catalog = ChromaMigrator(path).collections()
+def _from_chroma(
+    path: Path, name: str, samples: int, seed: int, read: bool | None, bars: TrainingBars
+) -> lightmigrate.Material:
+    catalog = lightmigrate.ChromaMigrator(path).collections()
     filled = [facts.address for facts in catalog if facts.count and facts.dimension]
     wanted = [address for address in filled if not name or name in (address.name, str(address))]
     if len(wanted) != 1:
         known = ", ".join(str(address) for address in filled) or "none with vectors"
         raise CollectionNotFoundError(f"--collection must name one collection of {path}; there are: {known}")
-    require_unused(path)
+    rooms.require_unused(path)
     address: Address = wanted[0]
-    with closing(ChromaStore(path)) as store:
-        sample = sample_collection(
+    with closing(rooms.ChromaStore(path)) as store:
+        sample = rooms.sample_collection(
             store.collection(address), samples, seed=seed, progress=lambda done, total: bars("reading", done, total)
         )
     about = {"corpus": f"collection {address}", **sample.report.to_json()}
     words = None if read is False else sample.words
-    return Material(sample.texts, sample.vectors, words, sample.report.usable, about)
+    return lightmigrate.Material(sample.texts, sample.vectors, words, sample.report.usable, about)
 
 
-def _from_texts(path: Path | None, key: str, samples: int, seed: int, read: bool | None) -> Material:
-    everything = packaged_corpus() if path is None else read_texts(path, key)
+def _from_texts(path: Path | None, key: str, samples: int, seed: int, read: bool | None) -> lightmigrate.Material:
+    everything = rooms.packaged_corpus() if path is None else rooms.read_texts(path, key)
     words = None
     # The packaged texts are in nobody's database, so that reading them would teach words that do not matter there.
     if read or (read is None and path is not None):
-        counter = WordCounter()
+        counter = rooms.WordCounter()
         for text in everything:
             counter.add(text)
         words = counter.frequent()
     about = {"corpus": "WordNet 3.0 (packaged)" if path is None else path.name, "records": len(everything)}
-    return Material(draw(everything, samples, seed), None, words, len(everything), about)
+    return lightmigrate.Material(rooms.draw(everything, samples, seed), None, words, len(everything), about)
 
 
 def _found_device() -> str:

@@ -6,7 +6,7 @@ import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,19 +14,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lightmigrate.demo.demo import Search
-from lightmigrate.migration.backup import Backup
-from lightmigrate.migration.doctor import Diagnosis, Look
-from lightmigrate.migration.plan import Plan
-from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
-from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.base import Bill
-from lightmigrate.quality.retention import Estimate, Retention
-from lightmigrate.registry.entry import Entry
-from lightmigrate.registry.library import Candidate
-from lightmigrate.registry.problem import Problem
-from lightmigrate.registry.registry import Registry
-from lightmigrate.training import Reading, Training
+if TYPE_CHECKING:
+    from lightmigrate.demo.demo import Search
+    from lightmigrate.migration.backup import Backup
+    from lightmigrate.migration.doctor import Diagnosis, Look
+    from lightmigrate.migration.plan import Plan
+    from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
+    from lightmigrate.projection.projection import Projection
+    from lightmigrate.providers.base import Bill
+    from lightmigrate.quality.retention import Estimate, Retention
+    from lightmigrate.registry.entry import Entry
+    from lightmigrate.registry.library import Candidate
+    from lightmigrate.registry.problem import Problem
+    from lightmigrate.registry.registry import Registry
+    from lightmigrate.training import Reading, Training
 
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
 output = Console(soft_wrap=True, highlight=False)

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,12 @@ _ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128
 # Words that share their first five letters count as one: a stemmer for any language that writes with letters.
 STEM_LETTERS = 5
 
-# Words whose rows are remembered: ten megabytes.
+# Tokens whose rows are remembered, twenty megabytes of them, and the longest: a text without spaces is one token.
 MOST_REMEMBERED = 100_000
+LONGEST_REMEMBERED = 32
+
+# Texts whose weights are computed at once: enough that NumPy's calls hardly count.
+BLOCK_TEXTS = 256
 
 
 def words_of(text: str) -> list[str]:
@@ -47,17 +51,44 @@ def rarity(counts: npt.NDArray[np.float64], documents: int) -> Vectors:
     return (1 + np.log((1 + documents) / (1 + counts))).astype(np.float32)
 
 
-class _Rows(dict[str, int]):
-    """The row of each word's stem, -1 where there is none; words are remembered, because cutting them is slow."""
+class _Rows(dict[str, bytes]):
+    """The rows of the known stems in a token, which is what stands between white space: `(p53-dependent)` has two.
+
+    They are the bytes of int32 numbers, because joining bytes is the fastest way from many tokens to one array.
+
+    Tokens are remembered, because finding words and cutting them is slow. No word reaches over white space, and no
+    letter's lower case depends on what is beyond it, so that a text's words are those of its tokens.
+    """
 
     def __init__(self, stems: Mapping[str, int]) -> None:
         self.stems = stems
 
-    def __missing__(self, word: str) -> int:
-        if len(self) >= MOST_REMEMBERED:
-            self.clear()
-        row = self[word] = self.stems.get(word[:STEM_LETTERS], -1)
-        return row
+    def __missing__(self, token: str) -> bytes:
+        stems = (word[:STEM_LETTERS] for word in words_of(token))
+        rows = np.array([self.stems[stem] for stem in stems if stem in self.stems], dtype=np.int32).tobytes()
+        if len(token) <= LONGEST_REMEMBERED:
+            if len(self) >= MOST_REMEMBERED:
+                self.clear()
+            self[token] = rows
+        return rows
+
+    def of(self, text: str) -> bytes:
+        """The rows of all known stems of a text, in order."""
+        return b"".join(map(self.__getitem__, text.split()))
+
+
+class Weights(NamedTuple):
+    """What is not zero in the matrix `(n, stems)` of the weights of n texts, text by text.
+
+    Attributes:
+        ends: where each text's part of the others ends, int64 `(n,)`.
+        rows: the stems, as row numbers of the vocabulary, int64 `(k,)`.
+        values: float32 `(k,)`.
+    """
+
+    ends: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    values: Vectors
 
 
 @dataclass(frozen=True)
@@ -89,22 +120,23 @@ class Vocabulary:
         counts = np.array([found[stem] for stem in kept], dtype=np.float64)
         return cls(tuple(kept), rarity(counts, len(documents)))
 
-    def tfidf(self, text: str | None) -> tuple[npt.NDArray[np.int64], Vectors]:
-        """The stems of one text, as row numbers of the vocabulary, and their weights.
-
-        Nothing for a text that is `None`, empty, or made of unknown stems.
-        """
-        places = np.array([self._rows[word] for word in words_of(text or "")], dtype=np.int64)
-        rows, counts = np.unique(places[places >= 0], return_counts=True)
+    def tfidf(self, texts: Texts) -> Weights:
+        """The weights of n texts; none for a text that is `None`, empty, or made of unknown stems."""
+        found = [self._rows.of(text or "") for text in texts]
+        of_text = np.repeat(np.arange(len(texts)), [len(rows) // np.dtype(np.int32).itemsize for rows in found])
+        size = max(1, len(self.stems))
+        cells = of_text * size + np.frombuffer(b"".join(found), dtype=np.int32)
+        distinct, counts = np.unique(cells, return_counts=True)
+        of_text, rows = np.divmod(distinct, size)
         values = (1 + np.log(counts.astype(np.float32))) * self.rarities[rows]
-        return rows, values / np.sqrt(values @ values) if len(rows) else values
+        lengths = np.sqrt(np.bincount(of_text, values**2, len(texts))).astype(np.float32)
+        return Weights(np.searchsorted(of_text, np.arange(len(texts)), "right"), rows, values / lengths[of_text])
 
     def dense(self, texts: Texts) -> Vectors:
         """The weights of n texts as a whole matrix, float32 `(n, stems)`."""
         output = np.zeros((len(texts), len(self.stems)), dtype=np.float32)
-        for row, text in enumerate(texts):
-            stems, values = self.tfidf(text)
-            output[row, stems] = values
+        ends, rows, values = self.tfidf(texts)
+        output[np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0)), rows] = values
         return output
 
 
@@ -135,11 +167,21 @@ class Lexical:
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """The share of the texts; zero for records without a text, and for all when no texts are given."""
         output = np.zeros((len(vectors), self.shape[1]), dtype=np.float32)
-        for row, text in enumerate(texts or ()):
-            stems, values = self.vocabulary.tfidf(text)
-            if len(stems):
-                np.matmul(values, self.table.take(stems, axis=0), out=output[row])
+        for first in range(0, len(texts or ()), BLOCK_TEXTS):
+            self._add(output[first : first + BLOCK_TEXTS], (texts or ())[first : first + BLOCK_TEXTS])
         return output
+
+    def _add(self, output: Vectors, texts: Texts) -> None:
+        """Write the share of n texts to `(n, d_out)`, zeros so far."""
+        ends, rows, values = self.vocabulary.tfidf(texts)
+        # the table's rows of one text, gathered in one place that stays in the cache
+        gathered = np.empty((int(np.diff(ends, prepend=0).max(initial=0)), self.shape[1]), dtype=np.float32)
+        start = 0
+        for row, end in enumerate(ends.tolist()):
+            if end > start:
+                own = self.table.take(rows[start:end], axis=0, out=gathered[: end - start], mode="clip")
+                np.matmul(values[start:end], own, out=output[row])
+            start = end
 
     def scaled(self, by: Scale) -> Lexical:
         """The same term with all it gives multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""

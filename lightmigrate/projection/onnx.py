@@ -18,13 +18,16 @@ from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.network import Network
 from lightmigrate.projection.steps import ByText, Step, Sum
 from lightmigrate.projection.term import Term, Texts
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.vectors import SHORTEST, Vectors
 
 # Opset 17 is read by every onnxruntime since 1.12 (2022); IR 8 belongs to it.
 OPSET, IR_VERSION = 17, 8
 INFO_KEY, CHECKSUM_KEY = "lightmigrate.info", "lightmigrate.sha256"
 NO_CHECKSUM = "0" * 64  # stands in the checksum's place while it is taken over the file
 INPUT, OUTPUT = "vectors", "projected"
+
+# Rows computed at once: the runtime keeps what lies between its operations, which should stay in the cache.
+BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,11 @@ class OnnxStep:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
-        if not len(vectors):  # some runtimes cannot add up nothing
-            return np.empty((0, self.shape[1]), dtype=np.float32)
-        output = self.session.run([OUTPUT], {INPUT: vectors})[0]
-        return np.ascontiguousarray(output, dtype=np.float32)
+        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            output[rows] = self.session.run([OUTPUT], {INPUT: vectors[rows]})[0]
+        return output
 
 
 def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
@@ -85,8 +89,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     build = _Graph()
     value = INPUT
     for step in sums:
-        parts = [_term(build, term, value) for term in step.terms]
-        value = build.add("Sum", *parts, build.constant(step.bias))
+        value = _summed(build, step, value)
         if step.normalise:
             value = _normalised(build, value)
     build.nodes.append(helper.make_node("Identity", [value], [OUTPUT]))
@@ -124,7 +127,8 @@ def _without_texts(step: Step) -> Sum:
 class _Graph:
     """The nodes and constants of a model that is being written."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "value") -> None:
+        self.name = name
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
 
@@ -138,9 +142,16 @@ class _Graph:
         """Add an operation; returns the name of its output."""
         from onnx import helper
 
-        name = f"value{len(self.nodes)}"
+        name = f"{self.name}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
+
+    def as_branch(self, output: str) -> Any:
+        """This as one of the two graphs of an `If` that ends in `output`; its constants are the outer graph's."""
+        from onnx import TensorProto, helper
+
+        shape = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
+        return helper.make_graph(self.nodes, self.name, [], shape)
 
 
 def _term(build: _Graph, term: Term, value: str) -> str:
@@ -161,14 +172,39 @@ def _term(build: _Graph, term: Term, value: str) -> str:
     raise ProjectionFileError(f"a {term.kind} term cannot be written as ONNX; use the .npz")
 
 
+def _summed(build: _Graph, step: Sum, value: str) -> str:
+    """`bias + Σ terms`. A product that begins with the bias saves going over its result once more."""
+    bias = build.constant(step.bias)
+    match step.terms:
+        case (Linear(weights), *others):
+            first = build.add("Gemm", value, build.constant(weights), bias)
+        case others:
+            first = bias
+    parts = [_term(build, term, value) for term in others]
+    return build.add("Sum", first, *parts) if parts else first
+
+
 def _normalised(build: _Graph, value: str) -> str:
+    # As NumPy's side does it: what is too long or too short to be squared takes more steps, so only it takes them.
+    lengths = build.add("ReduceL2", value, axes=[-1], keepdims=1)
+    long_enough = build.add("Greater", build.add("ReduceMin", lengths, keepdims=0), build.constant(SHORTEST))
+    short_enough = build.add("Less", build.add("ReduceMax", lengths, keepdims=0), build.constant(np.float32(np.inf)))
+    ordinary, extreme = _Graph("ordinary"), _Graph("extreme")
+    branches = {
+        "then_branch": ordinary.as_branch(ordinary.add("Div", value, lengths)),
+        "else_branch": extreme.as_branch(_normalised_extremes(build, extreme, value)),
+    }
+    return build.add("If", build.add("And", long_enough, short_enough), **branches)
+
+
+def _normalised_extremes(build: _Graph, branch: _Graph, value: str) -> str:
     # Divided by the largest number first, so that no square leaves the range of float32; the maximum with
-    # the smallest float keeps an all-zero row zero. NumPy's side does both.
+    # the smallest float keeps an all-zero row zero.
     tiny = build.constant(np.float32(np.finfo(np.float32).tiny))
-    largest = build.add("ReduceMax", build.add("Abs", value), axes=[-1], keepdims=1)
-    value = build.add("Div", value, build.add("Max", largest, tiny))
-    squares = build.add("ReduceSum", build.add("Mul", value, value), build.constant(np.array([-1])), keepdims=1)
-    return build.add("Div", value, build.add("Max", build.add("Sqrt", squares), tiny))
+    largest = branch.add("ReduceMax", branch.add("Abs", value), axes=[-1], keepdims=1)
+    value = branch.add("Div", value, branch.add("Max", largest, tiny))
+    squares = branch.add("ReduceSum", branch.add("Mul", value, value), build.constant(np.array([-1])), keepdims=1)
+    return branch.add("Div", value, branch.add("Max", branch.add("Sqrt", squares), tiny))
 
 
 def seal(content: bytes) -> bytes:

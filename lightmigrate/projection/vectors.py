@@ -10,7 +10,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 # Below this length the squares of a row's numbers have lost digits to underflow.
-_SHORTEST = np.float32(1e-15)
+SHORTEST = np.float32(1e-15)
 
 
 def as_vectors(values: Any) -> Vectors:
@@ -33,13 +33,19 @@ def as_vectors(values: Any) -> Vectors:
 
 def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
     """Which rows of `(n, d)` say something: finite and not all zero. bool `(n,)`."""
-    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+    squares = _squares(vectors)
+    found: npt.NDArray[np.bool_] = (squares > 0) & (squares < np.inf)
+    unsure = ~found  # or its squares left the range of float32
+    if unsure.any():
+        rows = vectors[unsure]
+        found[unsure] = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+    return found
 
 
 def normalise_rows(rows: Vectors) -> None:
     """Scale every row of `(n, d)` to length 1, in place. An all-zero row stays zero, not NaN."""
     lengths = _lengths(rows)
-    extreme = ~((lengths > _SHORTEST) & (lengths < np.inf))  # the squares left the range of float32
+    extreme = ~((lengths > SHORTEST) & (lengths < np.inf))  # the squares left the range of float32
     if extreme.any():
         largest = np.abs(rows[extreme]).max(axis=1, initial=0)
         largest[largest == 0] = 1
@@ -50,7 +56,11 @@ def normalise_rows(rows: Vectors) -> None:
 
 
 def _lengths(rows: Vectors) -> Vectors:
+    return np.sqrt(_squares(rows))
+
+
+def _squares(rows: Vectors) -> Vectors:
     with np.errstate(over="ignore"):  # infinity is what says that a row is extreme
         # one small product per row is faster than einsum's sum of products
         squares: Vectors = np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0]
-    return np.sqrt(squares)
+    return squares

@@ -18,7 +18,7 @@ from lightmigrate.projection.network import Network
 from lightmigrate.projection.steps import ByText, Sum, weighted_sum
 from lightmigrate.projection.term import Term
 from lightmigrate.projection.vectors import Vectors
-from tests.projection.strategies import random_vectors
+from tests.projection.strategies import examples, random_vectors
 
 TEXTS = ["the cat sat on the mat", "The dog sat", "cats and dogs", None, "", "entirely unknown words"]
 
@@ -115,6 +115,19 @@ def test_tfidf_of_a_text() -> None:
     expected = np.array([1 + math.log(3), 2.0])
     np.testing.assert_allclose(weights[0], expected / np.linalg.norm(expected), rtol=1e-6)
     np.testing.assert_allclose(weights[1:], [[0, 1], [0, 0], [0, 0]])
+
+
+@examples
+@given(texts=st.lists(st.text(st.sampled_from("aΣσİK_1'- \t\n\x1f\u2028\u00a0雪é́")) | st.text(), max_size=4))
+def test_the_stems_of_a_text_are_those_of_what_stands_between_its_spaces(texts: list[str]) -> None:
+    counts = [stems_of(text) for text in texts]
+    stems = tuple(sorted({stem for own in counts for stem in own}))
+    vocabulary = Vocabulary(stems, np.ones(len(stems), np.float32))
+    expected = np.array([[own[stem] and 1 + math.log(own[stem]) for stem in stems] for own in counts])
+    lengths = np.sqrt(np.sum(expected**2, axis=-1, keepdims=True)) if stems else np.ones(1)
+    np.testing.assert_allclose(
+        vocabulary.dense(texts), (expected / np.where(lengths, lengths, 1)).reshape(len(texts), len(stems)), atol=1e-6
+    )
 
 
 @given(texts=st.lists(st.sampled_from([*TEXTS, "cat cat dog", "sat sat ran"]), max_size=300))

@@ -1,0 +1,15 @@
+"""What the options offer, by the names that the rooms have for it.
+
+It stands here a second time so that `--help` need not import the rooms, and NumPy with them; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+PROVIDERS = ("sentence-transformers", "openai", "onnx", "chroma")
+METHODS = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged")
+InvalidVectors = Literal["refuse", "centre"]
+OnWritten = Literal["refuse", "carry", "discard"]
+DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
+REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
