@@ -32,6 +32,7 @@ class Baseline:
         found: share of stored vectors that a search through its index finds; `None` where that says nothing.
         ids: of a sample of records whose vectors mean something.
         vectors: theirs, float32 `(s, d)`.
+        recall: recall@10 of its index; `None` where it was not measured.
     """
 
     records: int
@@ -40,6 +41,7 @@ class Baseline:
     found: float | None
     ids: Sequence[str]
     vectors: Vectors
+    recall: float | None = None
 
     @classmethod
     def of(cls, collection: Collection) -> Baseline:

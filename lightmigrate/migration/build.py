@@ -20,8 +20,8 @@ from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.rebuild import rebuild
 from lightmigrate.migration.record import CollectionRecord, Record
+from lightmigrate.migration.replacement import Replacement, Route
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.stores.base import Address, CollectionFacts, Store
@@ -39,6 +39,7 @@ class Options:
         verify: whether every record is read back and compared.
         invalid_vectors: see `Job`.
         check_fit: whether the stored vectors must look like those the projection is for.
+        index: the route to begin with, see `replacement.py`.
         on_progress: hears about every step.
     """
 
@@ -46,7 +47,21 @@ class Options:
     verify: bool
     invalid_vectors: InvalidVectors
     check_fit: bool
+    index: Route
     on_progress: OnProgress
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was done for one request.
+
+    Attributes:
+        route: how its collection was replaced.
+        verification: what was verified, `None` when that was switched off.
+    """
+
+    route: Route
+    verification: Verification | None
 
 
 def copy_database(location: Location, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
@@ -72,24 +87,6 @@ def copy_database(location: Location, staging: Path, on_progress: OnProgress) ->
     return before
 
 
-@dataclass(frozen=True)
-class _Names:
-    """The three names a collection goes through: its own, that of its old rows, that of its new ones.
-
-    A run's names hold its token, so that no collection of the user can have one by accident.
-    """
-
-    own: Address
-    old: Address
-    new: Address
-
-    @classmethod
-    def of(cls, request: Request, run: str, number: int) -> _Names:
-        own = request.address
-        old, new = (Address(f"lightmigrate-{run}-{what}-{number}", own.tenant, own.database) for what in ("old", "new"))
-        return cls(own, old, new)
-
-
 class Build:
     """Turns a copy of the database into the new database, in place, and verifies it.
 
@@ -100,6 +97,7 @@ class Build:
     Args:
         staging: the copy, untouched or half built by an earlier process of the same run.
         drafts: a folder for what is to be written, likewise.
+        scratch: a folder for indexes that are being built, likewise.
         open_store: opens a folder as a `Store`.
         run: the same for every process that builds on this copy.
         requests: what to rebuild, likewise.
@@ -110,6 +108,7 @@ class Build:
         self,
         staging: Path,
         drafts: Path,
+        scratch: Path,
         open_store: Callable[[Path], Any],
         run: str,
         requests: Sequence[Request],
@@ -119,10 +118,22 @@ class Build:
         self._drafts = drafts
         self._open_store = open_store
         self._requests = requests
-        self._names = [_Names.of(request, run, number) for number, request in enumerate(requests)]
         self._options = options
+        size, on_progress = options.page_size, options.on_progress
+        self._replacements = [
+            Replacement(staging, scratch, open_store, run, number, request, size, on_progress)
+            for number, request in enumerate(requests)
+        ]
 
-    def run(self, before: Sequence[CollectionFacts], no_return: Callable[[], None]) -> list[Verification | None]:
+    def can_go_on(self) -> bool:
+        """Whether all that an earlier process began to replace is still there as it had drafted it."""
+        return all(
+            Draft.written(self._drafts, number) is not None
+            for number, replacement in enumerate(self._replacements)
+            if replacement.begun()
+        )
+
+    def run(self, before: Sequence[CollectionFacts], no_return: Callable[[], None]) -> list[Built]:
         """Build.
 
         Args:
@@ -130,7 +141,7 @@ class Build:
             no_return: called before the first step that an interrupted build cannot be taken up after.
 
         Returns:
-            For each request what was verified, `None` when that was switched off.
+            What was done for each request.
 
         Raises:
             VerificationError: something is not as it should be.
@@ -143,59 +154,44 @@ class Build:
             self._require_fitting(store)
             digests = self._digests(store, untouched)
             drafts = [self._draft(store, number) for number in range(len(self._requests))]
-        with self._open_store(self._staging) as store:
-            for number, draft in enumerate(drafts):
-                self._rebuild(store, number, draft)
+        pairs = zip(self._replacements, drafts, strict=True)
+        routes = [replacement.put(draft, self._options.index) for replacement, draft in pairs]
         with self._open_store(self._staging) as store:
             results = [self._verify(store, number) for number in range(len(self._requests))]
             if self._digests(store, untouched) != digests:
                 raise VerificationError("a collection that was not to be migrated changed; the copy was thrown away")
             no_return()
-            for name in self._names:
-                store.collection(name.old).delete()
+            for replacement, route in zip(self._replacements, routes, strict=True):
+                if route == "rewrite":
+                    store.collection(replacement.names.old).delete()
         remove_orphaned_indexes(self._staging)
         _compare_catalogs(before, read_catalog(self._staging), self._requests)
-        return results
+        return [Built(route, result) for route, result in zip(routes, results, strict=True)]
 
     def _require_fitting(self, store: Store) -> None:
-        there = self._there()
-        for request, name in zip(self._requests, self._names, strict=True):
-            if self._options.check_fit and name.old not in there:
-                require_fitting(store.collection(name.own), request.projection)
+        for request, replacement in zip(self._requests, self._replacements, strict=True):
+            if self._options.check_fit and not replacement.begun():
+                require_fitting(store.collection(request.address), request.projection)
 
     def _draft(self, store: Store, number: int) -> Draft:
         """What one request comes to: as an earlier process has left it, or drafted now."""
-        name, options = self._names[number], self._options
+        request, options = self._requests[number], self._options
         left = Draft.written(self._drafts, number)
-        job = self._job(store, number, name.old if name.old in self._there() else name.own)
-        return left or Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
-
-    def _rebuild(self, store: Store, number: int, draft: Draft) -> None:
-        """Rebuild one collection, or what an earlier process has left to do of it."""
-        name, options, there = self._names[number], self._options, self._there()
-        if name.old not in there:
-            job = self._job(store, number, name.own)
-            partial = store.collection(name.new) if name.new in there else None
-            target = rebuild(store, job, draft, name.new.name, options.page_size, options.on_progress, partial)
-            job.source.rename(name.old.name)
-            target.rename(name.own.name)
-        elif name.own not in there:
-            store.collection(name.new).rename(name.own.name)
+        if left is not None:
+            return left
+        source = store.collection(self._replacements[number].source())
+        job = Job(source, request.projection, request.embedding_function, options.invalid_vectors)
+        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
 
     def _verify(self, store: Store, number: int) -> Verification | None:
         if not self._options.verify:
             return None
-        name, size = self._names[number], self._options.page_size
+        own, size = self._requests[number].address, self._options.page_size
         draft = Draft.written(self._drafts, number)
         if draft is None:
-            raise VerificationError(f"what was projected of {name.own} changed on the disk; run this again")
-        return verify(draft.baseline, draft.pages(size), store.collection(name.own), size, self._options.on_progress)
-
-    def _job(self, store: Store, number: int, address: Address) -> Job:
-        request = self._requests[number]
-        return Job(
-            store.collection(address), request.projection, request.embedding_function, self._options.invalid_vectors
-        )
+            raise VerificationError(f"what was projected of {own} changed on the disk; run this again")
+        pages, target = draft.pages(size), store.collection(own)
+        return verify(draft.baseline, pages, target, size, self._options.on_progress, exact=draft.exact(size))
 
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
         if not self._options.verify:
@@ -206,22 +202,19 @@ class Build:
         )
         return {address: (digest.content, digest.vectors) for address, digest in found}
 
-    def _there(self) -> set[Address]:
-        return {facts.address for facts in read_catalog(self._staging)}
-
 
 def finish(
     staging: Path,
     live: Path,
     requests: Sequence[Request],
-    results: Sequence[Verification | None],
+    results: Sequence[Built],
     backup: Path | None,
 ) -> None:
     """Write the record into the new database, give it the old one's owner, and flush it to the disk."""
     earlier = Record.read(live)
     collections = {(c.tenant, c.database, c.name): c for c in earlier.collections} if earlier else {}
-    for request, checked in zip(requests, results, strict=True):
-        address, info = request.address, request.projection.info
+    for request, built in zip(requests, results, strict=True):
+        address, info, checked = request.address, request.projection.info, built.verification
         if checked is not None:
             collections[address.tenant, address.database, address.name] = CollectionRecord(
                 name=address.name,

@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.files import replacing
+from lightmigrate.migration.ahead import ahead
 from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.job import InvalidRows, Job, project
 from lightmigrate.migration.progress import OnProgress, Progress
+from lightmigrate.migration.recall import QUERIES, Exact
+from lightmigrate.projection.vectors import Vectors
 from lightmigrate.stores.base import Page
 
 _NUMBER = np.dtype("<f4")
@@ -33,12 +37,14 @@ class Draft:
     Attributes:
         baseline: what the collection was.
         dimension: length of the new vectors.
+        queries: which records to search for when the recall of an index is measured.
         records: ids, documents, metadatas and uris: a JSON list a line.
         vectors: float32 rows, little-endian, nothing else.
     """
 
     baseline: Baseline
     dimension: int
+    queries: Sequence[int]
     records: Path
     vectors: Path
 
@@ -55,6 +61,29 @@ class Draft:
                     ids, vectors.reshape(len(rows), -1).astype(np.float32, copy=False), documents, metadatas, uris
                 )
 
+    def rows(self) -> dict[str, int]:
+        """The number of every record by its id; only reads."""
+        with self.records.open("rb") as lines:
+            return {json.loads(line)[0]: row for row, line in enumerate(lines)}
+
+    def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
+        """The vectors of some records, by number, `(n, dimension)`; only reads."""
+        # mapped anew each time, so that what was looked at does not stay in memory
+        return np.asarray(self._mapped()[np.asarray(rows)], np.float32)
+
+    def exact(self, page_size: int) -> Exact | None:
+        """The true nearest neighbours of the queries in the new space; only reads. `None` without queries."""
+        if self.baseline.space is None or not self.queries:
+            return None
+        exact = Exact(self.vectors_of(self.queries), self.baseline.space)
+        with self.vectors.open("rb") as numbers:
+            while (page := np.fromfile(numbers, _NUMBER, page_size * self.dimension)).size:
+                exact.add(page.reshape(-1, self.dimension).astype(np.float32, copy=False))
+        return exact
+
+    def _mapped(self) -> Any:
+        return np.memmap(self.vectors, _NUMBER, "r").reshape(-1, self.dimension)
+
     @classmethod
     def written(cls, folder: Path, number: int) -> Draft | None:
         """What `write` left in a folder; `None` when it is not whole, or not what was written."""
@@ -64,7 +93,7 @@ class Draft:
             if said.pop("sha256") != _sha256(said, sample, records, vectors):
                 return None
             baseline = Baseline(**said["baseline"], vectors=np.load(sample, allow_pickle=False))
-            return cls(baseline, said["dimension"], records, vectors)
+            return cls(baseline, said["dimension"], said["queries"], records, vectors)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -85,29 +114,37 @@ class Draft:
         folder.mkdir(exist_ok=True)
         header, sample, records, vectors = _files(folder, number)
         baseline, dimension, done, invalid = Baseline.of(job.source), 0, 0, InvalidRows(job)
-        with records.open("wb") as lines, vectors.open("wb") as numbers:
-            for page in job.source.pages(page_size):
+        queries = dict.fromkeys(baseline.ids[:QUERIES], 0)
+        exact = Exact(baseline.vectors[:QUERIES], baseline.space) if baseline.space else None
+        with records.open("wb") as lines, vectors.open("wb") as numbers, ahead(job.source.pages(page_size)) as pages:
+            for page in pages:
                 if invalid.look(page):  # after the first, the rest is only looked through, to name them all
                     projected = project(job.projection, page)
                     dimension = projected.shape[1]
                     numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
-                    rows = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
-                    lines.writelines(json.dumps(row).encode() + b"\n" for row in rows)
+                    columns = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+                    lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+                    queries.update((one, done + row) for row, one in enumerate(page.ids) if one in queries)
+                    if exact:
+                        exact.add(page.vectors)
                 done += len(page)
                 on_progress(Progress("project", done, baseline.records, job.source.address.name))
             for file in (lines, numbers):
                 file.flush()
                 os.fsync(file.fileno())
         invalid.require_none(done)
+        if exact:
+            baseline = replace(baseline, recall=exact.recall(job.source))
         with replacing(sample) as stream:
             np.save(stream, baseline.vectors)
         said = {
             "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
             "dimension": dimension,
+            "queries": list(queries.values()),
         }
         with replacing(header) as stream:
             stream.write(json.dumps({**said, "sha256": _sha256(said, sample, records, vectors)}).encode())
-        return cls(baseline, dimension, records, vectors)
+        return cls(baseline, dimension, list(queries.values()), records, vectors)
 
 
 def _files(folder: Path, number: int) -> tuple[Path, Path, Path, Path]:

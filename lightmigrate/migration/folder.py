@@ -20,6 +20,7 @@ from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import OnProgress, logger
 from lightmigrate.migration.record import Record
+from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
 from lightmigrate.migration.workspace import Intention, Workspace
@@ -69,7 +70,7 @@ class FolderMigration:
         return [one["embedding_function"] for one in asked["collections"]] if asked else []
 
     def migrate(
-        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool, index: Route
     ) -> list[MigrationResult]:
         """Build, verify, exchange. See `ChromaMigrator.migrate_collections`."""
         started = time.monotonic()
@@ -84,11 +85,16 @@ class FolderMigration:
             outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
-            intention = self._begin(plan, requests, invalid_vectors)
             workspace = self._workspace
-            options = build.Options(self._page_size, verify, invalid_vectors, not force, self._on_progress)
-            one = build.Build(workspace.staging, workspace.drafts, _open_chroma, intention.run, requests, options)
-            results = one.run(catalog, lambda: workspace.write_journal(replace(intention, copied=None)))
+            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, self._on_progress)
+
+            def builder(run: str) -> build.Build:
+                folders = workspace.staging, workspace.drafts, workspace.scratch
+                return build.Build(*folders, _open_chroma, run, requests, options)
+
+            intention = self._begin(plan, requests, invalid_vectors, lambda run: builder(run).can_go_on())
+            no_return = replace(intention, copied=None)
+            results = builder(intention.run).run(catalog, lambda: workspace.write_journal(no_return))
             build.finish(workspace.staging, self.path, requests, results, outgoing if auto_backup else None)
             self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
@@ -101,13 +107,20 @@ class FolderMigration:
                 previous_dim=planned.current_dim,
                 current_dim=planned.target_dim,
                 backup_path=outgoing if auto_backup else None,
-                verification=checked,
+                verification=built.verification,
                 seconds=seconds,
+                index=built.route,
             )
-            for planned, checked in zip(plan.collections, results, strict=True)
+            for planned, built in zip(plan.collections, results, strict=True)
         ]
 
-    def _begin(self, plan: Plan, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Intention:
+    def _begin(
+        self,
+        plan: Plan,
+        requests: Sequence[Request],
+        invalid_vectors: InvalidVectors,
+        can_go_on: Callable[[str], bool],
+    ) -> Intention:
         """The journal and the copy: those of an interrupted run that was asked the same, or new ones."""
         workspace = self._workspace
         asked_again = workspace.folder / "request.again"
@@ -119,6 +132,7 @@ class FolderMigration:
             and workspace.has_copy(earlier)
             and earlier.asked in (None, asked)
             and _marks(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
+            and can_go_on(earlier.run)
         ):
             if earlier.asked is None:  # what was decided by looking into that copy
                 require_room(plan, tree_bytes(workspace.staging))
@@ -162,13 +176,13 @@ class FolderMigration:
         """See `ChromaMigrator.wait`."""
         self._workspace.wait()
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
         """See `ChromaMigrator.resume`."""
         intention = self._workspace.read_journal()
         if intention is None or intention.asked is None or not self.interrupted:
             raise NothingToMigrateError(f"{self.path}: no migration was interrupted, there is nothing to resume")
         requests = restore(self._workspace.request, intention.asked)
-        return self.migrate(requests, auto_backup, verify, intention.asked["invalid_vectors"], force)
+        return self.migrate(requests, auto_backup, verify, intention.asked["invalid_vectors"], force, index)
 
     def undo(self) -> bool:
         """See `ChromaMigrator.undo`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,8 +66,12 @@ class InvalidRows:
 
 def project(projection: Projection, page: Page) -> Vectors:
     """The page's vectors in the new space, float32 `(n, d_out)`; rows that say nothing become its centre."""
-    vectors = page.vectors
+    return projected(projection, page.vectors, page.documents)
+
+
+def projected(projection: Projection, vectors: Vectors, documents: Sequence[str | None] | None) -> Vectors:
+    """Vectors `(n, d)`, and the documents where there are any, in the new space; see `project`."""
     good = meaningful(vectors)
     if not good.all():
         vectors = np.where(good[:, None], vectors, np.float32(0))  # the image of 0 is the bias: the centre
-    return projection.apply(vectors, page.documents)
+    return projection.apply(vectors, documents)

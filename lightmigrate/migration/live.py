@@ -40,6 +40,7 @@ from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.moment import is_moment, next_moment
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
+from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
 from lightmigrate.migration.shadow import PASSES, Shadow, Shadows
@@ -93,7 +94,7 @@ class LiveMigration:
         return [None for _ in self._shadows.named(Kind.NEW)]
 
     def migrate(
-        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool, index: Route
     ) -> list[MigrationResult]:
         """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
         with self._alone():
@@ -127,7 +128,7 @@ class LiveMigration:
                 "the same migration again, it goes on where it stopped"
             ) from error
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
         """A server keeps no projections: only who has them can go on."""
         raise NothingToMigrateError(
             f"{self.path}: run the same migration again, it goes on where it stopped; undo throws away what it built"

@@ -15,6 +15,7 @@ from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.live import LiveMigration
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.progress import LogProgress, OnProgress
+from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.written import OnWritten
@@ -131,10 +132,13 @@ class ChromaMigrator:
         database: str = DEFAULT_DATABASE,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
+        index: Route = "keep",
     ) -> MigrationResult:
         """Migrate one collection. See `migrate_collections`, which does several in one go."""
         job = CollectionJob(collection_name, projection_path, embedding_function, tenant, database)
-        return self.migrate_collections([job], auto_backup, verify, invalid_vectors=invalid_vectors, force=force)[0]
+        return self.migrate_collections(
+            [job], auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index
+        )[0]
 
     def migrate_collections(
         self,
@@ -144,6 +148,7 @@ class ChromaMigrator:
         *,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
+        index: Route = "keep",
     ) -> list[MigrationResult]:
         """Migrate collections: one copy, one exchange, one backup. Writes.
 
@@ -162,6 +167,10 @@ class ChromaMigrator:
             invalid_vectors: what to do with vectors that hold NaN or infinity or are all zero.
             force: migrate even with a projection that failed the gate when it was made, or whose source model the
                 stored vectors do not look like.
+            index: how the new vectors get into the index of a folder. `keep`: the graph stays, its vectors are
+                exchanged, if it finds as much as before then. `rebuild`: a new index, records not touched. Both are
+                for databases whose tables and files are just as known, and give way to the next. `rewrite`: every
+                record anew, by nothing but Chroma's public interface; through a client always.
 
         Returns:
             One result for each job, in the same order.
@@ -175,7 +184,7 @@ class ChromaMigrator:
             return _requests(found) if found else []
 
         asked: Asked = decided if callable(jobs) else _requests(jobs)
-        return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force)
+        return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
 
     def wait(self) -> None:
         """Until no other lightmigrate works on the database (or, for a server, none on this machine). Only reads."""
@@ -191,14 +200,16 @@ class ChromaMigrator:
         """The embedding functions that an interrupted migration was to record, `None` where it was to keep the old."""
         return self._way.interrupted_functions
 
-    def resume(self, auto_backup: bool = True, verify: bool = True, *, force: bool = False) -> list[MigrationResult]:
+    def resume(
+        self, auto_backup: bool = True, verify: bool = True, *, force: bool = False, index: Route = "keep"
+    ) -> list[MigrationResult]:
         """Take up an interrupted migration where it stopped. See `migrate_collections`, which does so by itself.
 
         Raises:
             NothingToMigrateError: none was interrupted.
             LightmigrateError: as `migrate_collections`.
         """
-        return self._way.resume(auto_backup, verify, force)
+        return self._way.resume(auto_backup, verify, force, index)
 
     def undo(self) -> bool:
         """Throw away what an interrupted migration has built; the database itself was not touched by it.

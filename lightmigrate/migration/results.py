@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.verify import Verification
 from lightmigrate.migration.written import Written
 from lightmigrate.results import Result
@@ -46,6 +47,7 @@ class MigrationResult(Result):
             server's; `None` when no backup was wanted.
         verification: what was compared and found right; `None` when it was switched off.
         seconds: wall time of the whole run (all collections of one call share it).
+        index: how the new vectors got into the index: `keep`, `rebuild` or `rewrite`.
         handles_moved: collection objects of this process that were pointed to the new rows (with an open client).
         written_late: records that were written to the old rows in the last instant and carried over (likewise).
     """
@@ -59,6 +61,7 @@ class MigrationResult(Result):
     backup_path: Path | None
     verification: Verification | None
     seconds: float
+    index: Route = "rewrite"
     handles_moved: int = 0
     written_late: int = 0
 

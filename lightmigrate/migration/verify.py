@@ -11,9 +11,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.ahead import ahead
 from lightmigrate.migration.baseline import Baseline, found_by_search
 from lightmigrate.migration.digest import Digest, settings_sha256
 from lightmigrate.migration.progress import OnProgress, Progress
+from lightmigrate.migration.recall import Exact
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
 from lightmigrate.results import Result
@@ -41,6 +43,9 @@ class Verification(Result):
         space: distance function, measured on the new index and equal to the old one's.
         found: share of stored vectors that a search through the new index finds, of 100.
         found_before: the same in the old index.
+        recall: recall@10 of the new index: share of what is really nearest to a stored vector that a search finds,
+            against all stored vectors. `None` where it was not measured.
+        recall_before: the same of the old index.
         similarity_correlation: structural similarity of a sample before and after. It says that nothing
             was torn apart, not that searches are good: see `structural_similarity`.
         neighbour_overlap: share of the 10 nearest neighbours that stay, in the same sample.
@@ -55,6 +60,8 @@ class Verification(Result):
     space: str | None
     found: float | None
     found_before: float | None
+    recall: float | None
+    recall_before: float | None
     similarity_correlation: float | None
     neighbour_overlap: float | None
     content_sha256: str
@@ -70,6 +77,7 @@ def verify(
     on_progress: OnProgress,
     *,
     in_order: bool = True,
+    exact: Exact | None = None,
 ) -> Verification:
     """Compare a rebuilt collection with what it should be, record by record, and probe its index. Only reads.
 
@@ -80,6 +88,7 @@ def verify(
         page_size: records held in memory at once.
         on_progress: hears about every page.
         in_order: whether the records must stand in the same order too.
+        exact: the true nearest neighbours of some of the new vectors, to measure the new index by.
 
     Raises:
         VerificationError: naming the first thing that is not as it should be, with both values.
@@ -89,14 +98,15 @@ def verify(
     total, done, rounded, error = baseline.records, 0, 0, 0.0
     _require_equal("number of records", total, target.count())
     digest = Digest()
-    for old, new in _side_by_side(expected, target, page_size, in_order):
-        if old is None or new is None:
-            raise VerificationError("the number of records changed while they were compared; run this again")
-        rounded += compare_contents(old, new, done)
-        error = max(error, _compare_vectors(old.vectors, new.vectors, done))
-        digest.add(new)
-        done += len(old)
-        on_progress(Progress("verify", done, total, target.address.name))
+    with ahead(_side_by_side(expected, target, page_size, in_order)) as pairs:
+        for old, new in pairs:
+            if old is None or new is None:
+                raise VerificationError("the number of records changed while they were compared; run this again")
+            rounded += compare_contents(old, new, done)
+            error = max(error, _compare_vectors(old.vectors, new.vectors, done))
+            digest.add(new)
+            done += len(old)
+            on_progress(Progress("verify", done, total, target.address.name))
 
     space = measured_space(target)
     _require_equal("distance function", baseline.space, space)
@@ -116,6 +126,8 @@ def verify(
         space=space,
         found=found,
         found_before=baseline.found,
+        recall=exact.recall(target) if exact else None,
+        recall_before=baseline.recall,
         similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
         neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
         content_sha256=digest.content,

@@ -52,6 +52,7 @@ class Workspace:
         exchange: how another database takes its place there.
         staging: where the new database is built.
         drafts: where the new collections are kept until they are written and compared.
+        scratch: where indexes are built that are to come into the new database.
         request: where the projections are kept that it is built with.
         trash: where folders go that are about to be deleted.
     """
@@ -64,6 +65,7 @@ class Workspace:
         self.folder = self.location.workspace
         self.staging = self.folder / "new"
         self.drafts = self.folder / "drafts"
+        self.scratch = self.folder / "scratch"
         self.request = self.folder / "request"
         self.trash = self.folder / "trash"
         self._journal = self.folder / "journal.json"
@@ -145,7 +147,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete what a run left: a half-built database, a discarded one."""
-        for leftover in (self.staging, self.drafts, self.trash, self.request):
+        for leftover in (self.staging, self.drafts, self.scratch, self.trash, self.request):
             if leftover.exists():
                 shutil.rmtree(leftover)
 

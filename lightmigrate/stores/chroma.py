@@ -10,6 +10,7 @@ from typing import Any
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, CollectionFacts, Page
+from lightmigrate.stores.chroma_schema import VECTOR_INDEXES, vector_indexes, with_function, without_plain_keys
 
 try:
     import chromadb
@@ -18,9 +19,6 @@ try:
     from chromadb.errors import NotFoundError
 except ImportError:
     raise MissingExtraError("chromadb", "chroma") from None
-
-# Where a collection's schema keeps what belongs to its vectors.
-_VECTOR_INDEXES = (("defaults",), ("keys", "#embedding"))
 
 # What collections configured through their metadata call the settings of the index, and what the schema does.
 _METADATA_SETTINGS = {
@@ -69,7 +67,7 @@ class ChromaCollection:
 
     def facts(self) -> CollectionFacts:
         """What the database says about it."""
-        index = next(iter(_vector_indexes(self.schema(), _VECTOR_INDEXES[::-1])), {})
+        index = next(iter(vector_indexes(self.schema(), VECTOR_INDEXES[::-1])), {})
         function = index.get("embedding_function") or {}
         return CollectionFacts(
             name=self.address.name,
@@ -166,8 +164,8 @@ class ChromaCollection:
 
     def settings(self) -> Mapping[str, Any]:
         """Schema without the embedding function and what Chroma adds by itself, and metadata."""
-        schema = _without_plain_keys(_with_function(self.schema(), None))
-        for index in _vector_indexes(schema):  # by default the number of cores, of this machine or of another
+        schema = without_plain_keys(with_function(self.schema(), None))
+        for index in vector_indexes(schema):  # by default the number of cores, of this machine or of another
             (index.get("hnsw") or {}).pop("num_threads", None)
         return {"schema": schema, "metadata": self._collection.metadata or {}}
 
@@ -179,7 +177,7 @@ class ChromaCollection:
         """
         schema: dict[str, Any] = copy.deepcopy(self._schema)
         metadata = self._collection.metadata or {}
-        for index in _vector_indexes(schema):
+        for index in vector_indexes(schema):
             if "hnsw:space" in metadata:
                 index["space"] = metadata["hnsw:space"]
             for key, name in _METADATA_SETTINGS.items():
@@ -244,22 +242,35 @@ class ChromaStore:
     ) -> ChromaCollection:
         """Create an empty collection beside `source` with all its settings. See `stores.base.Store`."""
         assert isinstance(source, ChromaCollection)  # noqa: S101  # a store copies its own kind only
-        client = self._client(source.address)
         schema = source.schema()
         if embedding_function is not None:
-            schema = _with_function(schema, {"type": "known", **embedding_function})
-        metadata = dict(source.settings()["metadata"])
+            schema = with_function(schema, embedding_function)
+        address = Address(name, source.address.tenant, source.address.database)
+        return self.create(address, schema, source.settings()["metadata"])
+
+    def create_or_open(self, address: Address, schema: Mapping[str, Any]) -> ChromaCollection:
+        """Open a collection that is there, or else create an empty one with this schema."""
+        try:
+            return self.collection(address)
+        except CollectionNotFoundError:
+            return self.create(address, schema)
+
+    def create(
+        self, address: Address, schema: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+    ) -> ChromaCollection:
+        """Create an empty collection with just this schema, as `ChromaCollection.schema` gives it, and metadata."""
         # Chroma refuses a schema beside `hnsw:*` metadata, even where both say the same.
-        configures = any(key.startswith("hnsw:") for key in metadata)
+        configures = any(key.startswith("hnsw:") for key in metadata or {})
+        client = self._client(address)
         created = client.create_collection(
-            name,
+            address.name,
             schema=_VerbatimSchema(schema),
-            metadata=None if configures or not metadata else metadata,
+            metadata=None if configures or not metadata else dict(metadata),
             embedding_function=None,
         )
         if configures:
-            ChromaCollection(client, created).set_metadata(metadata)
-        return self.collection(Address(name, source.address.tenant, source.address.database))
+            ChromaCollection(client, created).set_metadata(metadata or {})
+        return self.collection(address)
 
     def _client(self, address: Address) -> Any:
         key = (address.tenant, address.database)
@@ -327,39 +338,3 @@ def describe_function(embedding_function: Any) -> dict[str, Any]:
             "give it both, or leave it out"
         )
     return record
-
-
-def _vector_indexes(
-    schema: Mapping[str, Any], paths: Sequence[tuple[str, ...]] = _VECTOR_INDEXES
-) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        values: Any = schema
-        for key in path:
-            values = (values or {}).get(key)
-        config = ((values or {}).get("float_list") or {}).get("vector_index", {}).get("config")
-        if config is not None:
-            yield config
-
-
-def _without_plain_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the schema without the keys that are indexed as any key is by default.
-
-    Chroma enters every metadata key it is given, and folders from before schemas have none entered.
-    """
-    defaults = schema.get("defaults") or {}
-    special = {
-        key: chosen
-        for key, indexes in (schema.get("keys") or {}).items()
-        if (chosen := {kind: index for kind, index in indexes.items() if index != defaults.get(kind)})
-    }
-    return {**schema, "keys": special}
-
-
-def _with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of the schema that records `function`; `None` removes the record."""
-    changed = copy.deepcopy(dict(schema))
-    for index in _vector_indexes(changed):
-        index.pop("embedding_function", None)
-        if function is not None:
-            index["embedding_function"] = dict(function)
-    return changed

@@ -42,14 +42,19 @@ def rename_indexes(folder: Path) -> None:
     tables, so that what comes of it must be opened and compared.
     """
     with contextlib.closing(sqlite3.connect(folder / DATABASE_FILE)) as connection, connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found = connection.execute("SELECT id FROM segments WHERE scope = 'VECTOR'").fetchall()
         renamed = {old: str(uuid.uuid4()) for (old,) in found}
         for old, new in renamed.items():
-            connection.execute("UPDATE segments SET id = ? WHERE id = ?", (new, old))
-            for table, column in _REFERENCES:
-                if table in tables:  # table and column are the fixed names above
-                    connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))  # noqa: S608
+            rename_segment(connection, old, new)
     for old, new in renamed.items():
         if (folder / old).is_dir():
             (folder / old).rename(folder / new)
+
+
+def rename_segment(connection: sqlite3.Connection, old: str, new: str) -> None:
+    """Give a segment another id wherever the sqlite file names it. Does not commit."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.execute("UPDATE segments SET id = ? WHERE id = ?", (new, old))
+    for table, column in _REFERENCES:
+        if table in tables:  # table and column are the fixed names above
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))  # noqa: S608

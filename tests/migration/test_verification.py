@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection, VerificationError
-from lightmigrate.migration import build
-from lightmigrate.migration.rebuild import rebuild
+from lightmigrate.migration.replacement import Replacement
 from lightmigrate.migration.verify import compare_contents
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client
@@ -123,14 +122,16 @@ def test_a_change_in_a_collection_that_was_not_to_be_touched(
 ) -> None:
     before = folder_hash(database)
 
-    def rebuild_and_spoil(store: ChromaStore, *arguments: Any) -> Any:
-        target = rebuild(store, *arguments)
+    put = Replacement.put
+
+    def put_and_spoil(self: Replacement, *arguments: Any) -> Any:
+        route = put(self, *arguments)
         with open_client(database.parent / ".chroma_data.lightmigrate" / "new") as client:
             notes = client.get_collection("notes", embedding_function=None)
             notes.update(ids=notes.get(limit=1)["ids"], metadatas=[{"spoiled": True}])
-        return target
+        return route
 
-    monkeypatch.setattr(build, "rebuild", rebuild_and_spoil)
+    monkeypatch.setattr(Replacement, "put", put_and_spoil)
     with pytest.raises(VerificationError, match="a collection that was not to be migrated changed"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection)
     assert folder_hash(database) == before

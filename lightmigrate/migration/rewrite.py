@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lightmigrate.migration.draft import Draft
-from lightmigrate.migration.job import Job
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.stores.base import Collection, Store
 
 
-def rebuild(
+def rewrite(
     store: Store,
-    job: Job,
+    source: Collection,
+    embedding_function: Mapping[str, Any] | None,
     draft: Draft,
     name: str,
     page_size: int,
     on_progress: OnProgress,
     partial: Collection | None = None,
 ) -> Collection:
-    """Write a draft of `job.source` into a new collection called `name`, in the same order.
+    """Write the draft of `source` into a new collection called `name`, in the same order.
 
     Args:
         store: holds the source; the new collection is made in the same database.
-        job: what to do.
+        source: the collection to take after.
+        embedding_function: `name` and `config` to record; `None` keeps the source's.
         draft: the records with their new vectors.
         name: a free name.
         page_size: records held in memory at once.
@@ -31,10 +35,10 @@ def rebuild(
     if partial is not None and not partial.count():  # it may have been created only in part
         partial.delete()
         partial = None
-    target = partial or store.create_like(job.source, name, job.embedding_function)
+    target = partial or store.create_like(source, name, embedding_function)
     done = target.count()
     for page in draft.pages(page_size, done):
         target.add(page)
         done += len(page)
-        on_progress(Progress("write", done, draft.baseline.records, job.source.address.name))
+        on_progress(Progress("write", done, draft.baseline.records, source.address.name))
     return target

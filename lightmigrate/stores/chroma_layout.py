@@ -1,0 +1,162 @@
+"""One collection in a closed Chroma folder whose tables are known, and the exchange of its index against another.
+
+Chroma's tables are its own. They are written to only where they are just those of the versions this was made for, in
+a copy of the database, and what comes of it is read back through Chroma.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma_folder import DATABASE_FILE, reading
+from lightmigrate.stores.chroma_indexes import rename_segment
+
+# Of the list of changes that Chroma made to its tables, with their own checksums: Chroma 1.5.
+_KNOWN_TABLES = {"c82a4b3d2220ca8ca80bc65943a43381153fb67f0dfd46f394ae389b37afc601"}
+
+_VECTORS = "urn:chroma:segment/vector/hnsw-local-persisted"
+_RECORDS = "urn:chroma:segment/metadata/sqlite"
+
+_COLLECTION = """
+    SELECT collections.id, dimension, schema_str, vectors.id AS segment, vectors.type AS type,
+           records.id AS records, records.type AS records_type, max_seq_id.seq_id AS indexed
+    FROM collections
+    JOIN databases ON databases.id = collections.database_id
+    JOIN segments AS vectors ON vectors.collection = collections.id AND vectors.scope = 'VECTOR'
+    JOIN segments AS records ON records.collection = collections.id AND records.scope = 'METADATA'
+    LEFT JOIN max_seq_id ON max_seq_id.segment_id = vectors.id
+    WHERE collections.name = ? AND databases.name = ? AND databases.tenant_id = ?
+"""
+
+# A write that Chroma's log still holds, with a vector. What the index has already may be there too.
+_LOGGED = """
+    SELECT seq_id, id, vector FROM embeddings_queue
+    WHERE topic LIKE '%/' || ? AND vector IS NOT NULL AND seq_id > ? ORDER BY seq_id LIMIT ?
+"""
+
+# What the log may hold of the collection that is not a vector of the right length.
+_STRANGE = """
+    SELECT count(*) FROM embeddings_queue WHERE topic LIKE '%/' || ?
+    AND vector IS NOT NULL AND (encoding <> 'FLOAT32' OR length(vector) <> ?)
+"""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a collection keeps what depends on its vectors.
+
+    Attributes:
+        folder: the database.
+        collection: Chroma's id of it.
+        dimension: numbers of a vector.
+        space: distance function, as its schema says.
+        schema: all of it.
+        segment: id of its index, and name of the index's folder.
+        indexed: whether some of the collection is in the index's files; the rest is in Chroma's log.
+    """
+
+    folder: Path
+    collection: str
+    dimension: int
+    space: str
+    schema: Mapping[str, Any]
+    segment: str
+    indexed: bool
+
+    @property
+    def index(self) -> Path:
+        """The folder of the index's files; it need not exist."""
+        return self.folder / self.segment
+
+    @classmethod
+    def of(cls, folder: Path, address: Address) -> Layout | None:
+        """Look at a collection of a closed database; `None` when anything is not as it is known. Only reads."""
+        with reading(folder / DATABASE_FILE) as connection:
+            if _tables(connection) not in _KNOWN_TABLES:
+                return None
+            found = connection.execute(_COLLECTION, (address.name, address.database, address.tenant)).fetchall()
+            if len(found) != 1:
+                return None
+            (row,) = found
+            if (
+                not row["schema_str"]
+                or not row["dimension"]
+                or (row["type"], row["records_type"]) != (_VECTORS, _RECORDS)
+            ):
+                return None
+            (strange,) = connection.execute(_STRANGE, (row["id"], 4 * row["dimension"])).fetchone()
+            schema = json.loads(row["schema_str"])
+            index = schema.get("keys", {}).get("#embedding", {}).get("float_list", {}).get("vector_index", {})
+            space = index.get("config", {}).get("space")
+            if strange or space is None:
+                return None
+            indexed = row["indexed"] is not None
+            if indexed != (folder / row["segment"] / "header.bin").is_file():
+                return None
+            return cls(folder, row["id"], row["dimension"], space, schema, row["segment"], indexed)
+
+    def exchange(
+        self,
+        segment: str,
+        dimension: int,
+        schema: Mapping[str, Any],
+        exchanged: Callable[[list[str]], Vectors],
+        *,
+        complete: bool,
+        at_once: int,
+    ) -> None:
+        """Let the collection have another index, all at once or not at all.
+
+        Args:
+            segment: id of the new index. Its files, if it has any, lie in the folder of that name and are on the disk.
+            dimension: numbers of a new vector.
+            schema: what the collection is to say of itself.
+            exchanged: gives the new vectors `(n, dimension)` of n ids, for the log.
+            complete: whether the new index's files hold all records. Otherwise they hold what the old one's do, and
+                Chroma adds the rest from its log, as it does at every opening.
+            at_once: logged vectors held in memory at once.
+        """
+        with contextlib.closing(sqlite3.connect(self.folder / DATABASE_FILE)) as connection, connection:
+            rename_segment(connection, self.segment, segment)
+            connection.execute(
+                "UPDATE collections SET dimension = ?, schema_str = ? WHERE id = ?",
+                (dimension, json.dumps(schema, separators=(",", ":"), ensure_ascii=False), self.collection),
+            )
+            for numbers, ids in _logged(connection, self.collection, at_once):
+                vectors = np.ascontiguousarray(exchanged(ids), "<f4")
+                connection.executemany(
+                    "UPDATE embeddings_queue SET vector = ? WHERE seq_id = ?",
+                    [(vector.tobytes(), number) for vector, number in zip(vectors, numbers, strict=True)],
+                )
+            if complete:
+                connection.execute("DELETE FROM max_seq_id WHERE segment_id = ?", (segment,))
+                connection.execute(
+                    "INSERT INTO max_seq_id (segment_id, seq_id) SELECT ?, max_seq_id.seq_id FROM max_seq_id "
+                    "JOIN segments ON segments.id = max_seq_id.segment_id "
+                    "WHERE segments.collection = ? AND segments.scope = 'METADATA'",
+                    (segment, self.collection),
+                )
+
+
+def _logged(connection: sqlite3.Connection, collection: str, at_once: int) -> Iterator[tuple[list[int], list[str]]]:
+    last = -1
+    while rows := connection.execute(_LOGGED, (collection, last, at_once)).fetchall():
+        last = rows[-1][0]
+        yield [row[0] for row in rows], [row[1] for row in rows]
+
+
+def _tables(connection: sqlite3.Connection) -> str:
+    """What tells one version of Chroma's tables from another."""
+    changes = connection.execute("SELECT dir, version, hash FROM migrations ORDER BY dir, version").fetchall()
+    return hashlib.sha256(json.dumps([list(change) for change in changes]).encode()).hexdigest()
