@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lightmigrate.console import messages
+from lightmigrate.console.terminal import messages
 
 if TYPE_CHECKING:
     from lightmigrate.migration.progress import Progress as MigrationProgress

@@ -17,15 +17,15 @@ from rich.markup import escape
 
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
-from lightmigrate import console
 from lightmigrate.bars import MigrationBars
-from lightmigrate.cli_choices import PROVIDERS, InvalidVectors, OnWritten
+from lightmigrate.cli_choices import PROVIDERS, InvalidVectors, OnWritten, Route
 from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_output import confirm as _confirm
 from lightmigrate.cli_output import print_result as _print
 from lightmigrate.cli_output import write_json as _write_json
 from lightmigrate.cli_registry import registry
 from lightmigrate.cli_train import train
+from lightmigrate.console import databases, projections, searches, terminal
 from lightmigrate.errors import (
     InvalidVectorsError,
     LightmigrateError,
@@ -59,6 +59,13 @@ Collections = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Index = Annotated[
+    Route,
+    typer.Option(
+        help="A folder's index: keep its graph, if it finds as much as before; rebuild it, nothing else; or rewrite "
+        "all records. What cannot be done gives way to the next."
+    ),
+]
 
 
 @app.command()
@@ -72,10 +79,10 @@ def doctor(
 ) -> None:
     """Look at a database: collections, dimensions, mismatches, who has it open. Changes nothing."""
     found = place.diagnose(expected_dim)
-    _print(found, console.diagnosis, as_json)
+    _print(found, databases.diagnosis, as_json)
     if not as_json and (found.mismatches or expected_dim is None):
-        console.output.print(
-            console.next_command("train", "--from-chroma", place.folder or "FOLDER", "--target-model", "NEW_MODEL")
+        terminal.output.print(
+            terminal.next_command("train", "--from-chroma", place.folder or "FOLDER", "--target-model", "NEW_MODEL")
         )
 
 
@@ -85,10 +92,10 @@ def plan(place: Place, projection: ProjectionFile, collection: Collections = Non
     """Show what `migrate` would do, and whether it can. Changes nothing."""
     migrator = place.open()
     made = migrator.plan(rooms.jobs_for(migrator, projection, collection))
-    _print(made, console.plan, as_json)
+    _print(made, databases.plan, as_json)
     if not as_json:
         chosen = [word for name in collection or () for word in ("--collection", name)]
-        console.output.print(console.next_command("migrate", *place.words, "--projection", projection, *chosen))
+        terminal.output.print(terminal.next_command("migrate", *place.words, "--projection", projection, *chosen))
 
 
 @app.command()
@@ -125,6 +132,7 @@ def migrate(
         InvalidVectors,
         typer.Option(help="NaN, infinite or all-zero vectors: refuse, or put the centre of the new space there."),
     ] = "refuse",
+    index: Index = "keep",
     force: Annotated[
         bool, typer.Option(help="Migrate although the projection failed the gate, or is for other vectors.")
     ] = False,
@@ -147,22 +155,22 @@ def migrate(
         jobs = rooms.jobs_for(migrator, projection, collection, function)
         made = migrator.plan(jobs)
         if not yes:
-            console.messages.print(console.plan(made))
+            terminal.messages.print(databases.plan(made))
         agreed()
     else:
         asked = rooms.Calibration(calibrate or 0, target_model, target_provider, max_cost)
         jobs = asked.jobs(migrator, collection, function, force=force, agreed=agreed)
     try:
         results = place.open(bars).migrate_collections(
-            jobs, backup, verify, invalid_vectors=invalid_vectors, force=force
+            jobs, backup, verify, invalid_vectors=invalid_vectors, force=force, index=index
         )
     finally:
         bars.shown.stop()
-    _print(results, console.migrated, as_json)
+    _print(results, databases.migrated, as_json)
     if not as_json:
         if embedding_function is None:
-            console.output.print("the embedding function Chroma records was left as it is (--embedding-function)")
-        console.output.print(console.next_command("verify" if verify else "doctor", *place.words))
+            terminal.output.print("the embedding function Chroma records was left as it is (--embedding-function)")
+        terminal.output.print(terminal.next_command("verify" if verify else "doctor", *place.words))
 
 
 @app.command()
@@ -171,6 +179,7 @@ def resume(
     place: Place,
     undo: Annotated[bool, typer.Option("--undo", help="Throw away what it has built instead.")] = False,
     backup: Annotated[bool, typer.Option(help="Keep the old folder; without it there is no rollback.")] = True,
+    index: Index = "keep",
     as_json: AsJson = False,
 ) -> None:
     """Take up a migration that was interrupted, or undo it. An interrupted exchange is ended by any command."""
@@ -182,12 +191,12 @@ def resume(
             if as_json:
                 _write_json({"undone": undone, "recovered": said})
             else:
-                console.output.print("thrown away" if undone else said or "nothing was interrupted")
+                terminal.output.print("thrown away" if undone else said or "nothing was interrupted")
             return
-        results = migrator.resume(backup)
-    _print(results, console.migrated, as_json)
+        results = migrator.resume(backup, index=index)
+    _print(results, databases.migrated, as_json)
     if not as_json:
-        console.output.print(console.next_command("verify", *place.words))
+        terminal.output.print(terminal.next_command("verify", *place.words))
 
 
 @app.command()
@@ -195,15 +204,15 @@ def resume(
 def verify(place: Place, as_json: AsJson = False) -> None:
     """Compare a migrated database with what it held right after its migration. Changes nothing."""
     found = place.open().verify()
-    _print(found, console.checks, as_json)
+    _print(found, databases.checks, as_json)
     unchanged = all(check.unchanged for check in found)
     if not as_json:
         if unchanged:
-            console.output.print("[green]✓[/] all as the migration left it")
-            console.output.print(console.next_command("clean", *place.words, why="when you are content"))
+            terminal.output.print("[green]✓[/] all as the migration left it")
+            terminal.output.print(terminal.next_command("clean", *place.words, why="when you are content"))
         else:
-            console.output.print("written to since the migration, or damaged")
-            console.output.print(console.next_command("rollback", *place.words, why="to go back"))
+            terminal.output.print("written to since the migration, or damaged")
+            terminal.output.print(terminal.next_command("rollback", *place.words, why="to go back"))
     if not unchanged:
         raise typer.Exit(1)
 
@@ -223,12 +232,12 @@ def rollback(
     migrator = place.open()
     found = migrator.backups()
     if found and not yes:
-        console.messages.print(console.backups(found))
+        terminal.messages.print(databases.backups(found))
         _confirm(f"Go back to {backup or 'the newest'}?", as_json)
     done = migrator.rollback(backup, written=written)
-    _print(done, console.rolled_back, as_json)
+    _print(done, databases.rolled_back, as_json)
     if not as_json:
-        console.output.print(console.next_command("doctor", *place.words))
+        terminal.output.print(terminal.next_command("doctor", *place.words))
 
 
 @app.command()
@@ -244,17 +253,17 @@ def clean(
     """List the backups of a database; with `--yes` delete them for good."""
     migrator = place.open()
     found = migrator.clean(backup) if yes else [b for b in migrator.backups() if not backup or b.name in backup]
-    _print(found, console.backups, as_json)
+    _print(found, databases.backups, as_json)
     if not as_json:
         if yes:
-            console.output.print(f"deleted {len(found)}")
+            terminal.output.print(f"deleted {len(found)}")
         elif found:
             chosen = [word for name in backup or () for word in ("--backup", name)]
-            console.output.print(
-                console.next_command("clean", *place.words, *chosen, "--yes", why="to delete them for good")
+            terminal.output.print(
+                terminal.next_command("clean", *place.words, *chosen, "--yes", why="to delete them for good")
             )
         else:
-            console.output.print("no backups")
+            terminal.output.print("no backups")
 
 
 @app.command()
@@ -267,8 +276,8 @@ def inspect(
     if as_json:
         _write_json(loaded.info.to_json())
     else:
-        console.output.print(console.projection(loaded))
-        console.output.print(console.next_command("plan", "DATABASE", "--projection", projection))
+        terminal.output.print(projections.projection(loaded))
+        terminal.output.print(terminal.next_command("plan", "DATABASE", "--projection", projection))
 
 
 @app.command()
@@ -277,29 +286,29 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Do the whole job on a small real database: build, detect, migrate, measure, search."""
-    say = console.messages.print if as_json else console.output.print
+    say = terminal.messages.print if as_json else terminal.output.print
     show = rooms.Demo(folder)
     info = show.projection.info
     say(f"[bold]1  A database[/]  {len(show.corpus.ids):,} scientific abstracts, embedded by {info.source.name}")
     show.build()
     say(f"   {show.database}\n\n[bold]2  The model changes[/]  to {info.target.name}")
     before, found = show.search(show.corpus.old_queries), show.detect()
-    say(console.mismatches(found))
+    say(databases.mismatches(found))
     say("\n[bold]3  Migration[/]  built aside, verified, exchanged in one step")
     with MigrationBars() as bars:
         migration = show.migrate(bars)
-    say(console.migrated([migration]))
+    say(databases.migrated([migration]))
     say("\n[bold]4  What it kept[/]  against human judgements of relevance")
     retention = show.measure()
-    say(console.retention(retention))
+    say(searches.retention(retention))
     say("\n[bold]5  Three searches[/]  through Chroma, before and after")
-    searches = show.pair(before, show.search(show.corpus.new_queries))
-    say(console.searches(searches))
+    pairs = show.pair(before, show.search(show.corpus.new_queries))
+    say(searches.searches(pairs))
     if as_json:
-        _write_json(rooms.DemoResult(show.database, tuple(found), migration, retention, searches).to_json())
+        _write_json(rooms.DemoResult(show.database, tuple(found), migration, retention, pairs).to_json())
     else:
-        say(console.next_command("doctor", show.database, "--expected-dim", info.target.dimension, why="look around"))
-        say(console.next_command("rollback", show.database, why="and back"))
+        say(terminal.next_command("doctor", show.database, "--expected-dim", info.target.dimension, why="look around"))
+        say(terminal.next_command("rollback", show.database, why="and back"))
 
 
 @app.callback(invoke_without_command=True)
@@ -308,7 +317,7 @@ def version(
 ) -> None:
     """Print the version when asked for it."""
     if show_version:
-        console.output.print(__version__)
+        terminal.output.print(__version__)
         raise typer.Exit
 
 
@@ -326,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _report(error, as_json="--json" in words)
     except KeyboardInterrupt:
-        console.messages.print("[bold red]interrupted[/]: the database is whole, the old one or the new one")
+        terminal.messages.print("[bold red]interrupted[/]: the database is whole, the old one or the new one")
         code = 1
     raise SystemExit(code if isinstance(code, int) else 0)
 
@@ -347,7 +356,7 @@ def _report(error: Exception, as_json: bool) -> int:
         numbers = {name: plain(value) for name, value in own.items() if isinstance(value, (int, str, tuple))}
         _write_json({"error": type(error).__name__, "message": line, **numbers})
     word = "refused" if code == RefusedError.exit_code else "error"
-    console.messages.print(f"[bold red]{word}:[/] {escape(line)}")
+    terminal.messages.print(f"[bold red]{word}:[/] {escape(line)}")
     if isinstance(error, InvalidVectorsError):
-        console.messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
+        terminal.messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
     return code

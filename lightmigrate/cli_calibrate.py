@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lightmigrate import console
 from lightmigrate.bars import TrainingBars
 from lightmigrate.cli_jobs import address_of
+from lightmigrate.console import projections, terminal
 from lightmigrate.errors import CollectionNotFoundError, FailedGateError, LightmigrateError, NothingToMigrateError
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.projection.model import Model
@@ -101,7 +101,7 @@ class Calibration:
                 max_cost=self.max_cost,
                 on_progress=bars,
             )
-        console.messages.print(console.trained(done, []))
+        terminal.messages.print(projections.trained(done, []))
         if done.gate.verdict == "FAIL" and not force:
             raise FailedGateError(f"collection {facts.address}: {done.gate.reason}; embed again, or add --force")
         return CollectionJob(facts.name, done.projection, function, facts.tenant, facts.database)

@@ -15,8 +15,8 @@ import typer
 
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
-from lightmigrate import console
 from lightmigrate.cli_choices import DEFAULT_DATABASE, DEFAULT_TENANT
+from lightmigrate.console import terminal
 from lightmigrate.errors import LightmigrateError, RefusedError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Place:
         """A migrator, having said what it found of an interrupted run."""
         migrator = lightmigrate.ChromaMigrator(self.folder or self.client(), on_progress=on_progress)
         if migrator.recovered:
-            console.messages.print(f"[yellow]{migrator.recovered}[/]")
+            terminal.messages.print(f"[yellow]{migrator.recovered}[/]")
         return migrator
 
     def diagnose(self, expected_dim: int | None) -> Diagnosis:

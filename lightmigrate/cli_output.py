@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import RenderableType
 
-from lightmigrate import console
+from lightmigrate.console import terminal
 from lightmigrate.errors import RefusedError
 from lightmigrate.results import plain
 
@@ -20,7 +20,7 @@ def print_result(result: Any, render: Callable[[Any], RenderableType], as_json: 
     if as_json:
         write_json(plain(result))
     else:
-        console.output.print(render(result))
+        terminal.output.print(render(result))
 
 
 def write_json(value: Any) -> None:

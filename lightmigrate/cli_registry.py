@@ -11,9 +11,9 @@ from rich.markup import escape
 
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
-from lightmigrate import console
 from lightmigrate.cli_choices import REGISTRY_VARIABLE
 from lightmigrate.cli_output import confirm, print_result, write_json
+from lightmigrate.console import projections, terminal
 from lightmigrate.errors import LightmigrateError, RefusedError
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def list_all(as_json: AsJson = False) -> None:
     if as_json:
         write_json([_plain(one) for one in found])
         return
-    console.output.print(console.listed(found))
+    terminal.output.print(projections.listed(found))
     if found:
-        console.output.print(console.next_command("registry", "show", Path(found[0][1].file).stem))
+        terminal.output.print(terminal.next_command("registry", "show", Path(found[0][1].file).stem))
     else:
-        console.output.print(console.next_command("registry", "add", "FILE"))
+        terminal.output.print(terminal.next_command("registry", "add", "FILE"))
 
 
 @registry.command()
@@ -51,13 +51,13 @@ def show(name: Name, as_json: AsJson = False) -> None:
     """Show what is listed of one projection: models, training, stated quality. Changes nothing."""
     found = _named(name)
     for other, entry in found[1:]:
-        console.messages.print(f"[yellow]also[/] {escape(str(other.folder / entry.file))}")
+        terminal.messages.print(f"[yellow]also[/] {escape(str(other.folder / entry.file))}")
     if as_json:
         write_json(_plain(found[0]))
         return
     where, entry = found[0]
-    console.output.print(console.entry(found[0]))
-    console.output.print(console.next_command("plan", "DATABASE", "--projection", where.folder / entry.file))
+    terminal.output.print(projections.entry(found[0]))
+    terminal.output.print(terminal.next_command("plan", "DATABASE", "--projection", where.folder / entry.file))
 
 
 @registry.command()
@@ -76,10 +76,10 @@ def add(
     if as_json:
         write_json(_plain((where, entry)))
         return
-    console.output.print(f"[green]✓[/] {escape(str(where.folder / entry.file))}")
+    terminal.output.print(f"[green]✓[/] {escape(str(where.folder / entry.file))}")
     if where.folder.resolve() not in [folder.resolve() for folder in lightmigrate.Library().folders]:
-        console.output.print(f"{escape(str(where.folder))} is looked through when {REGISTRY_VARIABLE} names it")
-    console.output.print(console.next_command("plan", "DATABASE", "--projection", where.folder / entry.file))
+        terminal.output.print(f"{escape(str(where.folder))} is looked through when {REGISTRY_VARIABLE} names it")
+    terminal.output.print(terminal.next_command("plan", "DATABASE", "--projection", where.folder / entry.file))
 
 
 @registry.command()
@@ -99,8 +99,8 @@ def remove(name: Name, yes: Yes = False, as_json: AsJson = False) -> None:
     if as_json:
         write_json(_plain((where, entry)))
         return
-    console.output.print(f"removed {escape(str(where.folder / entry.file))}")
-    console.output.print(console.next_command("registry", "list"))
+    terminal.output.print(f"removed {escape(str(where.folder / entry.file))}")
+    terminal.output.print(terminal.next_command("registry", "list"))
 
 
 @registry.command()
@@ -111,9 +111,9 @@ def verify(as_json: AsJson = False) -> None:
         for folder in lightmigrate.Library().folders
         if folder.exists()
     }
-    print_result(wrong, console.problems, as_json)
+    print_result(wrong, projections.problems, as_json)
     if not as_json:
-        console.output.print(console.next_command("registry", "list"))
+        terminal.output.print(terminal.next_command("registry", "list"))
     if any(wrong.values()):
         raise typer.Exit(1)
 
@@ -134,21 +134,21 @@ def find(
     for size in sorted(sizes):
         found += library.find(source_dim=size, target_dim=new.dimension or None, source=old.name, target=new.name)
     found.sort(key=lambda one: rooms.KINDS.index(one.by))  # of several dimensions
-    print_result(found, console.candidates, as_json)
+    print_result(found, projections.candidates, as_json)
     if as_json:
         return
     if not found:
-        console.output.print(console.next_command("train", "--from-chroma", "DATABASE", "--target-model", target))
+        terminal.output.print(terminal.next_command("train", "--from-chroma", "DATABASE", "--target-model", target))
         return
     best = found[0]
     if best.by == "dimension":
-        console.messages.print("[yellow]dimensions only[/]: `migrate` looks whether the stored vectors are its model's")
+        terminal.messages.print("[yellow]dimensions only[/]: `migrate` looks whether the vectors are its model's")
     if len(best.entries) == 1:
         file = best.folders[0] / best.entries[0].file
-        console.output.print(console.next_command("plan", "DATABASE", "--projection", file))
+        terminal.output.print(terminal.next_command("plan", "DATABASE", "--projection", file))
     else:
-        console.output.print("a chain is used from Python: lightmigrate.Library().find(…)[0].load().save(FILE)")
-        console.output.print(console.next_command("plan", "DATABASE", "--projection", "FILE"))
+        terminal.output.print("a chain is used from Python: lightmigrate.Library().find(…)[0].load().save(FILE)")
+        terminal.output.print(terminal.next_command("plan", "DATABASE", "--projection", "FILE"))
 
 
 def _named(name: str) -> list[tuple[lightmigrate.Registry, Entry]]:

@@ -13,9 +13,9 @@ import typer
 
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
-from lightmigrate import console
 from lightmigrate.bars import TrainingBars
 from lightmigrate.cli_choices import METHODS, PROVIDERS
+from lightmigrate.console import projections, terminal
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, RefusedError
 from lightmigrate.files import user_folder
 from lightmigrate.results import plain
@@ -141,7 +141,7 @@ def train(
     reading = rooms.Reading.of(material, seed)
     bill = reading.bill(target)
     if not as_json:
-        console.messages.print(console.asked_for(reading, bill, target.name))
+        terminal.messages.print(projections.asked_for(reading, bill, target.name))
     if bill.dollars != 0 and not yes:
         if as_json or not sys.stdin.isatty():
             raise RefusedError(f"{target.name} costs money: add --yes to go ahead without being asked")
@@ -172,10 +172,10 @@ def train(
     if as_json:
         sys.stdout.write(json.dumps({"files": plain(written), **done.to_json()}, indent=2) + "\n")
     else:
-        console.output.print(console.trained(done, written))
+        terminal.output.print(projections.trained(done, written))
         database = from_chroma or "DATABASE"
-        console.output.print(console.next_command("plan", database, "--projection", written[0]))
-        console.output.print(console.next_command("registry", "add", written[0], why="for other databases too"))
+        terminal.output.print(terminal.next_command("plan", database, "--projection", written[0]))
+        terminal.output.print(terminal.next_command("registry", "add", written[0], why="for other databases too"))
     if done.gate.verdict == "FAIL":
         raise typer.Exit(RefusedError.exit_code)
 

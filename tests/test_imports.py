@@ -17,6 +17,7 @@ import lightmigrate
 from lightmigrate import cli_choices, cli_rooms
 from lightmigrate.estimators.methods import METHODS
 from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.providers.open import PROVIDERS
 from lightmigrate.registry.library import ENVIRONMENT
@@ -87,5 +88,6 @@ def test_the_options_offer_what_the_rooms_have() -> None:
     assert tuple(METHODS) == cli_choices.METHODS
     assert get_args(cli_choices.InvalidVectors) == get_args(InvalidVectors)
     assert get_args(cli_choices.OnWritten) == get_args(OnWritten)
+    assert get_args(cli_choices.Route) == get_args(Route)
     assert (cli_choices.DEFAULT_TENANT, cli_choices.DEFAULT_DATABASE) == (DEFAULT_TENANT, DEFAULT_DATABASE)
     assert cli_choices.REGISTRY_VARIABLE == ENVIRONMENT

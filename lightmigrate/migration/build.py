@@ -6,26 +6,25 @@ is rebuilt under a name of this run, record after record, and only then takes it
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
-from lightmigrate.files import copy_tree, give_owner_of, sync_tree
+from lightmigrate.files import copy_tree
 from lightmigrate.migration.digest import digest_of
 from lightmigrate.migration.draft import Draft
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.location import Location
-from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.record import CollectionRecord, Record
+from lightmigrate.migration.progress import OnProgress, Progress, logger
+from lightmigrate.migration.recall import LOSS, Exact
 from lightmigrate.migration.replacement import Replacement, Route
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.stores.base import Address, CollectionFacts, Store
-from lightmigrate.stores.chroma_changes import last_writes
 from lightmigrate.stores.chroma_folder import fingerprint, read_catalog
 from lightmigrate.stores.chroma_indexes import remove_orphaned_indexes, rename_indexes
 
@@ -154,10 +153,8 @@ class Build:
             self._require_fitting(store)
             digests = self._digests(store, untouched)
             drafts = [self._draft(store, number) for number in range(len(self._requests))]
-        pairs = zip(self._replacements, drafts, strict=True)
-        routes = [replacement.put(draft, self._options.index) for replacement, draft in pairs]
-        with self._open_store(self._staging) as store:
-            results = [self._verify(store, number) for number in range(len(self._requests))]
+        with self._replaced(drafts) as (store, routes, recalls):
+            results = [self._verify(store, *pair) for pair in enumerate(recalls)]
             if self._digests(store, untouched) != digests:
                 raise VerificationError("a collection that was not to be migrated changed; the copy was thrown away")
             no_return()
@@ -183,7 +180,37 @@ class Build:
         job = Job(source, request.projection, request.embedding_function, options.invalid_vectors)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
 
-    def _verify(self, store: Store, number: int) -> Verification | None:
+    @contextlib.contextmanager
+    def _replaced(self, drafts: Sequence[Draft]) -> Iterator[tuple[Any, list[Route], list[float | None]]]:
+        """Every draft in place of its collection, the store open: by which routes, and the recall of the indexes.
+
+        A graph that was kept and finds less than the old index is given up for an index that is built anew.
+        """
+        truths, routes = [draft.exact(self._options.page_size) for draft in drafts], [self._options.index] * len(drafts)
+        while True:
+            tried = zip(self._replacements, drafts, routes, strict=True)
+            routes = [replacement.put(draft, route) for replacement, draft, route in tried]
+            with self._open_store(self._staging) as store:
+                recalls = [self._recall(store, *pair) for pair in enumerate(truths)]
+                worse = [
+                    recall is not None and draft.baseline.recall is not None and recall < draft.baseline.recall - LOSS
+                    for recall, draft in zip(recalls, drafts, strict=True)
+                ]
+                again = [number for number, route in enumerate(routes) if route == "keep" and worse[number]]
+                if not again:
+                    yield store, routes, recalls
+                    return
+            for number in again:
+                logger.info(
+                    "%s: with the new vectors its index finds %.3f of the nearest, before %.3f; it is built anew",
+                    self._requests[number].address, recalls[number], drafts[number].baseline.recall,
+                )  # fmt: skip
+                routes[number] = "rebuild"
+
+    def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
+        return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
+
+    def _verify(self, store: Store, number: int, recall: float | None) -> Verification | None:
         if not self._options.verify:
             return None
         own, size = self._requests[number].address, self._options.page_size
@@ -191,7 +218,7 @@ class Build:
         if draft is None:
             raise VerificationError(f"what was projected of {own} changed on the disk; run this again")
         pages, target = draft.pages(size), store.collection(own)
-        return verify(draft.baseline, pages, target, size, self._options.on_progress, exact=draft.exact(size))
+        return verify(draft.baseline, pages, target, size, self._options.on_progress, recall=recall)
 
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
         if not self._options.verify:
@@ -201,42 +228,6 @@ class Build:
             for facts in collections
         )
         return {address: (digest.content, digest.vectors) for address, digest in found}
-
-
-def finish(
-    staging: Path,
-    live: Path,
-    requests: Sequence[Request],
-    results: Sequence[Built],
-    backup: Path | None,
-) -> None:
-    """Write the record into the new database, give it the old one's owner, and flush it to the disk."""
-    earlier = Record.read(live)
-    collections = {(c.tenant, c.database, c.name): c for c in earlier.collections} if earlier else {}
-    for request, built in zip(requests, results, strict=True):
-        address, info, checked = request.address, request.projection.info, built.verification
-        if checked is not None:
-            collections[address.tenant, address.database, address.name] = CollectionRecord(
-                name=address.name,
-                tenant=address.tenant,
-                database=address.database,
-                source=info.source.to_json(),
-                target=info.target.to_json(),
-                records=checked.records,
-                content_sha256=checked.content_sha256,
-                vectors_sha256=checked.vectors_sha256,
-                settings_sha256=checked.settings_sha256,
-            )
-    Record(
-        database_name=live.name,
-        migrated_at=_now(),
-        collections=tuple(collections.values()),
-        backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
-        last_writes=_writes(staging),
-        source_writes=_writes(live),
-    ).write(staging)
-    give_owner_of(live, staging)
-    sync_tree(staging)
 
 
 def _compare_catalogs(
@@ -252,25 +243,3 @@ def _compare_catalogs(
             f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {found.get(wrong)}; "
             "the new database was thrown away"
         )
-
-
-def sign(copy: Path, live: Path, backup: str) -> None:
-    """Write the record of a copy of a backup that is to replace `live`: whose it is, and what was written when."""
-    earlier, replaced = Record.read(copy), Record.read(live)
-    names = [*(earlier.backups if earlier else ()), *(replaced.backups if replaced else ()), backup]
-    Record(
-        database_name=live.name,
-        migrated_at=_now(),
-        collections=earlier.collections if earlier else (),
-        backups=tuple(dict.fromkeys(names)),
-        last_writes=_writes(copy),
-        source_writes=_writes(live),
-    ).write(copy)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
-
-
-def _writes(folder: Path) -> tuple[tuple[str, str, str, int], ...]:
-    return tuple((a.tenant, a.database, a.name, last) for a, last in last_writes(folder).items())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
-from lightmigrate.files import copy_tree, sync_tree, tree_bytes
+from lightmigrate.files import copy_tree, give_owner_of, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
@@ -23,6 +23,7 @@ from lightmigrate.migration.record import Record
 from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
+from lightmigrate.migration.signing import sign_copy, sign_new
 from lightmigrate.migration.workspace import Intention, Workspace
 from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
 from lightmigrate.stores.base import CollectionFacts, Store
@@ -95,7 +96,10 @@ class FolderMigration:
             intention = self._begin(plan, requests, invalid_vectors, lambda run: builder(run).can_go_on())
             no_return = replace(intention, copied=None)
             results = builder(intention.run).run(catalog, lambda: workspace.write_journal(no_return))
-            build.finish(workspace.staging, self.path, requests, results, outgoing if auto_backup else None)
+            verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
+            sign_new(workspace.staging, self.path, verified, outgoing if auto_backup else None)
+            give_owner_of(self.path, workspace.staging)
+            sync_tree(workspace.staging)
             self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
         return [
@@ -219,7 +223,7 @@ class FolderMigration:
                 workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
                 copy_tree(chosen.path, incoming, lambda size: None)
                 carry_over(self.path, incoming, _open_chroma, changes, self._page_size, seed=0)
-                build.sign(incoming, self.path, chosen.name)
+                sign_copy(incoming, self.path, chosen.name)
                 if location.inside:
                     rename_indexes(incoming)
                 sync_tree(incoming)

@@ -153,8 +153,8 @@ class ChromaMigrator:
         """Migrate collections: one copy, one exchange, one backup. Writes.
 
         Ids, documents, metadatas, uris, their order, the collection's metadata, distance function and
-        index settings are kept; collections that are not named come through as they are. Chroma gives the
-        new collections new internal ids.
+        index settings are kept; collections that are not named come through as they are. A collection whose
+        records are rewritten (see `index`) gets a new internal id from Chroma.
 
         Args:
             jobs: the collections. Or a function that says which, when it is given a `Store` to read in: the copy of

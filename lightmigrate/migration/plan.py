@@ -138,7 +138,10 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
 
 
 def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensions: Mapping[Address, int]) -> int:
-    """Room for a copy of the folder, drafts, the rewritten records and indexes, with a reserve. Only reads.
+    """Room for a copy of the folder, drafts, and what the longest route writes, with a reserve. Only reads.
+
+    Rewriting writes tables and an index. Giving up a graph that was kept for a new index takes two indexes and the log
+    of the database in which the second is built.
 
     Args:
         location: of the database.
@@ -151,7 +154,8 @@ def needed_bytes(location: Location, catalog: Sequence[CollectionFacts], dimensi
     vectors = sum(counts[address] * 4 * dim for address, dim in dimensions.items())
     drafts, indexes = tables + vectors, vectors + rewritten * INDEX_BYTES_PER_VECTOR
     copied = tree_bytes(location.database, location.belongs)
-    return int(SAFETY * (copied + drafts + tables + indexes)) + SPARE_BYTES
+    written = indexes + max(tables, indexes + vectors)
+    return int(SAFETY * (copied + drafts + written)) + SPARE_BYTES
 
 
 def require_room(plan: Plan, already: int = 0) -> None:

@@ -14,6 +14,9 @@ QUERIES = 200
 # Each query is a stored vector and finds itself, which says nothing.
 NEIGHBOURS = 10
 
+# So much less than the old index may a new one find, before another is built.
+LOSS = 0.01
+
 # By so much, relative to the lengths involved, a distance that Chroma gives may be off.
 TOLERANCE = 1e-5
 

@@ -38,9 +38,6 @@ from lightmigrate.stores.hnsw import HnswFiles
 
 Route = Literal["keep", "rebuild", "rewrite"]
 
-# A graph is kept when it finds at most so much less than before.
-RECALL_TOLERANCE = 0.01
-
 # What an index is called in the database that it is built in.
 _INDEX = Address("index-only")
 
@@ -137,7 +134,7 @@ class Replacement:
             except (ValueError, FileNotFoundError) as error:
                 logger.info("%s: its index is not as it is known (%s); it is built anew", self.names.own, error)
                 return False
-        return self._as_good_as_before(draft)
+        return True
 
     def _exchange_vectors(self, layout: Layout, draft: Draft) -> None:
         rows, folder = draft.rows(), self._staging / self._kept
@@ -165,20 +162,6 @@ class Replacement:
             sync_folder(self._staging)
         self._take_place(layout, self._kept, draft, rows, complete=False)
         self._report(draft.baseline.records, draft)
-
-    def _as_good_as_before(self, draft: Draft) -> bool:
-        exact, before = draft.exact(self._page_size), draft.baseline.recall
-        if exact is None or before is None:
-            return True
-        with self._open_store(self._staging) as store:
-            recall = exact.recall(store.collection(self.names.own))
-        if recall is None or recall >= before - RECALL_TOLERANCE:
-            return True
-        logger.info(
-            "%s: with the new vectors its index finds %.3f of the nearest, before %.3f; it is built anew",
-            self.names.own, recall, before,
-        )  # fmt: skip
-        return False
 
     def _rebuild(self, draft: Draft) -> bool:
         layout = Layout.of(self._staging, self.names.own)

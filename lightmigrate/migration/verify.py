@@ -15,7 +15,6 @@ from lightmigrate.migration.ahead import ahead
 from lightmigrate.migration.baseline import Baseline, found_by_search
 from lightmigrate.migration.digest import Digest, settings_sha256
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.recall import Exact
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
 from lightmigrate.results import Result
@@ -77,7 +76,7 @@ def verify(
     on_progress: OnProgress,
     *,
     in_order: bool = True,
-    exact: Exact | None = None,
+    recall: float | None = None,
 ) -> Verification:
     """Compare a rebuilt collection with what it should be, record by record, and probe its index. Only reads.
 
@@ -88,7 +87,7 @@ def verify(
         page_size: records held in memory at once.
         on_progress: hears about every page.
         in_order: whether the records must stand in the same order too.
-        exact: the true nearest neighbours of some of the new vectors, to measure the new index by.
+        recall: recall@10 of the new index, where it was measured.
 
     Raises:
         VerificationError: naming the first thing that is not as it should be, with both values.
@@ -126,7 +125,7 @@ def verify(
         space=space,
         found=found,
         found_before=baseline.found,
-        recall=exact.recall(target) if exact else None,
+        recall=recall,
         recall_before=baseline.recall,
         similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
         neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
