@@ -127,7 +127,7 @@ def trained(
 def general_map(source: Vectors, target: Vectors) -> tuple[Sum, Sum, Mapping[str, Any]]:
     """A matrix with the spread it shrank given back, what its errors are expected to be, and its settings."""
     Y = target.astype(np.float64)
-    fitted = Fits(Pairs(source.astype(np.float64), Y, None, None, 1, SEED))[FORM]
+    fitted = Fits(Pairs(source.astype(np.float64), Y, None, None, None, 1, SEED))[FORM]
     centre, restore = Y.mean(axis=0), restoring(Y, fitted.held_out)
     step = fitted.step.spread(restore, centre)
     held_out = centre + (fitted.held_out - centre) @ restore

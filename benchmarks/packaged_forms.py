@@ -84,7 +84,7 @@ def tried(
     """What the gate says of a form, as fitted and with its spread restored; and bytes of its numbers in float16."""
     texts = [corpus[row].text for row in rows] if method == "lexical" else None
     source, target = (model.documents[rows].astype(np.float64) for model in (old, new))
-    fitted = Fits(Pairs(source, target, texts, None, landmarks, 0))[method]
+    fitted = Fits(Pairs(source, target, texts, None, None, landmarks, 0))[method]
     centre = target.mean(axis=0)
     steps = (fitted.step, fitted.step.spread(restoring(target, fitted.held_out), centre))
     judged = judgement.rows[family]

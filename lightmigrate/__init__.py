@@ -6,6 +6,18 @@ from lightmigrate.lazy import lazily
 
 # What type checkers see. A test holds it to what is imported in truth, below.
 if TYPE_CHECKING:
+    from lightmigrate.dial.bridge import BridgedEmbeddingFunction as BridgedEmbeddingFunction
+    from lightmigrate.dial.bridge import fit_bridge as fit_bridge
+    from lightmigrate.dial.budget import BudgetPlan as BudgetPlan
+    from lightmigrate.dial.curve import Curve as Curve
+    from lightmigrate.dial.curve import Option as Option
+    from lightmigrate.dial.curve import Setting as Setting
+    from lightmigrate.dial.database import curve_of as curve_of
+    from lightmigrate.dial.database import refine as refine
+    from lightmigrate.dial.database import status as status
+    from lightmigrate.dial.migrate import migrate_by_plan as migrate_by_plan
+    from lightmigrate.dial.refine import Refinement as Refinement
+    from lightmigrate.dial.status import Exactness as Exactness
     from lightmigrate.errors import AnotherRunError as AnotherRunError
     from lightmigrate.errors import BackupError as BackupError
     from lightmigrate.errors import CollectionNotFoundError as CollectionNotFoundError
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from lightmigrate.errors import NoProjectionError as NoProjectionError
     from lightmigrate.errors import NotEnoughTextsError as NotEnoughTextsError
     from lightmigrate.errors import NothingToMigrateError as NothingToMigrateError
+    from lightmigrate.errors import PlanOutdatedError as PlanOutdatedError
     from lightmigrate.errors import ProjectionError as ProjectionError
     from lightmigrate.errors import ProjectionFileError as ProjectionFileError
     from lightmigrate.errors import ProviderError as ProviderError
@@ -36,6 +49,7 @@ if TYPE_CHECKING:
     from lightmigrate.errors import WrittenSinceError as WrittenSinceError
     from lightmigrate.errors import WrongDirectionError as WrongDirectionError
     from lightmigrate.errors import WrongSpaceError as WrongSpaceError
+    from lightmigrate.estimators.beginnings import Beginnings as Beginnings
     from lightmigrate.estimators.fit import fit as fit
     from lightmigrate.estimators.words import WordVectors as WordVectors
     from lightmigrate.migration.migrator import ChromaMigrator as ChromaMigrator
@@ -81,6 +95,13 @@ else:
     __getattr__, __dir__, __all__ = lazily(
         __name__,
         {
+            "dial.bridge": ("BridgedEmbeddingFunction", "fit_bridge"),
+            "dial.budget": ("BudgetPlan",),
+            "dial.curve": ("Curve", "Option", "Setting"),
+            "dial.database": ("curve_of", "refine", "status"),
+            "dial.migrate": ("migrate_by_plan",),
+            "dial.refine": ("Refinement",),
+            "dial.status": ("Exactness",),
             "errors": (
                 "AnotherRunError",
                 "BackupError",
@@ -104,6 +125,7 @@ else:
                 "NoProjectionError",
                 "NotEnoughTextsError",
                 "NothingToMigrateError",
+                "PlanOutdatedError",
                 "ProjectionError",
                 "ProjectionFileError",
                 "ProviderError",
@@ -113,6 +135,7 @@ else:
                 "WrongDirectionError",
                 "WrongSpaceError",
             ),
+            "estimators.beginnings": ("Beginnings",),
             "estimators.fit": ("fit",),
             "estimators.words": ("WordVectors",),
             "migration.migrator": ("ChromaMigrator", "CollectionJob"),

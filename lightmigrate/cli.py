@@ -20,9 +20,11 @@ from lightmigrate import cli_rooms as rooms
 from lightmigrate.bars import MigrationBars
 from lightmigrate.cli_choices import PROVIDERS, InvalidVectors, OnWritten, Route
 from lightmigrate.cli_database import Place, on_database
+from lightmigrate.cli_dial import bridge, migrate_planned, refine, status
 from lightmigrate.cli_output import confirm as _confirm
 from lightmigrate.cli_output import print_result as _print
 from lightmigrate.cli_output import write_json as _write_json
+from lightmigrate.cli_plan import plan
 from lightmigrate.cli_registry import registry
 from lightmigrate.cli_train import train
 from lightmigrate.console import databases, projections, searches, terminal
@@ -88,18 +90,6 @@ def doctor(
 
 @app.command()
 @on_database
-def plan(place: Place, projection: ProjectionFile, collection: Collections = None, as_json: AsJson = False) -> None:
-    """Show what `migrate` would do, and whether it can. Changes nothing."""
-    migrator = place.open()
-    made = migrator.plan(rooms.jobs_for(migrator, projection, collection))
-    _print(made, databases.plan, as_json)
-    if not as_json:
-        chosen = [word for name in collection or () for word in ("--collection", name)]
-        terminal.output.print(terminal.next_command("migrate", *place.words, "--projection", projection, *chosen))
-
-
-@app.command()
-@on_database
 def migrate(
     place: Place,
     projection: Annotated[
@@ -110,6 +100,9 @@ def migrate(
         typer.Option(
             help="Instead: learn it from so many of the collection's own documents.", min=50, show_default=False
         ),
+    ] = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Or instead: do what `plan -o` wrote.", show_default=False)
     ] = None,
     target_model: Annotated[
         str, typer.Option(help="The new model, as its provider calls it, to calibrate with.", show_default=False)
@@ -136,14 +129,22 @@ def migrate(
     force: Annotated[
         bool, typer.Option(help="Migrate although the projection failed the gate, or is for other vectors.")
     ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps embeddings, for --plan.", show_default=False)
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Migrate: build the new database aside, verify it, exchange it in one step."""
-    if (projection is None) == (calibrate is None):
-        raise LightmigrateError("give --projection FILE, or --calibrate DOCUMENTS to learn one")
-    migrator, bars = place.open(), MigrationBars()
+    if sum(one is not None for one in (projection, calibrate, plan_file)) != 1:
+        raise LightmigrateError("give --projection FILE, --calibrate DOCUMENTS to learn one, or --plan FILE")
     function = rooms.recorded_function(embedding_function, embedding_config)
+    if plan_file is not None:
+        migrate_planned(
+            place, plan_file, function, backup=backup, force=force, index=index, cache=cache, yes=yes, as_json=as_json
+        )
+        return
+    migrator, bars = place.open(), MigrationBars()
 
     def agreed() -> None:
         if not yes:
@@ -322,6 +323,10 @@ def version(
 
 
 app.command()(train)
+app.command()(plan)
+app.command()(refine)
+app.command()(bridge)
+app.command()(status)
 app.add_typer(registry, name="registry")
 
 

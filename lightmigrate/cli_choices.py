@@ -11,6 +11,7 @@ PROVIDERS = ("sentence-transformers", "openai", "onnx", "chroma")
 METHODS = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged")
 InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
+Order = Literal["random", "newest", "retrieved", "uncertain"]
 Route = Literal["keep", "rebuild", "rewrite"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"

@@ -75,6 +75,10 @@ class Place:
             terminal.messages.print(f"[yellow]{migrator.recovered}[/]")
         return migrator
 
+    def database(self) -> Any:
+        """The folder, or a client of the server."""
+        return self.folder or self.client()
+
     def diagnose(self, expected_dim: int | None) -> Diagnosis:
         """What `doctor` shows; a folder is not even opened."""
         if self.folder:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from lightmigrate.cli_jobs import recorded_function as recorded_function
     from lightmigrate.demo.demo import Demo as Demo
     from lightmigrate.demo.demo import DemoResult as DemoResult
+    from lightmigrate.dial.bridge import fit_bridge as fit_bridge
+    from lightmigrate.dial.budget import BudgetPlan as BudgetPlan
+    from lightmigrate.dial.database import curve_of as curve_of
+    from lightmigrate.dial.database import migrated_models as migrated_models
+    from lightmigrate.dial.database import refine as refine
+    from lightmigrate.dial.database import status as status
+    from lightmigrate.dial.migrate import migrate_by_plan as migrate_by_plan
     from lightmigrate.migration.doctor import diagnose as diagnose
     from lightmigrate.migration.doctor import diagnose_open as diagnose_open
     from lightmigrate.providers.cache import Cached as Cached
@@ -51,6 +58,15 @@ else:
                 "Demo",
                 "DemoResult",
             ),
+            "dial.bridge": ("fit_bridge",),
+            "dial.budget": ("BudgetPlan",),
+            "dial.database": (
+                "curve_of",
+                "migrated_models",
+                "refine",
+                "status",
+            ),
+            "dial.migrate": ("migrate_by_plan",),
             "migration.doctor": (
                 "diagnose",
                 "diagnose_open",

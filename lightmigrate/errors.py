@@ -201,6 +201,20 @@ class InvalidVectorsError(RefusedError):
         self.ids = tuple(ids)
 
 
+class PlanOutdatedError(RefusedError):
+    """A collection is not what a plan was made for.
+
+    Attributes:
+        planned: records it had then.
+        found: records it has now.
+    """
+
+    def __init__(self, message: str, *, planned: int, found: int) -> None:
+        super().__init__(message)
+        self.planned = planned
+        self.found = found
+
+
 class WrittenSinceError(RefusedError):
     """Records were written after the migration, and it was not said what a rollback is to do with them.
 

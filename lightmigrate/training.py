@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,15 +13,20 @@ import numpy as np
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.calibration.words import FrequentWords
 from lightmigrate.errors import LightmigrateError, MissingExtraError
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.fit import LANDMARKS, FittedPairs, fit_pairs
 from lightmigrate.estimators.methods import FOLDS, Method
 from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.abridged import abridge
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.results import Result
+
+# Sentences that stand in for queries of users: more of them hardly narrow the interval.
+MOST_SENTENCES = 1000
 
 # Called with what is being done, how much of it is done, and how much there is.
 OnTraining = Callable[[str, int, int], None]
@@ -60,6 +65,8 @@ class Training(Result):
         bill: what they were estimated to cost.
         embedding_seconds: for all calls of models.
         fitting_seconds: for the fit.
+        gate_when_exact: what the gate says when a share of the documents, in [0, 1], is embedded by the new model and
+            only the others are mapped.
     """
 
     projection: Projection
@@ -68,9 +75,10 @@ class Training(Result):
     bill: Bill
     embedding_seconds: float
     fitting_seconds: float
+    gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields but the numbers of the projection."""
+        """What can be written down of it; not the numbers of the projection."""
         return {
             "projection": self.projection.info.to_json(),
             "gate": self.gate.to_json(),
@@ -91,27 +99,32 @@ class Reading:
         queries: what the gate asks: the users' own queries, or sentences of the documents.
         taken_from: the row of the document each sentence is of; `None` for queries of users.
         words: single words, none when texts are not read.
+        beginnings: the first words of the calibration documents, none when they are not read.
     """
 
     documents: Sequence[str]
     queries: Sequence[str]
     taken_from: Sequence[int] | None
     words: Sequence[str]
+    beginnings: Sequence[str] = ()
 
     @classmethod
-    def of(cls, material: Material, seed: int = 0) -> Reading:
+    def of(
+        cls, material: Material, seed: int = 0, first_words: int | None = None, sentences: int = MOST_SENTENCES
+    ) -> Reading:
         """What this material asks for; calls nothing."""
         queries, taken_from = (
-            (material.queries, None) if material.queries else pseudo_queries(material.texts, seed=seed)
+            (material.queries, None) if material.queries else pseudo_queries(material.texts, sentences, seed)
         )
-        return cls(material.texts, queries, taken_from, material.words.words if material.words else ())
+        beginnings = [abridge(text, first_words) for text in material.texts] if first_words else ()
+        return cls(material.texts, queries, taken_from, material.words.words if material.words else (), beginnings)
 
     def __len__(self) -> int:
-        return len(self.documents) + len(self.queries) + len(self.words)
+        return len(self.documents) + len(self.queries) + len(self.words) + len(self.beginnings)
 
     def bill(self, provider: Provider) -> Bill:
         """What it costs; calls nothing."""
-        return provider.bill([*self.documents, *self.words], self.queries)
+        return provider.bill([*self.documents, *self.words, *self.beginnings], self.queries)
 
 
 def train(
@@ -121,6 +134,8 @@ def train(
     *,
     source_model: Model | None = None,
     method: Method | Literal["mlp"] = "auto",
+    first_words: int | None = None,
+    sentences: int = MOST_SENTENCES,
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
     holdout: float = 0.0,
@@ -141,6 +156,8 @@ def train(
         source_model: who made the stored vectors; by default `source`, or unnamed.
         method: see `lightmigrate.fit`; or `mlp`, a network on top of a kernel fit, which needs the `train` extra and
             reads no texts.
+        first_words: make a projection that reads so many first words of every text with the new model.
+        sentences: of the documents, at most so many, for the gate to ask when there are no queries of users.
         prior: see `lightmigrate.fit`.
         landmarks: see `lightmigrate.fit`.
         holdout: share of the documents that nothing is fitted to, in [0, 0.5]; the gate then judges by them alone.
@@ -158,10 +175,10 @@ def train(
         raise LightmigrateError(f"a holdout of {holdout} is not a share between 0 and 0.5")
     if material.vectors is None and source is None:
         raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
-    reading = Reading.of(material, seed)
+    reading = Reading.of(material, seed, first_words, sentences)
     bill = reading.bill(target)
     started = time.monotonic()
-    found = _embed(material, reading, target, source, say)
+    found = _embed(material, reading, first_words, target, source, say)
     embedded = time.monotonic()
 
     say("fitting", 0, 1)
@@ -178,6 +195,7 @@ def train(
             None if texts is None else texts[:count],
             method=method,
             words=found.words,
+            beginnings=None if found.beginnings is None else _some(found.beginnings, count),
             prior=prior,
             landmarks=landmarks,
             seed=seed,
@@ -190,9 +208,10 @@ def train(
         mapped = fitted.projection.apply(found.old[judges], None if texts is None else texts[judges])
     say("fitting", 1, 1)
     fitted_at = time.monotonic()
-    verdict = _judge(found, reading, judges, mapped, material.collection_size, thresholds, seed)
+    judged = partial(_judge, found, reading, judges, mapped, material.collection_size, thresholds, seed)
+    verdict = judged(0.0)
     projection = fitted.projection.with_facts(training=material.about, quality=verdict.to_json())
-    return Training(projection, verdict, len(reading), bill, embedded - started, fitted_at - embedded)
+    return Training(projection, verdict, len(reading), bill, embedded - started, fitted_at - embedded, judged)
 
 
 @dataclass(frozen=True)
@@ -204,10 +223,20 @@ class _Embedded:
     old_queries: Vectors | None
     new_queries: Vectors
     words: WordVectors | None
+    beginnings: Beginnings | None
+
+
+def _some(beginnings: Beginnings, count: int) -> Beginnings:
+    return replace(beginnings, vectors=beginnings.vectors[:count])
 
 
 def _embed(
-    material: Material, reading: Reading, target: Provider, source: Provider | None, say: OnTraining
+    material: Material,
+    reading: Reading,
+    first_words: int | None,
+    target: Provider,
+    source: Provider | None,
+    say: OnTraining,
 ) -> _Embedded:
     def progress(step: str) -> Callable[[int, int], None]:
         return lambda done, total: say(step, done, total)
@@ -218,6 +247,10 @@ def _embed(
     if material.words is not None and len(reading.words):
         vectors = target.embed(reading.words, progress("words, new model"))
         words = WordVectors(reading.words, vectors, material.words.counts, material.words.documents)
+    beginnings = None
+    if first_words and len(reading.beginnings):
+        vectors = target.embed(reading.beginnings, progress("first words, new model"))
+        beginnings = Beginnings(first_words, vectors, target.embed)
     old, old_queries = material.vectors, None
     if source is not None:
         if old is None:
@@ -228,7 +261,7 @@ def _embed(
                 f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: "
                 "it is not the model they came from"
             )
-    return _Embedded(np.asarray(old), new, old_queries, new_queries, words)
+    return _Embedded(np.asarray(old), new, old_queries, new_queries, words, beginnings)
 
 
 def _judge(
@@ -239,9 +272,17 @@ def _judge(
     collection_size: int,
     thresholds: Thresholds | None,
     seed: int,
+    exact: float,
 ) -> Gate:
-    """The gate, by the documents in `judges` and the sentences taken from them, or all queries of users."""
+    """The gate, by the documents in `judges` and the sentences taken from them, or all queries of users.
+
+    A share of the documents, `exact`, stands there as the new model embeds it, the others are mapped.
+    """
     rows = np.arange(len(found.new))[judges]
+    if exact:
+        known = np.random.default_rng(seed).permutation(len(rows))[: round(exact * len(rows))]
+        mapped = mapped.copy()
+        mapped[known] = found.new[rows[known]]
     asked, taken_from = np.arange(len(reading.queries)), None
     if reading.taken_from is not None:
         origins = np.asarray(reading.taken_from, dtype=np.int64)

@@ -15,6 +15,7 @@ import pytest
 
 import lightmigrate
 from lightmigrate import cli_choices, cli_rooms
+from lightmigrate.dial.order import Order
 from lightmigrate.estimators.methods import METHODS
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.replacement import Route
@@ -26,7 +27,7 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
 # What belongs to single features; nothing loads it that does not use them.
 EXTRAS = {"chromadb", "onnx", "onnxruntime", "openai", "pyarrow", "sqlalchemy", "tokenizers", "torch"}
 COMMAND_LINE = {"click", "rich", "typer"}
-COMMANDS: tuple[list[str], ...] = ([], ["migrate"], ["train"], ["registry"], ["registry", "find"])
+COMMANDS: tuple[list[str], ...] = ([], ["migrate"], ["train"], ["registry"], ["registry", "find"], ["plan"], ["refine"])
 
 
 def loaded_by(script: str) -> set[str]:
@@ -89,5 +90,6 @@ def test_the_options_offer_what_the_rooms_have() -> None:
     assert get_args(cli_choices.InvalidVectors) == get_args(InvalidVectors)
     assert get_args(cli_choices.OnWritten) == get_args(OnWritten)
     assert get_args(cli_choices.Route) == get_args(Route)
+    assert get_args(cli_choices.Order) == get_args(Order)
     assert (cli_choices.DEFAULT_TENANT, cli_choices.DEFAULT_DATABASE) == (DEFAULT_TENANT, DEFAULT_DATABASE)
     assert cli_choices.REGISTRY_VARIABLE == ENVIRONMENT

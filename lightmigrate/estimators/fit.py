@@ -9,10 +9,12 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
-from lightmigrate.estimators.methods import METHODS, Fits, Fitted, Method, Pairs
+from lightmigrate.estimators.methods import METHODS, READING, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.spread import restoring
 from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.lexical import Lexical
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
@@ -35,6 +37,7 @@ def fit(
     *,
     method: Method = "auto",
     words: WordVectors | None = None,
+    beginnings: Beginnings | None = None,
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
     seed: int = 0,
@@ -58,6 +61,8 @@ def fit(
             finds the right neighbours best for pairs left out, the cheapest of equals.
         words: the new model's vectors of the collection's frequent words; with them the words of the texts
             say much more. Only looked at by methods that read texts.
+        beginnings: what the new model says to the first words of the K texts. The projection then asks it for the
+            first words of every text it is applied to. Only for methods that read texts.
         prior: a projection for the same two models, made on other pairs. What it leaves over is fitted here.
         landmarks: at least 1, at most so many for methods with a kernel; applying costs in proportion to them.
         seed: of every random choice.
@@ -78,6 +83,7 @@ def fit(
         texts,
         method=method,
         words=words,
+        beginnings=beginnings,
         prior=prior,
         landmarks=landmarks,
         seed=seed,
@@ -106,6 +112,7 @@ def fit_pairs(
     *,
     method: Method,
     words: WordVectors | None,
+    beginnings: Beginnings | None = None,
     prior: Projection | None,
     landmarks: int,
     seed: int,
@@ -118,6 +125,10 @@ def fit_pairs(
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
     if method == "lexical" and texts is None:
         raise ProjectionError("the lexical method reads the stored texts: give them, or use method='kernel'")
+    if beginnings is not None and (texts is None or method not in ("auto", *READING)):
+        raise ProjectionError(f"first words are only read by {', '.join(READING)}, from texts: give them, or leave out")
+    if beginnings is not None and beginnings.vectors.shape != (len(X), Y.shape[1]):
+        raise ProjectionError(f"the first words have vectors {beginnings.vectors.shape}, not {(len(X), Y.shape[1])}")
     source_model = source_model or Model("unnamed", X.shape[1], normalised=_has_unit_length(X))
     target_model = target_model or Model("unnamed", Y.shape[1], normalised=_has_unit_length(Y))
     for model, vectors in ((source_model, X), (target_model, Y)):
@@ -130,7 +141,7 @@ def fit_pairs(
     if prior is not None:
         training["prior"] = dict(prior.info.training)
     base, known = _prior(prior, X, Y, texts)
-    fits = Fits(Pairs(X, Y - known, texts, words, max(1, landmarks), seed))
+    fits = Fits(Pairs(X, Y - known, texts, words, beginnings, max(1, landmarks), seed))
     spread = False
     if method == "auto":
         training["method"], training["tried"], spread = _choose(fits, Y, known)
@@ -139,10 +150,10 @@ def fit_pairs(
     reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
     step: Step = reading.step
     error: Step = reading.error
-    if any(isinstance(term, Lexical) for term in chosen.step.terms):
+    if any(isinstance(term, (Lexical, Abridged)) for term in chosen.step.terms):
         if prior is not None:
             base, known = _prior(prior, X, Y, None)
-            fits = Fits(Pairs(X, Y - known, None, None, max(1, landmarks), seed))
+            fits = Fits(Pairs(X, Y - known, None, None, None, max(1, landmarks), seed))
         plain = _finish(fits["kernel"], Y, base, known, spread, target_model.normalised)
         step, error = ByText(reading.step, plain.step), ByText(reading.error, plain.error)
     info = ProjectionInfo(source_model, target_model, {**training, **chosen.facts})
@@ -211,7 +222,7 @@ def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) ->
 def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], bool]:
     """The best method's name, what was tried, and whether what it shrank is given back."""
     if len(Y) < FEWEST_PAIRS:
-        return "ridge", [], False
+        return ("ridge" if fits.pairs.beginnings is None else "lexical"), [], False
     searches = HeldOutSearch(Y, fits.pairs.seed)
     chosen, trials = choose_method(fits, known, searches)
     held_out = known + fits[chosen].held_out

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lightmigrate.estimators.arrays import Array, as_float32, namespace
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.dual import Dual, DualFit
-from lightmigrate.estimators.similarities import Rows, Shape, Similarities
+from lightmigrate.estimators.similarities import TEXTUAL, Rows, Shape, Similarities
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.steps import Sum
 from lightmigrate.projection.term import Texts
@@ -58,6 +59,7 @@ def prepare_kernel(
     target: Array,
     texts: Texts | None,
     words: WordVectors | None,
+    beginnings: Beginnings | None,
     *,
     landmarks: int,
     seed: int,
@@ -69,13 +71,14 @@ def prepare_kernel(
         target: `(K, d_out)`.
         texts: the K stored documents, or `None`.
         words: the new model's word vectors, or `None`.
+        beginnings: what the new model says to the first words of the texts, or `None`.
         landmarks: at most so many, which bounds what applying the projection costs.
         seed: decides which pairs are landmarks, basis, and those that shapes are tried out on.
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(source))
-    shape = _choose_shape(source, target, texts, words, np.sort(shuffled[:SEARCH_PAIRS]), landmarks, seed)
-    pairs = Similarities(source, texts, words, landmarks, seed)
+    shape = _choose_shape(source, target, texts, words, beginnings, np.sort(shuffled[:SEARCH_PAIRS]), landmarks, seed)
+    pairs = Similarities(source, texts, words, beginnings, landmarks, seed)
     everything, basis = np.arange(len(source)), np.sort(shuffled[:MOST_BASIS_PAIRS])
     bent = pairs.bent(shape.width) if shape.bend else None
     to_basis = None if bent is None else (bent[0], bent[0][basis])
@@ -89,13 +92,15 @@ def _choose_shape(
     target: Array,
     texts: Texts | None,
     words: WordVectors | None,
+    beginnings: Beginnings | None,
     rows: Rows,
     landmarks: int,
     seed: int,
 ) -> Shape:
     """One setting after the other, each the best for those before it, by leave-one-out error on `rows`."""
     given = None if texts is None else [texts[row] for row in rows]
-    pairs = Similarities(source[rows], given, words, landmarks, seed)
+    begun = None if beginnings is None else replace(beginnings, vectors=beginnings.vectors[rows])
+    pairs = Similarities(source[rows], given, words, begun, landmarks, seed)
     judged = _principal(target[rows], SEARCH_DIRECTIONS)
     everything = np.arange(len(rows))
     similarities = pairs.between(everything, everything)
@@ -107,7 +112,7 @@ def _choose_shape(
         features = (bent[shape.width], bent[shape.width]) if shape.bend else None
         return Dual.of(shape.mix(similarities, features)).fit(judged).leave_one_out_error
 
-    textual = [name for name in ("words", "meanings") if name in similarities]
+    textual = [name for name in TEXTUAL if name in similarities]
     best = Shape(0.5 * pairs.distance, **dict.fromkeys(textual, 1.0))
     least = error(best)
     tries: list[tuple[str, tuple[float, ...]]] = [

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightmigrate.estimators.arrays import Array, as_float32, namespace
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
@@ -32,6 +33,7 @@ class Pairs:
         target: `(K, d_out)`.
         texts: the K stored documents, or `None`.
         words: the new model's word vectors, or `None`.
+        beginnings: what the new model says to the first words of the texts, or `None`.
         landmarks: at most so many for methods with a kernel.
         seed: of every random choice.
     """
@@ -40,6 +42,7 @@ class Pairs:
     target: Array
     texts: Texts | None
     words: WordVectors | None
+    beginnings: Beginnings | None
     landmarks: int
     seed: int
 
@@ -78,7 +81,9 @@ class Fits:
 
     @property
     def names(self) -> list[str]:
-        """Those that can be made of these pairs, from the cheapest to apply to the dearest."""
+        """Those that use what is known of these pairs, from the cheapest to apply to the dearest."""
+        if self.pairs.beginnings is not None:
+            return list(READING)
         return [name for name in METHODS if name != "lexical" or self.pairs.texts is not None]
 
 
@@ -124,7 +129,13 @@ def _cross_fitted(pairs: Pairs, fit: Callable[[Array, Array], tuple[Array, Array
 
 def _kernel_fit(pairs: Pairs) -> Fitted:
     prepared = prepare_kernel(
-        pairs.source, pairs.target, pairs.texts, pairs.words, landmarks=pairs.landmarks, seed=pairs.seed
+        pairs.source,
+        pairs.target,
+        pairs.texts,
+        pairs.words,
+        pairs.beginnings,
+        landmarks=pairs.landmarks,
+        seed=pairs.seed,
     )
     step, dual = prepared.fit(pairs.target)
     facts = {
@@ -133,6 +144,8 @@ def _kernel_fit(pairs: Pairs) -> Fitted:
         "kernel_share": prepared.shape.bend,
         "word_share": prepared.shape.words,
         "word_vector_share": prepared.shape.meanings,
+        "first_words": None if pairs.beginnings is None else pairs.beginnings.words,
+        "first_words_share": prepared.shape.beginnings,
         "penalty": dual.penalty,
         "leave_one_out_error": dual.leave_one_out_error,
     }
@@ -140,7 +153,7 @@ def _kernel_fit(pairs: Pairs) -> Fitted:
 
 
 def _kernel(fits: Fits) -> Fitted:
-    return _kernel_fit(replace(fits.pairs, texts=None, words=None))
+    return _kernel_fit(replace(fits.pairs, texts=None, words=None, beginnings=None))
 
 
 def _lexical(fits: Fits) -> Fitted:
@@ -177,3 +190,6 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "lexical": _lexical,
     "averaged": _averaged,
 }
+
+# Those that read texts, and what the new model says to their first words.
+READING = ("lexical", "averaged")

@@ -13,13 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.estimators.arrays import Array, as_float32, as_numpy, beside, namespace
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.lexical import Lexical, Vocabulary
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.term import Term, Texts
 
 Rows = npt.NDArray[np.int64]
+
+# Similarities that come from the stored texts.
+TEXTUAL = ("words", "meanings", "beginnings")
 
 # Ridge on the landmarks' similarities among themselves, which are nearly singular.
 JITTER = 1e-6
@@ -37,18 +42,20 @@ class Shape:
         bend: share of the Gaussian kernel.
         words: share of the words two texts have in common.
         meanings: share of the products of their mean word vectors.
+        beginnings: share of the products of what the new model says to their first words.
     """
 
     width: float
     bend: float = 0.0
     words: float = 0.0
     meanings: float = 0.0
+    beginnings: float = 0.0
 
     def mix(self, similarities: Mapping[str, Array], features: tuple[Array, Array] | None) -> Array:
         """One similarity of all: those by name, and the Gaussian one as the product of two sets of features."""
         total = similarities["linear"] + 0.0
-        for name, share in (("words", self.words), ("meanings", self.meanings)):
-            if share and name in similarities:
+        for name in TEXTUAL:
+            if name in similarities and (share := getattr(self, name)):
                 total += share * similarities[name]
         if features is not None and self.bend:
             total += self.bend * (features[0] @ features[1].T)
@@ -62,10 +69,17 @@ class Similarities:
         distance: the median distance between two sources.
         words: TF-IDF of the texts, float32 `(K, stems)`, `None` when there are none.
         meanings: `words` times the word vectors, float32 `(K, d_out)`, `None` when there are none.
+        begun: centred vectors of the first words, float32 `(K, d_out)`, `None` when there are none.
     """
 
     def __init__(
-        self, source: Array, texts: Texts | None, word_vectors: WordVectors | None, landmarks: int, seed: int
+        self,
+        source: Array,
+        texts: Texts | None,
+        word_vectors: WordVectors | None,
+        beginnings: Beginnings | None,
+        landmarks: int,
+        seed: int,
     ) -> None:
         xp = namespace(source)
         self.source, self.mean = source, xp.mean(source, axis=0)
@@ -75,9 +89,15 @@ class Similarities:
         self.landmarks = np.sort(self.rng.permutation(len(source))[:landmarks])
         self.distance = self._median_distance()
         self.vocabulary: Vocabulary | None = None
-        self.words = self.meanings = self.word_vectors = None
+        self.words = self.meanings = self.word_vectors = self.begun = None
+        self.beginnings = beginnings
         if texts is None:
             return
+        if beginnings is not None:
+            said = beside(beginnings.vectors, source)
+            self.begun_mean = xp.mean(said, axis=0)
+            self.begun = said - self.begun_mean
+            self.begun_scale = _mean_square(self.begun)
         if word_vectors is not None:
             self.vocabulary, vectors = word_vectors.vocabulary()
             self.word_vectors = beside(vectors, source)
@@ -97,6 +117,8 @@ class Similarities:
             found["words"] = self.words[rows] @ self.words[others].T
         if self.meanings is not None:
             found["meanings"] = self.meanings[rows] @ self.meanings[others].T / self.meaning_scale
+        if self.begun is not None:
+            found["beginnings"] = self.begun[rows] @ self.begun[others].T / self.begun_scale
         return found
 
     def bent(self, width: float) -> tuple[Array, Array]:
@@ -132,7 +154,14 @@ class Similarities:
                 meant = self.meanings[basis].T @ rough
                 table += shape.meanings / self.meaning_scale * (self.word_vectors @ meant)
             terms.append(Lexical(self.vocabulary, as_float32(table), self.source.shape[1]))
-        return -(self.mean @ weights), tuple(terms)
+        bias = -(self.mean @ weights)
+        if self.begun is not None and self.beginnings is not None and shape.beginnings:
+            rough = xp.astype(coefficients, self.begun.dtype)
+            said = shape.beginnings / self.begun_scale * (self.begun[basis].T @ rough)
+            own = self.beginnings
+            terms.append(Abridged(as_float32(said), own.words, self.source.shape[1], own.embed))
+            bias = bias - self.begun_mean @ said
+        return bias, tuple(terms)
 
     def _median_distance(self) -> float:
         some = self.rng.permutation(len(self.source))[: DISTANCE_PAIRS[0]]

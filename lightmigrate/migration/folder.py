@@ -50,6 +50,11 @@ class FolderMigration:
                 self.recovered = cutover.recover(self._workspace)
         require_chroma_folder(path)
 
+    @property
+    def place(self) -> Path:
+        """See `ChromaMigrator.place`."""
+        return self.path
+
     def catalog(self) -> list[CollectionFacts]:
         """All collections of all tenants and databases. Only reads."""
         return read_catalog(self.path)
@@ -71,7 +76,14 @@ class FolderMigration:
         return [one["embedding_function"] for one in asked["collections"]] if asked else []
 
     def migrate(
-        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool, index: Route
+        self,
+        asked: Asked,
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        index: Route,
+        beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Build, verify, exchange. See `ChromaMigrator.migrate_collections`."""
         started = time.monotonic()
@@ -98,6 +110,8 @@ class FolderMigration:
             results = builder(intention.run).run(catalog, lambda: workspace.write_journal(no_return))
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
             sign_new(workspace.staging, self.path, verified, outgoing if auto_backup else None)
+            if beside is not None:
+                beside(workspace.staging)
             give_owner_of(self.path, workspace.staging)
             sync_tree(workspace.staging)
             self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,27 @@ class LiveMigration:
         """A server keeps none of what was asked."""
         return [None for _ in self._shadows.named(Kind.NEW)]
 
+    @property
+    def place(self) -> Path:
+        """See `ChromaMigrator.place`."""
+        return self.path if self.path.is_dir() else user_folder() / "servers" / self._lock.name
+
     def migrate(
-        self, asked: Asked, auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool, index: Route
+        self,
+        asked: Asked,
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        index: Route,
+        beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
         with self._alone():
             requests = asked(self._store) if callable(asked) else asked
+            if requests and beside is not None:
+                self.place.mkdir(parents=True, exist_ok=True)
+                beside(self.place)
             return self._migrate(requests, auto_backup, verify, invalid_vectors, force) if requests else []
 
     def wait(self) -> None:

@@ -97,6 +97,16 @@ class ChromaMigrator:
         return self._way.path
 
     @property
+    def is_folder(self) -> bool:
+        """Whether it is a closed folder, and not an open client."""
+        return isinstance(self._way, FolderMigration)
+
+    @property
+    def place(self) -> Path:
+        """Where files about the database are kept: its own folder, or for a server one among this user's files."""
+        return self._way.place
+
+    @property
     def recovered(self) -> str | None:
         """What was found of an interrupted run and done about it, in a sentence; `None` when there was nothing."""
         return self._way.recovered
@@ -149,6 +159,7 @@ class ChromaMigrator:
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
+        beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Migrate collections: one copy, one exchange, one backup. Writes.
 
@@ -171,6 +182,8 @@ class ChromaMigrator:
                 exchanged, if it finds as much as before then. `rebuild`: a new index, records not touched. Both are
                 for databases whose tables and files are just as known, and give way to the next. `rewrite`: every
                 record anew, by nothing but Chroma's public interface; through a client always.
+            beside: called with the folder of the new database before it takes the old one's place; files written
+                there change places with it. For a client: with `place`.
 
         Returns:
             One result for each job, in the same order.
@@ -184,7 +197,7 @@ class ChromaMigrator:
             return _requests(found) if found else []
 
         asked: Asked = decided if callable(jobs) else _requests(jobs)
-        return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
+        return self._way.migrate(asked, auto_backup, verify, invalid_vectors, force, index, beside)
 
     def wait(self) -> None:
         """Until no other lightmigrate works on the database (or, for a server, none on this machine). Only reads."""

@@ -17,10 +17,11 @@ from lightmigrate.errors import (
     WrongDirectionError,
 )
 from lightmigrate.projection import archive, onnx
+from lightmigrate.projection.abridged import Abridged, Embed
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.space import Space
-from lightmigrate.projection.steps import Step, Sum, join
+from lightmigrate.projection.steps import ByText, Step, Sum, join
 from lightmigrate.projection.term import Texts
 from lightmigrate.projection.vectors import Vectors, as_vectors
 
@@ -150,6 +151,24 @@ class Projection:
     def with_spaces(self, source: Any, target: Any) -> Projection:
         """The same function, with sketches of both spaces, drawn from vectors `(n, d_in)` and `(m, d_out)`."""
         return Projection(self.steps, self.info, self.error, (Space.of(source), Space.of(target)))
+
+    @property
+    def first_words(self) -> int | None:
+        """How many first words of every text it reads with the new model; `None` when it needs no model."""
+        sums = [step.reading if isinstance(step, ByText) else step for step in self.steps]
+        terms = (term for step in sums if isinstance(step, Sum) for term in step.terms)
+        return max((term.words for term in terms if isinstance(term, Abridged)), default=None)
+
+    def reading_with(self, embed: Embed) -> Projection:
+        """The same function with the new model at hand, for a projection that reads the first words with it.
+
+        Args:
+            embed: embeds texts as documents with the new model: n texts to float32 `(n, d_out)`, such as
+                `provider.embed`. It is called for every page; a provider with a cache pays only once.
+        """
+        readers = (step.reading_with(embed) if isinstance(step, (Sum, ByText)) else step for step in self.steps)
+        error = self.error.reading_with(embed) if isinstance(self.error, (Sum, ByText)) else self.error
+        return Projection(tuple(readers), self.info, error, self.spaces)
 
     def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
         """Map vectors into the target space. Writes nothing, keeps nothing.

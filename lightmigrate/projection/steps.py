@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from lightmigrate.projection.abridged import Abridged, Embed
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.term import Array, Term, Texts
 from lightmigrate.projection.vectors import Vectors, normalise_rows
@@ -65,6 +66,11 @@ class Sum:
                 normalise_rows(rows)
         return output
 
+    def reading_with(self, embed: Embed) -> Sum:
+        """The same step with the new model at hand, for terms that ask it."""
+        terms = (replace(term, embed=embed) if isinstance(term, Abridged) else term for term in self.terms)
+        return replace(self, terms=tuple(terms))
+
     def spread(self, by: Array, centre: Array) -> Sum:
         """`centre + (y - centre)·by` instead of y: `by` `(d_out, d_out)`, `centre` `(d_out,)`; not normalised."""
         bias = centre + (self.bias - centre) @ by
@@ -91,6 +97,10 @@ class ByText:
     def shape(self) -> tuple[int, int]:
         """`(d_in, d_out)`."""
         return self.reading.shape
+
+    def reading_with(self, embed: Embed) -> ByText:
+        """The same step with the new model at hand, for terms that ask it."""
+        return replace(self, reading=self.reading.reading_with(embed))
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.lexical import Lexical
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.network import Network
 from lightmigrate.projection.term import Term
 
-TERMS: Mapping[str, type[Term]] = {term.kind: term for term in (Linear, Kernel, Lexical, Network)}
+TERMS: Mapping[str, type[Term]] = {term.kind: term for term in (Linear, Kernel, Lexical, Abridged, Network)}

@@ -129,6 +129,9 @@ class Collection(Protocol):
     def put(self, page: Page) -> None:
         """Write records, in place of those of the same ids where there are any; durable on return."""
 
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Give existing records other vectors `(n, d)` and touch nothing else of them; durable on return."""
+
     def remove(self, ids: Sequence[str]) -> None:
         """Delete those of these records that there are."""
 

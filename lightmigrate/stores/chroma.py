@@ -140,6 +140,12 @@ class ChromaCollection:
         self.remove(page.ids)
         self.add(page)
 
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Give existing records other vectors `(n, d)` and touch nothing else of them; durable on return."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            rows = slice(start, start + _IDS_AT_ONCE)
+            self._collection.update(ids=list(ids[rows]), embeddings=vectors[rows])
+
     def remove(self, ids: Sequence[str]) -> None:
         """Delete those of these records that there are."""
         for start in range(0, len(ids), _IDS_AT_ONCE):

@@ -25,7 +25,7 @@ def test_held_out_predictions_come_from_fits_without_the_pair() -> None:
     moved = Y.copy()
     moved[7] += 1000
     for method in ("ridge", "procrustes"):
-        before, after = (Fits(Pairs(X, target, None, None, 100, 0))[method].held_out[7] for target in (Y, moved))
+        before, after = (Fits(Pairs(X, target, None, None, None, 100, 0))[method].held_out[7] for target in (Y, moved))
         assert np.linalg.norm(before - after) < 100  # ridge's penalty still depends on all pairs
 
 

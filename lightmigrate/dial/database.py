@@ -1,0 +1,200 @@
+"""The dial of a whole database: a closed folder, or a client that is open."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.calibration.collection import sample_collection
+from lightmigrate.dial.census import Census
+from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
+from lightmigrate.dial.order import Order
+from lightmigrate.dial.provenance import Provenance
+from lightmigrate.dial.refine import Limits, Refinement, Refiner
+from lightmigrate.dial.status import Exactness, exactness
+from lightmigrate.errors import LightmigrateError, NotEnoughTextsError
+from lightmigrate.migration.migrator import ChromaMigrator
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
+from lightmigrate.stores.chroma_changes import writes_of
+from lightmigrate.stores.chroma_folder import require_unused
+from lightmigrate.training import Material, OnTraining
+
+# Documents to calibrate on when nothing is said: this share of those there are, within these bounds.
+CALIBRATED_SHARE = 0.05
+FEWEST, MOST = 100, 1000
+
+# The part of a budget that calibrating may take: measured, what is worth more than first words at first and less later.
+BUDGET_SHARE = 0.5
+
+
+@contextlib.contextmanager
+def opened(database: Any) -> Iterator[Store]:
+    """A database to read and write in: a folder that nobody else has open, or a client, which stays open."""
+    if isinstance(database, (str, Path)):
+        from lightmigrate.stores.chroma import ChromaStore
+
+        folder = Path(database).expanduser().resolve()
+        require_unused(folder)
+        with ChromaStore(folder) as store:
+            yield store
+    else:
+        from lightmigrate.stores.chroma_live import LiveChromaStore
+
+        yield LiveChromaStore(database)
+
+
+def curve_of(
+    database: Any,
+    collection_name: str,
+    provider: Provider,
+    previous: Provider | None = None,
+    *,
+    samples: int | None = None,
+    tokens: float | None = None,
+    token_share: float | None = None,
+    queries: Sequence[str] = (),
+    source_model: Model | None = None,
+    tenant: str = DEFAULT_TENANT,
+    tenant_database: str = DEFAULT_DATABASE,
+    seed: int = 0,
+    on_progress: OnTraining | None = None,
+) -> Curve:
+    """What every setting of the dial costs and keeps for one collection. Calls the model; changes no record.
+
+    Args:
+        database: the folder that holds `chroma.sqlite3`, which nobody else may have open, or an open client.
+        collection_name: of the collection.
+        provider: the new model. Without a cache it is given the default one.
+        previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
+        samples: documents to calibrate on; by default what half of the budget buys or, without one, a twentieth of
+            them, at least 100; at most 1,000.
+        tokens: what may be spent in all.
+        token_share: the same as a share of what embedding everything takes.
+        queries: what users asked; sentences of the documents stand in for them when there are none.
+        source_model: who made the stored vectors; unnamed by default.
+        tenant: of the collection.
+        tenant_database: of the collection.
+        seed: of every random choice.
+        on_progress: hears how far it is.
+
+    Raises:
+        NotEnoughTextsError: the collection does not store enough documents.
+        LightmigrateError: as `draw_curve`.
+    """
+    asked = provider if isinstance(provider, Cached) else Cached(provider)
+    say = on_progress or (lambda step, done, total: None)
+    with opened(database) as store:
+        collection = store.collection(Address(collection_name, tenant, tenant_database))
+        census = Census.of(collection, asked, LENGTHS, lambda done, total: say("counting", done, total))
+        allowed = tokens if token_share is None else token_share * census.tokens
+        k = samples or _usual_samples(census, allowed)
+        if k > census.texts:
+            raise NotEnoughTextsError(
+                f"{k} calibration documents are needed, the collection {collection.address} stores {census.texts}; "
+                "train a map on texts of the same kind (lightmigrate train --texts), or embed the collection again",
+                asked=k,
+                available=census.texts,
+            )
+        sample = sample_collection(collection, k, seed=seed, progress=lambda done, total: say("reading", done, total))
+    about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
+    material = Material(sample.texts, sample.vectors, sample.words, sample.report.usable, about, queries)
+    return draw_curve(
+        material, census, asked, previous, source_model=source_model, tokens=allowed, seed=seed, on_progress=say
+    )
+
+
+def _usual_samples(census: Census, allowed: float | None) -> int:
+    usual = max(CALIBRATED_SHARE * census.texts, FEWEST)
+    if allowed is not None:
+        usual = BUDGET_SHARE * allowed / max(1.0, census.tokens / max(1, census.texts))
+    return int(max(2, min(usual, MOST, census.texts)))
+
+
+def refine(
+    database: Any,
+    collection_name: str,
+    provider: Provider,
+    *,
+    documents: int | None = None,
+    tokens: float | None = None,
+    seconds: float | None = None,
+    order: Order = "random",
+    queries: Sequence[str] = (),
+    refit: bool = True,
+    tenant: str = DEFAULT_TENANT,
+    tenant_database: str = DEFAULT_DATABASE,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Refinement:
+    """Embed mapped documents of a migrated collection with the new model, within limits. Calls the model; writes.
+
+    Can be interrupted at any instant, and called again; meant for a background thread of a server that hands over its
+    own client, or for a job that runs now and then.
+
+    Args:
+        database: the folder, which nobody else may have open, or an open client.
+        collection_name: of the collection.
+        provider: the new model. Without a cache it is given the default one.
+        documents: at most so many.
+        tokens: of at most so many tokens, estimated.
+        seconds: for about so long.
+        order: which come first: `random`, `newest`, `retrieved` (most often found by `queries`), or `uncertain` (the
+            largest error expected of the map).
+        queries: what users asked, for `retrieved`.
+        refit: whether a better map is made of what is exact by now, and used on the rest.
+        tenant: of the collection.
+        tenant_database: of the collection.
+        seed: of every random choice.
+        stop: asked before every batch; `True` ends the run.
+        on_progress: called with the number of documents embedded, and of those that were mapped in the beginning.
+
+    Raises:
+        ModelMismatchError: the collection was migrated to another model.
+        LightmigrateError: it was not migrated by a plan, or the provider fails.
+    """
+    asked = provider if isinstance(provider, Cached) else Cached(provider)
+    address = Address(collection_name, tenant, tenant_database)
+    place = ChromaMigrator(database).place
+    with opened(database) as store, Provenance.of(place) as provenance:
+        refiner = Refiner(address, store.collection(address), provenance, asked, queries=queries, seed=seed)
+        limits = Limits(documents, tokens, seconds)
+        return refiner.run(limits, order, refit=refit, stop=stop, on_progress=on_progress)
+
+
+def status(database: Any) -> list[Exactness]:
+    """Where the vectors of the collections come from that were migrated by a plan. Only reads; a folder may be in use.
+
+    Args:
+        database: the folder, or an open client.
+
+    Raises:
+        LightmigrateError: nothing was migrated by a plan.
+    """
+    migrator = ChromaMigrator(database)
+    file = Provenance.file_in(migrator.place)
+    if not file.exists():
+        raise LightmigrateError(
+            f"{migrator.path}: no collection was migrated by a plan;  lightmigrate plan --target-model MODEL  makes one"
+        )
+    with Provenance(file) as provenance:
+        if migrator.is_folder:
+            ids = {address: list(writes) for address, writes in writes_of(migrator.path).items()}
+        else:
+            with opened(database) as store:
+                ids = {address: store.collection(address).ids() for address in provenance.addresses()}
+        return [exactness(address, ids.get(address, []), provenance) for address in provenance.addresses()]
+
+
+def migrated_models(database: Any) -> dict[Address, dict[str, Any]]:
+    """For each collection that was migrated by a plan how its model is opened; see `BudgetPlan.provider`."""
+    file = Provenance.file_in(ChromaMigrator(database).place)
+    if not file.exists():
+        return {}
+    with Provenance(file) as provenance:
+        return {address: dict(provenance.facts(address)["provider"]) for address in provenance.addresses()}

@@ -1,0 +1,173 @@
+"""Doing what was planned: the new model is asked for all that the plan allows, and a projection is made of it.
+
+Everything it says goes through a cache on disk before it is used, so that an interrupted run pays for nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lightmigrate.calibration.collection import sample_collection
+from lightmigrate.dial.budget import BudgetPlan
+from lightmigrate.dial.census import PAGE_ROWS, Census, tokens_of
+from lightmigrate.dial.curve import sentences_for
+from lightmigrate.dial.known import Known, digest_of_text
+from lightmigrate.dial.marks import marks_of
+from lightmigrate.dial.provenance import Kind, Provenance, Row
+from lightmigrate.errors import FailedGateError, ModelMismatchError
+from lightmigrate.migration.job import project
+from lightmigrate.projection.abridged import abridge
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.stores.base import Collection, Page
+from lightmigrate.training import Material, OnTraining, Training, train
+
+# Shares of exact rows at which the expected quality is noted, for `status`.
+NOTED_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What the plan's tokens have bought.
+
+    Attributes:
+        projection: maps the collection; asks the new model, through its cache, for what was paid.
+        training: how it was made, and what the gate says.
+    """
+
+    projection: Projection
+    training: Training
+
+
+def pay(
+    plan: BudgetPlan,
+    collection: Collection,
+    provider: Provider,
+    provenance: Path,
+    *,
+    source_model: Model | None = None,
+    force: bool = False,
+    on_progress: OnTraining | None = None,
+) -> Paid:
+    """Embed what a plan allows and make the projection. Calls the model; writes the provenance file and the cache.
+
+    Args:
+        plan: what was decided.
+        collection: it, open; only read.
+        provider: the new model, with a cache.
+        provenance: file for where each row's vector will come from.
+        source_model: who made the stored vectors; unnamed by default.
+        force: go on although the gate says no.
+        on_progress: hears how far it is.
+
+    Raises:
+        PlanOutdatedError: the collection is not what was planned for.
+        FailedGateError: the gate says no.
+        ModelMismatchError: the provider is another model than the plan's.
+    """
+    say = on_progress or (lambda step, done, total: None)
+    if provider.name != plan.model:
+        raise ModelMismatchError(f"the plan is for the model {plan.model}, not for {provider.name}; plan again")
+    words = plan.setting.first_words
+    census = Census.of(collection, provider, [words] if words else [], _told(say, "counting"))
+    plan.require_unchanged(census)
+    sample = sample_collection(collection, plan.calibration, seed=plan.seed, progress=_told(say, "reading"))
+    about = {"corpus": f"collection {plan.address}", **sample.report.to_json()}
+    read = sample.words if plan.setting.reads_texts else None
+    material = Material(sample.texts, sample.vectors, read, sample.report.usable, about)
+    training = train(
+        material,
+        provider,
+        source_model=source_model,
+        first_words=words or None,
+        sentences=sentences_for(material),
+        seed=plan.seed,
+        on_progress=on_progress,
+    )
+    calibrated = {digest_of_text(text) for text in sample.texts}
+    exact = calibrated | _drawn(plan, collection, provider, calibrated)
+    gate = training.gate_when_exact(len(exact) / max(1, census.texts))
+    if gate.verdict == "FAIL" and not force:
+        raise FailedGateError(f"collection {plan.address}: {gate.reason}; plan for more, embed again, or add --force")
+    noted = [[share, training.gate_when_exact(share).expected_retention.to_json()] for share in NOTED_SHARES]
+    facts = {
+        "model": provider.name,
+        "provider": plan.provider,
+        "reads_texts": read is not None,
+        "expected": noted,
+    }
+    (step,) = training.projection.steps
+    info = training.projection.with_facts(
+        training={"embedded_whole": len(exact), "first_words": words},
+        quality=gate.to_json(),
+    ).info
+    projection = Projection((Known(step, exact, provider.embed),), info, spaces=training.projection.spaces)
+    with Provenance(provenance) as known:
+        known.begin(plan.address, facts, training.projection)
+        done = 0
+        for page in collection.pages(PAGE_ROWS):
+            known.add(plan.address, rows_of(page, projection, words, exact, calibrated))
+            done += len(page)
+            say("embedding", done, census.records)
+    return Paid(projection, training)
+
+
+def _drawn(plan: BudgetPlan, collection: Collection, provider: Provider, calibrated: set[bytes]) -> set[bytes]:
+    """Digests of the texts that are embedded whole beside the calibration documents: at random, as many as allowed.
+
+    And those that are no longer than the beginning that is embedded of every text.
+    """
+    found, drawn, words = dict[bytes, int](), set[bytes](), plan.setting.first_words
+    for page in collection.pages(PAGE_ROWS):
+        for text in page.documents:
+            if text and text.strip() and (digest := digest_of_text(text)) not in calibrated:
+                if words and abridge(text, words) == text:
+                    drawn.add(digest)
+                else:
+                    found[digest] = tokens_of(provider, [text])
+    allowed = plan.setting.share * sum(found.values())
+    for digest in in_random_order(found, plan.seed):
+        allowed -= found[digest]
+        if allowed < 0:
+            break
+        drawn.add(digest)
+    return drawn
+
+
+def in_random_order(digests: Sequence[bytes] | dict[bytes, int], seed: int) -> list[bytes]:
+    """The same order for the same seed, whatever order they come in."""
+    key = seed.to_bytes(8, "big", signed=True)
+    return sorted(digests, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
+
+
+def rows_of(
+    page: Page, projection: Projection, words: int, exact: AbstractSet[bytes], calibrated: AbstractSet[bytes]
+) -> list[Row]:
+    """What is to be noted of the rows of a page, old vectors in it. The projection asks the new model, and so pays.
+
+    Args:
+        page: of the collection before the migration.
+        projection: what the migration uses.
+        words: how many first words it reads; 0 for none.
+        exact: digests of the texts that the new model reads whole.
+        calibrated: digests of those that the map was fitted to.
+    """
+    rows = []
+    marks = marks_of(project(projection, page))
+    for one, vector, text, mark in zip(page.ids, page.vectors, page.documents, marks, strict=True):
+        digest = digest_of_text(text) if text else b""
+        begun = words and text and text.strip()
+        kind = Kind.EXACT if digest in exact else Kind.ABRIDGED if begun else Kind.MAPPED
+        rows.append(Row(one, kind, np.asarray(vector), mark, digest in calibrated))
+    return rows
+
+
+def _told(say: OnTraining, step: str) -> Callable[[int, int], None]:
+    return lambda done, total: say(step, done, total)

@@ -1,0 +1,212 @@
+"""`refine`: mapped rows become exact, a few at a time, while the application goes on reading and writing.
+
+Whatever happens in between, every row holds a vector in the new space. A row's new vector is written first and noted
+afterwards: a run that is killed between the two finds a vector that is no longer the map's, and lets it stand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.dial.census import tokens_of
+from lightmigrate.dial.marks import bear_a_mark, marks_of
+from lightmigrate.dial.order import BATCH, ORDERS, Order, Rows
+from lightmigrate.dial.provenance import Kind, Provenance, Row, sources_of
+from lightmigrate.dial.refit import better_map
+from lightmigrate.dial.status import Exactness, exactness
+from lightmigrate.errors import LightmigrateError, ModelMismatchError
+from lightmigrate.providers.base import Provider
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Address, Collection, Page
+
+# Rows embedded and written at once: what a kill can cost.
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Refinement(Result):
+    """What a run of `refine` did.
+
+    Attributes:
+        collection_name: the collection.
+        embedded: rows that are exact now because this run embedded them.
+        tokens: that the new model read for that, estimated.
+        found_written: rows that the application had written meanwhile, and that were left alone.
+        remapped: rows that were given vectors of a better map.
+        status: of the collection afterwards.
+        seconds: it took.
+    """
+
+    collection_name: str
+    embedded: int
+    tokens: int
+    found_written: int
+    remapped: int
+    status: Exactness
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a run may do; `None` means no limit.
+
+    Attributes:
+        documents: rows to embed.
+        tokens: to have the new model read, estimated.
+        seconds: to go on for; what was begun is finished.
+    """
+
+    documents: int | None = None
+    tokens: float | None = None
+    seconds: float | None = None
+
+    def allow(self, documents: int, tokens: int, seconds: float) -> bool:
+        """Whether so much is within them."""
+        done = ((self.documents, documents), (self.tokens, tokens), (self.seconds, seconds))
+        return all(limit is None or amount <= limit for limit, amount in done)
+
+
+class Refiner:
+    """Refines one collection.
+
+    Args:
+        address: of the collection.
+        collection: it, open; others may have it open, too, through the same client or server.
+        provenance: of its database.
+        provider: the new model, with a cache.
+        queries: what users asked, for the order `retrieved`.
+        seed: of every random choice.
+
+    Raises:
+        ModelMismatchError: it was migrated to another model.
+        LightmigrateError: it was not migrated by a plan.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        collection: Collection,
+        provenance: Provenance,
+        provider: Provider,
+        *,
+        queries: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        self._address, self._collection, self._provenance = address, collection, provenance
+        self._provider, self._seed = provider, seed
+        self._rows = Rows(address, collection, provenance, provider, queries, seed)
+        model = provenance.facts(address)["model"]
+        if provider.name != model:
+            raise ModelMismatchError(f"collection {address} was migrated to {model}, not to {provider.name}; use that")
+        self._found_written = self._remapped = 0
+
+    def run(
+        self,
+        limits: Limits,
+        order: Order = "random",
+        *,
+        refit: bool = True,
+        stop: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Refinement:
+        """Embed rows until a limit is reached, all are exact, or `stop` says so. Writes vectors and the provenance.
+
+        Args:
+            limits: see `Limits`.
+            order: which rows come first.
+            refit: whether a better map is made of the rows that are exact, and used on the others.
+            stop: asked before every batch.
+            on_progress: called with the number of rows embedded and the number that were mapped in the beginning.
+        """
+        if order not in ORDERS:
+            raise LightmigrateError(f"no order {order!r}; there are: {', '.join(ORDERS)}")
+        started, embedded, tokens = time.monotonic(), 0, 0
+        if len(self._provenance.maps(self._address)) > 1:
+            self._remap()  # an earlier run was interrupted
+        waiting = ORDERS[order](self._rows)
+        total = len(waiting)
+        full = False
+        while waiting and not full and not stop():
+            if not limits.allow(embedded, tokens, time.monotonic() - started):
+                break
+            batch, waiting = waiting[:ROWS_AT_ONCE], waiting[ROWS_AT_ONCE:]
+            _, page = self._still_mapped(batch)
+            chosen: list[int] = []
+            for row, text in enumerate(page.documents):
+                if text and text.strip():
+                    needed = tokens + tokens_of(self._provider, [text])
+                    if not limits.allow(embedded + len(chosen) + 1, needed, 0.0):
+                        full = True
+                        break
+                    chosen.append(row)
+                    tokens = needed
+            if chosen:
+                self._make_exact(page.rows(chosen))
+                embedded += len(chosen)
+            on_progress(embedded, total)
+        if refit and embedded:
+            self._refit()
+        return Refinement(
+            collection_name=self._address.name,
+            embedded=embedded,
+            tokens=tokens,
+            found_written=self._found_written,
+            remapped=self._remapped,
+            status=exactness(self._address, self._collection.ids(), self._provenance),
+            seconds=time.monotonic() - started,
+        )
+
+    def _still_mapped(self, ids: Sequence[str]) -> tuple[list[Row], Page]:
+        """Those of some rows that hold what a map gave them; others were written by the application, or are gone."""
+        noted = self._provenance.some(self._address, ids)
+        page = self._collection.records(list(noted))
+        self._provenance.forget(self._address, sorted(noted.keys() - set(page.ids)))
+        if not len(page):
+            return [], page
+        rows = [noted[one] for one in page.ids]
+        same = bear_a_mark(page.vectors, [row.marks for row in rows])
+        self._provenance.forget(self._address, [page.ids[row] for row in np.flatnonzero(~same).tolist()])
+        self._found_written += int((~same).sum())
+        kept: list[int] = np.flatnonzero(same).tolist()
+        return [rows[row] for row in kept], page.rows(kept)
+
+    def _make_exact(self, page: Page) -> None:
+        """Write what the new model says to these documents, until none of them was changed while it was asked."""
+        ids, documents = list(page.ids), list(page.documents)
+        while ids:
+            self._collection.replace_vectors(ids, self._provider.embed([text or "" for text in documents]))
+            # what the application wrote while the model was at work was overwritten: it is exact again in the next turn
+            now = self._collection.records(ids)
+            before = dict(zip(ids, documents, strict=True))
+            changed = [row for row, one in enumerate(now.ids) if now.documents[row] != before[one]]
+            changed = [row for row in changed if (now.documents[row] or "").strip()]
+            ids, documents = [now.ids[row] for row in changed], [now.documents[row] for row in changed]
+        self._provenance.mark_exact(self._address, page.ids)
+
+    def _refit(self) -> None:
+        found = better_map(self._address, self._collection, self._provenance, self._provider, self._seed)
+        if found is not None:
+            self._provenance.put_map(self._address, *found)
+            self._remap()
+
+    def _remap(self) -> None:
+        """Give every mapped row what the newest map says to it. Interrupted, it goes on in the next run."""
+        newest = self._provenance.maps(self._address)[0].reading_with(self._provider.embed)
+        ids = self._provenance.ids(self._address, Kind.MAPPED, Kind.ABRIDGED)
+        for start in range(0, len(ids), BATCH):
+            rows, page = self._still_mapped(ids[start : start + BATCH])
+            if rows:
+                vectors = newest.apply(sources_of(rows), page.documents)
+                marks = marks_of(vectors)
+                # both are noted until it is certain that the rows bear the new one
+                self._provenance.mark(
+                    self._address, page.ids, [row.marks + mark for row, mark in zip(rows, marks, strict=True)]
+                )
+                self._collection.replace_vectors(page.ids, vectors)
+                self._provenance.mark(self._address, page.ids, marks)
+                self._remapped += len(rows)
+        self._provenance.drop_older_maps(self._address)

@@ -1,0 +1,105 @@
+"""`plan --target-model`, `migrate --plan`, `status`, `refine` and `bridge` on a real folder with a real encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate.cli import main
+from tests.dial.collections import ROWS, build
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return build(tmp_path / "home" / "db")
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, Any, str]:
+    """Exit code, stdout (read as JSON where it is) and stderr."""
+    with pytest.raises(SystemExit) as stopped:
+        main([*map(str, words)])
+    out, err = capsys.readouterr()
+    return int(stopped.value.code or 0), json.loads(out) if out.startswith(("{", "[")) else out, err
+
+
+def model(tmp_path: Path) -> list[object]:
+    function = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
+    return ["--target-provider", "chroma", "--target-model", function, "--cache", tmp_path / "cache.sqlite3"]
+
+
+def test_from_the_curve_to_an_exact_collection(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, cache = tmp_path / "plan.json", ["--cache", tmp_path / "cache.sqlite3"]
+    code, said, _ = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, "--budget", "55%", "-o", file)
+    assert code == 0
+    assert "everything" in said
+    assert "map + texts + 48 words" in said
+    assert f"lightmigrate migrate {folder} --plan {file}" in said
+
+    code, said, _ = run(capsys, "migrate", folder, "--plan", file, *cache, "--yes", "--force", "--json")
+    assert (code, said[0]["n_migrated"], said[0]["current_dim"]) == (0, ROWS, 128)
+
+    code, said, _ = run(capsys, "status", folder, "--json")
+    assert (code, said[0]["records"]) == (0, ROWS)
+    assert 0 < said[0]["share_exact"] < 1
+
+    code, said, _ = run(capsys, "refine", folder, *cache, "--documents", 10)
+    assert code == 0
+    assert "10 documents embedded" in said
+    assert f"go on:  lightmigrate refine {folder}" in said
+
+    code, said, _ = run(capsys, "refine", folder, *cache, "--json")
+    assert (code, said["status"]["share_exact"]) == (0, 1.0)
+
+
+def test_a_changed_collection_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from lightmigrate.stores.chroma import open_client
+
+    file = tmp_path / "plan.json"
+    options = ["--samples", 60, "--quality", ".8", "-o", file, "--json"]
+    code, said, _ = run(capsys, "plan", folder, *model(tmp_path), *options)
+    assert code == 0
+    assert said["plan"]["expected"]["value"] >= 0.8
+    with open_client(folder) as client:
+        client.get_collection("notes", embedding_function=None).delete(ids=["n0"])
+    code, _, err = run(capsys, "migrate", folder, "--plan", file, "--yes")
+    assert code == 2
+    assert "400 records then, 399 now" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--budget", "0"], "neither a share"),
+        (["--budget", "ten"], "neither a share"),
+        (["--budget", "10%", "--quality", ".9"], "give one of"),
+        (["--quality", "95"], "not a share of re-embedding"),
+        (["-o", "plan.json"], "needs to know what to choose"),
+        (["--projection", "some.npz"], "give --projection FILE, or --target-model"),
+    ],
+)
+def test_what_makes_no_sense_is_said_in_one_line(
+    options: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, *options)
+    assert code == 1
+    assert message in err
+
+
+def test_without_a_plan_there_is_nothing_to_refine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "status", folder)
+    assert (code, "no collection was migrated by a plan" in err) == (1, True)
+    code, _, err = run(capsys, "refine", folder)
+    assert (code, "there are: none" in err) == (1, True)
+
+
+def test_the_way_back_is_learned_and_written(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "back.npz"
+    code, said, _ = run(capsys, "bridge", folder, *model(tmp_path), "-o", file, "--json")
+    assert code == 0
+    assert file.exists()
+    assert said["quality"]["bridged_recall"] > 0.5

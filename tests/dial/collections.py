@@ -1,0 +1,86 @@
+"""A real collection whose model changes, for these tests: abstracts by potion-base-8M, and then by wordllama."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate import BudgetPlan, ChromaMigrator, Curve, ProviderError, curve_of, migrate_by_plan
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.projection.vectors import Vectors
+from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma import open_client
+from tests.encoders import WordLlamaFunction
+
+CORPUS = load_corpus()
+ROWS = 400
+NOTES = Address("notes")
+NEW = WordLlamaFunction(128)
+
+
+def texts(rows: int = ROWS) -> list[str]:
+    """The first abstracts."""
+    return list(CORPUS.documents[:rows])
+
+
+def build(folder: Path, documents: Sequence[str | None] | None = None, space: str = "cosine") -> Path:
+    """A database of abstracts as the old model embedded them."""
+    said = texts() if documents is None else list(documents)
+    with open_client(folder) as client:
+        client.create_collection("notes", embedding_function=None, configuration={"hnsw": {"space": space}}).add(
+            ids=[f"n{row}" for row in range(len(said))],
+            documents=said if any(said) else None,
+            embeddings=CORPUS.old_documents[: len(said)],
+            metadatas=[{"row": row} for row in range(len(said))],
+        )
+    return folder
+
+
+class Counting(ChromaProvider):
+    """The new model, which counts the texts it was asked for; it can be made to fail after some."""
+
+    def __init__(self) -> None:
+        super().__init__(NEW)
+        self.asked: list[str] = []
+        self.fail_after: int | None = None
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        if self.fail_after is not None and len(self.asked) + len(texts) > self.fail_after:
+            raise ProviderError("the model was killed")
+        self.asked += texts
+        return super().encode(texts, queries)
+
+
+def cached(tmp_path: Path, inner: ChromaProvider | None = None) -> Cached:
+    """The new model with a cache of this test's own."""
+    return Cached(inner or Counting(), tmp_path / "cache.sqlite3")
+
+
+def curve(folder: Any, provider: Cached, **options: Any) -> Curve:
+    """The curve of the collection."""
+    return curve_of(folder, "notes", provider, samples=60, **options)
+
+
+def planned(folder: Path, provider: Cached, share: float = 0.55, **options: Any) -> BudgetPlan:
+    """What the best is for a share of the tokens of everything."""
+    drawn = curve(folder, provider, token_share=share, **options)
+    return BudgetPlan.of(NOTES, drawn, drawn.within(share * drawn.census.tokens))
+
+
+def migrated(folder: Path, provider: Cached, share: float = 0.55) -> BudgetPlan:
+    """Plan and migrate."""
+    plan = planned(folder, provider, share)
+    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    return plan
+
+
+def vectors_in(folder: Path) -> dict[str, Vectors]:
+    """What the collection holds, by id."""
+    with open_client(folder) as client:
+        held = client.get_collection("notes", embedding_function=None).get(include=["embeddings"])
+    return dict(zip(held["ids"], np.asarray(held["embeddings"], dtype=np.float32), strict=True))

@@ -1,0 +1,117 @@
+"""What the settings of the dial cost and are expected to keep, for a real collection and a real encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import BudgetPlan, Curve, LightmigrateError, NotEnoughTextsError, RefusedError, curve_of
+from lightmigrate.dial.census import Census
+from lightmigrate.providers.base import estimated_tokens
+from lightmigrate.stores.chroma import open_client
+from tests.dial.collections import CORPUS, NOTES, Counting, build, cached, curve, texts
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("curve") / "db")
+
+
+@pytest.fixture(scope="module")
+def drawn(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Curve:
+    return curve(folder, cached(tmp_path_factory.mktemp("cache")))
+
+
+def test_everything_is_the_dearest_and_the_best(drawn: Curve) -> None:
+    everything = drawn.options[-1]
+    assert everything.expected.value == 1
+    assert everything.tokens == estimated_tokens(texts())
+    assert all(option.tokens < everything.tokens for option in drawn.options[:-1])
+    assert [option.tokens for option in drawn.options] == sorted(option.tokens for option in drawn.options)
+
+
+def test_texts_and_first_words_are_expected_to_help(drawn: Curve) -> None:
+    expected = {
+        (o.setting.reads_texts, o.setting.first_words, o.setting.share): o.expected.value for o in drawn.options
+    }
+    assert expected[True, 48, 0.0] > expected[False, 0, 0.0] + 0.05
+    assert all(option.expected.low <= option.expected.value <= option.expected.high for option in drawn.options)
+
+
+def test_what_was_measured_with_is_in_every_price(folder: Path, tmp_path: Path) -> None:
+    asked = Counting()
+    drawn = curve(folder, cached(tmp_path, asked))
+    assert drawn.paid >= estimated_tokens(list(dict.fromkeys(asked.asked))) * 0.98  # equal texts are asked for once
+    assert all(option.tokens >= drawn.paid for option in drawn.options[:-1])
+
+
+def test_a_budget_is_kept_and_used(drawn: Curve) -> None:
+    for share in (0.6, 0.75, 0.9):
+        option = drawn.within(share * drawn.census.tokens)
+        assert 0.97 * share < option.share_of_tokens <= share + 0.001
+    assert drawn.within(10 * drawn.census.tokens) == drawn.options[-1]
+
+
+def test_a_budget_that_is_spent_already_is_refused_with_both_numbers(drawn: Curve) -> None:
+    with pytest.raises(RefusedError, match=f"1,000 tokens are allowed, calibrating has taken {drawn.paid:,} "):
+        drawn.within(1000)
+
+
+def test_a_quality_costs_no_more_than_it_must(drawn: Curve) -> None:
+    cheap, dear = drawn.reaching(0.6), drawn.reaching(0.97)
+    assert cheap.tokens <= dear.tokens
+    assert cheap.expected.value >= 0.6
+    assert dear.expected.value >= 0.97
+
+
+def test_a_plan_can_be_written_and_read(drawn: Curve, tmp_path: Path) -> None:
+    plan = BudgetPlan.of(NOTES, drawn, drawn.within(0.8 * drawn.census.tokens), {"provider": "onnx", "model": "m"}, 3)
+    assert BudgetPlan.load(plan.save(tmp_path / "plan.json")) == plan
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 99}', b'{"format": 1}', b"\xff"])
+def test_what_is_no_plan_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(LightmigrateError, match=r"is not a plan of this lightmigrate .*lightmigrate plan"):
+        BudgetPlan.load(tmp_path / "plan.json")
+
+
+def test_a_budget_calibrates_on_as_much_as_half_of_it_buys(folder: Path, tmp_path: Path) -> None:
+    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.5)
+    assert 0.2 * 400 < drawn.calibration < 0.3 * 400
+    lengths = {option.setting.first_words for option in drawn.options} - {0}
+    assert len(lengths) <= 2  # the largest that it allows
+
+
+def test_the_old_model_tells_what_doing_nothing_gives(folder: Path, tmp_path: Path) -> None:
+    assert curve(folder, cached(tmp_path)).nothing is None
+
+
+def test_users_queries_are_asked_in_place_of_sentences(folder: Path, tmp_path: Path) -> None:
+    drawn = curve(folder, cached(tmp_path), queries=list(CORPUS.queries[:60]))
+    assert all(option.recall is None for option in drawn.options)
+
+
+def test_a_collection_without_texts_is_told_what_to_do(tmp_path: Path) -> None:
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("notes", embedding_function=None).add(
+            ids=[str(row) for row in range(120)], embeddings=CORPUS.old_documents[:120]
+        )
+    with pytest.raises(NotEnoughTextsError, match="stores 0; train a map on texts of the same kind"):
+        curve(tmp_path / "db", cached(tmp_path))
+
+
+def test_a_census_sees_a_changed_text_and_no_order(folder: Path, tmp_path: Path) -> None:
+    from lightmigrate.dial.database import opened
+
+    said = texts(60)
+    provider = cached(tmp_path)
+    found = []
+    for name, documents in (("one", said), ("other", [*said[:-1], said[-1] + "!"])):
+        with opened(build(tmp_path / name, documents)) as store:
+            found.append(Census.of(store.collection(NOTES), provider, [8, 10_000]))
+    one, other = found
+    assert one.content_sha256 != other.content_sha256
+    assert (one.records, one.texts, one.dimension, one.whole) == (60, 60, 256, {8: 0, 10_000: 60})
+    assert one.beginnings[10_000] == one.tokens

@@ -1,0 +1,266 @@
+"""Plan, migrate, serve, refine with a kill in the middle, until the collection is a re-embedded one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightmigrate import (
+    BudgetPlan,
+    ChromaMigrator,
+    LightmigrateError,
+    ModelMismatchError,
+    PlanOutdatedError,
+    ProviderError,
+    migrate_by_plan,
+    refine,
+    status,
+)
+from lightmigrate.dial.provenance import Kind, Provenance
+from lightmigrate.providers.cache import Cached
+from lightmigrate.stores.chroma import open_client
+from tests.dial.collections import (
+    CORPUS,
+    NEW,
+    NOTES,
+    ROWS,
+    Counting,
+    build,
+    cached,
+    migrated,
+    planned,
+    texts,
+    vectors_in,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return build(tmp_path / "home" / "db")
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Cached:
+    return cached(tmp_path)
+
+
+def embedded(rows: int = ROWS) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]]:
+    """What embedding everything gives."""
+    return {f"n{row}": vector for row, vector in enumerate(np.asarray(NEW.embed(texts(rows)), dtype=np.float32))}
+
+
+def exact_rows(folder: Path) -> set[str]:
+    """The rows that hold what the new model says."""
+    true = embedded()
+    return {one for one, vector in vectors_in(folder).items() if np.allclose(vector, true[one], atol=1e-6)}
+
+
+def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path) -> None:
+    asked = Counting()
+    provider = cached(tmp_path, asked)
+    plan = planned(folder, provider)
+    result = migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    assert (result.n_migrated, result.previous_dim, result.current_dim) == (ROWS, 256, 128)
+    (checked,) = ChromaMigrator(folder).verify()
+    assert checked.contents_equal
+    assert checked.vectors_equal
+    (after,) = status(folder)
+    assert 60 <= after.exact < ROWS  # the calibration documents, at least
+    assert after.exact == len(exact_rows(folder))
+
+    # it serves: the new model's queries find what they should
+    with open_client(folder) as client:
+        found = client.get_collection("notes", embedding_function=None).query(
+            query_embeddings=NEW.embed([texts()[0]]), n_results=3
+        )
+    assert "n0" in found["ids"][0]
+
+    qualities = [after.expected.value]
+    first = refine(folder, "notes", provider, documents=70)
+    assert first.embedded == 70
+    assert first.status.exact == after.exact + 70
+    qualities.append(first.status.expected.value)
+
+    asked.fail_after = len(asked.asked) + 64  # the model dies in the second batch
+    with pytest.raises(ProviderError, match="killed"):
+        refine(folder, "notes", provider)
+    asked.fail_after = None
+    (between,) = status(folder)
+    assert between.exact == len(exact_rows(folder)) == first.status.exact + 64
+    qualities.append(between.expected.value)
+
+    last = refine(folder, "notes", provider)
+    qualities.append(last.status.expected.value)
+    assert (last.status.share_exact, last.status.expected.value) == (1.0, 1.0)
+    assert qualities == sorted(qualities)
+    true, held = embedded(), vectors_in(folder)
+    for one, vector in held.items():
+        np.testing.assert_allclose(vector, true[one], atol=1e-6)
+    assert len(asked.asked) == len(set(asked.asked))  # nothing was paid for twice
+
+    assert refine(folder, "notes", provider).embedded == 0
+    rolled = ChromaMigrator(folder).rollback(written="discard")
+    assert rolled.restored == result.backup_path.name if result.backup_path else False
+    assert {len(vector) for vector in vectors_in(folder).values()} == {256}
+
+
+def test_a_collection_that_changed_is_refused_and_left_alone(folder: Path, provider: Cached) -> None:
+    plan = planned(folder, provider)
+    with open_client(folder) as client:
+        client.get_collection("notes", embedding_function=None).update(
+            ids=["n7"], documents=["something else"], embeddings=CORPUS.old_documents[7:8]
+        )
+    before = vectors_in(folder)
+    with pytest.raises(PlanOutdatedError, match="400 records then, 400 now; plan again"):
+        migrate_by_plan(ChromaMigrator(folder), plan, provider)
+    after = vectors_in(folder)
+    assert all(np.array_equal(before[one], after[one]) for one in before)
+
+
+def test_another_model_than_the_plans_is_refused(folder: Path, provider: Cached, tmp_path: Path) -> None:
+    from tests.encoders import shared_minilm
+
+    plan = planned(folder, provider)
+    other = Cached(shared_minilm(), tmp_path / "other.sqlite3")
+    with pytest.raises(ModelMismatchError, match="plan again"):
+        migrate_by_plan(ChromaMigrator(folder), plan, other)
+    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    with pytest.raises(ModelMismatchError, match="was migrated to wordllama-128"):
+        refine(folder, "notes", other)
+
+
+def test_an_interrupted_payment_is_not_paid_twice(folder: Path, tmp_path: Path) -> None:
+    asked = Counting()
+    provider = cached(tmp_path, asked)
+    plan = planned(folder, provider)
+    asked.fail_after = len(asked.asked) + 40
+    with pytest.raises(LightmigrateError):
+        migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    assert {len(vector) for vector in vectors_in(folder).values()} == {256}
+    asked.fail_after = None
+    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    assert len(asked.asked) == len(set(asked.asked))
+
+
+def test_what_the_application_writes_is_exact_and_left_alone(folder: Path, provider: Cached) -> None:
+    migrated(folder, provider)
+    with Provenance.of(folder) as provenance:
+        mapped = provenance.ids(NOTES, Kind.MAPPED, Kind.ABRIDGED)
+    changed, deleted = mapped[0], mapped[1]
+    own = np.ones(128, dtype=np.float32) / np.sqrt(128)
+    with open_client(folder) as client:
+        collection = client.get_collection("notes", embedding_function=None)
+        collection.update(ids=[changed], documents=["new text"], embeddings=[own])
+        collection.delete(ids=[deleted])
+        collection.add(ids=["added"], documents=["more"], embeddings=[own])
+    done = refine(folder, "notes", provider)
+    held = vectors_in(folder)
+    np.testing.assert_allclose(held[changed], own, atol=1e-6)
+    np.testing.assert_allclose(held["added"], own, atol=1e-6)
+    assert done.found_written == 1
+    assert (done.status.records, done.status.share_exact) == (ROWS, 1.0)
+
+
+def test_limits_are_kept(folder: Path, provider: Cached) -> None:
+    migrated(folder, provider)
+    assert refine(folder, "notes", provider, seconds=0, refit=False).embedded <= 64
+    some = refine(folder, "notes", provider, tokens=2000, refit=False)
+    assert 0 < some.tokens <= 2000
+    assert refine(folder, "notes", provider, stop=lambda: True).embedded == 0
+
+
+@pytest.mark.parametrize("order", ["newest", "retrieved", "uncertain"])
+def test_orders_choose_different_rows(order: str, folder: Path, provider: Cached) -> None:
+    migrated(folder, provider)
+    before = exact_rows(folder)
+    queries = [texts()[250], texts()[251]] if order == "retrieved" else []
+    refine(folder, "notes", provider, documents=20, order=order, queries=queries, refit=False)  # type: ignore[arg-type]
+    chosen = exact_rows(folder) - before
+    assert len(chosen) == 20
+    if order == "newest":
+        rest = {f"n{row}" for row in range(ROWS)} - before
+        assert chosen == set(sorted(rest, key=lambda one: -int(one[1:]))[:20])
+    if order == "retrieved":
+        with open_client(folder) as client:
+            found = client.get_collection("notes", embedding_function=None).query(
+                query_embeddings=NEW.embed(queries), n_results=5
+            )["ids"]
+        assert {one for ids in found for one in ids} <= before | chosen
+
+
+def test_a_better_map_is_made_and_used(folder: Path, provider: Cached) -> None:
+    plan = planned(folder, provider)
+    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    before = vectors_in(folder)
+    done = refine(folder, "notes", provider, documents=110)
+    assert done.remapped == done.status.abridged + done.status.mapped > 0
+    true, after = embedded(), vectors_in(folder)
+    with Provenance.of(folder) as provenance:
+        mapped = provenance.ids(NOTES, Kind.MAPPED, Kind.ABRIDGED)
+        assert len(provenance.maps(NOTES)) == 1
+    cosines = [float(np.mean([held[one] @ true[one] for one in mapped])) for held in (before, after)]
+    assert cosines[1] > cosines[0]
+
+
+def test_a_remapping_that_was_interrupted_is_ended(folder: Path, provider: Cached) -> None:
+    migrated(folder, provider)
+    before = vectors_in(folder)
+    with Provenance.of(folder) as provenance:
+        provenance.put_map(NOTES, provenance.maps(NOTES)[0], [])  # noted, and killed before a row was written
+    done = refine(folder, "notes", provider, documents=1, refit=False)
+    assert (done.embedded, done.found_written) == (1, 0)
+    with Provenance.of(folder) as provenance:
+        assert len(provenance.maps(NOTES)) == 1
+    changed = [one for one, vector in vectors_in(folder).items() if not np.allclose(vector, before[one], atol=2e-3)]
+    assert len(changed) == 1
+
+
+def test_short_texts_are_exact_when_their_beginning_was_read(tmp_path: Path, provider: Cached) -> None:
+    said = [" ".join(text.split()[: 4 if row % 2 else 60]) + f" {row}" for row, text in enumerate(texts())]
+    folder = build(tmp_path / "short", said)
+    plan = planned(folder, provider, share=0.75)
+    assert plan.setting.first_words >= 8
+    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
+    true = np.asarray(NEW.embed(said), dtype=np.float32)
+    held = vectors_in(folder)
+    for row in range(1, ROWS, 2):
+        np.testing.assert_allclose(held[f"n{row}"], true[row], atol=1e-6)
+
+
+def test_rows_without_a_text_stay_mapped(tmp_path: Path, provider: Cached) -> None:
+    said: list[str | None] = [text if row % 10 else None for row, text in enumerate(texts())]
+    with open_client(tmp_path / "db") as client:
+        collection = client.create_collection("notes", embedding_function=None)
+
+        for row, text in enumerate(said):
+            collection.add(ids=[f"n{row}"], embeddings=CORPUS.old_documents[row : row + 1], documents=text)
+    migrated(tmp_path / "db", provider)
+    done = refine(tmp_path / "db", "notes", provider)
+    assert (done.status.exact, done.status.mapped) == (ROWS - ROWS // 10, ROWS // 10)
+
+
+def test_status_reads_a_folder_that_is_in_use_and_says_what_is_missing(folder: Path, provider: Cached) -> None:
+    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan"):
+        status(folder)
+    migrated(folder, provider)
+    with open_client(folder) as client:
+        client.get_collection("notes", embedding_function=None)
+        (found,) = status(folder)
+    assert found.records == ROWS
+
+
+def test_an_open_client_is_migrated_and_refined_in_place(folder: Path, provider: Cached) -> None:
+    from tests.dial.collections import curve
+
+    with open_client(folder) as client:
+        drawn = curve(client, provider, token_share=0.55)
+        plan = BudgetPlan.of(NOTES, drawn, drawn.within(0.55 * drawn.census.tokens))
+        migrate_by_plan(ChromaMigrator(client), plan, provider, force=True)
+        done = refine(client, "notes", provider)
+        (found,) = status(client)
+        held = client.get_collection("notes", embedding_function=None).get(include=["embeddings", "documents"])
+    assert done.status == found
+    assert found.share_exact == 1.0
+    np.testing.assert_allclose(held["embeddings"], NEW.embed(list(held["documents"] or [])), atol=1e-6)

@@ -1,0 +1,113 @@
+"""The abridged term: the first words of a text, and a projection that asks the new model for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightmigrate import Beginnings, Projection, ProjectionError, fit
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.projection.abridged import Abridged, abridge
+from lightmigrate.projection.vectors import Vectors
+from tests.encoders import shared_wordllama
+
+CORPUS = load_corpus()
+TRAIN, REST = slice(0, 250), slice(250, 500)
+TEXTS = list(CORPUS.documents)
+OLD = CORPUS.old_documents
+NEW = shared_wordllama(128).embed(TEXTS[:500])
+
+
+def embed(texts: Sequence[str]) -> Vectors:
+    return np.asarray(shared_wordllama(128).embed(texts), dtype=np.float32)
+
+
+def beginnings(words: int = 24) -> Beginnings:
+    return Beginnings(words, embed([abridge(text, words) for text in TEXTS[TRAIN]]), embed)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Projection:
+    return fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], method="lexical", beginnings=beginnings())
+
+
+def test_the_beginning_stands_as_it_stood() -> None:
+    assert abridge("  One,  two\nthree four", 3) == "  One,  two\nthree"
+    assert abridge("One two", 3) == "One two"
+    assert abridge("日本語の文章です。次の文", 4) == "日本語の"
+    assert abridge("", 2) == ""
+
+
+@given(st.text(), st.integers(1, 20))
+def test_a_beginning_is_one_and_abridging_it_again_changes_nothing(text: str, words: int) -> None:
+    begun = abridge(text, words)
+    assert text.startswith(begun)
+    assert abridge(begun, words) == begun
+    assert abridge(text, words + 1).startswith(begun)
+
+
+def test_what_the_new_model_says_to_the_first_words_helps(fitted: Projection) -> None:
+    without = fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], method="lexical")
+    cosines = [np.sum(p.apply(OLD[REST], TEXTS[REST]) * NEW[REST], axis=1).mean() for p in (fitted, without)]
+    assert cosines[0] > cosines[1] + 0.02
+    assert fitted.first_words == 24
+    assert without.first_words is None
+
+
+def test_a_file_keeps_it_and_asks_for_the_model(fitted: Projection, tmp_path: Path) -> None:
+    loaded = Projection.load(fitted.save(tmp_path / "map.npz"))
+    with pytest.raises(ProjectionError, match=r"first 24 words of every text.*reading_with"):
+        loaded.apply(OLD[REST], TEXTS[REST])
+    expected = fitted.apply(OLD[REST], TEXTS[REST])
+    np.testing.assert_array_equal(loaded.reading_with(embed).apply(OLD[REST], TEXTS[REST]), expected)
+    # records without a text need no model
+    np.testing.assert_array_equal(loaded.apply(OLD[REST]), fitted.apply(OLD[REST]))
+
+
+def test_another_model_is_refused_with_both_numbers(fitted: Projection) -> None:
+    other = fitted.reading_with(lambda texts: np.zeros((len(texts), 64), dtype=np.float32))
+    with pytest.raises(ProjectionError, match=r"\(250, 64\) for 250 texts, .* one of 128 dimensions"):
+        other.apply(OLD[REST], TEXTS[REST])
+
+
+def test_auto_uses_it_and_held_out_predictions_know_it() -> None:
+    found = fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], beginnings=beginnings())
+    assert found.info.training["method"] in ("lexical", "averaged")
+    assert found.first_words == 24
+    assert found.uncertainty(OLD[REST], TEXTS[REST]).shape == (250,)
+
+
+def test_records_without_a_text_are_not_asked_for() -> None:
+    asked: list[str] = []
+
+    def counting(texts: Sequence[str]) -> Vectors:
+        asked.extend(texts)
+        return embed(texts)
+
+    term = Abridged(np.eye(128, dtype=np.float32), 3, 256, counting)
+    said = term.apply(OLD[:3], [None, "one two three four", "  "])
+    assert asked == ["one two three"]
+    np.testing.assert_array_equal(said[[0, 2]], np.zeros((2, 128), dtype=np.float32))
+    np.testing.assert_array_equal(term.apply(OLD[:3], None), np.zeros((3, 128), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("words", "vectors"),
+    [(0, np.ones((250, 128))), (3, np.ones(128)), (3, np.full((250, 128), np.nan))],
+)
+def test_what_cannot_be_beginnings_is_refused(words: int, vectors: Vectors) -> None:
+    with pytest.raises(ProjectionError, match="cannot be used"):
+        Beginnings(words, vectors)
+
+
+def test_beginnings_need_texts_and_a_method_that_reads_them() -> None:
+    for texts, method in ((None, "auto"), (TEXTS[TRAIN], "ridge")):
+        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged"):
+            fit(OLD[TRAIN], NEW[TRAIN], texts, method=method, beginnings=beginnings())  # type: ignore[arg-type]
+    with pytest.raises(ProjectionError, match=r"\(3, 128\), not \(250, 128\)"):
+        fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], beginnings=Beginnings(3, NEW[:3]))
