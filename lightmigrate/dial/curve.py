@@ -123,6 +123,14 @@ class Curve(Result):
         found = [self._study.reaching(base, quality) for base in self._study.bases()]
         return min([*filter(None, found), self.options[-1]], key=lambda option: option.tokens)
 
+    def option(self, setting: Setting) -> Option:
+        """What a setting costs and keeps, of which the map was tried."""
+        return self._study.option(setting)
+
+    def training(self, setting: Setting) -> Training:
+        """How the map of a setting was made."""
+        return self._study.trainings[setting.reads_texts, setting.first_words]
+
     @classmethod
     def _names(cls) -> list[str]:
         return [name for name in super()._names() if not name.startswith("_")]
@@ -136,7 +144,7 @@ class Study:
     ) -> None:
         self._census = census
         self._provider = provider
-        self._trainings = trainings
+        self.trainings = trainings
         self._whole = tokens_of(provider, material.texts)
         self._calibration = len(material.texts)
         lengths = [words for _, words in trainings if words]
@@ -150,7 +158,7 @@ class Study:
 
     def bases(self) -> Iterator[Setting]:
         """Every map, with no document embedded whole but the calibration documents."""
-        for reads_texts, words in self._trainings:
+        for reads_texts, words in self.trainings:
             if self._possible(reads_texts):
                 yield Setting(reads_texts, words, 0.0)
 
@@ -163,7 +171,7 @@ class Study:
         short = self._census.whole.get(setting.first_words, 0) * others / max(1, self._census.texts)
         documents = self._calibration + round(setting.share * others + (1 - setting.share) * short)
         exact = min(1.0, documents / max(1, self._census.texts))
-        gate = self._trainings[setting.reads_texts, setting.first_words].gate_when_exact(exact)
+        gate = self.trainings[setting.reads_texts, setting.first_words].gate_when_exact(exact)
         return Option(
             setting=setting,
             documents=documents,
@@ -199,7 +207,7 @@ class Study:
 
     def everything(self) -> Option:
         """Embedding all texts with the new model, calibrating included only as far as it is part of that."""
-        tokens, done = self._census.tokens, next(iter(self._trainings.values()))
+        tokens, done = self._census.tokens, next(iter(self.trainings.values()))
         return Option(
             setting=Setting(reads_texts=False, first_words=0, share=1.0),
             documents=self._census.texts,

@@ -28,8 +28,9 @@ from lightmigrate.training import Material, OnTraining
 CALIBRATED_SHARE = 0.05
 FEWEST, MOST = 100, 1000
 
-# The part of a budget that calibrating may take: measured, what is worth more than first words at first and less later.
+# The part of a budget that calibration documents may take, and how many a fit can use.
 BUDGET_SHARE = 0.5
+MOST_WITHIN_BUDGET = 4000
 
 
 @contextlib.contextmanager
@@ -71,8 +72,8 @@ def curve_of(
         collection_name: of the collection.
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
-        samples: documents to calibrate on; by default what half of the budget buys or, without one, a twentieth of
-            them, at least 100; at most 1,000.
+        samples: documents to calibrate on; by default what half of the budget buys, at most 4,000, or without one a
+            twentieth of them, between 100 and 1,000.
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
@@ -92,7 +93,7 @@ def curve_of(
         collection = store.collection(Address(collection_name, tenant, tenant_database))
         census = Census.of(collection, asked, LENGTHS, lambda done, total: say("counting", done, total))
         allowed = tokens if token_share is None else token_share * census.tokens
-        k = samples or _usual_samples(census, allowed)
+        k = samples or usual_samples(census, allowed)
         if k > census.texts:
             raise NotEnoughTextsError(
                 f"{k} calibration documents are needed, the collection {collection.address} stores {census.texts}; "
@@ -108,11 +109,17 @@ def curve_of(
     )
 
 
-def _usual_samples(census: Census, allowed: float | None) -> int:
-    usual = max(CALIBRATED_SHARE * census.texts, FEWEST)
+def usual_samples(census: Census, allowed: float | None) -> int:
+    """How many documents to calibrate on when nothing is said.
+
+    Args:
+        census: of the collection.
+        allowed: tokens that may be spent in all, `None` without a budget.
+    """
+    usual = min(max(CALIBRATED_SHARE * census.texts, FEWEST), MOST)
     if allowed is not None:
-        usual = BUDGET_SHARE * allowed / max(1.0, census.tokens / max(1, census.texts))
-    return int(max(2, min(usual, MOST, census.texts)))
+        usual = min(BUDGET_SHARE * allowed / max(1.0, census.tokens / max(1, census.texts)), MOST_WITHIN_BUDGET)
+    return int(max(2, min(usual, census.texts)))
 
 
 def refine(

@@ -84,6 +84,15 @@ class Cached(Provider):
             known.update(zip(missing, vectors, strict=True))
         return np.stack([known[text] for text in texts])
 
+    def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
+        """Put vectors of documents on disk that were embedded elsewhere, by the same model, prefix included.
+
+        Args:
+            texts: the documents.
+            vectors: `(n, d)`, row i for text i.
+        """
+        self._write(self.worded(texts), self.inner.checked(vectors, len(texts)), queries=False)
+
     def close(self) -> None:
         """Release the file."""
         if self._connection is not None:
