@@ -10,7 +10,8 @@ and seed, on the whole collection, nDCG@10 by human judgements as a share of wha
 - `mixed`: the best of these with 10 to 75 % of the documents embedded whole, at random.
 
 Beside them, at the same cost: ridge with random documents re-embedded (`ridge`), the short embedding alone (`short`),
-doing nothing (`nothing`). `expected` is what the plan says before anything but the calibration was embedded.
+doing nothing (`nothing`). `expected` is what the plan says before anything but the first calibration documents was
+embedded, `expected_then` what the gate says of the map that is used in the end.
 
 Appends to `results/dial.jsonl` as it goes and skips what stands there; `dial_report.py` makes tables and a plot of it.
 """
@@ -21,6 +22,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,12 @@ from encoders import encoder
 
 import lightmigrate
 from lightmigrate.calibration.sample import diverse_sample
-from lightmigrate.calibration.words import WordCounter
+from lightmigrate.calibration.words import FrequentWords, WordCounter
 from lightmigrate.dial.census import Census, tokens_of
-from lightmigrate.dial.curve import LENGTHS, Curve, Setting, draw_curve
-from lightmigrate.dial.database import usual_samples
+from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
+from lightmigrate.dial.database import WORDS_SHARE, drawn_samples, usual_samples, words_within
+from lightmigrate.dial.setting import Option, Setting
+from lightmigrate.dial.study import MOST_FITTED, sentences_for
 from lightmigrate.projection.abridged import abridge
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import Cached
@@ -129,36 +133,60 @@ class Pair:
         nothing = self._retention(self.corpus.documents[self.new]).nothing_retention.value
         for budget in BUDGETS:
             tokens = budget * self.census.tokens
-            drawn, rows = self._curve(usual_samples(self.census, tokens), tokens)
-            option = drawn.within(tokens)
-            kept = self._kept(drawn, rows, option.setting)
-            yield self._row("budget", drawn, option.setting, budget, kept, nothing, self._ridge(budget))
-        drawn, rows = self._curve(min(CALIBRATION, self.census.texts // 2), None)
-        tried = [Setting(False, 0, 0.0), Setting(True, 0, 0.0), *(Setting(True, words, 0.0) for words in LENGTHS)]
+            first, drawn_rows = usual_samples(self.census, tokens), self._sampled(drawn_samples(self.census, tokens))
+            words = words_within(self.words, self.provider, WORDS_SHARE * tokens)
+            curve = draw_curve(
+                self._material(drawn_rows[:first], words), self.census, self.provider, tokens=tokens, seed=self.seed
+            )
+            option = curve.within(tokens)
+            setting = option.setting
+            fitted = drawn_rows[: min(setting.documents, MOST_FITTED)]
+            read = words if setting.reads_texts else None
+            done = lightmigrate.train(
+                self._material(fitted, read),
+                self.provider,
+                first_words=setting.first_words or None,
+                sentences=sentences_for(self.census),
+                seed=self.seed,
+            )
+            kept = self._kept(done, self._with_random(fitted, setting.documents))
+            facts = {"kind": "budget", "budget": budget, "first": first, "growth": round(curve.growth, 3)}
+            yield self._row(facts, curve, option, done, kept, nothing)
+        first_rows = self._sampled(min(CALIBRATION, self.census.texts // 2))
+        curve = draw_curve(self._material(first_rows, self.words), self.census, self.provider, seed=self.seed)
+        tried = [Setting(False, 0, len(first_rows)), *(Setting(True, n, len(first_rows)) for n in (0, *LENGTHS))]
         for setting in tried:
-            yield self._row("length", drawn, setting, None, self._kept(drawn, rows, setting), nothing, None)
-        best = max(tried, key=lambda setting: drawn.option(setting).expected.value)
+            done = curve.training(setting)
+            yield self._row(
+                {"kind": "length"}, curve, curve.option(setting), done, self._kept(done, first_rows), nothing
+            )
+        best = max(tried, key=lambda setting: curve.option(setting).expected.value)
         for share in MIXED:
-            setting = Setting(best.reads_texts, best.first_words, share)
-            yield self._row("mixed", drawn, setting, None, self._kept(drawn, rows, setting), nothing, None)
+            exact = self._with_random(
+                first_rows, len(first_rows) + round(share * (self.census.texts - len(first_rows)))
+            )
+            done = curve.training(best)
+            gate = done.gate_when_exact(len(exact) / self.census.texts)
+            option = replace(curve.option(replace(best, documents=len(exact))), expected=gate.expected_retention)
+            yield self._row({"kind": "mixed", "share": share}, curve, option, done, self._kept(done, exact), nothing)
 
-    def _curve(self, samples: int, tokens: float | None) -> tuple[Curve, Rows]:
-        chosen = self.readable[diverse_sample(self.corpus.documents[self.old][self.readable], samples, self.seed)]
-        material = lightmigrate.Material(
-            [self.corpus.texts[row] for row in chosen],
-            self.corpus.documents[self.old][chosen],
-            self.words,
-            self.census.texts,
-        )
-        return draw_curve(material, self.census, self.provider, tokens=tokens, seed=self.seed), chosen
+    def _sampled(self, count: int) -> Rows:
+        vectors = self.corpus.documents[self.old][self.readable]
+        chosen = diverse_sample(vectors, min(count, len(vectors)), self.seed)
+        rows: Rows = self.readable[np.random.default_rng(self.seed).permutation(chosen)]
+        return rows
 
-    def _kept(self, drawn: Curve, calibrated: Rows, setting: Setting) -> float:
+    def _material(self, rows: Rows, words: FrequentWords | None) -> lightmigrate.Material:
+        texts = [self.corpus.texts[row] for row in rows]
+        return lightmigrate.Material(texts, self.corpus.documents[self.old][rows], words, self.census.texts)
+
+    def _with_random(self, rows: Rows, count: int) -> Rows:
+        others = np.random.default_rng(self.seed).permutation(np.setdiff1d(self.readable, rows))
+        return np.concatenate([rows, others[: max(0, count - len(rows))]])
+
+    def _kept(self, done: lightmigrate.Training, exact: Rows) -> float:
         """Retention of the whole collection: what was embedded whole is exact, the rest is mapped."""
-        projection = drawn.training(setting).projection.reading_with(self.provider.embed)
-        vectors = projection.apply(self.corpus.documents[self.old], self.corpus.texts)
-        others = np.setdiff1d(self.readable, calibrated)
-        drawn_rows = np.random.default_rng(self.seed).permutation(others)[: round(setting.share * len(others))]
-        exact = np.concatenate([calibrated, drawn_rows])
+        vectors = done.projection.apply(self.corpus.documents[self.old], self.corpus.texts)
         vectors[exact] = self.corpus.documents[self.new][exact]
         return float(self._retention(vectors).retention.value)
 
@@ -181,33 +209,33 @@ class Pair:
 
     def _row(
         self,
-        kind: str,
-        drawn: Curve,
-        setting: Setting,
-        budget: float | None,
+        facts: dict[str, Any],
+        curve: Curve,
+        option: Option,
+        done: lightmigrate.Training,
         kept: float,
         nothing: float,
-        ridge: float | None,
     ) -> dict[str, Any]:
-        option = drawn.option(setting)
-        as_if = option.tokens - drawn.paid + drawn.paid * self.census.texts / AS_IF
+        setting, cost = option.setting, option.share_of_tokens
+        then = done.gate_when_exact(setting.documents / self.census.texts).expected_retention
+        as_if = option.tokens - curve.paid + curve.paid * self.census.texts / AS_IF
         return {
             "corpus": self.corpus.name,
             "old": self.old,
             "new": self.new,
             "seed": self.seed,
-            "kind": kind,
-            "budget": budget,
-            "calibration": drawn.calibration,
+            **facts,
+            "documents": setting.documents,
             "first_words": setting.first_words if setting.reads_texts else None,
-            "whole": round(setting.share, 3),
-            "cost": round(option.share_of_tokens, 4),
+            "method": done.projection.info.training["method"],
+            "cost": round(cost, 4),
             "cost_as_if": round(as_if / self.census.tokens, 4),
             "kept": round(kept, 4),
             "expected": round(option.expected.value, 4),
+            "expected_then": round(then.value, 4),
             "nothing": round(nothing, 4),
-            "ridge": None if ridge is None else round(ridge, 4),
-            "short": round(self._short(option.share_of_tokens), 4),
+            "ridge": round(self._ridge(cost), 4) if cost <= 1 else None,
+            "short": round(self._short(cost), 4),
         }
 
     def _retention(self, vectors: Vectors) -> Any:

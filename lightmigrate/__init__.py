@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from lightmigrate.dial.bridge import fit_bridge as fit_bridge
     from lightmigrate.dial.budget import BudgetPlan as BudgetPlan
     from lightmigrate.dial.curve import Curve as Curve
-    from lightmigrate.dial.curve import Option as Option
-    from lightmigrate.dial.curve import Setting as Setting
     from lightmigrate.dial.database import curve_of as curve_of
     from lightmigrate.dial.database import refine as refine
     from lightmigrate.dial.database import status as status
     from lightmigrate.dial.migrate import migrate_by_plan as migrate_by_plan
     from lightmigrate.dial.refine import Refinement as Refinement
+    from lightmigrate.dial.setting import Option as Option
+    from lightmigrate.dial.setting import Setting as Setting
     from lightmigrate.dial.status import Exactness as Exactness
     from lightmigrate.errors import AnotherRunError as AnotherRunError
     from lightmigrate.errors import BackupError as BackupError
@@ -97,10 +97,11 @@ else:
         {
             "dial.bridge": ("BridgedEmbeddingFunction", "fit_bridge"),
             "dial.budget": ("BudgetPlan",),
-            "dial.curve": ("Curve", "Option", "Setting"),
+            "dial.curve": ("Curve",),
             "dial.database": ("curve_of", "refine", "status"),
             "dial.migrate": ("migrate_by_plan",),
             "dial.refine": ("Refinement",),
+            "dial.setting": ("Option", "Setting"),
             "dial.status": ("Exactness",),
             "errors": (
                 "AnotherRunError",

@@ -21,7 +21,8 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.dial.budget import BudgetPlan
-    from lightmigrate.dial.curve import Curve, Option
+    from lightmigrate.dial.curve import Curve
+    from lightmigrate.dial.setting import Option
     from lightmigrate.stores.base import Address
 
 
@@ -138,7 +139,7 @@ def draw(
     option = budget.choose(drawn, provider)
     plan = None
     if option is not None:
-        plan = rooms.BudgetPlan.of(address, drawn, option, model.options, seed)
+        plan = rooms.BudgetPlan.of(address, drawn, option, model.options, seed=seed)
         if output is not None:
             plan.save(output)
     if as_json:

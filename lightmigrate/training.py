@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.calibration.words import FrequentWords
@@ -24,6 +25,8 @@ from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.results import Result
+
+Rows = npt.NDArray[np.int64]
 
 # Sentences that stand in for queries of users: more of them hardly narrow the interval.
 MOST_SENTENCES = 1000
@@ -67,6 +70,8 @@ class Training(Result):
         fitting_seconds: for the fit.
         gate_when_exact: what the gate says when a share of the documents, in [0, 1], is embedded by the new model and
             only the others are mapped.
+        gate_of_halves: what the gate says when each half of the documents is mapped by a fit to the other half: how
+            much more of them would help.
     """
 
     projection: Projection
@@ -76,6 +81,7 @@ class Training(Result):
     embedding_seconds: float
     fitting_seconds: float
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
+    gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """What can be written down of it; not the numbers of the projection."""
@@ -186,32 +192,54 @@ def train(
     count = len(reading.documents) - round(holdout * len(reading.documents))
     X, Y = found.old[:count], found.new[:count]
     old_model = source_model or (source.model if source is not None else None)
-    if method == "mlp":
-        fitted = _network(X, Y, old_model, target.model, device, seed)
-    else:
-        fitted = fit_pairs(
-            _on(device, X),
-            _on(device, Y),
-            None if texts is None else texts[:count],
+
+    def fitted_to(rows: Rows) -> FittedPairs:
+        if method == "mlp":
+            return _network(X[rows], Y[rows], old_model, target.model, device, seed)
+        begun = found.beginnings
+        return fit_pairs(
+            _on(device, X[rows]),
+            _on(device, Y[rows]),
+            None if texts is None else [texts[row] for row in rows],
             method=method,
             words=found.words,
-            beginnings=None if found.beginnings is None else _some(found.beginnings, count),
+            beginnings=None if begun is None else replace(begun, vectors=begun.vectors[rows]),
             prior=prior,
             landmarks=landmarks,
             seed=seed,
             source_model=old_model,
             target_model=target.model,
         )
+
+    fitted = fitted_to(np.arange(count))
     judges, mapped = slice(0, count), fitted.held_out
     if holdout:
         judges = slice(count, None)
         mapped = fitted.projection.apply(found.old[judges], None if texts is None else texts[judges])
     say("fitting", 1, 1)
     fitted_at = time.monotonic()
-    judged = partial(_judge, found, reading, judges, mapped, material.collection_size, thresholds, seed)
-    verdict = judged(0.0)
+    judged = partial(_judge, found, reading, judges, material.collection_size, thresholds, seed)
+    verdict = judged(mapped, 0.0)
+
+    def halves() -> Gate:
+        mapped = np.empty_like(Y)
+        shuffled = np.random.default_rng(seed).permutation(count)
+        for own, others in (np.array_split(shuffled, 2), np.array_split(shuffled, 2)[::-1]):
+            said = None if texts is None else [texts[row] for row in others]
+            mapped[others] = fitted_to(own).projection.apply(X[others], said)
+        return _judge(found, reading, slice(0, count), material.collection_size, thresholds, seed, mapped, 0.0)
+
     projection = fitted.projection.with_facts(training=material.about, quality=verdict.to_json())
-    return Training(projection, verdict, len(reading), bill, embedded - started, fitted_at - embedded, judged)
+    return Training(
+        projection,
+        verdict,
+        len(reading),
+        bill,
+        embedded - started,
+        fitted_at - embedded,
+        partial(judged, mapped),
+        halves,
+    )
 
 
 @dataclass(frozen=True)
@@ -224,10 +252,6 @@ class _Embedded:
     new_queries: Vectors
     words: WordVectors | None
     beginnings: Beginnings | None
-
-
-def _some(beginnings: Beginnings, count: int) -> Beginnings:
-    return replace(beginnings, vectors=beginnings.vectors[:count])
 
 
 def _embed(
@@ -268,10 +292,10 @@ def _judge(
     found: _Embedded,
     reading: Reading,
     judges: slice,
-    mapped: Vectors,
     collection_size: int,
     thresholds: Thresholds | None,
     seed: int,
+    mapped: Vectors,
     exact: float,
 ) -> Gate:
     """The gate, by the documents in `judges` and the sentences taken from them, or all queries of users.

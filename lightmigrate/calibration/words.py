@@ -30,6 +30,11 @@ class FrequentWords:
     documents: int
 
 
+def first_of(words: FrequentWords, most: int) -> FrequentWords:
+    """The most frequent of them only."""
+    return FrequentWords(words.words[:most], words.counts[:most], words.documents)
+
+
 class WordCounter:
     """Counts in how many documents words and stems stand."""
 

@@ -13,8 +13,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from lightmigrate.dial.budget import BudgetPlan
-    from lightmigrate.dial.curve import Curve, Option, Setting
+    from lightmigrate.dial.curve import Curve
     from lightmigrate.dial.refine import Refinement
+    from lightmigrate.dial.setting import Option, Setting
     from lightmigrate.dial.status import Exactness
     from lightmigrate.quality.retention import Estimate
 
@@ -28,7 +29,7 @@ def curve(drawn: Curve) -> RenderableType:
     for option in worth_showing(drawn):
         dollars, seconds = option.dollars, option.seconds
         table.add_row(
-            described(option.setting, exact=option is drawn.options[-1]) + ("" if option.possible else " [yellow]*[/]"),
+            described(option.setting, drawn.census.texts),
             f"{option.tokens:,}",
             f"{option.share_of_tokens:.0%}",
             "–" if dollars is None else "free" if not dollars else f"${dollars:,.2f}",
@@ -37,14 +38,11 @@ def curve(drawn: Curve) -> RenderableType:
             Text("█" * round(_BAR * option.expected.value), style="cyan"),
         )
     lines: list[RenderableType] = [table]
-    recalls = [("re-embedding", drawn.options[-1].recall), ("doing nothing", drawn.nothing)]
-    for name, recall in recalls:
-        if recall is not None and drawn.nothing is not None:
+    if drawn.nothing is not None and drawn.reembedded is not None:
+        for name, recall in (("re-embedding", drawn.reembedded), ("doing nothing", drawn.nothing)):
             lines.append(f"{name}: {recall.value:.2f} of the sentences find their document")
-    if drawn.nothing is None:
+    else:
         lines.append("doing nothing: not measured, the old model is not at hand (--source-model, --source-provider)")
-    if not all(option.possible for option in drawn.options[:-1]):
-        lines.append("[yellow]*[/] needs stored texts, which this collection has not got")
     measured = f"measured on {drawn.calibration:,} documents, each left out of the fit that it judges"
     lines.append(f"{measured}; {drawn.paid:,} tokens were embedded for that, and are part of every line")
     return Group(*lines)
@@ -55,20 +53,20 @@ def worth_showing(drawn: Curve) -> list[Option]:
     shown: list[Option] = []
     best = 0.0
     for option in drawn.options:
-        if option.setting.share == 0.0 or option.expected.value > best or option is drawn.options[-1]:
+        if option.setting.documents == drawn.calibration or option.expected.value > best:
             shown.append(option)
-        best = max(best, option.expected.value) if option.possible else best
+        best = max(best, option.expected.value)
     return shown
 
 
-def described(setting: Setting, *, exact: bool = False) -> str:
-    """A setting of the dial in words."""
-    if exact:
+def described(setting: Setting, texts: int) -> str:
+    """A setting of the dial in words, for a collection of so many texts."""
+    if setting.documents >= texts:
         return "everything"
     said = "map" if not setting.reads_texts else "map + texts"
     if setting.first_words:
         said = f"map + texts + {setting.first_words} words"
-    return said + (f" + {setting.share:.0%} whole" if setting.share else "")
+    return f"{said}, {setting.documents:,} whole"
 
 
 def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
@@ -76,7 +74,7 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     cost = "" if plan.dollars is None or not plan.dollars else f", ${plan.dollars:,.2f}"
     share = plan.tokens / max(1, plan.census.tokens)
     lines = [
-        f"\n[bold]chosen[/]  {described(plan.setting, exact=plan.setting.share == 1.0)}: "
+        f"\n[bold]chosen[/]  {described(plan.setting, plan.census.texts)}: "
         f"{plan.tokens:,} tokens ({share:.0%}){cost}, quality to expect {_expected(plan.expected)}"
     ]
     if file is not None:

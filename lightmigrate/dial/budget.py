@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.dial.census import Census
-from lightmigrate.dial.curve import Curve, Option, Setting
+from lightmigrate.dial.curve import Curve
+from lightmigrate.dial.setting import Option, Setting
 from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.files import replacing
 from lightmigrate.quality.retention import Estimate
@@ -34,7 +35,8 @@ class BudgetPlan(Result):
         provider: how the new model is opened, without secrets; empty where that is the caller's business.
         model: the new model's name.
         setting: of the dial.
-        calibration: documents to calibrate on.
+        sampled: documents that were drawn to calibrate on; the first of them are, as many as are embedded whole.
+        words: single words to embed.
         seed: of every random choice.
         tokens: that may be embedded in all.
         dollars: what they cost; `None` when no price is known.
@@ -48,7 +50,8 @@ class BudgetPlan(Result):
     provider: Mapping[str, Any]
     model: str
     setting: Setting
-    calibration: int
+    sampled: int
+    words: int
     seed: int
     tokens: int
     dollars: float | None
@@ -61,7 +64,13 @@ class BudgetPlan(Result):
 
     @classmethod
     def of(
-        cls, address: Address, curve: Curve, option: Option, provider: Mapping[str, Any] | None = None, seed: int = 0
+        cls,
+        address: Address,
+        curve: Curve,
+        option: Option,
+        provider: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
     ) -> BudgetPlan:
         """A plan for an option of a curve.
 
@@ -72,11 +81,7 @@ class BudgetPlan(Result):
             provider: how the new model is opened, for the command line: `provider`, `model`, and more options.
             seed: the curve's.
 
-        Raises:
-            LightmigrateError: the option takes texts that the collection does not store.
         """
-        if not option.possible:
-            raise LightmigrateError(f"collection {address} stores no texts: this setting of the dial is not possible")
         return cls(
             collection_name=address.name,
             tenant=address.tenant,
@@ -85,7 +90,8 @@ class BudgetPlan(Result):
             provider=provider or {},
             model=curve.model,
             setting=option.setting,
-            calibration=curve.calibration,
+            sampled=curve.sampled,
+            words=curve.words,
             seed=seed,
             tokens=option.tokens,
             dollars=option.dollars,

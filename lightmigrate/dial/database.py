@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.calibration.collection import sample_collection
-from lightmigrate.dial.census import Census
+from lightmigrate.calibration.collection import CalibrationSample, sample_collection
+from lightmigrate.calibration.words import FrequentWords, first_of
+from lightmigrate.dial.census import Census, tokens_of
 from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
 from lightmigrate.dial.order import Order
 from lightmigrate.dial.provenance import Provenance
 from lightmigrate.dial.refine import Limits, Refinement, Refiner
 from lightmigrate.dial.status import Exactness, exactness
+from lightmigrate.dial.study import MOST_FITTED
 from lightmigrate.errors import LightmigrateError, NotEnoughTextsError
 from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, Store
 from lightmigrate.stores.chroma_changes import writes_of
 from lightmigrate.stores.chroma_folder import require_unused
 from lightmigrate.training import Material, OnTraining
 
-# Documents to calibrate on when nothing is said: this share of those there are, within these bounds.
-CALIBRATED_SHARE = 0.05
-FEWEST, MOST = 100, 1000
+# Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
+# measure what the rest is best spent on, and no more, because every number of first words is tried on all of them.
+FIRST_SHARE = 0.05
+FIRST_SHARE_OF_BUDGET = 0.2
+FEWEST, MOST = 60, 300
 
-# The part of a budget that calibration documents may take, and how many a fit can use.
-BUDGET_SHARE = 0.5
-MOST_WITHIN_BUDGET = 4000
+# The part of a budget that single words may take.
+WORDS_SHARE = 0.1
 
 
 @contextlib.contextmanager
@@ -56,6 +60,7 @@ def curve_of(
     previous: Provider | None = None,
     *,
     samples: int | None = None,
+    lengths: Sequence[int] = LENGTHS,
     tokens: float | None = None,
     token_share: float | None = None,
     queries: Sequence[str] = (),
@@ -72,8 +77,9 @@ def curve_of(
         collection_name: of the collection.
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
-        samples: documents to calibrate on; by default what half of the budget buys, at most 4,000, or without one a
-            twentieth of them, between 100 and 1,000.
+        samples: documents to calibrate on first; by default a twentieth of them, or what a fifth of the budget buys,
+            but 60 to 300.
+        lengths: numbers of first words that are tried.
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
@@ -91,9 +97,10 @@ def curve_of(
     say = on_progress or (lambda step, done, total: None)
     with opened(database) as store:
         collection = store.collection(Address(collection_name, tenant, tenant_database))
-        census = Census.of(collection, asked, LENGTHS, lambda done, total: say("counting", done, total))
+        census = Census.of(collection, asked, lengths, lambda done, total: say("counting", done, total))
         allowed = tokens if token_share is None else token_share * census.tokens
         k = samples or usual_samples(census, allowed)
+        sampled = max(k, drawn_samples(census, allowed))
         if k > census.texts:
             raise NotEnoughTextsError(
                 f"{k} calibration documents are needed, the collection {collection.address} stores {census.texts}; "
@@ -101,25 +108,59 @@ def curve_of(
                 asked=k,
                 available=census.texts,
             )
-        sample = sample_collection(collection, k, seed=seed, progress=lambda done, total: say("reading", done, total))
+        sample = _sample(collection, k, sampled, seed, lambda done, total: say("reading", done, total))
+        sampled = len(sample.texts)
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
-    material = Material(sample.texts, sample.vectors, sample.words, sample.report.usable, about, queries)
+    words = sample.words if allowed is None else words_within(sample.words, asked, WORDS_SHARE * allowed)
+    material = Material(sample.texts[:k], sample.vectors[:k], words, sample.report.usable, about, queries)
     return draw_curve(
-        material, census, asked, previous, source_model=source_model, tokens=allowed, seed=seed, on_progress=say
+        material,
+        census,
+        asked,
+        previous,
+        source_model=source_model,
+        tokens=allowed,
+        sampled=sampled,
+        seed=seed,
+        on_progress=say,
     )
 
 
 def usual_samples(census: Census, allowed: float | None) -> int:
-    """How many documents to calibrate on when nothing is said.
+    """How many documents to calibrate on first when nothing is said.
 
     Args:
         census: of the collection.
         allowed: tokens that may be spent in all, `None` without a budget.
     """
-    usual = min(max(CALIBRATED_SHARE * census.texts, FEWEST), MOST)
-    if allowed is not None:
-        usual = min(BUDGET_SHARE * allowed / max(1.0, census.tokens / max(1, census.texts)), MOST_WITHIN_BUDGET)
-    return int(max(2, min(usual, census.texts)))
+    share = FIRST_SHARE * census.texts if allowed is None else FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(census)
+    return int(max(2, min(max(share, FEWEST), MOST, census.texts)))
+
+
+def drawn_samples(census: Census, allowed: float | None) -> int:
+    """How many documents to draw, of which the first are calibrated on: as many as the fit can use and money buys."""
+    bought = census.texts if allowed is None else allowed / _tokens_each(census)
+    return int(min(bought, MOST_FITTED, census.texts))
+
+
+def words_within(words: FrequentWords, provider: Provider, tokens: float) -> FrequentWords:
+    """The most frequent of the words that so many tokens buy."""
+    bought = accumulate(tokens_of(provider, [word]) for word in words.words)
+    return first_of(words, sum(cost <= tokens for cost in bought))
+
+
+def _sample(
+    collection: Collection, k: int, sampled: int, seed: int, progress: Callable[[int, int], None]
+) -> CalibrationSample:
+    """So many documents to calibrate on, or as many as there are, but k at least."""
+    try:
+        return sample_collection(collection, sampled, seed=seed, progress=progress)
+    except NotEnoughTextsError as error:  # some texts are there twice
+        return sample_collection(collection, max(k, error.available), seed=seed, progress=progress)
+
+
+def _tokens_each(census: Census) -> float:
+    return max(1.0, census.tokens / max(1, census.texts))
 
 
 def refine(

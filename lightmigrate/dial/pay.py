@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from lightmigrate.calibration.collection import sample_collection
+from lightmigrate.calibration.words import first_of
 from lightmigrate.dial.budget import BudgetPlan
-from lightmigrate.dial.census import PAGE_ROWS, Census, tokens_of
-from lightmigrate.dial.curve import sentences_for
+from lightmigrate.dial.census import PAGE_ROWS, Census
 from lightmigrate.dial.known import Known, digest_of_text
 from lightmigrate.dial.marks import marks_of
 from lightmigrate.dial.provenance import Kind, Provenance, Row
+from lightmigrate.dial.study import MOST_FITTED, sentences_for
 from lightmigrate.errors import FailedGateError, ModelMismatchError
 from lightmigrate.migration.job import project
 from lightmigrate.projection.abridged import abridge
@@ -78,21 +79,22 @@ def pay(
     words = plan.setting.first_words
     census = Census.of(collection, provider, [words] if words else [], _told(say, "counting"))
     plan.require_unchanged(census)
-    sample = sample_collection(collection, plan.calibration, seed=plan.seed, progress=_told(say, "reading"))
+    sample = sample_collection(collection, plan.sampled, seed=plan.seed, progress=_told(say, "reading"))
+    fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
     about = {"corpus": f"collection {plan.address}", **sample.report.to_json()}
-    read = sample.words if plan.setting.reads_texts else None
-    material = Material(sample.texts, sample.vectors, read, sample.report.usable, about)
+    read = first_of(sample.words, plan.words) if plan.setting.reads_texts else None
+    material = Material(sample.texts[:fitted], sample.vectors[:fitted], read, sample.report.usable, about)
     training = train(
         material,
         provider,
         source_model=source_model,
         first_words=words or None,
-        sentences=sentences_for(material),
+        sentences=sentences_for(census),
         seed=plan.seed,
         on_progress=on_progress,
     )
-    calibrated = {digest_of_text(text) for text in sample.texts}
-    exact = calibrated | _drawn(plan, collection, provider, calibrated)
+    calibrated = {digest_of_text(text) for text in material.texts}
+    exact = calibrated | _drawn(plan, collection, calibrated)
     gate = training.gate_when_exact(len(exact) / max(1, census.texts))
     if gate.verdict == "FAIL" and not force:
         raise FailedGateError(f"collection {plan.address}: {gate.reason}; plan for more, embed again, or add --force")
@@ -119,29 +121,25 @@ def pay(
     return Paid(projection, training)
 
 
-def _drawn(plan: BudgetPlan, collection: Collection, provider: Provider, calibrated: set[bytes]) -> set[bytes]:
+def _drawn(plan: BudgetPlan, collection: Collection, calibrated: set[bytes]) -> set[bytes]:
     """Digests of the texts that are embedded whole beside the calibration documents: at random, as many as allowed.
 
     And those that are no longer than the beginning that is embedded of every text.
     """
-    found, drawn, words = dict[bytes, int](), set[bytes](), plan.setting.first_words
+    found, drawn, words = set[bytes](), set[bytes](), plan.setting.first_words
     for page in collection.pages(PAGE_ROWS):
         for text in page.documents:
             if text and text.strip() and (digest := digest_of_text(text)) not in calibrated:
                 if words and abridge(text, words) == text:
                     drawn.add(digest)
                 else:
-                    found[digest] = tokens_of(provider, [text])
-    allowed = plan.setting.share * sum(found.values())
-    for digest in in_random_order(found, plan.seed):
-        allowed -= found[digest]
-        if allowed < 0:
-            break
-        drawn.add(digest)
+                    found.add(digest)
+    more = max(0, plan.setting.documents - len(calibrated))
+    drawn.update(in_random_order(list(found), plan.seed)[:more])
     return drawn
 
 
-def in_random_order(digests: Sequence[bytes] | dict[bytes, int], seed: int) -> list[bytes]:
+def in_random_order(digests: Sequence[bytes], seed: int) -> list[bytes]:
     """The same order for the same seed, whatever order they come in."""
     key = seed.to_bytes(8, "big", signed=True)
     return sorted(digests, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())

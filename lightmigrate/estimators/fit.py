@@ -57,7 +57,8 @@ def fit(
             is still in them, so give them whenever the collection has them.
         method: `ridge`: a matrix. `procrustes`: a scaled rotation. `low_rank`: a matrix of low rank.
             `kernel`: a matrix and what bends (a Gaussian process). `lexical`: that and the words of the
-            texts. `averaged`: the mean of a Procrustes map and the best of the two kernels. `auto`: whichever
+            texts. `averaged`: the mean of a Procrustes map and the best of the two kernels. `abridged`: what the
+            new model says to the first words, and a correction of it. `auto`: whichever
             finds the right neighbours best for pairs left out, the cheapest of equals.
         words: the new model's vectors of the collection's frequent words; with them the words of the texts
             say much more. Only looked at by methods that read texts.
@@ -125,6 +126,8 @@ def fit_pairs(
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
     if method == "lexical" and texts is None:
         raise ProjectionError("the lexical method reads the stored texts: give them, or use method='kernel'")
+    if method == "abridged" and beginnings is None:
+        raise ProjectionError("the abridged method starts from the first words: give beginnings=, or use 'lexical'")
     if beginnings is not None and (texts is None or method not in ("auto", *READING)):
         raise ProjectionError(f"first words are only read by {', '.join(READING)}, from texts: give them, or leave out")
     if beginnings is not None and beginnings.vectors.shape != (len(X), Y.shape[1]):

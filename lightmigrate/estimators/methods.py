@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightmigrate.estimators.arrays import Array, as_float32, namespace
+from lightmigrate.estimators.arrays import Array, as_float32, beside, namespace
 from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
 from lightmigrate.estimators.words import WordVectors
+from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import Sum, weighted_sum
 from lightmigrate.projection.term import Texts
 
-Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged"]
+Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "abridged"]
 
 # Parts into which the pairs are cut where leaving one out has no closed form.
 FOLDS = 4
@@ -84,7 +85,8 @@ class Fits:
         """Those that use what is known of these pairs, from the cheapest to apply to the dearest."""
         if self.pairs.beginnings is not None:
             return list(READING)
-        return [name for name in METHODS if name != "lexical" or self.pairs.texts is not None]
+        unfit = {"abridged"} if self.pairs.texts is not None else {"abridged", "lexical"}
+        return [name for name in METHODS if name not in unfit]
 
 
 def _affine(weights: Array, bias: Array) -> Sum:
@@ -168,6 +170,28 @@ def _averaged(fits: Fits) -> Fitted:
     return Fitted(step, held_out, other.facts, other.regress)
 
 
+def _abridged(fits: Fits) -> Fitted:
+    """What the new model says to the first words, and a correction: best where they say nearly everything."""
+    pairs = fits.pairs
+    assert pairs.beginnings is not None  # noqa: S101  # `fit_pairs` has seen to that
+    xp = namespace(pairs.target)
+    said = beside(pairs.beginnings.vectors, pairs.target)
+    mean = xp.mean(said, axis=0)
+    centred = said - mean
+    spread = float(xp.sum(centred**2)) or 1.0
+    share = float(xp.sum(centred * (pairs.target - xp.mean(pairs.target, axis=0)))) / spread
+    corrected = _kernel_fit(replace(pairs, target=pairs.target - share * centred))
+    itself = Abridged(
+        share * np.eye(said.shape[1], dtype=np.float32),
+        pairs.beginnings.words,
+        pairs.source.shape[1],
+        pairs.beginnings.embed,
+    )
+    own = Sum(as_float32(-share * mean), (itself,), normalise=False)
+    step = weighted_sum([(1.0, own), (1.0, corrected.step)])
+    return Fitted(step, corrected.held_out + share * centred, corrected.facts, corrected.regress)
+
+
 def _typical_length(vectors: Array) -> float:
     xp = namespace(vectors)
     return float(xp.mean(xp.sqrt(xp.sum(vectors**2, axis=1)))) or 1.0
@@ -189,7 +213,8 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "kernel": _kernel,
     "lexical": _lexical,
     "averaged": _averaged,
+    "abridged": _abridged,
 }
 
 # Those that read texts, and what the new model says to their first words.
-READING = ("lexical", "averaged")
+READING = ("lexical", "averaged", "abridged")

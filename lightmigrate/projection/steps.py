@@ -116,13 +116,27 @@ class ByText:
 
 
 def weighted_sum(parts: Sequence[tuple[float, Sum]]) -> Sum:
-    """`Σ share · part` as one step, not normalised; the matrices among the terms become one."""
+    """`Σ share · part` as one step, not normalised; the matrices among the terms become one, as do beginnings."""
     bias = np.sum([share * part.bias for share, part in parts], axis=0)
     terms = [term.scaled(share) for share, part in parts for term in part.terms]
     matrices = [term.weights for term in terms if isinstance(term, Linear)]
-    others = tuple(term for term in terms if not isinstance(term, Linear))
+    others: list[Term] = []
+    for term in terms:
+        if isinstance(term, Abridged):
+            _add_beginnings(others, term)
+        elif not isinstance(term, Linear):
+            others.append(term)
     merged = (Linear(np.sum(matrices, axis=0)),) if matrices else ()
-    return Sum(bias.astype(np.float32), merged + others, normalise=False)
+    return Sum(bias.astype(np.float32), (*merged, *others), normalise=False)
+
+
+def _add_beginnings(terms: list[Term], more: Abridged) -> None:
+    """Add a term to others; one that asks the new model the same is added up, because asking is the dear part."""
+    for place, term in enumerate(terms):
+        if isinstance(term, Abridged) and (term.words, term.embed) == (more.words, more.embed):
+            terms[place] = replace(term, weights=term.weights + more.weights)
+            return
+    terms.append(more)
 
 
 def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -37,7 +37,7 @@ def test_from_the_curve_to_an_exact_collection(
     code, said, _ = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, "--budget", "55%", "-o", file)
     assert code == 0
     assert "everything" in said
-    assert "map + texts + 48 words" in said
+    assert "map + texts + 12 words" in said
     assert f"lightmigrate migrate {folder} --plan {file}" in said
 
     code, said, _ = run(capsys, "migrate", folder, "--plan", file, *cache, "--yes", "--force", "--json")

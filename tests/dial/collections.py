@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +66,7 @@ def cached(tmp_path: Path, inner: ChromaProvider | None = None) -> Cached:
 
 def curve(folder: Any, provider: Cached, **options: Any) -> Curve:
     """The curve of the collection."""
-    return curve_of(folder, "notes", provider, samples=60, **options)
+    return curve_of(folder, "notes", provider, **{"samples": 60, "lengths": (12, 48), **options})
 
 
 def planned(folder: Path, provider: Cached, share: float = 0.55, **options: Any) -> BudgetPlan:
@@ -72,11 +75,21 @@ def planned(folder: Path, provider: Cached, share: float = 0.55, **options: Any)
     return BudgetPlan.of(NOTES, drawn, drawn.within(share * drawn.census.tokens))
 
 
-def migrated(folder: Path, provider: Cached, share: float = 0.55) -> BudgetPlan:
-    """Plan and migrate."""
-    plan = planned(folder, provider, share)
-    migrate_by_plan(ChromaMigrator(folder), plan, provider, force=True)
-    return plan
+@functools.cache
+def _template() -> Path:
+    """A migrated database and the cache it was made with, made once for all tests of a process."""
+    place = Path(tempfile.mkdtemp())
+    provider = cached(place)
+    plan = planned(build(place / "db"), provider)
+    migrate_by_plan(ChromaMigrator(place / "db"), plan, provider, auto_backup=False, force=True)
+    provider.close()
+    return place
+
+
+def migrated(tmp_path: Path) -> tuple[Path, Cached]:
+    """A database of this test's own that was migrated by a plan, and the new model with what it said for that."""
+    shutil.copytree(_template(), tmp_path / "migrated")
+    return tmp_path / "migrated" / "db", cached(tmp_path / "migrated")
 
 
 def vectors_in(folder: Path) -> dict[str, Vectors]:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import BudgetPlan, Curve, LightmigrateError, NotEnoughTextsError, RefusedError, curve_of
+from lightmigrate.calibration.collection import sample_collection
 from lightmigrate.dial.census import Census
+from lightmigrate.dial.database import opened
 from lightmigrate.providers.base import estimated_tokens
 from lightmigrate.stores.chroma import open_client
-from tests.dial.collections import CORPUS, NOTES, Counting, build, cached, curve, texts
+from tests.dial.collections import CORPUS, NOTES, Counting, build, cached, curve, planned, texts
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,8 @@ def test_everything_is_the_dearest_and_the_best(drawn: Curve) -> None:
 
 
 def test_texts_and_first_words_are_expected_to_help(drawn: Curve) -> None:
-    expected = {
-        (o.setting.reads_texts, o.setting.first_words, o.setting.share): o.expected.value for o in drawn.options
-    }
-    assert expected[True, 48, 0.0] > expected[False, 0, 0.0] + 0.05
+    expected = {tuple(option.setting.values()): option.expected.value for option in drawn.options}
+    assert expected[True, 48, drawn.calibration] > expected[False, 0, drawn.calibration] + 0.05
     assert all(option.expected.low <= option.expected.value <= option.expected.high for option in drawn.options)
 
 
@@ -66,7 +66,9 @@ def test_a_quality_costs_no_more_than_it_must(drawn: Curve) -> None:
 
 
 def test_a_plan_can_be_written_and_read(drawn: Curve, tmp_path: Path) -> None:
-    plan = BudgetPlan.of(NOTES, drawn, drawn.within(0.8 * drawn.census.tokens), {"provider": "onnx", "model": "m"}, 3)
+    plan = BudgetPlan.of(
+        NOTES, drawn, drawn.within(0.8 * drawn.census.tokens), {"provider": "onnx", "model": "m"}, seed=3
+    )
     assert BudgetPlan.load(plan.save(tmp_path / "plan.json")) == plan
 
 
@@ -77,11 +79,25 @@ def test_what_is_no_plan_is_refused_in_one_line(content: bytes, tmp_path: Path) 
         BudgetPlan.load(tmp_path / "plan.json")
 
 
-def test_a_budget_calibrates_on_as_much_as_half_of_it_buys(folder: Path, tmp_path: Path) -> None:
-    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.5)
-    assert 0.2 * 400 < drawn.calibration < 0.3 * 400
-    lengths = {option.setting.first_words for option in drawn.options} - {0}
-    assert len(lengths) <= 2  # the largest that it allows
+def test_a_budget_calibrates_first_on_a_fifth_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
+    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.7, lengths=(12,))
+    assert drawn.calibration == 60  # the fewest; a fifth would be 56
+    assert drawn.calibration < drawn.sampled <= 0.7 * 400
+    lengths = [option.setting.first_words for option in drawn.options]
+    assert all(drawn.census.beginnings[words] <= 0.7 * drawn.census.tokens for words in lengths if words)
+
+
+def test_the_calibration_documents_of_a_plan_are_the_first_of_those_that_are_drawn(
+    folder: Path, tmp_path: Path
+) -> None:
+    asked = Counting()
+    provider = cached(tmp_path, asked)
+    plan = planned(folder, provider, share=0.7)
+    before = set(asked.asked)
+    with opened(folder) as store:
+        sample = sample_collection(store.collection(NOTES), plan.sampled, seed=plan.seed)
+    assert before.issuperset(sample.texts[:60])
+    assert len(sample.texts) >= plan.setting.documents
 
 
 def test_the_old_model_tells_what_doing_nothing_gives(folder: Path, tmp_path: Path) -> None:
@@ -90,7 +106,7 @@ def test_the_old_model_tells_what_doing_nothing_gives(folder: Path, tmp_path: Pa
 
 def test_users_queries_are_asked_in_place_of_sentences(folder: Path, tmp_path: Path) -> None:
     drawn = curve(folder, cached(tmp_path), queries=list(CORPUS.queries[:60]))
-    assert all(option.recall is None for option in drawn.options)
+    assert drawn.reembedded is None
 
 
 def test_a_collection_without_texts_is_told_what_to_do(tmp_path: Path) -> None:
@@ -103,8 +119,6 @@ def test_a_collection_without_texts_is_told_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_census_sees_a_changed_text_and_no_order(folder: Path, tmp_path: Path) -> None:
-    from lightmigrate.dial.database import opened
-
     said = texts(60)
     provider = cached(tmp_path)
     found = []
