@@ -143,7 +143,7 @@ class Replacement:
         if layout.indexed:
             index = HnswFiles.open(layout.index)
             labels = index.labels()
-            if index.dimension != layout.dimension or not rows.keys() >= set(labels.values()):
+            if index.dimension != layout.dimension or not set(labels.values()) - rows.keys() <= layout.deleted():
                 raise ValueError("it is of other records")
 
             def exchanged(of: npt.NDArray[np.uint64], old: Vectors) -> Vectors:

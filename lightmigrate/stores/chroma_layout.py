@@ -45,6 +45,9 @@ _LOGGED = """
     WHERE topic LIKE '%/' || ? AND vector IS NOT NULL AND seq_id > ? ORDER BY seq_id LIMIT ?
 """
 
+# What the log still deletes, which the index's files may hold.
+_DELETED = "SELECT id FROM embeddings_queue WHERE topic LIKE '%/' || ? AND operation = 3"
+
 # What the log may hold of the collection that is not a vector of the right length.
 _STRANGE = """
     SELECT count(*) FROM embeddings_queue WHERE topic LIKE '%/' || ?
@@ -105,6 +108,11 @@ class Layout:
             if indexed != (folder / row["segment"] / "header.bin").is_file():
                 return None
             return cls(folder, row["id"], row["dimension"], space, schema, row["segment"], indexed)
+
+    def deleted(self) -> set[str]:
+        """The ids of records that Chroma will take out of the index when it reads its log; only reads."""
+        with reading(self.folder / DATABASE_FILE) as connection:
+            return {one for (one,) in connection.execute(_DELETED, (self.collection,))}
 
     def exchange(
         self,
