@@ -12,7 +12,7 @@ import pytest
 
 from lightmigrate import Projection
 from lightmigrate.migration import location
-from tests.databases import contents, folder_hash, same_rows
+from tests.databases import ADDRESSES, contents, folder_hash, same_rows
 
 MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")
 
@@ -59,10 +59,12 @@ def is_new(found: dict[str, Any], old: dict[str, Any], projection: Projection) -
     return True
 
 
-def seen_by_a_reader(database: Path, old: dict[str, Any], projection: Projection) -> str:
+def seen_by_a_reader(
+    database: Path, old: dict[str, Any], projection: Projection, addresses: tuple[tuple[str, str, str], ...] = ADDRESSES
+) -> str:
     """Which whole database, `old` or `new`, somebody finds who opens it now: a copy of it, since opening writes."""
     with tempfile.TemporaryDirectory() as spare:
-        found = contents(Path(shutil.copytree(database, Path(spare) / "copy")))
+        found = contents(Path(shutil.copytree(database, Path(spare) / "copy")), addresses)
     if is_old(found, old):
         return "old"
     assert is_new(found, old, projection)

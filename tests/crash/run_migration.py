@@ -1,4 +1,4 @@
-"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION beside|inside [N]`.
+"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION beside|inside ROUTE [N]`.
 
 With N it kills itself right before the N-th of the file operations that Python announces (open for
 writing, rename, remove, mkdir, ...) on or beside the database. Without, it says `go` and waits to be killed.
@@ -13,13 +13,14 @@ from pathlib import Path
 
 from lightmigrate import ChromaMigrator, CollectionJob
 from lightmigrate.migration import location
+from lightmigrate.migration.replacement import Route
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
 
 
-def main(database: Path, projection: Path, place: str, fatal: int | None) -> None:
+def main(database: Path, projection: Path, place: str, route: Route, fatal: int | None) -> None:
     """Migrate two collections; die at operation `fatal`. `inside`: as if the database were a mount point."""
     if place == "inside":
         location.is_mount_point = lambda folder: True
@@ -38,9 +39,10 @@ def main(database: Path, projection: Path, place: str, fatal: int | None) -> Non
     if fatal is not None:
         sys.addaudithook(watch)
     jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
-    ChromaMigrator(database, page_size=5).migrate_collections(jobs)
+    ChromaMigrator(database, page_size=5).migrate_collections(jobs, index=route)
     print(seen, flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else None)
+    route: Route = sys.argv[4]  # type: ignore[assignment]  # the tests know them
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], route, int(sys.argv[5]) if len(sys.argv) > 5 else None)

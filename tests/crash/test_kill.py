@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from tests.crash.places import everything, is_new, place, seen_by_a_reader
-from tests.databases import contents
+from lightmigrate.migration.replacement import Route
+from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
+from tests.databases import ADDRESSES, contents
 
 __all__ = ["place"]
 
@@ -27,8 +28,10 @@ KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
 EVERY_OPERATION = "LIGHTMIGRATE_KILLS" in os.environ
 
 
-def migrate_in_another_process(database: Path, projection: Path, place: str, *fatal: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(PROGRAM), str(database), str(projection), place, *map(str, fatal)]
+def migrate_in_another_process(
+    database: Path, projection: Path, place: str, *fatal: int, route: Route = "keep"
+) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), str(database), str(projection), place, route, *map(str, fatal)]
     environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     assert process.stdout is not None
@@ -36,17 +39,23 @@ def migrate_in_another_process(database: Path, projection: Path, place: str, *fa
     return process
 
 
-def assert_whole_and_usable(database: Path, before: str, old: dict[str, Any], projection: Projection) -> str:
+def assert_whole_and_usable(
+    database: Path,
+    before: str,
+    old: dict[str, Any],
+    projection: Projection,
+    addresses: tuple[tuple[str, str, str], ...] = ADDRESSES,
+) -> str:
     """What must be true after a kill, whenever it came. Returns which database was found."""
     home = database.parent
-    state = seen_by_a_reader(database, old, projection)  # before anybody repairs anything
+    state = seen_by_a_reader(database, old, projection, addresses)  # before anybody repairs anything
     migrator = ChromaMigrator(database)
     assert before in everything(home).values(), "the old database, byte for byte"
     assert (everything(home)["chroma_data"] == before) == (state == "old"), "what was live at the crash stays live"
     if state == "old":
         results = migrator.migrate_collections([CollectionJob(name, projection) for name in ("thought_nodes", "notes")])
-        assert [result.n_migrated for result in results] == [60, 30]
-    assert is_new(contents(database), old, projection)
+        assert [result.n_migrated for result in results] == [len(old[key]["rows"]) for key in MIGRATED]
+    assert is_new(contents(database, addresses), old, projection)
     (backup,) = ChromaMigrator(database).backups()
     assert not migrator.undo(), "nothing is left over"
     hashes = everything(home)
@@ -55,9 +64,9 @@ def assert_whole_and_usable(database: Path, before: str, old: dict[str, Any], pr
     return state
 
 
-def count_operations(database: Path, projection_file: Path, spare: Path, place: str) -> int:
+def count_operations(database: Path, projection_file: Path, spare: Path, place: str, route: Route = "keep") -> int:
     copy = Path(shutil.copytree(database, spare / "home" / "chroma_data"))
-    output, _ = migrate_in_another_process(copy, projection_file, place, -1).communicate()
+    output, _ = migrate_in_another_process(copy, projection_file, place, -1, route=route).communicate()
     return int(output)
 
 
