@@ -18,9 +18,11 @@ METHODS = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, n
 PAIR = ("corpus", "old", "new")
 LONG, SHORT = "universal-sentence-encoder-multilingual-v3", "USE-multilingual-v3"
 ROUTES = {
-    "migrate": "lightmigrate, everything verified, with backup",
-    "migrate-unverified": "lightmigrate, not verified",
-    "naive": "naive: get all, delete, add in hundreds",
+    "keep": "lightmigrate: graph kept, everything verified, with backup",
+    "rebuild": "`--index rebuild`: a new index, records not touched",
+    "rewrite": "`--index rewrite`: every record anew, public interface only",
+    "keep-unverified": "graph kept, not verified",
+    "naive": "the original design: get all, delete, add in hundreds",
 }
 
 
