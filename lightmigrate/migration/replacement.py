@@ -99,7 +99,9 @@ class Replacement:
 
     def begun(self) -> bool:
         """Whether the collection is not wholly the old one any more, so that it cannot be drafted again."""
-        return self.names.own not in self._there() or self._segment() in (self._kept, self._rebuilt)
+        there = self._there()
+        gone = self.names.own not in there or self.names.old in there
+        return gone or self._segment() in (self._kept, self._rebuilt)
 
     def source(self) -> Address:
         """Where the old records are."""

@@ -25,6 +25,9 @@ from lightmigrate.stores.chroma_indexes import rename_segment
 # Of the list of changes that Chroma made to its tables, with their own checksums: Chroma 1.5.
 _KNOWN_TABLES = {"c82a4b3d2220ca8ca80bc65943a43381153fb67f0dfd46f394ae389b37afc601"}
 
+# The file that says which records are in an index.
+LABELS_FILE = "index_metadata.pickle"
+
 _VECTORS = "urn:chroma:segment/vector/hnsw-local-persisted"
 _RECORDS = "urn:chroma:segment/metadata/sqlite"
 
@@ -105,7 +108,8 @@ class Layout:
             if strange or space is None:
                 return None
             indexed = row["indexed"] is not None
-            if indexed != (folder / row["segment"] / "header.bin").is_file():
+            # Chroma makes the files of an index before it has anything to put into them; this one comes last
+            if indexed != (folder / row["segment"] / LABELS_FILE).is_file():
                 return None
             return cls(folder, row["id"], row["dimension"], space, schema, row["segment"], indexed)
 

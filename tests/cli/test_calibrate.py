@@ -47,7 +47,7 @@ def test_in_one_command(database: Path) -> None:
 
 @pytest.mark.parametrize(("words", "said"), [
     ((), "needs the new model"),
-    (("--target-model", MODEL, "--projection", "x.npz"), "give --projection FILE, or --calibrate"),
+    (("--target-model", MODEL, "--projection", "x.npz"), "give --projection FILE, --calibrate"),
     (("--target-model", MODEL), "yes"),  # nobody can be asked here
     (("--target-model", MODEL, "--collection", "nowhere", "--yes"), "no collection nowhere in"),
 ])  # fmt: skip

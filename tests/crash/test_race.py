@@ -19,7 +19,7 @@ def test_one_wins_and_the_others_are_refused(
     place: str, database: Path, projection: Projection, projection_file: Path
 ) -> None:
     old, before = contents(database), everything(database.parent)["chroma_data"]
-    command = [sys.executable, str(PROGRAM), str(database), str(projection_file), place]
+    command = [sys.executable, str(PROGRAM), str(database), str(projection_file), place, "keep"]
     environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
     racing = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

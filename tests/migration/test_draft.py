@@ -81,5 +81,5 @@ def test_vectors_that_change_on_the_disk_while_they_are_written(
 
     monkeypatch.setattr(ChromaCollection, "add", add_and_spoil)
     with pytest.raises(VerificationError, match="changed on the disk"):
-        ChromaMigrator(database).migrate_collections([CollectionJob("notes", projection)])
+        ChromaMigrator(database).migrate_collections([CollectionJob("notes", projection)], index="rewrite")
     assert not ChromaMigrator(database).interrupted

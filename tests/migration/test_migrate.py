@@ -208,7 +208,9 @@ def test_a_second_migration_keeps_the_history_of_the_first(database: Path, proje
 
 def test_progress_reaches_the_end_of_every_step(database: Path, projection: Projection) -> None:
     seen: list[Progress] = []
-    ChromaMigrator(database, page_size=25, on_progress=seen.append).migrate_collection("thought_nodes", projection)
+    ChromaMigrator(database, page_size=25, on_progress=seen.append).migrate_collection(
+        "thought_nodes", projection, index="rewrite"
+    )
     last = {progress.step: progress for progress in seen}
     assert list(last) == ["copy", "project", "write", "verify"]
     assert all(progress.done == progress.total for progress in last.values())

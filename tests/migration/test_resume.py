@@ -1,4 +1,7 @@
-"""An interrupted build goes on: nothing is written twice, and what comes of it is what would have come of it anyway."""
+"""An interrupted build goes on: nothing is written twice, and what comes of it is what would have come of it anyway.
+
+By the longest route, which writes every record; `test_routes.py` interrupts the others.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ def digests(database: Path) -> list[Any]:
 
 def interrupt(database: Path, projection: Projection, step: str, call: int) -> None:
     with pytest.raises(KilledError):
-        ChromaMigrator(database, page_size=10, on_progress=dies(step, call)).migrate_collections(jobs(projection))
+        ChromaMigrator(database, page_size=10, on_progress=dies(step, call)).migrate_collections(
+            jobs(projection), index="rewrite"
+        )
 
 
 class Written:
@@ -78,7 +83,7 @@ def test_it_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
-    ChromaMigrator(whole).migrate_collections(jobs(projection))
+    ChromaMigrator(whole).migrate_collections(jobs(projection), index="rewrite")
     before = everything(database.parent)["chroma_data"]
     interrupt(database, projection, step, call)
     assert everything(database.parent)["chroma_data"] == before
@@ -87,7 +92,7 @@ def test_it_ends_as_if_nothing_had_happened(
     assert migrator.interrupted
     assert "half built" in (migrator.recovered or "")
     written = Written(monkeypatch)
-    results = migrator.resume()
+    results = migrator.resume(index="rewrite")
     assert [(result.collection_name, result.n_migrated) for result in results] == [("thought_nodes", 60), ("notes", 30)]
     assert written.records == left
     assert digests(database) == digests(whole)
@@ -103,7 +108,7 @@ def test_the_same_call_goes_on_by_itself(
     interrupt(database, projection, "write", 8)
     copy = shutil.copy(projection_file, projection_file.with_name("another.npz"))
     written = Written(monkeypatch)
-    ChromaMigrator(database).migrate_collections([CollectionJob(name, copy) for name in NAMES])
+    ChromaMigrator(database).migrate_collections([CollectionJob(name, copy) for name in NAMES], index="rewrite")
     assert written.records == 10
 
 

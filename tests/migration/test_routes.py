@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, MigrationResult, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, MigrationResult, Projection, VerificationError
 from lightmigrate.migration import build
 from lightmigrate.migration.replacement import Replacement, Route
 from lightmigrate.stores import chroma_layout
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import open_client
 from lightmigrate.stores.chroma_layout import Layout
-from tests.databases import NEW_DIM, contents, folder_hash, make_projection
+from lightmigrate.stores.hnsw import HnswFiles
+from tests.databases import NEW_DIM, contents, folder_hash, make_projection, records
 from tests.indexed import INDEXED, make_indexed
 
 ROUTES: tuple[Route, ...] = ("keep", "rebuild", "rewrite")
@@ -196,6 +197,58 @@ def test_an_index_that_chroma_does_not_leave_on_the_disk_is_not_used(
     monkeypatch.setattr(Replacement, "_fill", without_files)
     assert [result.index for result in migrate(indexed, "rebuild")] == ["rewrite"] * 3
     same(contents(indexed, INDEXED), expected)
+
+
+def test_a_collection_that_is_only_in_the_log_keeps_to_it(tmp_path: Path) -> None:
+    with open_client(tmp_path / "home" / "db") as client:  # more than Chroma's batch, fewer than it writes to the disk
+        client.create_collection("notes", embedding_function=None).add(**records(160))
+    assert list((tmp_path / "home" / "db").glob("*/header.bin"))
+    (result,) = ChromaMigrator(tmp_path / "home" / "db").migrate_collections(
+        [CollectionJob("notes", make_projection())]
+    )
+    assert (result.index, result.n_migrated) == ("keep", 160)
+    assert ChromaMigrator(tmp_path / "home" / "db").verify()[0].vectors_equal
+
+
+def test_a_start_that_was_interrupted_after_rewriting_is_gone_on_with(
+    indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "verify", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(indexed, "rewrite")
+    ChromaMigrator(indexed).resume()
+    same(contents(indexed, INDEXED), expected)
+
+
+@pytest.mark.parametrize("where", ["index", "log"])
+def test_a_wrong_vector_in_a_kept_index_is_found(where: str, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, keep = folder_hash(indexed), Replacement._keep
+
+    def spoiled(self: Replacement, draft: Any) -> bool:
+        done = keep(self, draft)
+        if where == "index":
+            path = self._staging / self._kept / "data_level0.bin"
+            content = bytearray(path.read_bytes())
+            at = HnswFiles.open(path.parent).vector_at
+            content[at : at + 4] = np.float32(0.5).tobytes()
+            path.write_bytes(content)
+        else:
+            with altered(self._staging) as connection:
+                connection.execute(
+                    "UPDATE embeddings_queue SET vector = "
+                    "CAST(substr(vector, 1, length(vector) - 4) || x'0000003F' AS BLOB) WHERE id = 'late'"
+                )
+        return done
+
+    monkeypatch.setattr(Replacement, "_keep", spoiled)
+    with pytest.raises(VerificationError, match="vector"):
+        migrate(indexed, "keep")
+    assert folder_hash(indexed) == before
+
+
+def interrupt(*given: Any, **named: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("stage", ["_exchange_vectors", "_take_place", "_built", "_rewrite"])

@@ -74,7 +74,7 @@ def test_a_fault_in_the_records(
     add = ChromaCollection.add
     monkeypatch.setattr(ChromaCollection, "add", lambda self, page: add(self, tamper(page)))
     with pytest.raises(VerificationError, match=message):
-        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
     assert folder_hash(database) == before
     assert [path.name for path in database.parent.iterdir()] == [database.name]
 
@@ -99,7 +99,7 @@ def test_settings_that_were_not_cloned(database: Path, projection: Projection, m
 
     monkeypatch.setattr(ChromaStore, "create_like", forgetful)
     with pytest.raises(VerificationError, match="settings"):
-        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
 
 
 def test_another_distance_function_under_the_same_settings(
@@ -114,7 +114,7 @@ def test_another_distance_function_under_the_same_settings(
     monkeypatch.setattr(ChromaStore, "create_like", forgetful)
     monkeypatch.setattr(ChromaCollection, "settings", lambda self: {})
     with pytest.raises(VerificationError, match="distance function: cosine before, l2 after"):
-        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
 
 
 def test_a_change_in_a_collection_that_was_not_to_be_touched(
@@ -133,7 +133,7 @@ def test_a_change_in_a_collection_that_was_not_to_be_touched(
 
     monkeypatch.setattr(Replacement, "put", put_and_spoil)
     with pytest.raises(VerificationError, match="a collection that was not to be migrated changed"):
-        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
     assert folder_hash(database) == before
 
 

@@ -231,7 +231,7 @@ def test_a_time_that_does_not_suffice(seconds: float, database: Path, monkeypatc
 def test_an_interrupted_start_is_taken_up_if_it_is_still_wanted(step: str, same: bool, database: Path) -> None:
     with pytest.raises(KilledError):
         ChromaMigrator(database, on_progress=dies(step, 1)).migrate_collections(
-            [CollectionJob("memory", fitted(MINILM, WORDLLAMA), NEW)]
+            [CollectionJob("memory", fitted(MINILM, WORDLLAMA), NEW)], index="rewrite"
         )
     report = auto_migrate(database, NEW if same else MiniLMFunction(), **QUICK)
     assert report.recovered

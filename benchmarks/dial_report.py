@@ -1,0 +1,166 @@
+"""Tables and a plot of `results/dial.jsonl`: `python benchmarks/dial_report.py` writes `dial.md` and `dial.png`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAIR = ("corpus", "old", "new")
+Runs = Sequence[Mapping[str, Any]]
+
+
+def main() -> None:
+    """Write both."""
+    runs = read()
+    (RESULTS / "dial.md").write_text(report(runs), encoding="utf-8")
+    plot(runs)
+
+
+def read() -> list[dict[str, Any]]:
+    """All that was measured."""
+    return [json.loads(line) for line in (RESULTS / "dial.jsonl").read_text().splitlines()]
+
+
+def grouped(runs: Iterable[Mapping[str, Any]], *names: str) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    """Runs that share these facts, sorted by them."""
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        found[tuple(run.get(name) for name in names)].append(run)
+    return dict(sorted(found.items(), key=lambda item: tuple((one is not None, one) for one in item[0])))
+
+
+def spread(runs: Runs, name: str) -> str:
+    """Mean and standard deviation over seeds; one decimal place more than anybody should believe."""
+    values = [run[name] for run in runs if run[name] is not None]
+    if not values:
+        return "–"
+    return f"{statistics.mean(values):.3f}" + (f" ± {statistics.pstdev(values):.3f}" if len(values) > 1 else "")
+
+
+def budget_table(runs: Runs) -> str:
+    """What the plan chose for a budget, beside what else the same tokens buy."""
+    head = ["old → new", "budget", "kept", "expected", "ridge + random", "first words alone", "doing nothing", "seeds"]
+    lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+    for (corpus, old, new, budget), own in grouped([r for r in runs if r["kind"] == "budget"], *PAIR, "budget").items():
+        measured = (spread(own, name) for name in ("kept", "expected", "ridge", "short", "nothing"))
+        lines.append(f"| {corpus}: {old} → {new} | {budget:.0%} | {' | '.join(measured)} | {len(own)} |")
+    return "\n".join(lines) + "\n"
+
+
+def length_table(runs: Runs) -> str:
+    """One calibration, every number of first words."""
+    head = ["old → new", "first words", "cost", "cost as of 100,000 documents", "kept", "expected", "seeds"]
+    lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+    found = grouped([run for run in runs if run["kind"] == "length"], *PAIR, "first_words")
+    for (corpus, old, new, words), own in found.items():
+        said = "vectors only" if words is None else "texts, none" if not words else str(words)
+        cells = (spread(own, name) for name in ("kept", "expected"))
+        costs = [f"{statistics.mean(run[name] for run in own):.1%}" for name in ("cost", "cost_as_if")]
+        lines.append(f"| {corpus}: {old} → {new} | {said} | {' | '.join(costs)} | {' | '.join(cells)} | {len(own)} |")
+    return "\n".join(lines) + "\n"
+
+
+def mixed_table(runs: Runs) -> str:
+    """Some rows exact, the rest mapped."""
+    shares = sorted({run["share"] for run in runs if run["kind"] == "mixed"})
+    lines = [
+        f"| old → new | {' | '.join(f'{share:.0%} more exact' for share in shares)} |",
+        f"|---{'|--:' * len(shares)}|",
+    ]
+    for (corpus, old, new), own in grouped([run for run in runs if run["kind"] == "mixed"], *PAIR).items():
+        cells = (spread([run for run in own if run["share"] == share], "kept") for share in shares)
+        lines.append(f"| {corpus}: {old} → {new} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def error_line(runs: Runs) -> str:
+    """How far off the plan's expectation is."""
+    said = []
+    for kind in ("budget", "length"):
+        errors = [abs(run["expected"] - run["kept"]) for run in runs if run["kind"] == kind]
+        signed = [run["expected"] - run["kept"] for run in runs if run["kind"] == kind]
+        said.append(
+            f"{kind}: {statistics.mean(errors):.3f} on average (bias {statistics.mean(signed):+.3f}), "
+            f"within .03 in {sum(error <= 0.03 for error in errors)} of {len(errors)}"
+        )
+    return "Expected minus kept, absolute: " + "; ".join(said) + "."
+
+
+def report(runs: Runs) -> str:
+    """The page."""
+    return f"""# The dial
+
+nDCG@10 of the whole collection by human judgements, as a share of what embedding everything again gives; mean and
+standard deviation over seeds. Made by `benchmarks/dial.py`, which says what is counted.
+
+![Kept against the share of tokens](dial.png)
+
+## What a budget buys
+Everything counted: calibration documents, sentences, single words, first words that were tried.
+
+{budget_table(runs)}
+{error_line(runs)}
+
+## First words
+One calibration of 1,000 documents (half of the smaller corpus), every length tried.
+
+{length_table(runs)}
+## Exact rows among mapped ones
+The calibration above with the length of which most was expected, and more documents embedded whole, at random.
+
+{mixed_table(runs)}"""
+
+
+def plot(runs: Runs) -> None:
+    """Kept against cost, a panel for each pair."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    pairs = grouped(runs, *PAIR)
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, panels = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.6 * rows), squeeze=False, sharey=True)
+    for panel, ((corpus, old, new), own) in zip(panels.flat, pairs.items(), strict=False):
+        budgets = grouped([run for run in own if run["kind"] == "budget"], "budget")
+        costs = [100 * key[0] for key in budgets]
+        for name, label, style in (
+            ("kept", "lightmigrate plan --budget", "o-C0"),
+            ("short", "first words alone", "s--C1"),
+            ("ridge", "ridge + random documents", "^--C2"),
+        ):
+            panel.plot(
+                costs, [statistics.mean(run[name] for run in one) for one in budgets.values()], style, label=label
+            )
+        lengths = grouped(
+            [run for run in own if run["kind"] == "length" and run["first_words"] is not None], "first_words"
+        )
+        panel.plot(
+            [100 * statistics.mean(run["cost_as_if"] for run in one) for one in lengths.values()],
+            [statistics.mean(run["kept"] for run in one) for one in lengths.values()],
+            "D:C3",
+            label="as of 100,000 documents",
+        )
+        panel.axhline(statistics.mean(run["nothing"] for run in own), color="grey", lw=1, label="doing nothing")
+        panel.set_title(f"{corpus}: {old} → {new}", fontsize=9)
+        panel.set_xlim(0, 55)
+        panel.set_ylim(0.45, 1.02)
+        panel.grid(alpha=0.3)
+    for panel in list(panels.flat)[len(pairs) :]:
+        panel.axis("off")
+    for panel in panels[-1]:
+        panel.set_xlabel("% of all tokens read by the new model")
+    panels[0][0].set_ylabel("share of re-embedding's nDCG@10")
+    panels[0][0].legend(fontsize=7, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(RESULTS / "dial.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
