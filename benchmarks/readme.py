@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from dial_report import budget_table
+from dial_report import read as runs_of_dial
 from packaged import ON_PACKAGED, interval, spread
 from packaged import read as runs_of_packaged
 from report import grouped, mean
@@ -29,7 +31,12 @@ ROUTES = {
 def main() -> None:
     """Replace what stands between the markers."""
     text = README.read_text(encoding="utf-8")
-    tables = {"retention": retention_table(), "packaged": packaged_table(), "throughput": throughput_table()}
+    tables = {
+        "retention": retention_table(),
+        "packaged": packaged_table(),
+        "throughput": throughput_table(),
+        "dial": budget_table(runs_of_dial()),
+    }
     for name, table in tables.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
         before, found, rest = text.partition(begin)
