@@ -18,5 +18,8 @@ crash:  # kills or fails every operation of a migration, 200 random moments, 200
 soak:  # 200,000 records of 1,024 numbers there, back and there again; about an hour, 6 GB of disk
 	$(PYTHON) benchmarks/soak.py
 
-bench:
+bench:  # speed and memory, and the README's tables of all that was measured; about a quarter of an hour
 	$(PYTHON) benchmarks/throughput.py
+	$(PYTHON) benchmarks/projection.py
+	$(PYTHON) benchmarks/startup.py
+	$(PYTHON) benchmarks/readme.py
