@@ -176,16 +176,19 @@ class Refiner:
 
     def _make_exact(self, page: Page) -> None:
         """Write what the new model says to these documents, until none of them was changed while it was asked."""
-        ids, documents = list(page.ids), list(page.documents)
-        while ids:
-            self._collection.replace_vectors(ids, self._provider.embed([text or "" for text in documents]))
-            # what the application wrote while the model was at work was overwritten: it is exact again in the next turn
-            now = self._collection.records(ids)
-            before = dict(zip(ids, documents, strict=True))
-            changed = [row for row, one in enumerate(now.ids) if now.documents[row] != before[one]]
-            changed = [row for row in changed if (now.documents[row] or "").strip()]
-            ids, documents = [now.ids[row] for row in changed], [now.documents[row] for row in changed]
+        waiting = page
+        while len(waiting):
+            vectors = self._provider.embed([text or "" for text in waiting.documents])
+            self._collection.replace_vectors(waiting.ids, vectors)
+            waiting = self._overwritten(waiting)
         self._provenance.mark_exact(self._address, page.ids)
+
+    def _overwritten(self, page: Page) -> Page:
+        """Rows of another text than before: the application wrote them meanwhile, and its vectors were overwritten."""
+        now = self._collection.records(page.ids)
+        before = dict(zip(page.ids, page.documents, strict=True))
+        texts = enumerate(zip(now.ids, now.documents, strict=True))
+        return now.rows([row for row, (one, text) in texts if text != before[one] and (text or "").strip()])
 
     def _refit(self) -> None:
         found = better_map(self._address, self._collection, self._provenance, self._provider, self._seed)
@@ -207,6 +210,7 @@ class Refiner:
                     self._address, page.ids, [row.marks + mark for row, mark in zip(rows, marks, strict=True)]
                 )
                 self._collection.replace_vectors(page.ids, vectors)
+                self._make_exact(self._overwritten(page))
                 self._provenance.mark(self._address, page.ids, marks)
                 self._remapped += len(rows)
         self._provenance.drop_older_maps(self._address)
