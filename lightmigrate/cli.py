@@ -88,6 +88,11 @@ def doctor(
         )
 
 
+# --help lists commands in the order in which they are used
+app.command()(train)
+app.command()(plan)
+
+
 @app.command()
 @on_database
 def migrate(
@@ -322,11 +327,9 @@ def version(
         raise typer.Exit
 
 
-app.command()(train)
-app.command()(plan)
 app.command()(refine)
-app.command()(bridge)
 app.command()(status)
+app.command()(bridge)
 app.add_typer(registry, name="registry")
 
 
