@@ -44,9 +44,9 @@ class Baseline:
     recall: float | None = None
 
     @classmethod
-    def of(cls, collection: Collection) -> Baseline:
-        """Look at an open collection; only reads."""
-        sample = sample_of(collection)
+    def of(cls, collection: Collection, sample: Page | None = None) -> Baseline:
+        """Look at an open collection, and at a sample of it that was read already; only reads."""
+        sample = sample_of(collection) if sample is None else meaningful_rows(sample)
         space = measured_space(collection)
         return cls(
             records=collection.count(),
@@ -64,7 +64,11 @@ def sample_of(collection: Collection, most: int = SAMPLE) -> Page:
     each = -(-most // STRETCHES)
     starts = sorted({total * number // STRETCHES for number in range(STRETCHES)}) if total > most else [0]
     pages = [next(collection.pages(each if total > most else most, start), None) for start in starts]
-    page = Page.joined([page for page in pages if page is not None])
+    return meaningful_rows(Page.joined([page for page in pages if page is not None]))
+
+
+def meaningful_rows(page: Page) -> Page:
+    """The records of a page whose vectors mean something."""
     return page.rows(np.flatnonzero(meaningful(page.vectors)).tolist())
 
 

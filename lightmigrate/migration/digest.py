@@ -18,11 +18,18 @@ class Digest:
 
     def add(self, page: Page) -> None:
         """Take in the records of a page."""
+        self._count(page, 1)
+
+    def remove(self, page: Page) -> None:
+        """Take out the records of a page that were taken in before."""
+        self._count(page, -1)
+
+    def _count(self, page: Page, sign: int) -> None:
         rows = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
         for row, vector in zip(rows, page.vectors, strict=True):
             key = row[0].encode()
-            self._content += _hash(json.dumps(row, sort_keys=True).encode())
-            self._vectors += _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
+            self._content += sign * _hash(json.dumps(row, sort_keys=True).encode())
+            self._vectors += sign * _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
 
     @property
     def content(self) -> str:

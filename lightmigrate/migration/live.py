@@ -223,13 +223,15 @@ class LiveMigration:
 
     def _cut_over(self, planned: PlannedCollection, built: Shadow, stamp: str, backup: bool) -> MigrationResult:
         job, target = built.job, built.target
-        snapshot, checked = self._shadows.keep_up(job, target, built.snapshot, verified=False)
+        snapshot = self._shadows.keep_up(built)
         self._put_in_place(target, planned.name, stamp, job.source)
         old, new = self._store.collection(job.source.address), self._store.collection(planned.address)
         moved = self._store.move_handles(old, new, built.function)
         late = 0
         for _ in range(PASSES):
-            changed, snapshot = synchronise(replace(job, source=old), new, self._page_size, lambda _: None, snapshot)
+            changed, snapshot = synchronise(
+                replace(job, source=old), new, self._page_size, lambda _: None, snapshot, built.comparison
+            )
             late += changed
             if not changed:
                 break
@@ -248,7 +250,7 @@ class LiveMigration:
             previous_dim=planned.current_dim,
             current_dim=planned.target_dim,
             backup_path=self.path / old.address.name if backup else None,
-            verification=checked or built.checked,
+            verification=built.comparison.updated(built.checked) if built.checked else None,
             seconds=time.monotonic() - built.started,
             handles_moved=moved,
             written_late=late,

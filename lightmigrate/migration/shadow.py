@@ -14,13 +14,13 @@ from typing import Any
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.digest import record_digests
-from lightmigrate.migration.job import InvalidVectors, Job, project
+from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.live_names import Kind, Names
 from lightmigrate.migration.moment import order
 from lightmigrate.migration.progress import OnProgress, logger
 from lightmigrate.migration.request import Request, keep
-from lightmigrate.migration.synchronise import Snapshot, synchronise
-from lightmigrate.migration.verify import Verification, verify
+from lightmigrate.migration.synchronise import Snapshot, bring_over, synchronise
+from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.migration.written import Changes, carry
 from lightmigrate.stores.base import Collection
 
@@ -36,7 +36,8 @@ class Shadow:
         job: what it was built from.
         target: the shadow.
         snapshot: what the source held then.
-        checked: what was verified.
+        comparison: of its records with what they should be.
+        checked: what was verified; `None` where nothing was to be.
         function: the application's own embedding function, for its collection objects.
         started: when.
     """
@@ -44,6 +45,7 @@ class Shadow:
     job: Job
     target: Any
     snapshot: Snapshot
+    comparison: Comparison
     checked: Verification | None
     function: Any
     started: float
@@ -86,38 +88,30 @@ class Shadows:
             if names in self.named(Kind.NEW):  # it may have been created only in part
                 self.open(names.name).delete()
             target = self._store.create_like(job.source, names.name, request.embedding_function)
-        snapshot, checked = self.keep_up(job, target, None, verified)
-        return Shadow(job, target, snapshot, checked, request.function, started)
+        comparison = Comparison()
+        try:
+            snapshot, sample = bring_over(
+                job, target, self._page_size, self._on_progress, comparison if verified else None
+            )
+            checked = comparison.conclude(Baseline.of(job.source, sample), target) if verified else None
+        except VerificationError:
+            target.delete()
+            raise
+        return Shadow(job, target, snapshot, comparison, checked, request.function, started)
 
-    def keep_up(
-        self, job: Job, target: Collection, snapshot: Snapshot | None, verified: bool
-    ) -> tuple[Snapshot, Verification | None]:
-        """Read the source again and again until nothing was written while it was read, verified included."""
-        checked: Verification | None = None
+    def keep_up(self, shadow: Shadow) -> Snapshot:
+        """Read the source again and again until nothing was written since it was read before."""
+        job, snapshot = shadow.job, shadow.snapshot
         changed, seconds = 0, 0.0
         for _ in range(PASSES):
-            self._require_shadow(target)
+            self._require_shadow(shadow.target)
             started = time.monotonic()
-            first = snapshot is None
-            changed, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
+            changed, snapshot = synchronise(
+                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison
+            )
             seconds = time.monotonic() - started
-            if changed and not first:
-                checked = None
-            elif checked is not None or not verified:
-                return snapshot, checked
-            if not verified:
-                continue
-            try:
-                expected = (
-                    page.with_vectors(project(job.projection, page)) for page in job.source.pages(self._page_size)
-                )
-                baseline = Baseline.of(job.source)
-                checked = verify(baseline, expected, target, self._page_size, self._on_progress, in_order=False)
-            except VerificationError:
-                again, snapshot = synchronise(job, target, self._page_size, self._on_progress, snapshot)
-                if not again:  # nobody wrote: it is wrong
-                    target.delete()
-                    raise
+            if not changed:
+                return snapshot
         raise DatabaseChangedError(
             f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
             f"last one of {seconds:.1f} s: nothing was migrated; pause the writers, and run this again to go on"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.ahead import ahead
+from lightmigrate.migration.baseline import SAMPLE
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.job import InvalidRows, Job, project
 from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.migration.verify import differing_rows
+from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.stores.base import Collection, Page
 
 
@@ -24,53 +27,120 @@ class Snapshot:
     digests: Mapping[str, bytes]
 
 
-def synchronise(
-    job: Job, target: Collection, page_size: int, on_progress: OnProgress, before: Snapshot | None = None
-) -> tuple[int, Snapshot]:
-    """Read the source once and do to the target what was done to the source. Writes to the target.
+def bring_over(
+    job: Job, target: Collection, page_size: int, on_progress: OnProgress, comparison: Comparison | None
+) -> tuple[Snapshot, Page]:
+    """Read the source once, write every record with its new vector, read it back. Writes to the target.
+
+    All three go on at the same time, each on a page of its own: a server works on several requests at once. What an
+    interrupted run has written is compared first, and not written again where it is right.
 
     Args:
         job: the source, and what its vectors go through.
         target: its counterpart.
-        page_size: records held in memory at once.
+        page_size: records in a page, of which a handful is in memory at once.
         on_progress: hears about every page.
-        before: what the source held when the target was last brought up to date. Without it the target is compared
-            record by record, so that what an interrupted run has written is not written again.
+        comparison: takes in what is read back; without it nothing is.
 
     Returns:
-        Records that were written or deleted, and what the source held this time.
+        What the source held, and a sample of it.
 
     Raises:
         InvalidVectorsError: vectors that mean nothing, and `job.invalid_vectors` is `refuse`.
+        VerificationError: something did not arrive as it was written.
     """
-    source, digests, changed, invalid = job.source, {}, 0, InvalidRows(job)
-    ids = source.ids()
-    known = set(target.ids()) if before is None else set(before.digests)
-    for start in range(0, len(ids), page_size):
-        page = source.records(ids[start : start + page_size])
-        own = dict(zip(page.ids, record_digests(page), strict=True))
-        digests.update(own)
-        if before is not None:
-            stale = [row for row, one in enumerate(page.ids) if before.digests.get(one) != own[one]]
-        else:
-            stale = _differing(job, page, target, known)
-        if stale:
-            part = page.rows(stale)
-            if invalid.look(part):
-                moved = part.with_vectors(project(job.projection, part))
-                (target.put if known.intersection(moved.ids) else target.add)(moved)
-                if before is not None and _differing(job, part, target, set(part.ids)):  # no whole comparison follows
-                    raise VerificationError(f"records of {source.address} did not arrive as they were written")
-            changed += len(stale)
-        on_progress(Progress("project", start + len(page), len(ids), source.address.name))
+    source, invalid = job.source, InvalidRows(job)
+    ids, known = source.ids(), set(target.ids())
+    digests: dict[str, bytes] = {}
+    samples: list[Page] = []
+    step = max(1, len(ids) // SAMPLE)
+
+    def projected() -> Iterator[Page]:
+        read = 0
+        with _pages(source, ids, page_size) as pages:
+            for page in pages:
+                digests.update(zip(page.ids, record_digests(page), strict=True))
+                samples.append(page.rows(range(-read % step, len(page), step)))
+                read += len(page)
+                if invalid.look(page):
+                    yield page.with_vectors(project(job.projection, page))
+
+    def written(pages: Iterable[Page]) -> Iterator[Page]:
+        for page in pages:
+            part = page.rows(_differing(page, target, known))
+            if len(part):
+                (target.put if known.intersection(part.ids) else target.add)(part)
+            yield page
+
+    done = 0
+    with ahead(projected()) as to_write, ahead(written(to_write)) as to_compare:
+        for page in to_compare:
+            if comparison is not None:
+                comparison.add(page, target.records(page.ids))
+            done += len(page)
+            on_progress(Progress("project", done, len(ids), source.address.name))
     invalid.require_none(len(ids))
-    gone = [one for one in known if one not in digests]
-    target.remove(gone)
+    target.remove([one for one in known if one not in digests])
+    return Snapshot(digests), Page.joined(samples)
+
+
+def synchronise(
+    job: Job, target: Collection, page_size: int, on_progress: OnProgress, before: Snapshot, comparison: Comparison
+) -> tuple[int, Snapshot]:
+    """Read the source again and do to the target what was done to the source. Writes to the target.
+
+    Args:
+        job: the source, and what its vectors go through.
+        target: its counterpart.
+        page_size: records in a page.
+        on_progress: hears about every page.
+        before: what the source held when the target was last brought up to date.
+        comparison: takes in what is written, and forgets what was there.
+
+    Returns:
+        Records that were written or deleted, and what the source holds now.
+
+    Raises:
+        InvalidVectorsError: vectors that mean nothing, and `job.invalid_vectors` is `refuse`.
+        VerificationError: something did not arrive as it was written.
+    """
+    source, changed, invalid = job.source, 0, InvalidRows(job)
+    digests: dict[str, bytes] = {}
+    ids = source.ids()
+    with _pages(source, ids, page_size) as pages:
+        for page in pages:
+            own = dict(zip(page.ids, record_digests(page), strict=True))
+            digests.update(own)
+            stale = page.rows([row for row, one in enumerate(page.ids) if before.digests.get(one) != own[one]])
+            if len(stale) and invalid.look(stale):
+                moved = stale.with_vectors(project(job.projection, stale))
+                comparison.remove(target.records(moved.ids))
+                target.put(moved)
+                try:
+                    comparison.add(moved, target.records(moved.ids))
+                except VerificationError:
+                    raise VerificationError(
+                        f"records of {source.address} did not arrive as they were written"
+                    ) from None
+            changed += len(stale)
+            on_progress(Progress("project", len(digests), len(ids), source.address.name))
+    invalid.require_none(len(ids))
+    gone = [one for one in before.digests if one not in digests]
+    for start in range(0, len(gone), page_size):
+        some = gone[start : start + page_size]
+        comparison.remove(target.records(some))
+        target.remove(some)
     return changed + len(gone), Snapshot(digests)
 
 
-def _differing(job: Job, page: Page, target: Collection, known: set[str]) -> list[int]:
-    """Rows of a source page that the target does not hold as it should."""
+def _pages(source: Collection, ids: Sequence[str], size: int) -> AbstractContextManager[Iterator[Page]]:
+    """Those of these records that are still there, a page at a time."""
+    parts = (ids[start : start + size] for start in range(0, len(ids), size))
+    return ahead(source.records(part) for part in parts)
+
+
+def _differing(page: Page, target: Collection, known: set[str]) -> list[int]:
+    """Rows of a page that the target does not hold as it should."""
     there = [row for row, one in enumerate(page.ids) if one in known]
     stale = [row for row, one in enumerate(page.ids) if one not in known]
     if there:
@@ -78,6 +148,5 @@ def _differing(job: Job, page: Page, target: Collection, known: set[str]) -> lis
         theirs = target.records(ours.ids)
         if list(theirs.ids) != list(ours.ids):
             return list(range(len(page)))
-        wrong = differing_rows(ours, theirs, project(job.projection, ours))
-        stale += [there[row] for row in wrong]
+        stale += [there[row] for row in differing_rows(ours, theirs)]
     return sorted(stale)

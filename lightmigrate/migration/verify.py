@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NoReturn
 
@@ -68,6 +68,86 @@ class Verification(Result):
     settings_sha256: str
 
 
+class Comparison:
+    """A new collection held against what it should be, page by page, and at the end as a whole.
+
+    Attributes:
+        records: of the new collection that are right.
+    """
+
+    def __init__(self) -> None:
+        self.records = 0
+        self._error, self._rounded, self._digest = 0.0, 0, Digest()
+
+    def add(self, expected: Page, stored: Page) -> None:
+        """Compare records that were read back with what they should be.
+
+        Raises:
+            VerificationError: naming the first thing that is not as it should be.
+        """
+        self._rounded += compare_contents(expected, stored, self.records)
+        self._error = max(self._error, _compare_vectors(expected.vectors, stored.vectors, self.records))
+        self._digest.add(stored)
+        self.records += len(stored)
+
+    def remove(self, stored: Page) -> None:
+        """Forget records that are about to be written anew or deleted."""
+        self._digest.remove(stored)
+        self.records -= len(stored)
+
+    def conclude(self, baseline: Baseline, target: Collection, recall: float | None = None) -> Verification:
+        """Look at the new collection as a whole, after all its records; probe its index. Only reads.
+
+        Args:
+            baseline: what its source was.
+            target: the new collection.
+            recall: recall@10 of its index, where it was measured.
+
+        Raises:
+            VerificationError: naming what is not as it should be, with both values.
+        """
+        _require_equal("number of records", self.records, target.count())
+        settings = settings_sha256(target)
+        _require_equal("settings (their digest)", baseline.settings_sha256, settings)
+        space = measured_space(target)
+        _require_equal("distance function", baseline.space, space)
+        before, after = baseline.vectors, target.records(baseline.ids).vectors
+        if len(before) != len(after):
+            raise VerificationError("the records changed while they were compared; run this again")
+        found = found_by_search(target, after, space)
+        if found is not None and baseline.found is not None and found < baseline.found - FOUND_TOLERANCE:
+            raise VerificationError(
+                f"searches find {found:.0%} of the stored vectors in the new index, {baseline.found:.0%} in the old "
+                "one; the new database was thrown away"
+            )
+        return Verification(
+            records=self.records,
+            largest_vector_error=self._error,
+            floats_rounded=self._rounded,
+            space=space,
+            found=found,
+            found_before=baseline.found,
+            recall=recall,
+            recall_before=baseline.recall,
+            similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
+            neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
+            content_sha256=self._digest.content,
+            vectors_sha256=self._digest.vectors,
+            settings_sha256=settings,
+        )
+
+    def updated(self, verification: Verification) -> Verification:
+        """What was concluded before, with what was compared since."""
+        return replace(
+            verification,
+            records=self.records,
+            largest_vector_error=self._error,
+            floats_rounded=self._rounded,
+            content_sha256=self._digest.content,
+            vectors_sha256=self._digest.vectors,
+        )
+
+
 def verify(
     baseline: Baseline,
     expected: Iterable[Page],
@@ -75,74 +155,31 @@ def verify(
     page_size: int,
     on_progress: OnProgress,
     *,
-    in_order: bool = True,
     recall: float | None = None,
 ) -> Verification:
     """Compare a rebuilt collection with what it should be, record by record, and probe its index. Only reads.
 
     Args:
         baseline: what its source was.
-        expected: the records of the source with the vectors they should have now, `page_size` at a time.
+        expected: the records of the source with the vectors they should have now, in order, `page_size` at a time.
         target: the rebuilt collection.
         page_size: records held in memory at once.
         on_progress: hears about every page.
-        in_order: whether the records must stand in the same order too.
         recall: recall@10 of the new index, where it was measured.
 
     Raises:
         VerificationError: naming the first thing that is not as it should be, with both values.
     """
-    settings = settings_sha256(target)
-    _require_equal("settings (their digest)", baseline.settings_sha256, settings)
-    total, done, rounded, error = baseline.records, 0, 0, 0.0
-    _require_equal("number of records", total, target.count())
-    digest = Digest()
-    with ahead(_side_by_side(expected, target, page_size, in_order)) as pairs:
+    _require_equal("settings (their digest)", baseline.settings_sha256, settings_sha256(target))
+    _require_equal("number of records", baseline.records, target.count())
+    comparison = Comparison()
+    with ahead(zip_longest(expected, target.pages(page_size))) as pairs:
         for old, new in pairs:
             if old is None or new is None:
                 raise VerificationError("the number of records changed while they were compared; run this again")
-            rounded += compare_contents(old, new, done)
-            error = max(error, _compare_vectors(old.vectors, new.vectors, done))
-            digest.add(new)
-            done += len(old)
-            on_progress(Progress("verify", done, total, target.address.name))
-
-    space = measured_space(target)
-    _require_equal("distance function", baseline.space, space)
-    before, after = baseline.vectors, target.records(baseline.ids).vectors
-    if len(before) != len(after):
-        raise VerificationError("the records changed while they were compared; run this again")
-    found = found_by_search(target, after, space)
-    if found is not None and baseline.found is not None and found < baseline.found - FOUND_TOLERANCE:
-        raise VerificationError(
-            f"searches find {found:.0%} of the stored vectors in the new index, {baseline.found:.0%} in the old one; "
-            "the new database was thrown away"
-        )
-    return Verification(
-        records=done,
-        largest_vector_error=error,
-        floats_rounded=rounded,
-        space=space,
-        found=found,
-        found_before=baseline.found,
-        recall=recall,
-        recall_before=baseline.recall,
-        similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
-        neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
-        content_sha256=digest.content,
-        vectors_sha256=digest.vectors,
-        settings_sha256=settings,
-    )
-
-
-def _side_by_side(
-    expected: Iterable[Page], target: Collection, size: int, in_order: bool
-) -> Iterator[tuple[Page | None, Page | None]]:
-    if in_order:
-        yield from zip_longest(expected, target.pages(size))
-    else:
-        for page in expected:
-            yield page, target.records(page.ids)
+            comparison.add(old, new)
+            on_progress(Progress("verify", comparison.records, baseline.records, target.address.name))
+    return comparison.conclude(baseline, target, recall)
 
 
 def _rows(page: Page) -> Iterator[_Row]:
@@ -162,10 +199,10 @@ def compare_contents(old: Page, new: Page, offset: int) -> int:
     return rounded
 
 
-def differing_rows(old: Page, new: Page, expected: Vectors) -> list[int]:
-    """Rows of two pages of the same ids whose contents differ, or whose new vector is not the expected one."""
-    wrong = _vector_errors(expected, new.vectors) > VECTOR_TOLERANCE
-    pairs = zip(_rows(old), _rows(new), strict=True)
+def differing_rows(expected: Page, stored: Page) -> list[int]:
+    """Rows of two pages of the same ids that differ in their contents or vectors."""
+    wrong = _vector_errors(expected.vectors, stored.vectors) > VECTOR_TOLERANCE
+    pairs = zip(_rows(expected), _rows(stored), strict=True)
     return [row for row, (before, after) in enumerate(pairs) if wrong[row] or _difference(before, after)[0] is not None]
 
 

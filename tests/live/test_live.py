@@ -22,9 +22,11 @@ from lightmigrate import (
     InvalidVectorsError,
     NothingToMigrateError,
     Projection,
+    VerificationError,
     WrittenSinceError,
 )
 from lightmigrate.migration import live
+from lightmigrate.migration.digest import digest_of
 from lightmigrate.stores import chroma_live
 from lightmigrate.stores.chroma import ChromaCollection, open_client
 from tests.databases import make_projection, make_vectors
@@ -85,15 +87,14 @@ def test_the_new_embedding_function_is_known(client: Any, projection: Projection
     assert memory.embedding_function == record
 
 
-def writing(client: Any, do: Callable[[Any, int], None], steps: tuple[str, ...] = ("project", "verify")) -> Any:
+def writing(client: Any, do: Callable[[Any, int], None]) -> Any:
     """A progress callback that does something to the collection whenever it is called."""
     collection, calls = handle(client), 0
 
     def on_progress(progress: Any) -> None:
         nonlocal calls
-        if progress.step in steps:
-            calls += 1
-            do(collection, calls)
+        calls += 1
+        do(collection, calls)
 
     return on_progress
 
@@ -118,6 +119,26 @@ def test_what_is_written_meanwhile_is_carried_over(client: Any, projection: Proj
     assert not {"new", ids[1], ids[-1]} & old.keys()
     assert result.n_migrated == len(old) == N - 1
     assert_migrated(read(client), old, projection)
+    digest = digest_of(ChromaCollection(client, handle(client)), 100)
+    assert result.verification is not None
+    assert result.verification.records == N - 1
+    assert (result.verification.content_sha256, result.verification.vectors_sha256) == (digest.content, digest.vectors)
+
+
+def test_what_does_not_arrive_as_it_was_written_is_refused(client: Any, projection: Projection) -> None:
+    before, add = read(client), ChromaCollection.add
+
+    def astray(self: ChromaCollection, page: Any) -> None:
+        add(self, page.with_vectors(page.vectors[::-1].copy()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChromaCollection, "add", astray)
+        with pytest.raises(VerificationError, match="has another vector"):
+            ChromaMigrator(client).migrate_collection("memory", projection)
+    assert names(client) == {"memory", "bystander"}
+    after = read(client)
+    assert after.keys() == before.keys()
+    assert all(after[one][:3] == before[one][:3] for one in before)
 
 
 def test_writes_that_never_pause_stop_it_and_it_goes_on_later(client: Any, projection: Projection) -> None:
@@ -246,7 +267,7 @@ def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:
     """On another machine, where no lock of this one holds them up."""
 
     def overtake(progress: Any) -> None:
-        if progress.step == "verify" and "taken-away" not in names(client):
+        if "taken-away" not in names(client):
             old = handle(client)
             fresh = client.create_collection("memory-elsewhere", embedding_function=None)
             old.modify(name="taken-away")
@@ -323,8 +344,6 @@ def test_refusals(client: Any, projection: Projection) -> None:
 def test_a_shadow_that_is_not_what_it_should_be_is_thrown_away(
     client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightmigrate import VerificationError
-
     monkeypatch.setattr(chroma_live.LiveChromaStore, "create_like", _wrong_settings(chroma_live.LiveChromaStore))
     old = read(client)
     with pytest.raises(VerificationError, match="settings"):
