@@ -15,11 +15,14 @@ check-train:  # the training package; installs torch
 crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
 
-soak:  # 200,000 records of 1,024 numbers there, back and there again; about an hour, 6 GB of disk
-	$(PYTHON) benchmarks/soak.py
+soak:  # up to 400,000 records of 1,024 numbers there, back and there again; about two hours, 16 GB of disk
+	$(PYTHON) benchmarks/soak.py --rows 10000 50000 200000 400000
+	$(PYTHON) benchmarks/soak_report.py
 
-bench:  # speed and memory, and the README's tables of all that was measured; about a quarter of an hour
+bench:  # speed and memory, and the README's tables of all that was measured; about half an hour
 	$(PYTHON) benchmarks/throughput.py
+	$(PYTHON) benchmarks/server.py
+	$(PYTHON) benchmarks/pace.py
 	$(PYTHON) benchmarks/projection.py
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/readme.py

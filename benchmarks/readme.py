@@ -13,6 +13,7 @@ from packaged import ON_PACKAGED, interval, spread
 from packaged import read as runs_of_packaged
 from report import grouped, mean
 from report import read as runs_of_retention
+from soak_report import index_of, inserting, migrating
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -36,6 +37,8 @@ def main() -> None:
         "packaged": packaged_table(),
         "throughput": throughput_table(),
         "dial": budget_table(runs_of_dial()),
+        "sizes": sizes_table(),
+        "server": server_sentence(),
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
@@ -92,6 +95,28 @@ def throughput_table() -> str:
         speed, cpu = route["vectors_per_second"]["median"], route["ratio_to_naive"]["cpu_seconds"]["median"]
         lines.append(f"| {ROUTES[name]} | {speed:,.0f} | {cpu:.2f} | {route['peak_mib']['median']:,.0f} MiB |")
     return "\n".join(lines) + "\n"
+
+
+def sizes_table() -> str:
+    """Time and memory by the number of records."""
+    lines = ["| records | CPU time for a record | Chroma's own insertion | index | memory above an idle client |"]
+    lines.append("|--:|--:|--:|---|--:|")
+    for one in read("soak"):
+        lines.append(
+            f"| {one['rows']:,} | {migrating(one) / 1000:.2f} ms | {inserting(one) / 1000:.2f} ms | {index_of(one)} | "
+            f"{one['above_idle_mib']:,} MiB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def server_sentence() -> str:
+    """How a migration over HTTP compares with the script people write."""
+    parts = [
+        f"{one['times_as_fast']['median']:.2f} times as fast with {one['records']:,} records "
+        f"({one['times_as_fast']['min']:.2f}–{one['times_as_fast']['max']:.2f})"
+        for one in read("server")["sizes"]
+    ]
+    return f"Over HTTP it is {' and '.join(parts)}.\n"
 
 
 def read(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from lightmigrate.console.terminal import new_table, readable_size, stated_quality
+from lightmigrate.console.terminal import new_table, readable_seconds, readable_size, stated_quality
 
 if TYPE_CHECKING:
     from lightmigrate.migration.backup import Backup
@@ -98,6 +98,9 @@ def plan(made: Plan) -> RenderableType:
     if made.needed_bytes:  # a server's disk cannot be seen
         enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
         lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
+    if made.seconds_kept is not None and made.seconds_rebuilt is not None:
+        kept, rebuilt = readable_seconds(made.seconds_kept), readable_seconds(made.seconds_rebuilt)
+        lines.append(f"time: about {kept}; {rebuilt} if the index has to be built anew, to find as much as before")
     return Group(*lines, table)
 
 

@@ -53,6 +53,13 @@ def printable(text: str) -> str:
     return escape("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
+def readable_seconds(seconds: float) -> str:
+    """`12 s`, `3 min`, `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 1 else "a second"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def readable_fact(value: Any) -> str:
     """A value out of a projection or a list of them, of whatever kind."""
     match value:

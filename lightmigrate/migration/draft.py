@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,17 @@ class Draft:
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
         """The records from the `start`-th on, at most `size` at a time; only reads."""
+        return self.pages_of(repeat(size), start)
+
+    def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, so many at a time, until there are no more; only reads."""
         # Read, not mapped: a mapped file would count as memory of this process, all of it.
         with self.records.open("rb") as lines, self.vectors.open("rb") as numbers:
             numbers.seek(start * self.dimension * _NUMBER.itemsize)
             rest = islice(lines, start, None)
-            while rows := [json.loads(line) for line in islice(rest, size)]:
+            for size in sizes:
+                if not (rows := [json.loads(line) for line in islice(rest, size)]):
+                    return
                 ids, documents, metadatas, uris = zip(*rows, strict=True)
                 vectors = np.fromfile(numbers, _NUMBER, len(rows) * self.dimension)
                 yield Page(

@@ -61,7 +61,9 @@ class FolderMigration:
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `ChromaMigrator.plan`."""
-        return make_plan(self._workspace.location, self.catalog(), {r.address: r.projection for r in requests})
+        location = self._workspace.location
+        made = make_plan(location, self.catalog(), {r.address: r.projection for r in requests})
+        return made.timed(location, [r.projection for r in requests])
 
     @property
     def interrupted(self) -> bool:

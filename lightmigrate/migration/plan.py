@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lightmigrate.errors import (
 )
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.location import Location
+from lightmigrate.migration.pace import Work, seconds_for
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
@@ -72,6 +73,9 @@ class Plan(Result):
         untouched: names of the collections that come through as they are.
         needed_bytes: room the new database takes beside the old one, at its peak.
         free_bytes: room there is.
+        seconds_kept: how long it takes about, on this machine as it is now, when the graph of every index can be kept;
+            `None` for a server, and in a plan that is not shown.
+        seconds_rebuilt: the same when every index has to be built anew, which is known only once it was tried.
     """
 
     path: Path
@@ -79,6 +83,17 @@ class Plan(Result):
     untouched: tuple[str, ...]
     needed_bytes: int
     free_bytes: int
+    seconds_kept: float | None = None
+    seconds_rebuilt: float | None = None
+
+    def timed(self, location: Location, projections: Sequence[Projection]) -> Plan:
+        """The same with the seconds it takes; probes the machine for a fifth of a second. Only reads."""
+        work = Work(
+            tree_bytes(location.database, location.belongs),
+            [(one.count, one.current_dim, one.target_dim) for one in self.collections],
+        )
+        kept, rebuilt = seconds_for(work, projections)
+        return replace(self, seconds_kept=kept, seconds_rebuilt=rebuilt)
 
 
 def make_plan(location: Location, catalog: Sequence[CollectionFacts], jobs: Mapping[Address, Projection]) -> Plan:

@@ -13,6 +13,7 @@ Whichever was taken, all is read back through Chroma afterwards.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,9 @@ from lightmigrate.stores.chroma_schema import vector_indexes, with_function
 from lightmigrate.stores.hnsw import HnswFiles
 
 Route = Literal["keep", "rebuild", "rewrite"]
+
+# Records that Chroma may hold beside an index that it builds; each takes about one more vector's room.
+_IN_MEMORY = 20_000
 
 # What an index is called in the database that it is built in.
 _INDEX = Address("index-only")
@@ -185,8 +189,9 @@ class Replacement:
         """The folder of an index of all vectors of the draft, by Chroma; `None` when it is not whole on the disk."""
         with self._open_store(self._staging) as store:
             schema = store.collection(self.names.own).schema()
-        for settings in vector_indexes(schema):  # written to the disk once, when all is in it
-            (settings.get("hnsw") or {})["sync_threshold"] = max(2, draft.baseline.records)
+        together, _ = _portions(draft.baseline.records, self._page_size)
+        for settings in vector_indexes(schema):  # so that it is written to the disk for the last time when all is in it
+            (settings.get("hnsw") or {})["sync_threshold"] = max(2, together)
         self._scratch.mkdir(parents=True, exist_ok=True)
         with self._open_store(self._scratch) as store:
             target = store.create_or_open(_INDEX, with_function(schema, None))
@@ -201,7 +206,9 @@ class Replacement:
 
     def _fill(self, target: Collection, draft: Draft) -> None:
         done = target.count()
-        for page in draft.pages(self._page_size, done):
+        _, ends = _portions(draft.baseline.records, self._page_size)
+        left = [done, *(end for end in ends if end > done)]
+        for page in draft.pages_of((end - start for start, end in itertools.pairwise(left)), done):
             nothing = [None] * len(page)
             target.add(Page(page.ids, page.vectors, nothing, nothing, nothing))
             done += len(page)
@@ -241,3 +248,24 @@ class Replacement:
 
     def _there(self) -> set[Address]:
         return {facts.address for facts in read_catalog(self._staging)}
+
+
+def _portions(records: int, page_size: int) -> tuple[int, list[int]]:
+    """How to give Chroma the records of an index, so that it holds few beside the index and ends with all on the disk.
+
+    It writes the whole index whenever as many records as `sync_threshold` came since the last time, looking after
+    each call; until then it keeps each a second time.
+
+    Returns:
+        The threshold, and after which records a call ends: just when one portion is complete, and never a little
+        before, so that the last one is complete with the last record.
+    """
+    portions = max(1, records // _IN_MEMORY)
+    together = records // portions
+    ends, start = [], 0
+    for portion in range(portions):
+        size = records - (portions - 1) * together if portion == 0 else together
+        calls = -(-size // page_size)
+        ends += [start + size * call // calls for call in range(1, calls + 1)]
+        start += size
+    return together, ends

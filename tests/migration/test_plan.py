@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection, fit
+from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.files import tree_bytes
+from lightmigrate.migration.pace import Work
 from lightmigrate.migration.plan import check_job
 from lightmigrate.migration.progress import Progress
 from lightmigrate.stores.base import CollectionFacts
-from tests.databases import folder_hash
+from lightmigrate.stores.chroma import open_client
+from tests.databases import folder_hash, make_vectors
 
 
 def test_it_says_what_would_happen_and_changes_nothing(database: Path, projection: Projection) -> None:
@@ -49,3 +53,31 @@ def test_measured_quality_is_passed_on(database: Path, projection: Projection) -
     known = projection.with_facts(quality={"retention": {"value": 0.9, "low": 0.8, "high": 0.95}})
     (planned,) = ChromaMigrator(database).plan([CollectionJob("notes", known)]).collections
     assert planned.quality["retention"]["value"] == 0.9
+
+
+def test_it_tells_how_long_it_takes(database: Path, projection: Projection) -> None:
+    """How well, `benchmarks/soak.py` says; here, that more to do takes longer, and that a server's is not known."""
+    one = ChromaMigrator(database).plan([CollectionJob("notes", projection)])
+    assert one.seconds_kept is not None
+    assert one.seconds_rebuilt is not None
+    assert 0 < one.seconds_kept < one.seconds_rebuilt
+    small, large = (Work(10**6, [(count, 384, 768)]) for count in (1_000, 100_000))
+    assert all(more > less for more, less in zip(large.terms()[2:], small.terms()[2:], strict=True))
+    both = Work(10**6, [(1_000, 384, 768), (100_000, 384, 768)])
+    assert both.index_terms() == [a + b for a, b in zip(small.index_terms(), large.index_terms(), strict=True)]
+    with open_client(database) as client:
+        assert ChromaMigrator(client).plan([CollectionJob("notes", projection)]).seconds_kept is None
+
+
+def test_a_model_is_not_asked_to_find_out_how_long_it_takes(database: Path) -> None:
+    """That would cost tokens."""
+    X, Y = make_vectors(200, 16), make_vectors(200, 24, seed=1)
+    texts = [f"the document of number {number}" for number in range(200)]
+
+    def embed(texts: Any) -> Any:
+        raise AssertionError("asked")
+
+    known = Beginnings(3, make_vectors(200, 24, seed=2))
+    made = fit(X, Y, texts, beginnings=known, method="abridged").reading_with(embed)
+    (planned,) = ChromaMigrator(database).plan([CollectionJob("notes", made)]).collections
+    assert planned.target_dim == 24

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightmigrate import ChromaMigrator, CollectionJob, MigrationResult, Projection, VerificationError
-from lightmigrate.migration import build
+from lightmigrate.migration import build, replacement
 from lightmigrate.migration.replacement import Replacement, Route
 from lightmigrate.stores import chroma_layout
 from lightmigrate.stores.base import Address
@@ -63,6 +65,27 @@ def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
         assert found[key]["schema"] == one["schema"]
         assert found[key]["metadata"] == one["metadata"]
         np.testing.assert_allclose(found[key]["vectors"], one["vectors"], atol=2e-6)
+
+
+@pytest.mark.parametrize("in_memory", [60, 64, 101])
+def test_a_large_index_is_written_to_the_disk_in_portions_and_is_whole(
+    indexed: Path, expected: dict[str, Any], in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacement, "_IN_MEMORY", in_memory)
+    assert [result.index for result in migrate(indexed, "rebuild")] == ["rebuild"] * 3
+    same(contents(indexed, INDEXED), expected)
+
+
+@given(total=st.integers(1, 2_000_000), page_size=st.integers(100, 5000))
+def test_portions_end_with_the_last_record_and_never_a_little_before(total: int, page_size: int) -> None:
+    together, ends = replacement._portions(total, page_size)
+    waiting, start = 0, 0
+    for end in ends:  # as Chroma does: it writes the index as soon as so many came since it did the last time
+        assert 0 < end - start <= page_size
+        waiting, start = waiting + end - start, end
+        waiting = 0 if waiting >= together else waiting
+        assert waiting < together < 2 * replacement._IN_MEMORY
+    assert (start, waiting) == (total, 0)
 
 
 def test_the_index_files_these_tests_are_about_are_there(template: Path) -> None:
