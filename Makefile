@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check check-train crash soak bench
+.PHONY: check check-train crash soak bench versions
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -14,6 +14,9 @@ check-train:  # the training package; installs torch
 
 crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
+
+versions:  # the tests that touch Chroma, under every version of it that is supported; a quarter of an hour
+	$(PYTHON) tests/versions.py
 
 soak:  # up to 400,000 records of 1,024 numbers there, back and there again; about two hours, 16 GB of disk
 	$(PYTHON) benchmarks/soak.py --rows 10000 50000 200000 400000

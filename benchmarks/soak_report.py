@@ -21,7 +21,7 @@ def report(sizes: list[dict[str, Any]]) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in sizes[0]["machine"].items())
     return f"""# Large databases, there and back again
 
-{"{}→{}".format(*sizes[0]["shape"])}, random vectors of 64 dimensions' worth, documents of 40 words; {machine}.
+{"{}→{}".format(*sizes[0]["shape"])}, a real encoder's vectors of passages of 40 words; {machine}.
 `benchmarks/soak.py` migrated the database at every size, rolled back (it was the old one byte for byte) and migrated it
 again (the same digests of contents and vectors).
 

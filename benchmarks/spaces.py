@@ -87,6 +87,17 @@ def bag_of_words(texts: Sequence[str], dimension: int) -> Vectors:
 
 def wordllama(texts: Sequence[str]) -> Vectors:
     """By wordllama (a package carries it): 256 numbers, as potion-base-8M makes; rows without a text are zero."""
+    tokenizer, weights = _wordllama()
+    found = np.zeros((len(texts), weights.shape[1]), dtype=np.float32)
+    for row, tokens in enumerate(tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+        if tokens.ids:
+            found[row] = weights[tokens.ids].astype(np.float32).mean(axis=0)
+    return unit(found)
+
+
+@functools.cache
+def _wordllama() -> tuple[Any, Any]:
+    """Its tokenizer, and a vector for each token."""
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
@@ -97,8 +108,4 @@ def wordllama(texts: Sequence[str]) -> Vectors:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
     tokenizer.no_padding()
     (weights,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
-    found = np.zeros((len(texts), weights.shape[1]), dtype=np.float32)
-    for row, tokens in enumerate(tokenizer.encode_batch(list(texts), add_special_tokens=False)):
-        if tokens.ids:
-            found[row] = weights[tokens.ids].astype(np.float32).mean(axis=0)
-    return unit(found)
+    return tokenizer, weights

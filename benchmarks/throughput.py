@@ -7,7 +7,8 @@ Two things are measured:
 2. A Chroma folder migrated by `ChromaMigrator` and by the short script people write instead. Every route runs in
    a process of its own on its own copy of the same database.
 
-Only speed and memory are measured, so the projection matrices are random, and so are the vectors and documents.
+Only speed and memory are measured, so the projection matrices are random; the stored vectors are a real encoder's, and
+the documents are its texts (`passages.py`), because what an index's graph is worth afterwards depends on how they lie.
 
 Linux counts the peak memory of the process that starts another into that other's `ru_maxrss`. So this one stays
 small: everything that needs memory runs in children, which print their findings as one line of JSON.
@@ -20,11 +21,9 @@ import importlib.metadata
 import json
 import os
 import platform
-import random
 import resource
 import shutil
 import statistics
-import string
 import subprocess
 import sys
 import tempfile
@@ -36,12 +35,11 @@ from typing import Any, cast
 import numpy as np
 
 import lightmigrate
-from lightmigrate.projection.vectors import Vectors, normalise_rows
+from lightmigrate.projection.vectors import Vectors
 
 SEED = 0
 SHAPES = ((384, 768), (1024, 768), (1024, 1536))
 STORED = (1024, 768)  # dimensions of the database before and after
-RANK = 64  # of the stored vectors; a search index has a much harder time with wholly random ones
 COLLECTION, DATABASE = "benchmark", "database"
 WORDS_IN_DOCUMENT = 200
 NAIVE_BATCH = 100
@@ -172,21 +170,20 @@ def create_collection(client: Any) -> Any:
 
 
 def build_database(folder: Path, records: int) -> None:
-    """A database with one collection of random vectors, documents and metadatas, always the same."""
-    rng, choose = np.random.default_rng(SEED), random.Random(SEED)
-    words = ["".join(choose.choices(string.ascii_lowercase, k=choose.randint(3, 10))) for _ in range(2000)]
-    axes = rng.standard_normal((RANK, STORED[0]), dtype=np.float32)
+    """A database with one collection of passages, their vectors and metadatas, always the same."""
+    from passages import Passages  # loads what a child that only migrates has no use for
+
+    passages = Passages(STORED[0], WORDS_IN_DOCUMENT)
     client = open_client(folder)
     collection = create_collection(client)
     for start in range(0, records, 1000):
         rows = range(start, min(start + 1000, records))
-        vectors = rng.standard_normal((len(rows), RANK), dtype=np.float32) @ axes
-        normalise_rows(vectors)
+        documents, vectors = passages.take(rows.start, rows.stop)
         collection.add(
             ids=[f"record-{row}" for row in rows],
             embeddings=vectors,
-            documents=[" ".join(choose.choices(words, k=WORDS_IN_DOCUMENT)) for _ in rows],
-            metadatas=[{"source": f"{row % 97}.txt", "part": row, "score": choose.random()} for row in rows],
+            documents=documents,
+            metadatas=[{"source": f"{row % 97}.txt", "part": row, "score": row / 7} for row in rows],
         )
     client.close()
 
