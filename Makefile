@@ -18,12 +18,17 @@ crash:  # kills or fails every operation of a migration, 200 random moments, 200
 versions:  # the tests that touch Chroma, under every version of it that is supported; a quarter of an hour
 	$(PYTHON) tests/versions.py
 
-soak:  # up to 400,000 records of 1,024 numbers there, back and there again; about two hours, 16 GB of disk
-	$(PYTHON) benchmarks/soak.py --rows 10000 50000 200000 400000
+soak:  # up to 400,000 records of 1,024 numbers there, back and there again; an hour on two idle cores, 16 GB of disk
+	$(PYTHON) -m pip install -q matplotlib
+	$(PYTHON) benchmarks/soak.py --rows 10000 50000 100000 200000 400000
 	$(PYTHON) benchmarks/soak_report.py
 
-bench:  # speed and memory, and the README's tables of all that was measured; about half an hour
+bench:  # speed and memory, and the README's tables of all that was measured; three quarters of an hour, nothing beside it
+	$(PYTHON) -m pip install -q matplotlib
 	$(PYTHON) benchmarks/throughput.py
+	$(PYTHON) benchmarks/throughput_plot.py
+	$(PYTHON) benchmarks/floors.py
+	$(if $(DATA),$(PYTHON) benchmarks/kept.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
 	$(PYTHON) benchmarks/server.py
 	$(PYTHON) benchmarks/pace.py
 	$(PYTHON) benchmarks/projection.py

@@ -83,7 +83,7 @@ class Place:
         """What `doctor` shows; a folder is not even opened."""
         if self.folder:
             return rooms.diagnose(self.folder, expected_dim)
-        return rooms.diagnose_open(self.open(), expected_dim)
+        return rooms.diagnose_open(self.open(), self.client(), expected_dim)
 
 
 def on_database(command: Callable[..., None]) -> Callable[..., None]:

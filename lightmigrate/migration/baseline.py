@@ -60,11 +60,16 @@ class Baseline:
 
 def sample_of(collection: Collection, most: int = SAMPLE) -> Page:
     """About so many records, from all over a collection, whose vectors mean something; only reads."""
+    return meaningful_rows(scattered(collection, most))
+
+
+def scattered(collection: Collection, most: int) -> Page:
+    """About so many records, in stretches from all over a collection; only reads."""
     total = collection.count()
     each = -(-most // STRETCHES)
     starts = sorted({total * number // STRETCHES for number in range(STRETCHES)}) if total > most else [0]
     pages = [next(collection.pages(each if total > most else most, start), None) for start in starts]
-    return meaningful_rows(Page.joined([page for page in pages if page is not None]))
+    return Page.joined([page for page in pages if page is not None])
 
 
 def meaningful_rows(page: Page) -> Page:

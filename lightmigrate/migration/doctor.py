@@ -11,6 +11,7 @@ import numpy as np
 
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.backup import backups_of
+from lightmigrate.migration.baseline import scattered
 from lightmigrate.migration.plan import needed_bytes
 from lightmigrate.migration.record import Record
 from lightmigrate.migration.results import Mismatch
@@ -134,9 +135,12 @@ def diagnose(path: Path, expected_dim: int | None = None) -> Diagnosis:
     )
 
 
-def diagnose_open(migrator: Any, expected_dim: int | None = None) -> Diagnosis:
-    """Look at a database through a migrator that has a client of it. Only reads."""
-    catalog = migrator.collections()
+def diagnose_open(migrator: Any, client: Any, expected_dim: int | None = None) -> Diagnosis:
+    """Look at a database through a client of it, and the migrator of that client. Only reads."""
+    from lightmigrate.stores.chroma_live import LiveChromaStore
+
+    catalog, store = migrator.collections(), LiveChromaStore(client)
+    samples = {f.address: scattered(store.collection(f.address), LOOKED_AT).vectors for f in catalog if f.count}
     return Diagnosis(
         path=migrator.path,
         bytes=None,
@@ -148,7 +152,7 @@ def diagnose_open(migrator: Any, expected_dim: int | None = None) -> Diagnosis:
         used_by={},
         interrupted=migrator.interrupted,
         backups=tuple(backup.name for backup in migrator.backups()),
-        looks={},
+        looks={str(address): Look.at(vectors) for address, vectors in samples.items()},
         models={},
     )
 

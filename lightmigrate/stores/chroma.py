@@ -10,7 +10,13 @@ from typing import Any
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, CollectionFacts, Page
-from lightmigrate.stores.chroma_schema import VECTOR_INDEXES, vector_indexes, with_function, without_plain_keys
+from lightmigrate.stores.chroma_schema import (
+    NOT_KNOWN,
+    VECTOR_INDEXES,
+    vector_indexes,
+    with_function,
+    without_plain_keys,
+)
 
 try:
     import chromadb
@@ -325,11 +331,14 @@ def _silent() -> Settings:
 def describe_function(embedding_function: Any) -> dict[str, Any]:
     """What Chroma records of an embedding function: `{"name": ..., "config": ...}`. Calls no model.
 
+    Of one that says neither, Chroma records only that it is not known, and so does this: better nothing than the
+    function of a model whose vectors are gone.
+
     Args:
         embedding_function: a Chroma embedding function, or already such a mapping.
 
     Raises:
-        LightmigrateError: when it has no name or no configuration to record.
+        LightmigrateError: it is neither a function nor such a mapping.
     """
     if isinstance(embedding_function, Mapping):
         record = dict(embedding_function)
@@ -338,9 +347,15 @@ def describe_function(embedding_function: Any) -> dict[str, Any]:
             record = {"name": embedding_function.name(), "config": embedding_function.get_config()}
         except (AttributeError, NotImplementedError):
             record = {}
-    if not isinstance(record.get("name"), str) or not isinstance(record.get("config"), Mapping):
+        if not _is_record(record) and callable(embedding_function):  # Chroma's base class answers NotImplemented
+            record = dict(NOT_KNOWN)
+    if record != NOT_KNOWN and not _is_record(record):
         raise LightmigrateError(
-            "the embedding function has no name() and get_config(), so Chroma cannot record it; "
-            "give it both, or leave it out"
+            f"a {type(embedding_function).__name__} is neither an embedding function nor what Chroma records of one, "
+            '{"name": ..., "config": {...}}; leave it out to keep what is recorded'
         )
     return record
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("name"), str) and isinstance(record.get("config"), Mapping)

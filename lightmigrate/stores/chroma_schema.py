@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # Where a schema keeps what belongs to the collection's vectors.
 VECTOR_INDEXES = (("defaults",), ("keys", "#embedding"))
+
+# What a schema says of an embedding function that says nothing of itself.
+NOT_KNOWN: Mapping[str, str] = types.MappingProxyType({"type": "legacy"})
 
 
 def vector_indexes(
@@ -38,7 +42,7 @@ def without_plain_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A copy of the schema that records the embedding function `{"name", "config"}`; `None` removes the record."""
+    """A copy of the schema that records a function, see `describe_function`; `None` removes what is recorded."""
     changed = copy.deepcopy(dict(schema))
     for index in vector_indexes(changed):
         index.pop("embedding_function", None)

@@ -45,6 +45,9 @@ def test_the_whole_way_and_back(server: Server, projection_file: Path, run: Any)
     code, out, _ = run("doctor", *place, "--expected-dim", 24)
     assert code == 0
     assert "16 ≠ 24" in out
+    look = json.loads(run("doctor", *place, "--json")[1])["looks"]["memory"]
+    assert (look["vectors"], look["invalid"]) == (30, 0)
+    assert 0 < look["shortest"] <= look["longest"]
     code, out, _ = run("plan", *place, "-p", projection_file)
     assert f"lightmigrate migrate --host 127.0.0.1 --port {server.port}" in " ".join(out.split())
     assert run("migrate", *place, "-p", projection_file)[0] == 2, "not confirmed"

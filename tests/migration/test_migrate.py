@@ -14,6 +14,7 @@ from chromadb.api.types import EmbeddingFunction
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from lightmigrate import ChromaMigrator, CollectionJob, Progress, Projection
+from lightmigrate.migration.doctor import diagnose
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import ChromaStore, open_client
 from lightmigrate.stores.probe import measured_space
@@ -173,6 +174,21 @@ def test_the_new_embedding_function_is_recorded_and_another_conflicts(database: 
         assert recorded == {"type": "known", "name": "new_model_function", "config": {"model": "new-model"}}
         with pytest.raises(ValueError, match="some_other_function vs persisted: new_model_function"):
             client.get_collection("thought_nodes", embedding_function=OtherFunction())
+
+
+def test_a_function_that_says_nothing_of_itself_takes_the_place_of_the_old_one(
+    database: Path, projection: Projection
+) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection, embedding_function=NamedFunction())
+    back = make_projection(source=projection.info.target, target=projection.info.source)
+    migrator.migrate_collection("thought_nodes", back, embedding_function=lambda input: [[1.0] * 16 for _ in input])
+    (facts,) = [f for f in migrator.collections() if (f.tenant, f.name) == ("default_tenant", "thought_nodes")]
+    assert facts.embedding_function is None
+    assert diagnose(database).models["thought_nodes"] == back.info.target.name
+    with open_client(database) as client:
+        kept = client.get_collection("thought_nodes", embedding_function=OtherFunction())
+        assert kept.get_model().configuration_json["embedding_function"] == {"type": "legacy"}
 
 
 def test_the_recorded_embedding_function_is_kept_and_never_built(database: Path, projection: Projection) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
 
 from lightmigrate import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
@@ -119,7 +121,22 @@ class Function:
 def test_an_embedding_function_is_described_by_name_and_configuration() -> None:
     assert describe_function(Function()) == {"name": "mine", "config": {"model": "x"}}
     assert describe_function({"name": "mine", "config": {}}) == {"name": "mine", "config": {}}
-    unusable: list[Any] = [len, {"name": "mine"}, {"config": {}}, {"name": 1, "config": {}}]
+    unusable: list[Any] = [3, "mine", {"name": "mine"}, {"config": {}}, {"name": 1, "config": {}}]
     for bad in unusable:
-        with pytest.raises(LightmigrateError, match="cannot record it"):
+        with pytest.raises(LightmigrateError, match="neither an embedding function nor"):
             describe_function(bad)
+
+
+def test_a_function_that_says_nothing_of_itself_is_described_as_chroma_does(tmp_path: Path) -> None:
+    class Silent(EmbeddingFunction[Documents]):
+        def __init__(self) -> None: ...
+
+        def __call__(self, input: Documents) -> Embeddings:
+            return [np.ones(4, np.float32) for _ in input]
+
+    with open_client(tmp_path) as client, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Chroma's own, of functions that say nothing
+        created = client.create_collection("some", embedding_function=Silent())
+        recorded = created.get_model().serialized_schema["keys"]["#embedding"]["float_list"]["vector_index"]["config"]
+        assert describe_function(Silent()) == recorded["embedding_function"]
+    assert describe_function(lambda input: input) == recorded["embedding_function"]

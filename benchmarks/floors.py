@@ -1,0 +1,267 @@
+"""Where a migration's processor time goes, and what it cannot do without: `python benchmarks/floors.py`.
+
+A database is migrated with its graph kept, and with its index built anew. Then every part of that is done once more by
+itself, in a process of its own, so that nothing that runs beside it counts: what Chroma takes to open the database, to
+give all records, to search, and to be given all vectors; what copying, projecting, hashing and comparing take. Parts
+that cannot be cheaper stand beside a bare loop over the same bytes, or a bare product of the same matrices.
+
+Writes `results/floors.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import throughput
+
+from lightmigrate import ChromaMigrator
+from lightmigrate.files import copy_tree
+from lightmigrate.migration.digest import Digest
+from lightmigrate.migration.recall import QUERIES, Exact
+from lightmigrate.migration.verify import Comparison
+from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.chroma import ChromaStore
+from lightmigrate.stores.chroma_layout import Layout
+from lightmigrate.stores.hnsw import HnswFiles
+
+RESULT = Path(__file__).parent / "results" / "floors.md"
+RECORDS, REPEAT, PAGE = 10_000, 3, 1000
+ADDRESS = Address(throughput.COLLECTION)
+
+
+def main() -> None:
+    """Measure and write, or be one of the children."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # which, and the database
+    part = parser.parse_args().part
+    if part:
+        print(json.dumps(PARTS[part[0]](Path(part[1]))))
+        return
+    with tempfile.TemporaryDirectory() as home:
+        database = Path(home) / "built"
+        throughput.build_database(database, RECORDS)
+        found = {name: statistics.median(measured(name, database) for _ in range(REPEAT)) for name in PARTS}
+    RESULT.write_text(report(found), encoding="utf-8")
+    print(report(found))
+
+
+def measured(name: str, database: Path) -> float:
+    """CPU seconds of a part, on a copy, in a process of its own."""
+    copy = database.with_name("copy")
+    shutil.copytree(database, copy / "database")
+    os.sync()
+    command = [sys.executable, __file__, "--part", name, str(copy / "database")]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    shutil.rmtree(copy)
+    print(name, said.splitlines()[-1], file=sys.stderr, flush=True)
+    return float(json.loads(said.splitlines()[-1]))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """CPU seconds, all threads."""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def migration(route: str) -> Callable[[Path], float]:
+    """All of it, loading Chroma included."""
+
+    def part(database: Path) -> float:
+        _, _, projection = throughput.random_projection(throughput.STORED)
+        migrator = ChromaMigrator(database)
+        return timed(lambda: migrator.migrate_collection(throughput.COLLECTION, projection, index=route))  # type: ignore[arg-type]
+
+    return part
+
+
+def with_all(work: Callable[[list[Page]], object]) -> Callable[[Path], float]:
+    """Something that is done to all records, which are read beforehand."""
+
+    def part(database: Path) -> float:
+        with ChromaStore(database) as store:
+            pages = list(store.collection(ADDRESS).pages(PAGE))
+        return timed(lambda: work(pages))
+
+    return part
+
+
+def opening(database: Path) -> float:
+    """To load Chroma, open the database and have the index in memory."""
+
+    def work() -> None:
+        import chromadb  # noqa: F401
+
+        with ChromaStore(database) as store:
+            store.collection(ADDRESS).nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
+
+    return timed(work)
+
+
+def reopening(database: Path) -> float:
+    """The same, Chroma being loaded."""
+    opening(database)
+    return opening(database)
+
+
+def reading(database: Path) -> float:
+    """To give all records, a page at a time."""
+    with ChromaStore(database) as store:
+        collection = store.collection(ADDRESS)
+        collection.nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
+        return timed(lambda: sum(len(page) for page in collection.pages(PAGE)))
+
+
+def searching(database: Path) -> float:
+    """To search for 200 stored vectors."""
+    with ChromaStore(database) as store:
+        collection = store.collection(ADDRESS)
+        vectors = next(collection.pages(QUERIES)).vectors
+        return timed(lambda: collection.nearest(vectors, 11))
+
+
+def inserting(database: Path) -> float:
+    """To be given all vectors, and nothing else."""
+    with ChromaStore(database) as store:
+        pages = list(store.collection(ADDRESS).pages(PAGE))
+        weights, _, _ = throughput.random_projection(throughput.STORED)
+        target = store.create_or_open(Address("vectors"), store.collection(ADDRESS).schema())
+        nothing = [None] * PAGE
+
+        def work() -> None:
+            for page in pages:
+                target.add(Page(page.ids, page.vectors @ weights, nothing, nothing, nothing))
+
+        return timed(work)
+
+
+def copying(database: Path) -> float:
+    """The folder."""
+    return timed(lambda: copy_tree(database, database.with_name("aside"), lambda size: None))
+
+
+def exchanging(database: Path) -> float:
+    """The vectors in the index's files."""
+    layout = Layout.of(database, ADDRESS)
+    assert layout is not None
+    index = HnswFiles.open(layout.index)
+    new = np.ones((PAGE, throughput.STORED[1]), np.float32)
+    aside = database.with_name("aside")
+    return timed(
+        lambda: index.with_vectors(aside, new.shape[1], lambda _, old: new[: len(old)], normalised=True, at_once=PAGE)
+    )
+
+
+def project(pages: list[Page]) -> None:
+    """All vectors."""
+    _, _, projection = throughput.random_projection(throughput.STORED)
+    for page in pages:
+        projection.apply(page.vectors)
+
+
+def multiply(pages: list[Page]) -> None:
+    """The bare product."""
+    weights, _, _ = throughput.random_projection(throughput.STORED)
+    for page in pages:
+        np.matmul(page.vectors, weights)
+
+
+def digest(pages: list[Page]) -> None:
+    """What is written down of the new database."""
+    found = Digest()
+    for page in pages:
+        found.add(page)
+
+
+def compare(pages: list[Page]) -> None:
+    """Every record with what it should be, digests included."""
+    comparison = Comparison()
+    for page in pages:
+        comparison.add(page, page)
+
+
+def nearest(pages: list[Page]) -> None:
+    """The true neighbours of 200 vectors."""
+    exact = Exact(pages[0].vectors[:QUERIES], "cosine")
+    for page in pages:
+        exact.add(page.vectors)
+
+
+PARTS: dict[str, Callable[[Path], float]] = {
+    "keep": migration("keep"),
+    "rebuild": migration("rebuild"),
+    "opening": opening,
+    "reopening": reopening,
+    "reading": reading,
+    "searching": searching,
+    "inserting": inserting,
+    "copying": copying,
+    "exchanging": exchanging,
+    "projecting": with_all(project),
+    "multiplying": with_all(multiply),
+    "hashing": with_all(digest),
+    "comparing": with_all(compare),
+    "neighbours": with_all(nearest),
+}
+
+# How often each part occurs in a migration whose graph is kept, and what is said of it.
+KEPT = {
+    "opening": (1, "Chroma", "loading it, opening the copy, its index into memory"),
+    "reopening": (1, "Chroma", "opening it again, so that what is verified is what is on the disk"),
+    "reading": (2, "Chroma", "all records once for the draft and once to verify; its interface makes a Python float of "
+                "every number"),
+    "searching": (2, "Chroma", "200 searches before and after"),
+    "comparing": (1, "lightmigrate", "every record and vector with what it should be, and two SHA-256 of each"),
+    "neighbours": (2, "lightmigrate", "the true neighbours of 200 vectors, before and after"),
+    "projecting": (1, "lightmigrate", "the bare product is {multiplying:.2f} of it"),
+    "exchanging": (1, "lightmigrate", "the vectors in the index's files"),
+    "copying": (1, "lightmigrate", "the folder, by the system's own copying where it can"),
+}  # fmt: skip
+
+
+def report(found: dict[str, float]) -> str:
+    """The page."""
+    lines = []
+    for name, (times, whose, said) in KEPT.items():
+        seconds, note = times * found[name], said.format(**found)
+        lines.append(f"| {name} | {times} | {whose} | {seconds:.2f} | {seconds / found['keep']:.0%} | {note} |\n")
+    own = {whose: sum(n * found[name] for name, (n, one, _) in KEPT.items() if one == whose) for whose in
+           ("Chroma", "lightmigrate")}  # fmt: skip
+    rest = found["keep"] - sum(own.values())
+    rest_said = "samples, probes, drafts, settings, the exchange"
+    most, ours = RECORDS / own["Chroma"], own["lightmigrate"]
+    return f"""# Where a migration's time goes
+
+Processor seconds for {RECORDS:,} records, 1024 → 768, documents of {throughput.WORDS_IN_DOCUMENT} words: medians of
+{REPEAT}, each part by itself in a process of its own. Made by `benchmarks/floors.py`.
+
+## The graph kept: {found["keep"]:.1f} s
+
+| part | times | whose | seconds | share | |
+|---|--:|---|--:|--:|---|
+{"".join(lines)}| the rest | | | {rest:.2f} | {rest / found["keep"]:.0%} | {rest_said} |
+
+Chroma's own part is {own["Chroma"]:.1f} s: no more than {most:,.0f} vectors a processor second are possible while
+everything is read through its interface before and after. Of lightmigrate's {ours:.1f} s comparing takes
+{found["comparing"]:.1f}, {found["hashing"]:.1f} of it for the digests: that is what verification costs.
+
+## The index built anew: {found["rebuild"]:.1f} s
+
+Giving Chroma the vectors alone takes {found["inserting"]:.1f} s, nearly all of what it takes more: the index's own
+insertion, which is Chroma's.
+"""
+
+
+if __name__ == "__main__":
+    main()
