@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,13 +138,22 @@ def copy_tree(
     shutil.copytree(source, target, symlinks=True, copy_function=copy_file, ignore=left_out)
 
 
-def give_owner_of(example: Path, folder: Path) -> None:
-    """Give `folder` and all in it the owner and group of `example`. Does nothing without the right to."""
-    if os.name == "nt" or os.geteuid() != 0:
+def give_rights_of(example: Path, file: Path, folder: Path) -> None:
+    """Let `folder` and all in it belong to whom `example` belongs, and be open to the same.
+
+    Each entry gets the mode of the one that `example` has under its name; where there is none folders get that of
+    `example`, files that of `file`. Owner and group stay as they are without the right to give things away.
+    """
+    if os.name == "nt":
         return
-    status = example.stat()
+    owner = example.stat()
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+        if os.geteuid() == 0:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        if not path.is_symlink():
+            same = example / path.relative_to(folder)
+            like = same if same.exists() else example if path.is_dir() else file
+            path.chmod(stat.S_IMODE(like.stat().st_mode))
 
 
 def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> int:

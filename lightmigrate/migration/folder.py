@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
-from lightmigrate.files import copy_tree, give_owner_of, sync_tree, tree_bytes
+from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
 from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
@@ -28,6 +28,7 @@ from lightmigrate.migration.workspace import Intention, Workspace
 from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
 from lightmigrate.stores.base import CollectionFacts, Store
 from lightmigrate.stores.chroma_folder import (
+    DATABASE_FILE,
     fingerprint,
     read_catalog,
     require_chroma_folder,
@@ -114,7 +115,7 @@ class FolderMigration:
             sign_new(workspace.staging, self.path, verified, outgoing if auto_backup else None)
             if beside is not None:
                 beside(workspace.staging)
-            give_owner_of(self.path, workspace.staging)
+            give_rights_of(self.path, self.path / DATABASE_FILE, workspace.staging)
             sync_tree(workspace.staging)
             self._cut_over(intention.run, workspace.staging, outgoing, _marks(intention.copied))
         seconds = time.monotonic() - started
@@ -242,6 +243,7 @@ class FolderMigration:
                 sign_copy(incoming, self.path, chosen.name)
                 if location.inside:
                     rename_indexes(incoming)
+                give_rights_of(self.path, self.path / DATABASE_FILE, incoming)
                 sync_tree(incoming)
             displaced, seen = self._name_for_displaced(incoming), fingerprint(self.path, location.belongs)
             self._cut_over(run, incoming, displaced, seen)
