@@ -26,6 +26,7 @@ from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.startup.calibrate import calibrate
 from lightmigrate.startup.deadline import Deadline
 from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.purse import Purse
 from lightmigrate.startup.report import Preservation, Route
 from lightmigrate.startup.wanted import Wanted
 from lightmigrate.stores.base import Collection, CollectionFacts, Page
@@ -57,6 +58,7 @@ class Search:
         wanted: the new model.
         policy: what may be done.
         deadline: until when.
+        purse: what may be spent on the new model.
         previous: the old model, when it is at hand.
         library: maps that others have made.
         place: the database's folder, as a command would name it.
@@ -65,6 +67,7 @@ class Search:
     wanted: Wanted
     policy: Policy
     deadline: Deadline
+    purse: Purse
     previous: Provider | None
     library: Library
     place: str
@@ -121,7 +124,7 @@ class Search:
             source_model=source,
             priors=[None] if prior is None else [None, prior],
             previous=self.previous,
-            max_cost=self.policy.max_cost,
+            purse=self.purse,
             deadline=self.deadline,
             thresholds=self._thresholds,
             say=lambda line: logger.info("%s: learning a map from its documents: %s", facts.address, line),
@@ -212,8 +215,9 @@ class Search:
         some = page.rows(told)
         texts = [text or "" for text in some.documents]
         queries, taken_from = pseudo_queries(texts, most=MEASURED_DOCUMENTS)
-        dollars = provider.bill(texts, queries).dollars
-        if self.policy.max_cost is not None and (dollars is None or dollars > self.policy.max_cost):
+        try:
+            self.purse.pay(provider, provider.bill(texts, queries).dollars, f"measuring on {len(texts)} documents")
+        except CostError:
             return None
         return _Asked(some, provider.embed(texts), provider.embed_queries(queries), taken_from)
 
