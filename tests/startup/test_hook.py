@@ -51,11 +51,18 @@ from tests.startup.starts import (
 QUICK: dict[str, Any] = {"calibrate": 0, "min_quality": 0.2}
 
 
+@pytest.fixture(scope="module")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    registry(folder / "registry", (MINILM, WORDLLAMA))
+    return database_of(MINILM, folder / "home" / "chroma_data", function=MiniLMFunction()).parents[1]
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
+def database(_template: Path, tmp_path: Path) -> Path:
     """Vectors of MiniLM, as it records, and a map to wordllama in the registry."""
-    registry(tmp_path / "registry", (MINILM, WORDLLAMA))
-    return database_of(MINILM, tmp_path / "home" / "chroma_data", function=MiniLMFunction())
+    shutil.copytree(_template, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "home" / "chroma_data"
 
 
 def test_when_all_is_well_nothing_is_opened_called_or_written(database: Path) -> None:
