@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import ChromaStore, open_client
 from tests import encoders
 from tests.databases import folder_hash
-from tests.encoders import MiniLMFunction, WordLlamaFunction
+from tests.encoders import MiniLMFunction, ShortWordLlamaFunction, WordLlamaFunction
 from tests.migration.test_resume import KilledError, dies
 from tests.startup.starts import (
     CORPUS,
@@ -90,15 +91,15 @@ def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO, "lightmigrate"):
         report = auto_migrate(database, NEW, previous_function=MiniLMFunction(), **QUICK)
     lines = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
-    expected = report.collections[0].preservation.expected  # type: ignore[union-attr]
-    assert expected is not None
+    expected, nothing = (getattr(report.collections[0].preservation, name) for name in ("expected", "nothing"))
+    assert 0 < nothing.value < 1
     for line in (
         "INFO: ✓ Found projection all-MiniLM-L6-v2 → wordllama-256, migrating memory...",
         "WARNING: ⚠ AUTO-MIGRATION: Automatic backup will be created.",
         f"INFO: ✓ Migration complete: {ROWS} vectors migrated",
         f"INFO:   Backup: {report.backup}",
         f"INFO:   Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to "
-        f"{expected.high:.1%}; doing nothing: unknown, the old model is not at hand)",
+        f"{expected.high:.1%}; doing nothing: finds {nothing.value:.0%} of it)",
     ):
         assert line in lines
     said = "\n".join(lines)
@@ -129,6 +130,16 @@ def test_a_map_that_leads_to_another_model_of_the_right_size_is_not_taken(tmp_pa
     command = f"lightmigrate train --from-chroma {database} --collection memory --target-model 'some other model'"
     assert command in one.reason
     assert stored(database).shape == (ROWS, 384)
+
+
+def test_the_command_that_helps_names_the_applications_own_function(database: Path) -> None:
+    (one,) = auto_migrate(database, ShortWordLlamaFunction(), calibrate=0).collections
+    found, _, command = one.reason.partition("make one:  ")
+    assert "✗ No projection found for 384D → 64D" in found
+    said = shlex.split(command)
+    assert said[:6] == ["lightmigrate", "train", "--from-chroma", str(database), "--collection", "memory"]
+    assert said[6:9] == ["--target-provider", "chroma", "--target-model"]
+    assert ChromaProvider(said[9]).key == ChromaProvider(ShortWordLlamaFunction()).key
 
 
 def test_warn_and_raise_change_nothing(
