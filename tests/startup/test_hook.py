@@ -37,6 +37,7 @@ from tests.startup.starts import (
     POTION,
     QUICK,
     ROWS,
+    SHORT,
     WORDLLAMA,
     database_of,
     fitted,
@@ -70,17 +71,17 @@ def test_no_database_yet(tmp_path: Path) -> None:
 
 def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lightmigrate"):
-        report = auto_migrate(database, NEW, previous_function=MiniLMFunction(), **QUICK)
+        report = auto_migrate(database, NEW, **QUICK)
     lines = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
-    expected, nothing = (getattr(report.collections[0].preservation, name) for name in ("expected", "nothing"))
-    assert 0 < nothing.value < 1
+    expected = report.collections[0].preservation.expected  # type: ignore[union-attr]
+    assert expected is not None
     for line in (
         "INFO: ✓ Found projection all-MiniLM-L6-v2 → wordllama-256, migrating memory...",
         "WARNING: ⚠ AUTO-MIGRATION: Automatic backup will be created.",
         f"INFO: ✓ Migration complete: {ROWS} vectors migrated",
         f"INFO:   Backup: {report.backup}",
         f"INFO:   Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to "
-        f"{expected.high:.1%}; doing nothing: finds {nothing.value:.0%} of it)",
+        f"{expected.high:.1%}; doing nothing: unknown, the old model is not at hand)",
     ):
         assert line in lines
     said = "\n".join(lines)
@@ -91,6 +92,20 @@ def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptur
         assert collection.query(query_texts=[CORPUS.documents[5][:200]], n_results=1)["ids"][0] == [CORPUS.ids[5]]
         with pytest.raises(ValueError, match="onflict"):
             client.get_collection("memory", embedding_function=MiniLMFunction())
+
+
+def test_with_the_old_model_at_hand_the_log_says_what_doing_nothing_gives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = ShortWordLlamaFunction()
+    database = database_of(SHORT, tmp_path / "home" / "chroma_data", function=old)
+    registry(tmp_path / "registry", (SHORT, WORDLLAMA))
+    with caplog.at_level(logging.INFO, "lightmigrate"):
+        (one,) = auto_migrate(database, NEW, previous_function=old, **QUICK).collections
+    assert one.preservation is not None
+    assert one.preservation.nothing is not None
+    assert 0 < one.preservation.nothing.value < 1
+    assert f"; doing nothing: finds {one.preservation.nothing.value:.0%} of it)" in caplog.messages[-1]
 
 
 def test_only_an_expected_dimension(database: Path) -> None:
