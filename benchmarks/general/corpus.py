@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,3 +63,14 @@ def general_corpus(folder: Path) -> list[Text]:
     texts = list(found.values())
     random.Random(0).shuffle(texts)
     return texts
+
+
+def part_of(corpus: Sequence[Text], most: int) -> list[Text]:
+    """At most so many texts in their order: of every genre the first, in proportion to what there is of it."""
+    of_genre, seen = Counter(text.genre for text in corpus), Counter[str]()
+    depths = []
+    for text in corpus:
+        depths.append((seen[text.genre] + 0.5) / of_genre[text.genre])
+        seen[text.genre] += 1
+    rows = sorted(range(len(corpus)), key=depths.__getitem__)[:most]
+    return [corpus[row] for row in sorted(rows)]

@@ -11,6 +11,7 @@ import io
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,10 +50,13 @@ class Package:
         path = folder / self.file
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            try:
-                subprocess.run(self._command(), cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            except (subprocess.CalledProcessError, FileNotFoundError) as error:
-                raise LightmigrateError(f"cannot fetch {self.file} ({error}); put it into {folder} by hand") from None
+            with tempfile.TemporaryDirectory(dir=folder) as aside:  # what has its name is whole
+                try:
+                    subprocess.run(self._command(), cwd=aside, check=True, stdout=subprocess.DEVNULL)
+                    (Path(aside) / self.file).replace(path)
+                except (subprocess.CalledProcessError, FileNotFoundError) as error:
+                    why = f"cannot fetch {self.file} ({error}); put it into {folder} by hand"
+                    raise LightmigrateError(why) from None
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
             raise LightmigrateError(f"{path} is not the file this script was written for; delete it")
         return path

@@ -118,19 +118,13 @@ class PackagedModel(Provider):
             from model2vec import StaticModel
 
             return StaticModel.from_pretrained(str(weights)).encode  # type: ignore[no-any-return]
-        import torch
         from sentence_transformers import SentenceTransformer
 
-        # Numbers of 16 bits turn a vector by a cosine of .9999, nothing beside what a map cannot know, and are four
-        # times as fast where the processor knows them.
-        model = SentenceTransformer(str(weights), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+        model = SentenceTransformer(str(weights), device="cpu")
         model.max_seq_length = 256
 
         def encode(texts: Sequence[str]) -> Any:
-            vectors = model.encode(
-                list(texts), batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
-            )
-            return vectors.float().numpy()
+            return model.encode(list(texts), batch_size=self.batch_size, show_progress_bar=False)
 
         return encode
 

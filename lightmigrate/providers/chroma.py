@@ -96,7 +96,7 @@ def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
     except Exception:  # it is somebody else's code, and all it was asked is its name  # noqa: BLE001
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):
-        return name, {key: value for key, value in config.items() if not _SECRET.search(str(key))}
+        return name, {str(key): value for key, value in config.items() if not _SECRET.search(str(key))}
     return getattr(function, "__name__", type(function).__name__), None
 
 

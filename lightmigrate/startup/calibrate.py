@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lightmigrate.calibration.collection import CalibrationSample, sample_collection
-from lightmigrate.errors import CostError, NotEnoughTextsError
+from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider, estimated_tokens
 from lightmigrate.quality.gate import Thresholds
 from lightmigrate.startup.deadline import Deadline
+from lightmigrate.startup.purse import Purse
 from lightmigrate.stores.base import Collection
 from lightmigrate.training import Material, OnTraining, Reading, Training, train
 
@@ -34,7 +35,7 @@ def calibrate(
     source_model: Model,
     priors: Sequence[Projection | None] = (None,),
     previous: Provider | None = None,
-    max_cost: float | None = None,
+    purse: Purse | None = None,
     deadline: Deadline | None = None,
     thresholds: Thresholds | None = None,
     on_progress: OnTraining | None = None,
@@ -50,15 +51,15 @@ def calibrate(
         priors: maps between the same dimensions to build on, `None` for none. Each is tried, and the gate chooses: a
             general map helps where its texts are like these, and harms where they are not.
         previous: the old model, when it is at hand: then the gate also says what doing nothing gives.
-        max_cost: dollars.
-        deadline: seconds.
+        purse: what may be spent; anything when left out.
+        deadline: until when; there is no end when left out.
         thresholds: of the gate.
         on_progress: hears how far embedding and fitting are.
         say: hears what it costs before it is spent.
 
     Raises:
         NotEnoughTextsError: the collection has fewer than 50 different documents with a vector.
-        CostError: it would cost more than `max_cost`, or nobody knows what it costs.
+        CostError: it would cost more than there is in the purse, or nobody knows what it costs.
         DeadlineError: there is no time for 50 documents.
         ProviderError: the model fails.
     """
@@ -67,21 +68,8 @@ def calibrate(
     reading = Reading.of(_material(sample))
     bill = reading.bill(provider)
     say(f"{len(reading):,} texts, about {bill.tokens:,} tokens" + (f", ${bill.dollars:.2f}" if bill.dollars else ""))
-    if max_cost is not None:
-        if bill.dollars is None:
-            raise CostError(
-                f"nobody knows what {provider.name} costs, and no more than ${max_cost:.2f} may be spent: "
-                "leave max_cost out, or calibrate=0",
-                spent=0.0,
-                allowed=max_cost,
-            )
-        if bill.dollars > max_cost:
-            raise CostError(
-                f"calibrating on {len(sample.texts)} documents would cost ${bill.dollars:.2f}, ${max_cost:.2f} are "
-                "allowed: calibrate on fewer documents",
-                spent=0.0,
-                allowed=max_cost,
-            )
+    if purse is not None:
+        purse.pay(provider, bill.dollars, f"calibrating on {len(sample.texts)} documents")
     sample = _in_time(sample, reading, provider, deadline)
 
     def progress(step: str, done: int, total: int) -> None:

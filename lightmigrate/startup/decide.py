@@ -47,7 +47,7 @@ class Decision:
         found = []
         for address, facts in pending.items():
             collection = store.collection(address)
-            finding = look(facts, collection, self.search.wanted)
+            finding = look(facts, collection, self.search.wanted, self.search.purse)
             self.reports[address] = CollectionReport(finding)
             if finding.mismatch:
                 job = self._act(finding, functools.partial(self._job, collection, facts))
@@ -88,6 +88,11 @@ class Decision:
             "✓ %s projection %s → %s, migrating %s...", "Learned" if way.route == "calibrated" else "Found",
             info.source.name, info.target.name, facts.address,
         )  # fmt: skip
+        if self._function is None and self.search.wanted.function is not None and facts.embedding_function:
+            logger.warning(
+                "%s: the embedding function does not say what it is, so the collection goes on naming the old one, and "
+                "Chroma may call that a conflict: give it name() and get_config()", facts.address,
+            )  # fmt: skip
         self.reports[facts.address] = replace(
             self.reports[facts.address],
             route=way.route,

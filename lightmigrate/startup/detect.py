@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lightmigrate.errors import CostError
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
+from lightmigrate.startup.purse import Purse
 from lightmigrate.startup.report import Finding, Verdict
 from lightmigrate.startup.wanted import Wanted, recorded_identity, recorded_model
 from lightmigrate.stores.base import Collection, CollectionFacts
@@ -48,7 +50,8 @@ def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory, *, to_migrate
         return Finding.about(facts, wanted.said_dimension, "empty", "it holds no vectors")
     said = wanted.said_dimension
     recorded = recorded_identity(facts.embedding_function)
-    if recorded is not None and recorded == wanted.identity and said in (None, facts.dimension):
+    believed = recorded is not None and not memory.contradicts(facts, recorded)
+    if believed and recorded == wanted.identity and said in (None, facts.dimension):
         return Finding.about(facts, facts.dimension, "same", "it records the application's embedding function")
     if said in (None, facts.dimension) and memory.knows(facts, wanted):
         return Finding.about(facts, facts.dimension, "same", "its vectors were recognised at an earlier start")
@@ -79,8 +82,10 @@ def _by_name(facts: CollectionFacts, wanted: Wanted, memory: Memory) -> Finding:
     )
 
 
-def look(facts: CollectionFacts, collection: Collection, wanted: Wanted) -> Finding:
+def look(facts: CollectionFacts, collection: Collection, wanted: Wanted, purse: Purse) -> Finding:
     """Measure whose vectors an open collection holds. Only reads; embeds some of its documents.
+
+    What may not be paid for is not known.
 
     Raises:
         ProviderError: the embedding function fails.
@@ -99,5 +104,9 @@ def look(facts: CollectionFacts, collection: Collection, wanted: Wanted) -> Find
     if wanted.provider is None or not len(some):
         return Finding.about(facts, expected, "unknown", "it stores no documents that could be embedded and compared")
     texts = [text or "" for text in some.documents]
+    try:
+        purse.pay(wanted.provider, wanted.provider.bill(texts).dollars, "recognising the model")
+    except CostError as error:
+        return Finding.about(facts, expected, "unknown", str(error))
     identity = identify(some.vectors, wanted.provider.embed(texts))
     return Finding.about(facts, expected, VERDICTS[identity.verdict], identity.reason)

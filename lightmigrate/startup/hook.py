@@ -13,16 +13,16 @@ from lightmigrate.migration.progress import LogProgress, Progress, logger
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.migration.workspace import Workspace
 from lightmigrate.projection.model import Model
-from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.registry.library import Library
-from lightmigrate.startup.deadline import Deadline
+from lightmigrate.startup.deadline import Deadline, InTime
 from lightmigrate.startup.decide import Decision, preservation_said
 from lightmigrate.startup.detect import glance
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.purse import Purse
 from lightmigrate.startup.report import Action, CollectionReport, StartReport
 from lightmigrate.startup.route import Search
-from lightmigrate.startup.wanted import Wanted, recorded_identity
+from lightmigrate.startup.wanted import Wanted, recorded_identity, require_sense
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.chroma_folder import is_chroma_folder
 
@@ -58,7 +58,8 @@ def auto_migrate(
             the function says.
         previous_function: the old model's embedding function, when it is at hand: then the report also says what
             doing nothing would give.
-        policy: what may be done; see `Policy`. Environment variables `LIGHTMIGRATE_*` come before it.
+        policy: what may be done; see `Policy`. Environment variables `LIGHTMIGRATE_*` come before it; with one that
+            makes no sense nothing is done.
         options: single fields of the policy.
 
     Returns:
@@ -68,42 +69,55 @@ def auto_migrate(
         ModelMismatchError: there is a mismatch and the policy says `raise`.
         LightmigrateError: something failed and the policy says `raise` for failures; or the call makes no sense.
     """
-    allowed = Policy.of(policy, **options)
-    place = Path(database).expanduser() if isinstance(database, (str, Path)) else database
-    search = Search(
-        wanted=Wanted(embedding_function, expected_dim, target_model),
-        policy=allowed,
-        deadline=Deadline(allowed.max_seconds),
-        previous=None if previous_function is None else ChromaProvider(previous_function),
-        library=Library(),
-        place=str(place) if isinstance(place, Path) else "PATH",
-    )
-    return _Start(place, search).run()
+    said = Policy.of(policy, {}, **options)
+    require_sense(embedding_function, expected_dim, target_model)
+
+    def search(allowed: Policy, place: str) -> Search:
+        deadline = Deadline(allowed.max_seconds)
+        return Search(
+            wanted=Wanted(embedding_function, expected_dim, target_model, deadline),
+            policy=allowed,
+            deadline=deadline,
+            purse=Purse(allowed.max_cost),
+            previous=None if previous_function is None else InTime(previous_function, deadline),
+            library=Library(),
+            place=place,
+        )
+
+    return _Start(database, said).run(search)
 
 
 class _Start:
     """One start of one server."""
 
-    def __init__(self, database: Any, search: Search) -> None:
+    def __init__(self, database: Any, said: Policy) -> None:
         self._database = database
-        self._search = search
+        self._policy = said
+        self._search: Search
+        self._started = Deadline(None)
         self._log = LogProgress()
         self._recovered: str | None = None
         self._reports: dict[Address, CollectionReport] = {}
         self._backup: str | None = None
 
-    def run(self) -> StartReport:
+    def run(self, search: Callable[[Policy, str], Search]) -> StartReport:
         """All of it, and what comes of a failure."""
         try:
+            self._policy = Policy.of(self._policy, only=("on_failure",))  # even if the rest of it makes no sense
+            self._policy = Policy.of(self._policy)
+            if isinstance(self._database, (str, Path)):
+                self._database = Path(self._database).expanduser()
+            self._search = search(self._policy, str(self._database) if self._is_folder else "PATH")
             while not self._once():
                 self._wait()
         except ModelMismatchError:
             raise
         except Exception as error:  # a server must start, whatever it is
-            if self._search.policy.on_failure == "raise":
+            if self._policy.on_failure == "raise":
                 raise
             said = str(error) if isinstance(error, LightmigrateError) else type(error).__name__
-            logger.error("✗ AUTO-MIGRATION failed, the database is as it was: %s", said)
+            left = "the database is as it was" if self._is_folder else "every collection is whole"
+            logger.error("✗ AUTO-MIGRATION failed, %s: %s", left, said)
             return self._report("refused" if isinstance(error, RefusedError) else "failed", said)
         return self._report()
 
@@ -122,7 +136,7 @@ class _Start:
         return True
 
     def _act(self, migrator: ChromaMigrator) -> None:
-        memory, policy = self._memory(migrator), self._search.policy
+        memory, policy = self._memory(migrator), self._policy
         decision = Decision(self._search, memory)
         facts = {one.address: one for one in migrator.collections() if policy.includes(one.address)}
         pending = {}
@@ -147,7 +161,7 @@ class _Start:
         def decide(store: Store) -> list[CollectionJob]:
             jobs = decision.jobs(store, pending)
             decision.require_no_mismatch()
-            if jobs and self._search.policy.backup:
+            if jobs and self._policy.backup:
                 logger.warning("⚠ AUTO-MIGRATION: Automatic backup will be created.")
             elif jobs:
                 logger.warning("⚠ AUTO-MIGRATION: No backup will be kept.")
@@ -172,22 +186,20 @@ class _Start:
     def _go_on(self, migrator: ChromaMigrator) -> bool:
         """Finish what an interrupted run was building, if that is what is wanted now."""
         wanted = self._search.wanted
-        if wanted.identity is None or self._search.policy.on_mismatch != "migrate":
+        if wanted.identity is None or self._policy.on_mismatch != "migrate":
             return False
         if any(recorded_identity(function) != wanted.identity for function in migrator.interrupted_functions):
             return False
         self._recovered = "an interrupted migration was finished"
-        for result in migrator.resume(self._search.policy.backup):
+        for result in migrator.resume(self._policy.backup):
             logger.info("✓ %s: %s vectors migrated", self._recovered, f"{result.n_migrated:,}")
             self._backup = result.backup_path.name if result.backup_path is not None else None
         return True
 
     def _wait(self) -> None:
         logger.info("another process is migrating %s: waiting until it has ended", self._database)
-        if self._is_folder:
-            self._workspace.wait()
-        else:
-            ChromaMigrator(self._database).wait()
+        wait = self._workspace.wait if self._is_folder else ChromaMigrator(self._database).wait
+        self._search.deadline.within(wait, "what another process does to the database")
 
     def _progress(self, progress: Progress) -> None:
         self._search.deadline.require(what=f"migrating (at {progress.step})")
@@ -212,6 +224,6 @@ class _Start:
             collections=tuple(self._reports.values()),
             recovered=self._recovered,
             backup=self._backup,
-            seconds=self._search.deadline.elapsed,
+            seconds=self._started.elapsed,
             error=error,
         )

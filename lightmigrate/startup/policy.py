@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
@@ -61,15 +61,28 @@ class Policy(Result):
                 raise _wrong(name, getattr(self, name), "0 or more")
 
     @classmethod
-    def of(cls, policy: Policy | None = None, environment: Mapping[str, str] = os.environ, **said: Any) -> Policy:
+    def of(
+        cls,
+        policy: Policy | None = None,
+        environment: Mapping[str, str] = os.environ,
+        only: Collection[str] | None = None,
+        **said: Any,
+    ) -> Policy:
         """A policy, over it what was said in the call, and over both the environment: who runs it has the last word.
+
+        Args:
+            policy: the usual one when left out.
+            environment: where variables are looked up.
+            only: fields whose variables are, all when left out.
+            said: fields.
 
         Raises:
             LightmigrateError: a value that makes no sense, with the name of the field or variable it is in.
         """
         found = {}
         for field in fields(cls):
-            if (text := environment.get(PREFIX + field.name.upper())) is not None:
+            text = environment.get(PREFIX + field.name.upper())
+            if text is not None and (only is None or field.name in only):
                 found[field.name] = _read(field.name, text.strip())
         unknown = said.keys() - {field.name for field in fields(cls)}
         if unknown:

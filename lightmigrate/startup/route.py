@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.errors import (
@@ -19,6 +19,7 @@ from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.progress import logger
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.registry.library import Candidate, Library
@@ -26,6 +27,7 @@ from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.startup.calibrate import calibrate
 from lightmigrate.startup.deadline import Deadline
 from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.purse import Purse
 from lightmigrate.startup.report import Preservation, Route
 from lightmigrate.startup.wanted import Wanted
 from lightmigrate.stores.base import Collection, CollectionFacts, Page
@@ -57,6 +59,7 @@ class Search:
         wanted: the new model.
         policy: what may be done.
         deadline: until when.
+        purse: what may be spent on the new model.
         previous: the old model, when it is at hand.
         library: maps that others have made.
         place: the database's folder, as a command would name it.
@@ -65,6 +68,7 @@ class Search:
     wanted: Wanted
     policy: Policy
     deadline: Deadline
+    purse: Purse
     previous: Provider | None
     library: Library
     place: str
@@ -121,7 +125,7 @@ class Search:
             source_model=source,
             priors=[None] if prior is None else [None, prior],
             previous=self.previous,
-            max_cost=self.policy.max_cost,
+            purse=self.purse,
             deadline=self.deadline,
             thresholds=self._thresholds,
             say=lambda line: logger.info("%s: learning a map from its documents: %s", facts.address, line),
@@ -174,6 +178,8 @@ class Search:
             mapped=best.projection.apply(new.page.vectors, new.page.documents),
             queries=new.queries,
             taken_from=new.taken_from,
+            old=None if new.old_queries is None else new.page.vectors,
+            old_queries=new.old_queries,
             collection_size=facts.count,
             thresholds=self._thresholds,
         )
@@ -212,10 +218,20 @@ class Search:
         some = page.rows(told)
         texts = [text or "" for text in some.documents]
         queries, taken_from = pseudo_queries(texts, most=MEASURED_DOCUMENTS)
-        dollars = provider.bill(texts, queries).dollars
-        if self.policy.max_cost is not None and (dollars is None or dollars > self.policy.max_cost):
+        try:
+            self.purse.pay(provider, provider.bill(texts, queries).dollars, f"measuring on {len(texts)} documents")
+            old_queries = self._asked_before(queries, some.vectors.shape[1])
+        except CostError:
             return None
-        return _Asked(some, provider.embed(texts), provider.embed_queries(queries), taken_from)
+        return _Asked(some, provider.embed(texts), provider.embed_queries(queries), old_queries, taken_from)
+
+    def _asked_before(self, queries: Sequence[str], dimension: int) -> Vectors | None:
+        """What the old model says to some queries, when it is at hand and can be the one that made the vectors."""
+        old = self.previous
+        if old is None or old.model.dimension != dimension:
+            return None
+        self.purse.pay(old, old.bill([], queries).dollars, f"asking the old model {len(queries)} queries")
+        return old.embed_queries(queries)
 
     @property
     def _thresholds(self) -> Thresholds:
@@ -232,8 +248,9 @@ class Search:
 @dataclass(frozen=True)
 class _Asked:
     page: Page
-    documents: Any
-    queries: Any
+    documents: Vectors
+    queries: Vectors
+    old_queries: Vectors | None
     taken_from: Sequence[int]
 
 
@@ -250,6 +267,9 @@ def _stated(ranked: Ranked) -> str:
 
 def _nothing_found(facts: CollectionFacts, wanted: Wanted, why: str, place: str) -> str:
     command = ["lightmigrate", "train", "--from-chroma", place, "--collection", str(facts.address)]
-    command += ["--target-model", wanted.model or "NEW_MODEL"]
+    if wanted.identity is not None:
+        command += ["--target-provider", "chroma", "--target-model", json.dumps(wanted.identity)]
+    else:
+        command += ["--target-model", wanted.model or "NEW_MODEL"]
     found = f"✗ No projection found for {facts.dimension}D → {wanted.dimension or '?'}D"
     return f"{found} ({why}); make one:  {shlex.join(command)}"

@@ -12,7 +12,8 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.providers.chroma import ChromaProvider, model_name, said_identity
+from lightmigrate.providers.chroma import model_name, said_identity
+from lightmigrate.startup.deadline import Deadline, InTime
 
 # Embedded to recognise a model that does not say what it is.
 _PROBE = "lightmigrate asks: which embedding model are you?"
@@ -25,16 +26,15 @@ class Wanted:
         function: its Chroma embedding function, when it is at hand.
         dimension: of its vectors, when that was said.
         model: its name or description, when that was said.
+        deadline: until when it is waited for.
 
     Raises:
-        LightmigrateError: nothing was said at all.
+        ProviderError: Chroma cannot build the function that was named.
     """
 
-    def __init__(self, function: Any, dimension: int | None, model: str | Model | None) -> None:
-        if function is None and dimension is None and model is None:
-            raise LightmigrateError(
-                "say what the application embeds with: embedding_function=…, expected_dim=… or target_model=…"
-            )
+    def __init__(
+        self, function: Any, dimension: int | None, model: str | Model | None, deadline: Deadline | None = None
+    ) -> None:
         self.function = function
         self._said_dimension = model.dimension if isinstance(model, Model) else dimension
         name, config = ("", None) if function is None else said_identity(function)
@@ -42,7 +42,7 @@ class Wanted:
         self.identity = None if config is None else _as_recorded({"name": name, "config": config})
         self.provider: Provider | None = None
         if function is not None:  # what a nameless function says cannot be found again in a cache
-            asked = ChromaProvider(function)
+            asked = InTime(function, deadline or Deadline(None))
             self.provider = asked if self.identity is None else Cached(asked)
         if model is None:
             self.model = model_name(name, config) if function is not None else ""
@@ -78,6 +78,18 @@ class Wanted:
     def probe(self) -> Vectors | None:
         """One vector `(1, d)` by which a model that does not say what it is can be recognised."""
         return None if self.provider is None else self.provider.embed([_PROBE])
+
+
+def require_sense(function: Any, dimension: Any, model: Any) -> None:
+    """Raise `LightmigrateError` when what the application said of its model is nothing, or nonsense."""
+    if function is None and dimension is None and not model:
+        raise LightmigrateError(
+            "say what the application embeds with: embedding_function=…, expected_dim=… or target_model=…"
+        )
+    if dimension is not None and (isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1):
+        raise LightmigrateError(f"expected_dim is {dimension!r}, which is not a number of dimensions: give 1 or more")
+    if not (model is None or isinstance(model, (str, Model))):
+        raise LightmigrateError(f"target_model is a {type(model).__name__}: give a model's name, or a Model")
 
 
 def recorded_identity(function: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

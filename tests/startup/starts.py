@@ -26,6 +26,9 @@ SHORT = Model("wordllama-64", 64)
 
 NEW = WordLlamaFunction()
 
+# Policy of a start that learns nothing.
+QUICK: dict[str, Any] = {"calibrate": 0, "min_quality": 0.2}
+
 
 @functools.cache
 def vectors_of(model: Model) -> Vectors:

@@ -1,10 +1,10 @@
-"""`auto_migrate` when all is well, when it is interrupted, when it must not, and when something fails."""
+"""`auto_migrate` when all is well, when it migrates, when it was interrupted, and when it must not."""
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
+import shlex
 import subprocess
 import sys
 import threading
@@ -17,7 +17,6 @@ import pytest
 from lightmigrate import (
     ChromaMigrator,
     CollectionJob,
-    LightmigrateError,
     ModelMismatchError,
     StartReport,
     auto_migrate,
@@ -29,14 +28,16 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import ChromaStore, open_client
 from tests import encoders
 from tests.databases import folder_hash
-from tests.encoders import MiniLMFunction, WordLlamaFunction
+from tests.encoders import MiniLMFunction, ShortWordLlamaFunction
 from tests.migration.test_resume import KilledError, dies
 from tests.startup.starts import (
     CORPUS,
     MINILM,
     NEW,
     POTION,
+    QUICK,
     ROWS,
+    SHORT,
     WORDLLAMA,
     database_of,
     fitted,
@@ -45,15 +46,6 @@ from tests.startup.starts import (
     vectors_of,
     write,
 )
-
-QUICK: dict[str, Any] = {"calibrate": 0, "min_quality": 0.2}
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """Vectors of MiniLM, as it records, and a map to wordllama in the registry."""
-    registry(tmp_path / "registry", (MINILM, WORDLLAMA))
-    return database_of(MINILM, tmp_path / "home" / "chroma_data", function=MiniLMFunction())
 
 
 def test_when_all_is_well_nothing_is_opened_called_or_written(database: Path) -> None:
@@ -79,7 +71,7 @@ def test_no_database_yet(tmp_path: Path) -> None:
 
 def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lightmigrate"):
-        report = auto_migrate(database, NEW, previous_function=MiniLMFunction(), **QUICK)
+        report = auto_migrate(database, NEW, **QUICK)
     lines = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
     expected = report.collections[0].preservation.expected  # type: ignore[union-attr]
     assert expected is not None
@@ -102,6 +94,20 @@ def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptur
             client.get_collection("memory", embedding_function=MiniLMFunction())
 
 
+def test_with_the_old_model_at_hand_the_log_says_what_doing_nothing_gives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = ShortWordLlamaFunction()
+    database = database_of(SHORT, tmp_path / "home" / "chroma_data", function=old)
+    registry(tmp_path / "registry", (SHORT, WORDLLAMA))
+    with caplog.at_level(logging.INFO, "lightmigrate"):
+        (one,) = auto_migrate(database, NEW, previous_function=old, **QUICK).collections
+    assert one.preservation is not None
+    assert one.preservation.nothing is not None
+    assert 0 < one.preservation.nothing.value < 1
+    assert f"; doing nothing: finds {one.preservation.nothing.value:.0%} of it)" in caplog.messages[-1]
+
+
 def test_only_an_expected_dimension(database: Path) -> None:
     """Without the function nothing can be learned or measured, and the right dimensions are all that is asked."""
     assert auto_migrate(database, expected_dim=384).action == "nothing"
@@ -120,6 +126,16 @@ def test_a_map_that_leads_to_another_model_of_the_right_size_is_not_taken(tmp_pa
     command = f"lightmigrate train --from-chroma {database} --collection memory --target-model 'some other model'"
     assert command in one.reason
     assert stored(database).shape == (ROWS, 384)
+
+
+def test_the_command_that_helps_names_the_applications_own_function(database: Path) -> None:
+    (one,) = auto_migrate(database, ShortWordLlamaFunction(), calibrate=0).collections
+    found, _, command = one.reason.partition("make one:  ")
+    assert "✗ No projection found for 384D → 64D" in found
+    said = shlex.split(command)
+    assert said[:6] == ["lightmigrate", "train", "--from-chroma", str(database), "--collection", "memory"]
+    assert said[6:9] == ["--target-provider", "chroma", "--target-model"]
+    assert ChromaProvider(said[9]).key == ChromaProvider(ShortWordLlamaFunction()).key
 
 
 def test_warn_and_raise_change_nothing(
@@ -169,62 +185,11 @@ def calibrated_alone(database: Path) -> float:
     return done.gate.expected_retention.value
 
 
-class Paid(WordLlamaFunction):
-    """One that wants a key, whose price nobody knows."""
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "api_key_env_var": "SOME_KEY"}
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_what_may_not_be_spent_is_not_spent(known: bool, database: Path, tmp_path: Path) -> None:
-    if not known:
-        shutil.rmtree(tmp_path / "registry")
-    calls = encoders._Function.calls
-    (one,) = auto_migrate(database, Paid(), expected_dim=256, target_model="wordllama-256", max_cost=1.0).collections
-    assert encoders._Function.calls <= calls + 1, "but for the dimension"
-    if known:
-        assert (one.route, one.preservation and one.preservation.expected) == ("projection", None)
-    else:
-        assert "nobody knows what wordllama-256 costs" in one.reason
-
-
-def test_what_fails_is_said_and_the_server_starts(database: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(WordLlamaFunction):
-        def __call__(self, input: Any) -> Any:
-            raise ConnectionError("secret")
-
-    before = folder_hash(database)
-    report = auto_migrate(database, Broken())
-    assert (report.action, "failed with ConnectionError" in report.error) == ("failed", True)
-    assert "secret" not in caplog.text + report.error
-    with pytest.raises(LightmigrateError, match="ConnectionError"):
-        auto_migrate(database, Broken(), on_failure="raise")
-    assert folder_hash(database) == before
-    with pytest.raises(LightmigrateError, match="say what the application embeds with"):
-        auto_migrate(database)
-
-
 def test_a_database_that_somebody_has_open(database: Path) -> None:
     with open_client(database) as client:
         client.get_collection("memory", embedding_function=None).count()
         report = auto_migrate(database, NEW, **QUICK)
     assert (report.action, "open" in report.error) == ("refused", True)
-
-
-@pytest.mark.parametrize("seconds", [0.0, 3.0])
-def test_a_time_that_does_not_suffice(seconds: float, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that runs a hundred times too fast, so that it is over in the middle of something."""
-    import time
-
-    real = time.monotonic
-    monkeypatch.setattr("lightmigrate.startup.deadline.time.monotonic", lambda: 100 * real())
-    before = folder_hash(database)
-    report = auto_migrate(database, NEW, max_seconds=seconds, min_quality=0.2)
-    assert report.action == "refused"
-    assert "max_seconds" in report.error
-    assert folder_hash(database) == before
-    assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
 
 
 @pytest.mark.parametrize(("step", "same"), [("write", True), ("verify", True), ("write", False)])
@@ -280,6 +245,24 @@ def test_a_function_that_does_not_say_what_it_is(tmp_path: Path) -> None:
     assert "earlier start" in auto_migrate(database, Nameless(), **QUICK).collections[0].finding.evidence
     other = auto_migrate(database, Nameless(64), **QUICK)
     assert other.collections[0].finding.verdict == "other dimension"
+
+
+class Turned(Nameless):
+    """Another model of the same dimension."""
+
+    def __call__(self, input: list[str]) -> Any:
+        return [vector[::-1] for vector in super().__call__(input)]
+
+
+def test_a_record_that_could_not_be_renewed_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Chroma cannot record a function that does not say what it is: the collection goes on naming the old one."""
+    database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data", function=NEW)
+    report = auto_migrate(database, Turned(), calibrate=60, min_quality=0.2)
+    assert report.action == "migrated"
+    assert "give it name() and get_config()" in caplog.text
+    assert auto_migrate(database, Turned(), calibrate=0).action == "nothing"
+    (back,) = auto_migrate(database, NEW, on_mismatch="warn").collections
+    assert (back.finding.verdict, back.action) == ("other model", "warned")
 
 
 def test_an_open_client(database: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,16 +57,28 @@ TABLE = {
 }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Vectors]]:
+    """The database of a row, and its vectors, made when it is first asked for."""
+
+    @functools.cache
+    def of_row(row: str) -> tuple[Path, Vectors]:
+        folder = STORED[row](tmp_path_factory.mktemp("row") / "chroma_data")
+        return folder, stored(folder)
+
+    return of_row
+
+
 @pytest.mark.parametrize("maps", MAPS)
 @pytest.mark.parametrize("row", TABLE)
-def test_what_happens(row: str, maps: str, tmp_path: Path) -> None:
-    database = STORED[row](tmp_path / "home" / "chroma_data")
+def test_what_happens(row: str, maps: str, made: Callable[[str], tuple[Path, Vectors]], tmp_path: Path) -> None:
+    template, old = made(row)
+    database = Path(shutil.copytree(template, tmp_path / "home" / "chroma_data"))
     source, between = SOURCE.get(row, POTION), BETWEEN.get(row, MINILM)
     if maps == "projection known":
         registry(tmp_path / "registry", (source, WORDLLAMA))
     if maps == "chain known":
         registry(tmp_path / "registry", (source, between), (between, WORDLLAMA))
-    old = stored(database)
     before = folder_hash(database)
     documents = row != "no documents"
     report = auto_migrate(
