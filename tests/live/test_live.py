@@ -27,6 +27,7 @@ from lightmigrate import (
 )
 from lightmigrate.migration import live
 from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.synchronise import each_once
 from lightmigrate.stores import chroma_live
 from lightmigrate.stores.chroma import ChromaCollection, open_client
 from tests.databases import make_projection, make_vectors
@@ -123,6 +124,17 @@ def test_what_is_written_meanwhile_is_carried_over(client: Any, projection: Proj
     assert result.verification is not None
     assert result.verification.records == N - 1
     assert (result.verification.content_sha256, result.verification.vectors_sha256) == (digest.content, digest.vectors)
+
+
+def test_records_are_read_once_each_while_others_are_deleted_and_added(client: Any) -> None:
+    source = ChromaCollection(client, handle(client))
+    ids = source.ids()
+    pages = each_once(source, ids, 10)
+    found = list(next(pages).ids)
+    handle(client).delete(ids=[*ids[:7], ids[30]])
+    handle(client).add(ids=["new"], embeddings=make_vectors(1))
+    found += [one for page in pages for one in page.ids]
+    assert sorted(found) == sorted(set(ids) - {ids[30]})
 
 
 def test_what_does_not_arrive_as_it_was_written_is_refused(client: Any, projection: Projection) -> None:
