@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lightmigrate.errors import LightmigrateError, ModelMismatchError
 from lightmigrate.migration.migrator import CollectionJob
@@ -88,11 +87,6 @@ class Decision:
             "✓ %s projection %s → %s, migrating %s...", "Learned" if way.route == "calibrated" else "Found",
             info.source.name, info.target.name, facts.address,
         )  # fmt: skip
-        if self._function is None and self.search.wanted.function is not None and facts.embedding_function:
-            logger.warning(
-                "%s: the embedding function does not say what it is, so the collection goes on naming the old one, and "
-                "Chroma may call that a conflict: give it name() and get_config()", facts.address,
-            )  # fmt: skip
         self.reports[facts.address] = replace(
             self.reports[facts.address],
             route=way.route,
@@ -100,13 +94,8 @@ class Decision:
             target_model=info.target.name,
             preservation=way.preservation,
         )
-        return CollectionJob(facts.name, way.projection, self._function, facts.tenant, facts.database)
-
-    @property
-    def _function(self) -> Any:
-        """To be recorded; a function that says nothing of itself cannot be."""
-        wanted = self.search.wanted
-        return wanted.function if wanted.identity is not None else None
+        function = self.search.wanted.function
+        return CollectionJob(facts.name, way.projection, function, facts.tenant, facts.database)
 
 
 def preservation_said(report: CollectionReport) -> str:

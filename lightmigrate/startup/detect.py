@@ -50,8 +50,7 @@ def glance(facts: CollectionFacts, wanted: Wanted, memory: Memory, *, to_migrate
         return Finding.about(facts, wanted.said_dimension, "empty", "it holds no vectors")
     said = wanted.said_dimension
     recorded = recorded_identity(facts.embedding_function)
-    believed = recorded is not None and not memory.contradicts(facts, recorded)
-    if believed and recorded == wanted.identity and said in (None, facts.dimension):
+    if recorded is not None and recorded == wanted.identity and said in (None, facts.dimension):
         return Finding.about(facts, facts.dimension, "same", "it records the application's embedding function")
     if said in (None, facts.dimension) and memory.knows(facts, wanted):
         return Finding.about(facts, facts.dimension, "same", "its vectors were recognised at an earlier start")

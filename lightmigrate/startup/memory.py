@@ -56,14 +56,6 @@ class Memory:
         known = self._known.get(facts.id)
         return str(known.get("model", "")) if isinstance(known, Mapping) else ""
 
-    def contradicts(self, facts: CollectionFacts, recorded: Mapping[str, Any]) -> bool:
-        """Whether a collection's vectors were seen to be of another function than it records.
-
-        One that does not say what it is cannot be recorded: after a migration to it the old record stays.
-        """
-        known = self._known.get(facts.id)
-        return isinstance(known, Mapping) and known.get("function") != recorded
-
     def knows(self, facts: CollectionFacts, wanted: Wanted) -> bool:
         """Whether it was found out before that a collection is this model's. A nameless model is asked for one text."""
         known = self._known.get(facts.id)
