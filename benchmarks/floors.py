@@ -27,7 +27,10 @@ import throughput
 
 from lightmigrate import ChromaMigrator
 from lightmigrate.files import copy_tree
+from lightmigrate.migration.baseline import Baseline, sample_of
 from lightmigrate.migration.digest import Digest
+from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.migration.verify import Comparison
 from lightmigrate.stores.base import Address, Page
@@ -76,7 +79,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def migration(route: str) -> Callable[[Path], float]:
-    """All of it, loading Chroma included."""
+    """All of it but loading Chroma."""
 
     def part(database: Path) -> float:
         _, _, projection = throughput.random_projection(throughput.STORED)
@@ -98,11 +101,9 @@ def with_all(work: Callable[[list[Page]], object]) -> Callable[[Path], float]:
 
 
 def opening(database: Path) -> float:
-    """To load Chroma, open the database and have the index in memory."""
+    """To open the database and have the index in memory."""
 
     def work() -> None:
-        import chromadb  # noqa: F401
-
         with ChromaStore(database) as store:
             store.collection(ADDRESS).nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
 
@@ -110,7 +111,7 @@ def opening(database: Path) -> float:
 
 
 def reopening(database: Path) -> float:
-    """The same, Chroma being loaded."""
+    """The same once more."""
     opening(database)
     return opening(database)
 
@@ -144,6 +145,35 @@ def inserting(database: Path) -> float:
                 target.add(Page(page.ids, page.vectors @ weights, nothing, nothing, nothing))
 
         return timed(work)
+
+
+def sampling(database: Path) -> float:
+    """To look at samples of the old collection, and at its index."""
+    with ChromaStore(database) as store:
+        collection = store.collection(ADDRESS)
+        collection.nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
+        return timed(lambda: (sample_of(collection), Baseline.of(collection)))
+
+
+def drafting(database: Path) -> float:
+    """To write all records and their vectors into files, and to read those twice."""
+    _, _, projection = throughput.random_projection(throughput.STORED)
+    folder = database.with_name("drafts")
+    with ChromaStore(database) as store:
+        job = Job(store.collection(ADDRESS), projection, None, "refuse")
+        Draft.write(job, folder, 0, PAGE, lambda step: None)
+
+    def work() -> None:
+        draft = Draft.written(folder, 0)
+        assert draft is not None
+        draft.rows()
+        with folder.joinpath("again").open("wb") as lines:
+            for page in draft.pages(PAGE):
+                columns = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+                lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+        Draft.written(folder, 0)
+
+    return timed(work)
 
 
 def copying(database: Path) -> float:
@@ -206,6 +236,8 @@ PARTS: dict[str, Callable[[Path], float]] = {
     "reading": reading,
     "searching": searching,
     "inserting": inserting,
+    "sampling": sampling,
+    "drafting": drafting,
     "copying": copying,
     "exchanging": exchanging,
     "projecting": with_all(project),
@@ -217,14 +249,16 @@ PARTS: dict[str, Callable[[Path], float]] = {
 
 # How often each part occurs in a migration whose graph is kept, and what is said of it.
 KEPT = {
-    "opening": (1, "Chroma", "loading it, opening the copy, its index into memory"),
+    "opening": (1, "Chroma", "the copy, its index into memory"),
     "reopening": (1, "Chroma", "opening it again, so that what is verified is what is on the disk"),
     "reading": (2, "Chroma", "all records once for the draft and once to verify; its interface makes a Python float of "
                 "every number"),
     "searching": (2, "Chroma", "200 searches before and after"),
+    "sampling": (1, "Chroma", "a thousand records from all over the collection, 100 searches, which distance it is"),
+    "drafting": (1, "lightmigrate", "records and vectors into files, with a checksum, and out of them twice"),
     "comparing": (1, "lightmigrate", "every record and vector with what it should be, and two SHA-256 of each"),
     "neighbours": (2, "lightmigrate", "the true neighbours of 200 vectors, before and after"),
-    "projecting": (1, "lightmigrate", "the bare product is {multiplying:.2f} of it"),
+    "projecting": (1, "lightmigrate", "{multiplying:.2f} s of it are the bare product"),
     "exchanging": (1, "lightmigrate", "the vectors in the index's files"),
     "copying": (1, "lightmigrate", "the folder, by the system's own copying where it can"),
 }  # fmt: skip
@@ -239,7 +273,7 @@ def report(found: dict[str, float]) -> str:
     own = {whose: sum(n * found[name] for name, (n, one, _) in KEPT.items() if one == whose) for whose in
            ("Chroma", "lightmigrate")}  # fmt: skip
     rest = found["keep"] - sum(own.values())
-    rest_said = "samples, probes, drafts, settings, the exchange"
+    rest_said = "settings, catalogues, flushing to the disk, the exchange"
     most, ours = RECORDS / own["Chroma"], own["lightmigrate"]
     return f"""# Where a migration's time goes
 
@@ -254,7 +288,7 @@ Processor seconds for {RECORDS:,} records, 1024 → 768, documents of {throughpu
 
 Chroma's own part is {own["Chroma"]:.1f} s: no more than {most:,.0f} vectors a processor second are possible while
 everything is read through its interface before and after. Of lightmigrate's {ours:.1f} s comparing takes
-{found["comparing"]:.1f}, {found["hashing"]:.1f} of it for the digests: that is what verification costs.
+{found["comparing"]:.1f}, most of it ({found["hashing"]:.1f}) for the digests.
 
 ## The index built anew: {found["rebuild"]:.1f} s
 
