@@ -150,7 +150,13 @@ class Case:
         ids = [str(row) for row in range(len(old))]
         nothing = [None] * len(ids)
         page = Page(ids, old, [text or None for text in texts], nothing, nothing)
-        facts = {"model": self._new, "provider": {}, "reads_texts": True, "expected": [[0.0, EXPECTED]]}
+        facts = {
+            "model": self._new,
+            "provider": {},
+            "dimension": self._true.shape[1],
+            "reads_texts": True,
+            "expected": [[0.0, EXPECTED]],
+        }
         folder = self._place / "mapped"
         vectors = projection.apply(old, texts)
         with open_client(folder) as client:
@@ -256,7 +262,7 @@ def seeds(runs: Sequence[Mapping[str, Any]], share: float) -> list[list[Mapping[
 
 
 def _mean(runs: Sequence[Mapping[str, Any]], name: str) -> float:
-    return statistics.mean(run[name] for run in runs)
+    return float(statistics.mean(run[name] for run in runs))
 
 
 def _spread(values: Sequence[float]) -> str:

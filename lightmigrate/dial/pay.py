@@ -102,6 +102,7 @@ def pay(
     facts = {
         "model": provider.name,
         "provider": plan.provider,
+        "dimension": training.projection.shape[1],
         "reads_texts": read is not None,
         "expected": noted,
     }
