@@ -14,6 +14,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from lightmigrate.dial.budget import BudgetPlan
     from lightmigrate.dial.curve import Curve
+    from lightmigrate.dial.missing_texts import MissingTexts
     from lightmigrate.dial.refine import Refinement
     from lightmigrate.dial.setting import Option, Setting
     from lightmigrate.dial.status import Exactness
@@ -46,6 +47,16 @@ def curve(drawn: Curve) -> RenderableType:
     measured = f"measured on {drawn.calibration:,} documents, each left out of the fit that it judges"
     lines.append(f"{measured}; {drawn.paid:,} tokens were embedded for that, and are part of every line")
     return Group(*lines)
+
+
+def missing_texts(found: MissingTexts, records: int) -> RenderableType:
+    """What texts would buy where they are missing."""
+    more = found.read.value - found.mapped.value
+    return (
+        f"{found.records:,} of {records:,} records store no text: mapped from their vectors alone, they keep "
+        f"{_expected(found.mapped)}, and cannot be embedded; with their texts they would keep "
+        f"{_expected(found.read)} ({more:+.2f}, measured on the others)"
+    )
 
 
 def worth_showing(drawn: Curve) -> list[Option]:

@@ -13,6 +13,7 @@ from lightmigrate.calibration.words import FrequentWords, first_of
 from lightmigrate.dial.alone import alone
 from lightmigrate.dial.census import Census, tokens_of
 from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
+from lightmigrate.dial.missing_texts import too_few
 from lightmigrate.dial.order import Order
 from lightmigrate.dial.provenance import Provenance
 from lightmigrate.dial.refine import Limits, Refinement, Refiner
@@ -103,12 +104,7 @@ def curve_of(
         k = samples or usual_samples(census, allowed)
         sampled = max(k, drawn_samples(census, allowed))
         if k > census.texts:
-            raise NotEnoughTextsError(
-                f"{k} calibration documents are needed, the collection {collection.address} stores {census.texts}; "
-                "train a map on texts of the same kind (lightmigrate train --texts), or embed the collection again",
-                asked=k,
-                available=census.texts,
-            )
+            raise too_few(collection.address, census, k)
         sample = _sample(collection, k, sampled, seed, lambda done, total: say("reading", done, total))
         sampled = len(sample.texts)
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
