@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,9 @@ from lightmigrate import (
     status,
 )
 from lightmigrate.dial.provenance import Kind, Provenance
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import search
-from lightmigrate.stores.chroma import ChromaCollection, open_client
+from lightmigrate.stores.chroma import open_client
 from tests.dial.collections import (
     CORPUS,
     NEW,
@@ -36,6 +34,7 @@ from tests.dial.collections import (
     curve,
     migrated,
     planned,
+    require_reembedded,
     texts,
     vectors_in,
 )
@@ -100,9 +99,8 @@ def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path)
     qualities.append(last.status.expected.value)
     assert (last.status.share_exact, last.status.expected.value) == (1.0, 1.0)
     assert qualities == sorted(qualities)
-    true, held = embedded(), vectors_in(folder)
-    for one, vector in held.items():
-        np.testing.assert_allclose(vector, true[one], atol=1e-6)
+    with open_client(folder) as client:
+        require_reembedded(client)
     assert len(asked.asked) == len(set(asked.asked))  # nothing was paid for twice
 
     assert refine(folder, "notes", provider).embedded == 0
@@ -166,32 +164,6 @@ def test_what_the_application_writes_is_exact_and_left_alone(tmp_path: Path) -> 
     np.testing.assert_allclose(held["added"], own, atol=1e-6)
     assert done.found_written == 1
     assert (done.status.records, done.status.share_exact) == (ROWS, 1.0)
-
-
-@pytest.mark.parametrize("step", ["refine", "remap"])
-def test_what_is_written_while_the_model_is_asked_is_not_lost(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The application writes a new text, and its vector, right before the vector of the old text is written."""
-    folder, provider = migrated(tmp_path)
-    replace, written = ChromaCollection.replace_vectors, list[str]()
-
-    def raced(collection: ChromaCollection, ids: Sequence[str], vectors: Vectors) -> None:
-        if not written:
-            written.append(ids[0])
-            own = np.asarray(NEW.embed(["another text"]), dtype=np.float32)
-            collection.handle.update(ids=ids[:1], documents=["another text"], embeddings=own)
-        replace(collection, ids, vectors)
-
-    monkeypatch.setattr(ChromaCollection, "replace_vectors", raced)
-    if step == "remap":
-        with Provenance.of(folder) as provenance:
-            provenance.put_map(NOTES, provenance.maps(NOTES)[0], [])
-    refine(folder, "notes", provider, documents=5, refit=False)
-    expected = np.asarray(NEW.embed(["another text"]), dtype=np.float32)[0]
-    np.testing.assert_allclose(vectors_in(folder)[written[0]], expected, atol=1e-6)
-    with Provenance.of(folder) as provenance:
-        assert provenance.some(NOTES, written)[written[0]].kind is Kind.EXACT
 
 
 def test_limits_are_kept(tmp_path: Path) -> None:
