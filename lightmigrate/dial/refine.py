@@ -132,7 +132,7 @@ class Refiner:
         self._require_own()
         if len(self._provenance.maps(self._address)) > 1:
             self._remap()  # an earlier run was interrupted
-        waiting = ORDERS[order](self._rows)
+        waiting = ORDERS[order](self._rows) if self._collection.count() else []
         total = len(waiting)
         full = False
         while waiting and not full and not stop():

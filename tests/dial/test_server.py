@@ -64,7 +64,12 @@ def test_a_killed_refinement_goes_on_and_ends_exact(tmp_path: Path, monkeypatch:
         done = refine(client, "notes", provider)
         assert done.status.share_exact == 1.0
         after = held.get(include=columns)
-        assert after["documents"] == [*before["documents"][:9], "another text", *before["documents"][10:], "a late text"]
+        assert after["documents"] == [
+            *before["documents"][:9],
+            "another text",
+            *before["documents"][10:],
+            "a late text",
+        ]
         assert after["metadatas"] == [*before["metadatas"], None]
         assert after["uris"] == [*before["uris"], None]
         require_reembedded(client)
