@@ -1,9 +1,10 @@
 """In which order `refine` should embed documents: `python benchmarks/orders.py DATA_DIR [ENCODED_DIR]`.
 
-The directories are those of `encoders.py`. A real Chroma collection is mapped by a map fitted to a twentieth of its
-documents and refined by `lightmigrate.refine` until 10, 25, 50 and 75 % of its texts are exact, once in every order.
-Where ENCODED_DIR has the new model's word vectors, the map reads them, and better maps are made of what is exact, as
-`refine` does it by default (`--no-refit`: not); without them neither. Nothing is embedded for that.
+The directories are those of `encoders.py` and `beginnings.py`. A real Chroma collection is mapped by a map fitted to a
+twentieth of its documents and refined by `lightmigrate.refine` until 10, 25, 50 and 75 % of its texts are exact, once
+in every order. Without ENCODED_DIR one map of the vectors and the texts does for all shares. With it the map reads the
+new model's word vectors and first 12 words, and better ones are made of what is exact, as `refine` does by default.
+Nothing is embedded for that.
 
 `retrieved` is given half of the queries, the past, and judged by the other half; then the other way round. All others
 are judged by both halves as well. For each share:
@@ -38,6 +39,8 @@ from lightmigrate.dial.known import Known, digest_of_text
 from lightmigrate.dial.order import ORDERS, Order
 from lightmigrate.dial.pay import rows_of
 from lightmigrate.dial.provenance import Kind, Provenance
+from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate.projection.abridged import abridge
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import ndcg_at_k, search
@@ -49,6 +52,7 @@ PAIRS = (("potion-8m", "minilm-l6"), ("use-multi", "minilm-l6"))
 MAPPED_BY = 0.05
 SHARES = (0.10, 0.25, 0.50, 0.75)
 TEN = 10
+FIRST_WORDS = 12
 ADDRESS = Address("documents")
 RUN = ("corpus", "old", "new", "refit", "seed", "order")
 
@@ -71,15 +75,19 @@ class Remembered(Provider):
 class Case:
     """One change of models on one corpus, and a collection that is mapped."""
 
-    def __init__(self, corpus: Corpus, texts: Sequence[str], old: str, new: str, seed: int, refit: bool, place: Path):
+    def __init__(
+        self, corpus: Corpus, texts: Sequence[str], old: str, new: str, seed: int, begun: Vectors | None, place: Path
+    ) -> None:
         self._corpus, self._queries, self._old, self._new, self._seed = corpus, texts, old, new, seed
-        self._refit, self._place = refit, place
+        self._begun, self._place = begun, place
         self._true = corpus.documents[new]
         self._readable = np.array([row for row, text in enumerate(corpus.texts) if text.strip()])
-        known = {text: self._true[row] for row, text in enumerate(corpus.texts)}
-        self._words = corpus.words(new) if refit else None
-        if self._words is not None:
+        known: dict[str, Vectors] = {}
+        self._words = corpus.words(new) if begun is not None else None
+        if begun is not None and self._words is not None:
             known |= dict(zip(self._words.words, np.asarray(self._words.vectors), strict=True))
+            known |= {abridge(text, FIRST_WORDS): begun[row] for row, text in enumerate(corpus.texts)}
+        known |= {text: self._true[row] for row, text in enumerate(corpus.texts)}
         said = dict(zip(texts, corpus.queries[new], strict=True))
         self._provider = Cached(Remembered(new, known, said), place / "cache.sqlite3")
         shuffled = np.random.default_rng(seed).permutation(len(texts))
@@ -103,7 +111,7 @@ class Case:
                         documents=wanted,
                         order=order,
                         queries=[self._queries[query] for query in past],
-                        refit=self._refit,
+                        refit=self._begun is not None,
                         seed=self._seed,
                     )
                     exact = self._exact_rows(folder)
@@ -136,11 +144,15 @@ class Case:
         old, texts = self._corpus.documents[self._old], self._corpus.texts
         taught = np.random.default_rng(self._seed).permutation(self._readable)[: round(MAPPED_BY * len(self._readable))]
         said = [texts[row] for row in taught]
+        beginnings, words = None, 0
+        if self._begun is not None:
+            beginnings, words = Beginnings(FIRST_WORDS, self._begun[taught], self._provider.embed), FIRST_WORDS
         made = lightmigrate.fit(
             old[taught],
             self._true[taught],
             said,
             words=self._words,
+            beginnings=beginnings,
             seed=self._seed,
             target_model=lightmigrate.Model(self._new, self._true.shape[1]),
         )
@@ -167,8 +179,8 @@ class Case:
                 rows = slice(start, start + 5000)
                 collection.add(ids=ids[rows], embeddings=vectors[rows], documents=list(texts[rows]))
         with Provenance.of(folder) as provenance:
-            provenance.begin(ADDRESS, facts, made.with_facts(training={"pairs": len(taught)}))
-            provenance.add(ADDRESS, rows_of(page, projection, 0, digests, digests))
+            provenance.begin(ADDRESS, facts, made)
+            provenance.add(ADDRESS, rows_of(page, projection, words, digests, digests))
 
 
 # Noted for `status`, which nobody asks here.
@@ -182,7 +194,6 @@ def main() -> None:
     parser.add_argument("encoded", type=Path, nargs="?")
     parser.add_argument("--corpus", help="only this one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--no-refit", action="store_true", help="one map for all shares, which reads no word vectors")
     options = parser.parse_args()
     file = RESULTS / "orders.jsonl"
     done = {tuple(run[key] for key in RUN) for run in read()}
@@ -191,12 +202,15 @@ def main() -> None:
             continue
         texts = [json.loads(line)["text"] for line in (options.data / corpus.name / "queries.jsonl").open()]
         for seed, (old, new) in itertools.product(options.seeds, PAIRS):
-            refit = not options.no_refit and corpus.words(new) is not None
+            begun = None
+            if options.encoded is not None:
+                begun = np.load(options.encoded / corpus.name / f"{new}.first.npz")[str(FIRST_WORDS)].astype(np.float32)
+            refit = begun is not None
             missing = [order for order in ORDERS if (corpus.name, old, new, refit, seed, order) not in done]
             if not missing:
                 continue
             with tempfile.TemporaryDirectory() as place:
-                case = Case(corpus, texts, old, new, seed, refit, Path(place))
+                case = Case(corpus, texts, old, new, seed, begun, Path(place))
                 for order in missing:
                     facts = dict(zip(RUN, (corpus.name, old, new, refit, seed, order), strict=True))
                     rows = [facts | row for row in case.measured(order)]
@@ -227,7 +241,7 @@ def report(runs: Sequence[Mapping[str, Any]]) -> str:
     ]
     for (corpus, old, new, refit, order), own in grouped(runs, "corpus", "old", "new", "refit", "order").items():
         cells = [_spread([_mean(some, "kept") for some in seeds(own, share)]) for share in (MAPPED_BY, *SHARES)]
-        maps = "better ones" if refit else "one"
+        maps = "better and better" if refit else "one"
         head = f"| {corpus}: {old} → {new} | {maps} | {order} | "
         lines.append(f"{head}{' | '.join(cells)} | {len({run['seed'] for run in own})} |")
     lines += [
@@ -243,7 +257,7 @@ def report(runs: Sequence[Mapping[str, Any]]) -> str:
         by_share = [[run for run in own if run["share"] == share] for share in SHARES]
         cells = [f"{100 * (_mean(some, 'top') - _mean(some, 'top_true')):+.1f}" for some in by_share]
         found = " / ".join(f"{_mean(some, 'relevant'):.0%}" for some in by_share)
-        maps = "better ones" if refit else "one"
+        maps = "better and better" if refit else "one"
         lines.append(f"| {corpus}: {old} → {new} | {maps} | {order} | {' | '.join(cells)} | {found} |")
     return "\n".join(lines) + "\n"
 

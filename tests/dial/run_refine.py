@@ -1,4 +1,4 @@
-"""A process that refines a server's collection and kills itself: `run_refine.py PORT CACHE N`.
+"""A process that refines a server's collection and kills itself: `python -m tests.dial.run_refine PORT CACHE N`.
 
 It dies right after its N-th batch is written, before that is noted.
 """
@@ -31,7 +31,7 @@ def main(port: int, cache: Path, fatal: int) -> None:
         if batches == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ChromaCollection.replace_vectors = watched  # type: ignore[method-assign]
+    ChromaCollection.replace_vectors = watched  # type: ignore[method-assign, assignment]
     refine(chromadb.HttpClient("127.0.0.1", port), "notes", Cached(Counting(), cache))
 
 

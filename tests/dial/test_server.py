@@ -21,10 +21,10 @@ from lightmigrate import (
     status,
 )
 from lightmigrate.stores.chroma import open_client
-from tests.dial import run_refine
 from tests.dial.collections import CORPUS, NEW, NOTES, build, cached, curve, require_reembedded, texts
 from tests.live.server import running_server
 
+ROOT = Path(__file__).parents[2]
 SERVED = 200
 
 
@@ -48,8 +48,8 @@ def test_a_killed_refinement_goes_on_and_ends_exact(tmp_path: Path, monkeypatch:
         plan = BudgetPlan.of(NOTES, drawn, drawn.option(Setting(True, 12, drawn.calibration)))
         migrate_by_plan(ChromaMigrator(client), plan, provider, force=True)
 
-        command = [sys.executable, run_refine.__file__, str(server.port), str(tmp_path / "cache.sqlite3"), "2"]
-        assert subprocess.run(command).returncode == -signal.SIGKILL
+        command = [sys.executable, "-m", "tests.dial.run_refine", str(server.port), tmp_path / "cache.sqlite3", "2"]
+        assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
         (between,) = status(client)
         assert 0 < between.share_exact < 1
         assert between.exact == 61 + 64  # the calibration documents, one of them twice, and a batch; one is not noted
