@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lightmigrate.dial.status import Exactness
     from lightmigrate.quality.retention import Estimate
 
+# Of a plan's provider: to whom the texts go.
+_WHERE = ("provider", "base_url")
+
 # Characters of a bar that stands for a quality of 1, or for all rows.
 _BAR = 8
 
@@ -84,9 +87,11 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     """What was decided."""
     cost = "" if plan.dollars is None or not plan.dollars else f", ${plan.dollars:,.2f}"
     share = plan.tokens / max(1, plan.census.tokens)
+    where = ", ".join([plan.model, *(str(plan.provider[name]) for name in _WHERE if name in plan.provider)])
     lines = [
         f"\n[bold]chosen[/]  {described(plan.setting, plan.census.texts)}: "
-        f"{plan.tokens:,} tokens ({share:.0%}){cost}, quality to expect {_expected(plan.expected)}"
+        f"{plan.tokens:,} tokens ({share:.0%}){cost}, quality to expect {_expected(plan.expected)}",
+        f"read by {escape(where)}",
     ]
     if file is not None:
         lines.append(f"written: {escape(str(file))}")

@@ -133,9 +133,12 @@ class BudgetPlan(Result):
         """Raise `PlanOutdatedError` when the collection is not what was planned for."""
         then = self.census
         if (then.content_sha256, then.dimension) != (now.content_sha256, now.dimension):
+            turned = (
+                "" if then.dimension == now.dimension else f", {then.dimension} dimensions then, {now.dimension} now"
+            )
             raise PlanOutdatedError(
                 f"collection {self.address} changed since it was planned for: {then.records} records then, "
-                f"{now.records} now; plan again, what was embedded is not paid for twice",
+                f"{now.records} now{turned}; plan again, what was embedded is not paid for twice",
                 planned=then.records,
                 found=now.records,
             )
