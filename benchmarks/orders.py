@@ -234,13 +234,16 @@ def report(runs: Sequence[Mapping[str, Any]]) -> str:
         "What `refine` keeps when it embeds documents in one order or another, by the share of texts that is exact:",
         "nDCG@10 on the whole collection as a share of re-embedding everything, mean ± standard deviation over seeds,",
         "which draw the calibration documents and the halves of the queries. `retrieved` knew one half of the queries",
-        "and is judged by the other. The files have no dates: `newest` is their order, backwards.",
+        "and is judged by the other. The files have no dates: `newest` is their order, backwards. `step`: the smallest",
+        "growth of the mean from one share to the next; below 0 more exact documents found less.",
         "",
-        f"| pair | maps | order | {' | '.join(shares)} | seeds |",
-        f"|---|---|---|{'--:|' * len(shares)}--:|",
+        f"| pair | maps | order | {' | '.join(shares)} | step | seeds |",
+        f"|---|---|---|{'--:|' * len(shares)}--:|--:|",
     ]
     for (corpus, old, new, refit, order), own in grouped(runs, "corpus", "old", "new", "refit", "order").items():
-        cells = [_spread([_mean(some, "kept") for some in seeds(own, share)]) for share in (MAPPED_BY, *SHARES)]
+        kept = [[_mean(some, "kept") for some in seeds(own, share)] for share in (MAPPED_BY, *SHARES)]
+        steps = [statistics.mean(more) - statistics.mean(less) for less, more in itertools.pairwise(kept)]
+        cells = [*map(_spread, kept), f"{min(steps):+.3f}"]
         maps = "better and better" if refit else "one"
         head = f"| {corpus}: {old} → {new} | {maps} | {order} | "
         lines.append(f"{head}{' | '.join(cells)} | {len({run['seed'] for run in own})} |")
