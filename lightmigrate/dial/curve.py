@@ -91,10 +91,6 @@ class Curve(Result):
         """What a setting costs and keeps, of which the map was tried."""
         return self._study.option(setting)
 
-    def quality_of_texts(self, setting: Setting) -> Estimate:
-        """What a setting, of which the map was tried, keeps of those records that have a text."""
-        return self._study.expected_of_texts(setting)
-
     def training(self, setting: Setting) -> Training:
         """How the map of a setting was made that was tried, of the first calibration documents."""
         return self._study.trainings[setting.reads_texts, setting.first_words]

@@ -24,7 +24,7 @@ class MissingTexts(Result):
     Attributes:
         records: without a text. They are mapped, and cannot be embedded.
         mapped: nDCG@10 to expect of a map of vectors alone, as a share of what embedding everything gives.
-        read: the same of the map that keeps most when it reads the texts, and embeds no more documents whole.
+        read: the same of the map that keeps most, of those that were tried and read the texts.
     """
 
     records: int
@@ -37,9 +37,9 @@ class MissingTexts(Result):
         records = curve.census.records - curve.census.texts
         if not records:
             return None
-        tried = [option for option in curve.options if option.setting.documents == curve.calibration]
-        reading = [curve.quality_of_texts(option.setting) for option in tried if option.setting.reads_texts]
-        mapped = curve.quality_of_texts(Setting(reads_texts=False, first_words=0, documents=curve.calibration))
+        tried = {option.setting for option in curve.options if option.setting.reads_texts}
+        reading = [curve.training(setting).gate.expected_retention for setting in tried]
+        mapped = curve.training(Setting(False, 0, curve.calibration)).gate.expected_retention
         return cls(records, mapped, max(reading, key=lambda one: one.value, default=mapped))
 
 
