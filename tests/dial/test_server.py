@@ -48,14 +48,8 @@ def test_a_killed_refinement_goes_on_and_ends_exact(tmp_path: Path, monkeypatch:
         plan = BudgetPlan.of(NOTES, drawn, drawn.option(Setting(True, 12, drawn.calibration)))
         migrate_by_plan(ChromaMigrator(client), plan, provider, force=True)
 
-        command = [
-            sys.executable,
-            "-m",
-            "tests.dial.run_refine",
-            str(server.port),
-            str(tmp_path / "cache.sqlite3"),
-            "2",
-        ]
+        arguments = [str(server.port), str(tmp_path / "cache.sqlite3"), "2"]
+        command = [sys.executable, "-m", "tests.dial.run_refine", *arguments]
         assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
         (between,) = status(client)
         assert 0 < between.share_exact < 1
