@@ -78,7 +78,7 @@ def test_a_changed_collection_is_refused(folder: Path, tmp_path: Path, capsys: p
         (["--budget", "ten"], "neither a share"),
         (["--budget", "-5%"], "neither a share"),
         (["--budget", "101%"], "100% at most"),
-        (["--budget-tokens", "0"], "0 is not in the range"),
+        (["--budget-tokens", "0"], "greater than or equal to 1"),
         (["--max-cost", "-1"], "--max-cost -1.0 is no amount of dollars"),
         (["--max-cost", "nan"], "is no amount of dollars"),
         (["--budget", "10%", "--quality", ".9"], "give one of"),
