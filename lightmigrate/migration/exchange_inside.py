@@ -3,8 +3,9 @@
 A Chroma database is its sqlite file and the index folders which that file names. As long as no two databases have an
 index folder of the same name, both sets can lie side by side, and the one instant that counts is when one sqlite file
 takes the other's name, which every POSIX file system does in one step. Before it the newcomer's sqlite file is called
-`.incoming-chroma.sqlite3`, after it the record that is still to follow is called `.incoming-lightmigrate.json`:
-whatever a crash leaves says by itself whether it is to be undone or finished.
+`.incoming-chroma.sqlite3`, after it what is still to follow (what is remembered of it, where its vectors come from,
+and last its record, `.incoming-lightmigrate.json`) is called so: whatever a crash leaves says by itself whether it is
+to be undone or finished.
 """
 
 from __future__ import annotations
