@@ -218,14 +218,11 @@ def refine(
     documents: Annotated[int | None, typer.Option(help="Embed at most so many.", min=1, show_default=False)] = None,
     tokens: Annotated[int | None, typer.Option(help="Of at most so many tokens.", min=1, show_default=False)] = None,
     seconds: Annotated[float | None, typer.Option(help="For about so long.", min=0, show_default=False)] = None,
-    order: Annotated[
-        Order | None,
-        typer.Option(help="Which documents come first; retrieved where there are --queries, else random."),
-    ] = None,
+    order: Annotated[Order, typer.Option(help="Which documents come first.")] = "random",
     queries: Annotated[
-        Path | None, typer.Option(help="What users asked: what that finds comes first.", show_default=False)
+        Path | None, typer.Option(help="What users asked, for --order retrieved.", show_default=False)
     ] = None,
-    refit: Annotated[bool, typer.Option(help="Make better maps of what is exact by now.")] = True,
+    refit: Annotated[bool, typer.Option(help="Make better maps of what is exact, in random order.")] = True,
     cache: Annotated[Path | None, typer.Option(help="File that keeps embeddings.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:

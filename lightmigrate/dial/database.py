@@ -168,7 +168,7 @@ def refine(
     documents: int | None = None,
     tokens: float | None = None,
     seconds: float | None = None,
-    order: Order | None = None,
+    order: Order = "random",
     queries: Sequence[str] = (),
     refit: bool = True,
     tenant: str = DEFAULT_TENANT,
@@ -191,9 +191,9 @@ def refine(
         tokens: of at most so many tokens, estimated.
         seconds: for about so long.
         order: which come first: `random`, `newest`, `retrieved` (most often found by `queries`), or `uncertain` (the
-            largest error expected of the map). By default `retrieved` where there are queries, and `random` without.
+            largest error expected of the map).
         queries: what users asked, for `retrieved`.
-        refit: whether a better map is made of what is exact by now, and used on the rest.
+        refit: whether a better map is made of what is exact by now, and used on the rest; only in the order `random`.
         tenant: of the collection.
         tenant_database: of the collection.
         seed: of every random choice.
@@ -212,9 +212,7 @@ def refine(
     with alone(place), opened(database) as store, Provenance.existing(place) as provenance:
         refiner = Refiner(address, store.collection(address), provenance, asked, queries=queries, seed=seed)
         limits = Limits(documents, tokens, seconds)
-        return refiner.run(
-            limits, order or ("retrieved" if queries else "random"), refit=refit, stop=stop, on_progress=on_progress
-        )
+        return refiner.run(limits, order, refit=refit, stop=stop, on_progress=on_progress)
 
 
 def status(database: Any) -> list[Exactness]:
