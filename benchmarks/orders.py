@@ -4,7 +4,7 @@ The directories are those of `encoders.py` and `beginnings.py`. A real Chroma co
 twentieth of its documents and refined by `lightmigrate.refine` until 10, 25, 50 and 75 % of its texts are exact, once
 in every order. Without ENCODED_DIR one map of the vectors and the texts does for all shares. With it the map reads the
 new model's word vectors and first 12 words, and `refine` makes better ones of what is exact, in random order. (In
-`results/orders.jsonl` the row `uncertain` with them is of a version that did so in every order.)
+`results/orders.jsonl` the other orders with them are of a version that did so in every order.)
 Nothing is embedded for that.
 
 `retrieved` is given half of the queries, the past, and judged by the other half; then the other way round. All others
@@ -237,9 +237,10 @@ def report(runs: Sequence[Mapping[str, Any]]) -> str:
         "nDCG@10 on the whole collection as a share of re-embedding everything, mean ± standard deviation over seeds,",
         "which draw the calibration documents and the halves of the queries. `retrieved` knew one half of the queries",
         "and is judged by the other. The files have no dates: `newest` is their order, backwards. `step`: the smallest",
-        "growth of the mean from one share to the next; below 0 more exact documents found less. Maps: one of vectors and",
-        "texts for all shares, or maps that read 12 first words, too, made anew as exact documents come. `uncertain` with",
-        "these is why that is done in random order only: what was uncertain stands for nothing else.",
+        "growth of the mean from one share to the next; below 0 more exact documents found less. Maps: one of vectors",
+        "and texts for all shares, or maps that read 12 first words, too, made anew as exact documents come. What these",
+        "kept in the orders `retrieved` and `uncertain` is why that is done in random order only since: documents that",
+        "are chosen for what they are stand for no others.",
         "",
         f"| pair | maps | order | {' | '.join(shares)} | step | seeds |",
         f"|---|---|---|{'--:|' * len(shares)}--:|--:|",
