@@ -153,8 +153,8 @@ class Refiner:
             if chosen:
                 embedded += self._make_exact(page.rows(chosen))
             on_progress(embedded, total)
-        # rows chosen for what they are stand for no others: a map fitted to the most uncertain tenth of Cranfield kept
-        # .76 where the one before had kept .89, and was still taken for better (benchmarks/results/orders.md)
+        # Rows chosen for what they are stand for no others: a map taught by the most uncertain tenth of Cranfield kept
+        # .76 where the one before had kept .89, and judged by such rows it was the better one (benchmarks/orders.py).
         if refit and embedded and order == "random":
             self._refit()
         return Refinement(
