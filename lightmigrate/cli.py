@@ -137,6 +137,10 @@ def migrate(
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps embeddings, for --plan.", show_default=False)
     ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="What users asked, for --plan: where it lies now, if it was moved.", show_default=False),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -146,7 +150,18 @@ def migrate(
     function = rooms.recorded_function(embedding_function, embedding_config)
     if plan_file is not None:
         migrate_planned(
-            place, plan_file, function, backup=backup, force=force, index=index, cache=cache, yes=yes, as_json=as_json
+            place,
+            plan_file,
+            function,
+            queries,
+            backup=backup,
+            verify=verify,
+            invalid_vectors=invalid_vectors,
+            force=force,
+            index=index,
+            cache=cache,
+            yes=yes,
+            as_json=as_json,
         )
         return
     migrator, bars = place.open(), MigrationBars()

@@ -14,4 +14,6 @@ OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
 Route = Literal["keep", "rebuild", "rewrite"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
+# Of a longer list of users' queries so many are drawn: embedding more costs more and hardly narrows the interval.
+MOST_QUERIES = 1000
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"

@@ -13,7 +13,7 @@ import typer
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
 from lightmigrate.bars import MigrationBars, TrainingBars
-from lightmigrate.cli_choices import PROVIDERS, Order, Route
+from lightmigrate.cli_choices import MOST_QUERIES, PROVIDERS, InvalidVectors, Order, Route
 from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_output import confirm, print_result, write_json
 from lightmigrate.console import databases, dial, projections, terminal
@@ -75,11 +75,13 @@ class Budget:
                 share = math.nan
             if not 0 < share <= 1:
                 raise LightmigrateError(
-                    f"--budget {budget} is neither a share such as 0.1 nor a percentage such as 10%"
+                    f"--budget {budget} is neither a share such as 0.1 nor a percentage such as 10%, 100% at most"
                 )
         given = [one for one in (share, tokens, dollars, quality) if one is not None]
         if len(given) > 1:
             raise LightmigrateError("give one of --budget, --budget-tokens, --max-cost and --quality, not several")
+        if dollars is not None and not 0 <= dollars < math.inf:
+            raise LightmigrateError(f"--max-cost {dollars} is no amount of dollars: 0 or more, such as 1.50")
         if quality is not None and not 0 < quality <= 1:
             raise LightmigrateError(f"--quality {quality} is not a share of re-embedding between 0 and 1, such as .95")
         return cls(share, tokens, dollars, quality)
@@ -130,7 +132,7 @@ def draw(
             samples=samples,
             tokens=budget.tokens_allowed(provider),
             token_share=budget.share,
-            queries=rooms.read_texts(queries, "text") if queries is not None else (),
+            queries=_asked_in(queries, seed),
             tenant=address.tenant,
             tenant_database=address.database,
             seed=seed,
@@ -139,13 +141,22 @@ def draw(
     option = budget.choose(drawn, provider)
     plan = None
     if option is not None:
-        plan = rooms.BudgetPlan.of(address, drawn, option, model.options, seed=seed)
+        plan = rooms.BudgetPlan.of(address, drawn, option, model.options, seed=seed, queries_file=queries)
         if output is not None:
             plan.save(output)
+    missing = rooms.MissingTexts.of(drawn)
     if as_json:
-        write_json({"curve": drawn.to_json(), "plan": None if plan is None else plan.to_json()})
+        write_json(
+            {
+                "curve": drawn.to_json(),
+                "missing_texts": None if missing is None else missing.to_json(),
+                "plan": None if plan is None else plan.to_json(),
+            }
+        )
         return
     terminal.output.print(dial.curve(drawn))
+    if missing is not None:
+        terminal.output.print(dial.missing_texts(missing, drawn.census.records))
     if plan is None:
         terminal.output.print(
             "\nchoose:  --budget 10%, --budget-tokens N, --max-cost D or --quality .95; keep it:  -o plan.json"
@@ -160,8 +171,11 @@ def migrate_planned(
     place: Place,
     file: Path,
     function: dict[str, Any] | None,
+    queries: Path | None,
     *,
     backup: bool,
+    verify: bool,
+    invalid_vectors: InvalidVectors,
     force: bool,
     index: Route,
     cache: Path | None,
@@ -170,6 +184,10 @@ def migrate_planned(
 ) -> None:
     """What `migrate --plan` does: exactly what the plan says, or nothing."""
     plan: BudgetPlan = rooms.BudgetPlan.load(file)
+    if queries is None and Path(plan.queries_file).is_file():
+        queries = Path(plan.queries_file)
+    asked = _asked_in(queries, plan.seed)
+    plan.asked.require(asked)
     if not yes:
         terminal.messages.print(dial.chosen(plan, None))
         confirm("Migrate?" if backup else "Migrate without a backup? There will be no way back.", as_json)
@@ -180,7 +198,10 @@ def migrate_planned(
             plan,
             model.open(cache),
             embedding_function=function,
+            queries=asked,
             auto_backup=backup,
+            verify=verify,
+            invalid_vectors=invalid_vectors,
             force=force,
             index=index,
             on_progress=training,
@@ -196,12 +217,12 @@ def refine(
     collection: Annotated[str, typer.Option("--collection", "-c", help="Which; the only one when left out.")] = "",
     documents: Annotated[int | None, typer.Option(help="Embed at most so many.", min=1, show_default=False)] = None,
     tokens: Annotated[int | None, typer.Option(help="Of at most so many tokens.", min=1, show_default=False)] = None,
-    seconds: Annotated[float | None, typer.Option(help="For about so long.", show_default=False)] = None,
+    seconds: Annotated[float | None, typer.Option(help="For about so long.", min=0, show_default=False)] = None,
     order: Annotated[Order, typer.Option(help="Which documents come first.")] = "random",
     queries: Annotated[
         Path | None, typer.Option(help="What users asked, for --order retrieved.", show_default=False)
     ] = None,
-    refit: Annotated[bool, typer.Option(help="Make better maps of what is exact by now.")] = True,
+    refit: Annotated[bool, typer.Option(help="Make better maps of what is exact, in random order.")] = True,
     cache: Annotated[Path | None, typer.Option(help="File that keeps embeddings.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -283,6 +304,14 @@ def status(
     print_result(found, dial.statuses, as_json)
     if not as_json and any(one.share_exact < 1 for one in found):
         terminal.output.print(terminal.next_command("refine", *place.words))
+
+
+def _asked_in(file: Path | None, seed: int) -> Sequence[str]:
+    """What users asked, as a file has it: of a longer one as many as narrow an interval, the same for the same seed."""
+    if file is None:
+        return ()
+    asked = rooms.read_texts(file, "text")
+    return asked if len(asked) <= MOST_QUERIES else rooms.draw(asked, MOST_QUERIES, seed)
 
 
 def _collection_of(place: Place, name: str) -> Address:

@@ -6,10 +6,12 @@ from lightmigrate.lazy import lazily
 
 # What type checkers see. A test holds it to what is imported in truth, below.
 if TYPE_CHECKING:
+    from lightmigrate.calibration.collection import WithTexts as WithTexts
     from lightmigrate.calibration.collection import sample_collection as sample_collection
     from lightmigrate.calibration.corpus import draw as draw
     from lightmigrate.calibration.corpus import packaged_corpus as packaged_corpus
     from lightmigrate.calibration.texts import read_texts as read_texts
+    from lightmigrate.calibration.texts import read_texts_by_id as read_texts_by_id
     from lightmigrate.calibration.words import WordCounter as WordCounter
     from lightmigrate.cli_calibrate import Calibration as Calibration
     from lightmigrate.cli_jobs import jobs_for as jobs_for
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from lightmigrate.dial.database import refine as refine
     from lightmigrate.dial.database import status as status
     from lightmigrate.dial.migrate import migrate_by_plan as migrate_by_plan
+    from lightmigrate.dial.missing_texts import MissingTexts as MissingTexts
     from lightmigrate.migration.doctor import diagnose as diagnose
     from lightmigrate.migration.doctor import diagnose_open as diagnose_open
     from lightmigrate.providers.cache import Cached as Cached
@@ -42,12 +45,18 @@ else:
     __getattr__, __dir__, __all__ = lazily(
         __name__,
         {
-            "calibration.collection": ("sample_collection",),
+            "calibration.collection": (
+                "WithTexts",
+                "sample_collection",
+            ),
             "calibration.corpus": (
                 "draw",
                 "packaged_corpus",
             ),
-            "calibration.texts": ("read_texts",),
+            "calibration.texts": (
+                "read_texts",
+                "read_texts_by_id",
+            ),
             "calibration.words": ("WordCounter",),
             "cli_calibrate": ("Calibration",),
             "cli_jobs": (
@@ -67,6 +76,7 @@ else:
                 "status",
             ),
             "dial.migrate": ("migrate_by_plan",),
+            "dial.missing_texts": ("MissingTexts",),
             "migration.doctor": (
                 "diagnose",
                 "diagnose_open",

@@ -14,7 +14,7 @@ import typer
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
 from lightmigrate.bars import TrainingBars
-from lightmigrate.cli_choices import METHODS, PROVIDERS
+from lightmigrate.cli_choices import METHODS, MOST_QUERIES, PROVIDERS
 from lightmigrate.console import projections, terminal
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, RefusedError
 from lightmigrate.files import user_folder
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 # What `--method` takes.
 _METHODS = ("auto", *METHODS, "mlp")
-
-# Of a longer list of users' queries so many are drawn: embedding more costs more and hardly narrows the interval.
-MOST_QUERIES = 1000
 
 _SOURCES, _OLD, _NEW, _FIT, _OUTPUT = "Documents", "Old model", "New model", "Fit", "Output"
 
@@ -50,8 +47,12 @@ def train(
     max_cost: Annotated[float | None, _option(_NEW, "Dollars that may be spent at most.")] = None,
     from_chroma: Annotated[Path | None, _option(_SOURCES, "Calibrate on the documents of this database.")] = None,
     collection: Annotated[str, _option(_SOURCES, "Which collection; the only one when left out.")] = "",
-    texts: Annotated[Path | None, _option(_SOURCES, "Calibrate on a .txt, .jsonl or .parquet file.")] = None,
+    texts: Annotated[
+        Path | None,
+        _option(_SOURCES, "Calibrate on a .txt, .jsonl or .parquet file. With --from-chroma: its texts by id, .jsonl."),
+    ] = None,
     text_key: Annotated[str, _option(_SOURCES, "Field or column of the texts.", show_default=True)] = "text",
+    id_key: Annotated[str, _option(_SOURCES, "Field of the ids, for texts by id.", show_default=True)] = "id",
     samples: Annotated[int, _option(_SOURCES, "How many documents.", min=2, show_default=True)] = 1000,
     queries: Annotated[
         Path | None, _option(_SOURCES, "What users asked, .txt, .jsonl or .parquet: the gate then judges by that.")
@@ -92,12 +93,11 @@ def train(
 ) -> None:
     """Train a projection on your own documents, and let the gate say what to expect of it.
 
-    Calibrating on the database itself (`--from-chroma`) needs the new model only: the old vectors are stored.
+    Calibrating on the database itself (`--from-chroma`) needs the new model only: the old vectors are stored. If it
+    stores no texts and you have them, add `--texts FILE.jsonl`, a line {"id": …, "text": …} for each.
     """
     if method not in _METHODS:
         raise LightmigrateError(f"no method {method!r}; there are: {', '.join(_METHODS)}")
-    if from_chroma is not None and texts is not None:
-        raise LightmigrateError("give --from-chroma or --texts, not both")
     thresholds = lightmigrate.Thresholds(passing, failing)
     start = lightmigrate.Projection.load(prior) if prior is not None else None
     device = device or _found_device()
@@ -131,7 +131,15 @@ def train(
         raise LightmigrateError("without --from-chroma the old model is needed too: --source-model")
     with TrainingBars() as bars:
         material = (
-            _from_chroma(from_chroma, collection, samples, seed, read_texts_too, bars)
+            _from_chroma(
+                from_chroma,
+                collection,
+                samples,
+                seed,
+                read_texts_too,
+                None if texts is None else rooms.read_texts_by_id(texts, text_key, id_key),
+                bars,
+            )
             if from_chroma is not None
             else _from_texts(texts, text_key, samples, seed, read_texts_too)
         )
@@ -187,7 +195,13 @@ def _provider(provider: str, model: str, cache: Path | None, device: str, **opti
 
 
 def _from_chroma(
-    path: Path, name: str, samples: int, seed: int, read: bool | None, bars: TrainingBars
+    path: Path,
+    name: str,
+    samples: int,
+    seed: int,
+    read: bool | None,
+    texts: dict[str, str] | None,
+    bars: TrainingBars,
 ) -> lightmigrate.Material:
     catalog = lightmigrate.ChromaMigrator(path).collections()
     filled = [facts.address for facts in catalog if facts.count and facts.dimension]
@@ -198,11 +212,16 @@ def _from_chroma(
     rooms.require_unused(path)
     address: Address = wanted[0]
     with closing(rooms.ChromaStore(path)) as store:
+        opened = store.collection(address)
         sample = rooms.sample_collection(
-            store.collection(address), samples, seed=seed, progress=lambda done, total: bars("reading", done, total)
+            opened if texts is None else rooms.WithTexts(opened, texts),
+            samples,
+            seed=seed,
+            progress=lambda done, total: bars("reading", done, total),
         )
     about = {"corpus": f"collection {address}", **sample.report.to_json()}
-    words = None if read is False else sample.words
+    # what the database does not store cannot be read when it is migrated
+    words = sample.words if (texts is None if read is None else read) else None
     return lightmigrate.Material(sample.texts, sample.vectors, words, sample.report.usable, about)
 
 

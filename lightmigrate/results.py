@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 class Result(Mapping[str, Any]):
@@ -32,6 +33,30 @@ class Result(Mapping[str, Any]):
     @classmethod
     def _names(cls) -> list[str]:
         return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are
+
+
+def read_as(kind: Any, said: Any) -> Any:
+    """A value of a kind from what JSON has made of it: a number, a text, an optional one, a mapping, or a result.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not of that kind, or counts less than nothing.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is not None and issubclass(origin, Mapping):
+        key, value = arguments
+        return {key(name): read_as(value, one) for name, one in said.items()}
+    if arguments:  # one kind or none
+        return said if said is None else read_as(arguments[0], said)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: read_as(hints[name], one) for name, one in said.items()})
+    if kind is Any:
+        return said
+    if type(said) is not kind and not (kind is float and type(said) is int):
+        raise TypeError(f"{type(said).__name__} where {kind} belongs")
+    if (kind is int and said < 0) or (kind is float and not math.isfinite(said)):
+        raise ValueError("no such number")
+    return said
 
 
 def plain(value: Any) -> Any:

@@ -38,6 +38,22 @@ def read_texts(path: Path, key: str = "text") -> list[str]:
     return texts
 
 
+def read_texts_by_id(path: Path, key: str = "text", id_key: str = "id") -> dict[str, str]:
+    """The texts of a `.jsonl` file by the ids that stand beside them, the last one of each; only reads.
+
+    Raises:
+        LightmigrateError: no such file, another kind of file, or a line without both; never with a text in it.
+    """
+    if path.suffix.lower() != ".jsonl":
+        raise LightmigrateError(f"{path.name}: texts by id are read from .jsonl, an object with both a line")
+    if not path.is_file():
+        raise LightmigrateError(f"no file of texts at {path}")
+    try:
+        return dict(zip(_json_lines(path, id_key), _json_lines(path, key), strict=True))
+    except OSError as error:
+        raise LightmigrateError(f"cannot read {path}: {error.strerror}") from None
+
+
 def _numbered(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file and their numbers, without line ends and byte order mark."""
     with path.open("rb") as file:

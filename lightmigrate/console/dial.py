@@ -14,10 +14,14 @@ from rich.text import Text
 if TYPE_CHECKING:
     from lightmigrate.dial.budget import BudgetPlan
     from lightmigrate.dial.curve import Curve
+    from lightmigrate.dial.missing_texts import MissingTexts
     from lightmigrate.dial.refine import Refinement
     from lightmigrate.dial.setting import Option, Setting
     from lightmigrate.dial.status import Exactness
     from lightmigrate.quality.retention import Estimate
+
+# Of a plan's provider: to whom the texts go.
+_WHERE = ("provider", "base_url")
 
 # Characters of a bar that stands for a quality of 1, or for all rows.
 _BAR = 8
@@ -48,6 +52,16 @@ def curve(drawn: Curve) -> RenderableType:
     return Group(*lines)
 
 
+def missing_texts(found: MissingTexts, records: int) -> RenderableType:
+    """What texts would buy where they are missing."""
+    more = found.read.value - found.mapped.value
+    return (
+        f"{found.records:,} of {records:,} records store no text: mapped from their vectors alone, they keep "
+        f"{_expected(found.mapped)}, and cannot be embedded; with their texts they would keep "
+        f"{_expected(found.read)} ({more:+.2f}, measured on the others)"
+    )
+
+
 def worth_showing(drawn: Curve) -> list[Option]:
     """The maps themselves, and those with documents embedded whole that beat everything cheaper."""
     shown: list[Option] = []
@@ -73,9 +87,11 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     """What was decided."""
     cost = "" if plan.dollars is None or not plan.dollars else f", ${plan.dollars:,.2f}"
     share = plan.tokens / max(1, plan.census.tokens)
+    where = ", ".join([plan.model, *(str(plan.provider[name]) for name in _WHERE if name in plan.provider)])
     lines = [
         f"\n[bold]chosen[/]  {described(plan.setting, plan.census.texts)}: "
-        f"{plan.tokens:,} tokens ({share:.0%}){cost}, quality to expect {_expected(plan.expected)}"
+        f"{plan.tokens:,} tokens ({share:.0%}){cost}, quality to expect {_expected(plan.expected)}",
+        f"read by {escape(where)}",
     ]
     if file is not None:
         lines.append(f"written: {escape(str(file))}")

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.dial.asked import NOBODY, Asked
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.curve import Curve
 from lightmigrate.dial.setting import Option, Setting
 from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.files import replacing
 from lightmigrate.quality.retention import Estimate
-from lightmigrate.results import Result
+from lightmigrate.results import Result, read_as
 from lightmigrate.stores.base import Address
 
 FORMAT_VERSION = 1
-
-# Counts of a census that go by numbers of words, which JSON turns into texts.
-_BY_WORDS = ("beginnings", "whole")
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class BudgetPlan(Result):
         tokens: that may be embedded in all.
         dollars: what they cost; `None` when no price is known.
         expected: nDCG@10 to expect, as a share of what embedding everything gives.
+        asked: what users asked, by which it was judged.
+        queries_file: where the command line has read that; empty for none.
     """
 
     collection_name: str
@@ -56,6 +56,8 @@ class BudgetPlan(Result):
     tokens: int
     dollars: float | None
     expected: Estimate
+    asked: Asked = NOBODY
+    queries_file: str = ""
 
     @property
     def address(self) -> Address:
@@ -71,6 +73,7 @@ class BudgetPlan(Result):
         provider: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
+        queries_file: Path | None = None,
     ) -> BudgetPlan:
         """A plan for an option of a curve.
 
@@ -80,6 +83,7 @@ class BudgetPlan(Result):
             option: what was chosen.
             provider: how the new model is opened, for the command line: `provider`, `model`, and more options.
             seed: the curve's.
+            queries_file: where the queries of users are read from, for the command line.
 
         """
         return cls(
@@ -96,6 +100,8 @@ class BudgetPlan(Result):
             tokens=option.tokens,
             dollars=option.dollars,
             expected=option.expected,
+            asked=curve.asked,
+            queries_file="" if queries_file is None else str(queries_file.resolve()),
         )
 
     def save(self, path: Path) -> Path:
@@ -115,17 +121,9 @@ class BudgetPlan(Result):
             said = json.loads(path.read_bytes())
             if said.pop("format") != FORMAT_VERSION:
                 raise ValueError("another version")
-            census = said["census"]
-            counts = {name: {int(words): int(n) for words, n in census[name].items()} for name in _BY_WORDS}
-            return cls(
-                **{
-                    **said,
-                    "census": Census(**{**census, **counts}),
-                    "setting": Setting(**said["setting"]),
-                    "expected": Estimate(**said["expected"]),
-                }
-            )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            plan: BudgetPlan = read_as(cls, said)
+            return plan
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LightmigrateError(
                 f"{path} is not a plan of this lightmigrate ({type(error).__name__}); write one:  lightmigrate plan "
                 "DATABASE --target-model MODEL -o FILE"
@@ -135,9 +133,12 @@ class BudgetPlan(Result):
         """Raise `PlanOutdatedError` when the collection is not what was planned for."""
         then = self.census
         if (then.content_sha256, then.dimension) != (now.content_sha256, now.dimension):
+            turned = (
+                "" if then.dimension == now.dimension else f", {then.dimension} dimensions then, {now.dimension} now"
+            )
             raise PlanOutdatedError(
                 f"collection {self.address} changed since it was planned for: {then.records} records then, "
-                f"{now.records} now; plan again, what was embedded is not paid for twice",
+                f"{now.records} now{turned}; plan again, what was embedded is not paid for twice",
                 planned=then.records,
                 found=now.records,
             )

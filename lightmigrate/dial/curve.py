@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from lightmigrate.dial.asked import Asked
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.setting import Option, Setting
 from lightmigrate.dial.study import Study, sentences_for, tokens_to_measure
@@ -49,6 +50,7 @@ class Curve(Result):
             queries of users.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
         growth: the power with which errors fall when there are more calibration documents.
+        asked: what users asked, by which it was judged.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Curve(Result):
     reembedded: Estimate | None
     nothing: Estimate | None
     growth: float
+    asked: Asked
     _study: Study = field(repr=False, compare=False)
 
     def within(self, tokens: float) -> Option:
@@ -176,7 +179,7 @@ def draw_curve(
     shown = [study.option(setting) for setting in _shown(trainings, len(material.texts), census.texts)]
     everything = Option(
         setting=Setting(reads_texts=False, first_words=0, documents=census.texts),
-        expected=EVERYTHING,
+        expected=study.with_missing(EVERYTHING),
         **study.price(census.tokens),
     )
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda one: one.tokens)
@@ -192,6 +195,7 @@ def draw_curve(
         reembedded=gate.reembedded.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=study.growth,
+        asked=Asked.of(material.queries),
         _study=study,
     )
 

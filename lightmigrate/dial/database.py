@@ -10,8 +10,10 @@ from typing import Any
 
 from lightmigrate.calibration.collection import CalibrationSample, sample_collection
 from lightmigrate.calibration.words import FrequentWords, first_of
+from lightmigrate.dial.alone import alone
 from lightmigrate.dial.census import Census, tokens_of
 from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
+from lightmigrate.dial.missing_texts import too_few
 from lightmigrate.dial.order import Order
 from lightmigrate.dial.provenance import Provenance
 from lightmigrate.dial.refine import Limits, Refinement, Refiner
@@ -102,12 +104,7 @@ def curve_of(
         k = samples or usual_samples(census, allowed)
         sampled = max(k, drawn_samples(census, allowed))
         if k > census.texts:
-            raise NotEnoughTextsError(
-                f"{k} calibration documents are needed, the collection {collection.address} stores {census.texts}; "
-                "train a map on texts of the same kind (lightmigrate train --texts), or embed the collection again",
-                asked=k,
-                available=census.texts,
-            )
+            raise too_few(collection.address, census, k)
         sample = _sample(collection, k, sampled, seed, lambda done, total: say("reading", done, total))
         sampled = len(sample.texts)
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
@@ -183,7 +180,8 @@ def refine(
     """Embed mapped documents of a migrated collection with the new model, within limits. Calls the model; writes.
 
     Can be interrupted at any instant, and called again; meant for a background thread of a server that hands over its
-    own client, or for a job that runs now and then.
+    own client, or for a job that runs now and then. What the application writes meanwhile is left alone; see
+    `lightmigrate.dial.writer` for what Chroma leaves open.
 
     Args:
         database: the folder, which nobody else may have open, or an open client.
@@ -195,7 +193,7 @@ def refine(
         order: which come first: `random`, `newest`, `retrieved` (most often found by `queries`), or `uncertain` (the
             largest error expected of the map).
         queries: what users asked, for `retrieved`.
-        refit: whether a better map is made of what is exact by now, and used on the rest.
+        refit: whether a better map is made of what is exact by now, and used on the rest; only in the order `random`.
         tenant: of the collection.
         tenant_database: of the collection.
         seed: of every random choice.
@@ -204,12 +202,14 @@ def refine(
 
     Raises:
         ModelMismatchError: the collection was migrated to another model.
+        RefusedError: none of its vectors is one that its migration gave it: it was rolled back, or migrated again.
+        AnotherRunError: another run is at work on the database.
         LightmigrateError: it was not migrated by a plan, or the provider fails.
     """
     asked = provider if isinstance(provider, Cached) else Cached(provider)
     address = Address(collection_name, tenant, tenant_database)
     place = ChromaMigrator(database).place
-    with opened(database) as store, Provenance.of(place) as provenance:
+    with alone(place), opened(database) as store, Provenance.existing(place) as provenance:
         refiner = Refiner(address, store.collection(address), provenance, asked, queries=queries, seed=seed)
         limits = Limits(documents, tokens, seconds)
         return refiner.run(limits, order, refit=refit, stop=stop, on_progress=on_progress)
@@ -222,21 +222,27 @@ def status(database: Any) -> list[Exactness]:
         database: the folder, or an open client.
 
     Raises:
-        LightmigrateError: nothing was migrated by a plan.
+        LightmigrateError: nothing was migrated by a plan, or nothing of that is there any more.
     """
     migrator = ChromaMigrator(database)
-    file = Provenance.file_in(migrator.place)
-    if not file.exists():
-        raise LightmigrateError(
-            f"{migrator.path}: no collection was migrated by a plan;  lightmigrate plan --target-model MODEL  makes one"
-        )
-    with Provenance(file) as provenance:
+    with Provenance.existing(migrator.place) as provenance:
+        dimensions = {facts.address: facts.dimension for facts in migrator.collections()}
+        known = [
+            address
+            for address in provenance.addresses()
+            if provenance.facts(address)["dimension"] == dimensions.get(address)
+        ]
+        if not known:
+            raise LightmigrateError(
+                f"{migrator.path}: what was migrated by a plan was rolled back, migrated again or deleted since; plan "
+                "again (lightmigrate plan --target-model MODEL)"
+            )
         if migrator.is_folder:
             ids = {address: list(writes) for address, writes in writes_of(migrator.path).items()}
         else:
             with opened(database) as store:
-                ids = {address: store.collection(address).ids() for address in provenance.addresses()}
-        return [exactness(address, ids.get(address, []), provenance) for address in provenance.addresses()]
+                ids = {address: store.collection(address).ids() for address in known}
+        return [exactness(address, ids.get(address, []), provenance) for address in known]
 
 
 def migrated_models(database: Any) -> dict[Address, dict[str, Any]]:

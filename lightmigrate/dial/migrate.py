@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.dial.alone import alone
 from lightmigrate.dial.budget import BudgetPlan
 from lightmigrate.dial.census import PAGE_ROWS
 from lightmigrate.dial.pay import Paid, pay, rows_of
 from lightmigrate.dial.provenance import Provenance
+from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.results import MigrationResult
@@ -30,7 +32,10 @@ def migrate_by_plan(
     *,
     embedding_function: Any = None,
     source_model: Model | None = None,
+    queries: Sequence[str] = (),
     auto_backup: bool = True,
+    verify: bool = True,
+    invalid_vectors: InvalidVectors = "refuse",
     force: bool = False,
     index: Route = "keep",
     on_progress: OnTraining | None = None,
@@ -45,17 +50,21 @@ def migrate_by_plan(
         provider: the new model. Without a cache it is given the default one.
         embedding_function: see `CollectionJob`.
         source_model: who made the stored vectors; unnamed by default.
+        queries: what users asked, when the plan was made with that: the same.
         auto_backup: see `migrate_collections`.
+        verify: see `migrate_collections`.
+        invalid_vectors: see `migrate_collections`.
         force: see `migrate_collections`.
         index: see `migrate_collections`.
         on_progress: hears how far embedding is; the migrator's own callback hears the rest.
 
     Raises:
-        PlanOutdatedError: the collection is not what was planned for; nothing was changed.
+        PlanOutdatedError: the collection, or what users asked, is not what was planned with; nothing was changed.
+        AnotherRunError: another run is at work on the database.
         LightmigrateError: as `pay` and `migrate_collections`; the database is as it was.
     """
     asked = provider if isinstance(provider, Cached) else Cached(provider)
-    with tempfile.TemporaryDirectory() as folder:
+    with alone(migrator.place), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "provenance.sqlite3"
 
         stores: list[Store] = []
@@ -69,6 +78,7 @@ def migrate_by_plan(
                 asked,
                 draft,
                 source_model=source_model,
+                queries=queries,
                 force=force,
                 on_progress=on_progress,
             )
@@ -80,7 +90,9 @@ def migrate_by_plan(
             with Provenance.of(place) as kept:
                 kept.take_over(draft)
 
-        (result,) = migrator.migrate_collections(decided, auto_backup, force=force, index=index, beside=beside)
+        (result,) = migrator.migrate_collections(
+            decided, auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index, beside=beside
+        )
         if not migrator.is_folder and result.backup_path is not None:
             backup = replace(plan.address, name=result.backup_path.name)
             _note_late(migrator.place, plan, made[0].projection, stores[0].collection(backup))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from lightmigrate.projection.abridged import abridge
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
+from lightmigrate.quality.gate import Gate
+from lightmigrate.quality.retention import Estimate
 from lightmigrate.stores.base import Collection, Page
 from lightmigrate.training import Material, OnTraining, Training, train
 
@@ -54,6 +57,7 @@ def pay(
     provenance: Path,
     *,
     source_model: Model | None = None,
+    queries: Sequence[str] = (),
     force: bool = False,
     on_progress: OnTraining | None = None,
 ) -> Paid:
@@ -65,17 +69,19 @@ def pay(
         provider: the new model, with a cache.
         provenance: file for where each row's vector will come from.
         source_model: who made the stored vectors; unnamed by default.
+        queries: what users asked, when the plan was made with that: the same.
         force: go on although the gate says no.
         on_progress: hears how far it is.
 
     Raises:
-        PlanOutdatedError: the collection is not what was planned for.
+        PlanOutdatedError: the collection, or what users asked, is not what was planned with.
         FailedGateError: the gate says no.
         ModelMismatchError: the provider is another model than the plan's.
     """
     say = on_progress or (lambda step, done, total: None)
     if provider.name != plan.model:
         raise ModelMismatchError(f"the plan is for the model {plan.model}, not for {provider.name}; plan again")
+    plan.asked.require(queries)
     words = plan.setting.first_words
     census = Census.of(collection, provider, [words] if words else [], _told(say, "counting"))
     plan.require_unchanged(census)
@@ -83,7 +89,7 @@ def pay(
     fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
     about = {"corpus": f"collection {plan.address}", **sample.report.to_json()}
     read = first_of(sample.words, plan.words) if plan.setting.reads_texts else None
-    material = Material(sample.texts[:fitted], sample.vectors[:fitted], read, sample.report.usable, about)
+    material = Material(sample.texts[:fitted], sample.vectors[:fitted], read, sample.report.usable, about, queries)
     training = train(
         material,
         provider,
@@ -93,17 +99,22 @@ def pay(
         seed=plan.seed,
         on_progress=on_progress,
     )
+    mapped_alone = training.gate
+    if census.texts < census.records and (words or read is not None):
+        mapped_alone = train(
+            replace(material, words=None), provider, sentences=sentences_for(census), seed=plan.seed
+        ).gate
     calibrated = {digest_of_text(text) for text in material.texts}
     exact = calibrated | _drawn(plan, collection, calibrated)
     gate = training.gate_when_exact(len(exact) / max(1, census.texts))
     if gate.verdict == "FAIL" and not force:
         raise FailedGateError(f"collection {plan.address}: {gate.reason}; plan for more, embed again, or add --force")
-    noted = [[share, training.gate_when_exact(share).expected_retention.to_json()] for share in NOTED_SHARES]
     facts = {
         "model": provider.name,
         "provider": plan.provider,
+        "dimension": training.projection.info.target.dimension,
         "reads_texts": read is not None,
-        "expected": noted,
+        "expected": _noted(training, mapped_alone, census),
     }
     (step,) = training.projection.steps
     info = training.projection.with_facts(
@@ -119,6 +130,17 @@ def pay(
             done += len(page)
             say("embedding", done, census.records)
     return Paid(projection, training)
+
+
+def _noted(training: Training, mapped_alone: Gate, census: Census) -> list[tuple[float, dict[str, Any]]]:
+    """What is expected at some shares of exact records, for `status`; those without a text stay mapped."""
+    texts = census.texts / max(1, census.records)
+    of_texts = [(share, training.gate_when_exact(share).expected_retention) for share in NOTED_SHARES]
+    if texts == 1:
+        return [(share, kept.to_json()) for share, kept in of_texts]
+    of_others = mapped_alone.expected_retention
+    everything = (1.0, Estimate(1.0, 1.0, 1.0))
+    return [(share * texts, kept.mixed(of_others, texts).to_json()) for share, kept in (*of_texts, everything)]
 
 
 def _drawn(plan: BudgetPlan, collection: Collection, calibrated: set[bytes]) -> set[bytes]:

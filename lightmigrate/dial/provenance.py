@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import LightmigrateError
+from lightmigrate.errors import LightmigrateError, ProjectionError
 from lightmigrate.migration.location import PROVENANCE_FILE
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.vectors import Vectors
@@ -28,6 +28,8 @@ from lightmigrate.stores.base import Address
 
 # Old vectors are kept at half the size: what that rounds off is far below what any map knows.
 _KEPT = np.dtype("<f2")
+
+FORMAT_VERSION = 1
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, address TEXT UNIQUE, facts TEXT NOT NULL);
@@ -75,7 +77,7 @@ class Provenance:
         path: of the file; it is made, with its folder, when it is not there.
 
     Raises:
-        LightmigrateError: (all methods) it cannot be used.
+        LightmigrateError: (all methods) it cannot be used, or is a newer lightmigrate's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,12 +85,35 @@ class Provenance:
         with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-            self._connection.executescript(_TABLES)
+            try:
+                ((version,),) = self._connection.execute("PRAGMA user_version")
+                if version > FORMAT_VERSION:
+                    raise LightmigrateError(
+                        f"{path} is of format {version}, this lightmigrate knows {FORMAT_VERSION}: upgrade lightmigrate"
+                    )
+                if version < FORMAT_VERSION:
+                    self._connection.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT_VERSION};")
+            except BaseException:
+                self._connection.close()
+                raise
 
     @classmethod
     def of(cls, place: Path) -> Provenance:
         """That of a database, which is kept in `ChromaMigrator.place`: it and a folder change places together."""
         return cls(cls.file_in(place))
+
+    @classmethod
+    def existing(cls, place: Path) -> Provenance:
+        """The same, if anything was ever migrated by a plan there; writes nothing.
+
+        Raises:
+            LightmigrateError: nothing was.
+        """
+        if not cls.file_in(place).exists():
+            raise LightmigrateError(
+                f"{place}: no collection was migrated by a plan;  lightmigrate plan --target-model MODEL  makes one"
+            )
+        return cls.of(place)
 
     @staticmethod
     def file_in(place: Path) -> Path:
@@ -146,7 +171,13 @@ class Provenance:
                 f"{self.path} knows nothing of the collection {address}: only what was migrated by a plan "
                 "(lightmigrate migrate --plan) can be refined"
             )
-        return dict(json.loads(said[0][0]))
+        try:
+            facts = dict(json.loads(said[0][0]))
+            if not {"model", "provider", "dimension", "reads_texts", "expected"} <= facts.keys():
+                raise ValueError("facts are missing")
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from None
+        return facts
 
     def note(self, address: Address, facts: Mapping[str, Any]) -> None:
         """Add to what is noted of a collection."""
@@ -187,13 +218,13 @@ class Provenance:
                 found[one] = Row(one, Kind(kind), np.frombuffer(source, _KEPT).astype(np.float32), marks, bool(taught))
         return found
 
-    def mark_exact(self, address: Address, ids: Sequence[str]) -> None:
-        """These rows are embedded by the new model now."""
+    def mark_exact(self, address: Address, ids: Sequence[str], marks: Sequence[bytes]) -> None:
+        """These rows are embedded by the new model now, and by this they are known again."""
         number = self._number(address)
         with self._guarded(), self._connection:
             self._connection.executemany(
-                "UPDATE rows SET kind = ? WHERE collection = ? AND id = ?",
-                ((int(Kind.EXACT), number, one) for one in ids),
+                "UPDATE rows SET kind = ?, marks = ? WHERE collection = ? AND id = ?",
+                ((int(Kind.EXACT), mark, number, one) for one, mark in zip(ids, marks, strict=True)),
             )
 
     def mark(self, address: Address, ids: Sequence[str], marks: Sequence[bytes]) -> None:
@@ -215,7 +246,10 @@ class Provenance:
 
     def maps(self, address: Address) -> list[Projection]:
         """The newest map, and the one before while rows of it are left."""
-        return [self._map(address, version) for version in self._versions(address)[::-1]]
+        found = [self._map(address, version) for version in self._versions(address)[::-1]]
+        if not found:
+            raise self._damaged(LookupError())
+        return found
 
     def put_map(self, address: Address, projection: Projection, taught: Sequence[str]) -> None:
         """A better map, and the rows it was fitted to. The one before stays until `drop_older_maps`."""
@@ -247,7 +281,10 @@ class Provenance:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "map.npz"
             file.write_bytes(said[0][0])
-            return Projection.load(file)
+            try:
+                return Projection.load(file)
+            except ProjectionError as error:
+                raise self._damaged(error) from None
 
     def _put_map(self, number: int, version: int, projection: Projection) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -274,9 +311,17 @@ class Provenance:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if type(error) is sqlite3.DatabaseError:  # what is locked, full or read-only is a subclass of it
+                raise self._damaged(error) from None
             raise LightmigrateError(
                 f"{self.path} cannot be used ({error}); make it readable, writable and free"
             ) from None
+
+    def _damaged(self, error: Exception) -> LightmigrateError:
+        return LightmigrateError(
+            f"{self.path} is damaged ({type(error).__name__}): put back a copy of it, or move it away; the collection "
+            "is whole, and without it every vector counts as it is"
+        )
 
 
 def sources_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lightmigrate.calibration.words import WordCounter
 from lightmigrate.dial.census import PAGE_ROWS
+from lightmigrate.dial.marks import bear_a_mark
 from lightmigrate.dial.provenance import Kind, Provenance, Row, sources_of
 from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.choose import HeldOutSearch
@@ -83,11 +84,16 @@ def better_map(
 
 
 def _pairs(collection: Collection, known: Sequence[Row], seed: int) -> tuple[list[Row], Page]:
-    """Some of the exact rows, and what the collection holds of them."""
+    """Some of the exact rows, and what the collection holds of them; none that the application has written over.
+
+    Such a row's old vector is that of another text.
+    """
     chosen = np.random.default_rng(seed).permutation(len(known))[:MOST_PAIRS]
     by_id = {known[row].id: known[row] for row in chosen}
     page = collection.records(list(by_id))
-    return [by_id[one] for one in page.ids], page
+    rows = [by_id[one] for one in page.ids]
+    own = np.flatnonzero(bear_a_mark(page.vectors, [row.marks for row in rows])).tolist()
+    return [rows[row] for row in own], page.rows(own)
 
 
 def _words(collection: Collection, provider: Provider) -> WordVectors:

@@ -94,7 +94,16 @@ class Study:
         return math.ceil(tokens)
 
     def expected(self, setting: Setting) -> Estimate:
-        """What a setting keeps: `1 - (1 - q)·(K/K₀)^-γ`.
+        """What a setting keeps of the whole collection."""
+        return self.with_missing(self._expected_of_texts(setting))
+
+    def with_missing(self, texts: Estimate) -> Estimate:
+        """What is kept of all records when this is kept of those that have a text: the others are only mapped."""
+        share = self._census.texts / max(1, self._census.records)
+        return texts if share == 1 else texts.mixed(self.trainings[False, 0].gate.expected_retention, share)
+
+    def _expected_of_texts(self, setting: Setting) -> Estimate:
+        """What a setting keeps of the records that have a text: `1 - (1 - q)·(K/K₀)^-γ`.
 
         q is what the gate says of the map that was tried when as many documents are exact as the setting embeds; K₀
         documents it was fitted to, K it would be; γ is `growth`.

@@ -3,8 +3,9 @@
 A Chroma database is its sqlite file and the index folders which that file names. As long as no two databases have an
 index folder of the same name, both sets can lie side by side, and the one instant that counts is when one sqlite file
 takes the other's name, which every POSIX file system does in one step. Before it the newcomer's sqlite file is called
-`.incoming-chroma.sqlite3`, after it the record that is still to follow is called `.incoming-lightmigrate.json`:
-whatever a crash leaves says by itself whether it is to be undone or finished.
+`.incoming-chroma.sqlite3`, after it what is still to follow (what is remembered of it, where its vectors come from,
+and last its record, `.incoming-lightmigrate.json`) is called so: whatever a crash leaves says by itself whether it is
+to be undone or finished.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.files import sync_folder
-from lightmigrate.migration.location import is_database_entry
+from lightmigrate.migration.location import COMPANIONS, is_database_entry
 from lightmigrate.migration.record import RECORD_FILE
 from lightmigrate.stores.chroma_folder import DATABASE_FILE, has_unfinished_write
 from lightmigrate.stores.chroma_indexes import segments_of
 
 PENDING_DATABASE = f".incoming-{DATABASE_FILE}"
-PENDING_RECORD = f".incoming-{RECORD_FILE}"  # empty when the newcomer has none
+# Its companions' names, files that are empty when the newcomer has none. The record's is the last one to go.
+PENDING = {name: f".incoming-{name}" for name in COMPANIONS}
+PENDING_RECORD = PENDING[RECORD_FILE]
 
 
 class InsideExchange:
@@ -43,15 +46,16 @@ class InsideExchange:
         if shared := [index.name for index in _indexes(self.live) if index.name in theirs]:
             raise DatabaseError(f"both databases keep an index in {shared[0]}: they cannot change places here")
         (incoming / DATABASE_FILE).rename(incoming / PENDING_DATABASE)
-        if (incoming / RECORD_FILE).exists():
-            (incoming / RECORD_FILE).rename(incoming / PENDING_RECORD)
-        else:
-            (incoming / PENDING_RECORD).touch()
+        for name, pending in PENDING.items():
+            if (incoming / name).exists():
+                (incoming / name).rename(incoming / pending)
+            else:
+                (incoming / pending).touch()
         sync_folder(incoming)
 
     def put_in_place(self, incoming: Path, outgoing: Path) -> None:
         """The announced newcomer becomes the database, what was the database becomes `outgoing`."""
-        for name in (DATABASE_FILE, RECORD_FILE):
+        for name in (DATABASE_FILE, *COMPANIONS):
             if (self.live / name).exists():
                 _second_name(self.live / name, incoming / name)
         for index in _indexes(incoming):
@@ -84,12 +88,16 @@ class InsideExchange:
             incoming.rename(outgoing)
             sync_folder(incoming.parent)
             sync_folder(outgoing.parent)
-        pending = outgoing / PENDING_RECORD
-        if pending.stat().st_size:
-            pending.replace(self.live / RECORD_FILE)
-        else:
-            (self.live / RECORD_FILE).unlink(missing_ok=True)
-            pending.unlink()
+        for name, waiting in PENDING.items():
+            pending = outgoing / waiting
+            if not pending.exists():  # a crash came after it
+                continue
+            if pending.stat().st_size:
+                pending.replace(self.live / name)
+            else:
+                (self.live / name).unlink(missing_ok=True)
+                pending.unlink()
+            sync_folder(outgoing)
         sync_folder(self.live)
         sync_folder(outgoing)
 
@@ -98,13 +106,14 @@ class InsideExchange:
         for index in _indexes(self.live):
             if index.name in theirs:
                 index.rename(incoming / index.name)
-        pending = incoming / PENDING_RECORD
-        if pending.exists():
-            (incoming / RECORD_FILE).unlink(missing_ok=True)  # the second name of the live one's
-            if pending.stat().st_size:
-                pending.rename(incoming / RECORD_FILE)
-            else:
-                pending.unlink()
+        for name, waiting in PENDING.items():
+            pending = incoming / waiting
+            if pending.exists():
+                (incoming / name).unlink(missing_ok=True)  # the second name of the live one's
+                if pending.stat().st_size:
+                    pending.rename(incoming / name)
+                else:
+                    pending.unlink()
         (incoming / PENDING_DATABASE).replace(incoming / DATABASE_FILE)
         sync_folder(incoming)
         sync_folder(self.live)

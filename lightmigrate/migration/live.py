@@ -111,17 +111,20 @@ class LiveMigration:
         """Build, keep up, verify, rename. See `ChromaMigrator.migrate_collections`."""
         with self._alone():
             requests = asked(self._store) if callable(asked) else asked
-            if requests and beside is not None:
-                self.place.mkdir(parents=True, exist_ok=True)
-                beside(self.place)
-            return self._migrate(requests, auto_backup, verify, invalid_vectors, force) if requests else []
+            return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []
 
     def wait(self) -> None:
         """See `ChromaMigrator.wait`."""
         wait_for(self._lock)
 
     def _migrate(
-        self, requests: Sequence[Request], auto_backup: bool, verify: bool, invalid_vectors: InvalidVectors, force: bool
+        self,
+        requests: Sequence[Request],
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         plan = self.plan(requests)
         if not force:
@@ -130,6 +133,9 @@ class LiveMigration:
                 require_fitting(self._shadows.open(request.address.name), request.projection)
         try:
             built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
+            if beside is not None:
+                self.place.mkdir(parents=True, exist_ok=True)
+                beside(self.place)
             stamp = self._free_stamp()
             return [
                 self._cut_over(planned, one, stamp, auto_backup)

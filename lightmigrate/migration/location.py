@@ -24,6 +24,9 @@ MODELS_FILE = "lightmigrate-models.json"
 # Where its vectors come from, which `dial` keeps; it changes places with it, too.
 PROVENANCE_FILE = "lightmigrate-provenance.sqlite3"
 
+# All that lies beside a database and changes places with it.
+COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, RECORD_FILE)
+
 
 @dataclass(frozen=True)
 class Location:
@@ -77,7 +80,7 @@ class Location:
 
 def is_database_entry(entry: Path) -> bool:
     """Whether a file or folder of a database folder is Chroma's own or this database's record."""
-    if entry.name in (RECORD_FILE, MODELS_FILE, PROVENANCE_FILE) or entry.name.startswith(DATABASE_FILE):
+    if entry.name in COMPANIONS or entry.name.startswith(DATABASE_FILE):
         return True
     try:
         return str(uuid.UUID(entry.name)) == entry.name and entry.is_dir()

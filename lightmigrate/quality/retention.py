@@ -26,6 +26,11 @@ class Estimate(Result):
     low: float
     high: float
 
+    def mixed(self, other: Estimate, share: float) -> Estimate:
+        """What is to be expected of a whole of which a share, in [0, 1], is like this and the rest like the other."""
+        ends = zip(self.values(), other.values(), strict=True)
+        return Estimate(*(share * own + (1 - share) * theirs for own, theirs in ends))
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

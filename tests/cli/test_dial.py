@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lightmigrate.cli import main
-from tests.dial.collections import ROWS, build
+from tests.dial.collections import CORPUS, ROWS, build
 
 
 @pytest.fixture
@@ -76,6 +76,11 @@ def test_a_changed_collection_is_refused(folder: Path, tmp_path: Path, capsys: p
     [
         (["--budget", "0"], "neither a share"),
         (["--budget", "ten"], "neither a share"),
+        (["--budget", "-5%"], "neither a share"),
+        (["--budget", "101%"], "100% at most"),
+        (["--budget-tokens", "0"], "greater than or equal to 1"),
+        (["--max-cost", "-1"], "--max-cost -1.0 is no amount of dollars"),
+        (["--max-cost", "nan"], "is no amount of dollars"),
         (["--budget", "10%", "--quality", ".9"], "give one of"),
         (["--quality", "95"], "not a share of re-embedding"),
         (["-o", "plan.json"], "needs to know what to choose"),
@@ -88,6 +93,24 @@ def test_what_makes_no_sense_is_said_in_one_line(
     code, _, err = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, *options)
     assert code == 1
     assert message in err
+
+
+def test_a_plan_made_with_queries_finds_them_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, file = tmp_path / "asked.txt", tmp_path / "plan.json"
+    queries.write_text("\n".join(CORPUS.queries[:30]))
+    options = ["--samples", 60, "--budget", "100%", "--queries", queries, "-o", file, "--json"]
+    code, said, _ = run(capsys, "plan", folder, *model(tmp_path), *options)
+    assert (code, said["plan"]["asked"]["queries"]) == (0, 30)
+    queries.rename(tmp_path / "moved.txt")
+    migrate = ["migrate", folder, "--plan", file, "--cache", tmp_path / "cache.sqlite3", "--yes", "--force", "--json"]
+    code, _, err = run(capsys, *migrate)
+    assert (code, "made with 30 queries of users, and there are 0 now" in err) == (2, True)
+    code, said, _ = run(capsys, *migrate, "--queries", tmp_path / "moved.txt")
+    assert (code, said[0]["n_migrated"]) == (0, ROWS)
+    code, said, _ = run(capsys, "status", folder, "--json")
+    assert (code, said[0]["share_exact"]) == (0, 1.0)  # 100 % of the budget is everything
 
 
 def test_without_a_plan_there_is_nothing_to_refine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

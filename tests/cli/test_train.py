@@ -183,7 +183,7 @@ def test_a_holdout_is_judged_by_documents_nothing_was_fitted_to(
         (["--target-model", "x"], "the old model is needed too: --source-model", 1),
         (["--target-model", "x", "--target-provider", "magic", "--source-model", "y"], "no provider 'magic'", 1),
         (["--target-model", "x", "--method", "magic", "--source-model", "y"], "no method 'magic'", 1),
-        (["--target-model", "x", "--texts", "a.txt", "--from-chroma", "b"], "not both", 1),
+        (["--target-model", "x", "--texts", "a.txt", "--from-chroma", "b"], "by id are read from .jsonl", 1),
         (["--target-model", "x", "--passing", "0.1", "--source-model", "y"], "thresholds must be", 1),
         ([], "Missing option '--target-model'", 1),
     ],

@@ -92,6 +92,26 @@ def migrated(tmp_path: Path) -> tuple[Path, Cached]:
     return tmp_path / "migrated" / "db", cached(tmp_path / "migrated")
 
 
+def require_reembedded(client: Any) -> None:
+    """Nothing tells the collection from one that the same records were put into, embedded by the new model."""
+    held = client.get_collection("notes", embedding_function=None)
+    columns = ["documents", "metadatas", "uris", "embeddings"]
+    rows = held.get(include=columns)
+    vectors = np.asarray(NEW.embed(list(rows["documents"])), dtype=np.float32)
+    fresh = client.create_collection(
+        "fresh", embedding_function=None, configuration=held.configuration, metadata=held.metadata
+    )
+    fresh.add(rows["ids"], vectors, rows["metadatas"], rows["documents"], uris=rows["uris"])
+    other = fresh.get(include=columns)
+    np.testing.assert_allclose(rows.pop("embeddings"), other.pop("embeddings"), atol=1e-6)
+    assert rows == other
+    assert (held.metadata, held.configuration) == (fresh.metadata, fresh.configuration)
+    asked = np.asarray(NEW.embed([" ".join(text.split()[-20:]) for text in rows["documents"][:50]]))
+    found, expected = (one.query(query_embeddings=asked, n_results=10) for one in (held, fresh))
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(found["ids"], expected["ids"], strict=True)]) > 9.9
+    client.delete_collection("fresh")
+
+
 def vectors_in(folder: Path) -> dict[str, Vectors]:
     """What the collection holds, by id."""
     with open_client(folder) as client:
