@@ -29,7 +29,7 @@ from lightmigrate import ChromaMigrator
 from lightmigrate.files import copy_tree
 from lightmigrate.migration.baseline import Baseline, sample_of
 from lightmigrate.migration.digest import Digest
-from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.folder.draft import Draft
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.migration.verify import Comparison

@@ -21,7 +21,7 @@ from passages import Passages
 from spaces import Vectors, unit
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration import build
+from lightmigrate.migration.folder import build
 from lightmigrate.migration.recall import LOSS
 from lightmigrate.registry.library import PACKAGED
 

@@ -32,7 +32,7 @@ from passages import Passages
 from throughput import peak_mib
 
 from lightmigrate import ChromaMigrator, CollectionJob, Model, Projection
-from lightmigrate.migration.record import Record
+from lightmigrate.migration.folder.record import Record
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.stores.chroma import open_client
 

@@ -17,8 +17,8 @@ import lightmigrate
 from lightmigrate import cli_choices, cli_rooms
 from lightmigrate.dial.order import Order
 from lightmigrate.estimators.methods import METHODS
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.written import OnWritten
 from lightmigrate.providers.open import PROVIDERS
 from lightmigrate.registry.library import ENVIRONMENT

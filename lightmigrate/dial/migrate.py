@@ -13,9 +13,9 @@ from lightmigrate.dial.budget import BudgetPlan
 from lightmigrate.dial.census import PAGE_ROWS
 from lightmigrate.dial.pay import Paid, pay, rows_of
 from lightmigrate.dial.provenance import Provenance
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
-from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection

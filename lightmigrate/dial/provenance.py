@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError, ProjectionError
-from lightmigrate.migration.location import PROVENANCE_FILE
+from lightmigrate.migration.folder.location import PROVENANCE_FILE
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.stores.base import Address

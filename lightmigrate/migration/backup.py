@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lightmigrate.errors import BackupError
 from lightmigrate.files import tree_bytes
-from lightmigrate.migration.location import BACKUP_PREFIX, Location
+from lightmigrate.migration.folder.location import BACKUP_PREFIX, Location
+from lightmigrate.migration.folder.record import Record
 from lightmigrate.migration.moment import next_moment, order
-from lightmigrate.migration.record import Record
 from lightmigrate.results import Result
 from lightmigrate.stores.chroma_folder import is_chroma_folder
 

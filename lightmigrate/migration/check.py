@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightmigrate.migration.digest import Digest, settings_sha256
-from lightmigrate.migration.record import CollectionRecord
+from lightmigrate.migration.folder.record import CollectionRecord
 from lightmigrate.migration.results import Check
 from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Address, Store

@@ -12,10 +12,10 @@ import numpy as np
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.backup import backups_of
 from lightmigrate.migration.baseline import scattered
+from lightmigrate.migration.folder.record import Record
+from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.migration.plan import needed_bytes
-from lightmigrate.migration.record import Record
 from lightmigrate.migration.results import Mismatch
-from lightmigrate.migration.workspace import Workspace
 from lightmigrate.projection.vectors import Vectors, meaningful
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result

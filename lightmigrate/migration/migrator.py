@@ -10,12 +10,12 @@ from typing import Any
 from lightmigrate.errors import DatabaseError
 from lightmigrate.migration.backup import Backup
 from lightmigrate.migration.doctor import mismatches_in
-from lightmigrate.migration.folder import FolderMigration
+from lightmigrate.migration.folder.migration import FolderMigration
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.live import LiveMigration
+from lightmigrate.migration.live.migration import LiveMigration
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.progress import LogProgress, OnProgress
-from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Mismatch, Rollback
 from lightmigrate.migration.written import OnWritten

@@ -17,7 +17,7 @@ from lightmigrate.errors import (
     WrongDirectionError,
 )
 from lightmigrate.files import tree_bytes
-from lightmigrate.migration.location import Location
+from lightmigrate.migration.folder.location import Location
 from lightmigrate.migration.pace import Work, seconds_for
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightmigrate.migration.replacement import Route
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.migration.verify import Verification
 from lightmigrate.migration.written import Written
 from lightmigrate.results import Result

@@ -11,7 +11,7 @@ import numpy as np
 
 from lightmigrate.errors import VerificationError, WrittenSinceError
 from lightmigrate.estimators.fit import fit
-from lightmigrate.migration.record import Record
+from lightmigrate.migration.folder.record import Record
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma_changes import writes_of

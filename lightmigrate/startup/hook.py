@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import AnotherRunError, LightmigrateError, ModelMismatchError, RefusedError
+from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.migration.migrator import ChromaMigrator, CollectionJob
 from lightmigrate.migration.progress import LogProgress, Progress, logger
 from lightmigrate.migration.results import MigrationResult
-from lightmigrate.migration.workspace import Workspace
 from lightmigrate.projection.model import Model
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.deadline import Deadline, InTime

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.files import replacing, user_folder
-from lightmigrate.migration.location import MODELS_FILE
+from lightmigrate.migration.folder.location import MODELS_FILE
 from lightmigrate.migration.progress import logger
 from lightmigrate.startup.wanted import Wanted
 from lightmigrate.stores.base import CollectionFacts

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.migration import location
+from lightmigrate.migration.folder import location
 from tests.databases import ADDRESSES, contents, folder_hash, same_rows
 
 MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from lightmigrate import ChromaMigrator, CollectionJob
-from lightmigrate.migration import location
-from lightmigrate.migration.replacement import Route
+from lightmigrate.migration.folder import location
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}

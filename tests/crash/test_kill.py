@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration.replacement import Route
+from lightmigrate.migration.folder.replacement import Route
 from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
 from tests.databases import ADDRESSES, contents
 

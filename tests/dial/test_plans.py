@@ -21,7 +21,7 @@ from lightmigrate import (
     status,
 )
 from lightmigrate.dial.provenance import Provenance
-from lightmigrate.migration import location
+from lightmigrate.migration.folder import location
 from tests.dial.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts
 
 QUERIES = list(CORPUS.queries[:40])

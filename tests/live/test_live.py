@@ -25,9 +25,9 @@ from lightmigrate import (
     VerificationError,
     WrittenSinceError,
 )
-from lightmigrate.migration import live
 from lightmigrate.migration.digest import digest_of
-from lightmigrate.migration.synchronise import each_once
+from lightmigrate.migration.live import migration as live
+from lightmigrate.migration.live.synchronise import each_once
 from lightmigrate.stores import chroma_live
 from lightmigrate.stores.chroma import ChromaCollection, open_client
 from tests.databases import make_projection, make_vectors

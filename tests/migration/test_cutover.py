@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import ChromaMigrator, DatabaseChangedError, DatabaseError, DatabaseInUseError, Projection
-from lightmigrate.migration import cutover, exchange
-from lightmigrate.migration.cutover import cut_over, recover
-from lightmigrate.migration.exchange import MARKER
-from lightmigrate.migration.workspace import Intention, Workspace
+from lightmigrate.migration.folder import cutover, exchange
+from lightmigrate.migration.folder.cutover import cut_over, recover
+from lightmigrate.migration.folder.exchange import MARKER
+from lightmigrate.migration.folder.workspace import Intention, Workspace
 from tests.databases import folder_hash
 
 

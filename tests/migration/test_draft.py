@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection, VerificationError
-from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.folder.draft import Draft
+from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.migration.job import Job
-from lightmigrate.migration.workspace import Workspace
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import ChromaCollection, ChromaStore
 from tests.crash.places import is_new

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, DatabaseError, Projection
-from lightmigrate.migration import location
-from lightmigrate.migration.exchange_inside import InsideExchange
+from lightmigrate.migration.folder import location
+from lightmigrate.migration.folder.exchange_inside import InsideExchange
 from tests.crash.places import everything, is_new
 from tests.databases import contents
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
-from lightmigrate.migration.record import Record
+from lightmigrate.migration.folder.record import Record
 from lightmigrate.stores.chroma import ChromaCollection, open_client
 from tests.crash.places import everything, is_new, place
 from tests.databases import contents, make_projection, make_vectors

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration.replacement import Route
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.stores.chroma import open_client
 from tests.crash.places import place
 from tests.databases import make_vectors

@@ -10,7 +10,7 @@ import pytest
 
 from lightmigrate import BackupError, ChromaMigrator, DatabaseInUseError, Projection
 from lightmigrate.migration.backup import backup_folders, new_backup_path
-from lightmigrate.migration.location import Location
+from lightmigrate.migration.folder.location import Location
 from lightmigrate.stores.chroma import open_client
 from tests.databases import contents, folder_hash
 

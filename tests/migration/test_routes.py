@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightmigrate import ChromaMigrator, CollectionJob, MigrationResult, Projection, VerificationError
-from lightmigrate.migration import build, replacement
-from lightmigrate.migration.replacement import Replacement, Route
+from lightmigrate.migration.folder import build, replacement
+from lightmigrate.migration.folder.replacement import Replacement, Route
 from lightmigrate.stores import chroma_layout
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import open_client

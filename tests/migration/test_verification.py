@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection, VerificationError
-from lightmigrate.migration.replacement import Replacement
+from lightmigrate.migration.folder.replacement import Replacement
 from lightmigrate.migration.verify import compare_contents
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client

@@ -21,7 +21,7 @@ from lightmigrate import (
     StartReport,
     auto_migrate,
 )
-from lightmigrate.migration.workspace import Workspace
+from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.startup.calibrate import calibrate
 from lightmigrate.stores.base import Address

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import CostError, LightmigrateError, auto_migrate
-from lightmigrate.migration.workspace import Workspace
+from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.startup.purse import Purse
 from tests import encoders

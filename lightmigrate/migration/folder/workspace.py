@@ -14,9 +14,9 @@ from typing import IO, Any
 
 from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
 from lightmigrate.files import replacing, sync_folder, try_lock, wait_for
-from lightmigrate.migration.exchange import BesideExchange, Exchange
-from lightmigrate.migration.exchange_inside import InsideExchange
-from lightmigrate.migration.location import Location
+from lightmigrate.migration.folder.exchange import BesideExchange, Exchange
+from lightmigrate.migration.folder.exchange_inside import InsideExchange
+from lightmigrate.migration.folder.location import Location
 from lightmigrate.migration.progress import logger
 
 JOURNAL_VERSION = 2

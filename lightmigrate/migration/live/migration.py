@@ -35,16 +35,16 @@ from lightmigrate.files import try_lock, user_folder, wait_for
 from lightmigrate.migration.backup import Backup, choose_backups
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.fitting import require_fitting
+from lightmigrate.migration.folder.replacement import Route
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.live.names import Kind, Names
+from lightmigrate.migration.live.shadow import PASSES, Shadow, Shadows
+from lightmigrate.migration.live.synchronise import synchronise
 from lightmigrate.migration.moment import is_moment, next_moment
 from lightmigrate.migration.plan import Plan, PlannedCollection, check_job, require_passed
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
-from lightmigrate.migration.shadow import PASSES, Shadow, Shadows
-from lightmigrate.migration.synchronise import synchronise
 from lightmigrate.migration.written import OnWritten, require_nothing_written
 from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Collection, CollectionFacts

@@ -15,11 +15,11 @@ from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.job import InvalidVectors, Job
-from lightmigrate.migration.live_names import Kind, Names
+from lightmigrate.migration.live.names import Kind, Names
+from lightmigrate.migration.live.synchronise import Snapshot, bring_over, synchronise
 from lightmigrate.migration.moment import order
 from lightmigrate.migration.progress import OnProgress, logger
 from lightmigrate.migration.request import Request, keep
-from lightmigrate.migration.synchronise import Snapshot, bring_over, synchronise
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.migration.written import Changes, carry
 from lightmigrate.stores.base import Collection

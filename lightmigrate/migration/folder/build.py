@@ -15,13 +15,13 @@ from typing import Any
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree
 from lightmigrate.migration.digest import digest_of
-from lightmigrate.migration.draft import Draft
 from lightmigrate.migration.fitting import require_fitting
+from lightmigrate.migration.folder.draft import Draft
+from lightmigrate.migration.folder.location import Location
+from lightmigrate.migration.folder.replacement import Replacement, Route
 from lightmigrate.migration.job import InvalidVectors, Job
-from lightmigrate.migration.location import Location
 from lightmigrate.migration.progress import OnProgress, Progress, logger
 from lightmigrate.migration.recall import LOSS, Exact
-from lightmigrate.migration.replacement import Replacement, Route
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.stores.base import Address, CollectionFacts, Store

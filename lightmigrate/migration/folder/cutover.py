@@ -14,8 +14,8 @@ from pathlib import Path
 from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.files import sync_folder
 from lightmigrate.migration.backup import backup_folders, new_backup_path
+from lightmigrate.migration.folder.workspace import Intention, Workspace
 from lightmigrate.migration.progress import logger
-from lightmigrate.migration.workspace import Intention, Workspace
 
 
 def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unchanged: Callable[[Path], bool]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.folder.draft import Draft
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.stores.base import Collection, Store
 

@@ -13,18 +13,18 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseError, FailedError, LightmigrateError, NothingToMigrateError
 from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
-from lightmigrate.migration import build, cutover
 from lightmigrate.migration.backup import Backup, backups_of, choose_backups, find_backup, new_backup_path
 from lightmigrate.migration.check import check_collection
+from lightmigrate.migration.folder import build, cutover
+from lightmigrate.migration.folder.record import Record
+from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.migration.folder.signing import sign_copy, sign_new
+from lightmigrate.migration.folder.workspace import Intention, Workspace
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_room, require_room_for
 from lightmigrate.migration.progress import OnProgress, logger
-from lightmigrate.migration.record import Record
-from lightmigrate.migration.replacement import Route
 from lightmigrate.migration.request import Asked, Request, keep, restore
 from lightmigrate.migration.results import Check, MigrationResult, Rollback
-from lightmigrate.migration.signing import sign_copy, sign_new
-from lightmigrate.migration.workspace import Intention, Workspace
 from lightmigrate.migration.written import OnWritten, carry_over, changes_since, require_nothing_written
 from lightmigrate.stores.base import CollectionFacts, Store
 from lightmigrate.stores.chroma_folder import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightmigrate.errors import LocationError
-from lightmigrate.migration.record import RECORD_FILE
+from lightmigrate.migration.folder.record import RECORD_FILE
 from lightmigrate.stores.chroma_folder import DATABASE_FILE
 
 BACKUP_PREFIX = "chroma_backup_"

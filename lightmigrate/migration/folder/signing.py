@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
-from lightmigrate.migration.record import CollectionRecord, Record
+from lightmigrate.migration.folder.record import CollectionRecord, Record
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification
 from lightmigrate.stores.chroma_changes import last_writes

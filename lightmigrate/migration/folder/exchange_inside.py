@@ -18,8 +18,8 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.files import sync_folder
-from lightmigrate.migration.location import COMPANIONS, is_database_entry
-from lightmigrate.migration.record import RECORD_FILE
+from lightmigrate.migration.folder.location import COMPANIONS, is_database_entry
+from lightmigrate.migration.folder.record import RECORD_FILE
 from lightmigrate.stores.chroma_folder import DATABASE_FILE, has_unfinished_write
 from lightmigrate.stores.chroma_indexes import segments_of
 

@@ -25,11 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.files import sync_folder
-from lightmigrate.migration.draft import Draft
+from lightmigrate.migration.folder.draft import Draft
+from lightmigrate.migration.folder.rewrite import rewrite
 from lightmigrate.migration.job import projected
 from lightmigrate.migration.progress import OnProgress, Progress, logger
 from lightmigrate.migration.request import Request
-from lightmigrate.migration.rewrite import rewrite
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.stores.chroma_folder import read_catalog
