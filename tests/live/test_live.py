@@ -128,8 +128,7 @@ def test_what_is_written_meanwhile_is_carried_over(client: Any, projection: Proj
 
 def test_records_are_read_once_each_while_others_are_deleted_and_added(client: Any) -> None:
     source = ChromaCollection(client, handle(client))
-    ids = source.ids()
-    pages = each_once(source, ids, 10)
+    pages = each_once(source, ids := source.ids(), 10)
     found = list(next(pages).ids)
     handle(client).delete(ids=[*ids[:7], ids[30]])
     handle(client).add(ids=["new"], embeddings=make_vectors(1))
