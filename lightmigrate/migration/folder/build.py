@@ -14,6 +14,7 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree
+from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.digest import digest_of
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.folder.draft import Draft
@@ -24,7 +25,7 @@ from lightmigrate.migration.progress import OnProgress, Progress, logger
 from lightmigrate.migration.recall import LOSS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification, verify
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.chroma_folder import fingerprint, read_catalog
 from lightmigrate.stores.chroma_indexes import remove_orphaned_indexes, rename_indexes
 
@@ -150,9 +151,9 @@ class Build:
         asked = {request.address for request in self._requests}
         untouched = [facts for facts in before if facts.address not in asked]
         with self._open_store(self._staging) as store:
-            self._require_fitting(store)
+            samples = [self._sample(store, number) for number in range(len(self._requests))]
             digests = self._digests(store, untouched)
-            drafts = [self._draft(store, number) for number in range(len(self._requests))]
+            drafts = [self._draft(store, *pair) for pair in enumerate(samples)]
         with self._replaced(drafts) as (store, routes, recalls):
             results = [self._verify(store, *pair) for pair in enumerate(recalls)]
             if self._digests(store, untouched) != digests:
@@ -165,12 +166,17 @@ class Build:
         _compare_catalogs(before, read_catalog(self._staging), self._requests)
         return [Built(route, result) for route, result in zip(routes, results, strict=True)]
 
-    def _require_fitting(self, store: Store) -> None:
-        for request, replacement in zip(self._requests, self._replacements, strict=True):
-            if self._options.check_fit and not replacement.begun():
-                require_fitting(store.collection(request.address), request.projection)
+    def _sample(self, store: Store, number: int) -> Page | None:
+        """Of a collection that nothing was done to yet, when its vectors are those that the projection is for."""
+        if self._replacements[number].begun():
+            return None
+        request = self._requests[number]
+        sample = sample_of(store.collection(request.address))
+        if self._options.check_fit:
+            require_fitting(request.address, sample.vectors, request.projection)
+        return sample
 
-    def _draft(self, store: Store, number: int) -> Draft:
+    def _draft(self, store: Store, number: int, sample: Page | None) -> Draft:
         """What one request comes to: as an earlier process has left it, or drafted now."""
         request, options = self._requests[number], self._options
         left = Draft.written(self._drafts, number)
@@ -178,7 +184,7 @@ class Build:
             return left
         source = store.collection(self._replacements[number].source())
         job = Job(source, request.projection, request.embedding_function, options.invalid_vectors)
-        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress)
+        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     @contextlib.contextmanager
     def _replaced(self, drafts: Sequence[Draft]) -> Iterator[tuple[Any, list[Route], list[float | None]]]:

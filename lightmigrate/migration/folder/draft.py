@@ -104,7 +104,15 @@ class Draft:
             return None
 
     @classmethod
-    def write(cls, job: Job, folder: Path, number: int, page_size: int, on_progress: OnProgress) -> Draft:
+    def write(
+        cls,
+        job: Job,
+        folder: Path,
+        number: int,
+        page_size: int,
+        on_progress: OnProgress,
+        sample: Page | None = None,
+    ) -> Draft:
         """Read a job's collection, all of it, and write the draft of the new one into a folder.
 
         Args:
@@ -113,13 +121,14 @@ class Draft:
             number: tells the job from others in the folder.
             page_size: records held in memory at once.
             on_progress: hears about every page.
+            sample: of the collection; is taken when it is left out.
 
         Raises:
             InvalidVectorsError: vectors that mean nothing, and the job refuses them.
         """
         folder.mkdir(exist_ok=True)
-        header, sample, records, vectors = _files(folder, number)
-        baseline, dimension, done, invalid = Baseline.of(job.source), 0, 0, InvalidRows(job)
+        header, seen, records, vectors = _files(folder, number)
+        baseline, dimension, done, invalid = Baseline.of(job.source, sample), 0, 0, InvalidRows(job)
         queries = dict.fromkeys(baseline.ids[:QUERIES], 0)
         exact = Exact(baseline.vectors[:QUERIES], baseline.space) if baseline.space else None
         with records.open("wb") as lines, vectors.open("wb") as numbers, ahead(job.source.pages(page_size)) as pages:
@@ -141,7 +150,7 @@ class Draft:
         invalid.require_none(done)
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
-        with replacing(sample) as stream:
+        with replacing(seen) as stream:
             np.save(stream, baseline.vectors)
         said = {
             "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
@@ -149,7 +158,7 @@ class Draft:
             "queries": list(queries.values()),
         }
         with replacing(header) as stream:
-            stream.write(json.dumps({**said, "sha256": _sha256(said, sample, records, vectors)}).encode())
+            stream.write(json.dumps({**said, "sha256": _sha256(said, seen, records, vectors)}).encode())
         return cls(baseline, dimension, list(queries.values()), records, vectors)
 
 

@@ -33,6 +33,7 @@ from lightmigrate.errors import (
 )
 from lightmigrate.files import try_lock, user_folder, wait_for
 from lightmigrate.migration.backup import Backup, choose_backups
+from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.fitting import require_fitting
 from lightmigrate.migration.folder.replacement import Route
@@ -130,7 +131,8 @@ class LiveMigration:
         if not force:
             require_passed(plan)
             for request in requests:
-                require_fitting(self._shadows.open(request.address.name), request.projection)
+                sample = sample_of(self._shadows.open(request.address.name))
+                require_fitting(request.address, sample.vectors, request.projection)
         try:
             built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
             if beside is not None:
