@@ -92,6 +92,11 @@ class Page:
             uris=[one for page in full for one in page.uris],
         )
 
+    def part(self, start: int, end: int) -> Page:
+        """The records from `start` to before `end`."""
+        columns = (self.ids, self.vectors, self.documents, self.metadatas, self.uris)
+        return Page(*(column[start:end] for column in columns))  # type: ignore[arg-type]  # each its own kind
+
     def rows(self, rows: Sequence[int]) -> Page:
         """Some of the records, in the order given."""
         return Page(

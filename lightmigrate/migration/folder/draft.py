@@ -29,6 +29,9 @@ from lightmigrate.stores.base import Page
 
 _NUMBER = np.dtype("<f4")
 
+# Records that are projected at once.
+_TOGETHER = 1000
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -131,23 +134,30 @@ class Draft:
         baseline, dimension, done, invalid = Baseline.of(job.source, sample), 0, 0, InvalidRows(job)
         queries = dict.fromkeys(baseline.ids[:QUERIES], 0)
         exact = Exact(baseline.vectors[:QUERIES], baseline.space) if baseline.space else None
-        with records.open("wb") as lines, vectors.open("wb") as numbers, ahead(job.source.pages(page_size)) as pages:
+
+        def looked_at(pages: Iterator[Page]) -> Iterator[Page]:
+            read = 0
             for page in pages:
+                read += len(page)
                 if invalid.look(page):  # after the first, the rest is only looked through, to name them all
-                    projected = project(job.projection, page)
-                    dimension = projected.shape[1]
-                    numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
-                    columns = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
-                    lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
-                    queries.update((one, done + row) for row, one in enumerate(page.ids) if one in queries)
-                    if exact:
-                        exact.add(page.vectors)
-                done += len(page)
-                on_progress(Progress("project", done, baseline.records, job.source.address.name))
+                    yield page
+                on_progress(Progress("project", read, baseline.records, job.source.address.name))
+
+        with records.open("wb") as lines, vectors.open("wb") as numbers, ahead(job.source.pages(page_size)) as pages:
+            for group in _grouped(looked_at(pages)):
+                projected = project(job.projection, group)
+                dimension = projected.shape[1]
+                numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
+                columns = zip(group.ids, group.documents, group.metadatas, group.uris, strict=True)
+                lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+                queries.update((one, done + row) for row, one in enumerate(group.ids) if one in queries)
+                if exact:
+                    exact.add(group.vectors)
+                done += len(group)
             for file in (lines, numbers):
                 file.flush()
                 os.fsync(file.fileno())
-        invalid.require_none(done)
+        invalid.require_none(baseline.records)
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
         with replacing(seen) as stream:
@@ -160,6 +170,23 @@ class Draft:
         with replacing(header) as stream:
             stream.write(json.dumps({**said, "sha256": _sha256(said, seen, records, vectors)}).encode())
         return cls(baseline, dimension, list(queries.values()), records, vectors)
+
+
+def _grouped(pages: Iterator[Page]) -> Iterator[Page]:
+    """The same records, the same ones together whatever pages they come in.
+
+    The last bits of a matrix product depend on how many rows are multiplied at once, and on some machines on which of
+    them a row is. An interrupted run that is gone on with in other pages is to end with the same bits.
+    """
+    waiting: list[Page] = []
+    for page in pages:
+        waiting.append(page)
+        while sum(map(len, waiting)) >= _TOGETHER:
+            whole = Page.joined(waiting)
+            yield whole.part(0, _TOGETHER)
+            waiting = [whole.part(_TOGETHER, len(whole))]
+    if any(map(len, waiting)):
+        yield Page.joined(waiting)
 
 
 def _files(folder: Path, number: int) -> tuple[Path, Path, Path, Path]:
