@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.calibration.words import FrequentWords
 from lightmigrate.errors import LightmigrateError, MissingExtraError
-from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate.estimators.beginnings import Beginnings, Others
 from lightmigrate.estimators.fit import LANDMARKS, FittedPairs, fit_pairs
 from lightmigrate.estimators.methods import FOLDS, Method
 from lightmigrate.estimators.words import WordVectors
@@ -47,6 +47,8 @@ class Material:
         about: facts for the projection's header: where the texts are from.
         queries: what users of this database asked for, as many as there are at hand. The gate asks them instead of
             sentences of the documents, and is better at telling what to expect.
+        more_texts: documents of which the new model reads only the first words, where it reads any.
+        more_vectors: their stored vectors.
     """
 
     texts: Sequence[str]
@@ -55,6 +57,8 @@ class Material:
     collection_size: int
     about: Mapping[str, Any] = field(default_factory=dict)
     queries: Sequence[str] = ()
+    more_texts: Sequence[str] = ()
+    more_vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Training(Result):
             only the others are mapped.
         gate_of_halves: what the gate says when each half of the documents is mapped by a fit to the other half: how
             much more of them would help.
+        gate_of_fewer: what it says when only half of the documents were known of which the new model reads no more
+            than the first words; `None` when there are none.
     """
 
     projection: Projection
@@ -82,6 +88,7 @@ class Training(Result):
     fitting_seconds: float
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
+    gate_of_fewer: Callable[[], Gate] | None = field(repr=False, compare=False, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """What can be written down of it; not the numbers of the projection."""
@@ -105,7 +112,7 @@ class Reading:
         queries: what the gate asks: the users' own queries, or sentences of the documents.
         taken_from: the row of the document each sentence is of; `None` for queries of users.
         words: single words, none when texts are not read.
-        beginnings: the first words of the calibration documents, none when they are not read.
+        beginnings: the first words of the calibration documents and of more, none when they are not read.
     """
 
     documents: Sequence[str]
@@ -122,7 +129,8 @@ class Reading:
         queries, taken_from = (
             (material.queries, None) if material.queries else pseudo_queries(material.texts, sentences, seed)
         )
-        beginnings = [abridge(text, first_words) for text in material.texts] if first_words else ()
+        begun = [*material.texts, *material.more_texts]
+        beginnings = [abridge(text, first_words) for text in begun] if first_words else ()
         return cls(material.texts, queries, taken_from, material.words.words if material.words else (), beginnings)
 
     def __len__(self) -> int:
@@ -193,10 +201,9 @@ def train(
     X, Y = found.old[:count], found.new[:count]
     old_model = source_model or (source.model if source is not None else None)
 
-    def fitted_to(rows: Rows) -> FittedPairs:
+    def fitted_to(rows: Rows, begun: Beginnings | None) -> FittedPairs:
         if method == "mlp":
             return _network(X[rows], Y[rows], old_model, target.model, device, seed)
-        begun = found.beginnings
         return fit_pairs(
             _on(device, X[rows]),
             _on(device, Y[rows]),
@@ -211,7 +218,7 @@ def train(
             target_model=target.model,
         )
 
-    fitted = fitted_to(np.arange(count))
+    fitted = fitted_to(np.arange(count), found.beginnings)
     judges, mapped = slice(0, count), fitted.held_out
     if holdout:
         judges = slice(count, None)
@@ -226,7 +233,12 @@ def train(
         shuffled = np.random.default_rng(seed).permutation(count)
         for own, others in (np.array_split(shuffled, 2), np.array_split(shuffled, 2)[::-1]):
             said = None if texts is None else [texts[row] for row in others]
-            mapped[others] = fitted_to(own).projection.apply(X[others], said)
+            mapped[others] = fitted_to(own, found.beginnings).projection.apply(X[others], said)
+        return _judge(found, reading, slice(0, count), material.collection_size, thresholds, seed, mapped, 0.0)
+
+    def fewer() -> Gate:
+        begun = _with_half_of_the_others(found.beginnings)
+        mapped = fitted_to(np.arange(count), begun).held_out
         return _judge(found, reading, slice(0, count), material.collection_size, thresholds, seed, mapped, 0.0)
 
     projection = fitted.projection.with_facts(training=material.about, quality=verdict.to_json())
@@ -239,6 +251,7 @@ def train(
         fitted_at - embedded,
         partial(judged, mapped),
         halves,
+        fewer if found.beginnings is not None and found.beginnings.others is not None else None,
     )
 
 
@@ -274,7 +287,9 @@ def _embed(
     beginnings = None
     if first_words and len(reading.beginnings):
         vectors = target.embed(reading.beginnings, progress("first words, new model"))
-        beginnings = Beginnings(first_words, vectors, target.embed)
+        own, more = np.split(vectors, [len(material.texts)])
+        others = None if material.more_vectors is None or not len(more) else Others(material.more_vectors, more)
+        beginnings = Beginnings(first_words, own, target.embed, others)
     old, old_queries = material.vectors, None
     if source is not None:
         if old is None:
@@ -286,6 +301,13 @@ def _embed(
                 "it is not the model they came from"
             )
     return _Embedded(np.asarray(old), new, old_queries, new_queries, words, beginnings)
+
+
+def _with_half_of_the_others(beginnings: Beginnings | None) -> Beginnings | None:
+    if beginnings is None or beginnings.others is None:
+        return beginnings
+    others, half = beginnings.others, len(beginnings.others.source) // 2
+    return replace(beginnings, others=Others(others.source[:half], others.vectors[:half]))
 
 
 def _judge(

@@ -83,13 +83,21 @@ def pay(
     fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
     about = {"corpus": f"collection {plan.address}", **sample.report.to_json()}
     read = first_of(sample.words, plan.words) if plan.setting.reads_texts else None
-    material = Material(sample.texts[:fitted], sample.vectors[:fitted], read, sample.report.usable, about)
+    material = Material(
+        sample.texts[:fitted],
+        sample.vectors[:fitted],
+        read,
+        sample.report.usable,
+        about,
+        more_texts=sample.texts[fitted:],
+        more_vectors=sample.vectors[fitted:],
+    )
     training = train(
         material,
         provider,
         source_model=source_model,
         first_words=words or None,
-        sentences=sentences_for(census),
+        sentences=sentences_for(fitted),
         seed=plan.seed,
         on_progress=on_progress,
     )

@@ -18,12 +18,12 @@ from lightmigrate.training import Material, Reading, Training
 # A fit takes its time with more documents, and hardly gains by them.
 MOST_FITTED = 4000
 
-# Sentences that stand in for queries of users: for so many documents one, within these bounds. They cost tokens, too.
-DOCUMENTS_FOR_ONE = 20
-SENTENCES = (100, 300)
+# Sentences that stand in for queries of users: of each calibration document, and in all. They cost tokens, too.
+SENTENCES_OF_EACH = 2
+MOST_SENTENCES = 300
 
-# The power with which errors fall when there are more pairs, in what was ever seen.
-GROWTH = (0.05, 0.4)
+# The power with which errors fall when there is twice as much to learn from, in what was ever seen.
+GROWTH = (0.0, 0.4)
 
 
 class Study:
@@ -35,11 +35,13 @@ class Study:
         provider: the new model.
         trainings: the maps.
         halves: what the gate says of some of them when they are fitted to half of the documents.
+        fewer: what it says of some when half of the other beginnings were known.
 
     Attributes:
         trainings: as given.
         paid: tokens that measuring took.
         growth: the power with which errors fall when there are more documents; see `expected`.
+        taught: the power with which they fall when more beginnings are known.
     """
 
     def __init__(
@@ -49,22 +51,25 @@ class Study:
         provider: Provider,
         trainings: Mapping[tuple[bool, int], Training],
         halves: Mapping[tuple[bool, int], Gate],
+        fewer: Mapping[tuple[bool, int], Gate],
     ) -> None:
         self.trainings = trainings
         self._census = census
         self._provider = provider
         self._calibration = len(material.texts)
         self._whole = tokens_of(provider, material.texts)
+        begun = [*material.texts, *material.more_texts]
+        self._known = len(begun)
         self._begun = {
-            words: tokens_of(provider, [abridge(text, words) for text in material.texts])
-            for _, words in trainings
-            if words
+            words: tokens_of(provider, [abridge(text, words) for text in begun]) for _, words in trainings if words
         }
-        self._asked = _asked(material, census, provider)
-        self.paid = tokens_to_measure(material, census, provider) + sum(self._begun.values())
+        self._asked = _asked(material, provider)
+        self.paid = tokens_to_measure(material, provider) + sum(self._begun.values())
         seconds = sum(done.embedding_seconds for done in trainings.values())
         self._pace = seconds / self.paid if any(done.bill.tokens for done in trainings.values()) else None
-        self.growth = _growth([(half, trainings[key].gate) for key, half in halves.items()])
+        self.growth, self.taught = (
+            _growth([(half, trainings[key].gate) for key, half in gates.items()]) for gates in (halves, fewer)
+        )
 
     def option(self, setting: Setting) -> Option:
         """What a setting costs and keeps."""
@@ -94,10 +99,10 @@ class Study:
         return math.ceil(tokens)
 
     def expected(self, setting: Setting) -> Estimate:
-        """What a setting keeps: `1 - (1 - q)·(K/K₀)^-γ`.
+        """What a setting keeps: `1 - (1 - q)·(K/K₀)^-γ·(M/M₀)^-δ`.
 
         q is what the gate says of the map that was tried when as many documents are exact as the setting embeds; K₀
-        documents it was fitted to, K it would be; γ is `growth`.
+        documents it was fitted to, K it would be; γ is `growth`. M₀ beginnings were known, M would be; δ is `taught`.
         """
         census = self._census
         short = census.whole.get(setting.first_words, 0) / max(1, census.texts) if setting.first_words else 0.0
@@ -107,29 +112,31 @@ class Study:
         )
         pairs = min(setting.documents, MOST_FITTED) / self._calibration
         less = min(1.0, pairs**-self.growth)
+        if setting.first_words:
+            less *= min(1.0, (min(MOST_FITTED, census.texts) / self._known) ** -self.taught)
         said = gate.expected_retention
         return Estimate(*(1 - (1 - value) * less for value in (said.value, said.low, said.high)))
 
 
 def _growth(gates: Sequence[tuple[Gate, Gate]]) -> float:
-    """The power with which errors fall, from what was kept with half of the pairs and with all of them."""
+    """The power with which errors fall, from what was kept with half of what was learned from and with all of it."""
     kept = [(half.expected_retention.value, full.expected_retention.value) for half, full in gates]
     powers = [math.log2((1 - half) / (1 - full)) for half, full in kept if half < 1 and full < 1]
     return min(max(statistics.mean(powers), GROWTH[0]), GROWTH[1]) if powers else GROWTH[0]
 
 
-def tokens_to_measure(material: Material, census: Census, provider: Provider) -> int:
+def tokens_to_measure(material: Material, provider: Provider) -> int:
     """What calibrating takes without first words: documents, sentences or queries, and single words."""
     words = material.words.words if material.words is not None else ()
-    return tokens_of(provider, [*material.texts, *words]) + _asked(material, census, provider)
+    return tokens_of(provider, [*material.texts, *words]) + _asked(material, provider)
 
 
-def _asked(material: Material, census: Census, provider: Provider) -> int:
+def _asked(material: Material, provider: Provider) -> int:
     """Tokens of the sentences or queries that the gate asks."""
-    reading = Reading.of(material, sentences=sentences_for(census))
+    reading = Reading.of(material, sentences=sentences_for(len(material.texts)))
     return estimated_tokens(provider.worded(reading.queries, queries=True))
 
 
-def sentences_for(census: Census) -> int:
-    """How many sentences the gate asks."""
-    return min(max(SENTENCES[0], census.texts // DOCUMENTS_FOR_ONE), SENTENCES[1])
+def sentences_for(documents: int) -> int:
+    """How many sentences of so many calibration documents the gate asks."""
+    return min(SENTENCES_OF_EACH * documents, MOST_SENTENCES)

@@ -1,4 +1,4 @@
-"""What the new model says to the first words of the calibration documents."""
+"""What the new model says to the first words of the calibration documents, and of others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ from lightmigrate.projection.vectors import Vectors, as_vectors
 
 
 @dataclass(frozen=True)
+class Others:
+    """Documents of which the new model has read only the first words.
+
+    Attributes:
+        source: `(M, d_in)`, their stored vectors.
+        vectors: `(M, d_out)`, what the new model says to their first words.
+    """
+
+    source: Vectors
+    vectors: Vectors
+
+
+@dataclass(frozen=True)
 class Beginnings:
     """The first words of K calibration documents as the new model embeds them.
 
@@ -20,11 +33,13 @@ class Beginnings:
         vectors: `(K, d_out)`, in the order of the pairs; zeros for a pair without a text.
         embed: asks the new model for those of other documents when the projection is applied; without it the
             projection needs `reading_with` first.
+        others: more documents of which the first words are known, as many of them.
     """
 
     words: int
     vectors: Vectors
     embed: Embed | None = None
+    others: Others | None = None
 
     def __post_init__(self) -> None:
         vectors = as_vectors(self.vectors)
@@ -32,4 +47,10 @@ class Beginnings:
             raise ProjectionError(
                 f"beginnings of {self.words} words with vectors of shape {vectors.shape} cannot be used: at least one "
                 "word, and one vector without NaN for each pair"
+            )
+        others = self.others
+        if others is not None and (len(others.source), vectors.shape[1]) != others.vectors.shape:
+            raise ProjectionError(
+                f"other beginnings have vectors of shape {others.vectors.shape} for {len(others.source)} documents, "
+                f"those of the pairs have {vectors.shape[1]} dimensions"
             )

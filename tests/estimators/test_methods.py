@@ -11,7 +11,7 @@ from lightmigrate import Beginnings, Model, Projection, ProjectionError, fit
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.estimators import kernel
 from lightmigrate.estimators.dual import Dual
-from lightmigrate.estimators.methods import METHODS, READING, Method
+from lightmigrate.estimators.methods import METHODS, READING, STARTING, Method
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
 from lightmigrate.projection.kernel import Kernel
@@ -32,7 +32,7 @@ def fit_corpus(method: Method, pairs: int = FITTED, **options: Any) -> Projectio
 
 def begun(method: Method, pairs: int, dimension: int) -> Beginnings | None:
     """What some model says to the first words, for the method that starts from it."""
-    if method != "abridged":
+    if method not in STARTING:
         return None
     return Beginnings(3, gaussian(pairs, dimension, seed=4), lambda texts: np.ones((len(texts), dimension), np.float32))
 
@@ -61,7 +61,7 @@ def test_words_beat_bending_and_bending_beats_a_matrix() -> None:
 def test_auto_takes_the_words_when_they_help_and_says_what_it_tried() -> None:
     training = fit_corpus("auto").info.training
     assert training["method"] == "lexical"
-    assert [trial["method"] for trial in training["tried"]] == [name for name in METHODS if name != "abridged"]
+    assert [trial["method"] for trial in training["tried"]] == [name for name in METHODS if name not in STARTING]
     assert [trial["method"] for trial in training["tried"] if trial["chosen"]] == ["lexical"]
 
 
