@@ -168,9 +168,10 @@ def draw_curve(
             on_progress=on_progress,
         )
         trainings[reads_texts, words] = done
-    # what half of the pairs make of it: without first words, and with the most
+    # what half of the pairs make of it: without first words, and with the most; and half of the other beginnings
     halves = {key: trainings[key].gate_of_halves() for key in {tried[1], tried[-1]}}
-    fewer = {key: done.gate_of_fewer() for key, done in trainings.items() if done.gate_of_fewer is not None}
+    with_fewer = trainings[tried[-1]].gate_of_fewer
+    fewer = {} if with_fewer is None else {tried[-1]: with_fewer()}
     study = Study(material, census, provider, trainings, halves, fewer)
     shown = [study.option(setting) for setting in _shown(trainings, len(material.texts), census.texts)]
     everything = Option(
