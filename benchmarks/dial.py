@@ -52,6 +52,7 @@ from lightmigrate.providers.cache import Cached
 RESULTS = Path(__file__).parent / "results" / "dial.jsonl"
 BUDGETS = (0.1, 0.15, 0.2, 0.3, 0.5)
 MIXED = (0.1, 0.25, 0.5, 0.75)
+KINDS = ("budget", "length")
 CALIBRATION = 500
 LENGTHS_SHOWN = (8, 24, 48)
 AS_IF = 100_000
@@ -86,14 +87,22 @@ def main() -> None:
     parser.add_argument("--corpus", help="only this one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", metavar="OLD:NEW", help="only these pairs of models")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these; `mixed` comes with length"
+    )
     options = parser.parse_args()
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed")) for line in lines}
+    done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed", "kind")) for line in lines}
     for corpus in corpora(options.data, options.encoded):
         if options.corpus not in (None, corpus.name):
             continue
-        for seed, (old, new) in itertools.product(options.seeds, itertools.permutations(corpus.models, 2)):
-            if (corpus.name, old, new, seed) in done or (options.only and f"{old}:{new}" not in options.only):
+        pairs = [
+            pair
+            for pair in itertools.permutations(corpus.models, 2)
+            if not options.only or ":".join(pair) in options.only
+        ]
+        for kind, seed, (old, new) in itertools.product(options.kinds, options.seeds, pairs):
+            if (corpus.name, old, new, seed, kind) in done:
                 continue
             path = options.encoded / corpus.name / f"{new}.first.npz"
             if not path.exists():
@@ -101,11 +110,12 @@ def main() -> None:
                 continue
             beginnings = {int(words): rows.astype(np.float32) for words, rows in np.load(path).items()}
             provider = Cached(Encoder(new, options.models), options.encoded / f"{new}.sqlite3")
-            rows = list(Pair(corpus, old, new, seed, provider, beginnings).measured())
+            pair, rows = Pair(corpus, old, new, seed, provider, beginnings), []
+            for row in pair.budgets() if kind == "budget" else pair.lengths():
+                rows.append(row)
+                print(*row.values(), flush=True)
             with RESULTS.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
-            for row in rows:
-                print(*row.values(), flush=True)
 
 
 class Pair:
@@ -141,8 +151,8 @@ class Pair:
             if words in LENGTHS
         ]
 
-    def measured(self) -> Iterator[dict[str, Any]]:
-        """A row for every point."""
+    def budgets(self) -> Iterator[dict[str, Any]]:
+        """What the plan chooses for each budget."""
         drawn_rows = self._sampled(drawn_samples(self.census))
         for budget in BUDGETS:
             tokens = budget * self.census.tokens
@@ -161,6 +171,10 @@ class Pair:
             facts |= {"growth": round(curve.growth, 3), "taught": round(curve.taught, 3)}
             exact = self._with_random(fitted, setting.documents)
             yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
+
+    def lengths(self) -> Iterator[dict[str, Any]]:
+        """One calibration with several numbers of first words, and the best of them with more exact rows."""
+        drawn_rows = self._sampled(drawn_samples(self.census))
         first_rows, others = np.split(drawn_rows, [min(CALIBRATION, self.census.texts // 2)])
         material = self._material(first_rows, self.words, others)
         calibration = tokens_to_measure(material, self.provider)

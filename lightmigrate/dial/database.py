@@ -35,6 +35,7 @@ from lightmigrate.stores.chroma_changes import writes_of
 from lightmigrate.stores.chroma_folder import require_unused
 from lightmigrate.training import Material, OnTraining
 
+
 @contextlib.contextmanager
 def opened(database: Any) -> Iterator[Store]:
     """A database to read and write in: a folder that nobody else has open, or a client, which stays open."""

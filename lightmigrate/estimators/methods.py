@@ -203,7 +203,9 @@ def _least_squares(parts: list[Array], target: Array) -> list[float]:
     """The shares of some centred arrays `(K, d)` whose sum is nearest to another."""
     xp = namespace(target)
     products = [[float(xp.sum(one * other)) for other in parts] for one in parts]
-    found, *_ = np.linalg.lstsq(np.array(products), np.array([float(xp.sum(one * target)) for one in parts]), rcond=None)
+    found, *_ = np.linalg.lstsq(
+        np.array(products), np.array([float(xp.sum(one * target)) for one in parts]), rcond=None
+    )
     return [float(share) for share in found]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import BudgetPlan, Curve, LightmigrateError, NotEnoughTextsError, RefusedError, curve_of
+from lightmigrate import BudgetPlan, Curve, LightmigrateError, NotEnoughTextsError, RefusedError, Setting, curve_of
 from lightmigrate.calibration.collection import sample_collection
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.database import opened
@@ -80,11 +80,22 @@ def test_what_is_no_plan_is_refused_in_one_line(content: bytes, tmp_path: Path) 
 
 
 def test_a_budget_calibrates_first_on_a_fifth_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
-    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.7, lengths=(12,))
-    assert drawn.calibration == 60  # the fewest; a fifth would be 56
-    assert drawn.calibration < drawn.sampled <= 0.7 * 400
-    lengths = [option.setting.first_words for option in drawn.options]
-    assert all(drawn.census.beginnings[words] <= 0.7 * drawn.census.tokens for words in lengths if words)
+    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.25)
+    assert drawn.calibration == 40  # the fewest; a fifth would be 20
+    assert drawn.sampled == 400
+    lengths = {option.setting.first_words for option in drawn.options} - {0}
+    assert 1 <= len(lengths) <= 2
+    option = drawn.within(0.25 * drawn.census.tokens)
+    assert option.setting.first_words in lengths
+    assert option.share_of_tokens <= 0.25
+
+
+def test_more_beginnings_are_expected_to_help_no_less_than_they_did(drawn: Curve) -> None:
+    """What is expected counts on all first words, and the gate has seen what a part of them teaches."""
+    for words in (12, 48):
+        setting = Setting(reads_texts=True, first_words=words, documents=drawn.calibration)
+        seen = drawn.training(setting).gate_when_exact(drawn.calibration / drawn.census.texts).expected_retention
+        assert seen.value <= drawn.option(setting).expected.value <= 1
 
 
 def test_the_calibration_documents_of_a_plan_are_the_first_of_those_that_are_drawn(
