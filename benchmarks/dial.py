@@ -158,7 +158,7 @@ class Pair:
             tokens = budget * self.census.tokens
             first, words = usual_samples(self.census, tokens), words_within(self.words, self.provider, tokens)
             left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
-            lengths = lengths_within(self.census, left)
+            lengths = lengths_within(self.census, first, left)
             more = first + more_beginnings(self.census, lengths, first, tokens)
             material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
             curve = draw_curve(material, self.census, self.provider, lengths=lengths, seed=self.seed)
@@ -168,7 +168,7 @@ class Pair:
             read = words if setting.reads_texts else None
             done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.first_words)
             facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths}
-            facts |= {"growth": round(curve.growth, 3), "taught": round(curve.taught, 3)}
+            facts |= {"growth": [round(one, 3) for one in curve.growth], "taught": round(curve.taught, 3)}
             exact = self._with_random(fitted, setting.documents)
             yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
 

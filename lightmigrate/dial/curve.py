@@ -45,7 +45,8 @@ class Curve(Result):
         reembedded: share of pseudo-queries that find their document when everything is embedded again; `None` for
             queries of users.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
-        growth: the power with which errors fall when there are more calibration documents.
+        growth: the power with which errors fall when there are more calibration documents, without first words and
+            with them.
         taught: the power with which they fall when the first words of more documents are known.
     """
 
@@ -58,7 +59,7 @@ class Curve(Result):
     options: tuple[Option, ...]
     reembedded: Estimate | None
     nothing: Estimate | None
-    growth: float
+    growth: tuple[float, ...]
     taught: float
     _study: Study = field(repr=False, compare=False)
 

@@ -76,8 +76,8 @@ def curve_of(
         collection_name: of the collection.
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
-        samples: documents to calibrate on first; by default a twentieth of them, or what a fifth of the budget buys,
-            but 40 to 300.
+        samples: documents to calibrate on first; by default a twentieth of them, or what .15 of the budget buys,
+            but 20 to 300.
         lengths: numbers of first words; within a budget the most of them that it buys and fewer are tried, and without
             one all. 8 to 96 by default.
         tokens: what may be spent in all.
@@ -114,7 +114,7 @@ def curve_of(
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
     words = words_within(sample.words, asked, allowed)
     material = Material(sample.texts[:k], sample.vectors[:k], words, sample.report.usable, about, queries)
-    tried = lengths_within(census, None if allowed is None else allowed - tokens_to_measure(material, asked))
+    tried = lengths_within(census, k, None if allowed is None else allowed - tokens_to_measure(material, asked))
     more = slice(k, k + more_beginnings(census, tried, k, allowed))
     material = replace(material, more_texts=sample.texts[more], more_vectors=sample.vectors[more])
     return draw_curve(

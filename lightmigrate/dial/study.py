@@ -22,8 +22,8 @@ MOST_FITTED = 4000
 SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 300
 
-# The power with which errors fall when there is twice as much to learn from, in what was ever seen.
-GROWTH = (0.0, 0.4)
+# The power with which errors fall when there is more to learn from, in what was ever seen.
+GROWTH = (0.0, 0.3)
 
 
 class Study:
@@ -40,7 +40,8 @@ class Study:
     Attributes:
         trainings: as given.
         paid: tokens that measuring took.
-        growth: the power with which errors fall when there are more documents; see `expected`.
+        growth: the power with which errors fall when there are more documents, without first words and with them; see
+            `expected`.
         taught: the power with which they fall when more beginnings are known.
     """
 
@@ -67,9 +68,11 @@ class Study:
         self.paid = tokens_to_measure(material, provider) + sum(self._begun.values())
         seconds = sum(done.embedding_seconds for done in trainings.values())
         self._pace = seconds / self.paid if any(done.bill.tokens for done in trainings.values()) else None
-        self.growth, self.taught = (
-            _growth([(half, trainings[key].gate) for key, half in gates.items()]) for gates in (halves, fewer)
+        self.growth = tuple(
+            _growth([(half, trainings[key].gate) for key, half in halves.items() if bool(key[1]) == reads])
+            for reads in (False, True)
         )
+        self.taught = _growth([(half, trainings[key].gate) for key, half in fewer.items()])
 
     def option(self, setting: Setting) -> Option:
         """What a setting costs and keeps."""
@@ -111,7 +114,7 @@ class Study:
             embedded + (1 - embedded) * short
         )
         pairs = min(setting.documents, MOST_FITTED) / self._calibration
-        less = min(1.0, pairs**-self.growth)
+        less = min(1.0, pairs ** -self.growth[bool(setting.first_words)])
         if setting.first_words:
             less *= min(1.0, (min(MOST_FITTED, census.texts) / self._known) ** -self.taught)
         said = gate.expected_retention

@@ -77,8 +77,8 @@ def test_many_beginnings_teach_what_one_does_not_say() -> None:
 def test_other_beginnings_must_fit_the_pairs() -> None:
     with pytest.raises(ProjectionError, match=r"\(3, 64\) for 3 documents, those of the pairs have 128"):
         Beginnings(3, NEW[:5], None, Others(OLD[:3], NEW[:3, :64]))
+    begun = Beginnings(3, NEW[:60], embed, Others(OLD[:3, :7], NEW[:3]))
     with pytest.raises(ProjectionError, match="other documents have 7 dimensions, not 256"):
-        begun = Beginnings(3, NEW[:60], embed, Others(OLD[:3, :7], NEW[:3]))
         fit(OLD[:60], NEW[:60], TEXTS[:60], method="beginnings", beginnings=begun)
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_beginnings_is_refused(words: int, vectors: Vectors) -> N
 
 def test_beginnings_need_texts_and_a_method_that_reads_them() -> None:
     for texts, method in ((None, "auto"), (TEXTS[TRAIN], "ridge")):
-        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged, abridged"):
+        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged, beginnings, abridged"):
             fit(OLD[TRAIN], NEW[TRAIN], texts, method=method, beginnings=beginnings())  # type: ignore[arg-type]
     with pytest.raises(ProjectionError, match=r"\(3, 128\), not \(250, 128\)"):
         fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], beginnings=Beginnings(3, NEW[:3]))
