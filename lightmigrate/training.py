@@ -288,7 +288,7 @@ def _embed(
     if first_words and len(reading.beginnings):
         vectors = target.embed(reading.beginnings, progress("first words, new model"))
         own, more = np.split(vectors, [len(material.texts)])
-        others = None if material.more_vectors is None or not len(more) else Others(material.more_vectors, more)
+        others = None if material.more_vectors is None or not len(more) else Others(material.more_vectors, material.more_texts, more)
         beginnings = Beginnings(first_words, own, target.embed, others)
     old, old_queries = material.vectors, None
     if source is not None:
@@ -307,7 +307,8 @@ def _with_half_of_the_others(beginnings: Beginnings | None) -> Beginnings | None
     if beginnings is None or beginnings.others is None:
         return beginnings
     others, half = beginnings.others, len(beginnings.others.source) // 2
-    return replace(beginnings, others=Others(others.source[:half], others.vectors[:half]))
+    fewer = Others(others.source[:half], others.texts[:half], others.vectors[:half])
+    return replace(beginnings, others=fewer)
 
 
 def _judge(

@@ -15,7 +15,7 @@ from lightmigrate.dial.study import MOST_FITTED
 from lightmigrate.providers.base import Provider
 
 # Numbers of first words to choose from, and those that are shown when nobody says what may be spent.
-LENGTHS = (8, 12, 16, 24, 32, 48, 64, 96)
+LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96)
 SHOWN = (8, 24, 96)
 
 # Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
@@ -25,7 +25,7 @@ FIRST_SHARE_OF_BUDGET = 0.15
 FEWEST, MOST = 20, 300
 
 # The part of a budget that single words may take.
-WORDS_SHARE = 0.02
+WORDS_SHARE = 0.1
 
 # Documents of which only the first words are read, to see what many of them teach: at most so many, for at most this
 # part of a budget; without one, as many as there are calibration documents.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,12 @@ class Others:
 
     Attributes:
         source: `(M, d_in)`, their stored vectors.
+        texts: the M stored documents.
         vectors: `(M, d_out)`, what the new model says to their first words.
     """
 
     source: Vectors
+    texts: Sequence[str | None]
     vectors: Vectors
 
 
@@ -49,8 +52,10 @@ class Beginnings:
                 "word, and one vector without NaN for each pair"
             )
         others = self.others
-        if others is not None and (len(others.source), vectors.shape[1]) != others.vectors.shape:
+        if others is None:
+            return
+        if len(others.texts) != len(others.source) or others.vectors.shape != (len(others.source), vectors.shape[1]):
             raise ProjectionError(
-                f"other beginnings have vectors of shape {others.vectors.shape} for {len(others.source)} documents, "
-                f"those of the pairs have {vectors.shape[1]} dimensions"
+                f"other beginnings have vectors of shape {others.vectors.shape} for {len(others.source)} documents "
+                f"with {len(others.texts)} texts, those of the pairs have {vectors.shape[1]} dimensions"
             )

@@ -13,6 +13,7 @@ from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
+from lightmigrate.estimators.seen import Seen
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.linear import Linear
@@ -173,29 +174,31 @@ def _averaged(fits: Fits) -> Fitted:
 def _beginnings(fits: Fits) -> Fitted:
     """What the new model says to the first words, and what a ridge on the old vectors makes of all first words.
 
-    A beginning is the document and chance. Its old vector has seen all of the document, and a map that many beginnings
-    taught what to make of one averages the chance away. The pairs only say in which proportion the two are mixed.
+    A beginning is the document and chance. Its old vector has seen all of the document, and so have its words; a map
+    of them that many beginnings taught what to make of one averages the chance away. The pairs only say in which
+    proportion the two are mixed.
     """
     pairs, begun = fits.pairs, fits.pairs.beginnings
     assert begun is not None  # noqa: S101  # `fit_pairs` has seen to that
     xp = namespace(pairs.target)
     said = beside(begun.vectors.astype(np.float64), pairs.target)
-    sources, targets = [pairs.source], [said]
-    if begun.others is not None:
-        sources.append(beside(begun.others.source.astype(np.float64), pairs.source))
-        targets.append(beside(begun.others.vectors.astype(np.float64), said))
-    taught = fit_ridge(xp.concat(sources), xp.concat(targets))
-    parts = [said, pairs.source @ taught.weights]
+    seen = Seen.of(pairs.source, pairs.texts, pairs.words)
+    features, targets = [seen.features(pairs.source, pairs.texts)], [said]
+    if (others := begun.others) is not None:
+        features.append(seen.features(beside(others.source.astype(np.float64), pairs.source), others.texts))
+        targets.append(beside(others.vectors.astype(np.float64), said))
+    taught = fit_ridge(xp.concat(features), xp.concat(targets))
+    parts = [said, features[0] @ taught.weights]
     means = [xp.mean(part, axis=0) for part in parts]
     mean = xp.mean(pairs.target, axis=0)
     shares = _least_squares([part - own for part, own in zip(parts, means, strict=True)], pairs.target - mean)
     bias = mean - shares[0] * means[0] - shares[1] * means[1]
     identity = shares[0] * np.eye(said.shape[1], dtype=np.float32)
     itself = Abridged(identity, begun.words, pairs.source.shape[1], begun.embed)
-    step = Sum(as_float32(bias), (Linear(as_float32(shares[1] * taught.weights)), itself), normalise=False)
+    step = Sum(as_float32(bias), (*seen.terms(shares[1] * taught.weights), itself), normalise=False)
     # Two shares and a mean are all that is fitted to the pairs, so that leaving one out would move nothing.
     held_out = bias + shares[0] * parts[0] + shares[1] * parts[1]
-    facts = {"taught": sum(map(len, sources)), "first_words_itself": shares[0], "first_words_taught": shares[1]}
+    facts = {"taught": sum(map(len, features)), "first_words_itself": shares[0], "first_words_taught": shares[1]}
     return Fitted(step, held_out, {"first_words": begun.words, **facts}, _regress_on_source(pairs))
 
 

@@ -65,7 +65,7 @@ def test_many_beginnings_teach_what_one_does_not_say() -> None:
     """With forty whole documents, and eight words of the others, which the projection reads anyway."""
     short = embed([abridge(text, 8) for text in TEXTS[:500]])
     few, others = slice(0, 40), slice(40, 500)
-    begun = [Beginnings(8, short[few], embed, more) for more in (None, Others(OLD[others], short[others]))]
+    begun = [Beginnings(8, short[few], embed, more) for more in (None, Others(OLD[others], TEXTS[others], short[others]))]
     maps = [fit(OLD[few], NEW[few], TEXTS[few], method="beginnings", beginnings=one) for one in begun]
     expected = search(NEW, NEW[40:], 10)
     found = [one.apply(OLD[others], TEXTS[others]) for one in maps]
@@ -75,9 +75,9 @@ def test_many_beginnings_teach_what_one_does_not_say() -> None:
 
 
 def test_other_beginnings_must_fit_the_pairs() -> None:
-    with pytest.raises(ProjectionError, match=r"\(3, 64\) for 3 documents, those of the pairs have 128"):
-        Beginnings(3, NEW[:5], None, Others(OLD[:3], NEW[:3, :64]))
-    begun = Beginnings(3, NEW[:60], embed, Others(OLD[:3, :7], NEW[:3]))
+    with pytest.raises(ProjectionError, match=r"\(3, 64\) for 3 documents with 3 texts, those of the pairs have 128"):
+        Beginnings(3, NEW[:5], None, Others(OLD[:3], TEXTS[:3], NEW[:3, :64]))
+    begun = Beginnings(3, NEW[:60], embed, Others(OLD[:3, :7], TEXTS[:3], NEW[:3]))
     with pytest.raises(ProjectionError, match="other documents have 7 dimensions, not 256"):
         fit(OLD[:60], NEW[:60], TEXTS[:60], method="beginnings", beginnings=begun)
 
