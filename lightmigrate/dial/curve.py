@@ -15,6 +15,7 @@ from lightmigrate.dial.census import Census
 from lightmigrate.dial.setting import Option, Setting
 from lightmigrate.dial.study import Study, sentences_for
 from lightmigrate.errors import RefusedError
+from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.retention import Estimate
@@ -45,8 +46,7 @@ class Curve(Result):
         reembedded: share of pseudo-queries that find their document when everything is embedded again; `None` for
             queries of users.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
-        growth: the power with which errors fall when there are more calibration documents, without first words and
-            with them.
+        growth: the power with which errors fall when there are more calibration documents, without first words.
         taught: the power with which they fall when the first words of more documents are known.
     """
 
@@ -59,7 +59,7 @@ class Curve(Result):
     options: tuple[Option, ...]
     reembedded: Estimate | None
     nothing: Estimate | None
-    growth: tuple[float, ...]
+    growth: float
     taught: float
     _study: Study = field(repr=False, compare=False)
 
@@ -169,8 +169,9 @@ def draw_curve(
             on_progress=on_progress,
         )
         trainings[reads_texts, words] = done
-    # what half of the pairs make of it: without first words, and with the most; and half of the other beginnings
-    halves = {key: trainings[key].gate_of_halves() for key in {tried[1], tried[-1]}}
+    # what half of the pairs make of it, where they can be fitted to by the same methods; and half of the beginnings
+    enough = len(material.texts) >= 2 * FEWEST_PAIRS
+    halves = {tried[1]: trainings[tried[1]].gate_of_halves()} if enough else {}
     with_fewer = trainings[tried[-1]].gate_of_fewer
     fewer = {} if with_fewer is None else {tried[-1]: with_fewer()}
     study = Study(material, census, provider, trainings, halves, fewer)

@@ -40,8 +40,8 @@ class Study:
     Attributes:
         trainings: as given.
         paid: tokens that measuring took.
-        growth: the power with which errors fall when there are more documents, without first words and with them; see
-            `expected`.
+        growth: the power with which errors of maps without first words fall when there are more documents; those with
+            first words learn from all of these, so that few documents are enough.
         taught: the power with which they fall when more beginnings are known.
     """
 
@@ -68,11 +68,9 @@ class Study:
         self.paid = tokens_to_measure(material, provider) + sum(self._begun.values())
         seconds = sum(done.embedding_seconds for done in trainings.values())
         self._pace = seconds / self.paid if any(done.bill.tokens for done in trainings.values()) else None
-        self.growth = tuple(
-            _growth([(half, trainings[key].gate) for key, half in halves.items() if bool(key[1]) == reads])
-            for reads in (False, True)
+        self.growth, self.taught = (
+            _growth([(half, trainings[key].gate) for key, half in gates.items()]) for gates in (halves, fewer)
         )
-        self.taught = _growth([(half, trainings[key].gate) for key, half in fewer.items()])
 
     def option(self, setting: Setting) -> Option:
         """What a setting costs and keeps."""
@@ -102,10 +100,11 @@ class Study:
         return math.ceil(tokens)
 
     def expected(self, setting: Setting) -> Estimate:
-        """What a setting keeps: `1 - (1 - q)·(K/K₀)^-γ·(M/M₀)^-δ`.
+        """What a setting keeps: `1 - (1 - q)·(K/K₀)^-γ`.
 
         q is what the gate says of the map that was tried when as many documents are exact as the setting embeds; K₀
-        documents it was fitted to, K it would be; γ is `growth`. M₀ beginnings were known, M would be; δ is `taught`.
+        documents it was fitted to, K it would be; γ is `growth`. With first words they are the documents of which those
+        are known, and γ is `taught`.
         """
         census = self._census
         short = census.whole.get(setting.first_words, 0) / max(1, census.texts) if setting.first_words else 0.0
@@ -113,10 +112,11 @@ class Study:
         gate = self.trainings[setting.reads_texts, setting.first_words].gate_when_exact(
             embedded + (1 - embedded) * short
         )
-        pairs = min(setting.documents, MOST_FITTED) / self._calibration
-        less = min(1.0, pairs ** -self.growth[bool(setting.first_words)])
         if setting.first_words:
-            less *= min(1.0, (min(MOST_FITTED, census.texts) / self._known) ** -self.taught)
+            more, power = min(census.texts, MOST_FITTED) / self._known, self.taught
+        else:
+            more, power = min(setting.documents, MOST_FITTED) / self._calibration, self.growth
+        less = min(1.0, more**-power)
         said = gate.expected_retention
         return Estimate(*(1 - (1 - value) * less for value in (said.value, said.low, said.high)))
 

@@ -25,8 +25,8 @@ from lightmigrate.projection.vectors import Vectors
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
 LANDMARKS = 1000
 
-# With first words, fewer pairs cannot tell a correction, or what was shrunk, from chance: forty made what the first words
-# teach worse by .01 and .03 (Cranfield, potion → MiniLM).
+# With first words, fewer pairs cannot tell a correction from chance: forty made what the first words teach worse by .01
+# (Cranfield, potion → MiniLM).
 FEWEST_TO_CORRECT = 200
 
 # Restoring the spread helps searches by people, who ask in their own words, and hardly moves what documents find
@@ -241,7 +241,9 @@ def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any
     centre = namespace(Y).mean(Y, axis=0)
     restored = centre + (held_out - centre) @ restoring(Y, held_out)
     lost = searches.overlaps(held_out).mean() - searches.overlaps(restored).mean()
-    return chosen, [trial.to_json() for trial in trials], bool(lost < TOLERATED)
+    # Among fewer pairs than directions each direction is some pair's own, and stretching it tells what was left out.
+    known_directions = len(Y) > Y.shape[1]
+    return chosen, [trial.to_json() for trial in trials], known_directions and bool(lost < TOLERATED)
 
 
 def _squared_errors(true: Array, predicted: Array, normalise: bool) -> Array:
