@@ -168,7 +168,7 @@ class Pair:
             read = words if setting.reads_texts else None
             done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.first_words)
             facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths}
-            facts |= {"growth": round(curve.growth, 3), "taught": round(curve.taught, 3)}
+            facts["growth"] = round(curve.growth, 3)
             exact = self._with_random(fitted, setting.documents)
             yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
 

@@ -76,8 +76,6 @@ class Training(Result):
             only the others are mapped.
         gate_of_halves: what the gate says when each half of the documents is mapped by a fit to the other half: how
             much more of them would help.
-        gate_of_fewer: what it says when only half of the documents were known of which the new model reads no more
-            than the first words; `None` when there are none.
     """
 
     projection: Projection
@@ -88,7 +86,6 @@ class Training(Result):
     fitting_seconds: float
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
-    gate_of_fewer: Callable[[], Gate] | None = field(repr=False, compare=False, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """What can be written down of it; not the numbers of the projection."""
@@ -201,9 +198,10 @@ def train(
     X, Y = found.old[:count], found.new[:count]
     old_model = source_model or (source.model if source is not None else None)
 
-    def fitted_to(rows: Rows, begun: Beginnings | None) -> FittedPairs:
+    def fitted_to(rows: Rows) -> FittedPairs:
         if method == "mlp":
             return _network(X[rows], Y[rows], old_model, target.model, device, seed)
+        begun = found.beginnings
         return fit_pairs(
             _on(device, X[rows]),
             _on(device, Y[rows]),
@@ -218,7 +216,7 @@ def train(
             target_model=target.model,
         )
 
-    fitted = fitted_to(np.arange(count), found.beginnings)
+    fitted = fitted_to(np.arange(count))
     judges, mapped = slice(0, count), fitted.held_out
     if holdout:
         judges = slice(count, None)
@@ -233,12 +231,7 @@ def train(
         shuffled = np.random.default_rng(seed).permutation(count)
         for own, others in (np.array_split(shuffled, 2), np.array_split(shuffled, 2)[::-1]):
             said = None if texts is None else [texts[row] for row in others]
-            mapped[others] = fitted_to(own, found.beginnings).projection.apply(X[others], said)
-        return _judge(found, reading, slice(0, count), material.collection_size, thresholds, seed, mapped, 0.0)
-
-    def fewer() -> Gate:
-        begun = _with_half_of_the_others(found.beginnings)
-        mapped = fitted_to(np.arange(count), begun).held_out
+            mapped[others] = fitted_to(own).projection.apply(X[others], said)
         return _judge(found, reading, slice(0, count), material.collection_size, thresholds, seed, mapped, 0.0)
 
     projection = fitted.projection.with_facts(training=material.about, quality=verdict.to_json())
@@ -251,7 +244,6 @@ def train(
         fitted_at - embedded,
         partial(judged, mapped),
         halves,
-        fewer if found.beginnings is not None and found.beginnings.others is not None else None,
     )
 
 
@@ -288,7 +280,11 @@ def _embed(
     if first_words and len(reading.beginnings):
         vectors = target.embed(reading.beginnings, progress("first words, new model"))
         own, more = np.split(vectors, [len(material.texts)])
-        others = None if material.more_vectors is None or not len(more) else Others(material.more_vectors, material.more_texts, more)
+        others = (
+            None
+            if material.more_vectors is None or not len(more)
+            else Others(material.more_vectors, material.more_texts, more)
+        )
         beginnings = Beginnings(first_words, own, target.embed, others)
     old, old_queries = material.vectors, None
     if source is not None:
@@ -301,14 +297,6 @@ def _embed(
                 "it is not the model they came from"
             )
     return _Embedded(np.asarray(old), new, old_queries, new_queries, words, beginnings)
-
-
-def _with_half_of_the_others(beginnings: Beginnings | None) -> Beginnings | None:
-    if beginnings is None or beginnings.others is None:
-        return beginnings
-    others, half = beginnings.others, len(beginnings.others.source) // 2
-    fewer = Others(others.source[:half], others.texts[:half], others.vectors[:half])
-    return replace(beginnings, others=fewer)
 
 
 def _judge(

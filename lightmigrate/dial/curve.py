@@ -47,7 +47,6 @@ class Curve(Result):
             queries of users.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
         growth: the power with which errors fall when there are more calibration documents, without first words.
-        taught: the power with which they fall when the first words of more documents are known.
     """
 
     model: str
@@ -60,7 +59,6 @@ class Curve(Result):
     reembedded: Estimate | None
     nothing: Estimate | None
     growth: float
-    taught: float
     _study: Study = field(repr=False, compare=False)
 
     def within(self, tokens: float) -> Option:
@@ -169,12 +167,10 @@ def draw_curve(
             on_progress=on_progress,
         )
         trainings[reads_texts, words] = done
-    # what half of the pairs make of it, where they can be fitted to by the same methods; and half of the beginnings
+    # what half of the pairs make of it, where they can be fitted to by the same methods
     enough = len(material.texts) >= 2 * FEWEST_PAIRS
     halves = {tried[1]: trainings[tried[1]].gate_of_halves()} if enough else {}
-    with_fewer = trainings[tried[-1]].gate_of_fewer
-    fewer = {} if with_fewer is None else {tried[-1]: with_fewer()}
-    study = Study(material, census, provider, trainings, halves, fewer)
+    study = Study(material, census, provider, trainings, halves)
     shown = [study.option(setting) for setting in _shown(trainings, len(material.texts), census.texts)]
     everything = Option(
         setting=Setting(reads_texts=False, first_words=0, documents=census.texts),
@@ -194,7 +190,6 @@ def draw_curve(
         reembedded=gate.reembedded.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=study.growth,
-        taught=study.taught,
         _study=study,
     )
 

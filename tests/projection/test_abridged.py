@@ -65,7 +65,9 @@ def test_many_beginnings_teach_what_one_does_not_say() -> None:
     """With forty whole documents, and eight words of the others, which the projection reads anyway."""
     short = embed([abridge(text, 8) for text in TEXTS[:500]])
     few, others = slice(0, 40), slice(40, 500)
-    begun = [Beginnings(8, short[few], embed, more) for more in (None, Others(OLD[others], TEXTS[others], short[others]))]
+    begun = [
+        Beginnings(8, short[few], embed, more) for more in (None, Others(OLD[others], TEXTS[others], short[others]))
+    ]
     maps = [fit(OLD[few], NEW[few], TEXTS[few], method="beginnings", beginnings=one) for one in begun]
     expected = search(NEW, NEW[40:], 10)
     found = [one.apply(OLD[others], TEXTS[others]) for one in maps]
@@ -130,7 +132,9 @@ def test_what_cannot_be_beginnings_is_refused(words: int, vectors: Vectors) -> N
 
 def test_beginnings_need_texts_and_a_method_that_reads_them() -> None:
     for texts, method in ((None, "auto"), (TEXTS[TRAIN], "ridge")):
-        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged, beginnings, abridged"):
+        with pytest.raises(
+            ProjectionError, match="first words are only read by lexical, averaged, beginnings, abridged"
+        ):
             fit(OLD[TRAIN], NEW[TRAIN], texts, method=method, beginnings=beginnings())  # type: ignore[arg-type]
     with pytest.raises(ProjectionError, match=r"\(3, 128\), not \(250, 128\)"):
         fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], beginnings=Beginnings(3, NEW[:3]))
