@@ -76,7 +76,7 @@ def curve_of(
         collection_name: of the collection.
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
-        samples: documents to calibrate on first; by default a twentieth of them, or what .15 of the budget buys,
+        samples: documents to calibrate on first; by default a twentieth of them, or what a tenth of the budget buys,
             but 20 to 300.
         lengths: numbers of first words; within a budget the most of them that it buys and fewer are tried, and without
             one all. 8 to 96 by default.

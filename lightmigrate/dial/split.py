@@ -21,7 +21,7 @@ SHOWN = (8, 24, 96)
 # Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
 # measure what the rest is best spent on, and no more.
 FIRST_SHARE = 0.05
-FIRST_SHARE_OF_BUDGET = 0.15
+FIRST_SHARE_OF_BUDGET = 0.1
 FEWEST, MOST = 20, 300
 
 # The part of a budget that single words may take.
@@ -32,8 +32,8 @@ WORDS_SHARE = 0.1
 MOST_MORE = 500
 MORE_SHARE = 0.25
 
-# Beside the most first words that can be paid, a number that takes at most this share of their tokens is tried, the rest
-# buying whole documents: where so many calibration documents can tell which is better. Fewer took the wrong one
+# Beside the most first words that can be paid, a number that takes at most this share of their tokens is tried, and the
+# rest buys whole documents; where so many calibration documents can tell which is better. Fewer took the wrong one
 # (Cranfield, potion → MiniLM, 55 documents).
 SHORTER = 0.6
 ENOUGH_TO_CHOOSE = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightmigrate.estimators.arrays import Array, as_float32, as_numpy, beside, namespace
+from lightmigrate.estimators.arrays import Array, as_float32, beside, namespace
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.lexical import Lexical, Vocabulary
 from lightmigrate.projection.linear import Linear
@@ -31,7 +31,7 @@ class Seen:
     @classmethod
     def of(cls, source: Array, texts: Texts | None, words: WordVectors | None) -> Seen:
         """By some old vectors `(K, d_old)`, their texts, and the word vectors if there are any."""
-        own = _length(as_numpy(source))
+        own = _length(as_float32(source))
         if words is None or texts is None or not words.words:
             return cls((own, 1.0), None, None)
         vocabulary, vectors = words.vocabulary()
@@ -41,7 +41,7 @@ class Seen:
     def features(self, source: Array, texts: Texts | None) -> Array:
         """`(n, d_old)`, or `(n, d_old + d_new)` with meanings, in the library of `source`."""
         vectors = source / self.scales[0]
-        if self.vocabulary is None or texts is None:
+        if self.vocabulary is None or self.word_vectors is None or texts is None:
             return vectors
         meanings = (self.vocabulary.dense(texts) @ self.word_vectors).astype(np.float64) / self.scales[1]
         return namespace(vectors).concat([vectors, beside(meanings, vectors)], axis=1)

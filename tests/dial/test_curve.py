@@ -81,7 +81,7 @@ def test_what_is_no_plan_is_refused_in_one_line(content: bytes, tmp_path: Path) 
 
 def test_a_budget_calibrates_first_on_a_part_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
     drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.25)
-    assert drawn.calibration == 20  # the fewest; its part would buy 15
+    assert drawn.calibration == 20  # the fewest; its part would buy 10
     assert drawn.sampled == 400
     lengths = {option.setting.first_words for option in drawn.options} - {0}
     assert len(lengths) == 1

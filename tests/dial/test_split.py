@@ -25,7 +25,7 @@ def test_the_longest_that_is_paid_is_tried_and_a_shorter_one(left: float | None,
 
 
 def test_calibration_takes_its_part_of_a_budget_but_enough_to_measure() -> None:
-    assert [usual_samples(CENSUS, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 75, 300]
+    assert [usual_samples(CENSUS, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 50, 300]
     assert usual_samples(CENSUS, None) == 50
 
 
