@@ -107,8 +107,8 @@ Everything counted: calibration documents, sentences, single words, first words 
 {error_line(runs)}
 
 ## First words
-One calibration of 500 documents and the frequent words. The calibration documents are exact and part of what is kept; in
-a collection of 100,000 their share would be smaller.
+One calibration of 500 documents and the frequent words. The calibration documents are exact and part of what is kept;
+in a collection of 100,000 their share would be smaller.
 
 {length_table(runs)}
 ## Exact rows among mapped ones
