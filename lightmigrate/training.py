@@ -329,6 +329,7 @@ def _judge(
         queries=found.new_queries[asked],
         taken_from=taken_from,
         collection_size=collection_size,
+        begun=found.beginnings is not None,
         old=found.old[rows] if found.old_queries is not None else None,
         old_queries=found.old_queries[asked] if found.old_queries is not None else None,
         thresholds=thresholds,
