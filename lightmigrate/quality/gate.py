@@ -52,9 +52,9 @@ class Curve:
 BY_USERS = Curve(1.12, 3.0)
 BY_SENTENCES = Curve(1.5, 4.0)
 
-# A sentence from the middle of a text misses what a map that starts from the first words knows: the topic, which is what
-# users ask for. Read off judgements of Cranfield (potion and USE → MiniLM, `benchmarks/dial.py`), and within .02 of those
-# of SciFact (USE → potion).
+# A sentence from the middle of a text misses what a map that starts from the first words knows: the topic, which is
+# what users ask for. Read off judgements of Cranfield (potion and USE → MiniLM, `benchmarks/dial.py`); SciFact
+# (USE → potion) was not used for it.
 BY_SENTENCES_OF_BEGUN = Curve(0.75, 4.0)
 
 
