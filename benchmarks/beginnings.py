@@ -13,10 +13,11 @@ import numpy as np
 from corpora import read_lines
 from encoders import encoder
 
+from lightmigrate.dial.split import LENGTHS
 from lightmigrate.projection.abridged import abridge
 
-# The lengths that `lightmigrate plan` tries, and one more for those who embed nothing but the beginning.
-WORDS = (8, 12, 24, 48, 96)
+# The lengths that `lightmigrate plan` chooses from.
+WORDS = LENGTHS
 
 
 def main(data: Path, models: Path, output: Path) -> None:

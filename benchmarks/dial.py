@@ -5,8 +5,8 @@ and seed, on the whole collection, nDCG@10 by human judgements as a share of wha
 
 - `budget`: what `lightmigrate plan --budget` chooses for a share of the tokens, everything counted: calibration
   documents, sentences, single words, first words that were tried, first words, whole documents;
-- `length`: one calibration, every number of first words, costs as they are and as they would be if the calibration
-  were that of 100,000 documents of this kind;
+- `length`: one calibration and several numbers of first words, costs as they are and as they would be if the
+  calibration were that of 100,000 documents of this kind;
 - `mixed`: the best of these with 10 to 75 % of the documents embedded whole, at random.
 
 Beside them, at the same cost: ridge with random documents re-embedded (`ridge`), the short embedding alone (`short`),
@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from beginnings import WORDS
 from corpora import Corpus, Rows, Vectors, corpora
 from encoders import encoder
 
@@ -35,10 +34,17 @@ import lightmigrate
 from lightmigrate.calibration.sample import diverse_sample
 from lightmigrate.calibration.words import FrequentWords, WordCounter
 from lightmigrate.dial.census import Census, tokens_of
-from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
-from lightmigrate.dial.database import WORDS_SHARE, drawn_samples, usual_samples, words_within
-from lightmigrate.dial.setting import Option, Setting
-from lightmigrate.dial.study import MOST_FITTED, sentences_for
+from lightmigrate.dial.curve import draw_curve
+from lightmigrate.dial.setting import Setting
+from lightmigrate.dial.split import (
+    LENGTHS,
+    drawn_samples,
+    lengths_within,
+    more_beginnings,
+    usual_samples,
+    words_within,
+)
+from lightmigrate.dial.study import sentences_for, tokens_to_measure
 from lightmigrate.projection.abridged import abridge
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import Cached
@@ -46,7 +52,9 @@ from lightmigrate.providers.cache import Cached
 RESULTS = Path(__file__).parent / "results" / "dial.jsonl"
 BUDGETS = (0.1, 0.15, 0.2, 0.3, 0.5)
 MIXED = (0.1, 0.25, 0.5, 0.75)
-CALIBRATION = 1000
+KINDS = ("budget", "length")
+CALIBRATION = 500
+LENGTHS_SHOWN = (8, 24, 48)
 AS_IF = 100_000
 
 
@@ -79,14 +87,22 @@ def main() -> None:
     parser.add_argument("--corpus", help="only this one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", metavar="OLD:NEW", help="only these pairs of models")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these; `mixed` comes with length"
+    )
     options = parser.parse_args()
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed")) for line in lines}
+    done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed", "kind")) for line in lines}
     for corpus in corpora(options.data, options.encoded):
         if options.corpus not in (None, corpus.name):
             continue
-        for seed, (old, new) in itertools.product(options.seeds, itertools.permutations(corpus.models, 2)):
-            if (corpus.name, old, new, seed) in done or (options.only and f"{old}:{new}" not in options.only):
+        pairs = [
+            pair
+            for pair in itertools.permutations(corpus.models, 2)
+            if not options.only or ":".join(pair) in options.only
+        ]
+        for kind, seed, (old, new) in itertools.product(options.kinds, options.seeds, pairs):
+            if (corpus.name, old, new, seed, kind) in done:
                 continue
             path = options.encoded / corpus.name / f"{new}.first.npz"
             if not path.exists():
@@ -94,11 +110,12 @@ def main() -> None:
                 continue
             beginnings = {int(words): rows.astype(np.float32) for words, rows in np.load(path).items()}
             provider = Cached(Encoder(new, options.models), options.encoded / f"{new}.sqlite3")
-            rows = list(Pair(corpus, old, new, seed, provider, beginnings).measured())
+            pair, rows = Pair(corpus, old, new, seed, provider, beginnings), []
+            for row in pair.budgets() if kind == "budget" else pair.lengths():
+                rows.append(row)
+                print(*row.values(), flush=True)
             with RESULTS.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
-            for row in rows:
-                print(*row.values(), flush=True)
 
 
 class Pair:
@@ -113,6 +130,7 @@ class Pair:
         self.texts = [corpus.texts[row] for row in self.readable]
         self.beginnings = beginnings
         self._remember()
+        self.nothing = self._retention(corpus.documents[new]).nothing_retention.value
         counter = WordCounter()
         for text in self.texts:
             counter.add(text)
@@ -127,48 +145,67 @@ class Pair:
             content_sha256="",
             dimension=corpus.documents[old].shape[1],
         )
+        self.short = [
+            (self.census.beginnings[words] / self.census.tokens, self._retention(rows).retention.value)
+            for words, rows in sorted(beginnings.items())
+            if words in LENGTHS
+        ]
 
-    def measured(self) -> Iterator[dict[str, Any]]:
-        """A row for every point."""
-        nothing = self._retention(self.corpus.documents[self.new]).nothing_retention.value
+    def budgets(self) -> Iterator[dict[str, Any]]:
+        """What the plan chooses for each budget."""
+        drawn_rows = self._sampled(drawn_samples(self.census))
         for budget in BUDGETS:
             tokens = budget * self.census.tokens
-            first, drawn_rows = usual_samples(self.census, tokens), self._sampled(drawn_samples(self.census, tokens))
-            words = words_within(self.words, self.provider, WORDS_SHARE * tokens)
-            curve = draw_curve(
-                self._material(drawn_rows[:first], words), self.census, self.provider, tokens=tokens, seed=self.seed
-            )
+            first, words = usual_samples(self.census, tokens), words_within(self.words, self.provider, tokens)
+            left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
+            lengths = lengths_within(self.census, first, left)
+            more = first + more_beginnings(self.census, lengths, first, tokens)
+            material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
+            curve = draw_curve(material, self.census, self.provider, lengths=lengths, seed=self.seed)
             option = curve.within(tokens)
             setting = option.setting
-            fitted = drawn_rows[: min(setting.documents, MOST_FITTED)]
+            fitted = drawn_rows[: setting.documents]
             read = words if setting.reads_texts else None
-            done = lightmigrate.train(
-                self._material(fitted, read),
-                self.provider,
-                first_words=setting.first_words or None,
-                sentences=sentences_for(self.census),
-                seed=self.seed,
-            )
-            kept = self._kept(done, self._with_random(fitted, setting.documents))
-            facts = {"kind": "budget", "budget": budget, "first": first, "growth": round(curve.growth, 3)}
-            yield self._row(facts, curve, option, done, kept, nothing)
-        first_rows = self._sampled(min(CALIBRATION, self.census.texts // 2))
-        curve = draw_curve(self._material(first_rows, self.words), self.census, self.provider, seed=self.seed)
-        tried = [Setting(False, 0, len(first_rows)), *(Setting(True, n, len(first_rows)) for n in (0, *LENGTHS))]
-        for setting in tried:
-            done = curve.training(setting)
-            yield self._row(
-                {"kind": "length"}, curve, curve.option(setting), done, self._kept(done, first_rows), nothing
-            )
-        best = max(tried, key=lambda setting: curve.option(setting).expected.value)
+            done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.first_words)
+            facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths}
+            facts["growth"] = round(curve.growth, 3)
+            exact = self._with_random(fitted, setting.documents)
+            yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
+
+    def lengths(self) -> Iterator[dict[str, Any]]:
+        """One calibration with several numbers of first words, and the best of them with more exact rows."""
+        drawn_rows = self._sampled(drawn_samples(self.census))
+        first_rows, others = np.split(drawn_rows, [min(CALIBRATION, self.census.texts // 2)])
+        material = self._material(first_rows, self.words, others)
+        calibration = tokens_to_measure(material, self.provider)
+        done_with: dict[Setting, lightmigrate.Training] = {}
+        for reads, words in ((False, 0), *((True, words) for words in (0, *LENGTHS_SHOWN))):
+            setting = Setting(reads, words, len(first_rows))
+            done_with[setting] = done = self._trained(material if reads else replace(material, words=None), words)
+            expected, tokens = self._expected(done, first_rows), calibration + self.census.beginnings.get(words, 0)
+            as_if = (tokens - calibration * (1 - self.census.texts / AS_IF)) / self.census.tokens
+            facts = {"kind": "length", "cost_as_if": round(as_if, 4)}
+            yield self._row(facts, setting, tokens, expected, done, first_rows)
+        best = max(done_with, key=lambda one: self._expected(done_with[one], first_rows))
         for share in MIXED:
-            exact = self._with_random(
-                first_rows, len(first_rows) + round(share * (self.census.texts - len(first_rows)))
-            )
-            done = curve.training(best)
-            gate = done.gate_when_exact(len(exact) / self.census.texts)
-            option = replace(curve.option(replace(best, documents=len(exact))), expected=gate.expected_retention)
-            yield self._row({"kind": "mixed", "share": share}, curve, option, done, self._kept(done, exact), nothing)
+            more = round(share * (self.census.texts - len(first_rows)))
+            exact = self._with_random(first_rows, len(first_rows) + more)
+            done, setting = done_with[best], replace(best, documents=len(exact))
+            tokens = calibration + self.census.beginnings.get(best.first_words, 0) + round(share * self.census.tokens)
+            facts = {"kind": "mixed", "share": share}
+            yield self._row(facts, setting, tokens, self._expected(done, exact), done, exact)
+
+    def _trained(self, material: lightmigrate.Material, first_words: int) -> lightmigrate.Training:
+        return lightmigrate.train(
+            material,
+            self.provider,
+            first_words=first_words or None,
+            sentences=sentences_for(len(material.texts)),
+            seed=self.seed,
+        )
+
+    def _expected(self, done: lightmigrate.Training, exact: Rows) -> float:
+        return done.gate_when_exact(len(exact) / self.census.texts).expected_retention.value
 
     def _sampled(self, count: int) -> Rows:
         vectors = self.corpus.documents[self.old][self.readable]
@@ -176,9 +213,12 @@ class Pair:
         rows: Rows = self.readable[np.random.default_rng(self.seed).permutation(chosen)]
         return rows
 
-    def _material(self, rows: Rows, words: FrequentWords | None) -> lightmigrate.Material:
-        texts = [self.corpus.texts[row] for row in rows]
-        return lightmigrate.Material(texts, self.corpus.documents[self.old][rows], words, self.census.texts)
+    def _material(self, rows: Rows, words: FrequentWords | None, more: Rows | None = None) -> lightmigrate.Material:
+        texts, vectors = self.corpus.texts, self.corpus.documents[self.old]
+        material = lightmigrate.Material([texts[row] for row in rows], vectors[rows], words, self.census.texts)
+        if more is None:
+            return material
+        return replace(material, more_texts=[texts[row] for row in more], more_vectors=vectors[more])
 
     def _with_random(self, rows: Rows, count: int) -> Rows:
         others = np.random.default_rng(self.seed).permutation(np.setdiff1d(self.readable, rows))
@@ -200,25 +240,19 @@ class Pair:
 
     def _short(self, share: float) -> float:
         """The new model's embedding of nothing but the first words, read off between the lengths that were measured."""
-        points = [(0.0, 0.0), (1.0, 1.0)]
-        for words in WORDS:
-            tokens = tokens_of(self.provider, [abridge(text, words) for text in self.texts])
-            points.append((tokens / self.census.tokens, self._retention(self.beginnings[words]).retention.value))
-        costs, kept = zip(*sorted(points), strict=True)
+        costs, kept = zip((0.0, 0.0), *self.short, (1.0, 1.0), strict=True)
         return float(np.interp(share, costs, kept))
 
     def _row(
         self,
         facts: dict[str, Any],
-        curve: Curve,
-        option: Option,
+        setting: Setting,
+        tokens: int,
+        expected: float,
         done: lightmigrate.Training,
-        kept: float,
-        nothing: float,
+        exact: Rows,
     ) -> dict[str, Any]:
-        setting, cost = option.setting, option.share_of_tokens
-        then = done.gate_when_exact(setting.documents / self.census.texts).expected_retention
-        as_if = option.tokens - curve.paid + curve.paid * self.census.texts / AS_IF
+        cost = tokens / self.census.tokens
         return {
             "corpus": self.corpus.name,
             "old": self.old,
@@ -229,11 +263,10 @@ class Pair:
             "first_words": setting.first_words if setting.reads_texts else None,
             "method": done.projection.info.training["method"],
             "cost": round(cost, 4),
-            "cost_as_if": round(as_if / self.census.tokens, 4),
-            "kept": round(kept, 4),
-            "expected": round(option.expected.value, 4),
-            "expected_then": round(then.value, 4),
-            "nothing": round(nothing, 4),
+            "kept": round(self._kept(done, exact), 4),
+            "expected": round(expected, 4),
+            "expected_then": round(self._expected(done, exact), 4),
+            "nothing": round(self.nothing, 4),
             "ridge": round(self._ridge(cost), 4) if cost <= 1 else None,
             "short": round(self._short(cost), 4),
         }

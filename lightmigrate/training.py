@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.calibration.words import FrequentWords
 from lightmigrate.errors import LightmigrateError, MissingExtraError
-from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate.estimators.beginnings import Beginnings, Others
 from lightmigrate.estimators.fit import LANDMARKS, FittedPairs, fit_pairs
 from lightmigrate.estimators.methods import FOLDS, Method
 from lightmigrate.estimators.words import WordVectors
@@ -47,6 +47,8 @@ class Material:
         about: facts for the projection's header: where the texts are from.
         queries: what users of this database asked for, as many as there are at hand. The gate asks them instead of
             sentences of the documents, and is better at telling what to expect.
+        more_texts: documents of which the new model reads only the first words, where it reads any.
+        more_vectors: their stored vectors.
     """
 
     texts: Sequence[str]
@@ -55,6 +57,8 @@ class Material:
     collection_size: int
     about: Mapping[str, Any] = field(default_factory=dict)
     queries: Sequence[str] = ()
+    more_texts: Sequence[str] = ()
+    more_vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Reading:
         queries: what the gate asks: the users' own queries, or sentences of the documents.
         taken_from: the row of the document each sentence is of; `None` for queries of users.
         words: single words, none when texts are not read.
-        beginnings: the first words of the calibration documents, none when they are not read.
+        beginnings: the first words of the calibration documents and of more, none when they are not read.
     """
 
     documents: Sequence[str]
@@ -122,7 +126,8 @@ class Reading:
         queries, taken_from = (
             (material.queries, None) if material.queries else pseudo_queries(material.texts, sentences, seed)
         )
-        beginnings = [abridge(text, first_words) for text in material.texts] if first_words else ()
+        begun = [*material.texts, *material.more_texts]
+        beginnings = [abridge(text, first_words) for text in begun] if first_words else ()
         return cls(material.texts, queries, taken_from, material.words.words if material.words else (), beginnings)
 
     def __len__(self) -> int:
@@ -274,7 +279,13 @@ def _embed(
     beginnings = None
     if first_words and len(reading.beginnings):
         vectors = target.embed(reading.beginnings, progress("first words, new model"))
-        beginnings = Beginnings(first_words, vectors, target.embed)
+        own, more = np.split(vectors, [len(material.texts)])
+        others = (
+            None
+            if material.more_vectors is None or not len(more)
+            else Others(material.more_vectors, material.more_texts, more)
+        )
+        beginnings = Beginnings(first_words, own, target.embed, others)
     old, old_queries = material.vectors, None
     if source is not None:
         if old is None:
@@ -318,6 +329,7 @@ def _judge(
         queries=found.new_queries[asked],
         taken_from=taken_from,
         collection_size=collection_size,
+        begun=found.beginnings is not None,
         old=found.old[rows] if found.old_queries is not None else None,
         old_queries=found.old_queries[asked] if found.old_queries is not None else None,
         thresholds=thresholds,

@@ -1,29 +1,27 @@
 """Cost against expected quality: every setting of the dial for one collection and one new model.
 
 Measured on some calibration documents, of which each was left out of the fit it is judged by. Nothing but they, their
-first words, single words and some sentences is embedded for that. What more documents would make of the fit is read
-off what half of them make of it: errors of such fits fall with a power of the number of pairs.
+first words and those of some others, single words and some sentences is embedded for that. What more documents would
+make of the fit is read off what half of them make of it: errors of such fits fall with a power of their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lightmigrate.dial.asked import Asked
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.setting import Option, Setting
-from lightmigrate.dial.study import Study, sentences_for, tokens_to_measure
+from lightmigrate.dial.study import Study, sentences_for
 from lightmigrate.errors import RefusedError
+from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.retention import Estimate
 from lightmigrate.results import Result
 from lightmigrate.training import Material, OnTraining, Training, train
-
-# Numbers of first words that are tried.
-LENGTHS = (8, 12, 24, 48, 96)
 
 # Shares of the documents that are embedded whole, beside the first calibration documents, in what is shown.
 SHARES = (0.0, 0.1, 0.25, 0.5)
@@ -49,7 +47,7 @@ class Curve(Result):
         reembedded: share of pseudo-queries that find their document when everything is embedded again; `None` for
             queries of users.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
-        growth: the power with which errors fall when there are more calibration documents.
+        growth: the power with which errors fall when there are more calibration documents, without first words.
         asked: what users asked, by which it was judged.
     """
 
@@ -135,8 +133,8 @@ def draw_curve(
     provider: Provider,
     previous: Provider | None = None,
     *,
+    lengths: Sequence[int],
     source_model: Model | None = None,
-    tokens: float | None = None,
     sampled: int | None = None,
     seed: int = 0,
     on_progress: OnTraining | None = None,
@@ -144,12 +142,13 @@ def draw_curve(
     """Measure what the settings of the dial keep. Calls the new model; writes nothing but what a cache writes.
 
     Args:
-        material: the first calibration documents of the collection, with the frequent words of all its texts.
-        census: of the collection, with the lengths that are to be tried.
+        material: the first calibration documents of the collection, with the frequent words of all its texts, and
+            more of which only the first words are read.
+        census: of the collection.
         provider: the new model. One with a cache, or the same texts are paid for several times.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
+        lengths: numbers of first words to try; all in the census.
         source_model: who made the stored vectors; by default `previous`, or unnamed.
-        tokens: what may be spent in all; lengths that would take more are not tried.
         sampled: documents that were drawn, of which the material holds the first; by default it holds all.
         seed: of every random choice.
         on_progress: hears how far embedding and fitting are.
@@ -157,8 +156,6 @@ def draw_curve(
     Raises:
         LightmigrateError: what `train` raises.
     """
-    left = None if tokens is None else tokens - tokens_to_measure(material, census, provider)
-    lengths = [words for words, needed in sorted(census.beginnings.items()) if left is None or needed <= left]
     trainings: dict[tuple[bool, int], Training] = {}
     tried = [(False, 0), (True, 0), *((True, length) for length in lengths)]
     for reads_texts, words in tried:
@@ -168,13 +165,14 @@ def draw_curve(
             previous,
             source_model=source_model,
             first_words=words or None,
-            sentences=sentences_for(census),
+            sentences=sentences_for(len(material.texts)),
             seed=seed,
             on_progress=on_progress,
         )
         trainings[reads_texts, words] = done
-    # what half of the pairs make of it: without first words, and with the most
-    halves = {key: trainings[key].gate_of_halves() for key in {tried[1], tried[-1]}}
+    # what half of the pairs make of it, where they can be fitted to by the same methods
+    enough = len(material.texts) >= 2 * FEWEST_PAIRS
+    halves = {tried[1]: trainings[tried[1]].gate_of_halves()} if enough else {}
     study = Study(material, census, provider, trainings, halves)
     shown = [study.option(setting) for setting in _shown(trainings, len(material.texts), census.texts)]
     everything = Option(

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.calibration.collection import CalibrationSample, sample_collection
-from lightmigrate.calibration.words import FrequentWords, first_of
 from lightmigrate.dial.alone import alone
-from lightmigrate.dial.census import Census, tokens_of
-from lightmigrate.dial.curve import LENGTHS, Curve, draw_curve
+from lightmigrate.dial.census import Census
+from lightmigrate.dial.curve import Curve, draw_curve
 from lightmigrate.dial.missing_texts import too_few
 from lightmigrate.dial.order import Order
 from lightmigrate.dial.provenance import Provenance
 from lightmigrate.dial.refine import Limits, Refinement, Refiner
+from lightmigrate.dial.split import (
+    LENGTHS,
+    SHOWN,
+    drawn_samples,
+    lengths_within,
+    more_beginnings,
+    usual_samples,
+    words_within,
+)
 from lightmigrate.dial.status import Exactness, exactness
-from lightmigrate.dial.study import MOST_FITTED
+from lightmigrate.dial.study import tokens_to_measure
 from lightmigrate.errors import LightmigrateError, NotEnoughTextsError
 from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
@@ -28,15 +36,6 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, 
 from lightmigrate.stores.chroma_changes import writes_of
 from lightmigrate.stores.chroma_folder import require_unused
 from lightmigrate.training import Material, OnTraining
-
-# Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
-# measure what the rest is best spent on, and no more, because every number of first words is tried on all of them.
-FIRST_SHARE = 0.05
-FIRST_SHARE_OF_BUDGET = 0.2
-FEWEST, MOST = 60, 300
-
-# The part of a budget that single words may take.
-WORDS_SHARE = 0.1
 
 
 @contextlib.contextmanager
@@ -62,7 +61,7 @@ def curve_of(
     previous: Provider | None = None,
     *,
     samples: int | None = None,
-    lengths: Sequence[int] = LENGTHS,
+    lengths: Sequence[int] | None = None,
     tokens: float | None = None,
     token_share: float | None = None,
     queries: Sequence[str] = (),
@@ -79,9 +78,10 @@ def curve_of(
         collection_name: of the collection.
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
-        samples: documents to calibrate on first; by default a twentieth of them, or what a fifth of the budget buys,
-            but 60 to 300.
-        lengths: numbers of first words that are tried.
+        samples: documents to calibrate on first; by default a twentieth of them, or what a tenth of the budget buys,
+            but 20 to 300.
+        lengths: numbers of first words; within a budget the most of them that it buys and fewer are tried, and without
+            one all. 8 to 96 by default.
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
@@ -99,51 +99,32 @@ def curve_of(
     say = on_progress or (lambda step, done, total: None)
     with opened(database) as store:
         collection = store.collection(Address(collection_name, tenant, tenant_database))
-        census = Census.of(collection, asked, lengths, lambda done, total: say("counting", done, total))
+        known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
+        census = Census.of(collection, asked, known, lambda done, total: say("counting", done, total))
         allowed = tokens if token_share is None else token_share * census.tokens
         k = samples or usual_samples(census, allowed)
-        sampled = max(k, drawn_samples(census, allowed))
+        sampled = max(k, drawn_samples(census))
         if k > census.texts:
             raise too_few(collection.address, census, k)
         sample = _sample(collection, k, sampled, seed, lambda done, total: say("reading", done, total))
         sampled = len(sample.texts)
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
-    words = sample.words if allowed is None else words_within(sample.words, asked, WORDS_SHARE * allowed)
+    words = words_within(sample.words, asked, allowed)
     material = Material(sample.texts[:k], sample.vectors[:k], words, sample.report.usable, about, queries)
+    tried = lengths_within(census, k, None if allowed is None else allowed - tokens_to_measure(material, asked))
+    more = slice(k, k + more_beginnings(census, tried, k, allowed))
+    material = replace(material, more_texts=sample.texts[more], more_vectors=sample.vectors[more])
     return draw_curve(
         material,
         census,
         asked,
         previous,
+        lengths=tried,
         source_model=source_model,
-        tokens=allowed,
         sampled=sampled,
         seed=seed,
         on_progress=say,
     )
-
-
-def usual_samples(census: Census, allowed: float | None) -> int:
-    """How many documents to calibrate on first when nothing is said.
-
-    Args:
-        census: of the collection.
-        allowed: tokens that may be spent in all, `None` without a budget.
-    """
-    share = FIRST_SHARE * census.texts if allowed is None else FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(census)
-    return int(max(2, min(max(share, FEWEST), MOST, census.texts)))
-
-
-def drawn_samples(census: Census, allowed: float | None) -> int:
-    """How many documents to draw, of which the first are calibrated on: as many as the fit can use and money buys."""
-    bought = census.texts if allowed is None else allowed / _tokens_each(census)
-    return int(min(bought, MOST_FITTED, census.texts))
-
-
-def words_within(words: FrequentWords, provider: Provider, tokens: float) -> FrequentWords:
-    """The most frequent of the words that so many tokens buy."""
-    bought = accumulate(tokens_of(provider, [word]) for word in words.words)
-    return first_of(words, sum(cost <= tokens for cost in bought))
 
 
 def _sample(
@@ -154,10 +135,6 @@ def _sample(
         return sample_collection(collection, sampled, seed=seed, progress=progress)
     except NotEnoughTextsError as error:  # some texts are there twice
         return sample_collection(collection, max(k, error.available), seed=seed, progress=progress)
-
-
-def _tokens_each(census: Census) -> float:
-    return max(1.0, census.tokens / max(1, census.texts))
 
 
 def refine(

@@ -89,20 +89,29 @@ def pay(
     fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
     about = {"corpus": f"collection {plan.address}", **sample.report.to_json()}
     read = first_of(sample.words, plan.words) if plan.setting.reads_texts else None
-    material = Material(sample.texts[:fitted], sample.vectors[:fitted], read, sample.report.usable, about, queries)
+    material = Material(
+        sample.texts[:fitted],
+        sample.vectors[:fitted],
+        read,
+        sample.report.usable,
+        about,
+        queries,
+        more_texts=sample.texts[fitted:],
+        more_vectors=sample.vectors[fitted:],
+    )
     training = train(
         material,
         provider,
         source_model=source_model,
         first_words=words or None,
-        sentences=sentences_for(census),
+        sentences=sentences_for(fitted),
         seed=plan.seed,
         on_progress=on_progress,
     )
     mapped_alone = training.gate
     if census.texts < census.records and (words or read is not None):
         mapped_alone = train(
-            replace(material, words=None), provider, sentences=sentences_for(census), seed=plan.seed
+            replace(material, words=None), provider, sentences=sentences_for(fitted), seed=plan.seed
         ).gate
     calibrated = {digest_of_text(text) for text in material.texts}
     exact = calibrated | _drawn(plan, collection, calibrated)

@@ -10,7 +10,7 @@ from lightmigrate.calibration.words import WordCounter
 from lightmigrate.dial.census import PAGE_ROWS
 from lightmigrate.dial.marks import bear_a_mark
 from lightmigrate.dial.provenance import Kind, Provenance, Row, sources_of
-from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate.estimators.beginnings import Beginnings, Others
 from lightmigrate.estimators.choose import HeldOutSearch
 from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
 from lightmigrate.estimators.words import WordVectors
@@ -60,8 +60,7 @@ def better_map(
     if reads_texts:
         words = _words(collection, provider)
         if present.first_words:
-            begun = provider.embed([abridge(text, present.first_words) for text in readable])
-            beginnings = Beginnings(present.first_words, begun, provider.embed)
+            beginnings = _beginnings(address, collection, provenance, provider, present.first_words, readable, seed)
     fitted = fit_pairs(
         source,
         target,
@@ -94,6 +93,25 @@ def _pairs(collection: Collection, known: Sequence[Row], seed: int) -> tuple[lis
     rows = [by_id[one] for one in page.ids]
     own = np.flatnonzero(bear_a_mark(page.vectors, [row.marks for row in rows])).tolist()
     return [rows[row] for row in own], page.rows(own)
+
+
+def _beginnings(
+    address: Address,
+    collection: Collection,
+    provenance: Provenance,
+    provider: Provider,
+    words: int,
+    texts: Sequence[str],
+    seed: int,
+) -> Beginnings:
+    """The first words of the exact rows, and of those that are mapped by them."""
+    own = provider.embed([abridge(text, words) for text in texts])
+    mapped = list(provenance.rows(address, Kind.ABRIDGED))
+    if not mapped:
+        return Beginnings(words, own, provider.embed)
+    rows, page = _pairs(collection, mapped, seed)
+    read = provider.embed([abridge(text or "", words) for text in page.documents])
+    return Beginnings(words, own, provider.embed, Others(sources_of(rows), page.documents, read))
 
 
 def _words(collection: Collection, provider: Provider) -> WordVectors:

@@ -18,12 +18,16 @@ from lightmigrate.training import Material, Reading, Training
 # A fit takes its time with more documents, and hardly gains by them.
 MOST_FITTED = 4000
 
-# Sentences that stand in for queries of users: for so many documents one, within these bounds. They cost tokens, too.
-DOCUMENTS_FOR_ONE = 20
-SENTENCES = (100, 300)
+# Sentences that stand in for queries of users: of each calibration document, and in all. They cost tokens, too.
+SENTENCES_OF_EACH = 2
+MOST_SENTENCES = 300
 
-# The power with which errors fall when there are more pairs, in what was ever seen.
-GROWTH = (0.05, 0.4)
+# The power with which errors fall when there are more calibration documents, in what was ever seen.
+GROWTH = (0.0, 0.3)
+
+# And when the first words of more documents are known: .2 to .5 on Cranfield, to MiniLM, from 500 to all of them. A few
+# calibration documents cannot measure it.
+TAUGHT = 0.25
 
 
 class Study:
@@ -39,7 +43,8 @@ class Study:
     Attributes:
         trainings: as given.
         paid: tokens that measuring took.
-        growth: the power with which errors fall when there are more documents; see `expected`.
+        growth: the power with which errors of maps without first words fall when there are more documents; those with
+            first words learn from all of these, so that few documents are enough.
     """
 
     def __init__(
@@ -55,13 +60,13 @@ class Study:
         self._provider = provider
         self._calibration = len(material.texts)
         self._whole = tokens_of(provider, material.texts)
+        begun = [*material.texts, *material.more_texts]
+        self._known = len(begun)
         self._begun = {
-            words: tokens_of(provider, [abridge(text, words) for text in material.texts])
-            for _, words in trainings
-            if words
+            words: tokens_of(provider, [abridge(text, words) for text in begun]) for _, words in trainings if words
         }
-        self._asked = _asked(material, census, provider)
-        self.paid = tokens_to_measure(material, census, provider) + sum(self._begun.values())
+        self._asked = _asked(material, provider)
+        self.paid = tokens_to_measure(material, provider) + sum(self._begun.values())
         seconds = sum(done.embedding_seconds for done in trainings.values())
         self._pace = seconds / self.paid if any(done.bill.tokens for done in trainings.values()) else None
         self.growth = _growth([(half, trainings[key].gate) for key, half in halves.items()])
@@ -106,7 +111,8 @@ class Study:
         """What a setting keeps of the records that have a text: `1 - (1 - q)·(K/K₀)^-γ`.
 
         q is what the gate says of the map that was tried when as many documents are exact as the setting embeds; K₀
-        documents it was fitted to, K it would be; γ is `growth`.
+        documents it was fitted to, K it would be; γ is `growth`. With first words they are the documents of which those
+        are known, and γ is `TAUGHT`.
         """
         census = self._census
         short = census.whole.get(setting.first_words, 0) / max(1, census.texts) if setting.first_words else 0.0
@@ -114,31 +120,34 @@ class Study:
         gate = self.trainings[setting.reads_texts, setting.first_words].gate_when_exact(
             embedded + (1 - embedded) * short
         )
-        pairs = min(setting.documents, MOST_FITTED) / self._calibration
-        less = min(1.0, pairs**-self.growth)
+        if setting.first_words:
+            more, power = min(census.texts, MOST_FITTED) / self._known, TAUGHT
+        else:
+            more, power = min(setting.documents, MOST_FITTED) / self._calibration, self.growth
+        less = min(1.0, more**-power)
         said = gate.expected_retention
         return Estimate(*(1 - (1 - value) * less for value in (said.value, said.low, said.high)))
 
 
 def _growth(gates: Sequence[tuple[Gate, Gate]]) -> float:
-    """The power with which errors fall, from what was kept with half of the pairs and with all of them."""
+    """The power with which errors fall, from what was kept with half of what was learned from and with all of it."""
     kept = [(half.expected_retention.value, full.expected_retention.value) for half, full in gates]
     powers = [math.log2((1 - half) / (1 - full)) for half, full in kept if half < 1 and full < 1]
     return min(max(statistics.mean(powers), GROWTH[0]), GROWTH[1]) if powers else GROWTH[0]
 
 
-def tokens_to_measure(material: Material, census: Census, provider: Provider) -> int:
+def tokens_to_measure(material: Material, provider: Provider) -> int:
     """What calibrating takes without first words: documents, sentences or queries, and single words."""
     words = material.words.words if material.words is not None else ()
-    return tokens_of(provider, [*material.texts, *words]) + _asked(material, census, provider)
+    return tokens_of(provider, [*material.texts, *words]) + _asked(material, provider)
 
 
-def _asked(material: Material, census: Census, provider: Provider) -> int:
+def _asked(material: Material, provider: Provider) -> int:
     """Tokens of the sentences or queries that the gate asks."""
-    reading = Reading.of(material, sentences=sentences_for(census))
+    reading = Reading.of(material, sentences=sentences_for(len(material.texts)))
     return estimated_tokens(provider.worded(reading.queries, queries=True))
 
 
-def sentences_for(census: Census) -> int:
-    """How many sentences the gate asks."""
-    return min(max(SENTENCES[0], census.texts // DOCUMENTS_FOR_ONE), SENTENCES[1])
+def sentences_for(documents: int) -> int:
+    """How many sentences of so many calibration documents the gate asks."""
+    return min(SENTENCES_OF_EACH * documents, MOST_SENTENCES)

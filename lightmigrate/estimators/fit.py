@@ -11,7 +11,7 @@ from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
-from lightmigrate.estimators.methods import METHODS, READING, Fits, Fitted, Method, Pairs
+from lightmigrate.estimators.methods import METHODS, READING, STARTING, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.spread import restoring
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.abridged import Abridged
@@ -24,6 +24,10 @@ from lightmigrate.projection.vectors import Vectors
 
 # What a kernel may cost: with so many landmarks 1024 → 768 still goes at more than 10,000 vectors a second.
 LANDMARKS = 1000
+
+# With first words, fewer pairs cannot tell a correction from chance: forty made what the first words teach worse by .01
+# (Cranfield, potion → MiniLM).
+FEWEST_TO_CORRECT = 200
 
 # Restoring the spread helps searches by people, who ask in their own words, and hardly moves what documents find
 # when they search for each other. It is done unless the latter lose more than this share of their neighbours.
@@ -57,8 +61,9 @@ def fit(
             is still in them, so give them whenever the collection has them.
         method: `ridge`: a matrix. `procrustes`: a scaled rotation. `low_rank`: a matrix of low rank.
             `kernel`: a matrix and what bends (a Gaussian process). `lexical`: that and the words of the
-            texts. `averaged`: the mean of a Procrustes map and the best of the two kernels. `abridged`: what the
-            new model says to the first words, and a correction of it. `auto`: whichever
+            texts. `averaged`: the mean of a Procrustes map and the best of the two kernels. `beginnings`: what the
+            new model says to the first words, and what the old vectors make of all of them. `abridged`: that, and a
+            correction of it. `auto`: whichever
             finds the right neighbours best for pairs left out, the cheapest of equals.
         words: the new model's vectors of the collection's frequent words; with them the words of the texts
             say much more. Only looked at by methods that read texts.
@@ -126,12 +131,14 @@ def fit_pairs(
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
     if method == "lexical" and texts is None:
         raise ProjectionError("the lexical method reads the stored texts: give them, or use method='kernel'")
-    if method == "abridged" and beginnings is None:
-        raise ProjectionError("the abridged method starts from the first words: give beginnings=, or use 'lexical'")
+    if method in STARTING and beginnings is None:
+        raise ProjectionError(f"the {method} method starts from the first words: give beginnings=, or use 'lexical'")
     if beginnings is not None and (texts is None or method not in ("auto", *READING)):
         raise ProjectionError(f"first words are only read by {', '.join(READING)}, from texts: give them, or leave out")
     if beginnings is not None and beginnings.vectors.shape != (len(X), Y.shape[1]):
         raise ProjectionError(f"the first words have vectors {beginnings.vectors.shape}, not {(len(X), Y.shape[1])}")
+    if beginnings is not None and beginnings.others is not None and beginnings.others.source.shape[1] != X.shape[1]:
+        raise ProjectionError(f"other documents have {beginnings.others.source.shape[1]} dimensions, not {X.shape[1]}")
     source_model = source_model or Model("unnamed", X.shape[1], normalised=_has_unit_length(X))
     target_model = target_model or Model("unnamed", Y.shape[1], normalised=_has_unit_length(Y))
     for model, vectors in ((source_model, X), (target_model, Y)):
@@ -224,15 +231,19 @@ def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) ->
 
 def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], bool]:
     """The best method's name, what was tried, and whether what it shrank is given back."""
+    if fits.pairs.beginnings is not None and len(Y) < FEWEST_TO_CORRECT:
+        return "beginnings", [], False
     if len(Y) < FEWEST_PAIRS:
-        return ("ridge" if fits.pairs.beginnings is None else "lexical"), [], False
+        return "ridge", [], False
     searches = HeldOutSearch(Y, fits.pairs.seed)
     chosen, trials = choose_method(fits, known, searches)
     held_out = known + fits[chosen].held_out
     centre = namespace(Y).mean(Y, axis=0)
     restored = centre + (held_out - centre) @ restoring(Y, held_out)
     lost = searches.overlaps(held_out).mean() - searches.overlaps(restored).mean()
-    return chosen, [trial.to_json() for trial in trials], bool(lost < TOLERATED)
+    # Among fewer pairs than directions each direction is some pair's own, and stretching it tells what was left out.
+    known_directions = len(Y) > Y.shape[1]
+    return chosen, [trial.to_json() for trial in trials], known_directions and bool(lost < TOLERATED)
 
 
 def _squared_errors(true: Array, predicted: Array, normalise: bool) -> Array:

@@ -13,13 +13,14 @@ from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
+from lightmigrate.estimators.seen import Seen
 from lightmigrate.estimators.words import WordVectors
 from lightmigrate.projection.abridged import Abridged
 from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import Sum, weighted_sum
 from lightmigrate.projection.term import Texts
 
-Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "abridged"]
+Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "beginnings", "abridged"]
 
 # Parts into which the pairs are cut where leaving one out has no closed form.
 FOLDS = 4
@@ -84,8 +85,8 @@ class Fits:
     def names(self) -> list[str]:
         """Those that use what is known of these pairs, from the cheapest to apply to the dearest."""
         if self.pairs.beginnings is not None:
-            return list(READING)
-        unfit = {"abridged"} if self.pairs.texts is not None else {"abridged", "lexical"}
+            return list(STARTING)
+        unfit = {*STARTING} if self.pairs.texts is not None else {*STARTING, "lexical"}
         return [name for name in METHODS if name not in unfit]
 
 
@@ -170,26 +171,53 @@ def _averaged(fits: Fits) -> Fitted:
     return Fitted(step, held_out, other.facts, other.regress)
 
 
-def _abridged(fits: Fits) -> Fitted:
-    """What the new model says to the first words, and a correction: best where they say nearly everything."""
-    pairs = fits.pairs
-    assert pairs.beginnings is not None  # noqa: S101  # `fit_pairs` has seen to that
+def _beginnings(fits: Fits) -> Fitted:
+    """What the new model says to the first words, and what a ridge on the old vectors makes of all first words.
+
+    A beginning is the document and chance. Its old vector has seen all of the document, and so have its words; a map
+    of them that many beginnings taught what to make of one averages the chance away. The pairs only say in which
+    proportion the two are mixed.
+    """
+    pairs, begun = fits.pairs, fits.pairs.beginnings
+    assert begun is not None  # noqa: S101  # `fit_pairs` has seen to that
     xp = namespace(pairs.target)
-    said = beside(pairs.beginnings.vectors, pairs.target)
-    mean = xp.mean(said, axis=0)
-    centred = said - mean
-    spread = float(xp.sum(centred**2)) or 1.0
-    share = float(xp.sum(centred * (pairs.target - xp.mean(pairs.target, axis=0)))) / spread
-    corrected = _kernel_fit(replace(pairs, target=pairs.target - share * centred))
-    itself = Abridged(
-        share * np.eye(said.shape[1], dtype=np.float32),
-        pairs.beginnings.words,
-        pairs.source.shape[1],
-        pairs.beginnings.embed,
+    said = beside(begun.vectors.astype(np.float64), pairs.target)
+    seen = Seen.of(pairs.source, pairs.texts, pairs.words)
+    features, targets = [seen.features(pairs.source, pairs.texts)], [said]
+    if (others := begun.others) is not None:
+        features.append(seen.features(beside(others.source.astype(np.float64), pairs.source), others.texts))
+        targets.append(beside(others.vectors.astype(np.float64), said))
+    taught = fit_ridge(xp.concat(features), xp.concat(targets))
+    parts = [said, features[0] @ taught.weights]
+    means = [xp.mean(part, axis=0) for part in parts]
+    mean = xp.mean(pairs.target, axis=0)
+    shares = _least_squares([part - own for part, own in zip(parts, means, strict=True)], pairs.target - mean)
+    bias = mean - shares[0] * means[0] - shares[1] * means[1]
+    identity = shares[0] * np.eye(said.shape[1], dtype=np.float32)
+    itself = Abridged(identity, begun.words, pairs.source.shape[1], begun.embed)
+    step = Sum(as_float32(bias), (*seen.terms(shares[1] * taught.weights), itself), normalise=False)
+    # Two shares and a mean are all that is fitted to the pairs, so that leaving one out would move nothing.
+    held_out = bias + shares[0] * parts[0] + shares[1] * parts[1]
+    facts = {"taught": sum(map(len, features)), "first_words_itself": shares[0], "first_words_taught": shares[1]}
+    return Fitted(step, held_out, {"first_words": begun.words, **facts}, _regress_on_source(pairs))
+
+
+def _least_squares(parts: list[Array], target: Array) -> list[float]:
+    """The shares of some centred arrays `(K, d)` whose sum is nearest to another."""
+    xp = namespace(target)
+    products = [[float(xp.sum(one * other)) for other in parts] for one in parts]
+    found, *_ = np.linalg.lstsq(
+        np.array(products), np.array([float(xp.sum(one * target)) for one in parts]), rcond=None
     )
-    own = Sum(as_float32(-share * mean), (itself,), normalise=False)
-    step = weighted_sum([(1.0, own), (1.0, corrected.step)])
-    return Fitted(step, corrected.held_out + share * centred, corrected.facts, corrected.regress)
+    return [float(share) for share in found]
+
+
+def _abridged(fits: Fits) -> Fitted:
+    """That, and what a kernel on everything makes of what is left over."""
+    start, pairs = fits["beginnings"], fits.pairs
+    corrected = _kernel_fit(replace(pairs, target=pairs.target - start.held_out))
+    step = weighted_sum([(1.0, start.step), (1.0, corrected.step)])
+    return Fitted(step, start.held_out + corrected.held_out, {**start.facts, **corrected.facts}, corrected.regress)
 
 
 def _typical_length(vectors: Array) -> float:
@@ -213,8 +241,10 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "kernel": _kernel,
     "lexical": _lexical,
     "averaged": _averaged,
+    "beginnings": _beginnings,
     "abridged": _abridged,
 }
 
-# Those that read texts, and what the new model says to their first words.
-READING = ("lexical", "averaged", "abridged")
+# Those that start from what the new model says to the first words, and all that can make use of it.
+STARTING = ("beginnings", "abridged")
+READING = ("lexical", "averaged", *STARTING)

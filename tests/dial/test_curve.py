@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import BudgetPlan, Curve, RefusedError, curve_of
+from lightmigrate import BudgetPlan, Curve, RefusedError, Setting, curve_of
 from lightmigrate.calibration.collection import sample_collection
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.database import opened
@@ -71,12 +71,23 @@ def test_a_plan_can_be_written_and_read(drawn: Curve, tmp_path: Path) -> None:
     assert BudgetPlan.load(plan.save(tmp_path / "plan.json")) == plan
 
 
-def test_a_budget_calibrates_first_on_a_fifth_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
-    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.7, lengths=(12,))
-    assert drawn.calibration == 60  # the fewest; a fifth would be 56
-    assert drawn.calibration < drawn.sampled <= 0.7 * 400
-    lengths = [option.setting.first_words for option in drawn.options]
-    assert all(drawn.census.beginnings[words] <= 0.7 * drawn.census.tokens for words in lengths if words)
+def test_a_budget_calibrates_first_on_a_part_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
+    drawn = curve_of(folder, "notes", cached(tmp_path), token_share=0.25)
+    assert drawn.calibration == 20  # the fewest; its part would buy 10
+    assert drawn.sampled == 400
+    lengths = {option.setting.first_words for option in drawn.options} - {0}
+    assert len(lengths) == 1
+    option = drawn.within(0.25 * drawn.census.tokens)
+    assert option.setting.first_words in lengths
+    assert option.share_of_tokens <= 0.25
+
+
+def test_more_beginnings_are_expected_to_help_no_less_than_they_did(drawn: Curve) -> None:
+    """What is expected counts on all first words, and the gate has seen what a part of them teaches."""
+    for words in (12, 48):
+        setting = Setting(reads_texts=True, first_words=words, documents=drawn.calibration)
+        seen = drawn.training(setting).gate_when_exact(drawn.calibration / drawn.census.texts).expected_retention
+        assert seen.value <= drawn.option(setting).expected.value <= 1
 
 
 def test_the_calibration_documents_of_a_plan_are_the_first_of_those_that_are_drawn(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from lightmigrate import Beginnings, Projection, ProjectionError, fit
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.estimators.beginnings import Others
 from lightmigrate.projection.abridged import Abridged, abridge
 from lightmigrate.projection.vectors import Vectors
+from lightmigrate.quality.metrics import ranking_overlap, search
 from tests.encoders import shared_wordllama
 
 CORPUS = load_corpus()
@@ -57,6 +59,29 @@ def test_what_the_new_model_says_to_the_first_words_helps(fitted: Projection) ->
     assert cosines[0] > cosines[1] + 0.02
     assert fitted.first_words == 24
     assert without.first_words is None
+
+
+def test_many_beginnings_teach_what_one_does_not_say() -> None:
+    """With forty whole documents, and eight words of the others, which the projection reads anyway."""
+    short = embed([abridge(text, 8) for text in TEXTS[:500]])
+    few, others = slice(0, 40), slice(40, 500)
+    begun = [
+        Beginnings(8, short[few], embed, more) for more in (None, Others(OLD[others], TEXTS[others], short[others]))
+    ]
+    maps = [fit(OLD[few], NEW[few], TEXTS[few], method="beginnings", beginnings=one) for one in begun]
+    expected = search(NEW, NEW[40:], 10)
+    found = [one.apply(OLD[others], TEXTS[others]) for one in maps]
+    overlap = [ranking_overlap(expected, search(NEW, vectors, 10)) for vectors in (short[others], *found)]
+    assert overlap[0] < overlap[1] < overlap[2]
+    assert overlap[2] > overlap[0] + 0.05
+
+
+def test_other_beginnings_must_fit_the_pairs() -> None:
+    with pytest.raises(ProjectionError, match=r"\(3, 64\) for 3 documents with 3 texts, those of the pairs have 128"):
+        Beginnings(3, NEW[:5], None, Others(OLD[:3], TEXTS[:3], NEW[:3, :64]))
+    begun = Beginnings(3, NEW[:60], embed, Others(OLD[:3, :7], TEXTS[:3], NEW[:3]))
+    with pytest.raises(ProjectionError, match="other documents have 7 dimensions, not 256"):
+        fit(OLD[:60], NEW[:60], TEXTS[:60], method="beginnings", beginnings=begun)
 
 
 def test_a_file_keeps_it_and_asks_for_the_model(fitted: Projection, tmp_path: Path) -> None:
@@ -107,7 +132,7 @@ def test_what_cannot_be_beginnings_is_refused(words: int, vectors: Vectors) -> N
 
 def test_beginnings_need_texts_and_a_method_that_reads_them() -> None:
     for texts, method in ((None, "auto"), (TEXTS[TRAIN], "ridge")):
-        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged, abridged"):
+        with pytest.raises(ProjectionError, match="first words are only read by lexical, averaged, beginnings"):
             fit(OLD[TRAIN], NEW[TRAIN], texts, method=method, beginnings=beginnings())  # type: ignore[arg-type]
     with pytest.raises(ProjectionError, match=r"\(3, 128\), not \(250, 128\)"):
         fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], beginnings=Beginnings(3, NEW[:3]))

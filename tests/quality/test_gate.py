@@ -128,3 +128,14 @@ def test_what_users_asked_is_judged_by_overlap_alone() -> None:
     assert (said.verdict, said.by_users, said.migrated.recall) == ("PASS", True, None)
     shuffled = NEW[np.random.default_rng(5).permutation(N)]
     assert gate(true=NEW, mapped=shuffled, queries=queries, taken_from=None).verdict == "FAIL"
+
+
+def test_a_map_that_starts_from_first_words_is_expected_to_keep_more_than_sentences_tell() -> None:
+    mapped = fit(CORPUS.old_documents[N:], CORPUS.new_documents[N:], method="ridge").apply(OLD)
+    plain, begun = judge(mapped), judge(mapped, begun=True)
+    assert begun.migrated == plain.migrated
+    assert plain.expected_retention.value < begun.expected_retention.value < 1
+    said = [
+        gate(true=NEW, mapped=mapped, queries=CORPUS.new_queries, taken_from=None, begun=by) for by in (False, True)
+    ]
+    assert said[0].expected_retention == said[1].expected_retention  # users are asked nothing of the kind

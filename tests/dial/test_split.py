@@ -1,0 +1,48 @@
+"""A budget is split so that enough is left for what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightmigrate.calibration.words import FrequentWords
+from lightmigrate.dial.census import Census
+from lightmigrate.dial.split import LENGTHS, lengths_within, more_beginnings, usual_samples, words_within
+from lightmigrate.providers.chroma import ChromaProvider
+from tests.dial.collections import NEW
+
+# A thousand texts of 200 tokens.
+BEGINNINGS = {words: 1300 * words for words in LENGTHS}
+CENSUS = Census(1000, 1000, 200_000, BEGINNINGS, dict.fromkeys(LENGTHS, 0), "", 256)
+
+
+@pytest.mark.parametrize(
+    ("left", "tried"),
+    [(None, list(LENGTHS)), (5000, []), (10_400, [8]), (20_000, [12]), (64_000, [24, 48]), (1e9, [48, 96])],
+)
+def test_the_longest_that_is_paid_is_tried_and_a_shorter_one(left: float | None, tried: list[int]) -> None:
+    assert lengths_within(CENSUS, 100, left) == tried
+    assert lengths_within(CENSUS, 20, left) == (tried if left is None else tried[-1:])  # too few to tell
+
+
+def test_calibration_takes_its_part_of_a_budget_but_enough_to_measure() -> None:
+    assert [usual_samples(CENSUS, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 50, 300]
+    assert usual_samples(CENSUS, None) == 50
+
+
+def test_other_beginnings_take_no_more_than_their_part() -> None:
+    for allowed in (20_000, 60_000):
+        tried = lengths_within(CENSUS, 100, 0.7 * allowed)
+        more = more_beginnings(CENSUS, tried, 50, allowed)
+        assert 0 < more * sum(BEGINNINGS[words] for words in tried) / 1000 <= 0.25 * allowed
+    assert more_beginnings(CENSUS, [8], 50, 1e9) == 500
+    assert more_beginnings(CENSUS, [8], 990, 1e9) == 10
+    assert more_beginnings(CENSUS, [8], 50, None) == 50
+    assert more_beginnings(CENSUS, [], 50, 1e9) == 0
+
+
+def test_words_take_no_more_than_their_part() -> None:
+    words = FrequentWords([f"word{row}" for row in range(100)], [2] * 100, 1000)
+    found = words_within(words, ChromaProvider(NEW), 1000)
+    assert 0 < len(found.words) < 100
+    assert list(found.words) == list(words.words[: len(found.words)])
+    assert words_within(words, ChromaProvider(NEW), None) is words
