@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 PROVIDERS = ("sentence-transformers", "openai", "onnx", "chroma")
-METHODS = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "abridged")
+METHODS = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "beginnings", "abridged")
 InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
