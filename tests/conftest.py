@@ -1,6 +1,13 @@
 """Fixtures: a fresh copy of one real database per test, built once."""
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import os
+
+# Several workers share the cores: threads of each one's own would wait for each other, and take ten times as long.
+# Before NumPy is imported, and for processes that tests start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
 from pathlib import Path

@@ -54,7 +54,7 @@ def test_without_a_text_the_ways_out_are_said_and_what_texts_would_have_bought(t
 
 def test_some_texts_are_enough_from_the_plan_to_the_status(tmp_path: Path) -> None:
     folder, provider = half_of_them(tmp_path / "db"), cached(tmp_path)
-    drawn = curve(folder, provider)
+    drawn = curve(folder, provider, token_share=0.9)
     missing = MissingTexts.of(drawn)
     assert missing is not None
     assert missing.records == ROWS // 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import AnotherRunError, refine, status
+from lightmigrate import AnotherRunError, BudgetPlan, ChromaMigrator, Setting, migrate_by_plan, refine, status
 from lightmigrate.dial.alone import alone
 from lightmigrate.dial.database import opened
 from lightmigrate.dial.provenance import Kind, Provenance
@@ -17,7 +17,7 @@ from lightmigrate.dial.refit import better_map
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.cache import Cached
 from lightmigrate.stores.chroma import ChromaCollection, open_client
-from tests.dial.collections import NEW, NOTES, Counting, migrated, vectors_in
+from tests.dial.collections import NEW, NOTES, Counting, build, cached, curve, migrated, vectors_in
 
 OWN = np.ones(128, dtype=np.float32) / np.sqrt(128)
 
@@ -132,8 +132,11 @@ def test_a_text_written_between_comparing_and_writing_is_embedded(
 
 
 def test_what_the_application_has_changed_teaches_no_map(tmp_path: Path) -> None:
-    """The old vector of such a row is that of another text."""
-    folder, provider = migrated(tmp_path)
+    """The old vector of such a row is that of another text. Without first words, so that a better map is to be had."""
+    folder, provider = build(tmp_path / "db"), cached(tmp_path)
+    drawn = curve(folder, provider, lengths=(12,))
+    option = drawn.option(Setting(reads_texts=True, first_words=0, documents=drawn.calibration))
+    migrate_by_plan(ChromaMigrator(folder), BudgetPlan.of(NOTES, drawn, option), provider, force=True)
     refine(folder, "notes", provider, documents=110, refit=False)
     with Provenance.of(folder) as provenance:
         changed = provenance.ids(NOTES, Kind.EXACT)[:20]

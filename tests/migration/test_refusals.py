@@ -143,9 +143,9 @@ class TestNothingIsTouched:
             ChromaMigrator(linked).migrate_collection("thought_nodes", projection)
         assert folder_hash(elsewhere) == before
 
-    def test_an_embedding_function_that_cannot_be_recorded(self, database: Path, projection: Projection) -> None:
-        with pytest.raises(LightmigrateError, match=r"no name\(\) and get_config\(\)"):
-            ChromaMigrator(database).migrate_collection("thought_nodes", projection, embedding_function=len)
+    def test_what_is_no_embedding_function(self, database: Path, projection: Projection) -> None:
+        with pytest.raises(LightmigrateError, match="a str is neither an embedding function nor"):
+            ChromaMigrator(database).migrate_collection("thought_nodes", projection, embedding_function="all-MiniLM")
 
 
 def test_open_in_this_process(database: Path, projection: Projection) -> None:

@@ -78,7 +78,7 @@ GUNICORN = (
 
 def test_a_server_that_is_restarted_with_another_model_goes_on_answering(tmp_path: Path) -> None:
     folder = tmp_path / "home" / "chroma_data"
-    settings = {"LIGHTMIGRATE_CALIBRATE": "60", "LIGHTMIGRATE_MIN_QUALITY": "0.3"}
+    settings = {"LIGHTMIGRATE_CALIBRATE": "100", "LIGHTMIGRATE_MIN_QUALITY": "0.3"}
     with serving(UVICORN, folder, "WordLlamaFunction", tmp_path / "first.log") as address:
         for one, text in zip(CORPUS.ids[:120], CORPUS.documents[:120], strict=True):
             body = json.dumps({"id": one, "text": text}).encode()
