@@ -1,6 +1,5 @@
 """Fixtures: a fresh copy of one real database per test, built once."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os
