@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection, VerificationError
+from lightmigrate.migration.folder import draft as draft_module
 from lightmigrate.migration.folder.draft import Draft
 from lightmigrate.migration.folder.workspace import Workspace
-from lightmigrate.migration.job import Job
+from lightmigrate.migration.job import Job, project
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma import ChromaCollection, ChromaStore
 from tests.crash.places import is_new
@@ -43,6 +44,26 @@ def test_pages_hold_what_the_collection_holds_and_the_new_vectors(
     assert read.baseline.ids == list(draft.baseline.ids)
     np.testing.assert_array_equal(read.baseline.vectors, draft.baseline.vectors)
     assert Draft.written(tmp_path / "drafts", 0) is None
+
+
+@pytest.mark.parametrize("page_size", [1, 7, 10, 25, 1000])
+def test_the_same_records_are_projected_together_whatever_pages_they_come_in(
+    page_size: int, database: Path, projection: Projection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a run that is gone on with in other pages would not end with the same bits, on some machines."""
+    groups: list[list[str]] = []
+
+    def watched(of: Projection, page: Any) -> Any:
+        groups.append(list(page.ids))
+        return project(of, page)
+
+    monkeypatch.setattr(draft_module, "project", watched)
+    monkeypatch.setattr(draft_module, "_TOGETHER", 8)
+    with ChromaStore(database) as store:
+        source = store.collection(NOTES)
+        Draft.write(Job(source, projection, None, "refuse"), tmp_path / "drafts", 0, page_size, silent)
+        ids = source.ids()
+    assert groups == [ids[start : start + 8] for start in range(0, len(ids), 8)]
 
 
 def damaged(path: Path) -> None:

@@ -122,7 +122,7 @@ class Draft:
             job: what to draft.
             folder: is made when it is not there; what an interrupted call left in it is written over.
             number: tells the job from others in the folder.
-            page_size: records held in memory at once.
+            page_size: records read at once.
             on_progress: hears about every page.
             sample: of the collection; is taken when it is left out.
 
