@@ -16,7 +16,7 @@ from pathlib import Path
 HOUSE = Path(__file__).parents[1]
 RESULT = HOUSE / "benchmarks" / "results" / "versions.md"
 VERSIONS = ("1.5.2", "1.5.4", "1.5.5", "1.5.6", "1.5.7", "1.5.8", "1.5.9")
-TESTS = ("tests/migration/test_routes.py", "tests/migration/test_migrate.py", "tests/stores", "tests/live/test_live.py")
+TESTS = ("tests/migration/test_routes.py", "tests/migration/test_migrate.py", "tests/stores", "tests/live")
 
 
 def main() -> None:

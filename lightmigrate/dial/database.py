@@ -27,7 +27,7 @@ from lightmigrate.dial.split import (
 )
 from lightmigrate.dial.status import Exactness, exactness
 from lightmigrate.dial.study import tokens_to_measure
-from lightmigrate.errors import LightmigrateError, NotEnoughTextsError
+from lightmigrate.errors import LightmigrateError, NotEnoughTextsError, RefusedError
 from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
@@ -79,9 +79,9 @@ def curve_of(
         provider: the new model. Without a cache it is given the default one.
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
         samples: documents to calibrate on first; by default a twentieth of them, or what a tenth of the budget buys,
-            but 20 to 300.
+            but 20 to 300, and of a budget no more than 100 or a fiftieth of them.
         lengths: numbers of first words; within a budget the most of them that it buys and fewer are tried, and without
-            one all. 8 to 96 by default.
+            one all. 8 to 128 by default.
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
@@ -93,6 +93,7 @@ def curve_of(
 
     Raises:
         NotEnoughTextsError: the collection does not store enough documents.
+        RefusedError: measuring would take more than may be spent; nothing was embedded.
         LightmigrateError: as `draw_curve`.
     """
     asked = provider if isinstance(provider, Cached) else Cached(provider)
@@ -111,7 +112,8 @@ def curve_of(
     about = {"corpus": f"collection {collection_name}", **sample.report.to_json()}
     words = words_within(sample.words, asked, allowed)
     material = Material(sample.texts[:k], sample.vectors[:k], words, sample.report.usable, about, queries)
-    tried = lengths_within(census, k, None if allowed is None else allowed - tokens_to_measure(material, asked))
+    left = None if allowed is None else _left(allowed, tokens_to_measure(material, asked), census)
+    tried = lengths_within(census, k, left)
     more = slice(k, k + more_beginnings(census, tried, k, allowed))
     material = replace(material, more_texts=sample.texts[more], more_vectors=sample.vectors[more])
     return draw_curve(
@@ -125,6 +127,19 @@ def curve_of(
         seed=seed,
         on_progress=say,
     )
+
+
+def _left(allowed: float, measuring: int, census: Census) -> float:
+    """Tokens that measuring leaves of those that may be spent; refused before anything is paid when it takes them all.
+
+    Whoever allows as much as embedding everything takes needs no measuring.
+    """
+    if measuring > allowed and allowed < census.tokens:
+        raise RefusedError(
+            f"{allowed:,.0f} tokens are allowed, measuring alone would take {measuring:,} of {census.tokens:,}: allow "
+            "more, or calibrate on fewer documents (--samples)"
+        )
+    return allowed - measuring
 
 
 def _sample(

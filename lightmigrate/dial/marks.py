@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.vectors import Vectors, evenly
 
 # Of one vector so many numbers are kept: two models, or a map and its model, agree in all of them never.
 NUMBERS = 8
@@ -36,5 +36,5 @@ def bear_a_mark(vectors: Vectors, marks: Sequence[bytes]) -> npt.NDArray[np.bool
 
 def _numbers(vectors: Vectors) -> Vectors:
     """Some numbers of each vector, spread over it: `(n, 8)`, or all where there are fewer."""
-    places = np.linspace(0, vectors.shape[1] - 1, min(NUMBERS, vectors.shape[1])).astype(int)
+    places = evenly(vectors.shape[1], NUMBERS)
     return np.asarray(vectors[:, places], dtype=np.float32)

@@ -19,7 +19,7 @@ from lightmigrate.dial.refit import better_map
 from lightmigrate.dial.status import Exactness, exactness
 from lightmigrate.dial.writer import ROWS_AT_ONCE, VectorWriter
 from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedError
-from lightmigrate.providers.base import Provider
+from lightmigrate.providers.base import Provider, estimated_tokens
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 
@@ -31,7 +31,7 @@ class Refinement(Result):
     Attributes:
         collection_name: the collection.
         embedded: rows that are exact now because this run embedded them.
-        tokens: that the new model read for that, estimated.
+        tokens: that the new model read for that, estimated; queries that put the rows in order included.
         found_written: rows that the application had written meanwhile, and that were left alone.
         remapped: rows that were given vectors of a better map.
         status: of the collection afterwards.
@@ -126,10 +126,18 @@ class Refiner:
                 `random`.
             stop: asked before every batch.
             on_progress: called with the number of rows embedded and the number that were mapped in the beginning.
+
+        Raises:
+            RefusedError: it is not the collection that was migrated, or the queries take more tokens than are allowed.
         """
         if order not in ORDERS:
             raise LightmigrateError(f"no order {order!r}; there are: {', '.join(ORDERS)}")
-        started, embedded, tokens = time.monotonic(), 0, 0
+        started, embedded, tokens = time.monotonic(), 0, self._asking(order)
+        if not limits.allow(0, tokens, 0.0):
+            raise RefusedError(
+                f"{limits.tokens:,.0f} tokens are allowed, embedding the queries alone takes {tokens:,}: allow more, "
+                "give fewer queries, or take another order"
+            )
         self._require_own()
         if len(self._provenance.maps(self._address)) > 1:
             self._remap()  # an earlier run was interrupted
@@ -166,6 +174,12 @@ class Refiner:
             status=exactness(self._address, self._collection.ids(), self._provenance),
             seconds=time.monotonic() - started,
         )
+
+    def _asking(self, order: Order) -> int:
+        """Tokens that putting the rows in order takes."""
+        if order != "retrieved" or not self._collection.count():
+            return 0
+        return estimated_tokens(self._provider.worded(self._rows.queries, queries=True))
 
     def _require_own(self) -> None:
         """Refuse a collection that is no longer the one that was migrated: nothing in it bears its mark any more."""

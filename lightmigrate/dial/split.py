@@ -15,14 +15,16 @@ from lightmigrate.dial.study import MOST_FITTED
 from lightmigrate.providers.base import Provider
 
 # Numbers of first words to choose from, and those that are shown when nobody says what may be spent.
-LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96)
+LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
 # Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
-# measure what the rest is best spent on, and no more.
+# measure what the rest is best spent on, and no more: in a small collection, more than enough for a choice between two
+# numbers of first words costs what the larger of them would.
 FIRST_SHARE = 0.05
 FIRST_SHARE_OF_BUDGET = 0.1
 FEWEST, MOST = 20, 300
+SHARE_OF_ENOUGH = 0.02
 
 # The part of a budget that single words may take.
 WORDS_SHARE = 0.1
@@ -46,8 +48,12 @@ def usual_samples(census: Census, allowed: float | None) -> int:
         census: of the collection.
         allowed: tokens that may be spent in all, `None` without a budget.
     """
-    share = FIRST_SHARE * census.texts if allowed is None else FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(census)
-    return int(max(2, min(max(share, FEWEST), MOST, census.texts)))
+    if allowed is None:
+        wanted = FIRST_SHARE * census.texts
+    else:
+        enough = max(ENOUGH_TO_CHOOSE, SHARE_OF_ENOUGH * census.texts)
+        wanted = min(FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(census), enough)
+    return int(max(2, min(max(wanted, FEWEST), MOST, census.texts)))
 
 
 def drawn_samples(census: Census) -> int:

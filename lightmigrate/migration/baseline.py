@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightmigrate.migration.digest import settings_sha256
-from lightmigrate.projection.vectors import Vectors, meaningful
+from lightmigrate.projection.vectors import Vectors, evenly, meaningful
 from lightmigrate.stores.base import Collection, Page
 from lightmigrate.stores.probe import measured_space
 
@@ -78,11 +78,12 @@ def meaningful_rows(page: Page) -> Page:
 
 
 def found_by_search(collection: Collection, vectors: Vectors, space: str | None) -> float | None:
-    """Share of stored vectors `(s, d)`, of the first 100, that come back no farther than any other when searched for.
+    """Share of stored vectors `(s, d)`, of 100 all over them, that come back no farther than others when searched for.
 
     `None` when there are none, and by inner product, where the longest vector wins and not the same.
     """
-    vectors = vectors[meaningful(vectors)][:SEARCHES]
+    vectors = vectors[meaningful(vectors)]
+    vectors = vectors[evenly(len(vectors), SEARCHES)]
     if not len(vectors) or space == "ip":
         return None
     _, distances = collection.nearest(vectors, 1)

@@ -49,7 +49,7 @@ class MigrationResult(Result):
         seconds: wall time of the whole run (all collections of one call share it).
         index: how the new vectors got into the index: `keep`, `rebuild` or `rewrite`.
         handles_moved: collection objects of this process that were pointed to the new rows (with an open client).
-        written_late: records that were written to the old rows in the last instant and carried over (likewise).
+        written_late: records found written to when all was read again after the exchange, and carried over (likewise).
     """
 
     collection_name: str

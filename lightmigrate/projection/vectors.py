@@ -42,6 +42,12 @@ def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
     return found
 
 
+def evenly(total: int, most: int) -> list[int]:
+    """Up to `most` of `total` rows, spread evenly from the first to the last."""
+    places: list[int] = np.linspace(0, total - 1, min(most, total)).astype(int).tolist()
+    return places
+
+
 def normalise_rows(rows: Vectors) -> None:
     """Scale every row of `(n, d)` to length 1, in place. An all-zero row stays zero, not NaN."""
     lengths = _lengths(rows)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 
-import numpy as np
-
 from lightmigrate.errors import CostError
 from lightmigrate.migration.baseline import sample_of
+from lightmigrate.projection.vectors import evenly
 from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.registry.library import same_name
@@ -97,9 +96,7 @@ def look(facts: CollectionFacts, collection: Collection, wanted: Wanted, purse: 
     if expected != facts.dimension:
         return _other_dimension(facts, expected)
     told = [row for row, text in enumerate(page.documents) if text and text.strip()]
-    some = page.rows(
-        [told[at] for at in np.linspace(0, len(told) - 1, min(DOCUMENTS, len(told))).astype(int)] if told else []
-    )
+    some = page.rows([told[at] for at in evenly(len(told), DOCUMENTS)])
     if wanted.provider is None or not len(some):
         return Finding.about(facts, expected, "unknown", "it stores no documents that could be embedded and compared")
     texts = [text or "" for text in some.documents]

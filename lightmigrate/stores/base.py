@@ -65,7 +65,7 @@ class Page:
 
     Attributes:
         ids: unique within the collection.
-        vectors: float32 `(n, d)`.
+        vectors: float32 `(n, d)`; `(n, 0)` where they were not asked for.
         documents: the stored texts, `None` where there is none.
         metadatas: `None` where there is none (never an empty mapping).
         uris: `None` where there is none.
@@ -122,8 +122,11 @@ class Collection(Protocol):
     def count(self) -> int:
         """Number of records."""
 
-    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
-        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
+    def pages(self, size: int, start: int = 0, *, vectors: bool = True) -> Iterator[Page]:
+        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads.
+
+        Without their vectors they are there several times as fast.
+        """
 
     def ids(self) -> list[str]:
         """All ids in the order they were added; only reads."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.projection.vectors import Vectors, as_vectors
@@ -94,19 +97,28 @@ class ChromaCollection:
         """Number of records."""
         return int(self._collection.count())
 
-    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
-        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads."""
+    def pages(self, size: int, start: int = 0, *, vectors: bool = True) -> Iterator[Page]:
+        """All records from the `start`-th on, in order, at most `size` at a time; only reads. See `stores.base`."""
         size = min(size, _MOST_ROWS)
-        for offset in range(start, self.count(), size):
-            yield self._page(self._collection.get(limit=size, offset=offset, include=_COLUMNS))
+        columns = _COLUMNS if vectors else _COLUMNS[1:]
+        for offset in itertools.count(start, size):
+            rows = self._collection.get(limit=size, offset=offset, include=columns)
+            if not vectors:
+                rows["embeddings"] = np.zeros((len(rows["ids"]), 0), np.float32)
+            if rows["ids"]:
+                yield self._page(rows)
+            if len(rows["ids"]) < size:
+                return
 
     def ids(self) -> list[str]:
         """All ids in the order they were added; only reads."""
         return [one for rows in self._listed() for one in rows]
 
     def _listed(self) -> Iterator[list[str]]:
-        for offset in range(0, self.count(), _IDS_AT_ONCE):
-            yield self._collection.get(limit=_IDS_AT_ONCE, offset=offset, include=[])["ids"]
+        for offset in itertools.count(0, _IDS_AT_ONCE):
+            yield (rows := self._collection.get(limit=_IDS_AT_ONCE, offset=offset, include=[])["ids"])
+            if len(rows) < _IDS_AT_ONCE:
+                return
 
     def records(self, ids: Sequence[str]) -> Page:
         """Those of these records that there are, in the order they are asked for; only reads."""

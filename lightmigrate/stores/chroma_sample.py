@@ -7,19 +7,15 @@ look as expected is left out.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.vectors import Vectors, evenly
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma_folder import DATABASE_FILE, reading
-
-# The beginning of header.bin: version, offset of the first level, room, elements, bytes of an element, where its
-# label and where its vector begins.
-_HEADER = struct.Struct("<i6Q")
+from lightmigrate.stores.hnsw import HnswHeader
 
 _COLLECTIONS = """
     SELECT collections.id, collections.name, dimension, databases.name, databases.tenant_id, segments.id
@@ -44,15 +40,15 @@ def sample_vectors(folder: Path, most: int = 200) -> dict[Address, Vectors]:
 def _indexed(index: Path, dimension: int, most: int) -> list[Any]:
     """From the index's file; those that were deleted since included."""
     try:
-        header = (index / "header.bin").read_bytes()
-        version, start, _, elements, size, label, data = _HEADER.unpack(header[: _HEADER.size])
-        if version != 1 or start or label - data != 4 * dimension or not elements:
+        header = HnswHeader.parse((index / "header.bin").read_bytes())
+        if header.dimension != dimension or not header.elements:
             return []
-        rows = np.memmap(index / "data_level0.bin", dtype=np.uint8, mode="r")[: elements * size].reshape(elements, size)
-    except (OSError, ValueError, struct.error):
+        shape = header.elements, header.size
+        rows = np.memmap(index / "data_level0.bin", dtype=np.uint8, mode="r")[: np.prod(shape)].reshape(shape)
+    except (OSError, ValueError):
         return []
-    chosen = np.linspace(0, elements - 1, min(most, elements)).astype(int)
-    return list(np.ascontiguousarray(rows[chosen, data:label]).view(np.float32))
+    chosen = evenly(header.elements, most)
+    return list(np.ascontiguousarray(rows[chosen, header.vector_at : header.label_at]).view(np.float32))
 
 
 def _logged(connection: sqlite3.Connection, collection: str, dimension: int, most: int) -> list[Any]:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,52 @@ _HEADER = struct.Struct("<i6Q")
 _GRAPH = struct.Struct("<iI3QdQ")
 
 _LABEL_BYTES = 8
+_NUMBER_BYTES = 4
 _LINK_BYTES = 4
 
 # No vector is shorter: Chroma's own guard against a division by zero.
 _SHORTEST = np.float32(1e-30)
+
+
+class HnswHeader(NamedTuple):
+    """The numbers at the start of an index's `header.bin`, as they stand there.
+
+    Attributes:
+        version: of the format.
+        start: bytes before the first element.
+        room: elements the index has made room for.
+        elements: how many there are, deleted ones included.
+        size: bytes of an element.
+        label_at: where in an element its label begins.
+        vector_at: where its vector does.
+    """
+
+    version: int
+    start: int
+    room: int
+    elements: int
+    size: int
+    label_at: int
+    vector_at: int
+
+    @classmethod
+    def parse(cls, content: bytes) -> HnswHeader:
+        """Take a header apart.
+
+        Raises:
+            ValueError: it is too short, or of another version.
+        """
+        if len(content) < _HEADER.size:
+            raise ValueError("a header that is too short")
+        header = cls(*_HEADER.unpack_from(content))
+        if header.version != 1 or header.start:
+            raise ValueError("a header of another version")
+        return header
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector."""
+        return (self.label_at - self.vector_at) // _NUMBER_BYTES
 
 
 @dataclass(frozen=True)
@@ -61,26 +103,23 @@ class HnswFiles:
         Raises:
             ValueError, OSError: not such files, or not of the lengths that their header says.
         """
-        header = (folder / "header.bin").read_bytes()
-        if len(header) != _HEADER.size + _GRAPH.size:
+        content = (folder / "header.bin").read_bytes()
+        if len(content) != _HEADER.size + _GRAPH.size:
             raise ValueError("a header of another length")
-        version, start, room, elements, size, label_at, vector_at = _HEADER.unpack_from(header)
-        lowest = _GRAPH.unpack_from(header, _HEADER.size)[3]
-        dimension = (label_at - vector_at) // 4
+        header = HnswHeader.parse(content)
+        lowest = _GRAPH.unpack_from(content, _HEADER.size)[3]
         consistent = (
-            version == 1
-            and start == 0
-            and elements <= room
-            and vector_at == _LINK_BYTES * (lowest + 1)
-            and label_at == vector_at + 4 * dimension
-            and size == label_at + _LABEL_BYTES
-            and (folder / "data_level0.bin").stat().st_size == elements * size
-            and (folder / "length.bin").stat().st_size == elements * 4
+            header.elements <= header.room
+            and header.vector_at == _LINK_BYTES * (lowest + 1)
+            and header.label_at == header.vector_at + _NUMBER_BYTES * header.dimension
+            and header.size == header.label_at + _LABEL_BYTES
+            and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
+            and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
             and (folder / "link_lists.bin").is_file()
         )
         if not consistent:
             raise ValueError("a header that does not describe its files")
-        return cls(folder, dimension, elements, size, room, vector_at)
+        return cls(folder, header.dimension, header.elements, header.size, header.room, header.vector_at)
 
     def labels(self) -> dict[int, str]:
         """The id of every element that was not deleted, by its label; only reads.
@@ -109,7 +148,7 @@ class HnswFiles:
             at_once: elements held in memory at once.
         """
         folder.mkdir()
-        label_at = self.vector_at + 4 * dimension
+        label_at = self.vector_at + _NUMBER_BYTES * dimension
         with (
             (self.folder / "data_level0.bin").open("rb") as elements,
             (self.folder / "length.bin").open("rb") as lengths,
@@ -137,7 +176,9 @@ class HnswFiles:
                 file.flush()
                 os.fsync(file.fileno())
         header = (self.folder / "header.bin").read_bytes()
-        described = _HEADER.pack(1, 0, self.room, self.elements, label_at + _LABEL_BYTES, label_at, self.vector_at)
+        described = _HEADER.pack(
+            *HnswHeader(1, 0, self.room, self.elements, label_at + _LABEL_BYTES, label_at, self.vector_at)
+        )
         _write(folder / "header.bin", described + header[_HEADER.size :])
         for name in ("link_lists.bin", "index_metadata.pickle"):
             _write(folder / name, (self.folder / name).read_bytes())

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from lightmigrate.projection.vectors import meaningful
 from lightmigrate.stores.base import Collection
+
+# A vector that means something is looked for in so many pages of so many records.
+_PAGES = 100
+_RECORDS = 20
 
 
 def measured_space(collection: Collection) -> str | None:
@@ -16,23 +22,23 @@ def measured_space(collection: Collection) -> str | None:
     and even when 2v·v is 1 and v is alone.
 
     Returns:
-        `l2`, `cosine` or `ip`; `None` when the collection is empty or holds only zero vectors
+        `l2`, `cosine` or `ip`; `None` when the collection is empty or begins with nothing but zero vectors
         and such as are not finite.
     """
-    page = next(collection.pages(1000), None)
-    if page is None:
+    pages = (page.vectors for page in itertools.islice(collection.pages(_RECORDS), _PAGES))
+    vector = next((rows[meaningful(rows)][0] for rows in pages if meaningful(rows).any()), None)
+    if vector is None:
         return None
-    telling = np.isfinite(page.vectors).all(axis=1) & page.vectors.any(axis=1)
-    if not telling.any():
-        return None
-    stored = {page.ids[row]: page.vectors[row].astype(np.float64) for row in np.flatnonzero(telling).tolist()}
-    queries = np.array([[2], [3]], np.float32) * page.vectors[telling][:1]
+    queries = np.array([[2], [3]], np.float32) * vector
     ids, distances = collection.nearest(queries, min(10, collection.count()))
+    found = collection.records(list({one: None for row in ids for one in row}))
+    telling = meaningful(found.vectors)
+    stored = {found.ids[row]: found.vectors[row].astype(np.float64) for row in np.flatnonzero(telling).tolist()}
     errors = dict.fromkeys(("l2", "cosine", "ip"), 0.0)
-    for query, found, measured in zip(queries.astype(np.float64), ids, distances, strict=True):
-        for row, distance in zip(found, measured, strict=True):
-            if row in stored and np.isfinite(distance):
-                for space, expected in _distances(query, stored[row]).items():
+    for query, row, measured in zip(queries.astype(np.float64), ids, distances, strict=True):
+        for one, distance in zip(row, measured, strict=True):
+            if one in stored and np.isfinite(distance):
+                for space, expected in _distances(query, stored[one]).items():
                     errors[space] += abs(expected - distance)
     return min(errors, key=lambda space: errors[space]) if any(errors.values()) else None
 

@@ -57,6 +57,15 @@ def test_a_budget_that_is_spent_already_is_refused_with_both_numbers(drawn: Curv
         drawn.within(1000)
 
 
+def test_a_budget_that_measuring_would_spend_is_refused_before_anything_is_embedded(
+    folder: Path, tmp_path: Path
+) -> None:
+    asked = Counting()
+    with pytest.raises(RefusedError, match=r"^1,000 tokens are allowed, measuring alone would take \d+,\d+ of "):
+        curve(folder, cached(tmp_path, asked), tokens=1000)
+    assert asked.asked == []
+
+
 def test_a_quality_costs_no_more_than_it_must(drawn: Curve) -> None:
     cheap, dear = drawn.reaching(0.6), drawn.reaching(0.97)
     assert cheap.tokens <= dear.tokens

@@ -15,11 +15,13 @@ from lightmigrate import (
     ModelMismatchError,
     PlanOutdatedError,
     ProviderError,
+    RefusedError,
     Setting,
     migrate_by_plan,
     refine,
     status,
 )
+from lightmigrate.dial.census import tokens_of
 from lightmigrate.dial.provenance import Kind, Provenance
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import search
@@ -173,6 +175,16 @@ def test_limits_are_kept(tmp_path: Path) -> None:
     some = refine(folder, "notes", provider, tokens=2000, refit=False)
     assert 0 < some.tokens <= 2000
     assert refine(folder, "notes", provider, stop=lambda: True).embedded == 0
+
+
+def test_queries_that_put_rows_in_order_count_as_well(tmp_path: Path) -> None:
+    folder, provider = migrated(tmp_path)
+    queries = [texts()[250], texts()[251]]
+    asking = tokens_of(provider, queries)
+    with pytest.raises(RefusedError, match=rf"^10 tokens are allowed, embedding the queries alone takes {asking}: "):
+        refine(folder, "notes", provider, tokens=10, order="retrieved", queries=queries)
+    done = refine(folder, "notes", provider, tokens=asking + 200, order="retrieved", queries=queries)
+    assert asking < done.tokens <= asking + 200
 
 
 @pytest.mark.parametrize("order", ["newest", "retrieved", "uncertain"])

@@ -17,7 +17,7 @@ CENSUS = Census(1000, 1000, 200_000, BEGINNINGS, dict.fromkeys(LENGTHS, 0), "", 
 
 @pytest.mark.parametrize(
     ("left", "tried"),
-    [(None, list(LENGTHS)), (5000, []), (10_400, [8]), (20_000, [12]), (64_000, [24, 48]), (1e9, [48, 96])],
+    [(None, list(LENGTHS)), (5000, []), (10_400, [8]), (20_000, [12]), (64_000, [24, 48]), (1e9, [64, 128])],
 )
 def test_the_longest_that_is_paid_is_tried_and_a_shorter_one(left: float | None, tried: list[int]) -> None:
     assert lengths_within(CENSUS, 100, left) == tried
@@ -25,7 +25,9 @@ def test_the_longest_that_is_paid_is_tried_and_a_shorter_one(left: float | None,
 
 
 def test_calibration_takes_its_part_of_a_budget_but_enough_to_measure() -> None:
-    assert [usual_samples(CENSUS, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 50, 300]
+    assert [usual_samples(CENSUS, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 50, 100]
+    large = Census(20_000, 20_000, 4_000_000, BEGINNINGS, dict.fromkeys(LENGTHS, 0), "", 256)
+    assert usual_samples(large, 4_000_000) == 300
     assert usual_samples(CENSUS, None) == 50
 
 

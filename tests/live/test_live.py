@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,8 @@ from lightmigrate import (
     VerificationError,
     WrittenSinceError,
 )
-from lightmigrate.migration.digest import digest_of
-from lightmigrate.migration.live import migration as live
-from lightmigrate.migration.live.synchronise import each_once
 from lightmigrate.stores import chroma_live
-from lightmigrate.stores.chroma import ChromaCollection, open_client
+from lightmigrate.stores.chroma import ChromaCollection
 from tests.databases import make_projection, make_vectors
 from tests.live.rows import N, assert_migrated, fill, handle, names, read
 from tests.live.server import Server, running_server
@@ -37,19 +33,6 @@ from tests.live.server import Server, running_server
 
 class KilledError(BaseException):
     """The process ends here."""
-
-
-@pytest.fixture(params=["in this process", "a server"])
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    if request.param == "a server":
-        with running_server(tmp_path / "db") as server:
-            opened = server.client()
-            fill(opened)
-            yield opened
-    else:
-        with open_client(tmp_path / "db") as opened:
-            fill(opened)
-            yield opened
 
 
 def test_everything_is_kept_and_the_old_one_is_the_backup(client: Any, projection: Projection) -> None:
@@ -88,54 +71,6 @@ def test_the_new_embedding_function_is_known(client: Any, projection: Projection
     assert memory.embedding_function == record
 
 
-def writing(client: Any, do: Callable[[Any, int], None]) -> Any:
-    """A progress callback that does something to the collection whenever it is called."""
-    collection, calls = handle(client), 0
-
-    def on_progress(progress: Any) -> None:
-        nonlocal calls
-        calls += 1
-        do(collection, calls)
-
-    return on_progress
-
-
-def test_what_is_written_meanwhile_is_carried_over(client: Any, projection: Projection) -> None:
-    ids = handle(client).get(include=[])["ids"]
-
-    def write(collection: Any, call: int) -> None:
-        if call == 1:
-            collection.add(ids=["new"], embeddings=make_vectors(1, seed=9), documents=["while copying"])
-            collection.update(ids=[ids[0]], embeddings=make_vectors(1, seed=8), documents=["another text"])
-            collection.delete(ids=[ids[1], ids[-1]])
-        elif call == 6:
-            collection.update(ids=[ids[2]], metadatas=[{"n": 1}])
-            collection.delete(ids=["new"])
-            collection.add(ids=["newer"], embeddings=make_vectors(1, seed=7))
-
-    migrator = ChromaMigrator(client, page_size=25, on_progress=writing(client, write))
-    result = migrator.migrate_collection("memory", projection)
-    old = read(client, migrator.backups()[0].name)
-    assert {"newer"} < old.keys()
-    assert not {"new", ids[1], ids[-1]} & old.keys()
-    assert result.n_migrated == len(old) == N - 1
-    assert_migrated(read(client), old, projection)
-    digest = digest_of(ChromaCollection(client, handle(client)), 100)
-    assert result.verification is not None
-    assert result.verification.records == N - 1
-    assert (result.verification.content_sha256, result.verification.vectors_sha256) == (digest.content, digest.vectors)
-
-
-def test_records_are_read_once_each_while_others_are_deleted_and_added(client: Any) -> None:
-    source = ChromaCollection(client, handle(client))
-    pages = each_once(source, ids := source.ids(), 10)
-    found = list(next(pages).ids)
-    handle(client).delete(ids=[*ids[:7], ids[30]])
-    handle(client).add(ids=["new"], embeddings=make_vectors(1))
-    found += [one for page in pages for one in page.ids]
-    assert sorted(found) == sorted(set(ids) - {ids[30]})
-
-
 def test_what_does_not_arrive_as_it_was_written_is_refused(client: Any, projection: Projection) -> None:
     before, add = read(client), ChromaCollection.add
 
@@ -150,30 +85,6 @@ def test_what_does_not_arrive_as_it_was_written_is_refused(client: Any, projecti
     after = read(client)
     assert after.keys() == before.keys()
     assert all(after[one][:3] == before[one][:3] for one in before)
-
-
-def test_writes_that_never_pause_stop_it_and_it_goes_on_later(client: Any, projection: Projection) -> None:
-    def write(collection: Any, call: int) -> None:
-        collection.add(ids=[f"new-{call}"], embeddings=make_vectors(1, seed=call))
-
-    migrator = ChromaMigrator(client, on_progress=writing(client, write))
-    with pytest.raises(DatabaseChangedError, match=r"in every one of 10 passes, 1 records in the last one"):
-        migrator.migrate_collection("memory", projection)
-    assert handle(client).get(limit=1, include=["embeddings"])["embeddings"].shape == (1, 16)
-    assert migrator.interrupted
-    old, added = read(client), 0
-    add = ChromaCollection.add
-
-    def counted(self: ChromaCollection, page: Any) -> None:
-        nonlocal added
-        added += len(page)
-        add(self, page)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ChromaCollection, "add", counted)
-        ChromaMigrator(client).migrate_collection("memory", projection)
-    assert added <= 2, "what was written is not written again"
-    assert_migrated(read(client), old, projection)
 
 
 def test_an_interrupted_one_can_be_undone_or_replaced_by_another(client: Any, projection: Projection) -> None:
@@ -255,23 +166,6 @@ def test_a_reader_never_sees_a_part(client: Any, projection: Projection) -> None
         reader.join()
     assert (N, 16) in seen
     assert seen <= {(N, 16), (N, 24), "NotFoundError"}
-
-
-def test_a_record_written_to_the_old_rows_in_the_last_instant(
-    client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody else's client goes by the old id and does not know yet."""
-    put, held = live.LiveMigration._put_in_place, handle(client)
-
-    def late(self: Any, *arguments: Any) -> None:
-        put(self, *arguments)
-        held.add(ids=["late"], embeddings=make_vectors(1), documents=["in the last instant"])
-
-    monkeypatch.setattr(live.LiveMigration, "_put_in_place", late)
-    result = ChromaMigrator(client).migrate_collection("memory", projection)
-    assert result.written_late == 1
-    assert read(client)["late"][0] == "in the last instant"
-    np.testing.assert_allclose(read(client)["late"][3], projection.apply(make_vectors(1))[0], atol=2e-6)
 
 
 def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:

@@ -24,7 +24,7 @@ from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.job import InvalidRows, Job, project
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.migration.recall import QUERIES, Exact
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.vectors import Vectors, evenly
 from lightmigrate.stores.base import Page
 
 _NUMBER = np.dtype("<f4")
@@ -132,8 +132,9 @@ class Draft:
         folder.mkdir(exist_ok=True)
         header, seen, records, vectors = _files(folder, number)
         baseline, dimension, done, invalid = Baseline.of(job.source, sample), 0, 0, InvalidRows(job)
-        queries = dict.fromkeys(baseline.ids[:QUERIES], 0)
-        exact = Exact(baseline.vectors[:QUERIES], baseline.space) if baseline.space else None
+        asked = evenly(len(baseline.ids), QUERIES)
+        queries = {baseline.ids[row]: 0 for row in asked}
+        exact = Exact(baseline.vectors[asked], baseline.space) if baseline.space else None
 
         def looked_at(pages: Iterator[Page]) -> Iterator[Page]:
             read = 0

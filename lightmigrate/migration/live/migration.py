@@ -245,7 +245,7 @@ class LiveMigration:
                 break
         if late:
             logger.warning(
-                "%s: %d records were written to the old collection in the last instant and were carried over; "
+                "%s: %d records of the old collection were written to after they had been read and were carried over; "
                 "clients that opened it before must open it again", planned.name, late,
             )  # fmt: skip
         if not backup:

@@ -100,14 +100,17 @@ class Shadows:
         return Shadow(job, target, snapshot, comparison, checked, request.function, started)
 
     def keep_up(self, shadow: Shadow) -> Snapshot:
-        """Read the source again and again until nothing was written since it was read before."""
+        """Read the source again and again until nothing was written since it was read before, vectors left out.
+
+        The sooner the last reading is over, the less is written between it and the exchange; after that all is read.
+        """
         job, snapshot = shadow.job, shadow.snapshot
         changed, seconds = 0, 0.0
         for _ in range(PASSES):
             self._require_shadow(shadow.target)
             started = time.monotonic()
             changed, snapshot = synchronise(
-                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison
+                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison, vectors=False
             )
             seconds = time.monotonic() - started
             if not changed:
@@ -138,7 +141,7 @@ class Shadows:
         ours, theirs = (
             {
                 one: digest
-                for page in self.open(name).pages(self._page_size)
+                for page in self.open(name).pages(self._page_size, vectors=False)
                 for one, digest in zip(page.ids, record_digests(page, vectors=False), strict=True)
             }
             for name in (names.own, names.name)

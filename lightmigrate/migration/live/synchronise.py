@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
-from lightmigrate.migration.ahead import ahead
+from lightmigrate.migration.ahead import ahead, ahead_by
 from lightmigrate.migration.baseline import SAMPLE
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.job import InvalidRows, Job, project
 from lightmigrate.migration.progress import OnProgress, Progress
 from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.stores.base import Collection, Page
+
+# The first page is by so much smaller than the others.
+_FIRST = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def bring_over(
 
     def projected() -> Iterator[Page]:
         read = 0
-        with ahead(each_once(source, ids, page_size)) as pages:
+        with each_once(source, ids, page_size) as pages:
             for page in pages:
                 digests.update(zip(page.ids, record_digests(page), strict=True))
                 samples.append(page.rows(range(-read % step, len(page), step)))
@@ -84,9 +89,19 @@ def bring_over(
 
 
 def synchronise(
-    job: Job, target: Collection, page_size: int, on_progress: OnProgress, before: Snapshot, comparison: Comparison
+    job: Job,
+    target: Collection,
+    page_size: int,
+    on_progress: OnProgress,
+    before: Snapshot,
+    comparison: Comparison,
+    *,
+    vectors: bool = True,
 ) -> tuple[int, Snapshot]:
     """Read the source again and do to the target what was done to the source. Writes to the target.
+
+    Without the vectors, which are nine tenths of what is read, all is seen but another vector for the same text and
+    metadata; that is seen the next time they are read.
 
     Args:
         job: the source, and what its vectors go through.
@@ -95,6 +110,7 @@ def synchronise(
         on_progress: hears about every page.
         before: what the source held when the target was last brought up to date.
         comparison: takes in what is written, and forgets what was there.
+        vectors: whether the source's vectors are read again, or only those of records that were written to.
 
     Returns:
         Records that were written or deleted, and what the source holds now.
@@ -106,11 +122,18 @@ def synchronise(
     source, changed, invalid = job.source, 0, InvalidRows(job)
     digests: dict[str, bytes] = {}
     ids = source.ids()
-    with ahead(each_once(source, ids, page_size)) as pages:
+    with each_once(source, ids, page_size, vectors=vectors) as pages:
         for page in pages:
-            own = dict(zip(page.ids, record_digests(page), strict=True))
-            digests.update(own)
-            stale = page.rows([row for row, one in enumerate(page.ids) if before.digests.get(one) != own[one]])
+            stale_rows = []
+            for row, (one, digest) in enumerate(zip(page.ids, record_digests(page, vectors=vectors), strict=True)):
+                if (known := before.digests.get(one, b"")).startswith(digest):
+                    digests[one] = known
+                else:
+                    stale_rows.append(row)
+            stale = page.rows(stale_rows)
+            if stale_rows and not vectors:
+                stale = source.records(stale.ids)
+            digests.update(zip(stale.ids, record_digests(stale), strict=True))
             if len(stale) and invalid.look(stale):
                 moved = stale.with_vectors(project(job.projection, stale))
                 comparison.remove(target.records(moved.ids))
@@ -132,23 +155,40 @@ def synchronise(
     return changed + len(gone), Snapshot(digests)
 
 
-def each_once(source: Collection, ids: Sequence[str], size: int) -> Iterator[Page]:
-    """Those of these records that are still there, each once, about `size` at a time; only reads.
+@contextlib.contextmanager
+def each_once(source: Collection, ids: Sequence[str], size: int, *, vectors: bool = True) -> Iterator[Iterator[Page]]:
+    """Those of these records that are still there, each once, up to `size` at a time and a few first; only reads.
 
     By place, which takes a server half as long as by id; what moved to another place, because records before it were
     deleted meanwhile, is asked for by id in the end.
     """
     left = dict.fromkeys(ids)
-    for page in source.pages(size):
-        wanted = [row for row, one in enumerate(page.ids) if one in left]
-        for row in wanted:
-            del left[page.ids[row]]
-        if wanted:
-            yield page if len(wanted) == len(page) else page.rows(wanted)
-    rest = list(left)
-    for start in range(0, len(rest), size):
-        if len(page := source.records(rest[start : start + size])):
-            yield page
+
+    def read(place: range) -> Page | None:
+        return next(source.pages(len(place), place.start, vectors=vectors), None)
+
+    def wanted(pages: Iterable[Page | None]) -> Iterator[Page]:
+        for page in pages:
+            rows = [row for row, one in enumerate(page.ids) if one in left] if page else []
+            if page and rows:
+                for row in rows:
+                    del left[page.ids[row]]
+                yield page if len(rows) == len(page) else page.rows(rows)
+        rest = list(left)
+        for start in range(0, len(rest), size):
+            if len(page := source.records(rest[start : start + size])):
+                yield page
+
+    with ahead_by(read, _places(len(ids), size)) as pages:
+        yield wanted(pages)
+
+
+def _places(total: int, size: int) -> Iterator[range]:
+    """Of all records; the first part is small, so that what is done with it can begin."""
+    first = min(total, -(-size // _FIRST))
+    for start, end in itertools.pairwise([0, *range(first, total, size), total]):
+        if start < end:
+            yield range(start, end)
 
 
 def _differing(page: Page, target: Collection, known: set[str]) -> list[int]:
