@@ -158,7 +158,7 @@ class Pair:
             tokens = budget * self.census.tokens
             first, words = usual_samples(self.census, tokens), words_within(self.words, self.provider, tokens)
             left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
-            lengths = lengths_within(self.census, first, left)
+            lengths = lengths_within(self.census, left)
             more = first + more_beginnings(self.census, lengths, first, tokens)
             material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
             curve = draw_curve(material, self.census, self.provider, lengths=lengths, seed=self.seed)

@@ -80,8 +80,8 @@ def curve_of(
         previous: the old model, where it is at hand: then the curve also says what doing nothing gives.
         samples: documents to calibrate on first; by default a twentieth of them, or what a tenth of the budget buys,
             but 20 to 300, and of a budget no more than 100 or a fiftieth of them.
-        lengths: numbers of first words; within a budget the most of them that it buys and fewer are tried, and without
-            one all. 8 to 128 by default.
+        lengths: numbers of first words, 8 to 128 by default; within a budget the most of them that it buys are tried,
+            and without one all, or three of them by default.
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
@@ -113,7 +113,7 @@ def curve_of(
     words = words_within(sample.words, asked, allowed)
     material = Material(sample.texts[:k], sample.vectors[:k], words, sample.report.usable, about, queries)
     left = None if allowed is None else _left(allowed, tokens_to_measure(material, asked), census)
-    tried = lengths_within(census, k, left)
+    tried = lengths_within(census, left)
     more = slice(k, k + more_beginnings(census, tried, k, allowed))
     material = replace(material, more_texts=sample.texts[more], more_vectors=sample.vectors[more])
     return draw_curve(

@@ -1,7 +1,9 @@
 """How a budget is split: what may be spent on measuring, so that enough is left for what is measured.
 
 A large collection does not feel what measuring takes, a small one does. So the first calibration documents are few, and
-only those numbers of first words are tried that what is left will buy.
+of first words only the most are tried that what is left will buy. Fewer, and whole documents for the rest, were worse:
+sentences of a hundred documents do not tell which is better, and took the wrong one (Cranfield, potion → MiniLM, 55
+documents; SciFact, half of the tokens, four pairs: `benchmarks/dial.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +21,11 @@ LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
 # Documents to calibrate on first: this share of those there are or that a budget buys, within these bounds. Enough to
-# measure what the rest is best spent on, and no more: in a small collection, more than enough for a choice between two
-# numbers of first words costs what the larger of them would.
+# measure what the rest is best spent on, and no more: what a small collection is measured with, more first words cost.
 FIRST_SHARE = 0.05
 FIRST_SHARE_OF_BUDGET = 0.1
 FEWEST, MOST = 20, 300
-SHARE_OF_ENOUGH = 0.02
+ENOUGH, SHARE_OF_ENOUGH = 100, 0.02
 
 # The part of a budget that single words may take.
 WORDS_SHARE = 0.1
@@ -33,12 +34,6 @@ WORDS_SHARE = 0.1
 # part of a budget; without one, as many as there are calibration documents.
 MOST_MORE = 500
 MORE_SHARE = 0.25
-
-# Beside the most first words that can be paid, a number that takes at most this share of their tokens is tried, and the
-# rest buys whole documents; where so many calibration documents can tell which is better. Fewer took the wrong one
-# (Cranfield, potion → MiniLM, 55 documents).
-SHORTER = 0.6
-ENOUGH_TO_CHOOSE = 100
 
 
 def usual_samples(census: Census, allowed: float | None) -> int:
@@ -51,7 +46,7 @@ def usual_samples(census: Census, allowed: float | None) -> int:
     if allowed is None:
         wanted = FIRST_SHARE * census.texts
     else:
-        enough = max(ENOUGH_TO_CHOOSE, SHARE_OF_ENOUGH * census.texts)
+        enough = max(ENOUGH, SHARE_OF_ENOUGH * census.texts)
         wanted = min(FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(census), enough)
     return int(max(2, min(max(wanted, FEWEST), MOST, census.texts)))
 
@@ -69,19 +64,16 @@ def words_within(words: FrequentWords, provider: Provider, tokens: float | None)
     return first_of(words, sum(cost <= WORDS_SHARE * tokens for cost in bought))
 
 
-def lengths_within(census: Census, calibration: int, left: float | None) -> list[int]:
-    """The numbers of first words to try: the most that can be read of every text, and fewer.
+def lengths_within(census: Census, left: float | None) -> list[int]:
+    """The numbers of first words to try: the most that can be read of every text.
 
     Args:
         census: of the collection, with the lengths to choose from.
-        calibration: documents to calibrate on first.
         left: tokens that are left when they are paid; `None` without a budget: then all are tried.
     """
     if left is None:
         return sorted(census.beginnings)
-    paid = [words for words, needed in sorted(census.beginnings.items()) if needed <= left]
-    most = SHORTER * census.beginnings[paid[-1]] if paid and calibration >= ENOUGH_TO_CHOOSE else 0.0
-    return [*[words for words in paid if census.beginnings[words] <= most][-1:], *paid[-1:]]
+    return [words for words, needed in sorted(census.beginnings.items()) if needed <= left][-1:]
 
 
 def more_beginnings(census: Census, lengths: Sequence[int], calibration: int, allowed: float | None) -> int:
