@@ -11,6 +11,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PAIR = ("corpus", "old", "new")
+UPGRADE = 0.98  # where doing nothing keeps less, the new model searches better
 Runs = Sequence[Mapping[str, Any]]
 
 
@@ -34,12 +35,13 @@ def grouped(runs: Iterable[Mapping[str, Any]], *names: str) -> dict[tuple[Any, .
     return dict(sorted(found.items(), key=lambda item: tuple((one is not None, one) for one in item[0])))
 
 
-def spread(runs: Runs, name: str) -> str:
-    """Mean and standard deviation over seeds; one decimal place more than anybody should believe."""
+def spread(runs: Runs, name: str, places: int = 3) -> str:
+    """Mean and standard deviation over seeds."""
     values = [run[name] for run in runs if run[name] is not None]
     if not values:
         return "–"
-    return f"{statistics.mean(values):.3f}" + (f" ± {statistics.pstdev(values):.3f}" if len(values) > 1 else "")
+    mean, deviation = statistics.mean(values), statistics.pstdev(values)
+    return f"{mean:.{places}f}" + (f" ± {deviation:.{places}f}" if len(values) > 1 else "")
 
 
 def budget_table(runs: Runs) -> str:
@@ -49,6 +51,24 @@ def budget_table(runs: Runs) -> str:
     for (corpus, old, new, budget), own in grouped([r for r in runs if r["kind"] == "budget"], *PAIR, "budget").items():
         measured = (spread(own, name) for name in ("kept", "expected", "ridge", "short", "nothing"))
         lines.append(f"| {corpus}: {old} → {new} | {budget:.0%} | {' | '.join(measured)} | {len(own)} |")
+    return "\n".join(lines) + "\n"
+
+
+def upgrades_table(runs: Runs) -> str:
+    """The same in short: pairs whose new model searches better, what was kept and the best of the three others."""
+    budgets = sorted({run["budget"] for run in runs if run["kind"] == "budget"})
+    head = ["upgrade", "doing nothing", *(f"{budget:.0%} of the tokens" for budget in budgets), "seeds"]
+    lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+    for (corpus, old, new), own in grouped([run for run in runs if run["kind"] == "budget"], *PAIR).items():
+        nothing = statistics.mean(run["nothing"] for run in own)
+        if nothing < UPGRADE:
+            cells, seeds = [], 0
+            for budget in budgets:
+                here = [run for run in own if run["budget"] == budget]
+                others = (statistics.mean(run[name] for run in here) for name in ("ridge", "short", "nothing"))
+                cells.append(f"**{spread(here, 'kept', 2)}** ({max(others):.2f})")
+                seeds = len(here)
+            lines.append(f"| {corpus}: {old} → {new} | {nothing:.2f} | {' | '.join(cells)} | {seeds} |")
     return "\n".join(lines) + "\n"
 
 
@@ -80,21 +100,17 @@ def mixed_table(runs: Runs) -> str:
     return "\n".join(lines) + "\n"
 
 
-def error_line(runs: Runs) -> str:
-    """How far off the plan's expectation is."""
-    said = []
-    for corpus, kind in sorted({(run["corpus"], run["kind"]) for run in runs if run["kind"] != "mixed"}):
-        own = [run for run in runs if (run["corpus"], run["kind"]) == (corpus, kind)]
+def error_table(runs: Runs) -> str:
+    """How far off the plan's expectation is, over all budgets and seeds."""
+    lines = ["| old → new | off, mean | too high by, mean | within .03 |", "|---|--:|--:|--:|"]
+    for (corpus, old, new), own in grouped([run for run in runs if run["kind"] == "budget"], *PAIR).items():
         signed = [run["expected"] - run["kept"] for run in own]
         errors = [abs(error) for error in signed]
-        said.append(
-            f"{corpus}, {kind}: {statistics.mean(errors):.3f} on average (bias {statistics.mean(signed):+.3f}), "
-            f"within .03 in {sum(error <= 0.03 for error in errors)} of {len(errors)}"
+        lines.append(
+            f"| {corpus}: {old} → {new} | {statistics.mean(errors):.3f} | {statistics.mean(signed):+.3f} "
+            f"| {sum(error <= 0.03 for error in errors)} of {len(errors)} |"
         )
-    head = (
-        "Expected minus kept, absolute (how sentences are read was read off Cranfield, to MiniLM, and nothing else): "
-    )
-    return head + "; ".join(said) + "."
+    return "\n".join(lines) + "\n"
 
 
 def report(runs: Runs) -> str:
@@ -110,7 +126,12 @@ standard deviation over seeds. Made by `benchmarks/dial.py`, which says what is 
 Everything counted: calibration documents, sentences, single words, first words that were tried.
 
 {budget_table(runs)}
-{error_line(runs)}
+## What the plan expected
+Expected minus kept, over all budgets and seeds. How sentences are read, one constant, was read off the upgrades to
+MiniLM of both corpora; nothing else was. Where a map searches better than the model it leads to, more is kept than
+anything foretells that only knows what the model says.
+
+{error_table(runs)}
 
 ## First words
 One calibration of 500 documents and the frequent words. The calibration documents are exact and part of what is kept;
@@ -157,7 +178,7 @@ def plot(runs: Runs) -> None:
         panel.axhline(statistics.mean(run["nothing"] for run in own), color="grey", lw=1, label="doing nothing")
         panel.set_title(f"{corpus}: {old} → {new}", fontsize=9)
         panel.set_xlim(0, 55)
-        panel.set_ylim(0.45, 1.15)
+        panel.set_ylim(0.42, 1.2)
         panel.grid(alpha=0.3)
     for panel in list(panels.flat)[len(pairs) :]:
         panel.axis("off")

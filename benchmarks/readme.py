@@ -7,8 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from dial_report import budget_table
 from dial_report import read as runs_of_dial
+from dial_report import upgrades_table
 from packaged import ON_PACKAGED, interval, spread
 from packaged import read as runs_of_packaged
 from report import grouped, mean
@@ -36,7 +36,7 @@ def main() -> None:
         "retention": retention_table(),
         "packaged": packaged_table(),
         "throughput": throughput_table(),
-        "dial": budget_table(runs_of_dial()),
+        "dial": upgrades_table(runs_of_dial()),
         "sizes": sizes_table(),
         "server": server_sentence(),
     }
