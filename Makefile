@@ -15,7 +15,7 @@ check-train:  # the training package; installs torch
 crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
 
-versions:  # the tests that touch Chroma, under every version of it that is supported; a quarter of an hour
+versions:  # the tests that touch Chroma, under every version that is supported; a quarter of an hour; see benchmarks/results/versions.md
 	$(PYTHON) tests/versions.py
 
 soak:  # up to 400,000 records of 1,024 numbers there, back and there again; an hour on two idle cores, 16 GB of disk
