@@ -43,8 +43,8 @@ def _indexed(index: Path, dimension: int, most: int) -> list[Any]:
         header = HnswHeader.parse((index / "header.bin").read_bytes())
         if header.dimension != dimension or not header.elements:
             return []
-        shape = header.elements, header.size
-        rows = np.memmap(index / "data_level0.bin", dtype=np.uint8, mode="r")[: np.prod(shape)].reshape(shape)
+        content = np.memmap(index / "data_level0.bin", dtype=np.uint8, mode="r")
+        rows = content[: header.elements * header.size].reshape(header.elements, header.size)
     except (OSError, ValueError):
         return []
     chosen = evenly(header.elements, most)

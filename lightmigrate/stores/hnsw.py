@@ -61,12 +61,19 @@ class HnswHeader(NamedTuple):
         """Take a header apart.
 
         Raises:
-            ValueError: it is too short, or of another version.
+            ValueError: it is too short, of another version, or contradicts itself.
         """
         if len(content) < _HEADER.size:
             raise ValueError("a header that is too short")
         header = cls(*_HEADER.unpack_from(content))
-        if header.version != 1 or header.start:
+        consistent = (
+            header.version == 1
+            and header.start == 0
+            and header.elements <= header.room
+            and header.label_at == header.vector_at + _NUMBER_BYTES * header.dimension
+            and header.size == header.label_at + _LABEL_BYTES
+        )
+        if not consistent:
             raise ValueError("a header of another version")
         return header
 
@@ -109,10 +116,7 @@ class HnswFiles:
         header = HnswHeader.parse(content)
         lowest = _GRAPH.unpack_from(content, _HEADER.size)[3]
         consistent = (
-            header.elements <= header.room
-            and header.vector_at == _LINK_BYTES * (lowest + 1)
-            and header.label_at == header.vector_at + _NUMBER_BYTES * header.dimension
-            and header.size == header.label_at + _LABEL_BYTES
+            header.vector_at == _LINK_BYTES * (lowest + 1)
             and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
             and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
             and (folder / "link_lists.bin").is_file()

@@ -42,7 +42,10 @@ def test_a_damaged_index_is_left_out(tmp_path: Path) -> None:
             "memory", embedding_function=None, configuration={"hnsw": {"batch_size": 20, "sync_threshold": 20}}
         ).add(ids=[str(row) for row in range(90)], embeddings=make_vectors(90))
     for header in (tmp_path / "db").glob("*/header.bin"):
-        for damage in (b"", header.read_bytes()[:20], b"\xff" * 100):
+        whole = header.read_bytes()
+        fields = [(20, 2**63), (28, 8), (36, 1 + int.from_bytes(whole[36:44], "little")), (44, 2**62)]
+        lies = (whole[:at] + number.to_bytes(8, "little") + whole[at + 8 :] for at, number in fields)
+        for damage in (b"", whole[:20], b"\xff" * 100, *lies):
             header.write_bytes(damage)
             assert len(sample_vectors(tmp_path / "db").get(Address("memory"), [])) <= 90
 
