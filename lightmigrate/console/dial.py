@@ -79,7 +79,7 @@ def described(setting: Setting, texts: int) -> str:
         return "everything"
     said = "map" if not setting.reads_texts else "map + texts"
     if setting.first_words:
-        said = f"map + texts + {setting.first_words} words"
+        said = f"map + {setting.first_words} words"  # which are of the texts; a line has 80 characters
     return f"{said}, {setting.documents:,} whole"
 
 
