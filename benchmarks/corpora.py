@@ -22,6 +22,9 @@ from lightmigrate.quality.retention import Retention
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+# Where doing nothing keeps less of what embedding again gives, a change of models is an upgrade.
+UPGRADE = 1.01
+
 
 class Corpus:
     """One corpus with its judgements and its vectors by several models."""

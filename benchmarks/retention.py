@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from contestants import CONTESTANTS, Contestant, Pairs
-from corpora import Corpus, corpora
+from corpora import UPGRADE, Corpus, corpora
 
 from lightmigrate.quality.gate import gate
 
@@ -72,7 +72,7 @@ def measure_all(corpus: Corpus, options: argparse.Namespace, done: set[Any]) -> 
             corpus.words(new),
             seed,
         )
-        if options.upgrades and corpus.measure(old, new, truth, everything).nothing_retention.value >= 1.01:
+        if options.upgrades and corpus.measure(old, new, truth, everything).nothing_retention.value >= UPGRADE:
             continue
         for method in options.methods:
             if (corpus.name, old, new, size, seed, method) in done:

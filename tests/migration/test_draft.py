@@ -14,9 +14,9 @@ from lightmigrate.migration.folder.draft import Draft
 from lightmigrate.migration.folder.workspace import Workspace
 from lightmigrate.migration.job import Job, project
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaCollection, ChromaStore
+from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client
 from tests.crash.places import is_new
-from tests.databases import contents
+from tests.databases import contents, make_vectors
 from tests.migration.test_resume import interrupt
 
 NOTES = Address("notes")
@@ -44,6 +44,18 @@ def test_pages_hold_what_the_collection_holds_and_the_new_vectors(
     assert read.baseline.ids == list(draft.baseline.ids)
     np.testing.assert_array_equal(read.baseline.vectors, draft.baseline.vectors)
     assert Draft.written(tmp_path / "drafts", 0) is None
+
+
+def test_recall_is_measured_all_over_the_collection(projection: Projection, tmp_path: Path) -> None:
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("notes", embedding_function=None).add(
+            ids=[str(row) for row in range(401)], embeddings=make_vectors(401)
+        )
+    with ChromaStore(tmp_path / "db") as store:
+        job = Job(store.collection(Address("notes")), projection, None, "refuse")
+        draft = Draft.write(job, tmp_path / "drafts", 0, 100, silent)
+    assert (len(draft.queries), min(draft.queries), max(draft.queries)) == (200, 0, 400)
+    assert max(np.diff(sorted(draft.queries))) <= 3
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 10, 25, 1000])

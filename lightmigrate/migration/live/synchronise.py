@@ -130,9 +130,7 @@ def synchronise(
                     digests[one] = known
                 else:
                     stale_rows.append(row)
-            stale = page.rows(stale_rows)
-            if stale_rows and not vectors:
-                stale = source.records(stale.ids)
+            stale = page.rows(stale_rows) if vectors else source.records([page.ids[row] for row in stale_rows])
             digests.update(zip(stale.ids, record_digests(stale), strict=True))
             if len(stale) and invalid.look(stale):
                 moved = stale.with_vectors(project(job.projection, stale))
