@@ -18,7 +18,7 @@ from rich.markup import escape
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
 from lightmigrate.bars import MigrationBars
-from lightmigrate.cli_choices import PROVIDERS, InvalidVectors, OnWritten, Route
+from lightmigrate.cli_choices import PROVIDERS, IdKey, InvalidVectors, OnWritten, Route, TextKey, TextsById
 from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_dial import bridge, migrate_planned, refine, status
 from lightmigrate.cli_output import confirm as _confirm
@@ -141,6 +141,9 @@ def migrate(
         Path | None,
         typer.Option(help="What users asked, for --plan: where it lies now, if it was moved.", show_default=False),
     ] = None,
+    texts: TextsById = None,
+    text_key: TextKey = "text",
+    id_key: IdKey = "id",
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -154,6 +157,7 @@ def migrate(
             plan_file,
             function,
             queries,
+            texts,
             backup=backup,
             verify=verify,
             invalid_vectors=invalid_vectors,
@@ -173,7 +177,8 @@ def migrate(
 
     jobs: Any
     if projection is not None:
-        jobs = rooms.jobs_for(migrator, projection, collection, function)
+        told = rooms.TextsFile.at(texts, text_key, id_key).read()
+        jobs = rooms.jobs_for(migrator, projection, collection, function, told)
         made = migrator.plan(jobs)
         if not yes:
             terminal.messages.print(databases.plan(made))

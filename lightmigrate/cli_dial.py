@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +13,14 @@ import typer
 import lightmigrate
 from lightmigrate import cli_rooms as rooms
 from lightmigrate.bars import MigrationBars, TrainingBars
-from lightmigrate.cli_choices import MOST_QUERIES, PROVIDERS, InvalidVectors, Order, Route
+from lightmigrate.cli_choices import MOST_QUERIES, PROVIDERS, InvalidVectors, Order, Route, TextsById
 from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_output import confirm, print_result, write_json
 from lightmigrate.console import databases, dial, projections, terminal
 from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
+    from lightmigrate.calibration.texts import TextsFile
     from lightmigrate.dial.budget import BudgetPlan
     from lightmigrate.dial.curve import Curve
     from lightmigrate.dial.setting import Option
@@ -113,6 +114,7 @@ def draw(
     budget: Budget,
     samples: int | None,
     queries: Path | None,
+    texts: TextsFile,
     seed: int,
     cache: Path | None,
     output: Path | None,
@@ -133,6 +135,7 @@ def draw(
             tokens=budget.tokens_allowed(provider),
             token_share=budget.share,
             queries=_asked_in(queries, seed),
+            texts=texts.read(),
             tenant=address.tenant,
             tenant_database=address.database,
             seed=seed,
@@ -141,7 +144,9 @@ def draw(
     option = budget.choose(drawn, provider)
     plan = None
     if option is not None:
-        plan = rooms.BudgetPlan.of(address, drawn, option, model.options, seed=seed, queries_file=queries)
+        plan = rooms.BudgetPlan.of(
+            address, drawn, option, model.options, seed=seed, queries_file=queries, texts_file=texts
+        )
         if output is not None:
             plan.save(output)
     missing = rooms.MissingTexts.of(drawn)
@@ -172,6 +177,7 @@ def migrate_planned(
     file: Path,
     function: dict[str, Any] | None,
     queries: Path | None,
+    texts: Path | None,
     *,
     backup: bool,
     verify: bool,
@@ -199,6 +205,7 @@ def migrate_planned(
             model.open(cache),
             embedding_function=function,
             queries=asked,
+            texts=_moved(plan.texts_file, texts).read(),
             auto_backup=backup,
             verify=verify,
             invalid_vectors=invalid_vectors,
@@ -222,6 +229,7 @@ def refine(
     queries: Annotated[
         Path | None, typer.Option(help="What users asked, for --order retrieved.", show_default=False)
     ] = None,
+    texts: TextsById = None,
     refit: Annotated[bool, typer.Option(help="Make better maps of what is exact, in random order.")] = True,
     cache: Annotated[Path | None, typer.Option(help="File that keeps embeddings.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -230,18 +238,19 @@ def refine(
 
     The model is the one the collection was migrated to. A folder may not be in use meanwhile; a server may (--host).
     """
-    found = rooms.migrated_models(place.database())
+    found = rooms.means_of(place.database())
     address = _one_of([one for one in found if not collection or collection in (one.name, str(one))], found, place)
     with TrainingBars() as bars:
         done = rooms.refine(
             place.database(),
             address.name,
-            NewModel(found[address]).open(cache),
+            NewModel(dict(found[address].provider)).open(cache),
             documents=documents,
             tokens=tokens,
             seconds=seconds,
             order=order,
             queries=rooms.read_texts(queries, "text") if queries is not None else (),
+            texts=_moved(found[address].texts_file, texts).read(),
             refit=refit,
             tenant=address.tenant,
             tenant_database=address.database,
@@ -312,6 +321,11 @@ def _asked_in(file: Path | None, seed: int) -> Sequence[str]:
         return ()
     asked = rooms.read_texts(file, "text")
     return asked if len(asked) <= MOST_QUERIES else rooms.draw(asked, MOST_QUERIES, seed)
+
+
+def _moved(file: TextsFile, to: Path | None) -> TextsFile:
+    """The file, where it lies now."""
+    return file if to is None else replace(file, path=str(to))
 
 
 def _collection_of(place: Place, name: str) -> Address:

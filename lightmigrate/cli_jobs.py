@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,13 @@ def recorded_function(name: str | None, config: str) -> dict[str, Any] | None:
 
 
 def jobs_for(
-    migrator: ChromaMigrator, file: Path, names: Sequence[str] | None, function: dict[str, Any] | None = None
+    migrator: ChromaMigrator,
+    file: Path,
+    names: Sequence[str] | None,
+    function: dict[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> list[CollectionJob]:
-    """The collections named, or all that the projection takes."""
+    """The collections named, or all that the projection takes; with texts by id, which are those of one collection."""
     projection = Projection.load(file)
     everything = migrator.collections()
     if names:
@@ -39,7 +43,11 @@ def jobs_for(
             projection.check_input(int(catalog[0].dimension or 0))
         if not addresses:
             raise NothingToMigrateError(f"{migrator.path} holds no vectors: there is nothing to migrate")
-    return [CollectionJob(a.name, projection, function, a.tenant, a.database) for a in addresses]
+    if texts and len(addresses) != 1:
+        raise LightmigrateError(
+            f"--texts are those of one collection, and {len(addresses)} would be migrated: name one with --collection"
+        )
+    return [CollectionJob(a.name, projection, function, a.tenant, a.database, texts or {}) for a in addresses]
 
 
 def address_of(name: str, catalog: Sequence[CollectionFacts]) -> Address:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lightmigrate import cli_rooms as rooms
-from lightmigrate.cli_choices import PROVIDERS
+from lightmigrate.cli_choices import PROVIDERS, IdKey, TextKey, TextsById
 from lightmigrate.cli_database import Place, on_database
 from lightmigrate.cli_dial import Budget, NewModel, draw
 from lightmigrate.cli_output import print_result
@@ -52,6 +52,9 @@ def plan(
     source_tokenizer: Annotated[Path | None, _option(_MODEL, "tokenizer.json of an ONNX encoder elsewhere.")] = None,
     samples: Annotated[int | None, _option(_MODEL, "Documents to calibrate on.", min=2)] = None,
     queries: Annotated[Path | None, _option(_MODEL, "What users asked, .txt, .jsonl or .parquet.")] = None,
+    texts: TextsById = None,
+    text_key: TextKey = "text",
+    id_key: IdKey = "id",
     seed: Annotated[int, _option(_MODEL, "Of every random choice.", show_default=True)] = 0,
     cache: Annotated[Path | None, _option(_MODEL, "File that keeps embeddings.")] = None,
     budget: Annotated[str, _option(_BUDGET, "The best for so much of all tokens, such as 10%.")] = "",
@@ -109,6 +112,7 @@ def plan(
         said,
         samples,
         queries,
+        rooms.TextsFile.at(texts, text_key, id_key),
         seed,
         cache,
         output,

@@ -6,12 +6,11 @@ from lightmigrate.lazy import lazily
 
 # What type checkers see. A test holds it to what is imported in truth, below.
 if TYPE_CHECKING:
-    from lightmigrate.calibration.collection import WithTexts as WithTexts
     from lightmigrate.calibration.collection import sample_collection as sample_collection
     from lightmigrate.calibration.corpus import draw as draw
     from lightmigrate.calibration.corpus import packaged_corpus as packaged_corpus
+    from lightmigrate.calibration.texts import TextsFile as TextsFile
     from lightmigrate.calibration.texts import read_texts as read_texts
-    from lightmigrate.calibration.texts import read_texts_by_id as read_texts_by_id
     from lightmigrate.calibration.words import WordCounter as WordCounter
     from lightmigrate.cli_calibrate import Calibration as Calibration
     from lightmigrate.cli_jobs import jobs_for as jobs_for
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from lightmigrate.dial.bridge import fit_bridge as fit_bridge
     from lightmigrate.dial.budget import BudgetPlan as BudgetPlan
     from lightmigrate.dial.database import curve_of as curve_of
-    from lightmigrate.dial.database import migrated_models as migrated_models
+    from lightmigrate.dial.database import means_of as means_of
     from lightmigrate.dial.database import refine as refine
     from lightmigrate.dial.database import status as status
     from lightmigrate.dial.migrate import migrate_by_plan as migrate_by_plan
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from lightmigrate.stores.chroma import ChromaStore as ChromaStore
     from lightmigrate.stores.chroma import connect as connect
     from lightmigrate.stores.chroma_folder import require_unused as require_unused
+    from lightmigrate.stores.with_texts import WithTexts as WithTexts
     from lightmigrate.training import Reading as Reading
 
     __all__: list[str]
@@ -45,17 +45,14 @@ else:
     __getattr__, __dir__, __all__ = lazily(
         __name__,
         {
-            "calibration.collection": (
-                "WithTexts",
-                "sample_collection",
-            ),
+            "calibration.collection": ("sample_collection",),
             "calibration.corpus": (
                 "draw",
                 "packaged_corpus",
             ),
             "calibration.texts": (
+                "TextsFile",
                 "read_texts",
-                "read_texts_by_id",
             ),
             "calibration.words": ("WordCounter",),
             "cli_calibrate": ("Calibration",),
@@ -71,7 +68,7 @@ else:
             "dial.budget": ("BudgetPlan",),
             "dial.database": (
                 "curve_of",
-                "migrated_models",
+                "means_of",
                 "refine",
                 "status",
             ),
@@ -97,6 +94,7 @@ else:
                 "connect",
             ),
             "stores.chroma_folder": ("require_unused",),
+            "stores.with_texts": ("WithTexts",),
             "training": ("Reading",),
         },
     )

@@ -70,7 +70,11 @@ def train(
     prior: Annotated[Path | None, _option(_FIT, "A projection between the same models to build on.")] = None,
     read_texts_too: Annotated[
         bool | None,
-        _option(_FIT, "Whether the database stores the documents, so that the map may read them.", "--read/--no-read"),
+        _option(
+            _FIT,
+            "Whether the map reads the documents: by default if the database stores them; else give migrate --texts.",
+            "--read/--no-read",
+        ),
     ] = None,
     device: Annotated[str, _option(_FIT, "cuda or cpu; found out when left out.")] = "",
     seed: Annotated[int, _option(_FIT, "Of every random choice.", show_default=True)] = 0,
@@ -137,7 +141,7 @@ def train(
                 samples,
                 seed,
                 read_texts_too,
-                None if texts is None else rooms.read_texts_by_id(texts, text_key, id_key),
+                rooms.TextsFile.at(texts, text_key, id_key).read(),
                 bars,
             )
             if from_chroma is not None
@@ -200,7 +204,7 @@ def _from_chroma(
     samples: int,
     seed: int,
     read: bool | None,
-    texts: dict[str, str] | None,
+    texts: dict[str, str],
     bars: TrainingBars,
 ) -> lightmigrate.Material:
     catalog = lightmigrate.ChromaMigrator(path).collections()
@@ -212,16 +216,15 @@ def _from_chroma(
     rooms.require_unused(path)
     address: Address = wanted[0]
     with closing(rooms.ChromaStore(path)) as store:
-        opened = store.collection(address)
         sample = rooms.sample_collection(
-            opened if texts is None else rooms.WithTexts(opened, texts),
+            rooms.WithTexts(store.collection(address), texts),
             samples,
             seed=seed,
             progress=lambda done, total: bars("reading", done, total),
         )
     about = {"corpus": f"collection {address}", **sample.report.to_json()}
-    # what the database does not store cannot be read when it is migrated
-    words = sample.words if (texts is None if read is None else read) else None
+    # what the database does not store is only read by a migration that is given it, too
+    words = sample.words if (not texts if read is None else read) else None
     return lightmigrate.Material(sample.texts, sample.vectors, words, sample.report.usable, about)
 
 

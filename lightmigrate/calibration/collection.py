@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lightmigrate.calibration.words import FrequentWords, WordCounter
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.projection.vectors import Vectors
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, Collection, Page
+from lightmigrate.stores.base import Collection
 
 PAGE_ROWS = 1000
 
@@ -65,34 +65,8 @@ class CalibrationSample:
     report: SampleReport
 
 
-class WithTexts:
-    """A collection that stores no texts, read with those that somebody has of its records, by id. Only reads.
-
-    Args:
-        collection: it, open.
-        texts: by id; one that is missing here is missing there.
-    """
-
-    def __init__(self, collection: Collection, texts: Mapping[str, str]) -> None:
-        self._collection, self._texts = collection, texts
-
-    @property
-    def address(self) -> Address:
-        """The collection's."""
-        return self._collection.address
-
-    def count(self) -> int:
-        """Number of records."""
-        return self._collection.count()
-
-    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
-        """All records from the `start`-th on, with these texts."""
-        for page in self._collection.pages(size, start):
-            yield replace(page, documents=[self._texts.get(one) for one in page.ids])
-
-
 def sample_collection(
-    collection: Collection | WithTexts,
+    collection: Collection,
     k: int,
     *,
     seed: int = 0,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError, MissingExtraError
+from lightmigrate.results import Result
 
 
 def read_texts(path: Path, key: str = "text") -> list[str]:
@@ -38,20 +40,45 @@ def read_texts(path: Path, key: str = "text") -> list[str]:
     return texts
 
 
-def read_texts_by_id(path: Path, key: str = "text", id_key: str = "id") -> dict[str, str]:
-    """The texts of a `.jsonl` file by the ids that stand beside them, the last one of each; only reads.
+@dataclass(frozen=True)
+class TextsFile(Result):
+    """Where the texts of a collection's records stand by id, when it does not store them: a `.jsonl` file, or nowhere.
 
-    Raises:
-        LightmigrateError: no such file, another kind of file, or a line without both; never with a text in it.
+    Attributes:
+        path: of the file, an object a line; empty for none.
+        text_key: the field that holds a text.
+        id_key: the field that holds the record's id.
     """
-    if path.suffix.lower() != ".jsonl":
-        raise LightmigrateError(f"{path.name}: texts by id are read from .jsonl, an object with both a line")
-    if not path.is_file():
-        raise LightmigrateError(f"no file of texts at {path}")
-    try:
-        return dict(zip(_json_lines(path, id_key), _json_lines(path, key), strict=True))
-    except OSError as error:
-        raise LightmigrateError(f"cannot read {path}: {error.strerror}") from None
+
+    path: str = ""
+    text_key: str = "text"
+    id_key: str = "id"
+
+    @classmethod
+    def at(cls, path: Path | None, text_key: str, id_key: str) -> TextsFile:
+        """That of a path, wherever one stands later."""
+        return cls("" if path is None else str(path.resolve()), text_key, id_key)
+
+    def read(self) -> dict[str, str]:
+        """The texts by id, the last one of each; only reads.
+
+        Raises:
+            LightmigrateError: no such file, another kind of file, or a line without both; never with a text in it.
+        """
+        path = Path(self.path)
+        if not self.path:
+            return {}
+        if path.suffix.lower() != ".jsonl":
+            raise LightmigrateError(f"{path.name}: texts by id are read from .jsonl, an object with both a line")
+        if not path.is_file():
+            raise LightmigrateError(f"no file of texts at {path}: say where it lies now (--texts FILE.jsonl)")
+        try:
+            return dict(zip(_json_lines(path, self.id_key), _json_lines(path, self.text_key), strict=True))
+        except OSError as error:
+            raise LightmigrateError(f"cannot read {path}: {error.strerror}") from None
+
+
+NO_TEXTS = TextsFile()
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, str]]:

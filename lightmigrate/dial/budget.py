@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.calibration.texts import NO_TEXTS, TextsFile
 from lightmigrate.dial.asked import NOBODY, Asked
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.curve import Curve
@@ -41,6 +42,7 @@ class BudgetPlan(Result):
         expected: nDCG@10 to expect, as a share of what embedding everything gives.
         asked: what users asked, by which it was judged.
         queries_file: where the command line has read that; empty for none.
+        texts_file: where it has read texts that the collection does not store.
     """
 
     collection_name: str
@@ -58,6 +60,7 @@ class BudgetPlan(Result):
     expected: Estimate
     asked: Asked = NOBODY
     queries_file: str = ""
+    texts_file: TextsFile = NO_TEXTS
 
     @property
     def address(self) -> Address:
@@ -74,6 +77,7 @@ class BudgetPlan(Result):
         *,
         seed: int = 0,
         queries_file: Path | None = None,
+        texts_file: TextsFile = NO_TEXTS,
     ) -> BudgetPlan:
         """A plan for an option of a curve.
 
@@ -84,7 +88,7 @@ class BudgetPlan(Result):
             provider: how the new model is opened, for the command line: `provider`, `model`, and more options.
             seed: the curve's.
             queries_file: where the queries of users are read from, for the command line.
-
+            texts_file: where texts are read from that the collection does not store, for the command line.
         """
         return cls(
             collection_name=address.name,
@@ -102,6 +106,7 @@ class BudgetPlan(Result):
             expected=option.expected,
             asked=curve.asked,
             queries_file="" if queries_file is None else str(queries_file.resolve()),
+            texts_file=texts_file,
         )
 
     def save(self, path: Path) -> Path:
@@ -133,8 +138,13 @@ class BudgetPlan(Result):
         """Raise `PlanOutdatedError` when the collection is not what was planned for."""
         then = self.census
         if (then.content_sha256, then.dimension) != (now.content_sha256, now.dimension):
-            turned = (
-                "" if then.dimension == now.dimension else f", {then.dimension} dimensions then, {now.dimension} now"
+            turned = "".join(
+                f", {before} {what} then, {after} now"
+                for what, before, after in (
+                    ("texts", then.texts, now.texts),
+                    ("dimensions", then.dimension, now.dimension),
+                )
+                if before != after
             )
             raise PlanOutdatedError(
                 f"collection {self.address} changed since it was planned for: {then.records} records then, "

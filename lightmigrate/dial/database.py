@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.calibration.collection import CalibrationSample, sample_collection
+from lightmigrate.calibration.texts import TextsFile
 from lightmigrate.dial.alone import alone
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.curve import Curve, draw_curve
@@ -32,9 +33,11 @@ from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
+from lightmigrate.results import read_as
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, Store
 from lightmigrate.stores.chroma_changes import writes_of
 from lightmigrate.stores.chroma_folder import require_unused
+from lightmigrate.stores.with_texts import WithTexts
 from lightmigrate.training import Material, OnTraining
 
 
@@ -65,6 +68,7 @@ def curve_of(
     tokens: float | None = None,
     token_share: float | None = None,
     queries: Sequence[str] = (),
+    texts: Mapping[str, str] | None = None,
     source_model: Model | None = None,
     tenant: str = DEFAULT_TENANT,
     tenant_database: str = DEFAULT_DATABASE,
@@ -85,6 +89,7 @@ def curve_of(
         tokens: what may be spent in all.
         token_share: the same as a share of what embedding everything takes.
         queries: what users asked; sentences of the documents stand in for them when there are none.
+        texts: of the records by id, where the collection does not store them.
         source_model: who made the stored vectors; unnamed by default.
         tenant: of the collection.
         tenant_database: of the collection.
@@ -99,7 +104,7 @@ def curve_of(
     asked = provider if isinstance(provider, Cached) else Cached(provider)
     say = on_progress or (lambda step, done, total: None)
     with opened(database) as store:
-        collection = store.collection(Address(collection_name, tenant, tenant_database))
+        collection = WithTexts(store.collection(Address(collection_name, tenant, tenant_database)), texts or {})
         known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
         census = Census.of(collection, asked, known, lambda done, total: say("counting", done, total))
         allowed = tokens if token_share is None else token_share * census.tokens
@@ -162,6 +167,7 @@ def refine(
     seconds: float | None = None,
     order: Order = "random",
     queries: Sequence[str] = (),
+    texts: Mapping[str, str] | None = None,
     refit: bool = True,
     tenant: str = DEFAULT_TENANT,
     tenant_database: str = DEFAULT_DATABASE,
@@ -185,6 +191,7 @@ def refine(
         order: which come first: `random`, `newest`, `retrieved` (most often found by `queries`), or `uncertain` (the
             largest error expected of the map).
         queries: what users asked, for `retrieved`.
+        texts: of the records by id, where the collection does not store them.
         refit: whether a better map is made of what is exact by now, and used on the rest; only in the order `random`.
         tenant: of the collection.
         tenant_database: of the collection.
@@ -202,7 +209,8 @@ def refine(
     address = Address(collection_name, tenant, tenant_database)
     place = ChromaMigrator(database).place
     with alone(place), opened(database) as store, Provenance.existing(place) as provenance:
-        refiner = Refiner(address, store.collection(address), provenance, asked, queries=queries, seed=seed)
+        collection = WithTexts(store.collection(address), texts or {})
+        refiner = Refiner(address, collection, provenance, asked, queries=queries, seed=seed)
         limits = Limits(documents, tokens, seconds)
         return refiner.run(limits, order, refit=refit, stop=stop, on_progress=on_progress)
 
@@ -237,10 +245,27 @@ def status(database: Any) -> list[Exactness]:
         return [exactness(address, ids.get(address, []), provenance) for address in known]
 
 
-def migrated_models(database: Any) -> dict[Address, dict[str, Any]]:
-    """For each collection that was migrated by a plan how its model is opened; see `BudgetPlan.provider`."""
+@dataclass(frozen=True)
+class Means:
+    """What it takes to go on with a collection that was migrated by a plan, without secrets.
+
+    Attributes:
+        provider: how its model is opened; see `BudgetPlan.provider`.
+        texts_file: where texts are read from that the collection does not store.
+    """
+
+    provider: Mapping[str, Any]
+    texts_file: TextsFile
+
+
+def means_of(database: Any) -> dict[Address, Means]:
+    """For each collection that was migrated by a plan what it takes to go on with it. Only reads."""
     file = Provenance.file_in(ChromaMigrator(database).place)
     if not file.exists():
         return {}
     with Provenance(file) as provenance:
-        return {address: dict(provenance.facts(address)["provider"]) for address in provenance.addresses()}
+        noted = {address: provenance.facts(address) for address in provenance.addresses()}
+    return {
+        address: Means(dict(facts["provider"]), read_as(TextsFile, facts.get("texts_file", {})))
+        for address, facts in noted.items()
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.stores.base import Collection, Store
+from lightmigrate.stores.with_texts import WithTexts
 from lightmigrate.training import OnTraining
 
 
@@ -33,6 +34,7 @@ def migrate_by_plan(
     embedding_function: Any = None,
     source_model: Model | None = None,
     queries: Sequence[str] = (),
+    texts: Mapping[str, str] | None = None,
     auto_backup: bool = True,
     verify: bool = True,
     invalid_vectors: InvalidVectors = "refuse",
@@ -51,6 +53,7 @@ def migrate_by_plan(
         embedding_function: see `CollectionJob`.
         source_model: who made the stored vectors; unnamed by default.
         queries: what users asked, when the plan was made with that: the same.
+        texts: of the records by id, when the plan was made with some that the collection does not store: the same.
         auto_backup: see `migrate_collections`.
         verify: see `migrate_collections`.
         invalid_vectors: see `migrate_collections`.
@@ -74,7 +77,7 @@ def migrate_by_plan(
             stores.append(store)
             paid = pay(
                 plan,
-                store.collection(plan.address),
+                WithTexts(store.collection(plan.address), texts or {}),
                 asked,
                 draft,
                 source_model=source_model,
@@ -83,8 +86,8 @@ def migrate_by_plan(
                 on_progress=on_progress,
             )
             made.append(paid)
-            address = plan.address
-            return [CollectionJob(address.name, paid.projection, embedding_function, address.tenant, address.database)]
+            a = plan.address
+            return [CollectionJob(a.name, paid.projection, embedding_function, a.tenant, a.database, texts or {})]
 
         def beside(place: Path) -> None:
             with Provenance.of(place) as kept:
@@ -95,7 +98,8 @@ def migrate_by_plan(
         )
         if not migrator.is_folder and result.backup_path is not None:
             backup = replace(plan.address, name=result.backup_path.name)
-            _note_late(migrator.place, plan, made[0].projection, stores[0].collection(backup))
+            late = WithTexts(stores[0].collection(backup), texts or {})
+            _note_late(migrator.place, plan, made[0].projection, late)
     return result
 
 

@@ -47,10 +47,10 @@ def too_few(address: Address, census: Census, needed: int) -> NotEnoughTextsErro
     """What can be done without the texts to calibrate on, in a line."""
     least, median, most = BOUGHT
     return NotEnoughTextsError(
-        f"collection {address}: {census.texts} of {census.records} records store a text, {needed} are needed to "
-        "calibrate on. The vectors alone can be moved by a map: from your texts by id (lightmigrate train "
-        "--from-chroma DATABASE --texts FILE.jsonl, a line {id, text}), or from texts of the same kind (lightmigrate "
-        "train --texts FILE --source-model OLD); then  lightmigrate migrate DATABASE -p MAP. Stored texts would have "
+        f"collection {address}: {census.texts} of {census.records} records have a text, {needed} are needed to "
+        "calibrate on. If they are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}). Else the "
+        "vectors can be moved by a map from texts of the same kind (lightmigrate train --texts FILE "
+        "--source-model OLD; then  lightmigrate migrate DATABASE -p MAP). Their own texts would have "
         f"kept {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, benchmarks/results/retention.md)",
         asked=needed,
         available=census.texts,

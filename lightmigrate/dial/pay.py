@@ -65,7 +65,7 @@ def pay(
 
     Args:
         plan: what was decided.
-        collection: it, open; only read.
+        collection: it, open, with the texts it was planned with; only read.
         provider: the new model, with a cache.
         provenance: file for where each row's vector will come from.
         source_model: who made the stored vectors; unnamed by default.
@@ -123,6 +123,7 @@ def pay(
         "provider": plan.provider,
         "dimension": training.projection.info.target.dimension,
         "reads_texts": read is not None,
+        "texts_file": plan.texts_file.to_json(),
         "expected": _noted(training, mapped_alone, census),
     }
     (step,) = training.projection.steps

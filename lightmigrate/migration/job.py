@@ -12,6 +12,7 @@ from lightmigrate.errors import InvalidVectorsError
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.vectors import Vectors, meaningful
 from lightmigrate.stores.base import Collection, Page
+from lightmigrate.stores.with_texts import documents_of
 
 # What to do with vectors that hold NaN or infinity or are all zero.
 InvalidVectors = Literal["refuse", "centre"]
@@ -27,12 +28,14 @@ class Job:
         embedding_function: `name` and `config` to record on the new collection; `None` keeps the record.
         invalid_vectors: `refuse` stops at vectors that mean nothing, `centre` puts the centre of the new
             space in their place, which keeps their records.
+        texts: of its records by id, where it does not store them; they are read, and not written.
     """
 
     source: Collection
     projection: Projection
     embedding_function: Mapping[str, Any] | None
     invalid_vectors: InvalidVectors
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,9 +67,9 @@ class InvalidRows:
             )
 
 
-def project(projection: Projection, page: Page) -> Vectors:
+def project(projection: Projection, page: Page, texts: Mapping[str, str] | None = None) -> Vectors:
     """The page's vectors in the new space, float32 `(n, d_out)`; rows that say nothing become its centre."""
-    return projected(projection, page.vectors, page.documents)
+    return projected(projection, page.vectors, documents_of(page, texts or {}))
 
 
 def projected(projection: Projection, vectors: Vectors, documents: Sequence[str | None] | None) -> Vectors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class CollectionJob:
             on the collection; `None` keeps what is recorded now.
         tenant: of the collection.
         database: of the collection.
+        texts: of its records by id, for a projection that reads texts and a collection that does not store them. Read
+            and not written to the database; a run that is interrupted keeps them beside it until it has ended.
     """
 
     collection_name: str
@@ -43,6 +45,7 @@ class CollectionJob:
     embedding_function: Any = None
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> Address:
@@ -284,7 +287,14 @@ def _requests(jobs: Sequence[CollectionJob]) -> list[Request]:
     if len({job.address for job in jobs}) < len(jobs):
         raise DatabaseError(f"{len(jobs)} jobs name {len({job.address for job in jobs})} collections: name each once")
     return [
-        Request(job.address, job.load(), _function_record(job.embedding_function), job.file, job.embedding_function)
+        Request(
+            job.address,
+            job.load(),
+            _function_record(job.embedding_function),
+            job.file,
+            job.embedding_function,
+            job.texts,
+        )
         for job in jobs
     ]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Request:
         embedding_function: `name` and `config` to record, or `None`.
         file: where the projection was read from, if it was.
         function: the embedding function itself, if it was given.
+        texts: of its records by id, where it does not store them.
     """
 
     address: Address
@@ -32,6 +34,7 @@ class Request:
     embedding_function: Mapping[str, Any] | None
     file: Path | None = None
     function: Any = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 # What is to be done, or what decides it: called with the open database, or an open copy of it, which it only reads.
@@ -39,7 +42,7 @@ Asked = Sequence[Request] | Callable[[Store], Sequence[Request]]
 
 
 def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Mapping[str, Any] | None:
-    """Write the projections into a new `folder` and describe the whole for the journal.
+    """Write what it takes into a new `folder`, projections and texts, and describe the whole for the journal.
 
     Equal requests give equal descriptions, whoever asks and wherever the projection files are.
 
@@ -57,6 +60,9 @@ def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVect
                 request.projection.save(folder / name)
         except ProjectionFileError:
             return None
+        texts = f"{number}.texts.json"
+        if request.texts:
+            (folder / texts).write_text(json.dumps(dict(sorted(request.texts.items()))))
         collections.append(
             {
                 "name": request.address.name,
@@ -65,6 +71,7 @@ def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVect
                 "embedding_function": request.embedding_function,
                 "projection": name,
                 "sha256": _sha256(folder / name),
+                "texts": {"file": texts, "sha256": _sha256(folder / texts)} if request.texts else None,
             }
         )
     return {"collections": collections, "invalid_vectors": invalid_vectors}
@@ -74,16 +81,22 @@ def restore(folder: Path, asked: Mapping[str, Any]) -> list[Request]:
     """The requests that `keep` wrote down.
 
     Raises:
-        DatabaseError: a projection is gone or altered.
+        DatabaseError: a projection, or the texts, are gone or altered.
     """
     requests = []
     for said in asked["collections"]:
-        path = folder / said["projection"]
-        if not path.is_file() or _sha256(path) != said["sha256"]:
-            raise DatabaseError(f"{path} is gone or altered: run  lightmigrate migrate  again with the projection")
+        path = _unaltered(folder / said["projection"], said["sha256"])
+        told = said.get("texts")
+        texts = json.loads(_unaltered(folder / told["file"], told["sha256"]).read_text()) if told else {}
         address = Address(said["name"], said["tenant"], said["database"])
-        requests.append(Request(address, Projection.load(path), said["embedding_function"], path))
+        requests.append(Request(address, Projection.load(path), said["embedding_function"], path, None, texts))
     return requests
+
+
+def _unaltered(path: Path, sha256: str) -> Path:
+    if not path.is_file() or _sha256(path) != sha256:
+        raise DatabaseError(f"{path} is gone or altered: run  lightmigrate migrate  again as before")
+    return path
 
 
 def _sha256(path: Path) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lightmigrate
 from lightmigrate import BudgetPlan, ChromaMigrator, NotEnoughTextsError, migrate_by_plan, refine, status
 from lightmigrate.cli import main
 from lightmigrate.dial.missing_texts import BOUGHT, MissingTexts
@@ -47,7 +49,7 @@ def test_without_a_text_the_ways_out_are_said_and_what_texts_would_have_bought(t
         client.create_collection("notes", embedding_function=None).add(
             ids=[str(row) for row in range(120)], embeddings=CORPUS.old_documents[:120]
         )
-    said = r"0 of 120 records store a text, 60 are needed .*--from-chroma .*--source-model OLD.*0.01 to 0.34 more"
+    said = r"0 of 120 records have a text, 60 are needed .*--texts FILE.jsonl.*--source-model OLD.*0.01 to 0.34 more"
     with pytest.raises(NotEnoughTextsError, match=said):
         curve(tmp_path / "db", cached(tmp_path))
 
@@ -94,10 +96,80 @@ def test_the_command_line_says_what_texts_would_buy(tmp_path: Path, capsys: pyte
     assert said["missing_texts"]["records"] == 120
 
 
-def test_texts_that_somebody_has_by_id_make_a_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, file = build(tmp_path / "db", [None] * ROWS), tmp_path / "texts.jsonl"
-    lines = [json.dumps({"id": f"n{row}", "text": text}) for row, text in enumerate(texts(ROWS))]
+def by_id(file: Path, said: Sequence[str]) -> Path:
+    """A file of texts that a database does not store."""
+    lines = [json.dumps({"id": f"n{row}", "text": text}) for row, text in enumerate(said)]
     file.write_text("\n".join([*lines, json.dumps({"id": "unknown", "text": "of nobody"})]))
+    return file
+
+
+def test_texts_kept_elsewhere_do_what_stored_ones_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same plan, the same vectors, exact in the end; the database stores as little text as before."""
+    stored, bare = build(tmp_path / "stored", texts(ROWS)), build(tmp_path / "bare", [None] * ROWS)
+    file, function = (
+        by_id(tmp_path / "texts.jsonl", texts(ROWS)),
+        {"name": "test_wordllama", "config": {"dimension": 128}},
+    )
+    model = ["--target-provider", "chroma", "--target-model", json.dumps(function)]
+    cache = ["--cache", tmp_path / "cache.sqlite3"]
+    plans = {}
+    for folder, more in ((stored, []), (bare, ["--texts", file])):
+        options = ["--samples", 60, "--budget", "55%", "-o", tmp_path / f"{folder.name}.json", "--json"]
+        code, said, _ = run(capsys, "plan", folder, *model, *cache, *options, *more)
+        plans[folder], missing = said["plan"], said["missing_texts"]
+        assert (code, missing) == (0, None)
+    assert plans[bare].pop("texts_file") != plans[stored].pop("texts_file")
+    assert plans[bare] == plans[stored]
+
+    yes = [*cache, "--yes", "--force", "--json"]
+    file.rename(tmp_path / "moved.jsonl")
+    code, _, err = run(capsys, "migrate", bare, "--plan", tmp_path / "bare.json", *yes)
+    assert (code, "say where it lies now (--texts FILE.jsonl)" in err) == (1, True)
+    by_id(file, texts(ROWS)[:-7])
+    code, _, err = run(capsys, "migrate", bare, "--plan", tmp_path / "bare.json", *yes)
+    assert (code, f"{ROWS} texts then, {ROWS - 7} now; plan again" in err) == (2, True)
+    (tmp_path / "moved.jsonl").rename(file)
+    for folder in (stored, bare):
+        code, _, _ = run(capsys, "migrate", folder, "--plan", tmp_path / f"{folder.name}.json", *yes)
+        assert code == 0
+    assert_same_vectors(stored, bare)
+
+    code, said, _ = run(capsys, "refine", bare, *cache, "--json")
+    assert (code, said["status"]["share_exact"]) == (0, 1.0)
+    true = NEW.embed(texts(ROWS))
+    held = vectors_in(bare)
+    np.testing.assert_allclose([held[f"n{row}"] for row in range(ROWS)], true, atol=1e-6)
+    with open_client(bare) as client:
+        assert set(client.get_collection("notes", embedding_function=None).get()["documents"]) == {None}
+
+
+def assert_same_vectors(one: Path, other: Path) -> None:
+    """Whatever page a row came in."""
+    ours, theirs = vectors_in(one), vectors_in(other)
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose([ours[row] for row in ours], [theirs[row] for row in ours], atol=1e-6)
+
+
+def test_a_map_reads_texts_that_are_kept_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored, bare = build(tmp_path / "stored", texts(ROWS)), build(tmp_path / "bare", [None] * ROWS)
+    file, reading = by_id(tmp_path / "texts.jsonl", texts(ROWS)), tmp_path / "map.npz"
+    lightmigrate.fit(
+        CORPUS.old_documents[:ROWS], np.asarray(NEW.embed(texts(ROWS))), texts(ROWS), method="lexical"
+    ).save(reading)
+    options = ["-p", reading, "--yes", "--no-backup", "--force", "--json"]
+    for folder, more in ((stored, []), (bare, ["--texts", file])):
+        code, _, _ = run(capsys, "migrate", folder, *options, *more)
+        assert code == 0
+    assert_same_vectors(stored, bare)
+    other = build(tmp_path / "other", [None] * ROWS)
+    with open_client(other) as client:
+        client.create_collection("second", embedding_function=None).add(ids=["n0"], embeddings=CORPUS.old_documents[:1])
+    code, _, err = run(capsys, "migrate", other, *options, "--texts", file)
+    assert (code, "--texts are those of one collection, and 2 would be migrated" in err) == (1, True)
+
+
+def test_texts_that_somebody_has_by_id_make_a_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = build(tmp_path / "db", [None] * ROWS), by_id(tmp_path / "texts.jsonl", texts(ROWS))
     function = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
     model = ["--target-provider", "chroma", "--target-model", function, "--cache", tmp_path / "cache.sqlite3"]
     place = tmp_path / "maps"

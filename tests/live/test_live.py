@@ -23,6 +23,7 @@ from lightmigrate import (
     Projection,
     VerificationError,
     WrittenSinceError,
+    fit,
 )
 from lightmigrate.stores import chroma_live
 from lightmigrate.stores.chroma import ChromaCollection
@@ -52,6 +53,19 @@ def test_everything_is_kept_and_the_old_one_is_the_backup(client: Any, projectio
     assert all(kept[one][:3] == before[one][:3] and (kept[one][3] == before[one][3]).all() for one in before)
     (check,) = migrator.verify()
     assert check.unchanged
+
+
+def test_texts_kept_elsewhere_are_read_and_not_written(client: Any) -> None:
+    before = read(client)
+    about = [f"about {'abcdefghi'[row % 9] * 5}" for row in range(N)]
+    old, shifts = np.array([row[3] for row in before.values()]), make_vectors(9, 24)[np.arange(N) % 9]
+    reading = fit(old, make_projection().apply(old) + shifts, about, method="lexical")
+    assert not np.allclose(reading.apply(old, about), reading.apply(old), atol=0.1)
+    texts = dict(zip(before, about, strict=True))
+    ChromaMigrator(client, page_size=25).migrate_collections([CollectionJob("memory", reading, texts=texts)])
+    found = read(client)
+    assert {one: row[0] for one, row in found.items()} == {one: row[0] for one, row in before.items()}
+    np.testing.assert_allclose([found[one][3] for one in before], reading.apply(old, about), atol=2e-6)
 
 
 def test_collection_objects_of_this_process_follow(client: Any, projection: Projection) -> None:

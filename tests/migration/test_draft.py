@@ -65,9 +65,9 @@ def test_the_same_records_are_projected_together_whatever_pages_they_come_in(
     """Or a run that is gone on with in other pages would not end with the same bits, on some machines."""
     groups: list[list[str]] = []
 
-    def watched(of: Projection, page: Any) -> Any:
+    def watched(of: Projection, page: Any, texts: Any) -> Any:
         groups.append(list(page.ids))
-        return project(of, page)
+        return project(of, page, texts)
 
     monkeypatch.setattr(draft_module, "project", watched)
     monkeypatch.setattr(draft_module, "_TOGETHER", 8)

@@ -10,13 +10,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import lightmigrate
 from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
 from lightmigrate.migration.folder.record import Record
 from lightmigrate.stores.chroma import ChromaCollection, open_client
 from tests.crash.places import everything, is_new, place
-from tests.databases import contents, make_projection, make_vectors
+from tests.databases import NEW_DIM, contents, make_projection, make_vectors
 
 __all__ = ["place"]
 
@@ -133,6 +135,40 @@ def test_what_was_built_for_something_else_is_not_used(
         ChromaMigrator(database).migrate_collections(asked, **options)  # type: ignore[arg-type]
     assert "what it had built is thrown away" in caplog.text
     assert is_new(contents(database), old, projection)
+
+
+@pytest.mark.parametrize("other", ["onnx", "npz"])
+def test_what_was_built_with_a_projection_that_could_not_be_kept_is_not_used(
+    other: str, database: Path, projection: Projection, tmp_path: Path
+) -> None:
+    """One that was read from ONNX cannot be written down, so nobody can say that another one is the same."""
+    pytest.importorskip("onnxruntime")
+    onnx = [make_projection(seed).export_onnx(tmp_path / f"{seed}.onnx") for seed in (1, 2)]
+    interrupt(database, Projection.load(onnx[0]), "write", 8)
+    old = contents(database)
+    asked = Projection.load(onnx[1]) if other == "onnx" else make_projection(seed=2)
+    ChromaMigrator(database).migrate_collections(jobs(asked), index="rewrite")
+    assert is_new(contents(database), old, make_projection(seed=2))
+
+
+def test_texts_that_the_database_does_not_store_are_kept_for_whoever_goes_on(database: Path, tmp_path: Path) -> None:
+    with open_client(database) as client:
+        held = client.get_collection("thought_nodes", embedding_function=None).get(include=["embeddings"])
+    texts = {one: f"about {'abcdefghi'[row % 9] * 5}" for row, one in enumerate(held["ids"])}
+    old, about = np.asarray(held["embeddings"]), make_vectors(9, NEW_DIM)[np.arange(len(texts)) % 9]
+    new = make_projection().apply(old) + about
+    projection = lightmigrate.fit(old, new, list(texts.values()), method="lexical")
+    asked = [CollectionJob("thought_nodes", projection, texts=texts)]
+    whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
+    ChromaMigrator(whole).migrate_collections(asked, index="rewrite")
+    with pytest.raises(KilledError):
+        ChromaMigrator(database, on_progress=dies("write", 1)).migrate_collections(asked, index="rewrite")
+    ChromaMigrator(database).resume(index="rewrite")
+    assert digests(database) == digests(whole)
+    unread = ChromaMigrator(whole)
+    unread.rollback()
+    unread.migrate_collections([CollectionJob("thought_nodes", projection)], index="rewrite")
+    assert digests(database) != digests(whole)
 
 
 def test_a_damaged_projection_in_the_workspace(database: Path, projection: Projection) -> None:

@@ -183,7 +183,7 @@ class Build:
         if left is not None:
             return left
         source = store.collection(self._replacements[number].source())
-        job = Job(source, request.projection, request.embedding_function, options.invalid_vectors)
+        job = Job(source, request.projection, request.embedding_function, options.invalid_vectors, request.texts)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     @contextlib.contextmanager

@@ -146,7 +146,7 @@ class Draft:
 
         with records.open("wb") as lines, vectors.open("wb") as numbers, ahead(job.source.pages(page_size)) as pages:
             for group in _grouped(looked_at(pages)):
-                projected = project(job.projection, group)
+                projected = project(job.projection, group, job.texts)
                 dimension = projected.shape[1]
                 numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
                 columns = zip(group.ids, group.documents, group.metadatas, group.uris, strict=True)

@@ -81,7 +81,7 @@ class Shadows:
             if other.own == names.own and other != names:
                 logger.warning("%s: another migration was interrupted; what it had built is thrown away", names.own)
                 self.open(other.name).delete()
-        job = Job(self.open(names.own), request.projection, request.embedding_function, invalid_vectors)
+        job = Job(self.open(names.own), request.projection, request.embedding_function, invalid_vectors, request.texts)
         if names in self.named(Kind.NEW) and self.open(names.name).count():
             target = self.open(names.name)
         else:

@@ -67,7 +67,7 @@ def bring_over(
                 samples.append(page.rows(range(-read % step, len(page), step)))
                 read += len(page)
                 if invalid.look(page):
-                    yield page.with_vectors(project(job.projection, page))
+                    yield page.with_vectors(project(job.projection, page, job.texts))
 
     def written(pages: Iterable[Page]) -> Iterator[Page]:
         for page in pages:
@@ -133,7 +133,7 @@ def synchronise(
             stale = page.rows(stale_rows) if vectors else source.records([page.ids[row] for row in stale_rows])
             digests.update(zip(stale.ids, record_digests(stale), strict=True))
             if len(stale) and invalid.look(stale):
-                moved = stale.with_vectors(project(job.projection, stale))
+                moved = stale.with_vectors(project(job.projection, stale, job.texts))
                 comparison.remove(target.records(moved.ids))
                 target.put(moved)
                 try:
