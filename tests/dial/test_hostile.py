@@ -35,7 +35,7 @@ def through(folder: Path, tmp_path: Path, samples: int) -> Any:
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [(0, "0 of 0 records store a text"), (1, "1 of 1 records store a text, 2 are needed")],
+    [(0, "0 of 0 records have a text"), (1, "1 of 1 records have a text, 2 are needed")],
 )
 def test_too_little_to_calibrate_on(rows: int, message: str, tmp_path: Path) -> None:
     with open_client(tmp_path / "db") as client:
@@ -105,6 +105,18 @@ def test_a_collection_that_was_emptied_or_deleted(tmp_path: Path) -> None:
 
 def _orders() -> Sequence[Any]:
     return ["random", "newest", "retrieved", "uncertain"]
+
+
+def test_what_the_application_wrote_anew_with_the_new_model_is_exact(tmp_path: Path) -> None:
+    """Every row of it, so that none bears the mark of the migration any more."""
+    folder, provider = migrated(tmp_path)
+    with open_client(folder) as client:
+        notes = client.get_collection("notes", embedding_function=None)
+        notes.update(ids=notes.get(include=[])["ids"], embeddings=NEW.embed(texts()))
+    done = refine(folder, "notes", provider)
+    assert (done.embedded, done.status.share_exact) == (0, 1.0)
+    with open_client(folder) as client:
+        require_reembedded(client)
 
 
 def test_what_was_embedded_again_by_somebody_else_is_not_touched(tmp_path: Path) -> None:
