@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lightmigrate.estimators.arrays import Array, as_numpy
 from lightmigrate.estimators.methods import Fits
-from lightmigrate.quality.metrics import Ranking, search
+from lightmigrate.quality.metrics import Ranking, search, unit
 
 # At most so many pairs are searched among, and for.
 MOST_SEARCHED = 2000
@@ -71,6 +71,14 @@ class HeldOutSearch:
         """For each search, the share of its true neighbours it finds among held-out predictions `(K, d_out)`."""
         found = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k)
         return np.array([np.isin(a, b).mean() for a, b in zip(self.expected, found, strict=True)])
+
+    def overlaps_beside_exact(self, held_out: Array) -> float:
+        """The mean of that where half of the pairs are exact and the others mapped, by either half."""
+        mapped, odd = as_numpy(held_out).astype(np.float32), np.arange(len(held_out)) % 2 == 1
+        true = np.zeros_like(mapped)
+        true[self.rows] = self.true
+        mixed = (np.where((odd == half)[:, None], unit(true), unit(mapped)) for half in (True, False))
+        return float(np.mean([self.overlaps(both).mean() for both in mixed]))
 
     def certain_gain(self, more: npt.NDArray[np.float64], less: npt.NDArray[np.float64]) -> float:
         """Lower end of the 95 % bootstrap interval of the mean of `more - less`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.beginnings import Beginnings
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
+from lightmigrate.estimators.level import levelling
 from lightmigrate.estimators.methods import METHODS, READING, STARTING, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.spread import restoring
 from lightmigrate.estimators.words import WordVectors
@@ -124,8 +125,12 @@ def fit_pairs(
     seed: int,
     source_model: Model | None,
     target_model: Model | None,
+    beside_exact: bool = False,
 ) -> FittedPairs:
-    """As `fit`, for those who also want to measure: with predictions for every pair that leave it out."""
+    """As `fit`, for those who also want to measure: with predictions for every pair that leave it out.
+
+    And for those who put what is mapped beside many exact vectors: see `levelling`.
+    """
     X, Y = _checked(source, target, texts)
     if method not in ("auto", *METHODS):
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
@@ -158,6 +163,8 @@ def fit_pairs(
         training["spread_restored"] = spread
     chosen = fits[training["method"]]
     reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
+    if beside_exact and training["method"] in STARTING and target_model.normalised:
+        reading = reading.shifted(levelling(Y, reading.held_out, seed))
     step: Step = reading.step
     error: Step = reading.error
     if any(isinstance(term, (Lexical, Abridged)) for term in chosen.step.terms):
@@ -178,6 +185,11 @@ class _Finished:
     step: Sum
     error: Sum
     held_out: Array
+
+    def shifted(self, by: Array) -> _Finished:
+        """The same, `by` `(d_out,)` taken from all it says."""
+        step = replace(self.step, bias=as_float32(beside(self.step.bias, by) - by))
+        return _Finished(step, self.error, self.held_out - by)
 
 
 def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: bool, normalise: bool) -> _Finished:
