@@ -42,14 +42,20 @@ def curve(drawn: Curve) -> RenderableType:
             Text("█" * round(_BAR * option.expected.value), style="cyan"),
         )
     lines: list[RenderableType] = [table]
-    if drawn.nothing is not None and drawn.reembedded is not None:
-        for name, recall in (("re-embedding", drawn.reembedded), ("doing nothing", drawn.nothing)):
-            lines.append(f"{name}: {recall.value:.2f} of the sentences find their document")
-    else:
-        lines.append("doing nothing: not measured, the old model is not at hand (--source-model, --source-provider)")
+    lines.append(doing_nothing(drawn))
     measured = f"measured on {drawn.calibration:,} documents, each left out of the fit that it judges"
     lines.append(f"{measured}; {drawn.paid:,} tokens were embedded for that, and are part of every line")
     return Group(*lines)
+
+
+def doing_nothing(drawn: Curve) -> str:
+    """How it compares, where that can be known."""
+    if drawn.asked.queries:
+        return "doing nothing: not measured, nobody knows what your users' queries should find"
+    if drawn.nothing is None or drawn.reembedded is None or drawn.mapped is None:
+        return "doing nothing: not measured, the old model is not at hand (--source-model, --source-provider)"
+    found = {"embedding everything": drawn.reembedded, "the best map": drawn.mapped, "doing nothing": drawn.nothing}
+    return "sentences that find their document: " + ", ".join(f"{name} {of.value:.2f}" for name, of in found.items())
 
 
 def missing_texts(found: MissingTexts, records: int) -> RenderableType:

@@ -46,6 +46,7 @@ class Curve(Result):
         options: by what they cost; the last one is embedding everything.
         reembedded: share of pseudo-queries that find their document when everything is embedded again; `None` for
             queries of users.
+        mapped: the same with the best of the maps that were tried.
         nothing: the same when nothing is done; `None` also when the old model was not at hand.
         growth: the power with which errors fall when there are more calibration documents, without first words.
         asked: what users asked, by which it was judged.
@@ -59,6 +60,7 @@ class Curve(Result):
     paid: int
     options: tuple[Option, ...]
     reembedded: Estimate | None
+    mapped: Estimate | None
     nothing: Estimate | None
     growth: float
     asked: Asked
@@ -182,6 +184,7 @@ def draw_curve(
     )
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda one: one.tokens)
     gate = trainings[False, 0].gate
+    best = max((done.gate for done in trainings.values()), key=lambda one: one.expected_retention.value)
     return Curve(
         model=provider.name,
         census=census,
@@ -191,6 +194,7 @@ def draw_curve(
         paid=study.paid,
         options=(*cheaper, everything),
         reembedded=gate.reembedded.recall,
+        mapped=best.migrated.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=study.growth,
         asked=Asked.of(material.queries),

@@ -8,10 +8,14 @@ import pytest
 
 from lightmigrate import BudgetPlan, Curve, RefusedError, Setting, curve_of
 from lightmigrate.calibration.collection import sample_collection
+from lightmigrate.console.dial import doing_nothing
 from lightmigrate.dial.census import Census
 from lightmigrate.dial.database import opened
 from lightmigrate.providers.base import estimated_tokens
-from tests.dial.collections import CORPUS, NOTES, Counting, build, cached, curve, planned, texts
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.stores.chroma import open_client
+from tests.dial.collections import CORPUS, NOTES, ROWS, Counting, build, cached, curve, planned, texts
+from tests.encoders import WordLlamaFunction
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +116,33 @@ def test_the_calibration_documents_of_a_plan_are_the_first_of_those_that_are_dra
     assert len(sample.texts) >= plan.setting.documents
 
 
-def test_the_old_model_tells_what_doing_nothing_gives(folder: Path, tmp_path: Path) -> None:
-    assert curve(folder, cached(tmp_path)).nothing is None
+def test_without_the_old_model_nobody_knows_what_doing_nothing_gives(drawn: Curve) -> None:
+    assert drawn.nothing is None
+    assert doing_nothing(drawn).startswith("doing nothing: not measured, the old model is not at hand")
+
+
+def test_the_old_model_tells_what_doing_nothing_gives(tmp_path: Path) -> None:
+    """The same model, cut off sooner."""
+    before = WordLlamaFunction(64)
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("notes", embedding_function=None).add(
+            ids=[str(row) for row in range(ROWS)], documents=texts(), embeddings=before.embed(texts())
+        )
+    drawn = curve(tmp_path / "db", cached(tmp_path), samples=200, previous=ChromaProvider(before))
+    assert drawn.nothing is not None
+    assert drawn.mapped is not None
+    assert drawn.reembedded is not None
+    assert 0.5 < drawn.nothing.value < drawn.reembedded.value
+    assert doing_nothing(drawn) == (
+        f"sentences that find their document: embedding everything {drawn.reembedded.value:.2f}, the best map "
+        f"{drawn.mapped.value:.2f}, doing nothing {drawn.nothing.value:.2f}"
+    )
 
 
 def test_users_queries_are_asked_in_place_of_sentences(folder: Path, tmp_path: Path) -> None:
     drawn = curve(folder, cached(tmp_path), queries=list(CORPUS.queries[:60]))
     assert drawn.reembedded is None
+    assert doing_nothing(drawn) == "doing nothing: not measured, nobody knows what your users' queries should find"
 
 
 def test_a_census_sees_a_changed_text_and_no_order(folder: Path, tmp_path: Path) -> None:
