@@ -81,6 +81,7 @@ def plan(
         print_result(made, databases.plan, as_json)
         if not as_json:
             chosen = [word for name in collection or () for word in ("--collection", name)]
+            chosen += [] if texts is None else ["--texts", str(texts)]
             terminal.output.print(terminal.next_command("migrate", *place.words, "--projection", projection, *chosen))
         return
     if len(collection or ()) > 1:

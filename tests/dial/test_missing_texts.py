@@ -156,6 +156,8 @@ def test_a_map_reads_texts_that_are_kept_elsewhere(tmp_path: Path, capsys: pytes
     lightmigrate.fit(
         CORPUS.old_documents[:ROWS], np.asarray(NEW.embed(texts(ROWS))), texts(ROWS), method="lexical"
     ).save(reading)
+    code, said, _ = run(capsys, "plan", bare, "-p", reading, "--texts", file)
+    assert (code, f"--texts {file}" in said) == (0, True)
     options = ["-p", reading, "--yes", "--no-backup", "--force", "--json"]
     for folder, more in ((stored, []), (bare, ["--texts", file])):
         code, _, _ = run(capsys, "migrate", folder, *options, *more)
