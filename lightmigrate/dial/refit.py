@@ -73,7 +73,6 @@ def better_map(
         seed=seed,
         source_model=present.info.source,
         target_model=present.info.target,
-        beside_exact=True,
     )
     judges = np.flatnonzero([not row.taught for row in rows])
     searches = HeldOutSearch(target[judges], seed)

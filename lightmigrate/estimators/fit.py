@@ -125,12 +125,8 @@ def fit_pairs(
     seed: int,
     source_model: Model | None,
     target_model: Model | None,
-    beside_exact: bool = False,
 ) -> FittedPairs:
-    """As `fit`, for those who also want to measure: with predictions for every pair that leave it out.
-
-    And for those who put what is mapped beside many exact vectors: see `levelling`.
-    """
+    """As `fit`, for those who also want to measure: with predictions for every pair that leave it out."""
     X, Y = _checked(source, target, texts)
     if method not in ("auto", *METHODS):
         raise ProjectionError(f"no method {method!r}; there are: auto, {', '.join(METHODS)}")
@@ -163,8 +159,9 @@ def fit_pairs(
         training["spread_restored"] = spread
     chosen = fits[training["method"]]
     reading = _finish(chosen, Y, base, known, spread, target_model.normalised)
-    if beside_exact and training["method"] in STARTING and target_model.normalised:
-        reading = reading.shifted(levelling(Y, reading.held_out, seed))
+    if training["method"] in STARTING and target_model.normalised:
+        training["levelled"] = levelling(Y, reading.held_out, seed)
+        reading = reading.shifted(training["levelled"] * namespace(Y).mean(Y, axis=0))
     step: Step = reading.step
     error: Step = reading.error
     if any(isinstance(term, (Lexical, Abridged)) for term in chosen.step.terms):
