@@ -40,9 +40,9 @@ SEEDS = 3
 COLUMNS = ("before", "after", "new", "old", "seen")
 HEAD = f"""A collection is mapped by maps that read first words, made of 80 documents embedded whole and the first words
 of all; a tenth of the documents come afterwards, embedded by the new model. Without the shift that leaves room for
-what is exact → with it; means over {SEEDS} seeds, upgrades only. `before` and `after` they came: what is kept; `new` and
-`old`: how much of what is relevant among them, and among the others, is found; `seen`: how much of the first ten they
-are; all as shares of what embedding everything gives. Measured by `benchmarks/newcomers.py`.
+what is exact → with it; means over {SEEDS} seeds, upgrades only. `before` and `after` they came: what is kept; `new`
+and `old`: how much of what is relevant among them, and among the others, is found; `seen`: how much of the first ten
+they are; all as shares of what embedding everything gives. Measured by `benchmarks/newcomers.py`.
 
 | upgrade | first words | {" | ".join(COLUMNS)} |
 |---|--:|{"---|" * len(COLUMNS)}
