@@ -33,7 +33,6 @@ from lightmigrate.migration.migrator import ChromaMigrator
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.results import read_as
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Collection, Store
 from lightmigrate.stores.chroma_changes import writes_of
 from lightmigrate.stores.chroma_folder import require_unused
@@ -266,6 +265,5 @@ def means_of(database: Any) -> dict[Address, Means]:
     with Provenance(file) as provenance:
         noted = {address: provenance.facts(address) for address in provenance.addresses()}
     return {
-        address: Means(dict(facts["provider"]), read_as(TextsFile, facts.get("texts_file", {})))
-        for address, facts in noted.items()
+        address: Means(dict(facts["provider"]), TextsFile(**facts["texts_file"])) for address, facts in noted.items()
     }

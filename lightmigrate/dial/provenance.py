@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.calibration.texts import TextsFile
 from lightmigrate.errors import LightmigrateError, ProjectionError
 from lightmigrate.migration.folder.location import PROVENANCE_FILE
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.vectors import Vectors
+from lightmigrate.results import read_as
 from lightmigrate.stores.base import Address
 
 # Old vectors are kept at half the size: what that rounds off is far below what any map knows.
@@ -175,7 +177,8 @@ class Provenance:
             facts = dict(json.loads(said[0][0]))
             if not {"model", "provider", "dimension", "reads_texts", "expected"} <= facts.keys():
                 raise ValueError("facts are missing")
-        except (ValueError, TypeError) as error:
+            facts["texts_file"] = read_as(TextsFile, facts.get("texts_file", {})).to_json()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._damaged(error) from None
         return facts
 

@@ -16,7 +16,7 @@ class WithTexts:
 
     Attributes:
         collection: it, open.
-        texts: by id. Records that have none here keep the one they store, if any.
+        texts: by id, for records that store none; a text that is stored is what the application wrote last.
     """
 
     collection: Collection
@@ -80,7 +80,8 @@ class WithTexts:
 
 
 def documents_of(page: Page, texts: Mapping[str, str]) -> Sequence[str | None]:
-    """The text of each record of a page: the one given by its id, or the one it stores, or `None`."""
+    """The text of each record of a page: the one it stores, or the one given by its id, or none."""
     if not texts:
         return page.documents
-    return [texts.get(one, stored) for one, stored in zip(page.ids, page.documents, strict=True)]
+    held = zip(page.ids, page.documents, strict=True)
+    return [stored if stored and stored.strip() else texts.get(one, stored) for one, stored in held]

@@ -135,6 +135,10 @@ def test_what_is_known_of_the_rows_changes_places_inside_a_volume(
         (lambda file: file.write_bytes(b"no database" * 1000), "is damaged"),
         (lambda file: _change(file, "UPDATE collections SET facts = '{'"), "is damaged"),
         (lambda file: _change(file, "UPDATE collections SET facts = '{}'"), "is damaged"),
+        (
+            lambda file: _change(file, "UPDATE collections SET facts = replace(facts, '\"path\"', '\"p\"')"),
+            "is damaged",
+        ),
         (lambda file: _change(file, "PRAGMA user_version = 9"), "is of format 9, this lightmigrate knows 1: upgrade"),
     ],
 )
