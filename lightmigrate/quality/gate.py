@@ -53,8 +53,8 @@ BY_USERS = Curve(1.12, 3.0)
 BY_SENTENCES = Curve(1.5, 4.0)
 
 # A sentence from the middle of a text misses what a map that starts from the first words knows: the topic, which is
-# what users ask for. Cranfield alone says .8 and SciFact alone 1.4 (upgrades to MiniLM, `benchmarks/dial_report.py`), so
-# that less than .02 too little is expected on the one on average, and a little more than .02 too much on the other.
+# what users ask for. Cranfield alone says .8 and SciFact alone 1.4 (upgrades to MiniLM, `benchmarks/dial_report.py`):
+# less than .02 too little is expected on the one on average, and a little more than .02 too much on the other.
 BY_SENTENCES_OF_BEGUN = Curve(1.0, 4.0)
 
 
