@@ -36,7 +36,8 @@ class Refinement(Result):
     Attributes:
         collection_name: the collection.
         embedded: rows that are exact now because this run embedded them.
-        tokens: that the new model read for that, estimated; queries that put the rows in order included.
+        tokens: that the new model read for that, estimated; queries that put the rows in order included, and what it
+            was asked to find out whose a collection is of which every row was written since.
         found_written: rows that the application had written meanwhile, and that were left alone.
         remapped: rows that were given vectors of a better map.
         status: of the collection afterwards.
@@ -143,7 +144,7 @@ class Refiner:
                 f"{limits.tokens:,.0f} tokens are allowed, embedding the queries alone takes {tokens:,}: allow more, "
                 "give fewer queries, or take another order"
             )
-        self._require_own()
+        tokens += self._require_own()
         if len(self._provenance.maps(self._address)) > 1:
             self._remap()  # an earlier run was interrupted
         waiting = ORDERS[order](self._rows) if self._collection.count() else []
@@ -186,26 +187,28 @@ class Refiner:
             return 0
         return estimated_tokens(self._provider.worded(self._rows.queries, queries=True))
 
-    def _require_own(self) -> None:
+    def _require_own(self) -> int:
         """Refuse a collection that is no longer the one that was migrated: nothing in it bears its mark any more.
 
-        Unless the application has written every row since: then it is what the new model says.
+        Unless the application has written every row since: then it is what the new model says. Returns the tokens that
+        asking it took.
         """
         noted = self._provenance.ids(self._address, *Kind)
         chosen = np.random.default_rng(self._seed).permutation(len(noted))[:BATCH]
         seen = self._writer.look([noted[row] for row in chosen])
-        if seen.written and not len(seen.page) and not self._by_the_model(seen.written):
+        if not seen.written or len(seen.page):
+            return 0
+        page = self._collection.records(seen.written[:ASKED_AFTER])
+        page = page.rows([row for row, text in enumerate(page.documents) if text and text.strip()])
+        if not len(page) or not self._by_the_model(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(seen.written)} vectors looked at are those that its migration "
                 "gave it: it was rolled back, migrated or embedded again since; plan again (lightmigrate plan)"
             )
+        return tokens_of(self._provider, [text or "" for text in page.documents])
 
-    def _by_the_model(self, ids: Sequence[str]) -> bool:
-        """Whether these rows hold what the new model says to their texts, by a few of them."""
-        page = self._collection.records(ids[:ASKED_AFTER])
-        page = page.rows([row for row, text in enumerate(page.documents) if text and text.strip()])
-        if not len(page):
-            return False
+    def _by_the_model(self, page: Page) -> bool:
+        """Whether these rows hold what the new model says to their texts."""
         said = self._writer.embedded(page)
         if said.shape != page.vectors.shape:
             return False

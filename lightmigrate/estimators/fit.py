@@ -69,7 +69,8 @@ def fit(
         words: the new model's vectors of the collection's frequent words; with them the words of the texts
             say much more. Only looked at by methods that read texts.
         beginnings: what the new model says to the first words of the K texts. The projection then asks it for the
-            first words of every text it is applied to. Only for methods that read texts.
+            first words of every text it is applied to. Only for methods that read texts. Where the target is
+            normalised, such a map is shifted so that exact vectors are found beside mapped ones: see `levelling`.
         prior: a projection for the same two models, made on other pairs. What it leaves over is fitted here.
         landmarks: at least 1, at most so many for methods with a kernel; applying costs in proportion to them.
         seed: of every random choice.
