@@ -1,7 +1,8 @@
-"""The first words of every document by every model: `python benchmarks/beginnings.py DATA_DIR MODELS_DIR OUTPUT_DIR`.
+"""An extract (the first words) of every document, embedded by every model.
 
-DATA_DIR, MODELS_DIR and OUTPUT_DIR are those of `encoders.py`. Writes `OUTPUT_DIR/DATASET/MODEL.first.npz`: float16
-`(n, d)` for each number of words in `WORDS`, row i for document i. What is there already is not made again.
+Run `python benchmarks/beginnings.py DATA_DIR MODELS_DIR OUTPUT_DIR`; the directories are those of `encoders.py`. Writes
+`OUTPUT_DIR/DATASET/MODEL.first.npz`: float16 `(n, d)` for each number of words in `WORDS`, row i for document i.
+Existing arrays are not made again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from corpora import read_lines
 from encoders import encoder
 
-from lightmigrate.dial.split import LENGTHS
-from lightmigrate.projection.abridged import abridge
+from lightmigrate.budget.budget_split import LENGTHS
+from lightmigrate.projection.terms.extract import extract_of
 
 # The lengths that `lightmigrate plan` chooses from.
 WORDS = LENGTHS
@@ -32,7 +33,7 @@ def main(data: Path, models: Path, output: Path) -> None:
                 continue
             encode = encoder(name, models)
             for words in missing:
-                known[str(words)] = encode([abridge(text, words) for text in texts]).astype(np.float16)
+                known[str(words)] = encode([extract_of(text, words) for text in texts]).astype(np.float16)
             np.savez(target, **known)
             print(folder.name, name, *missing, flush=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightmigrate.calibration.corpus import CORPUS
+from lightmigrate.training.corpus import CORPUS
 
 SENTENCES, DEFINITIONS = 8000, 8000
 FEWEST_WORDS = 5

@@ -27,15 +27,16 @@ from general.judge import FITTED, Judgement, Vectorised, gate_of
 from general.models import CAME_WITH, NAMES, PROVIDERS, PackagedModel
 from general.page import licence_page
 
-from lightmigrate import Model, Projection, ProjectionInfo
+from lightmigrate import Model, Projection
 from lightmigrate.estimators.methods import Fits, Pairs
-from lightmigrate.estimators.spread import restoring
+from lightmigrate.estimators.undo_shrinkage import undo_shrinkage
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.cache import Cached
 from lightmigrate.registry.library import PACKAGED
 from lightmigrate.registry.registry import Registry
+from lightmigrate.vectors import Vectors
 
 # By `results/packaged_forms.md`, on families that were left out: what bends adds next to nothing there, and reading
 # texts little, at fifteen times the size.
@@ -97,7 +98,7 @@ def embedded(name: str, corpus: Sequence[Text], judgement: Judgement, cache: Pat
 def trained(
     old: str, new: str, models: dict[str, Vectorised], corpus: Sequence[Text], judgement: Judgement
 ) -> Projection:
-    """A projection fitted to all texts; its quality is that of maps fitted without the family they are judged on."""
+    """A projection fitted to all texts; its quality is measured by fits without the family they are judged on."""
     source, target = models[old], models[new]
     mapped = {}
     for family in FAMILIES:
@@ -117,7 +118,7 @@ def trained(
         "weights": {"source": CAME_WITH[old], "target": CAME_WITH[new]},
     }
     quality = {
-        "corpus": f"each family of genres by a map fitted to at most {FITTED:,} texts of the others",
+        "corpus": f"each family of genres by a projection fitted to at most {FITTED:,} texts of the others",
         **together.to_json(),
         "families": {
             family: {
@@ -136,7 +137,7 @@ def general_map(source: Vectors, target: Vectors) -> tuple[Sum, Sum, Mapping[str
     """A matrix with the spread it shrank given back, what its errors are expected to be, and its settings."""
     Y = target.astype(np.float64)
     fitted = Fits(Pairs(source.astype(np.float64), Y, None, None, None, 1, SEED))[FORM]
-    centre, restore = Y.mean(axis=0), restoring(Y, fitted.held_out)
+    centre, restore = Y.mean(axis=0), undo_shrinkage(Y, fitted.held_out)
     step = fitted.step.spread(restore, centre)
     held_out = centre + (fitted.held_out - centre) @ restore
     held_out /= np.linalg.norm(held_out, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What is compared in `retention.py`: ways to fit a map, each a function of the calibration pairs."""
+"""What is compared in `retention.py`: ways to fit a projection, each a function of the calibration pairs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A fitted map.
+    """A fitted projection.
 
     Attributes:
-        apply: maps vectors, with their texts.
+        apply: projects vectors, with their texts.
         held_out: predictions for the pairs that leave each out; `None` where nobody knows.
         save: writes it to a file, to see how large it is.
         chosen: what `auto` chose.

@@ -4,14 +4,14 @@ The directories are those of `encoders.py` and `beginnings.py`, which must have 
 and seed, on the whole collection, nDCG@10 by human judgements as a share of what re-embedding everything gives:
 
 - `budget`: what `lightmigrate plan --budget` chooses for a share of the tokens, everything counted: calibration
-  documents, sentences, single words, first words that were tried, first words, whole documents;
-- `length`: one calibration and several numbers of first words, costs as they are and as they would be if the
+  documents, sentences, single words, extracts that were tried, extracts, whole documents;
+- `length`: one calibration and several lengths of extracts, costs as they are and as they would be if the
   calibration were that of 100,000 documents of this kind;
 - `mixed`: the best of these with 10 to 75 % of the documents embedded whole, at random.
 
 Beside them, at the same cost: ridge with random documents re-embedded (`ridge`), the short embedding alone (`short`),
 doing nothing (`nothing`). `expected` is what the plan says before anything but the first calibration documents was
-embedded, `expected_then` what the gate says of the map that is used in the end.
+embedded, `expected_then` what the gate expects of the projection that is used in the end.
 
 Appends to `results/dial.jsonl` as it goes and skips what stands there; `dial_report.py` makes tables and a plot of it.
 """
@@ -31,23 +31,25 @@ from corpora import Corpus, Rows, Vectors, corpora
 from encoders import encoder
 
 import lightmigrate
-from lightmigrate.calibration.sample import diverse_sample
-from lightmigrate.calibration.words import FrequentWords, WordCounter
-from lightmigrate.dial.census import Census, tokens_of
-from lightmigrate.dial.curve import draw_curve
-from lightmigrate.dial.setting import Setting
-from lightmigrate.dial.split import (
+from lightmigrate.budget.budget_split import (
     LENGTHS,
     drawn_samples,
     lengths_within,
-    more_beginnings,
+    more_extracts,
     usual_samples,
     words_within,
 )
-from lightmigrate.dial.study import sentences_for, tokens_to_measure
-from lightmigrate.projection.abridged import abridge
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.curve import measure_curve
+from lightmigrate.budget.quality_estimator import sentences_for, tokens_to_measure
+from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import Cached
+from lightmigrate.training.diverse_sample import diverse_sample
+from lightmigrate.training.frequent_words import FrequentWords, WordCounter
+from lightmigrate.training.request import tokens_of
+from lightmigrate.training.train import Training
 
 RESULTS = Path(__file__).parent / "results" / "dial.jsonl"
 BUDGETS = (0.1, 0.15, 0.2, 0.3, 0.5)
@@ -135,77 +137,79 @@ class Pair:
         for text in self.texts:
             counter.add(text)
         self.words = counter.frequent()
-        begun = {words: [abridge(text, words) for text in self.texts] for words in LENGTHS}
-        self.census = Census(
+        begun = {words: [extract_of(text, words) for text in self.texts] for words in LENGTHS}
+        self.size = CollectionSize(
             records=corpus.size,
             texts=len(self.texts),
             tokens=tokens_of(provider, self.texts),
-            beginnings={words: tokens_of(provider, texts) for words, texts in begun.items()},
-            whole={words: sum(a == b for a, b in zip(begun[words], self.texts, strict=True)) for words in LENGTHS},
+            extract_tokens={words: tokens_of(provider, texts) for words, texts in begun.items()},
+            short_texts={
+                words: sum(a == b for a, b in zip(begun[words], self.texts, strict=True)) for words in LENGTHS
+            },
             content_sha256="",
             dimension=corpus.documents[old].shape[1],
         )
         self.short = [
-            (self.census.beginnings[words] / self.census.tokens, self._retention(rows).retention.value)
+            (self.size.extract_tokens[words] / self.size.tokens, self._retention(rows).retention.value)
             for words, rows in sorted(beginnings.items())
             if words in LENGTHS
         ]
 
     def budgets(self) -> Iterator[dict[str, Any]]:
         """What the plan chooses for each budget."""
-        drawn_rows = self._sampled(drawn_samples(self.census))
+        drawn_rows = self._sampled(drawn_samples(self.size))
         for budget in BUDGETS:
-            tokens = budget * self.census.tokens
-            first, words = usual_samples(self.census, tokens), words_within(self.words, self.provider, tokens)
+            tokens = budget * self.size.tokens
+            first, words = usual_samples(self.size, tokens), words_within(self.words, self.provider, tokens)
             left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
-            lengths = lengths_within(self.census, left)
-            more = first + more_beginnings(self.census, lengths, first, tokens)
+            lengths = lengths_within(self.size, left)
+            more = first + more_extracts(self.size, lengths, first, tokens)
             material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
-            curve = draw_curve(material, self.census, self.provider, lengths=lengths, seed=self.seed)
+            curve = measure_curve(material, self.size, self.provider, lengths=lengths, seed=self.seed)
             option = curve.within(tokens)
             setting = option.setting
             fitted = drawn_rows[: setting.documents]
             read = words if setting.reads_texts else None
-            done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.first_words)
+            done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.extract_words)
             facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths}
             facts["growth"] = round(curve.growth, 3)
             exact = self._with_random(fitted, setting.documents)
             yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
 
     def lengths(self) -> Iterator[dict[str, Any]]:
-        """One calibration with several numbers of first words, and the best of them with more exact rows."""
-        drawn_rows = self._sampled(drawn_samples(self.census))
-        first_rows, others = np.split(drawn_rows, [min(CALIBRATION, self.census.texts // 2)])
+        """One calibration with several lengths of extracts, and the best of them with more exact rows."""
+        drawn_rows = self._sampled(drawn_samples(self.size))
+        first_rows, others = np.split(drawn_rows, [min(CALIBRATION, self.size.texts // 2)])
         material = self._material(first_rows, self.words, others)
         calibration = tokens_to_measure(material, self.provider)
-        done_with: dict[Setting, lightmigrate.Training] = {}
+        done_with: dict[BudgetSetting, Training] = {}
         for reads, words in ((False, 0), *((True, words) for words in (0, *LENGTHS_SHOWN))):
-            setting = Setting(reads, words, len(first_rows))
+            setting = BudgetSetting(reads, words, len(first_rows))
             done_with[setting] = done = self._trained(material if reads else replace(material, words=None), words)
-            expected, tokens = self._expected(done, first_rows), calibration + self.census.beginnings.get(words, 0)
-            as_if = (tokens - calibration * (1 - self.census.texts / AS_IF)) / self.census.tokens
+            expected, tokens = self._expected(done, first_rows), calibration + self.size.extract_tokens.get(words, 0)
+            as_if = (tokens - calibration * (1 - self.size.texts / AS_IF)) / self.size.tokens
             facts = {"kind": "length", "cost_as_if": round(as_if, 4)}
             yield self._row(facts, setting, tokens, expected, done, first_rows)
         best = max(done_with, key=lambda one: self._expected(done_with[one], first_rows))
         for share in MIXED:
-            more = round(share * (self.census.texts - len(first_rows)))
+            more = round(share * (self.size.texts - len(first_rows)))
             exact = self._with_random(first_rows, len(first_rows) + more)
             done, setting = done_with[best], replace(best, documents=len(exact))
-            tokens = calibration + self.census.beginnings.get(best.first_words, 0) + round(share * self.census.tokens)
+            tokens = calibration + self.size.extract_tokens.get(best.extract_words, 0) + round(share * self.size.tokens)
             facts = {"kind": "mixed", "share": share}
             yield self._row(facts, setting, tokens, self._expected(done, exact), done, exact)
 
-    def _trained(self, material: lightmigrate.Material, first_words: int) -> lightmigrate.Training:
+    def _trained(self, material: lightmigrate.CalibrationData, extract_words: int) -> Training:
         return lightmigrate.train(
             material,
             self.provider,
-            first_words=first_words or None,
+            extract_words=extract_words or None,
             sentences=sentences_for(len(material.texts)),
             seed=self.seed,
         )
 
-    def _expected(self, done: lightmigrate.Training, exact: Rows) -> float:
-        return done.gate_when_exact(len(exact) / self.census.texts).expected_retention.value
+    def _expected(self, done: Training, exact: Rows) -> float:
+        return done.gate_when_exact(len(exact) / self.size.texts).expected_retention.value
 
     def _sampled(self, count: int) -> Rows:
         vectors = self.corpus.documents[self.old][self.readable]
@@ -213,19 +217,21 @@ class Pair:
         rows: Rows = self.readable[np.random.default_rng(self.seed).permutation(chosen)]
         return rows
 
-    def _material(self, rows: Rows, words: FrequentWords | None, more: Rows | None = None) -> lightmigrate.Material:
+    def _material(
+        self, rows: Rows, words: FrequentWords | None, more: Rows | None = None
+    ) -> lightmigrate.CalibrationData:
         texts, vectors = self.corpus.texts, self.corpus.documents[self.old]
-        material = lightmigrate.Material([texts[row] for row in rows], vectors[rows], words, self.census.texts)
+        material = lightmigrate.CalibrationData([texts[row] for row in rows], vectors[rows], words, self.size.texts)
         if more is None:
             return material
-        return replace(material, more_texts=[texts[row] for row in more], more_vectors=vectors[more])
+        return replace(material, extract_texts=[texts[row] for row in more], extract_vectors=vectors[more])
 
     def _with_random(self, rows: Rows, count: int) -> Rows:
         others = np.random.default_rng(self.seed).permutation(np.setdiff1d(self.readable, rows))
         return np.concatenate([rows, others[: max(0, count - len(rows))]])
 
-    def _kept(self, done: lightmigrate.Training, exact: Rows) -> float:
-        """Retention of the whole collection: what was embedded whole is exact, the rest is mapped."""
+    def _kept(self, done: Training, exact: Rows) -> float:
+        """Retention of the whole collection: what was embedded whole is exact, the rest is projected."""
         vectors = done.projection.apply(self.corpus.documents[self.old], self.corpus.texts)
         vectors[exact] = self.corpus.documents[self.new][exact]
         return float(self._retention(vectors).retention.value)
@@ -239,20 +245,20 @@ class Pair:
         return float(self._retention(vectors).retention.value)
 
     def _short(self, share: float) -> float:
-        """The new model's embedding of nothing but the first words, read off between the lengths that were measured."""
+        """The new model's embedding of the extracts alone, read off between the lengths that were measured."""
         costs, kept = zip((0.0, 0.0), *self.short, (1.0, 1.0), strict=True)
         return float(np.interp(share, costs, kept))
 
     def _row(
         self,
         facts: dict[str, Any],
-        setting: Setting,
+        setting: BudgetSetting,
         tokens: int,
         expected: float,
-        done: lightmigrate.Training,
+        done: Training,
         exact: Rows,
     ) -> dict[str, Any]:
-        cost = tokens / self.census.tokens
+        cost = tokens / self.size.tokens
         return {
             "corpus": self.corpus.name,
             "old": self.old,
@@ -260,7 +266,7 @@ class Pair:
             "seed": self.seed,
             **facts,
             "documents": setting.documents,
-            "first_words": setting.first_words if setting.reads_texts else None,
+            "first_words": setting.extract_words if setting.reads_texts else None,
             "method": done.projection.info.training["method"],
             "cost": round(cost, 4),
             "kept": round(self._kept(done, exact), 4),
@@ -275,13 +281,13 @@ class Pair:
         return self.corpus.measure(self.old, self.new, vectors, self.everything)
 
     def _remember(self) -> None:
-        """Fill the cache with what is on disk already: whole documents, their first words, and single words."""
+        """Fill the cache with what is on disk already: whole documents, their extracts, and single words."""
         if not self.provider.bill(self.texts).tokens:
             return
         documents = self.corpus.documents[self.new]
         known = {text: documents[row] for row, text in zip(self.readable, self.texts, strict=True)}
         for words, rows in self.beginnings.items():
-            known |= {abridge(text, words): rows[row] for row, text in zip(self.readable, self.texts, strict=True)}
+            known |= {extract_of(text, words): rows[row] for row, text in zip(self.readable, self.texts, strict=True)}
         said = self.corpus.words(self.new)
         if said is not None:
             known |= dict(zip(said.words, np.asarray(said.vectors), strict=True))

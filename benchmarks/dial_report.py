@@ -11,11 +11,11 @@ from typing import Any
 
 from corpora import UPGRADE
 
-from lightmigrate.quality.gate import BY_SENTENCES_OF_BEGUN
+from lightmigrate.quality.gate import BY_SENTENCES_WITH_EXTRACTS
 
 RESULTS = Path(__file__).parent / "results"
 PAIR = ("corpus", "old", "new")
-# The changes of models that `BY_SENTENCES_OF_BEGUN` was read off.
+# The changes of models that `BY_SENTENCES_WITH_EXTRACTS` was read off.
 READ_OFF = (("potion-8m", "minilm-l6"), ("use-multi", "minilm-l6"))
 Runs = Sequence[Mapping[str, Any]]
 
@@ -51,7 +51,7 @@ def spread(runs: Runs, name: str, places: int = 3) -> str:
 
 def budget_table(runs: Runs) -> str:
     """What the plan chose for a budget, beside what else the same tokens buy."""
-    head = ["old → new", "budget", "kept", "expected", "ridge + random", "first words alone", "doing nothing", "seeds"]
+    head = ["old → new", "budget", "kept", "expected", "ridge + random", "extracts alone", "doing nothing", "seeds"]
     lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
     for (corpus, old, new, budget), own in grouped([r for r in runs if r["kind"] == "budget"], *PAIR, "budget").items():
         measured = (spread(own, name) for name in ("kept", "expected", "ridge", "short", "nothing"))
@@ -78,8 +78,8 @@ def upgrades_table(runs: Runs) -> str:
 
 
 def length_table(runs: Runs) -> str:
-    """One calibration, every number of first words."""
-    head = ["old → new", "first words", "cost", "cost as of 100,000 documents", "kept", "expected", "seeds"]
+    """One calibration, every length of the extracts."""
+    head = ["old → new", "words of an extract", "cost", "cost as of 100,000 documents", "kept", "expected", "seeds"]
     lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
     found = grouped([run for run in runs if run["kind"] == "length"], *PAIR, "first_words")
     for (corpus, old, new, words), own in found.items():
@@ -91,7 +91,7 @@ def length_table(runs: Runs) -> str:
 
 
 def mixed_table(runs: Runs) -> str:
-    """Some rows exact, the rest mapped."""
+    """Some rows exact, the rest projected."""
     shares = sorted({run["share"] for run in runs if run["kind"] == "mixed"})
     if not shares:
         return "Not measured yet.\n"
@@ -123,13 +123,13 @@ def constants_line(runs: Runs) -> str:
     said = []
     for (corpus,), own in grouped([run for run in runs if (run["old"], run["new"]) in READ_OFF], "corpus").items():
         missing = [
-            ((1 - run["expected"]) / BY_SENTENCES_OF_BEGUN.steepness, 1 - run["kept"])
+            ((1 - run["expected"]) / BY_SENTENCES_WITH_EXTRACTS.steepness, 1 - run["kept"])
             for run in own
             if run["kind"] == "budget"
         ]
         steepness = sum(x * y for x, y in missing) / sum(x * x for x, _ in missing)
         said.append(f"{steepness:.2f} by {corpus} alone")
-    return f"{BY_SENTENCES_OF_BEGUN.steepness:.2f} is used; it would be {' and '.join(said)}."
+    return f"{BY_SENTENCES_WITH_EXTRACTS.steepness:.2f} is used; it would be {' and '.join(said)}."
 
 
 def report(runs: Runs) -> str:
@@ -142,22 +142,22 @@ standard deviation over seeds. Made by `benchmarks/dial.py`, which says what is 
 ![Kept against the share of tokens](dial.png)
 
 ## What a budget buys
-Everything counted: calibration documents, sentences, single words, first words that were tried.
+Everything counted: calibration documents, sentences, single words, extracts that were tried.
 
 {budget_table(runs)}
 ## What the plan expected
-Expected minus kept, over all budgets and seeds. How sentences are read, one constant, was read off the upgrades to
-MiniLM of both corpora; nothing else was. {constants_line(runs)} Where a map searches better than the model it leads to,
-more is kept than anything foretells that only knows what the model says.
+Expected minus kept, over all budgets and seeds. One constant, for sentences as queries, was fitted to the upgrades
+to MiniLM of both corpora; nothing else was. {constants_line(runs)} Where a projection searches better than its target
+model, more is kept than an expectation from that model's vectors can show.
 
 {error_table(runs)}
 
-## First words
+## Extracts
 One calibration of 500 documents and the frequent words. The calibration documents are exact and part of what is kept;
 in a collection of 100,000 their share would be smaller.
 
 {length_table(runs)}
-## Exact rows among mapped ones
+## Exact rows among projected rows
 The calibration above with the length of which most was expected, and more documents embedded whole, at random.
 
 {mixed_table(runs)}"""
@@ -179,7 +179,7 @@ def plot(runs: Runs) -> None:
         costs = [100 * key[0] for key in budgets]
         for name, label, style in (
             ("kept", "lightmigrate plan --budget", "o-C0"),
-            ("short", "first words alone", "s--C1"),
+            ("short", "extracts alone", "s--C1"),
             ("ridge", "ridge + random documents", "^--C2"),
         ):
             panel.plot(

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from corpora import read_lines
 
-from lightmigrate.calibration.sentences import pseudo_queries
-from lightmigrate.calibration.words import WordCounter
+from lightmigrate.training.frequent_words import WordCounter
+from lightmigrate.training.sentences import pseudo_queries
 
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 

@@ -1,8 +1,9 @@
-"""More first words, or whole documents? `python benchmarks/first_words.py DATA_DIR ENCODED_DIR`.
+"""Longer extracts, or whole documents? `python benchmarks/first_words.py DATA_DIR ENCODED_DIR`.
 
-SciFact, potion → MiniLM, by a map of 100 random documents and the first words of nearly all. Beside what people judged
-(nDCG@10 as a share of what embedding everything gives) stands what needs no judgements: how many of the first ten are
-those that embedding everything finds. Last, the tokens of more first words spent on whole documents instead.
+SciFact, potion → MiniLM, by a projection fitted to 100 random documents and the extracts of nearly all. Beside human
+judgements (nDCG@10 as a share of what embedding everything gives) stands a measure without judgements: how many of the
+first ten are those that embedding everything finds. Last, the tokens of longer extracts spent on whole
+documents instead.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors
 
 import lightmigrate
-from lightmigrate.estimators.beginnings import Beginnings, Others
-from lightmigrate.projection.abridged import abridge
+from lightmigrate.estimators.extracts import Extracts, OtherExtracts
+from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.quality.metrics import search
 
 RESULT = Path(__file__).parent / "results" / "first_words.md"
@@ -43,20 +44,20 @@ def main(data: Path, encoded: Path) -> None:
             instead = f"| {words}, and {len(whole)} documents whole | | | {measured(corpus, mapped)} |"
     RESULT.write_text(
         f"{(__doc__ or '').partition(chr(10))[2].strip()}\n\n"
-        "| first words | alone: kept | of the first ten | with the map: kept | of the first ten |\n"
+        "| words of an extract | alone: kept | of the first ten | with the projection: kept | of the first ten |\n"
         "|---|--:|--:|--:|--:|\n" + "\n".join([*lines, instead]) + "\n"
     )
 
 
 def read_by_map(corpus: Corpus, said: Vectors, words: int, drawn: Rows) -> Vectors:
-    """All documents by a map of the first of those drawn, and of the first words of all drawn."""
+    """All documents, projected by a fit to the first of those drawn and to the extracts of all drawn."""
     old, new, texts = corpus.documents[OLD], corpus.documents[NEW], corpus.texts
     own, more = np.split(drawn, [CALIBRATION])
-    beginnings = Beginnings(words, said[own], None, Others(old[more], [texts[row] for row in more], said[more]))
+    beginnings = Extracts(words, said[own], None, OtherExtracts(old[more], [texts[row] for row in more], said[more]))
     fitted = lightmigrate.fit(
-        old[own], new[own], texts=[texts[row] for row in own], words=corpus.words(NEW), beginnings=beginnings
+        old[own], new[own], texts=[texts[row] for row in own], words=corpus.words(NEW), extracts=beginnings
     )
-    by_text = {abridge(text, words): row for text, row in zip(texts, said, strict=True)}
+    by_text = {extract_of(text, words): row for text, row in zip(texts, said, strict=True)}
     return fitted.reading_with(lambda wanted: np.stack([by_text[one] for one in wanted])).apply(old, texts)
 
 

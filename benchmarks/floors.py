@@ -27,16 +27,16 @@ import throughput
 
 from lightmigrate import ChromaMigrator
 from lightmigrate.files import copy_tree
+from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.digest import Digest
-from lightmigrate.migration.folder.draft import Draft
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.migration.verify import Comparison
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.chroma import ChromaStore
-from lightmigrate.stores.chroma_layout import Layout
-from lightmigrate.stores.hnsw import HnswFiles
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.layout import Layout
 
 RESULT = Path(__file__).parent / "results" / "floors.md"
 RECORDS, REPEAT, PAGE = 10_000, 3, 1000
@@ -93,8 +93,8 @@ def with_all(work: Callable[[list[Page]], object]) -> Callable[[Path], float]:
     """Something that is done to all records, which are read beforehand."""
 
     def part(database: Path) -> float:
-        with ChromaStore(database) as store:
-            pages = list(store.collection(ADDRESS).pages(PAGE))
+        with ChromaFolderStore(database) as store:
+            pages = list(store.collection(ADDRESS).scan(PAGE))
         return timed(lambda: work(pages))
 
     return part
@@ -104,7 +104,7 @@ def opening(database: Path) -> float:
     """To open the database and have the index in memory."""
 
     def work() -> None:
-        with ChromaStore(database) as store:
+        with ChromaFolderStore(database) as store:
             store.collection(ADDRESS).nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
 
     return timed(work)
@@ -118,38 +118,38 @@ def reopening(database: Path) -> float:
 
 def reading(database: Path) -> float:
     """To give all records, a page at a time."""
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         collection = store.collection(ADDRESS)
         collection.nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
-        return timed(lambda: sum(len(page) for page in collection.pages(PAGE)))
+        return timed(lambda: sum(len(page) for page in collection.scan(PAGE)))
 
 
 def searching(database: Path) -> float:
     """To search for 200 stored vectors."""
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         collection = store.collection(ADDRESS)
-        vectors = next(collection.pages(QUERIES)).vectors
+        vectors = next(collection.scan(QUERIES)).vectors
         return timed(lambda: collection.nearest(vectors, 11))
 
 
 def inserting(database: Path) -> float:
     """To be given all vectors, and nothing else."""
-    with ChromaStore(database) as store:
-        pages = list(store.collection(ADDRESS).pages(PAGE))
+    with ChromaFolderStore(database) as store:
+        pages = list(store.collection(ADDRESS).scan(PAGE))
         weights, _, _ = throughput.random_projection(throughput.STORED)
-        target = store.create_or_open(Address("vectors"), store.collection(ADDRESS).schema())
+        target = store.create_with(Address("vectors"), store.collection(ADDRESS).schema())
         nothing = [None] * PAGE
 
         def work() -> None:
             for page in pages:
-                target.add(Page(page.ids, page.vectors @ weights, nothing, nothing, nothing))
+                target.add(Page(page.ids, page.vectors @ weights, nothing, nothing))
 
         return timed(work)
 
 
 def sampling(database: Path) -> float:
     """To look at samples of the old collection, and at its index."""
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         collection = store.collection(ADDRESS)
         collection.nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
         return timed(lambda: Baseline.of(collection))
@@ -159,19 +159,19 @@ def drafting(database: Path) -> float:
     """To write all records and their vectors into files, and to read those twice."""
     _, _, projection = throughput.random_projection(throughput.STORED)
     folder = database.with_name("drafts")
-    with ChromaStore(database) as store:
-        job = Job(store.collection(ADDRESS), projection, None, "refuse")
+    with ChromaFolderStore(database) as store:
+        job = Job(store.collection(ADDRESS), projection, "refuse")
         Draft.write(job, folder, 0, PAGE, lambda step: None)
 
     def work() -> None:
-        draft = Draft.written(folder, 0)
+        draft = Draft.written(folder, 0, projection)
         assert draft is not None
         draft.rows()
         with folder.joinpath("again").open("wb") as lines:
             for page in draft.pages(PAGE):
-                columns = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+                columns = zip(page.ids, page.texts, page.payloads, strict=True)
                 lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
-        Draft.written(folder, 0)
+        Draft.written(folder, 0, projection)
 
     return timed(work)
 

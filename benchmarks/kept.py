@@ -21,7 +21,7 @@ from passages import Passages
 from spaces import Vectors, unit
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration.folder import build
+from lightmigrate.migration.aside import build
 from lightmigrate.migration.recall import LOSS
 from lightmigrate.registry.library import PACKAGED
 
@@ -89,9 +89,9 @@ def migrated(projection: Projection, vectors: Vectors, texts: Sequence[str], rou
             collection.add(ids=ids, embeddings=vectors[rows], documents=list(texts[rows]))
         client.close()
         job = CollectionJob(throughput.COLLECTION, projection)
-        (result,) = ChromaMigrator(database).migrate_collections(
+        (result,) = ChromaMigrator(database).migrate(
             [job],
-            force=True,  # general maps fail the gate
+            force=True,  # general projections fail the gate
             index=route,  # type: ignore[arg-type]
         )
         shutil.rmtree(database)

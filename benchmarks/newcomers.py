@@ -1,8 +1,8 @@
-"""What becomes of documents that come after a migration: `python benchmarks/newcomers.py DATA_DIR ENCODED_DIR`.
+"""How well documents added after a migration are found: `python benchmarks/newcomers.py DATA_DIR ENCODED_DIR`.
 
-The directories are those of `encoders.py` and `beginnings.py`. A collection is mapped by maps that read first words,
-made of 80 documents embedded whole and the first words of all; a tenth of the documents come afterwards, embedded by
-the new model. With the shift that leaves room for what is exact (`lightmigrate/estimators/level.py`) and without:
+The directories are those of `encoders.py` and `beginnings.py`. A collection is projected by projections that read
+extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of the documents come afterwards,
+embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and without:
 
 - `before`: nDCG@10 by human judgements before the tenth came, as a share of what embedding everything gives;
 - `after`: the same afterwards;
@@ -25,10 +25,10 @@ import numpy as np
 from corpora import UPGRADE, Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate import Beginnings
-from lightmigrate.estimators.beginnings import Others
-from lightmigrate.projection.abridged import abridge
+from lightmigrate import Extracts
+from lightmigrate.estimators.extracts import OtherExtracts
 from lightmigrate.projection.steps import ByText, Sum
+from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.quality.metrics import ndcg_at_k, search
 
 RESULTS = Path(__file__).parent / "results" / "newcomers.md"
@@ -38,13 +38,14 @@ CALIBRATION = 80
 NEWCOMERS = 0.1
 SEEDS = 3
 COLUMNS = ("before", "after", "new", "old", "seen")
-HEAD = f"""A collection is mapped by maps that read first words, made of 80 documents embedded whole and the first words
-of all; a tenth of the documents come afterwards, embedded by the new model. Without the shift that leaves room for
-what is exact → with it; means over {SEEDS} seeds, upgrades only. `before` and `after` they came: what is kept; `new`
-and `old`: how much of what is relevant among them, and among the others, is found; `seen`: how much of the first ten
-they are; all as shares of what embedding everything gives. Measured by `benchmarks/newcomers.py`.
+HEAD = f"""A collection is projected, with extracts, by a fit to 80 documents embedded whole and the extracts of all; a
+tenth of the documents come afterwards, embedded by the new model. Without the shift that makes exact and
+projected rows equally easy to find → with it; means over {SEEDS} seeds, upgrades only. `before` and `after`
+they came: what is kept; `new` and `old`: how much of what is relevant among them, and among the others, is
+found; `seen`: how much of the first ten they are; all as shares of what embedding everything gives. Measured
+by `benchmarks/newcomers.py`.
 
-| upgrade | first words | {" | ".join(COLUMNS)} |
+| upgrade | words of an extract | {" | ".join(COLUMNS)} |
 |---|--:|{"---|" * len(COLUMNS)}
 """
 
@@ -79,24 +80,24 @@ def compared(
     shuffled = np.random.default_rng(seed).permutation(readable)
     taught, others = shuffled[:CALIBRATION], shuffled[CALIBRATION:]
     newcomers = others[: round(NEWCOMERS * len(readable))]
-    of_text = {abridge(corpus.texts[row], words): begun[row] for row in readable}
+    of_text = {extract_of(corpus.texts[row], words): begun[row] for row in readable}
     projection = lightmigrate.fit(
         stored[taught],
         true[taught],
         [corpus.texts[row] for row in taught],
         words=corpus.words(new),
-        beginnings=Beginnings(
+        extracts=Extracts(
             words,
             begun[taught],
             lambda texts: np.stack([of_text[text] for text in texts]),
-            Others(stored[others], [corpus.texts[row] for row in others], begun[others]),
+            OtherExtracts(stored[others], [corpus.texts[row] for row in others], begun[others]),
         ),
         seed=seed,
     )
     (step,) = projection.steps
     assert isinstance(step, ByText)
-    shift = projection.info.training["levelled"] * true[taught].mean(axis=0)
-    before = (replace(step.reading, bias=step.reading.bias + shift), step.reading)
+    shift = projection.info.training["centre_shift"] * true[taught].mean(axis=0)
+    before = (replace(step.with_text, bias=step.with_text.bias + shift), step.with_text)
     without, with_it = (tuple(_judged(corpus, new, one, stored, taught, newcomers)) for one in before)
     return without, with_it
 

@@ -1,9 +1,10 @@
 """In which order `refine` should embed documents: `python benchmarks/orders.py DATA_DIR [ENCODED_DIR]`.
 
-The directories are those of `encoders.py` and `beginnings.py`. A real Chroma collection is mapped by a map fitted to a
-twentieth of its documents and refined by `lightmigrate.refine` until 10, 25, 50 and 75 % of its texts are exact, once
-in every order. Without ENCODED_DIR one map of the vectors and the texts does for all shares. With it the map reads the
-new model's word vectors and first 12 words, and `refine` makes better ones of what is exact, in random order. (In
+The directories are those of `encoders.py` and `beginnings.py`. A real Chroma collection is projected by a fit to a
+twentieth of its documents and refined by `Migrator.refine` until 10, 25, 50 and 75 % of its texts are exact, once
+in every order. Without ENCODED_DIR one projection of the vectors and the texts serves for all shares. With it the
+projection reads the new model's word vectors and extracts of 12 words, and `refine` refits it on the exact rows, in
+random order. (In
 `results/orders.jsonl` the other orders with them are of a version that did so in every order.)
 Nothing is embedded for that.
 
@@ -12,7 +13,7 @@ are judged by both halves as well. For each share:
 
 - `kept`: nDCG@10 by human judgements on the whole collection, exact search, as a share of re-embedding everything;
 - `top` and `top_true`: how much of the first ten is exact, and how much of what re-embedding everything puts there is
-  of these rows: where both are equal, exact rows neither out-score mapped ones nor are out-scored by them;
+  of these rows: where both are equal, exact rows neither out-score projected ones nor are out-scored by them;
 - `relevant`: how much of what is relevant is exact.
 
 `newest` goes by the order of the files, which have no dates, so that it says nothing about newer documents.
@@ -36,17 +37,18 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate.dial.known import Known, digest_of_text
-from lightmigrate.dial.order import ORDERS, Order
-from lightmigrate.dial.pay import rows_of
-from lightmigrate.dial.provenance import Kind, Provenance
-from lightmigrate.estimators.beginnings import Beginnings
-from lightmigrate.projection.abridged import abridge
+from lightmigrate.budget.carry_out import rows_of
+from lightmigrate.budget.partly_exact import PartlyExact
+from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import ndcg_at_k, search
+from lightmigrate.refinement.order import ORDERS, Order
+from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.training.text_digest import text_digest
 
 RESULTS = Path(__file__).parent / "results"
 PAIRS = (("potion-8m", "minilm-l6"), ("use-multi", "minilm-l6"))
@@ -74,7 +76,7 @@ class Remembered(Provider):
 
 
 class Case:
-    """One change of models on one corpus, and a collection that is mapped."""
+    """One change of models on one corpus, and a collection that is projected."""
 
     def __init__(
         self, corpus: Corpus, texts: Sequence[str], old: str, new: str, seed: int, begun: Vectors | None, place: Path
@@ -87,7 +89,7 @@ class Case:
         self._words = corpus.words(new) if begun is not None else None
         if begun is not None and self._words is not None:
             known |= dict(zip(self._words.words, np.asarray(self._words.vectors), strict=True))
-            known |= {abridge(text, FIRST_WORDS): begun[row] for row, text in enumerate(corpus.texts)}
+            known |= {extract_of(text, FIRST_WORDS): begun[row] for row, text in enumerate(corpus.texts)}
         known |= {text: self._true[row] for row, text in enumerate(corpus.texts)}
         said = dict(zip(texts, corpus.queries[new], strict=True))
         self._provider = Cached(Remembered(new, known, said), place / "cache.sqlite3")
@@ -105,8 +107,7 @@ class Case:
                 exact = self._exact_rows(folder)
                 wanted = round(share * len(self._readable)) - len(exact)
                 if wanted > 0:
-                    lightmigrate.refine(
-                        folder,
+                    lightmigrate.Migrator(folder).refine(
                         ADDRESS.name,
                         self._provider,
                         documents=wanted,
@@ -138,7 +139,7 @@ class Case:
 
     def _exact_rows(self, folder: Path) -> Rows:
         with Provenance.of(folder) as provenance:
-            return np.array([int(one) for one in provenance.ids(ADDRESS, Kind.EXACT)])
+            return np.array([int(one) for one in provenance.ids(ADDRESS, VectorOrigin.EXACT)])
 
     def _build(self) -> None:
         """The collection as a migration by a plan leaves it, and what is noted of it."""
@@ -147,22 +148,22 @@ class Case:
         said = [texts[row] for row in taught]
         beginnings, words = None, 0
         if self._begun is not None:
-            beginnings, words = Beginnings(FIRST_WORDS, self._begun[taught], self._provider.embed), FIRST_WORDS
+            beginnings, words = Extracts(FIRST_WORDS, self._begun[taught], self._provider.embed), FIRST_WORDS
         made = lightmigrate.fit(
             old[taught],
             self._true[taught],
             said,
             words=self._words,
-            beginnings=beginnings,
+            extracts=beginnings,
             seed=self._seed,
             target_model=lightmigrate.Model(self._new, self._true.shape[1]),
         )
-        digests = {digest_of_text(text) for text in said}
+        digests = {text_digest(text) for text in said}
         (step,) = made.steps
-        projection = lightmigrate.Projection((Known(step, digests, self._provider.embed),), made.info)
+        projection = lightmigrate.Projection((PartlyExact(step, digests, self._provider.embed),), made.info)
         ids = [str(row) for row in range(len(old))]
         nothing = [None] * len(ids)
-        page = Page(ids, old, [text or None for text in texts], nothing, nothing)
+        page = Page(ids, old, [text or None for text in texts], nothing)
         facts = {
             "model": self._new,
             "provider": {},
@@ -180,7 +181,7 @@ class Case:
                 rows = slice(start, start + 5000)
                 collection.add(ids=ids[rows], embeddings=vectors[rows], documents=list(texts[rows]))
         with Provenance.of(folder) as provenance:
-            provenance.begin(ADDRESS, facts, made)
+            provenance.start(ADDRESS, facts, made)
             provenance.add(ADDRESS, rows_of(page, projection, words, digests, digests))
 
 
@@ -230,43 +231,43 @@ def read() -> list[dict[str, Any]]:
 
 
 def report(runs: Sequence[Mapping[str, Any]]) -> str:
-    """What was kept by every order, and whether exact rows out-score mapped ones."""
+    """What was kept by every order, and whether exact rows out-score projected ones."""
     shares = [f"{share:.0%}" for share in (MAPPED_BY, *SHARES)]
     lines = [
         "What `refine` keeps when it embeds documents in one order or another, by the share of texts that is exact:",
         "nDCG@10 on the whole collection as a share of re-embedding everything, mean ± standard deviation over seeds,",
         "which draw the calibration documents and the halves of the queries. `retrieved` knew one half of the queries",
         "and is judged by the other. The files have no dates: `newest` is their order, backwards. `step`: the smallest",
-        "growth of the mean from one share to the next; below 0 more exact documents found less. Maps: one of vectors",
-        "and texts for all shares, or maps that read 12 first words, too, made anew as exact documents come. What",
-        "these kept in the orders `retrieved` and `uncertain` is why that is done in random order only since:",
-        "documents that are chosen for what they are stand for no others.",
+        "growth of the mean from one share to the next; below 0 more exact documents found less. Projection: one of",
+        "vectors and texts for all shares, or one with extracts of 12 words, too, refitted on the exact rows. What",
+        "this kept in the orders `retrieved` and `uncertain` is why `refine` refits in random order only:",
+        "documents that were selected otherwise do not represent the others.",
         "",
-        f"| pair | maps | order | {' | '.join(shares)} | step | seeds |",
+        f"| pair | projection | order | {' | '.join(shares)} | step | seeds |",
         f"|---|---|---|{'--:|' * len(shares)}--:|--:|",
     ]
     for (corpus, old, new, refit, order), own in grouped(runs, "corpus", "old", "new", "refit", "order").items():
         kept = [[_mean(some, "kept") for some in seeds(own, share)] for share in (MAPPED_BY, *SHARES)]
         steps = [statistics.mean(more) - statistics.mean(less) for less, more in itertools.pairwise(kept)]
         cells = [*map(_spread, kept), f"{min(steps):+.3f}"]
-        maps = "better and better" if refit else "one"
-        head = f"| {corpus}: {old} → {new} | {maps} | {order} | "
+        projection = "refitted" if refit else "one"
+        head = f"| {corpus}: {old} → {new} | {projection} | {order} | "
         lines.append(f"{head}{' | '.join(cells)} | {len({run['seed'] for run in own})} |")
     lines += [
         "",
         "How much of the first ten is exact, in points above what re-embedding everything puts there of the same rows",
-        "(0: exact rows neither out-score mapped ones nor are out-scored), means over seeds; and how much of what is",
-        "relevant is exact.",
+        "(0: exact rows neither out-score projected ones nor are out-scored), means over seeds; and how much of what",
+        "is relevant is exact.",
         "",
-        f"| pair | maps | order | {' | '.join(shares[1:])} | relevant that is exact |",
+        f"| pair | projection | order | {' | '.join(shares[1:])} | relevant that is exact |",
         f"|---|---|---|{'--:|' * len(SHARES)}---|",
     ]
     for (corpus, old, new, refit, order), own in grouped(runs, "corpus", "old", "new", "refit", "order").items():
         by_share = [[run for run in own if run["share"] == share] for share in SHARES]
         cells = [f"{100 * (_mean(some, 'top') - _mean(some, 'top_true')):+.1f}" for some in by_share]
         found = " / ".join(f"{_mean(some, 'relevant'):.0%}" for some in by_share)
-        maps = "better and better" if refit else "one"
-        lines.append(f"| {corpus}: {old} → {new} | {maps} | {order} | {' | '.join(cells)} | {found} |")
+        projection = "refitted" if refit else "one"
+        lines.append(f"| {corpus}: {old} → {new} | {projection} | {order} | {' | '.join(cells)} | {found} |")
     return "\n".join(lines) + "\n"
 
 

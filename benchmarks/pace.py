@@ -23,7 +23,7 @@ import soak
 
 from lightmigrate import ChromaMigrator, Model, Projection
 from lightmigrate.files import tree_bytes
-from lightmigrate.migration.pace import Work, machine_seconds
+from lightmigrate.migration.duration import Work, machine_seconds
 
 RESULT = Path(__file__).parent / "results" / "pace.json"
 # records, dimension, target dimension, words in a document

@@ -1,8 +1,8 @@
 """What the packaged projections keep of retrieval: `python benchmarks/packaged.py --data DATA_DIR`.
 
-What DATA_DIR and `--encoded` hold stands in `corpora.py`. Every packaged projection maps every corpus that has vectors
-by both its models; nDCG@10 by human judgements is measured beside doing nothing and embedding again. Nothing of these
-corpora was looked at when the projections were trained. For upgrades, pairs whose new model searches better, 500 of the
+What DATA_DIR and `--encoded` hold stands in `corpora.py`. Every packaged projection is applied to every corpus that has
+vectors by both its models; nDCG@10 by human judgements is measured beside doing nothing and embedding again. None of
+these corpora was used to train the projections. For upgrades, pairs whose new model searches better, 500 of the
 corpus's own documents are then calibrated on, with the packaged projection as `prior` and without, and the other
 documents measured (`--seeds` times).
 

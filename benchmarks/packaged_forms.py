@@ -19,7 +19,7 @@ from general.judge import Judgement, Rows, Vectorised, gate_of
 from general.models import MINILM, NAMES, POTION
 
 from lightmigrate.estimators.methods import Fits, Pairs
-from lightmigrate.estimators.spread import restoring
+from lightmigrate.estimators.undo_shrinkage import undo_shrinkage
 from lightmigrate.projection.steps import Sum
 from lightmigrate.quality.gate import Gate
 
@@ -46,7 +46,7 @@ def main() -> None:
     wanted = set(itertools.chain(*PAIRS))
     models = {name: embedded(name, corpus, judgement, options.cache) for name in NAMES if name in wanted}
     lines = [
-        f"Written by `benchmarks/packaged_forms.py`: maps fitted to {options.most:,} texts of three families of "
+        f"Written by `benchmarks/packaged_forms.py`: projections fitted to {options.most:,} texts of three families of "
         "genres, judged by the gate on the fourth, its documents a collection of their own. overlap@10 of searches "
         "(retention the gate expects), as fitted → with the spread restored. Size: of a float16 file.",
         "",
@@ -86,7 +86,7 @@ def tried(
     source, target = (model.documents[rows].astype(np.float64) for model in (old, new))
     fitted = Fits(Pairs(source, target, texts, None, None, landmarks, 0))[method]
     centre = target.mean(axis=0)
-    steps = (fitted.step, fitted.step.spread(restoring(target, fitted.held_out), centre))
+    steps = (fitted.step, fitted.step.spread(undo_shrinkage(target, fitted.held_out), centre))
     judged = judgement.rows[family]
     read = [corpus[row].text for row in judged] if texts else None
     gates = [

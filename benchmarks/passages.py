@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from spaces import Vectors, wordllama
 
-from lightmigrate.calibration.corpus import packaged_corpus
+from lightmigrate.training.corpus import packaged_corpus
 
 # Sentences that a passage is made of are chosen from so many, those most like a random one.
 ALIKE = 40

@@ -1,9 +1,9 @@
 """How fast is a projection? `python benchmarks/projection.py [FOLDER]` writes `projection.json` and `projection.md`.
 
-1. An affine map by NumPy and by onnxruntime, beside a bare `np.matmul` of the same shape. They take turns, and each
-   ratio compares neighbours in time, so that a machine that drifts cancels out.
+1. An affine projection by NumPy and by onnxruntime, beside a bare `np.matmul` of the same shape. They take turns, and
+   each ratio compares neighbours in time, so that a machine that drifts cancels out.
 2. The other terms, on documents of 200 words.
-3. The affine map on CUDA, by onnxruntime and by torch, where they can.
+3. The affine projection on CUDA, by onnxruntime and by torch, where they can.
 
 Only speed is measured, so matrices and vectors are random.
 """
@@ -25,14 +25,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from lightmigrate import Model, Projection, ProjectionInfo
+from lightmigrate import Model, Projection
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.projection.kernel import Kernel
-from lightmigrate.projection.lexical import Lexical, Vocabulary
-from lightmigrate.projection.linear import Linear
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.term import Term, Texts
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.terms.base import Term, Texts
+from lightmigrate.projection.terms.kernel import Kernel
+from lightmigrate.projection.terms.lexical import Lexical, Vocabulary
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.vectors import Vectors
 
 SEED = 0
 SHAPES = ((384, 768), (1024, 768), (1024, 1536), (3072, 1536))
@@ -151,7 +152,7 @@ def measure_terms() -> dict[str, Any]:
 
 
 def measure_cuda() -> dict[str, Any]:
-    """The affine map on a GPU, vectors and results in the computer's memory; or why not."""
+    """The affine projection on a GPU, vectors and results in the computer's memory; or why not."""
     weights, bias, projection = random_affine(TERMS_SHAPE)
     vectors = random_vectors(BATCHES[-1], TERMS_SHAPE[0])
     calls: dict[str, Call] = {"matmul": lambda: np.matmul(vectors, weights)}
@@ -240,7 +241,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 {", ".join(f"{name} {value}" for name, value in report["machine"].items())}
 
-An affine map into a normalised space, `Projection.apply`: vectors per second, and the speed relative to a bare
+An affine projection into a normalised space, `Projection.apply`: vectors per second, and the speed relative to a bare
 `np.matmul` of the same shape in the same turn, median (min–max) of {FEWEST_ROUNDS} to {ROUNDS} turns; and that of the
 best turn of each, which other programs disturb least.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, Curve
+from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, RetentionCurve
 
 RESULTS = Path(__file__).parent / "results"
 Run = dict[str, Any]
@@ -120,7 +120,7 @@ def gate_report(runs: list[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _curve_errors(runs: list[Run], overlap: str, curve: Curve) -> tuple[float, float]:
+def _curve_errors(runs: list[Run], overlap: str, curve: RetentionCurve) -> tuple[float, float]:
     """Mean absolute error of the best curve of that power for these runs, and when it is read off another corpus."""
     x = np.array([(1 - run[overlap]) ** curve.power for run in runs])
     y, corpus = np.array([run["held_out"] for run in runs]), np.array([run["corpus"] for run in runs])

@@ -1,7 +1,7 @@
 """What a projection keeps of retrieval: `python benchmarks/retention.py DATA_DIR --encoded ENCODED_DIR`.
 
 What DATA_DIR and ENCODED_DIR hold stands in `corpora.py`. For every corpus, every ordered pair of its models, every
-number K of calibration documents and every seed: K documents drawn at random are the pairs a map is fitted to;
+number K of calibration documents and every seed: K documents drawn at random are the pairs a projection is fitted to;
 nDCG@10 by human judgements is then measured on all other documents (`held_out`) and on the whole collection
 (`all`), beside doing nothing and beside re-embedding everything. What the gate expects, without judgements, is
 `predicted`. A contestant whose package is not installed is skipped with a line.
@@ -113,7 +113,7 @@ def predictions(corpus: Corpus, new: str, fitted: Any, found: Contestant) -> dic
     sentences = corpus.sentences(new)
     if sentences is None or found.held_out is None:
         return {}
-    judged = partial(gate, true=corpus.documents[new][fitted], mapped=found.held_out, collection_size=corpus.size)
+    judged = partial(gate, true=corpus.documents[new][fitted], projected=found.held_out, collection_size=corpus.size)
     said = judged(queries=sentences[fitted], taken_from=range(len(fitted)))
     by_users = judged(queries=corpus.queries[new], taken_from=None)
     return {

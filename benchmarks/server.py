@@ -28,8 +28,8 @@ import numpy as np
 import throughput
 
 from lightmigrate import ChromaMigrator
-from lightmigrate.migration.migrator import PAGE_SIZE
-from lightmigrate.stores.chroma import connect
+from lightmigrate.reader import PAGE_SIZE
+from lightmigrate.stores.chroma.client import connect
 
 RESULT = Path(__file__).parent / "results" / "server.json"
 START = 30.0  # seconds a server is waited for

@@ -32,9 +32,9 @@ from passages import Passages
 from throughput import peak_mib
 
 from lightmigrate import ChromaMigrator, CollectionJob, Model, Projection
-from lightmigrate.migration.folder.record import Record
-from lightmigrate.projection.vectors import Vectors
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.migration.aside.record import Record
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.vectors import Vectors
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 TARGET_DIMENSION = 768

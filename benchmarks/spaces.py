@@ -59,7 +59,7 @@ def quantised(rows: Vectors) -> Vectors:
 
 
 def fitted(rows: Vectors, old: Vectors, new: Vectors) -> Vectors:
-    """Rows of the old space mapped into the new one by a projection fitted to 500 pairs."""
+    """Rows of the old space projected into the new one by a projection fitted to 500 pairs."""
     pairs = np.random.default_rng(0).choice(len(old), 500, replace=False)
     return np.asarray(lightmigrate.fit(old[pairs], new[pairs], method="ridge").apply(rows), dtype=np.float32)
 

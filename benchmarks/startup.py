@@ -31,7 +31,7 @@ import numpy as np
 from chromadb.api.types import Documents, EmbeddingFunction
 
 from lightmigrate import auto_migrate
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 
 COLLECTIONS, ROWS, DIMENSION = 10, 1000, 384
 STARTS, PROCESSES = 30, 21
@@ -44,7 +44,7 @@ PROGRAMS = {
     "import_lightmigrate_and_numpy": "import numpy, lightmigrate",
     "import_every_public_name": "from lightmigrate import *",
     "import_auto_migrate": "from lightmigrate import auto_migrate",
-    "help": "from lightmigrate.cli import main; main(['--help'])",
+    "help": "from lightmigrate.cli.app import main; main(['--help'])",
 }
 FIRST_CALL = f"""
 import sys, time

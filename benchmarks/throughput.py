@@ -35,7 +35,7 @@ from typing import Any, cast
 import numpy as np
 
 import lightmigrate
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 
 SEED = 0
 SHAPES = ((384, 768), (1024, 768), (1024, 1536))

@@ -48,18 +48,18 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def add(request: Request) -> JSONResponse:
-    """Remember a document."""
-    said = await request.json()
-    await asyncio.to_thread(request.app.state.memory.upsert, ids=[said["id"]], documents=[said["text"]])
-    return JSONResponse({"id": said["id"]})
+    """Store a document."""
+    document = await request.json()
+    await asyncio.to_thread(request.app.state.memory.upsert, ids=[document["id"]], documents=[document["text"]])
+    return JSONResponse({"id": document["id"]})
 
 
 async def search(request: Request) -> JSONResponse:
-    """What is remembered about something."""
-    found = await asyncio.to_thread(
+    """The documents nearest to a query."""
+    nearest = await asyncio.to_thread(
         request.app.state.memory.query, query_texts=[request.query_params["q"]], n_results=10, include=["distances"]
     )
-    return JSONResponse({"ids": found["ids"][0], "distances": found["distances"][0]})
+    return JSONResponse({"ids": nearest["ids"][0], "distances": nearest["distances"][0]})
 
 
 async def start(request: Request) -> JSONResponse:

@@ -1,5 +1,5 @@
 """`python -m lightmigrate` is the command line."""
 
-from lightmigrate.cli import main
+from lightmigrate.cli.app import main
 
 main()

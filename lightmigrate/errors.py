@@ -1,8 +1,8 @@
-"""Everything lightmigrate can refuse or fail at, each error carrying its numbers.
+"""The errors of lightmigrate, with their numbers as attributes.
 
-One root, so that `except LightmigrateError` catches all of it. A message is one line: what is wrong
-with both numbers, then the way out. Document texts, ids and vectors never stand in a message, because
-messages end up in logs; where ids help, they are an attribute.
+`except LightmigrateError` catches all of them. A message is one line: what is wrong with both numbers, then the way
+out. A message never contains document texts, ids or vectors, because messages end up in logs; where ids help, they are
+an attribute.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class LightmigrateError(Exception):
 
 
 class RefusedError(LightmigrateError):
-    """Nothing is broken, but going on would not be safe; nothing was changed."""
+    """The operation would not be safe and was refused; nothing was changed."""
 
     exit_code = 2
 
 
 class ProjectionError(LightmigrateError):
-    """A projection cannot be used as asked."""
+    """A projection cannot be used for this purpose."""
 
 
 class ProjectionFileError(ProjectionError):
@@ -34,11 +34,11 @@ class ProjectionFileError(ProjectionError):
 
 
 class ListedFileError(ProjectionFileError):
-    """A projection file is not what its registry lists.
+    """A projection file differs from its entry in the registry.
 
     Attributes:
-        kind: what is wrong with it: `missing`, `outside` (a link, or no file), `altered`, `unreadable`, or
-            `contradicting` (it says other things of itself than the list).
+        kind: what is wrong with it: `missing`, `outside` (a link, or not a regular file), `altered`, `unreadable`, or
+            `contradicting` (its own description differs from the entry).
     """
 
     def __init__(self, message: str, *, kind: FileFault) -> None:
@@ -61,11 +61,11 @@ class DimensionError(ProjectionError):
 
 
 class WrongDirectionError(DimensionError):
-    """The projection fits only the other way round: it leads *to* the model the vectors came from."""
+    """The projection has the wrong direction: the vectors fit its target model, not its source model."""
 
 
 class ModelMismatchError(ProjectionError):
-    """Two named embedding models should be the same and are not."""
+    """Two embedding models that should be the same have different names."""
 
 
 class NoProjectionError(LightmigrateError):
@@ -73,15 +73,15 @@ class NoProjectionError(LightmigrateError):
 
 
 class WrongSpaceError(RefusedError):
-    """The stored vectors are not of the model that the projection starts from, whatever their dimension."""
+    """The stored vectors are not of the projection's source model, although their dimension may fit."""
 
 
 class MixedCollectionError(RefusedError):
     """The stored vectors are of more than one model, so no projection fits all of them.
 
     Attributes:
-        counts: vectors of each model, of those that were looked at, the largest part first.
-        looked_at: how many that were.
+        counts: sampled vectors of each model, the largest number first.
+        looked_at: number of sampled vectors.
     """
 
     def __init__(self, message: str, *, counts: Sequence[int], looked_at: int) -> None:
@@ -91,7 +91,7 @@ class MixedCollectionError(RefusedError):
 
 
 class MissingExtraError(LightmigrateError):
-    """An optional library is needed for this and is not installed."""
+    """An optional library that is needed is not installed."""
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed: run  pip install 'lightmigrate[{extra}]'")
@@ -100,15 +100,15 @@ class MissingExtraError(LightmigrateError):
 
 
 class ProviderError(LightmigrateError):
-    """An embedding model cannot be loaded or reached, or its answer cannot be used."""
+    """An embedding model cannot be loaded or reached, or its answer is not usable."""
 
 
 class CostError(RefusedError):
-    """Going on would cost more than was allowed; what was embedded is kept.
+    """The next call would cost more than the limit; what was embedded is kept.
 
     Attributes:
-        spent: dollars so far.
-        allowed: dollars at most.
+        spent: dollars spent so far.
+        allowed: the limit in dollars.
     """
 
     def __init__(self, message: str, *, spent: float, allowed: float) -> None:
@@ -118,15 +118,15 @@ class CostError(RefusedError):
 
 
 class DeadlineError(RefusedError):
-    """It would take longer than was allowed; what was embedded is kept."""
+    """The operation would take longer than the limit; what was embedded is kept."""
 
 
 class NotEnoughTextsError(LightmigrateError):
-    """More texts were asked for than there are.
+    """Fewer texts are available than were requested.
 
     Attributes:
-        asked: how many.
-        available: how many different usable ones there are.
+        asked: number of texts that were requested.
+        available: number of different usable texts.
     """
 
     def __init__(self, message: str, *, asked: int, available: int) -> None:
@@ -136,11 +136,11 @@ class NotEnoughTextsError(LightmigrateError):
 
 
 class DatabaseError(LightmigrateError):
-    """The folder is not a database that can be read."""
+    """The database does not exist or cannot be read."""
 
 
 class CollectionNotFoundError(DatabaseError):
-    """No collection of that name in that tenant and database."""
+    """No collection has this address."""
 
 
 class NothingToMigrateError(DatabaseError):
@@ -151,7 +151,7 @@ class DatabaseInUseError(RefusedError):
     """Another client has the database open.
 
     Attributes:
-        processes: the process ids that hold it, as far as this user may see them.
+        processes: ids of the processes that have it open, as far as this user may see them.
     """
 
     def __init__(self, message: str, *, processes: Sequence[int] = ()) -> None:
@@ -160,27 +160,27 @@ class DatabaseInUseError(RefusedError):
 
 
 class AnotherRunError(DatabaseInUseError):
-    """Another lightmigrate is working on the database; it lets go of it when it ends, however it ends."""
+    """Another lightmigrate process is working on the database; its lock ends with the process, also after a crash."""
 
 
 class DatabaseChangedError(RefusedError):
-    """Somebody wrote to the database while it was being copied; the copy was thrown away."""
+    """Somebody else wrote to the database while it was copied or migrated; what was built may have been deleted."""
 
 
 class LocationError(RefusedError):
-    """The folder stands where a safe exchange is not possible (read-only, a mount point, ...)."""
+    """A safe exchange is not possible at this location (read-only, a symbolic link, ...)."""
 
 
 class FailedGateError(RefusedError):
-    """The gate said FAIL to a projection when it was made: migrating with it would lose too much."""
+    """The projection failed the gate when it was made: a migration with it would lose too much quality."""
 
 
 class DiskSpaceError(RefusedError):
-    """There is not enough room to build the new database beside the old one.
+    """There is not enough disk space to build the new database.
 
     Attributes:
-        needed_bytes: what the migration needs at its peak.
-        free_bytes: what the disk has.
+        needed_bytes: space that is needed at the peak.
+        free_bytes: free space on the disk.
     """
 
     def __init__(self, message: str, *, needed_bytes: int, free_bytes: int) -> None:
@@ -193,7 +193,7 @@ class InvalidVectorsError(RefusedError):
     """Some stored vectors hold NaN or infinity, or are all zero.
 
     Attributes:
-        ids: the ids of all of them, in database order (not in the message: messages are logged).
+        ids: the ids of their records, in database order (not in the message, because messages are logged).
     """
 
     def __init__(self, message: str, *, ids: Sequence[str]) -> None:
@@ -202,11 +202,11 @@ class InvalidVectorsError(RefusedError):
 
 
 class PlanOutdatedError(RefusedError):
-    """A collection is not what a plan was made for.
+    """A collection has changed since its plan was made.
 
     Attributes:
-        planned: records it had then.
-        found: records it has now.
+        planned: number of records when the plan was made.
+        found: number of records now.
     """
 
     def __init__(self, message: str, *, planned: int, found: int) -> None:
@@ -216,7 +216,7 @@ class PlanOutdatedError(RefusedError):
 
 
 class WrittenSinceError(RefusedError):
-    """Records were written after the migration, and it was not said what a rollback is to do with them.
+    """Records were written after the migration, and a rollback needs to know whether to carry or discard them.
 
     Attributes:
         added: records that the old database does not have.
@@ -232,12 +232,12 @@ class WrittenSinceError(RefusedError):
 
 
 class VerificationError(LightmigrateError):
-    """The new database does not hold what it should; it was thrown away or left in place, as said."""
+    """The new database differs from the expected one; the message says whether it was deleted or left in place."""
 
 
 class FailedError(LightmigrateError):
-    """The disk or the database engine failed in the middle; the message says in what state the database is."""
+    """The disk or the database engine failed during a migration; the message gives the state of the database."""
 
 
 class BackupError(LightmigrateError):
-    """No such backup, or nothing to go back to."""
+    """The backup does not exist, or there is none to restore."""

@@ -1,8 +1,9 @@
-"""Writing files so that a crash leaves the old one or the new one."""
+"""Files: atomic replacement, locks, copies, and checksums."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -20,9 +21,9 @@ else:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside `path`; when the block ends well it is flushed to disk and renamed over `path`.
+    """Open a temporary file beside `path`; at the end of the block it is flushed to disk and renamed to `path`.
 
-    When the block fails, `path` is as it was and the file beside it is gone.
+    When the block raises, `path` is unchanged and the temporary file is deleted.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -41,7 +42,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which is made when it is not there; waits for whoever holds it."""
+    """Hold an exclusive lock on the lock file `path`, created when missing; waits for other holders."""
     with path.open("ab") as file:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
@@ -51,9 +52,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> IO[bytes] | None:
-    """Lock a file, made when it is not there, until what comes back is closed; `None` when somebody else holds it.
+    """Lock a file, created when missing, until the returned file is closed; `None` when another process holds it.
 
-    The system lets go of it when the process ends, however it ends.
+    The operating system releases the lock when the process ends for any reason.
     """
     file = path.open("ab")
     try:
@@ -69,9 +70,9 @@ def try_lock(path: Path) -> IO[bytes] | None:
 
 @contextlib.contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Keep out whoever wants to hold the lock file `path`, which need not exist; waits for whoever holds it.
+    """Hold a shared lock on the lock file `path`, which may not exist; waits for an exclusive holder.
 
-    Several may share it. Writes nothing.
+    Several processes may share it. Writes nothing.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
@@ -89,14 +90,31 @@ def _wait_for_share(file: BinaryIO) -> None:
     fcntl.flock(file, fcntl.LOCK_SH)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock file `path`, which need not exist. Writes nothing."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def wait_for(path: Path) -> None:
-    """Wait until nobody holds the lock file `path`, which need not exist. Writes nothing."""
+    """Wait until no process holds an exclusive lock on `path`, which may not exist. Writes nothing."""
     with shared(path):
         pass
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut, where the system can (not on Windows)."""
+    """Flush renames inside `folder` to disk, where the system supports it (not on Windows)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -122,10 +140,10 @@ def sync_tree(folder: Path) -> None:
 def copy_tree(
     source: Path, target: Path, copied: Callable[[int], None], belongs: Callable[[Path], bool] = lambda entry: True
 ) -> None:
-    """Copy a folder with modes and times; `copied` hears the bytes of every file.
+    """Copy a folder with modes and times; `copied` is called with the bytes of every file.
 
-    `target` must not exist. Symbolic links are copied as links. Of the folder's own entries only those that
-    `belongs` accepts are copied.
+    `target` must not exist. Symbolic links are copied as links. Only those entries of the folder are copied for
+    which `belongs` is true.
     """
 
     def copy_file(one: str, other: str) -> None:
@@ -139,10 +157,10 @@ def copy_tree(
 
 
 def give_rights_of(example: Path, file: Path, folder: Path) -> None:
-    """Let `folder` and all in it belong to whom `example` belongs, and be open to the same.
+    """Give `folder` and everything below it the owner and the modes of `example`.
 
-    Each entry gets the mode of the one that `example` has under its name; where there is none folders get that of
-    `example`, files that of `file`. Owner and group stay as they are without the right to give things away.
+    Each entry gets the mode of the entry of the same name below `example`; without one, folders get the mode of
+    `example` and files that of `file`. Owner and group change only when this process may change them.
     """
     if os.name == "nt":
         return
@@ -157,13 +175,28 @@ def give_rights_of(example: Path, file: Path, folder: Path) -> None:
 
 
 def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> int:
-    """Bytes of all files below those entries of `folder` that `belongs` accepts, as their lengths add up."""
+    """The total length of all files below those entries of `folder` for which `belongs` is true."""
     entries = filter(belongs, folder.iterdir())
     files = (path for entry in entries for path in ([entry] if entry.is_file() else entry.rglob("*")) if path.is_file())
     return sum(path.stat().st_size for path in files)
 
 
+def file_sha256(*files: Path, settings: str = "") -> str:
+    """The SHA-256 of the contents of files, in this order, followed by `settings`: 64 hexadecimal digits.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    digest.update(settings.encode())
+    return digest.hexdigest()
+
+
 def user_folder() -> Path:
-    """`lightmigrate` where this user keeps caches; it may not exist yet."""
+    """The folder `lightmigrate` in the user's cache folder; it may not exist yet."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "lightmigrate"

@@ -1,32 +1,34 @@
-"""Names imported when they are first asked for (PEP 562): what a program does not use, it does not wait for."""
+"""Names imported when they are first used (PEP 562), as the stub beside a module lists them for type checkers."""
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+
+_LINE = re.compile(r"^from (?P<module>[\w.]+) import (?P<name>\w+) as (?P=name)$", re.MULTILINE)
 
 
-def lazily(
-    module: str, places: Mapping[str, Sequence[str]]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def attach_stub(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """A module's `__getattr__`, `__dir__` and `__all__`.
 
     Args:
         module: its `__name__`.
-        places: the names it offers, by the module of this package in which each is made.
+        file: its `__file__`; the stub beside it has a line `from MODULE import NAME as NAME` for every name.
     """
-    place_of = {name: place for place, names in places.items() for name in names}
+    stub = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
+    modules = {match["name"]: match["module"] for match in _LINE.finditer(stub)}
 
-    def get(name: str) -> Any:
-        if name not in place_of:
+    def get(name: str) -> object:
+        if name not in modules:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"lightmigrate.{place_of[name]}"), name)
-        setattr(sys.modules[module], name, value)  # from now on it is found there
+        value: object = getattr(importlib.import_module(modules[name]), name)
+        setattr(sys.modules[module], name, value)  # the next use finds it there
         return value
 
     def list_names() -> list[str]:
-        return sorted({*vars(sys.modules[module]), *place_of})
+        return sorted({*vars(sys.modules[module]), *modules})
 
-    return get, list_names, sorted(place_of)
+    return get, list_names, sorted(modules)

@@ -35,32 +35,32 @@ class Result(Mapping[str, Any]):
         return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are
 
 
-def read_as(kind: Any, said: Any) -> Any:
-    """A value of a kind from what JSON has made of it: a number, a text, an optional one, a mapping, or a result.
+def read_as(kind: Any, value: Any) -> Any:
+    """Convert a parsed JSON value to a type: a number, a string, an optional one, a mapping, or a result.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not of that kind, or counts less than nothing.
+        ValueError, TypeError, KeyError: the value is not of that type, or is a negative or infinite number.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is not None and issubclass(origin, Mapping):
-        key, value = arguments
-        return {key(name): read_as(value, one) for name, one in said.items()}
-    if arguments:  # one kind or none
-        return said if said is None else read_as(arguments[0], said)
+        key_type, item_type = arguments
+        return {key_type(name): read_as(item_type, item) for name, item in value.items()}
+    if arguments:  # `T | None`
+        return value if value is None else read_as(arguments[0], value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{name: read_as(hints[name], one) for name, one in said.items()})
+        return kind(**{name: read_as(hints[name], item) for name, item in value.items()})
     if kind is Any:
-        return said
-    if type(said) is not kind and not (kind is float and type(said) is int):
-        raise TypeError(f"{type(said).__name__} where {kind} belongs")
-    if (kind is int and said < 0) or (kind is float and not math.isfinite(said)):
+        return value
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{type(value).__name__} where {kind} belongs")
+    if (kind is int and value < 0) or (kind is float and not math.isfinite(value)):
         raise ValueError("no such number")
-    return said
+    return value
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: results and mappings as objects, paths as strings."""
+    """Convert a value to plain JSON types: results and mappings to objects, paths to strings."""
     if isinstance(value, Result):
         return value.to_json()
     if isinstance(value, Mapping):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lightmigrate import Model, Projection
-from lightmigrate.projection.vectors import Vectors
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.vectors import Vectors
 
 OLD_DIM, NEW_DIM = 16, 24
 OLD = Model("old-model", OLD_DIM, normalised=False)

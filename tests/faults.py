@@ -15,15 +15,16 @@ from typing import Any
 
 import pytest
 
-from lightmigrate.stores.chroma import ChromaCollection, ChromaStore
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 
 FILE_EVENTS = {
     "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link",
     "os.listdir", "os.scandir", "shutil.copyfile", "shutil.rmtree",
 }  # fmt: skip
 STORE_CALLS = (
-    (ChromaCollection, ("count", "add", "nearest", "rename", "delete", "set_metadata")),
-    (ChromaStore, ("collection", "create_like")),
+    (ChromaCollection, ("count", "add", "nearest", "rename", "set_metadata")),
+    (ChromaFolderStore, ("collection", "create", "delete")),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 from tests.databases import make_vectors, records
 
 ROWS = 130

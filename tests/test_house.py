@@ -6,105 +6,143 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
 import lightmigrate
+from tests.house import House, Import, circles
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lightmigrate"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-# Each room may use itself and the rooms named after it.
-ARROWS = {
-    "projection": {"errors", "files"},
-    "estimators": {"errors", "projection", "quality"},
-    "quality": {"errors", "results", "projection"},
-    "providers": {"errors", "files", "projection"},
-    "stores": {"errors", "results", "projection"},
-    "migration": {"errors", "results", "files", "projection", "estimators", "quality", "stores"},
-    "calibration": {"errors", "results", "projection", "stores"},
-    "registry": {"errors", "files", "results", "projection", "quality"},
-    "startup": {
-        "errors",
-        "results",
-        "files",
-        "projection",
-        "providers",
-        "stores",
-        "migration",
-        "calibration",
-        "quality",
-        "registry",
-        "training",
-    },
-    "training": {"errors", "results", "projection", "calibration", "estimators", "providers", "quality"},
-    "demo": {"errors", "results", "projection", "quality", "stores", "migration"},
-    "dial": {
-        "errors",
-        "results",
-        "files",
-        "projection",
-        "quality",
-        "estimators",
-        "providers",
-        "calibration",
-        "stores",
-        "migration",
-        "training",
-    },
-    "results": set(),
-    "errors": set(),
-    "files": set(),
-    "lazy": set(),
-    "version": set(),
-}
-FREE = {
-    "bars",
-    "cli",
-    "cli_calibrate",
-    "cli_choices",
-    "cli_database",
-    "cli_dial",
-    "cli_jobs",
-    "cli_output",
-    "cli_plan",
-    "cli_registry",
-    "cli_rooms",
-    "cli_train",
-    "console",
-    "__init__",
-    "__main__",
-}  # the doors: they may use every room
+# The order of the rooms, from top to bottom: a room may import only rooms of the lines below, none of its own line. An
+# entry is a room or a module; a module belongs to the longest entry that its name starts with.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("__main__", "lightmigrate_train.__main__"),
+    ("cli.app",),
+    ("cli", "web"),
+    ("cli.show",),
+    ("__init__",),
+    ("commands",),
+    ("lightmigrate_train",),
+    ("startup", "demo"),
+    ("migrator",),
+    ("reader",),
+    ("bridge", "integrations"),
+    ("budget",),
+    ("refinement",),
+    ("engine", "doctor"),
+    ("migration.aside", "migration.shadow"),
+    ("migration",),
+    ("training",),
+    ("registry",),
+    ("stores.open",),
+    ("stores.memory", "stores.chroma", "stores.pgvector"),
+    ("stores", "estimators", "providers.open"),
+    ("quality", "providers"),
+    ("projection",),
+    ("projection.terms",),
+    ("files", "results", "progress", "vectors"),
+    ("errors", "lazy", "version"),
+)
+
+# Modules that name others only in tables of lazily loaded names; such names are no arrows.
+LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
+
+# The modules of `stores/` that all may import; every other one belongs to a store.
+COMMON = "base|files|open|memory|distance|external_texts|read_ahead|timestamp"
+STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
+CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")
+
+HOUSE = House.read(ROOT)
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else "__init__"
+def layer_of(module: str) -> tuple[str, int]:
+    """The longest entry of `LAYERS` that a module starts with, and the number of its line."""
+    name = module.removeprefix("lightmigrate.") if module != "lightmigrate" else "__init__"
+    numbers = {entry: number for number, layer in enumerate(LAYERS) for entry in layer}
+    entries = [entry for entry in numbers if name == entry or name.startswith(f"{entry}.")]
+    assert entries, f"{module} is in no line of LAYERS: add its room"
+    entry = max(entries, key=len)
+    return entry, numbers[entry]
 
 
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+def is_lazy(found: Import) -> bool:
+    return found.module in LAZY_TABLES and found.kind in ("typing", "string")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_point_one_way(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if room in FREE:
-        return
-    used = {room_of(module) for module in imports_of(path) if module.split(".")[0] == "lightmigrate"}
-    assert used <= ARROWS[room] | {room}
+def is_forbidden(found: Import) -> bool:
+    (here, upper), (there, lower) = layer_of(found.module), layer_of(found.imported)
+    return here != there and lower <= upper and not is_lazy(found)
+
+
+def names_a_store(found: Import) -> bool:
+    return bool(STORE_MODULE.match(found.imported)) and not found.module.startswith("lightmigrate.stores.")
+
+
+def in_lines(found: Iterable[Import]) -> str:
+    return "\n".join(sorted(map(str, found)))
+
+
+def test_arrows_point_one_way() -> None:
+    assert in_lines(filter(is_forbidden, HOUSE.inside())) == ""
+
+
+def test_no_files_import_each_other() -> None:
+    # The lazy names of the package itself count: they are what its modules would load by `from lightmigrate import`.
+    imports = (found for found in HOUSE.inside() if found.module == "lightmigrate" or not is_lazy(found))
+    arrows = ((found.module, found.imported) for found in imports)
+    assert circles(arrows) == []
+
+
+def test_circles_are_found() -> None:
+    arrows = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("d", "e"), ("f", "g"), ("g", "f")]
+    assert circles(arrows) == [["a", "b", "c"], ["f", "g"]]
+
+
+def test_every_kind_of_import_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "lightmigrate"
+    (package / "room").mkdir(parents=True)
+    for name in ("__init__", "top", "typed", "inner", "named", "room/__init__", "room/sister"):
+        (package / f"{name}.py").write_text("")
+    (package / "room" / "user.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from lightmigrate import top\n"
+        "from . import sister\n"
+        "if TYPE_CHECKING:\n    from lightmigrate.typed import Name\n"
+        "def later():\n    import lightmigrate.inner\n"
+        "NAMES = {'Name': 'lightmigrate.named:Name'}\n"
+    )
+    imports = {found.imported: found.kind for found in House.read(tmp_path).inside()}
+    assert imports == {
+        "lightmigrate.top": "top",
+        "lightmigrate.room.sister": "top",
+        "lightmigrate.typed": "typing",
+        "lightmigrate.inner": "function",
+        "lightmigrate.named": "string",
+    }
+
+
+def test_no_one_outside_stores_knows_a_store() -> None:
+    assert in_lines(filter(names_a_store, HOUSE.inside())) == ""
+
+
+def test_within_stores_only_open_names_the_stores() -> None:
+    others = (
+        found
+        for found in HOUSE.inside()
+        if found.module.startswith("lightmigrate.stores.")
+        and found.module != "lightmigrate.stores.open"
+        and STORE_MODULE.match(found.imported)
+        and layer_of(found.module)[0] != layer_of(found.imported)[0]
+    )
+    assert in_lines(others) == ""
 
 
 def test_only_the_store_and_its_provider_know_chroma() -> None:
-    users = {path for path in SOURCES if any(name.startswith("chromadb") for name in imports_of(path))}
-    assert users == {PACKAGE / "stores" / "chroma.py", PACKAGE / "providers" / "chroma.py"}
+    users = (found for found in HOUSE.imports if found.imported.split(".")[0] == "chromadb")
+    assert in_lines(found for found in users if not found.module.startswith(CHROMA_ROOMS)) == ""
 
 
 def test_no_room_is_longer_than_400_lines() -> None:

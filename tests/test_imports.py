@@ -8,26 +8,27 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import get_args
 
 import pytest
+import typer
 
 import lightmigrate
-from lightmigrate import cli_choices, cli_rooms
-from lightmigrate.dial.order import Order
-from lightmigrate.estimators.methods import METHODS, STARTING
-from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.cli import options as cli_choices
+from lightmigrate.cli.app import COMMANDS as COMMAND_TABLE
+from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS
+from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.written import OnWritten
 from lightmigrate.providers.open import PROVIDERS
+from lightmigrate.refinement.order import Order
 from lightmigrate.registry.library import ENVIRONMENT
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
+from lightmigrate.stores.files import Route
 
 # What belongs to single features; nothing loads it that does not use them.
 EXTRAS = {"chromadb", "onnx", "onnxruntime", "openai", "pyarrow", "sqlalchemy", "tokenizers", "torch"}
 COMMAND_LINE = {"click", "rich", "typer"}
-COMMANDS: tuple[list[str], ...] = ([], ["migrate"], ["train"], ["registry"], ["registry", "find"], ["plan"], ["refine"])
+COMMANDS: tuple[list[str], ...] = ([], *([name] for name in COMMAND_TABLE), ["registry", "find"])
 
 
 def loaded_by(script: str) -> set[str]:
@@ -50,7 +51,7 @@ def test_all_public_names_load_numpy_and_nothing_heavier() -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_loads_no_numpy(command: list[str]) -> None:
     script = (
-        "from lightmigrate.cli import main\n"
+        "from lightmigrate.cli.app import main\n"
         f"try: main([*{command}, '--help'])\nexcept SystemExit as end: assert not end.code"
     )
     loaded = loaded_by(script)
@@ -58,15 +59,35 @@ def test_help_loads_no_numpy(command: list[str]) -> None:
     assert loaded.isdisjoint(EXTRAS | {"numpy"})
 
 
-@pytest.mark.parametrize("module", [lightmigrate, cli_rooms], ids=lambda module: module.__name__)
-def test_type_checkers_are_told_what_is_imported(module: ModuleType) -> None:
-    told: dict[str, object] = {}
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+def test_the_stub_lists_the_names_once_and_all_exist() -> None:
+    """The stub is the one list: type checkers read it, and at run time it says where each name comes from."""
+    stub = ast.parse(Path(str(lightmigrate.__file__)).with_suffix(".pyi").read_text())
+    listed: dict[str, object] = {}
+    for node in ast.walk(stub):
         if isinstance(node, ast.ImportFrom):
-            made = importlib.import_module(str(node.module))
-            told |= {alias.asname: getattr(made, alias.name) for alias in node.names if alias.asname}
-    assert sorted(told) == module.__all__
-    assert {name: getattr(module, name) for name in module.__all__} == told
+            module = importlib.import_module(str(node.module))
+            listed |= {str(alias.asname): getattr(module, alias.name) for alias in node.names}
+    assert sorted(listed) == lightmigrate.__all__
+    assert {name: getattr(lightmigrate, name) for name in lightmigrate.__all__} == listed
+    assert len(listed) <= 25
+
+
+def test_no_error_is_a_public_name_outside_its_module() -> None:
+    assert [name for name in lightmigrate.__all__ if name.endswith("Error")] == []
+
+
+@pytest.mark.parametrize("name", COMMAND_TABLE)
+def test_the_overview_says_what_the_command_says(name: str) -> None:
+    command = getattr(importlib.import_module(f"lightmigrate.cli.{name}"), name)
+    text = command.info.help if isinstance(command, typer.Typer) else command.__doc__
+    assert str(text).splitlines()[0] == COMMAND_TABLE[name]
+
+
+@pytest.mark.parametrize("module", ["typer", "rich", "click"])
+def test_no_command_function_needs_a_terminal(module: str) -> None:
+    names = [path.stem for path in sorted((Path(lightmigrate.__file__).parent / "commands").glob("*.py"))]
+    imports = "; ".join(f"import lightmigrate.commands.{name}" for name in names if name != "__init__")
+    assert module not in loaded_by(imports)
 
 
 def test_names_are_listed_before_they_are_loaded() -> None:
@@ -86,7 +107,7 @@ def test_classes_are_pickled_by_where_they_are_made() -> None:
 
 def test_the_options_offer_what_the_rooms_have() -> None:
     assert tuple(PROVIDERS) == cli_choices.PROVIDERS
-    assert tuple(name for name in METHODS if name not in STARTING) == cli_choices.METHODS
+    assert tuple(name for name in METHODS if name not in EXTRACT_METHODS) == cli_choices.METHODS
     assert get_args(cli_choices.InvalidVectors) == get_args(InvalidVectors)
     assert get_args(cli_choices.OnWritten) == get_args(OnWritten)
     assert get_args(cli_choices.Route) == get_args(Route)

@@ -15,20 +15,20 @@ ROOT = Path(__file__).parents[1]
 
 SMOKE = """
 import sys, numpy, lightmigrate
-from lightmigrate import Model, Projection, fit, ChromaMigrator
+from lightmigrate import ChromaMigrator, Model, Projection, fit
 rng = numpy.random.default_rng(0)
 old = rng.normal(size=(50, 4)); new = old @ rng.normal(size=(4, 6))
 path = fit(old, new, method="ridge").save(sys.argv[1] + "/p.npz")
 assert numpy.abs(Projection.load(path).apply(old) - new).max() < 1e-2
 try:
-    import lightmigrate_train
-except ImportError as error:
+    from lightmigrate_train import fit_mlp
+except lightmigrate.errors.MissingExtraError as error:
     assert "pip install 'lightmigrate[train]'" in str(error), error
 else:
     raise SystemExit("torch is not here, so this should have failed")
 try:
     Projection.load(path).export_onnx(sys.argv[1] + "/p.onnx")
-except lightmigrate.MissingExtraError as error:
+except lightmigrate.errors.MissingExtraError as error:
     assert "pip install 'lightmigrate[onnx]'" in str(error), error
 else:
     raise SystemExit("onnx is not here, so this should have failed")
@@ -53,11 +53,11 @@ def test_wheel_and_sdist_hold_what_they_should(built: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "lightmigrate/py.typed",
-        "lightmigrate/cli.py",
+        "lightmigrate/cli/app.py",
         "lightmigrate/demo/data/scifact.npz",
         "lightmigrate/demo/data/LICENSE.md",
-        "lightmigrate/calibration/corpus/LICENSE.md",
-        "lightmigrate/calibration/corpus/wordnet.txt.gz",
+        "lightmigrate/training/corpus/LICENSE.md",
+        "lightmigrate/training/corpus/wordnet.txt.gz",
         "lightmigrate/registry/packaged/LICENSE.md",
         "lightmigrate/registry/packaged/registry.json",
         "lightmigrate/registry/packaged/all-MiniLM-L6-v2_to_all-mpnet-base-v2.npz",

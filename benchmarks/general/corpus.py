@@ -10,13 +10,13 @@ from pathlib import Path
 
 from general.passages import passages
 from general.sources import SOURCES
-from lightmigrate.calibration.corpus import packaged_corpus
+from lightmigrate.training.corpus import packaged_corpus
 
 # The rest of the corpus is what lightmigrate itself carries: WordNet's sentences and definitions.
 WORDNET, MOST_OF_WORDNET = "wordnet", 8000
 
-# Genres that are alike. A map is judged on a whole family that it has not seen, because users' texts are of a kind of
-# their own too.
+# Genres that are alike. A projection is judged on a whole family that it has not seen, because users' texts
+# are of a kind of their own too.
 FAMILIES = {
     "literature and speeches": ("fiction", "speeches"),
     "sciences": ("natural science", "biology", "medicine"),

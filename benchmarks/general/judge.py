@@ -1,4 +1,4 @@
-"""How good is a general map? Measured on families of genres that it was not fitted to, by the project's own gate."""
+"""How good is a general projection? The gate measures it on families of genres that it was not fitted to."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from general.corpus import FAMILIES, Text
-from lightmigrate.calibration.sentences import pseudo_queries
 from lightmigrate.projection.space import Space
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.gate import Gate, gate
+from lightmigrate.training.sentences import pseudo_queries
+from lightmigrate.vectors import Vectors
 
 Rows = npt.NDArray[np.int64]
 
 # Searched for in each family, and documents of each family that are searched in.
 QUERIES, DOCUMENTS = 500, 1500
 
-# Pairs that a map which is only to be judged is fitted to.
+# Pairs for fitting a projection that is only judged.
 FITTED = 10_000
 
 # Documents that are searched for have at least so many words: a part of a short one says too little.
@@ -28,7 +28,7 @@ FEWEST_WORDS = 12
 
 @dataclass(frozen=True)
 class Judgement:
-    """Which searches of which documents judge a map; the same for all pairs of models.
+    """Which searches of which documents judge a projection; the same for all pairs of models.
 
     Attributes:
         rows: of the documents that are searched in, by family.
@@ -81,14 +81,14 @@ def gate_of(judgement: Judgement, old: Vectorised, new: Vectorised, mapped: Mapp
         judgement: what is searched for and in.
         old: by the old model.
         new: by the new model.
-        mapped: by family, the rows of `judgement.rows` by a map that has not seen the family.
+        mapped: by family, the rows of `judgement.rows` by a projection that has not seen the family.
     """
     families = list(mapped)
     starts = np.cumsum([0, *(len(judgement.rows[family]) for family in families)]).tolist()
     rows = np.concatenate([judgement.rows[family] for family in families])
     return gate(
         true=new.documents[rows],
-        mapped=np.vstack(list(mapped.values())),
+        projected=np.vstack(list(mapped.values())),
         queries=np.vstack([new.queries[family] for family in families]),
         taken_from=[
             start + place

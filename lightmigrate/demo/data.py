@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.projection.projection import Projection
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 
 COLLECTION = "abstracts"
 

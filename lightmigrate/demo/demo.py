@@ -11,11 +11,12 @@ import numpy as np
 
 from lightmigrate.demo.data import COLLECTION, Corpus, load_corpus, load_projection
 from lightmigrate.errors import LocationError
-from lightmigrate.migration.migrator import ChromaMigrator
-from lightmigrate.migration.progress import OnProgress
 from lightmigrate.migration.results import MigrationResult, Mismatch
+from lightmigrate.migrator import Migrator
+from lightmigrate.progress import OnProgress
 from lightmigrate.quality.retention import Retention, measure_retention
 from lightmigrate.results import Result
+from lightmigrate.stores.open import open_chroma_client
 
 SEARCHES = (50, 150, 250)  # evenly spread over the 300 claims; not picked by their results
 SHOWN = 3
@@ -70,7 +71,7 @@ class Demo:
     def build(self) -> None:
         """Make a Chroma database whose vectors come from the old model."""
         corpus = self.corpus
-        with _client(self.database) as client:
+        with open_chroma_client(self.database) as client:
             collection = client.create_collection(
                 COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
             )
@@ -83,12 +84,12 @@ class Demo:
 
     def detect(self) -> list[Mismatch]:
         """What does not fit the new model."""
-        return ChromaMigrator(self.database).check_dimensions(self.projection.info.target.dimension)
+        return Migrator(self.database).check_dimensions(self.projection.info.target.dimension)
 
     def search(self, queries: Any) -> list[list[Hit]]:
         """Search the demo's claims in the database, through Chroma; `queries` are all claims' vectors."""
         rows = {id_: row for row, id_ in enumerate(self.corpus.ids)}
-        with _client(self.database) as client:
+        with open_chroma_client(self.database) as client:
             found = client.get_collection(COLLECTION, embedding_function=None).query(
                 query_embeddings=np.asarray(queries)[list(SEARCHES)], n_results=SHOWN, include=["documents"]
             )
@@ -100,15 +101,15 @@ class Demo:
             for claim, ids, documents in zip(SEARCHES, found["ids"], found["documents"], strict=True)
         ]
 
-    def migrate(self, on_progress: OnProgress) -> MigrationResult:
+    def migrate(self, on_progress: OnProgress | None = None) -> MigrationResult:
         """Migrate the collection with the projection that ships with the demo."""
-        migrator = ChromaMigrator(self.database, on_progress=on_progress)
+        migrator = Migrator(self.database, on_progress=on_progress)
         return migrator.migrate_collection(COLLECTION, self.projection)
 
     def measure(self) -> Retention:
         """Read the migrated vectors back and measure what they keep. None of them was fitted to."""
         corpus = self.corpus
-        with _client(self.database) as client:
+        with open_chroma_client(self.database) as client:
             stored = client.get_collection(COLLECTION, embedding_function=None).get(include=["embeddings"])
         rows = {id_: row for row, id_ in enumerate(stored["ids"])}
         return measure_retention(
@@ -126,12 +127,6 @@ class Demo:
             Search(self.corpus.queries[claim], tuple(one), tuple(other))
             for claim, one, other in zip(SEARCHES, before, after, strict=True)
         )
-
-
-def _client(folder: Path) -> Any:
-    from lightmigrate.stores.chroma import open_client
-
-    return open_client(folder)
 
 
 def _new_folder(parent: Path) -> Path:

@@ -1,1 +1,1 @@
-"""How projections are found: closed-form fits from pairs of vectors. NumPy only."""
+"""Estimators that fit a projection to pairs of vectors in closed form, with NumPy or torch."""

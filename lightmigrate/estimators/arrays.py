@@ -1,7 +1,7 @@
-"""NumPy arrays and torch tensors by one set of names, so that every estimator is written once.
+"""One set of functions for NumPy arrays and torch tensors, so that every estimator is written once.
 
-On a server the estimators get NumPy arrays; `lightmigrate train` gives them torch tensors on a GPU. What they
-return is NumPy in either case.
+On a server the estimators get NumPy arrays; `lightmigrate train` gives them torch tensors on a GPU. They return
+NumPy in either case.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 
 # An array of either library, float64 unless said otherwise.
 Array = Any
@@ -43,5 +43,5 @@ def as_numpy(array: Array) -> np.typing.NDArray[np.float64]:
 
 
 def as_float32(array: Array) -> Vectors:
-    """As projections keep their numbers: NumPy, float32, C-contiguous."""
+    """The same numbers as a projection stores them: NumPy, float32, C-contiguous."""
     return np.ascontiguousarray(as_numpy(array), dtype=np.float32)

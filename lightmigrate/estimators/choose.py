@@ -1,4 +1,4 @@
-"""Which method for these pairs? Decided by retrieval on pairs that were left out, not by squared error."""
+"""The choice of a method for some pairs, by retrieval with held-out predictions instead of squared error."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from lightmigrate.estimators.arrays import Array, as_numpy
 from lightmigrate.estimators.methods import Fits
 from lightmigrate.quality.metrics import Ranking, search, unit
 
-# At most so many pairs are searched among, and for.
+# At most so many pairs are queries and documents of the searches.
 MOST_SEARCHED = 2000
 
-# With fewer pairs than this the measurement says nothing, and ridge is the safe choice.
+# With fewer pairs the measurement is too noisy, and ridge is the safe choice.
 FEWEST_PAIRS = 40
 
 NEIGHBOURS = 10
 RESAMPLES = 1000
 
-# A cheaper method may find so much less of the true neighbours and still win, if chance could explain it. No more
-# than that: writing to the database takes ten times as long as the dearest method, so being cheap saves little.
+# A cheaper method wins with an overlap that is so much lower, if the difference is not significant. Not with less:
+# writing to the database takes ten times as long as the most expensive method, so a cheaper one saves little.
 NEGLIGIBLE = 0.001
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One method, measured on pairs it was not fitted to.
+    """One method and its held-out measurement.
 
     Attributes:
         method: its name.
-        overlap: share of the true nearest neighbours that searches among the mapped vectors find.
-        shortfall: how much that is less than the best method's.
-        chosen: whether it won.
+        overlap: share of the true nearest neighbours that searches among the projected vectors find.
+        shortfall: the overlap of the best method minus this one.
+        chosen: whether this method was chosen.
     """
 
     method: str
@@ -53,10 +53,10 @@ class Trial:
 
 
 class HeldOutSearch:
-    """Searches with true vectors of the new model, among vectors that were mapped without having been seen.
+    """Searches with true vectors of the new model among held-out projected vectors.
 
-    Every pair is searched for, and every pair is mapped by a fit that has not seen it: leaving one out has a
-    closed form, so nothing is wasted on a test set.
+    Every pair is a query and a document, projected by a fit without it: leaving one out has a closed form, so no
+    pairs are set aside for a test.
     """
 
     def __init__(self, target: Array, seed: int) -> None:
@@ -68,16 +68,16 @@ class HeldOutSearch:
         self.expected: Ranking = search(self.true, self.true, self.k)
 
     def overlaps(self, held_out: Array) -> npt.NDArray[np.float64]:
-        """For each search, the share of its true neighbours it finds among held-out predictions `(K, d_out)`."""
-        found = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k)
-        return np.array([np.isin(a, b).mean() for a, b in zip(self.expected, found, strict=True)])
+        """For each query the share of its true neighbours found among held-out predictions `(K, d_out)`."""
+        predicted = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k)
+        return np.array([np.isin(a, b).mean() for a, b in zip(self.expected, predicted, strict=True)])
 
     def overlaps_beside_exact(self, held_out: Array) -> float:
-        """The mean of that where half of the pairs are exact and the others mapped, by either half."""
-        mapped, odd = as_numpy(held_out).astype(np.float32), np.arange(len(held_out)) % 2 == 1
-        true = np.zeros_like(mapped)
+        """The mean overlap where half of the pairs are exact and the others projected, over both halves."""
+        projected, odd = as_numpy(held_out).astype(np.float32), np.arange(len(held_out)) % 2 == 1
+        true = np.zeros_like(projected)
         true[self.rows] = self.true
-        mixed = (np.where((odd == half)[:, None], unit(true), unit(mapped)) for half in (True, False))
+        mixed = (np.where((odd == half)[:, None], unit(true), unit(projected)) for half in (True, False))
         return float(np.mean([self.overlaps(both).mean() for both in mixed]))
 
     def certain_gain(self, more: npt.NDArray[np.float64], less: npt.NDArray[np.float64]) -> float:
@@ -88,15 +88,14 @@ class HeldOutSearch:
 
 
 def choose_method(fits: Fits, known: Array, searches: HeldOutSearch) -> tuple[str, list[Trial]]:
-    """Search with every method's held-out predictions: the cheapest of those as good as the best wins.
+    """Choose the cheapest method that is as good as the best, by searches with held-out predictions.
 
-    As good means: the 95 % interval of the difference, over searches, reaches zero, and the difference itself
-    is negligible.
+    As good means: the 95 % interval of the difference, over queries, includes zero, and the difference is negligible.
 
     Args:
-        fits: of the pairs, to what is known already.
-        known: what a prior says to the pairs, `(K, d_out)`; zero without one.
-        searches: in the same pairs.
+        fits: of the pairs, to the residuals of a prior.
+        known: what the prior predicts for the pairs, `(K, d_out)`; zero without a prior.
+        searches: over the same pairs.
     """
     names = fits.names
     shares = {name: searches.overlaps(known + fits[name].held_out) for name in names}

@@ -1,4 +1,4 @@
-"""The methods by name: each turns pairs into one step of a projection, and says what it found."""
+"""The methods by name: each fits one step of a projection to pairs."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from typing import Any, Literal
 import numpy as np
 
 from lightmigrate.estimators.arrays import Array, as_float32, beside, namespace
-from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate.estimators.document_features import DocumentFeatures
+from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.estimators.kernel import prepare_kernel
+from lightmigrate.estimators.procrustes import fit_low_rank, fit_procrustes
 from lightmigrate.estimators.ridge import fit_ridge
-from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
-from lightmigrate.estimators.seen import Seen
-from lightmigrate.estimators.words import WordVectors
-from lightmigrate.projection.abridged import Abridged
-from lightmigrate.projection.linear import Linear
+from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.steps import Sum, weighted_sum
-from lightmigrate.projection.term import Texts
+from lightmigrate.projection.terms.base import Texts
+from lightmigrate.projection.terms.extract import Extract
+from lightmigrate.projection.terms.linear import Linear
 
-Method = Literal["auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "beginnings", "abridged"]
+Method = Literal[
+    "auto", "procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged", "extract", "corrected_extract"
+]
 
-# Parts into which the pairs are cut where leaving one out has no closed form.
+# Folds of the cross-validation where leave-one-out has no closed form.
 FOLDS = 4
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a projection is fitted to.
+    """The pairs that a projection is fitted to.
 
     Attributes:
         source: `(K, d_in)`.
         target: `(K, d_out)`.
         texts: the K stored documents, or `None`.
         words: the new model's word vectors, or `None`.
-        beginnings: what the new model says to the first words of the texts, or `None`.
-        landmarks: at most so many for methods with a kernel.
+        extracts: embeddings of the extracts of the texts, or `None`.
+        landmarks: the most landmarks, for methods with a kernel.
         seed: of every random choice.
     """
 
@@ -44,7 +46,7 @@ class Pairs:
     target: Array
     texts: Texts | None
     words: WordVectors | None
-    beginnings: Beginnings | None
+    extracts: Extracts | None
     landmarks: int
     seed: int
 
@@ -54,13 +56,13 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What one method made of the pairs.
+    """The fit of one method to the pairs.
 
     Attributes:
-        step: the map, not normalised.
-        held_out: for each pair what a fit without it predicts, `(K, d_out)`.
-        facts: settings that were chosen, for the projection's header.
-        regress: the same kind of map fitted to another target `(K, 1)`.
+        step: of a projection, not normalised.
+        held_out: for each pair the prediction of a fit without it, `(K, d_out)`.
+        facts: the chosen settings, for the projection's header.
+        regress: fits the same kind of function to another target `(K, 1)`.
     """
 
     step: Sum
@@ -70,7 +72,7 @@ class Fitted:
 
 
 class Fits:
-    """The fits to some pairs by name, each made when it is first asked for."""
+    """The fits of all methods to some pairs by name, each computed at its first use."""
 
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
@@ -83,11 +85,11 @@ class Fits:
 
     @property
     def names(self) -> list[str]:
-        """Those that use what is known of these pairs, from the cheapest to apply to the dearest."""
-        if self.pairs.beginnings is not None:
-            return list(STARTING)
-        unfit = {*STARTING} if self.pairs.texts is not None else {*STARTING, "lexical"}
-        return [name for name in METHODS if name not in unfit]
+        """The methods that suit these pairs, from the cheapest to apply to the most expensive."""
+        if self.pairs.extracts is not None:
+            return list(EXTRACT_METHODS)
+        unsuited = {*EXTRACT_METHODS} if self.pairs.texts is not None else {*EXTRACT_METHODS, "lexical"}
+        return [name for name in METHODS if name not in unsuited]
 
 
 def _affine(weights: Array, bias: Array) -> Sum:
@@ -96,9 +98,9 @@ def _affine(weights: Array, bias: Array) -> Sum:
 
 def _ridge(fits: Fits) -> Fitted:
     pairs = fits.pairs
-    found = fit_ridge(pairs.source, pairs.target)
-    facts = {"penalty": found.penalty, "leave_one_out_error": found.leave_one_out_error}
-    return Fitted(_affine(found.weights, found.bias), found.leave_one_out, facts, _regress_on_source(pairs))
+    ridge = fit_ridge(pairs.source, pairs.target)
+    facts = {"penalty": ridge.penalty, "leave_one_out_error": ridge.leave_one_out_error}
+    return Fitted(_affine(ridge.weights, ridge.bias), ridge.leave_one_out, facts, _regress_on_source(pairs))
 
 
 def _procrustes(fits: Fits) -> Fitted:
@@ -111,16 +113,16 @@ def _low_rank(fits: Fits) -> Fitted:
     pairs = fits.pairs
 
     def fit_with_rank(source: Array, target: Array) -> tuple[Array, Array]:
-        again = fit_low_rank(source, target, found.rank)
-        return again.weights, again.bias
+        fold = fit_low_rank(source, target, low_rank.rank)
+        return fold.weights, fold.bias
 
-    found = fit_low_rank(pairs.source, pairs.target)
-    held_out = _cross_fitted(pairs, fit_with_rank)
-    return Fitted(_affine(found.weights, found.bias), held_out, {"rank": found.rank}, _regress_on_source(pairs))
+    low_rank = fit_low_rank(pairs.source, pairs.target)
+    step, held_out = _affine(low_rank.weights, low_rank.bias), _cross_fitted(pairs, fit_with_rank)
+    return Fitted(step, held_out, {"rank": low_rank.rank}, _regress_on_source(pairs))
 
 
 def _cross_fitted(pairs: Pairs, fit: Callable[[Array, Array], tuple[Array, Array]]) -> Array:
-    """Predictions for each part of the pairs by W and b that `fit` finds on the other parts."""
+    """Predictions for each fold of the pairs by W and b that `fit` returns for the other folds."""
     predictions = namespace(pairs.target).zeros_like(pairs.target)
     shuffled = np.random.default_rng(pairs.seed).permutation(len(pairs))
     for fold in np.array_split(shuffled, min(FOLDS, len(pairs))):
@@ -136,27 +138,27 @@ def _kernel_fit(pairs: Pairs) -> Fitted:
         pairs.target,
         pairs.texts,
         pairs.words,
-        pairs.beginnings,
+        pairs.extracts,
         landmarks=pairs.landmarks,
         seed=pairs.seed,
     )
-    step, dual = prepared.fit(pairs.target)
+    step, ridge = prepared.fit(pairs.target)
     facts = {
         "basis_pairs": len(prepared.basis),
-        "width": prepared.shape.width,
-        "kernel_share": prepared.shape.bend,
-        "word_share": prepared.shape.words,
-        "word_vector_share": prepared.shape.meanings,
-        "first_words": None if pairs.beginnings is None else pairs.beginnings.words,
-        "first_words_share": prepared.shape.beginnings,
-        "penalty": dual.penalty,
-        "leave_one_out_error": dual.leave_one_out_error,
+        "width": prepared.shares.width,
+        "kernel_share": prepared.shares.gaussian,
+        "word_share": prepared.shares.words,
+        "word_vector_share": prepared.shares.meanings,
+        "extract_words": None if pairs.extracts is None else pairs.extracts.words,
+        "extract_share": prepared.shares.extracts,
+        "penalty": ridge.penalty,
+        "leave_one_out_error": ridge.leave_one_out_error,
     }
-    return Fitted(step, dual.leave_one_out, facts, lambda target: prepared.fit(target)[0])
+    return Fitted(step, ridge.leave_one_out, facts, lambda target: prepared.fit(target)[0])
 
 
 def _kernel(fits: Fits) -> Fitted:
-    return _kernel_fit(replace(fits.pairs, texts=None, words=None, beginnings=None))
+    return _kernel_fit(replace(fits.pairs, texts=None, words=None, extracts=None))
 
 
 def _lexical(fits: Fits) -> Fitted:
@@ -164,76 +166,75 @@ def _lexical(fits: Fits) -> Fitted:
 
 
 def _averaged(fits: Fits) -> Fitted:
-    one, other = fits["procrustes"], fits["lexical" if fits.pairs.texts is not None else "kernel"]
-    shares = [0.5 / _typical_length(fitted.held_out) for fitted in (one, other)]
-    held_out = shares[0] * one.held_out + shares[1] * other.held_out
-    step = weighted_sum([(shares[0], one.step), (shares[1], other.step)])
-    return Fitted(step, held_out, other.facts, other.regress)
+    procrustes, kernel = fits["procrustes"], fits["lexical" if fits.pairs.texts is not None else "kernel"]
+    shares = [0.5 / _mean_length(fitted.held_out) for fitted in (procrustes, kernel)]
+    held_out = shares[0] * procrustes.held_out + shares[1] * kernel.held_out
+    step = weighted_sum([(shares[0], procrustes.step), (shares[1], kernel.step)])
+    return Fitted(step, held_out, kernel.facts, kernel.regress)
 
 
-def _beginnings(fits: Fits) -> Fitted:
-    """What the new model says to the first words, and what a ridge on the old vectors makes of all first words.
+def _extract(fits: Fits) -> Fitted:
+    """A weighted sum of the embedding of the extract and a ridge prediction of it.
 
-    A beginning is the document and chance. Its old vector has seen all of the document, and so have its words; a map
-    of them that many beginnings taught what to make of one averages the chance away. The pairs only say in which
-    proportion the two are mixed.
+    The embedding of one extract is a noisy measurement of its document. The old vector and the words come from the
+    whole document, so a regression from them to the embeddings of many extracts averages the noise out. The pairs
+    determine only the two weights.
     """
-    pairs, begun = fits.pairs, fits.pairs.beginnings
-    assert begun is not None  # noqa: S101  # `fit_pairs` has seen to that
+    pairs, extracts = fits.pairs, fits.pairs.extracts
+    assert extracts is not None  # noqa: S101  # `fit_pairs` requires them
     xp = namespace(pairs.target)
-    said = beside(begun.vectors.astype(np.float64), pairs.target)
-    seen = Seen.of(pairs.source, pairs.texts, pairs.words)
-    features, targets = [seen.features(pairs.source, pairs.texts)], [said]
-    if (others := begun.others) is not None:
-        features.append(seen.features(beside(others.source.astype(np.float64), pairs.source), others.texts))
-        targets.append(beside(others.vectors.astype(np.float64), said))
-    taught = fit_ridge(xp.concat(features), xp.concat(targets))
-    parts = [said, features[0] @ taught.weights]
+    embedded = beside(extracts.vectors.astype(np.float64), pairs.target)
+    document = DocumentFeatures.of(pairs.source, pairs.texts, pairs.words)
+    features, targets = [document.features(pairs.source, pairs.texts)], [embedded]
+    if (others := extracts.others) is not None:
+        features.append(document.features(beside(others.source.astype(np.float64), pairs.source), others.texts))
+        targets.append(beside(others.vectors.astype(np.float64), embedded))
+    ridge = fit_ridge(xp.concat(features), xp.concat(targets))
+    parts = [embedded, features[0] @ ridge.weights]
     means = [xp.mean(part, axis=0) for part in parts]
     mean = xp.mean(pairs.target, axis=0)
     shares = _least_squares([part - own for part, own in zip(parts, means, strict=True)], pairs.target - mean)
     bias = mean - shares[0] * means[0] - shares[1] * means[1]
-    identity = shares[0] * np.eye(said.shape[1], dtype=np.float32)
-    itself = Abridged(identity, begun.words, pairs.source.shape[1], begun.embed)
-    step = Sum(as_float32(bias), (*seen.terms(shares[1] * taught.weights), itself), normalise=False)
-    # Two shares and a mean are all that is fitted to the pairs, so that leaving one out would move nothing.
+    identity = shares[0] * np.eye(embedded.shape[1], dtype=np.float32)
+    own = Extract(identity, extracts.words, pairs.source.shape[1], extracts.embed)
+    step = Sum(as_float32(bias), (*document.terms(shares[1] * ridge.weights), own), normalise=False)
+    # Only two shares and a mean are fitted to the pairs, so predictions that leave one out would be the same.
     held_out = bias + shares[0] * parts[0] + shares[1] * parts[1]
-    facts = {"taught": sum(map(len, features)), "first_words_itself": shares[0], "first_words_taught": shares[1]}
-    return Fitted(step, held_out, {"first_words": begun.words, **facts}, _regress_on_source(pairs))
+    facts = {"extracts": sum(map(len, features)), "extract_own_share": shares[0], "extract_predicted_share": shares[1]}
+    return Fitted(step, held_out, {"extract_words": extracts.words, **facts}, _regress_on_source(pairs))
 
 
 def _least_squares(parts: list[Array], target: Array) -> list[float]:
-    """The shares of some centred arrays `(K, d)` whose sum is nearest to another."""
+    """The least-squares weights of centred arrays `(K, d)` to reproduce `target`."""
     xp = namespace(target)
-    products = [[float(xp.sum(one * other)) for other in parts] for one in parts]
-    found, *_ = np.linalg.lstsq(
-        np.array(products), np.array([float(xp.sum(one * target)) for one in parts]), rcond=None
-    )
-    return [float(share) for share in found]
+    products = [[float(xp.sum(a * b)) for b in parts] for a in parts]
+    with_target = [float(xp.sum(part * target)) for part in parts]
+    shares, *_ = np.linalg.lstsq(np.array(products), np.array(with_target), rcond=None)
+    return [float(share) for share in shares]
 
 
-def _abridged(fits: Fits) -> Fitted:
-    """That, and what a kernel on everything makes of what is left over."""
-    start, pairs = fits["beginnings"], fits.pairs
+def _corrected_extract(fits: Fits) -> Fitted:
+    """The `extract` method, and a kernel on all features fitted to its residuals."""
+    start, pairs = fits["extract"], fits.pairs
     corrected = _kernel_fit(replace(pairs, target=pairs.target - start.held_out))
     step = weighted_sum([(1.0, start.step), (1.0, corrected.step)])
     return Fitted(step, start.held_out + corrected.held_out, {**start.facts, **corrected.facts}, corrected.regress)
 
 
-def _typical_length(vectors: Array) -> float:
+def _mean_length(vectors: Array) -> float:
     xp = namespace(vectors)
     return float(xp.mean(xp.sqrt(xp.sum(vectors**2, axis=1)))) or 1.0
 
 
 def _regress_on_source(pairs: Pairs) -> Callable[[Array], Sum]:
     def regress(target: Array) -> Sum:
-        found = fit_ridge(pairs.source, target)
-        return _affine(found.weights, found.bias)
+        ridge = fit_ridge(pairs.source, target)
+        return _affine(ridge.weights, ridge.bias)
 
     return regress
 
 
-# From the cheapest to apply to the dearest: of two that retrieve alike, the first wins.
+# From the cheapest to apply to the most expensive: of two with equal retrieval the first is chosen.
 METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "procrustes": _procrustes,
     "low_rank": _low_rank,
@@ -241,10 +242,10 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "kernel": _kernel,
     "lexical": _lexical,
     "averaged": _averaged,
-    "beginnings": _beginnings,
-    "abridged": _abridged,
+    "extract": _extract,
+    "corrected_extract": _corrected_extract,
 }
 
-# Those that start from what the new model says to the first words, and all that can make use of it.
-STARTING = ("beginnings", "abridged")
-READING = ("lexical", "averaged", *STARTING)
+# The methods that need extracts, and all that can use texts and extracts.
+EXTRACT_METHODS = ("extract", "corrected_extract")
+TEXT_METHODS = ("lexical", "averaged", *EXTRACT_METHODS)

@@ -8,13 +8,13 @@ import numpy as np
 
 from lightmigrate.estimators.arrays import Array, namespace
 
-# Penalties tried, relative to the mean squared singular value of the centred source.
+# Penalties compared, relative to the mean squared singular value of the centred source.
 PENALTIES = np.logspace(-6, 2, 17).tolist()
 
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """What a ridge fit found.
+    """The result of a ridge fit.
 
     Attributes:
         weights: W, float64 `(d_in, d_out)`.
@@ -50,10 +50,10 @@ def fit_ridge(source: Array, target: Array) -> RidgeFit:
     source_mean, target_mean = xp.mean(source, axis=0), xp.mean(target, axis=0)
     centred = target - target_mean
     U, s, Vt = xp.linalg.svd(source - source_mean, full_matrices=False)
-    # What centring leaves of equal vectors is rounding, so the whole source sets the scale of what is zero.
+    # Centring equal vectors leaves rounding errors, so the threshold is relative to the vectors before centring.
     kept = s > xp.linalg.vector_norm(source) * max(source.shape) * np.finfo(np.float64).eps
     U, s, Vt = U[:, kept], s[kept], Vt[kept]
-    if not len(s):  # every source vector is the same: the best guess is the mean of the others
+    if not len(s):  # every source vector is the same: the best prediction is the mean of the others
         others = target_mean - centred / max(1, n - 1)
         error = float(xp.mean(xp.sum((target - others) ** 2, axis=1)))
         return RidgeFit(xp.zeros_like(source_mean)[:, None] * target_mean, target_mean, 0.0, error, others)

@@ -1,7 +1,7 @@
-"""What makes two documents alike: their old vectors, what bends, their words, and what the words mean.
+"""The similarities that a kernel is made of: linear, Gaussian, words, word vectors, and extracts.
 
-A kernel fit adds these similarities up. Each is 1 on average between a document and itself, so that shares can
-be compared, and each folds into one term of a projection when the fit is done.
+A kernel fit adds them up, each with a share. Each is 1 on average between a document and itself, so that shares are
+comparable, and each becomes one term of the projection after the fit.
 """
 
 from __future__ import annotations
@@ -13,63 +13,63 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.estimators.arrays import Array, as_float32, as_numpy, beside, namespace
-from lightmigrate.estimators.beginnings import Beginnings
-from lightmigrate.estimators.words import WordVectors
-from lightmigrate.projection.abridged import Abridged
-from lightmigrate.projection.kernel import Kernel
-from lightmigrate.projection.lexical import Lexical, Vocabulary
-from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.term import Term, Texts
+from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.estimators.word_vectors import WordVectors
+from lightmigrate.projection.terms.base import Term, Texts
+from lightmigrate.projection.terms.extract import Extract
+from lightmigrate.projection.terms.kernel import Kernel
+from lightmigrate.projection.terms.lexical import Lexical, Vocabulary
+from lightmigrate.projection.terms.linear import Linear
 
 Rows = npt.NDArray[np.int64]
 
 # Similarities that come from the stored texts.
-TEXTUAL = ("words", "meanings", "beginnings")
+TEXTUAL = ("words", "meanings", "extracts")
 
 # Ridge on the landmarks' similarities among themselves, which are nearly singular.
 JITTER = 1e-6
 
-# Pairs whose distances are looked at to learn what far apart means.
+# The median distance is estimated between so many rows and so many of these.
 DISTANCE_PAIRS = (300, 50)
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How the similarities are mixed. The linear share is 1, the others are relative to it; 0 leaves one out.
+class KernelShares:
+    """The shares of the similarities in the kernel. The linear share is 1; a share of 0 leaves a similarity out.
 
     Attributes:
         width: of the Gaussian kernel, in the units of the sources.
-        bend: share of the Gaussian kernel.
-        words: share of the words two texts have in common.
-        meanings: share of the products of their mean word vectors.
-        beginnings: share of the products of what the new model says to their first words.
+        gaussian: share of the Gaussian kernel.
+        words: share of the product of the TF-IDF weights of two texts.
+        meanings: share of the product of their weighted sums of word vectors.
+        extracts: share of the product of the embeddings of their extracts.
     """
 
     width: float
-    bend: float = 0.0
+    gaussian: float = 0.0
     words: float = 0.0
     meanings: float = 0.0
-    beginnings: float = 0.0
+    extracts: float = 0.0
 
     def mix(self, similarities: Mapping[str, Array], features: tuple[Array, Array] | None) -> Array:
-        """One similarity of all: those by name, and the Gaussian one as the product of two sets of features."""
+        """The weighted sum of the similarities, the Gaussian one given as two sets of features to multiply."""
         total = similarities["linear"] + 0.0
         for name in TEXTUAL:
             if name in similarities and (share := getattr(self, name)):
                 total += share * similarities[name]
-        if features is not None and self.bend:
-            total += self.bend * (features[0] @ features[1].T)
+        if features is not None and self.gaussian:
+            total += self.gaussian * (features[0] @ features[1].T)
         return total
 
 
 class Similarities:
-    """The pairs as features: centred sources, the Gaussian kernel's landmarks, words and what they mean.
+    """The features of the pairs: centred sources, landmarks of the Gaussian kernel, words, word vectors, extracts.
 
     Attributes:
         distance: the median distance between two sources.
         words: TF-IDF of the texts, float32 `(K, stems)`, `None` when there are none.
         meanings: `words` times the word vectors, float32 `(K, d_out)`, `None` when there are none.
-        begun: centred vectors of the first words, float32 `(K, d_out)`, `None` when there are none.
+        extract_vectors: centred embeddings of the extracts, float32 `(K, d_out)`, `None` when there are none.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Similarities:
         source: Array,
         texts: Texts | None,
         word_vectors: WordVectors | None,
-        beginnings: Beginnings | None,
+        extracts: Extracts | None,
         landmarks: int,
         seed: int,
     ) -> None:
@@ -89,15 +89,15 @@ class Similarities:
         self.landmarks = np.sort(self.rng.permutation(len(source))[:landmarks])
         self.distance = self._median_distance()
         self.vocabulary: Vocabulary | None = None
-        self.words = self.meanings = self.word_vectors = self.begun = None
-        self.beginnings = beginnings
+        self.words = self.meanings = self.word_vectors = self.extract_vectors = None
+        self.extracts = extracts
         if texts is None:
             return
-        if beginnings is not None:
-            said = beside(beginnings.vectors, source)
-            self.begun_mean = xp.mean(said, axis=0)
-            self.begun = said - self.begun_mean
-            self.begun_scale = _mean_square(self.begun)
+        if extracts is not None:
+            embedded = beside(extracts.vectors, source)
+            self.extract_mean = xp.mean(embedded, axis=0)
+            self.extract_vectors = embedded - self.extract_mean
+            self.extract_scale = _mean_square(self.extract_vectors)
         if word_vectors is not None:
             self.vocabulary, vectors = word_vectors.vocabulary()
             self.word_vectors = beside(vectors, source)
@@ -111,18 +111,18 @@ class Similarities:
             self.meaning_scale = _mean_square(self.meanings - xp.mean(self.meanings, axis=0))
 
     def between(self, rows: Rows, others: Rows) -> dict[str, Array]:
-        """The similarities of some pairs to some others by name, all but the Gaussian one."""
-        found = {"linear": self.centred[rows] @ self.centred[others].T / self.scale}
+        """The similarities of the pairs `rows` to the pairs `others` by name, without the Gaussian one."""
+        similarities = {"linear": self.centred[rows] @ self.centred[others].T / self.scale}
         if self.words is not None:
-            found["words"] = self.words[rows] @ self.words[others].T
+            similarities["words"] = self.words[rows] @ self.words[others].T
         if self.meanings is not None:
-            found["meanings"] = self.meanings[rows] @ self.meanings[others].T / self.meaning_scale
-        if self.begun is not None:
-            found["beginnings"] = self.begun[rows] @ self.begun[others].T / self.begun_scale
-        return found
+            similarities["meanings"] = self.meanings[rows] @ self.meanings[others].T / self.meaning_scale
+        if self.extract_vectors is not None:
+            similarities["extracts"] = self.extract_vectors[rows] @ self.extract_vectors[others].T / self.extract_scale
+        return similarities
 
-    def bent(self, width: float) -> tuple[Array, Array]:
-        """Features Φ `(K, m)` whose products are the Gaussian kernel as the landmarks see it, and k(Z, Z)^-½."""
+    def gaussian_features(self, width: float) -> tuple[Array, Array]:
+        """Nyström features Φ `(K, m)` of the Gaussian kernel on the landmarks Z, and `k(Z, Z)^-½`."""
         Z = self.centred[self.landmarks]
         xp = namespace(Z)
         values, Q = xp.linalg.eigh(_gaussian(Z, Z, width))
@@ -130,37 +130,36 @@ class Similarities:
         return _gaussian(self.centred, Z, width) @ root, root
 
     def fold(
-        self, coefficients: Array, basis: Rows, shape: Shape, bent: tuple[Array, Array] | None
+        self, coefficients: Array, basis: Rows, shares: KernelShares, gaussian: tuple[Array, Array] | None
     ) -> tuple[Array, tuple[Term, ...]]:
-        """`Σ_i coefficients_i · similarity(x, basis_i)` as terms of a projection, and the bias they leave.
+        """The bias and the terms of a projection that equal `Σ_i coefficients_i · similarity(x, basis_i)`.
 
         Args:
             coefficients: `(M, d_out)`.
             basis: the M pairs they belong to.
-            shape: how the similarities were mixed.
-            bent: what `bent` gave for that width, `None` without a Gaussian kernel.
+            shares: how the similarities were mixed.
+            gaussian: the result of `gaussian_features` for that width, `None` without a Gaussian kernel.
         """
         xp = namespace(coefficients)
         weights = self.centred[basis].T @ coefficients / self.scale
         terms: list[Term] = [Linear(as_float32(weights))]
-        if bent is not None:
-            features, root = bent
-            A = shape.bend * (root @ (features[basis].T @ coefficients))
-            terms.append(Kernel(as_float32(self.source[self.landmarks]), as_float32(A), shape.width))
-        if self.vocabulary is not None and self.words is not None and (shape.words or shape.meanings):
+        if gaussian is not None:
+            features, root = gaussian
+            A = shares.gaussian * (root @ (features[basis].T @ coefficients))
+            terms.append(Kernel(as_float32(self.source[self.landmarks]), as_float32(A), shares.width))
+        if self.vocabulary is not None and self.words is not None and (shares.words or shares.meanings):
             rough = xp.astype(coefficients, self.words.dtype)
-            table = shape.words * (self.words[basis].T @ rough)
-            if shape.meanings and self.meanings is not None and self.word_vectors is not None:
-                meant = self.meanings[basis].T @ rough
-                table += shape.meanings / self.meaning_scale * (self.word_vectors @ meant)
+            table = shares.words * (self.words[basis].T @ rough)
+            if shares.meanings and self.meanings is not None and self.word_vectors is not None:
+                weights_of_meanings = self.meanings[basis].T @ rough
+                table += shares.meanings / self.meaning_scale * (self.word_vectors @ weights_of_meanings)
             terms.append(Lexical(self.vocabulary, as_float32(table), self.source.shape[1]))
         bias = -(self.mean @ weights)
-        if self.begun is not None and self.beginnings is not None and shape.beginnings:
-            rough = xp.astype(coefficients, self.begun.dtype)
-            said = shape.beginnings / self.begun_scale * (self.begun[basis].T @ rough)
-            own = self.beginnings
-            terms.append(Abridged(as_float32(said), own.words, self.source.shape[1], own.embed))
-            bias = bias - self.begun_mean @ said
+        if self.extract_vectors is not None and self.extracts is not None and shares.extracts:
+            rough = xp.astype(coefficients, self.extract_vectors.dtype)
+            V = shares.extracts / self.extract_scale * (self.extract_vectors[basis].T @ rough)
+            terms.append(Extract(as_float32(V), self.extracts.words, self.source.shape[1], self.extracts.embed))
+            bias = bias - self.extract_mean @ V
         return bias, tuple(terms)
 
     def _median_distance(self) -> float:

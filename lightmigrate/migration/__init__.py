@@ -1,1 +1,1 @@
-"""The safe move: build the new database aside, verify it, exchange it in one step, and back again."""
+"""Safe migration: build the new database aside, verify it, exchange it in one step; and the rollback."""

@@ -1,4 +1,4 @@
-"""What a collection was before its migration: what the new one is held against besides record by record."""
+"""The state of a collection before its migration, which the new collection as a whole is compared with."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightmigrate.migration.digest import settings_sha256
-from lightmigrate.projection.vectors import Vectors, evenly, meaningful
 from lightmigrate.stores.base import Collection, Page
-from lightmigrate.stores.probe import measured_space
+from lightmigrate.stores.distance import measured_space
+from lightmigrate.vectors import Vectors, evenly, meaningful
 
-# Records looked at, in stretches all over the collection, and those of them searched for through the index.
+# Records sampled evenly from the whole collection, and how many of their vectors are searched for in the index.
 SAMPLE = 500
-STRETCHES = 50
 SEARCHES = 100
 
-# Chroma keeps float32, and in cosine collections a normalised vector and its length.
+# Chroma stores float32, and in cosine collections a normalised vector and its length.
 DISTANCE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A collection as it was.
+    """The state of a collection before its migration.
 
     Attributes:
-        records: how many there were.
+        records: number of records.
         settings_sha256: digest of distance, index settings and metadata.
-        space: distance function, measured on its index.
-        found: share of stored vectors that a search through its index finds; `None` where that says nothing.
-        ids: of a sample of records whose vectors mean something.
-        vectors: theirs, float32 `(s, d)`.
-        recall: recall@10 of its index; `None` where it was not measured.
+        space: distance function, measured on the index.
+        found: share of stored vectors that a search through the index finds; `None` where it cannot be measured.
+        ids: ids of the sampled records, all of which have a usable vector.
+        vectors: the sampled vectors, float32 `(s, d)`.
+        recall: recall@10 of the index; `None` where it was not measured.
     """
 
     records: int
@@ -45,7 +44,7 @@ class Baseline:
 
     @classmethod
     def of(cls, collection: Collection, sample: Page | None = None) -> Baseline:
-        """Look at an open collection, and at a sample of it that was read already; only reads."""
+        """The baseline of an open collection; `sample` saves reading one again. Only reads."""
         sample = sample_of(collection) if sample is None else meaningful_rows(sample)
         space = measured_space(collection)
         return cls(
@@ -59,28 +58,20 @@ class Baseline:
 
 
 def sample_of(collection: Collection, most: int = SAMPLE) -> Page:
-    """About so many records, from all over a collection, whose vectors mean something; only reads."""
-    return meaningful_rows(scattered(collection, most))
-
-
-def scattered(collection: Collection, most: int) -> Page:
-    """About so many records, in stretches from all over a collection; only reads."""
-    total = collection.count()
-    each = -(-most // STRETCHES)
-    starts = sorted({total * number // STRETCHES for number in range(STRETCHES)}) if total > most else [0]
-    pages = [next(collection.pages(each if total > most else most, start), None) for start in starts]
-    return Page.joined([page for page in pages if page is not None])
+    """About `most` records, evenly from the whole collection, that have usable vectors. Only reads."""
+    return meaningful_rows(collection.sample(most))
 
 
 def meaningful_rows(page: Page) -> Page:
-    """The records of a page whose vectors mean something."""
+    """The records of a page that have usable vectors: finite and not all zero."""
     return page.rows(np.flatnonzero(meaningful(page.vectors)).tolist())
 
 
 def found_by_search(collection: Collection, vectors: Vectors, space: str | None) -> float | None:
-    """Share of stored vectors `(s, d)`, of 100 all over them, that come back no farther than others when searched for.
+    """Share of up to 100 of the stored vectors `(s, d)` that a search for them finds at distance zero. Only reads.
 
-    `None` when there are none, and by inner product, where the longest vector wins and not the same.
+    `None` when no vector is usable, and for the inner product, where the nearest vector to a vector is often a longer
+    one and not itself.
     """
     vectors = vectors[meaningful(vectors)]
     vectors = vectors[evenly(len(vectors), SEARCHES)]

@@ -1,4 +1,4 @@
-"""Digests that tell whether a collection holds the same as another, or as it did before, in whatever order."""
+"""Order-free digests that show whether two collections, or two states of one, hold the same records."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Digest:
         self._vectors = 0
 
     def add(self, page: Page) -> None:
-        """Take in the records of a page."""
+        """Add the records of a page."""
         self._count(page, 1)
 
     def remove(self, page: Page) -> None:
-        """Take out the records of a page that were taken in before."""
+        """Subtract the records of a page that was added before."""
         self._count(page, -1)
 
     def _count(self, page: Page, sign: int) -> None:
-        rows = zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+        rows = zip(page.ids, page.texts, page.payloads, strict=True)
         for row, vector in zip(rows, page.vectors, strict=True):
             key = row[0].encode()
             self._content += sign * _hash(json.dumps(row, sort_keys=True).encode())
@@ -33,7 +33,7 @@ class Digest:
 
     @property
     def content(self) -> str:
-        """Digest of ids, documents, metadatas and uris."""
+        """Digest of ids, texts and payloads."""
         return f"{self._content % 2**256:064x}"
 
     @property
@@ -43,23 +43,22 @@ class Digest:
 
 
 def digest_of(collection: Collection, page_size: int) -> Digest:
-    """The digests of a whole collection; only reads."""
+    """The digests of a whole collection. Only reads."""
     digest = Digest()
-    for page in collection.pages(page_size):
+    for page in collection.scan(page_size):
         digest.add(page)
     return digest
 
 
 def settings_sha256(collection: Collection) -> str:
-    """Digest of all that configures a collection but its embedding function."""
+    """Digest of the settings of a collection, without the description of its embedding model. Only reads."""
     return hashlib.sha256(json.dumps(collection.settings(), sort_keys=True).encode()).hexdigest()
 
 
 def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
-    """Of each record of a page: 16 bytes for id, document, metadata and uri, and 16 for the vector if wanted."""
-    for row, one in enumerate(page.ids):
-        said = [one, page.documents[row], page.metadatas[row], page.uris[row]]
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()[:16]
+    """A digest of each record of a page: 16 bytes of id, text and payload, and 16 of the vector when `vectors`."""
+    for row, record in enumerate(zip(page.ids, page.texts, page.payloads, strict=True)):
+        digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).digest()[:16]
         yield digest + hashlib.sha256(page.vectors[row].tobytes()).digest()[:16] if vectors else digest
 
 

@@ -1,18 +1,18 @@
-"""One collection to migrate, and what happens to each page of its vectors."""
+"""One collection to migrate, and the projection of each page of its vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from lightmigrate.errors import InvalidVectorsError
 from lightmigrate.projection.projection import Projection
-from lightmigrate.projection.vectors import Vectors, meaningful
 from lightmigrate.stores.base import Collection, Page
-from lightmigrate.stores.with_texts import documents_of
+from lightmigrate.stores.external_texts import texts_of
+from lightmigrate.vectors import Vectors, meaningful
 
 # What to do with vectors that hold NaN or infinity or are all zero.
 InvalidVectors = Literal["refuse", "centre"]
@@ -20,44 +20,42 @@ InvalidVectors = Literal["refuse", "centre"]
 
 @dataclass(frozen=True)
 class Job:
-    """One collection to migrate, everything found and checked.
+    """One collection to migrate, opened and checked.
 
     Attributes:
         source: the open collection.
-        projection: for its vectors.
-        embedding_function: `name` and `config` to record on the new collection; `None` keeps the record.
-        invalid_vectors: `refuse` stops at vectors that mean nothing, `centre` puts the centre of the new
-            space in their place, which keeps their records.
-        texts: of its records by id, where it does not store them; they are read, and not written.
+        projection: the projection of its vectors.
+        invalid_vectors: `refuse` stops at invalid vectors (NaN, infinity, all zero); `centre` replaces them by the
+            centre of the new space, which keeps their records.
+        texts: texts of the records by id, when the collection does not store them; they are read and not written.
     """
 
     source: Collection
     projection: Projection
-    embedding_function: Mapping[str, Any] | None
     invalid_vectors: InvalidVectors
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class InvalidRows:
-    """Gathers the records a job must refuse, so that one message can name how many there are.
+    """Collects the records with invalid vectors, so that one error message can give their number.
 
     Attributes:
-        job: what is being done.
-        ids: of the records found so far whose vectors mean nothing; none when the job takes them.
+        job: the job whose records are checked.
+        ids: ids of the records with invalid vectors so far; empty when the job accepts them.
     """
 
     job: Job
     ids: list[str] = field(default_factory=list)
 
     def look(self, page: Page) -> bool:
-        """Take in a page; returns whether everything so far can be migrated."""
+        """Check a page; returns whether all records so far can be migrated."""
         if self.job.invalid_vectors == "refuse":
             self.ids += [page.ids[row] for row in np.flatnonzero(~meaningful(page.vectors)).tolist()]
         return not self.ids
 
     def require_none(self, total: int) -> None:
-        """Raise `InvalidVectorsError` when there are any among `total`."""
+        """Raise `InvalidVectorsError` when any of `total` records was invalid."""
         if self.ids:
             raise InvalidVectorsError(
                 f"{len(self.ids)} of {total} vectors in {self.job.source.address} hold NaN or infinity or are all "
@@ -68,13 +66,13 @@ class InvalidRows:
 
 
 def project(projection: Projection, page: Page, texts: Mapping[str, str] | None = None) -> Vectors:
-    """The page's vectors in the new space, float32 `(n, d_out)`; rows that say nothing become its centre."""
-    return projected(projection, page.vectors, documents_of(page, texts or {}))
+    """The page's vectors in the new space, float32 `(n, d_out)`; invalid rows become its centre."""
+    return projected(projection, page.vectors, texts_of(page, texts or {}))
 
 
-def projected(projection: Projection, vectors: Vectors, documents: Sequence[str | None] | None) -> Vectors:
-    """Vectors `(n, d)`, and the documents where there are any, in the new space; see `project`."""
+def projected(projection: Projection, vectors: Vectors, texts: Sequence[str | None] | None) -> Vectors:
+    """Vectors `(n, d)`, and their texts where there are any, in the new space; see `project`."""
     good = meaningful(vectors)
     if not good.all():
-        vectors = np.where(good[:, None], vectors, np.float32(0))  # the image of 0 is the bias: the centre
-    return projection.apply(vectors, documents)
+        vectors = np.where(good[:, None], vectors, np.float32(0))  # the projection of 0 is the bias: the centre
+    return projection.apply(vectors, texts)

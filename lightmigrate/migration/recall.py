@@ -1,31 +1,31 @@
-"""How much of what is really nearest a search through an index finds: recall@10, against every stored vector."""
+"""recall@10 of an index: the share of the true nearest neighbours, among all stored vectors, that a search finds."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.stores.base import Collection
+from lightmigrate.vectors import Vectors
 
-# Searches: with so many, the mean is known to about .005.
+# Number of searches: the standard error of the mean recall is then about 0.005.
 QUERIES = 200
 
-# Each query is a stored vector and finds itself, which says nothing.
+# Neighbours counted for each query, without the query itself, which is a stored vector.
 NEIGHBOURS = 10
 
-# So much less than the old index may a new one find, before another is built.
+# Largest loss of recall against the old index; with a larger one the index is rebuilt.
 LOSS = 0.01
 
-# By so much, relative to the lengths involved, a distance that Chroma gives may be off.
+# Largest error of a distance that a store returns, relative to the squared length of the query.
 TOLERANCE = 1e-5
 
 
 class Exact:
-    """The true distances from some stored vectors to their nearest, itself included, fed page by page.
+    """The true distances from query vectors to their nearest stored vectors, computed page by page.
 
     Args:
-        queries: float32 `(q, d)`, of the vectors that will be fed.
+        queries: float32 `(q, d)`, taken from the stored vectors; each query is its own nearest neighbour.
         space: `l2`, `cosine` or `ip`.
     """
 
@@ -36,15 +36,15 @@ class Exact:
         self._seen = 0
 
     def add(self, vectors: Vectors) -> None:
-        """Take in stored vectors `(n, d)`; what is not finite is nobody's neighbour."""
+        """Add stored vectors `(n, d)`; vectors that are not finite are neighbours of no query."""
         self._seen += len(vectors)
         distances = np.hstack([self._nearest, np.nan_to_num(self._distances(vectors), nan=np.inf)])
         self._nearest = np.partition(distances, NEIGHBOURS, axis=1)[:, : NEIGHBOURS + 1]
 
     def recall(self, collection: Collection) -> float | None:
-        """Mean share of a query's 10 nearest others that the collection's index finds; only reads.
+        """Mean share of the 10 true nearest neighbours that the collection's index finds. Only reads.
 
-        `None` when there are no queries, or no more records than are asked for.
+        `None` when there are no queries, or at most 11 records.
         """
         if not len(self.queries) or self._seen <= NEIGHBOURS + 1:
             return None
@@ -52,11 +52,14 @@ class Exact:
         farthest = self._nearest.max(axis=1)
         scale = np.maximum(np.einsum("nd,nd->n", self.queries, self.queries), 1)
         limits = farthest + TOLERANCE * scale
-        hits = [sum(one <= limit for one in row) - 1 for row, limit in zip(distances, limits.tolist(), strict=True)]
+        hits = [
+            sum(distance <= limit for distance in row) - 1
+            for row, limit in zip(distances, limits.tolist(), strict=True)
+        ]
         return float(np.mean(np.clip(hits, 0, NEIGHBOURS)) / NEIGHBOURS)
 
     def _distances(self, vectors: Vectors) -> npt.NDArray[np.float32]:
-        """As Chroma has them: squared for `l2`, one minus the product otherwise."""
+        """Distances `(q, n)` as `stores.base.Metric` defines them."""
         with np.errstate(all="ignore"):
             products = self.queries @ vectors.T
             squares = np.einsum("nd,nd->n", vectors, vectors)

@@ -1,16 +1,16 @@
-"""What a migration was asked to do, kept beside what it has built so far, so that another process can go on."""
+"""The requests of a migration, and how they are stored beside its build so that another process can resume it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, ProjectionFileError
+from lightmigrate.files import file_sha256
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, Store
@@ -18,36 +18,38 @@ from lightmigrate.stores.base import Address, Store
 
 @dataclass(frozen=True)
 class Request:
-    """What to do with one collection.
+    """One collection to migrate, and the projection to migrate it with.
 
     Attributes:
         address: the collection.
-        projection: for its vectors.
-        embedding_function: `name` and `config` to record, or `None`.
-        file: where the projection was read from, if it was.
-        function: the embedding function itself, if it was given.
-        texts: of its records by id, where it does not store them.
+        projection: the projection applied to its vectors.
+        model: the description of the new embedding model to record (`Store.describe_model`); `None` keeps the old one.
+        file: the file the projection was loaded from; `None` when it was not loaded from a file.
+        function: the embedding function, when the caller passed one.
+        texts: the texts of its records by id, when the collection does not store them.
     """
 
     address: Address
     projection: Projection
-    embedding_function: Mapping[str, Any] | None
+    model: Mapping[str, Any] | None
     file: Path | None = None
-    function: Any = None
+    function: object = None
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-# What is to be done, or what decides it: called with the open database, or an open copy of it, which it only reads.
-Asked = Sequence[Request] | Callable[[Store], Sequence[Request]]
+# The requests, or a function that makes them from the open database (or an open copy), which it only reads.
+RequestSource = Sequence[Request] | Callable[[Store], Sequence[Request]]
 
 
-def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVectors) -> Mapping[str, Any] | None:
-    """Write what it takes into a new `folder`, projections and texts, and describe the whole for the journal.
+def write_requests(
+    folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVectors
+) -> Mapping[str, Any] | None:
+    """Write the projections and texts of the requests into a new `folder`, and return a description for the journal.
 
-    Equal requests give equal descriptions, whoever asks and wherever the projection files are.
+    Equal requests give equal descriptions, whichever process makes them and wherever the projection files are.
 
     Returns:
-        The description; `None` when a projection cannot be written, which one read from ONNX by somebody else cannot.
+        The description; `None` when a projection cannot be saved, as one loaded from a foreign ONNX file.
     """
     folder.mkdir()
     collections = []
@@ -65,39 +67,35 @@ def keep(folder: Path, requests: Sequence[Request], invalid_vectors: InvalidVect
             (folder / texts).write_text(json.dumps(dict(sorted(request.texts.items()))))
         collections.append(
             {
-                "name": request.address.name,
-                "tenant": request.address.tenant,
-                "database": request.address.database,
-                "embedding_function": request.embedding_function,
+                "address": asdict(request.address),
+                "model": request.model,
                 "projection": name,
-                "sha256": _sha256(folder / name),
-                "texts": {"file": texts, "sha256": _sha256(folder / texts)} if request.texts else None,
+                "sha256": file_sha256(folder / name),
+                "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if request.texts else None,
             }
         )
     return {"collections": collections, "invalid_vectors": invalid_vectors}
 
 
-def restore(folder: Path, asked: Mapping[str, Any]) -> list[Request]:
-    """The requests that `keep` wrote down.
+def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]:
+    """Read the requests that `write_requests` wrote. Only reads.
 
     Raises:
-        DatabaseError: a projection, or the texts, are gone or altered.
+        DatabaseError: a file of a projection or of texts is missing or was changed.
     """
     requests = []
-    for said in asked["collections"]:
-        path = _unaltered(folder / said["projection"], said["sha256"])
-        told = said.get("texts")
-        texts = json.loads(_unaltered(folder / told["file"], told["sha256"]).read_text()) if told else {}
-        address = Address(said["name"], said["tenant"], said["database"])
-        requests.append(Request(address, Projection.load(path), said["embedding_function"], path, None, texts))
+    for entry in description["collections"]:
+        path = _checked(folder / entry["projection"], entry["sha256"])
+        texts_file = entry.get("texts")
+        texts = (
+            json.loads(_checked(folder / texts_file["file"], texts_file["sha256"]).read_text()) if texts_file else {}
+        )
+        address = Address(**entry["address"])
+        requests.append(Request(address, Projection.load(path), entry["model"], path, None, texts))
     return requests
 
 
-def _unaltered(path: Path, sha256: str) -> Path:
-    if not path.is_file() or _sha256(path) != sha256:
-        raise DatabaseError(f"{path} is gone or altered: run  lightmigrate migrate  again as before")
+def _checked(path: Path, sha256: str) -> Path:
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise DatabaseError(f"{path} is missing or was changed: run  lightmigrate migrate  again with the same options")
     return path
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

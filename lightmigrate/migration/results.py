@@ -1,14 +1,15 @@
-"""What the migrator gives back."""
+"""The results that the migrator returns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.errors import BackupError
 from lightmigrate.migration.verify import Verification
-from lightmigrate.migration.written import Written
 from lightmigrate.results import Result
+from lightmigrate.stores.files import Route
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ class MigrationResult(Result):
         collection_name: its name.
         tenant: its tenant.
         database: its database.
-        n_migrated: records that were moved.
+        n_migrated: records that were migrated.
         previous_dim: dimension before.
         current_dim: dimension now.
-        backup_path: the old database folder, whole, or with an open client the old collection's name below the
-            server's; `None` when no backup was wanted.
-        verification: what was compared and found right; `None` when it was switched off.
+        backup_path: the complete old database folder; for an open database its path joined with the old collection's
+            name; `None` when no backup was wanted.
+        verification: result of the verification; `None` when it was switched off.
         seconds: wall time of the whole run (all collections of one call share it).
         index: how the new vectors got into the index: `keep`, `rebuild` or `rewrite`.
-        handles_moved: collection objects of this process that were pointed to the new rows (with an open client).
-        written_late: records found written to when all was read again after the exchange, and carried over (likewise).
+        handles_moved: collection objects of this process that now point to the new collection (open databases only).
+        written_late: records that clients wrote to the old collection after it was last read, and that were carried
+            over after the exchange (open databases only).
     """
 
     collection_name: str
@@ -67,24 +69,41 @@ class MigrationResult(Result):
 
 
 @dataclass(frozen=True)
-class Rollback(Result):
-    """A database that was put back.
+class ChangesSince(Result):
+    """How many records of one collection were written after its migration.
 
     Attributes:
-        restored: name of the backup that is the database again.
-        displaced_path: where the database that was live before stands now.
-        written: what had been written to it after its migration, by collection.
-        carried: whether that is in the restored one too; its vectors are then close, not exact.
+        collection_name: the collection.
+        added: records that the backup does not have.
+        changed: records whose text, metadata or vector was written again.
+        deleted: records that only the backup has.
+    """
+
+    collection_name: str
+    added: int
+    changed: int
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Rollback(Result):
+    """The result of a rollback.
+
+    Attributes:
+        restored: name of the backup that was restored.
+        displaced_path: where the database that was live before the rollback is now.
+        written: what had been written to that database after its migration, by collection.
+        carried: whether those changes were carried to the restored database; their vectors are then approximate.
     """
 
     restored: str
     displaced_path: Path
-    written: tuple[Written, ...]
+    written: tuple[ChangesSince, ...]
     carried: bool
 
 
 @dataclass(frozen=True)
-class Check(Result):
+class CollectionCheck(Result):
     """One migrated collection compared with what it held right after its migration.
 
     Attributes:
@@ -92,9 +111,11 @@ class Check(Result):
         records: how many it holds now.
         records_migrated: how many it held then.
         contents_equal: ids, documents, metadatas and uris are what they were.
-        vectors_equal: vectors are what they were.
+        vectors_equal: vectors are what they were; for an open database: all are valid and of one dimension.
         settings_equal: distance, index settings and metadata are what they were.
         invalid_vectors: vectors with NaN or infinity or all zero.
+        refined: rows that `refine` embedded since the migration. They, and those that it projected again, count as
+            equal unless the application wrote to them.
     """
 
     collection_name: str
@@ -104,8 +125,39 @@ class Check(Result):
     vectors_equal: bool
     settings_equal: bool
     invalid_vectors: int
+    refined: int = 0
 
     @property
     def unchanged(self) -> bool:
-        """Whether it is exactly what the migration left."""
+        """Whether the collection is exactly as the migration left it."""
         return self.contents_equal and self.vectors_equal and self.settings_equal
+
+
+@dataclass(frozen=True)
+class Backup(Result):
+    """An earlier version of the database: a whole folder, or a collection of an open database.
+
+    Attributes:
+        name: name of the folder or the collection.
+        path: path of the folder; for a collection the server's address joined with its name.
+        bytes: size on disk; `None` for a collection.
+        migrated_at: when the database in the backup was last migrated; `None` if it never was.
+    """
+
+    name: str
+    path: Path
+    bytes: int | None
+    migrated_at: str | None
+
+
+def choose_backups(backups: Sequence[Backup], names: Sequence[str] | None, database: Path) -> list[Backup]:
+    """The backups with these names; all when `names` is `None`.
+
+    Raises:
+        BackupError: there is no backup of one of the names.
+    """
+    known = {backup.name: backup for backup in backups}
+    for name in names or ():
+        if name not in known:
+            raise BackupError(f"{database} has no backup {name}; there are: {', '.join(known) or 'none'}")
+    return [known[name] for name in (known if names is None else names)]

@@ -1,4 +1,4 @@
-"""Is the new collection what it should be? Everything is read back and compared; nothing is sampled away."""
+"""Verification of a new collection: every record is read back and compared; searches are checked on a sample."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lightmigrate.errors import VerificationError
-from lightmigrate.migration.ahead import ahead
 from lightmigrate.migration.baseline import Baseline, found_by_search
 from lightmigrate.migration.digest import Digest, settings_sha256
-from lightmigrate.migration.progress import OnProgress, Progress
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Collection, Page
-from lightmigrate.stores.probe import measured_space
+from lightmigrate.stores.base import Collection, Page, Payload
+from lightmigrate.stores.distance import measured_space
+from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.vectors import Vectors
 
-_Row = tuple[str, str | None, Mapping[str, Any] | None, str | None]
+_Row = tuple[str, str | None, Payload | None]
 
-# Chroma keeps float32, and in cosine collections a normalised vector and its length.
+# Chroma stores float32, and in cosine collections a normalised vector and its length.
 VECTOR_TOLERANCE = 1e-5
 
-# A rebuilt index may find a little less than the old one by chance, not this much less.
+# Largest loss of `found` against the old index that chance may explain.
 FOUND_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class Verification(Result):
-    """What was read back from the new collection and found right. A failed check raises instead.
+    """Result of a verification that passed. A failed one raises `VerificationError` instead.
 
     Attributes:
-        records: compared one by one: id, document, metadata, uri, order, and the vector recomputed.
+        records: number of records compared: id, text, payload, order, and the recomputed vector.
         largest_vector_error: largest difference between a stored number and the recomputed one,
             relative to the length of its vector.
-        floats_rounded: metadata numbers that changed in their last bit, which Chroma's own log does.
+        floats_rounded: numbers in payloads whose last bit changed; Chroma's own log does this.
         space: distance function, measured on the new index and equal to the old one's.
         found: share of stored vectors that a search through the new index finds, of 100.
         found_before: the same in the old index.
-        recall: recall@10 of the new index: share of what is really nearest to a stored vector that a search finds,
-            against all stored vectors. `None` where it was not measured.
-        recall_before: the same of the old index.
-        similarity_correlation: structural similarity of a sample before and after. It says that nothing
-            was torn apart, not that searches are good: see `structural_similarity`.
-        neighbour_overlap: share of the 10 nearest neighbours that stay, in the same sample.
-        content_sha256: order-free digest of ids, documents, metadatas and uris.
+        recall: recall@10 of the new index: share of the true nearest neighbours, among all stored vectors, that a
+            search finds. `None` where it was not measured.
+        recall_before: the same in the old index.
+        similarity_correlation: structural similarity of a sample before and after. It shows that the structure was
+            preserved, not that searches are good: see `structural_similarity`.
+        neighbour_overlap: share of the 10 nearest neighbours that stay the same, in the same sample.
+        content_sha256: order-free digest of ids, texts and payloads.
         vectors_sha256: order-free digest of ids and vectors.
         settings_sha256: digest of distance, index settings and metadata.
     """
@@ -69,56 +69,70 @@ class Verification(Result):
 
 
 class Comparison:
-    """A new collection held against what it should be, page by page, and at the end as a whole.
+    """Compares a new collection with the expected one, page by page, and at the end as a whole.
+
+    Args:
+        shared_records: whether both share ids, texts and payloads (`Capabilities`). Then only vectors are compared, and
+            records may be deleted meanwhile; the records are counted later, when nobody can write.
 
     Attributes:
-        records: of the new collection that are right.
+        records: number of records of the new collection that were compared and are right.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared_records: bool = False) -> None:
+        self._shared = shared_records
         self.records = 0
         self._error, self._rounded, self._digest = 0.0, 0, Digest()
 
     def add(self, expected: Page, stored: Page) -> None:
-        """Compare records that were read back with what they should be.
+        """Compare the records that were read back with the expected ones.
 
         Raises:
-            VerificationError: naming the first thing that is not as it should be.
+            VerificationError: a record differs; the message names the first difference.
         """
-        self._rounded += compare_contents(expected, stored, self.records)
+        if self._shared:
+            place = {record: row for row, record in enumerate(expected.ids)}
+            expected = expected.rows([place[record] for record in stored.ids])
+        else:
+            self._rounded += compare_contents(expected, stored, self.records)
         self._error = max(self._error, _compare_vectors(expected.vectors, stored.vectors, self.records))
         self._digest.add(stored)
         self.records += len(stored)
 
     def remove(self, stored: Page) -> None:
-        """Forget records that are about to be written anew or deleted."""
+        """Subtract records that are about to be rewritten or deleted."""
+        if self._shared:
+            return
         self._digest.remove(stored)
         self.records -= len(stored)
 
     def conclude(self, baseline: Baseline, target: Collection, recall: float | None = None) -> Verification:
-        """Look at the new collection as a whole, after all its records; probe its index. Only reads.
+        """Compare the new collection as a whole, after all its records, and search its index. Only reads.
 
         Args:
-            baseline: what its source was.
+            baseline: the source before the migration.
             target: the new collection.
-            recall: recall@10 of its index, where it was measured.
+            recall: recall@10 of the new index, where it was measured.
 
         Raises:
-            VerificationError: naming what is not as it should be, with both values.
+            VerificationError: a value differs; the message names it with both values.
         """
-        _require_equal("number of records", self.records, target.count())
+        if not self._shared:
+            _require_equal("number of records", self.records, target.count())
         settings = settings_sha256(target)
         _require_equal("settings (their digest)", baseline.settings_sha256, settings)
         space = measured_space(target)
         _require_equal("distance function", baseline.space, space)
-        before, after = baseline.vectors, target.records(baseline.ids).vectors
-        if len(before) != len(after):
+        stored = target.records(baseline.ids)
+        if len(stored) != len(baseline.ids) and not self._shared:
             raise VerificationError("the records changed while they were compared; run this again")
+        place = {record: row for row, record in enumerate(baseline.ids)}
+        before, after = baseline.vectors[[place[record] for record in stored.ids]], stored.vectors
         found = found_by_search(target, after, space)
         if found is not None and baseline.found is not None and found < baseline.found - FOUND_TOLERANCE:
             raise VerificationError(
                 f"searches find {found:.0%} of the stored vectors in the new index, {baseline.found:.0%} in the old "
-                "one; the new database was thrown away"
+                "one; the new database was deleted"
             )
         return Verification(
             records=self.records,
@@ -137,7 +151,7 @@ class Comparison:
         )
 
     def updated(self, verification: Verification) -> Verification:
-        """What was concluded before, with what was compared since."""
+        """An earlier verification, updated with the records compared since."""
         return replace(
             verification,
             records=self.records,
@@ -157,23 +171,23 @@ def verify(
     *,
     recall: float | None = None,
 ) -> Verification:
-    """Compare a rebuilt collection with what it should be, record by record, and probe its index. Only reads.
+    """Compare a rebuilt collection with the expected one, record by record, and search its index. Only reads.
 
     Args:
-        baseline: what its source was.
-        expected: the records of the source with the vectors they should have now, in order, `page_size` at a time.
+        baseline: the source before the migration.
+        expected: the records of the source with their expected vectors, in order, `page_size` at a time.
         target: the rebuilt collection.
         page_size: records held in memory at once.
-        on_progress: hears about every page.
+        on_progress: called after every page.
         recall: recall@10 of the new index, where it was measured.
 
     Raises:
-        VerificationError: naming the first thing that is not as it should be, with both values.
+        VerificationError: something differs; the message names the first difference.
     """
     _require_equal("settings (their digest)", baseline.settings_sha256, settings_sha256(target))
     _require_equal("number of records", baseline.records, target.count())
     comparison = Comparison()
-    with ahead(zip_longest(expected, target.pages(page_size))) as pairs:
+    with read_ahead(zip_longest(expected, target.scan(page_size))) as pairs:
         for old, new in pairs:
             if old is None or new is None:
                 raise VerificationError("the number of records changed while they were compared; run this again")
@@ -183,11 +197,15 @@ def verify(
 
 
 def _rows(page: Page) -> Iterator[_Row]:
-    return zip(page.ids, page.documents, page.metadatas, page.uris, strict=True)
+    return zip(page.ids, page.texts, page.payloads, strict=True)
 
 
 def compare_contents(old: Page, new: Page, offset: int) -> int:
-    """Compare two pages of records; returns how many metadata numbers changed in their last bit."""
+    """Compare two pages of records; returns how many numbers in payloads changed in their last bit.
+
+    Raises:
+        VerificationError: an id, a text or a payload differs.
+    """
     if list(old.ids) != list(new.ids):
         _fail(offset, "id")
     rounded = 0
@@ -200,42 +218,49 @@ def compare_contents(old: Page, new: Page, offset: int) -> int:
 
 
 def differing_rows(expected: Page, stored: Page) -> list[int]:
-    """Rows of two pages of the same ids that differ in their contents or vectors."""
+    """The rows in which two pages of the same ids differ in contents or vectors."""
     wrong = _vector_errors(expected.vectors, stored.vectors) > VECTOR_TOLERANCE
     pairs = zip(_rows(expected), _rows(stored), strict=True)
     return [row for row, (before, after) in enumerate(pairs) if wrong[row] or _difference(before, after)[0] is not None]
 
 
 def _difference(old: _Row, new: _Row) -> tuple[str | None, int]:
-    """What differs in two records of one id, and how many metadata numbers changed in their last bit."""
+    """The field in which two records of one id differ, and how many payload numbers changed in their last bit."""
     if old[1] != new[1]:
-        return "document", 0
-    if old[3] != new[3]:
-        return "uri", 0
-    rounded = _compare_metadata(old[2], new[2])
-    return ("metadata", 0) if rounded is None else (None, rounded)
-
-
-def _compare_metadata(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> int | None:
-    """Compare values and their types: to Python True is 1 and 1 is 1.0, to a filter they are not."""
-    if old is None and new is None:
-        return 0
-    if old is None or new is None or old.keys() != new.keys():
-        return None
+        return "text", 0
+    before, after = old[2] or {}, new[2] or {}
     rounded = 0
-    for key, value in old.items():
-        for one, other in zip_longest(_as_list(value), _as_list(new[key])):
-            if type(one) is not type(other):
-                return None
-            if one != other:
-                if not isinstance(one, float) or abs(one - other) > math.ulp(one):
-                    return None
-                rounded += 1
-    return rounded
+    for field in (*before, *(field for field in after if field not in before)):
+        changed = _rounded(before.get(field), after.get(field)) if field in before and field in after else None
+        if changed is None:
+            return field, 0
+        rounded += changed
+    return None, rounded
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _rounded(old: object, new: object) -> int | None:
+    """How many numbers of two values of a payload differ in their last bit; `None` when the values differ otherwise.
+
+    Types count: in Python True equals 1 and 1 equals 1.0, in a filter they differ.
+    """
+    if type(old) is not type(new):
+        return None
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if old.keys() != new.keys():
+            return None
+        pairs = [(value, new[key]) for key, value in old.items()]
+    elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)):
+        if len(old) != len(new):
+            return None
+        pairs = list(zip(old, new, strict=True))
+    elif old == new:
+        return 0
+    elif isinstance(old, float) and isinstance(new, float) and abs(old - new) <= math.ulp(old):
+        return 1
+    else:
+        return None
+    parts = [_rounded(before, after) for before, after in pairs]
+    return None if None in parts else sum(part or 0 for part in parts)
 
 
 def _compare_vectors(expected: Vectors, stored: Vectors, offset: int) -> float:
@@ -249,7 +274,7 @@ def _compare_vectors(expected: Vectors, stored: Vectors, offset: int) -> float:
 
 
 def _vector_errors(expected: Vectors, stored: Vectors) -> Any:
-    """The largest difference in each row relative to its length; infinite for other shapes and NaN."""
+    """The largest difference in each row, relative to the row's length; infinite for NaN and for unequal shapes."""
     if expected.shape != stored.shape:
         return np.full(len(expected), np.inf)
     lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -258,10 +283,10 @@ def _vector_errors(expected: Vectors, stored: Vectors) -> Any:
 
 def _require_equal(what: str, old: Any, new: Any) -> None:
     if old != new:
-        raise VerificationError(f"{what}: {old} before, {new} after; the new database was thrown away")
+        raise VerificationError(f"{what}: {old} before, {new} after; the new database was deleted")
 
 
 def _fail(row: int, what: str) -> NoReturn:
     raise VerificationError(
-        f"record {row} of the new collection has another {what} than the old one; the new database was thrown away"
+        f"record {row} of the new collection has another {what} than the old one; the new database was deleted"
     )

@@ -1,1 +1,1 @@
-"""A function from old vectors (and the stored texts) to new vectors. Knows no database."""
+"""The projection: a function from old vectors (and the stored texts) to new vectors. Knows no database."""

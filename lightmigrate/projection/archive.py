@@ -2,12 +2,12 @@
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
-the entry `<step>.<term>.<name>` an array of a term. A step with a map of its own for records without text is
-`{reading, plain}`, its arrays begin with `<step>.reading.` and `<step>.plain.`. `error` is `null`, or one more
-step, whose arrays begin with `error.`. `sha256` is taken over the rest of the header and over every
-array's name, dtype, shape and bytes, so that neither numbers nor models nor direction can change unseen.
+the entry `<step>.<term>.<name>` an array of a term. A step with another function for records without text is
+`{with_text, plain}`, the names of its arrays start with `<step>.with_text.` and `<step>.plain.`. `error` is `null`, or
+one more step, the names of whose arrays start with `error.`. `sha256` covers the rest of the header and every array's
+name, dtype, shape and bytes, so that every change of numbers, models or direction is detected.
 
-Matrices may be stored as float16, at half the size; what is read is float32 all the same.
+Matrices may be stored as float16, at half the size; they are read as float32.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from lightmigrate.files import replacing
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Step, Sum
-from lightmigrate.projection.terms import TERMS
+from lightmigrate.projection.terms.all import TERMS
 
 FORMAT_VERSION = 1
 HEADER = "header"
 
-# How the numbers of matrices are stored. float16 keeps three digits, more than any map knows.
+# How matrices are stored. float16 keeps three digits, more than the precision of any projection.
 Stored = Literal["float32", "float16"]
 
-# What the sketches of the two spaces are called.
+# Names of the two spaces in the header.
 _SPACES = ("source", "target")
 
 
@@ -46,7 +46,7 @@ def write(
     spaces: tuple[Space | None, Space | None] = (None, None),
     stored: Stored = "float32",
 ) -> Path:
-    """Write a projection to `path`, aside and renamed; returns `path`."""
+    """Write a projection to a temporary file and rename it to `path`; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
         "format": FORMAT_VERSION,
@@ -68,7 +68,7 @@ def write(
 
 
 def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tuple[Space | None, Space | None]]:
-    """Read what `write` wrote; `ProjectionFileError` for anything else. Never unpickles."""
+    """Read a file that `write` wrote; `ProjectionFileError` for anything else. Never unpickles, never writes."""
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
     try:
@@ -85,37 +85,39 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tup
         raise ProjectionFileError(
             f"{path.name} has format {version}, this lightmigrate reads {FORMAT_VERSION}; upgrade lightmigrate"
         )
-    found, expected = _checksum(header, arrays), header.get("sha256")
-    if found != expected:
+    checksum, expected = _checksum(header, arrays), header.get("sha256")
+    if checksum != expected:
         raise ProjectionFileError(
-            f"{path.name} was altered: its checksum is {found[:12]}…, its header says {str(expected)[:12]}…; "
+            f"{path.name} was altered: its checksum is {checksum[:12]}…, its header says {str(expected)[:12]}…; "
             "copy or train it again"
         )
     info = ProjectionInfo.from_json(header["info"])
-    steps = tuple(_put_together(str(index), said, arrays) for index, said in enumerate(header["steps"]))
-    said = header.get("error")
-    known = header.get("spaces", {})
+    steps = tuple(_put_together(str(index), fields, arrays) for index, fields in enumerate(header["steps"]))
+    error_fields = header.get("error")
+    space_fields = header.get("spaces", {})
     source, target = (
-        Space(np.ascontiguousarray(arrays[f"space.{name}"], np.float32), known[name]) if name in known else None
+        Space(np.ascontiguousarray(arrays[f"space.{name}"], np.float32), space_fields[name])
+        if name in space_fields
+        else None
         for name in _SPACES
     )
-    return steps, info, None if said is None else _put_together("error", said, arrays), (source, target)
+    return steps, info, None if error_fields is None else _put_together("error", error_fields, arrays), (source, target)
 
 
 def _halved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A float32 matrix as float16; all else, which is small, as it is."""
+    """A float32 matrix as float16; other arrays, which are small, unchanged."""
     if array.dtype != np.float32 or array.ndim != 2:
         return array
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise ProjectionFileError("some numbers of this projection are too large for float16; store it as float32")
+        raise ProjectionFileError("some numbers of this projection are too large for float16; use stored='float32'")
     return array.astype(np.float16)
 
 
 def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """What the header says of a step; its numbers go to `arrays`."""
+    """The header's entry for a step; its arrays are added to `arrays`."""
     match step:
-        case ByText(reading, plain):
-            parts = {"reading": reading, "plain": plain}
+        case ByText(with_text, plain):
+            parts = {"with_text": with_text, "plain": plain}
             return {part: _take_apart(f"{name}.{part}", own, arrays) for part, own in parts.items()}
         case Sum(bias, terms, normalise):
             arrays[f"{name}.bias"] = bias
@@ -126,30 +128,30 @@ def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> d
     raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
 
 
-def _put_together(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
+def _put_together(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
     try:
-        if "reading" in said:
-            return ByText(*(_sum(f"{name}.{part}", said[part], arrays) for part in ("reading", "plain")))
-        return _sum(name, said, arrays)
+        if "with_text" in fields:
+            return ByText(*(_sum(f"{name}.{part}", fields[part], arrays) for part in ("with_text", "plain")))
+        return _sum(name, fields, arrays)
     except (KeyError, ValueError, TypeError) as error:
-        raise ProjectionFileError(f"a projection file contradicts itself: {error}; train it again") from None
+        raise ProjectionFileError(f"the projection file is inconsistent: {error}; train it again") from None
 
 
-def _sum(name: str, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
+def _sum(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
     terms = []
-    for index, kind in enumerate(said["terms"]):
+    for index, kind in enumerate(fields["terms"]):
         if kind not in TERMS:
             raise ProjectionFileError(f"unknown term {kind!r} in a projection file; upgrade lightmigrate")
         prefix = f"{name}.{index}."
         own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         terms.append(TERMS[kind].from_arrays(own))
-    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), said["normalise"])
+    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), fields["normalise"])
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     digest = hashlib.sha256()
-    said = {key: value for key, value in header.items() if key != "sha256"}
-    digest.update(json.dumps(said, sort_keys=True).encode())
+    covered = {key: value for key, value in header.items() if key != "sha256"}
+    digest.update(json.dumps(covered, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())

@@ -1,4 +1,4 @@
-"""Who speaks: the identity of an embedding model, and what a projection says about itself."""
+"""The identity of an embedding model, and the description of a projection."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from lightmigrate.errors import ProjectionFileError
 
 @dataclass(frozen=True)
 class Model:
-    """An embedding model, as far as it decides what its vectors mean.
+    """The identity of an embedding model: all that determines its vectors.
 
-    Two models are the same exactly when all of these are: a query prefix or another revision makes
-    other vectors.
+    Two models are the same when all of these are equal: another prefix or revision gives other vectors.
 
     Attributes:
-        name: what its makers call it, such as `all-mpnet-base-v2`.
+        name: its published name, such as `all-mpnet-base-v2`.
         dimension: length of its vectors.
-        provider: who computes it (`sentence-transformers`, `openai`, ...); empty when unknown.
+        provider: what computes its embeddings (`sentence-transformers`, `openai`, ...); empty when unknown.
         revision: version or commit of the weights; empty when unknown.
         prefix: text put before every document, such as `passage: `.
         query_prefix: text put before every query, such as `query: `.
@@ -39,7 +38,7 @@ class Model:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Model:
-        """Read back what `to_json` wrote; unknown keys are an error, because they would change meaning."""
+        """Read back what `to_json` wrote; unknown keys are an error, because they would change the identity."""
         try:
             return cls(**fields)
         except TypeError as error:
@@ -52,13 +51,13 @@ class Model:
 
 @dataclass(frozen=True)
 class ProjectionInfo:
-    """What a projection says about itself.
+    """The description of a projection, stored in its file.
 
     Attributes:
-        source: the model whose vectors go in.
-        target: the model whose space comes out.
+        source: the model of the input vectors.
+        target: the model whose space the output is in.
         training: how it was made: method, number of pairs, corpus, regularisation.
-        quality: what it keeps on pairs it was not fitted to; empty when nobody measured.
+        quality: measured on pairs it was not fitted to; empty when not measured.
     """
 
     source: Model

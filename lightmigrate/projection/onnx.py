@@ -12,21 +12,21 @@ import numpy as np
 
 from lightmigrate.errors import MissingExtraError, ProjectionFileError
 from lightmigrate.files import replacing
-from lightmigrate.projection.kernel import Kernel
-from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.network import Network
 from lightmigrate.projection.steps import ByText, Step, Sum
-from lightmigrate.projection.term import Term, Texts
-from lightmigrate.projection.vectors import SHORTEST, Vectors
+from lightmigrate.projection.terms.base import Term, Texts
+from lightmigrate.projection.terms.kernel import Kernel
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.projection.terms.network import Network
+from lightmigrate.vectors import SHORTEST, Vectors
 
-# Opset 17 is read by every onnxruntime since 1.12 (2022); IR 8 belongs to it.
+# Opset 17 is supported by onnxruntime since 1.12 (2022); IR 8 is its version of the format.
 OPSET, IR_VERSION = 17, 8
 INFO_KEY, CHECKSUM_KEY = "lightmigrate.info", "lightmigrate.sha256"
-NO_CHECKSUM = "0" * 64  # stands in the checksum's place while it is taken over the file
+NO_CHECKSUM = "0" * 64  # takes the checksum's place while it is computed
 INPUT, OUTPUT = "vectors", "projected"
 
-# Rows computed at once: the runtime keeps what lies between its operations, which should stay in the cache.
+# Rows computed at once, so that intermediate results stay in the processor's cache.
 BLOCK_ROWS = 1024
 
 
@@ -43,7 +43,7 @@ class OnnxStep:
     shape: tuple[int, int]
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
         output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
         for start in range(0, len(vectors), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
@@ -52,15 +52,15 @@ class OnnxStep:
 
 
 def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
-    """Open an ONNX projection; `ProjectionFileError` when it is none, `MissingExtraError` without the runtime."""
+    """Open an ONNX projection; `ProjectionFileError` for an invalid file, `MissingExtraError` without onnxruntime."""
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
     try:
         import onnxruntime
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx") from None
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in preferred if name in onnxruntime.get_available_providers()]
     content = path.read_bytes()
     try:
         session = onnxruntime.InferenceSession(content, providers=providers)
@@ -72,14 +72,17 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
         raise ProjectionFileError(
             f"{path.name} is not a lightmigrate projection, or is damaged ({type(error).__name__}); export it again"
         ) from None
-    found = hashlib.sha256(content.replace(stated, NO_CHECKSUM.encode())).hexdigest()
-    if found.encode() != stated:
-        raise ProjectionFileError(f"{path.name} was altered: its checksum is not the one it states; export it again")
+    checksum = hashlib.sha256(content.replace(stated, NO_CHECKSUM.encode())).hexdigest()
+    if checksum.encode() != stated:
+        raise ProjectionFileError(
+            f"{path.name} was altered: its checksum is {checksum[:12]}…, its metadata say {stated.decode()[:12]}…; "
+            "export it again"
+        )
     return (OnnxStep(session, shape),), info
 
 
 def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
-    """Write a projection to an `.onnx` file, aside and renamed; returns `path`."""
+    """Write a projection to a temporary file and rename it to `path`, an `.onnx` file; returns `path`."""
     sums = [_without_texts(step) for step in steps]
     try:
         import onnx
@@ -115,7 +118,7 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
 
 
 def _without_texts(step: Step) -> Sum:
-    """A graph gets vectors only, so it is what a projection does for records without a text."""
+    """The function for records without a text: a graph has vectors as its only input."""
     match step:
         case ByText(_, plain):
             return plain
@@ -147,7 +150,7 @@ class _Graph:
         return name
 
     def as_branch(self, output: str) -> Any:
-        """This as one of the two graphs of an `If` that ends in `output`; its constants are the outer graph's."""
+        """This graph as a branch of an `If`, with the output `output`; its constants belong to the outer graph."""
         from onnx import TensorProto, helper
 
         shape = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
@@ -173,7 +176,7 @@ def _term(build: _Graph, term: Term, value: str) -> str:
 
 
 def _summed(build: _Graph, step: Sum, value: str) -> str:
-    """`bias + Σ terms`. A product that begins with the bias saves going over its result once more."""
+    """`bias + Σ terms`. A Gemm adds the bias to the first product without another pass over the result."""
     bias = build.constant(step.bias)
     match step.terms:
         case (Linear(weights), *others):
@@ -185,7 +188,7 @@ def _summed(build: _Graph, step: Sum, value: str) -> str:
 
 
 def _normalised(build: _Graph, value: str) -> str:
-    # As NumPy's side does it: what is too long or too short to be squared takes more steps, so only it takes them.
+    # As `normalise_rows`: only batches with rows too long or too short to be squared take the slower branch.
     lengths = build.add("ReduceL2", value, axes=[-1], keepdims=1)
     long_enough = build.add("Greater", build.add("ReduceMin", lengths, keepdims=0), build.constant(SHORTEST))
     short_enough = build.add("Less", build.add("ReduceMax", lengths, keepdims=0), build.constant(np.float32(np.inf)))
@@ -198,8 +201,8 @@ def _normalised(build: _Graph, value: str) -> str:
 
 
 def _normalised_extremes(build: _Graph, branch: _Graph, value: str) -> str:
-    # Divided by the largest number first, so that no square leaves the range of float32; the maximum with
-    # the smallest float keeps an all-zero row zero.
+    # Dividing by the largest number first keeps the squares in the range of float32; the maximum with the smallest
+    # float keeps an all-zero row zero.
     tiny = build.constant(np.float32(np.finfo(np.float32).tiny))
     largest = branch.add("ReduceMax", branch.add("Abs", value), axes=[-1], keepdims=1)
     value = branch.add("Div", value, branch.add("Max", largest, tiny))
@@ -208,5 +211,5 @@ def _normalised_extremes(build: _Graph, branch: _Graph, value: str) -> str:
 
 
 def seal(content: bytes) -> bytes:
-    """The bytes of a model, with the SHA-256 over them in the place that `NO_CHECKSUM` keeps for it."""
+    """The bytes of a model with `NO_CHECKSUM` replaced by their SHA-256."""
     return content.replace(NO_CHECKSUM.encode(), hashlib.sha256(content).hexdigest().encode())

@@ -17,25 +17,25 @@ from lightmigrate.errors import (
     WrongDirectionError,
 )
 from lightmigrate.projection import archive, onnx
-from lightmigrate.projection.abridged import Abridged, Embed
-from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Step, Sum, join
-from lightmigrate.projection.term import Texts
-from lightmigrate.projection.vectors import Vectors, as_vectors
+from lightmigrate.projection.terms.base import Texts
+from lightmigrate.projection.terms.extract import Embed, Extract
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.vectors import Vectors, as_vectors
 
 
 class Projection:
     """A function from the vectors of `info.source` to the space of `info.target`.
 
-    Immutable. `load` and `fit` make one; `apply` uses it.
+    Immutable. `load` reads one from a file, `fit` fits one to pairs, `apply` uses it.
 
     Attributes:
-        info: both models, how it was trained, what it keeps.
-        steps: what it does, in order. One step for a direct projection, several for a chain.
-        error: what it expects its squared error to be, a step with one output; `None` when nobody knows.
-        spaces: sketches of the spaces it leads from and to, `None` where nobody knows.
+        info: both models, how it was fitted, its measured quality.
+        steps: applied in order. One step for a direct projection, several for a chain.
+        error: the expected squared error of a row, a step with one output; `None` when unknown.
+        spaces: sketches of the source and target space, `None` where unknown.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class Projection:
         shape = (steps[0].shape[0], steps[-1].shape[1])
         declared = (info.source.dimension, info.target.dimension)
         if shape != declared:
-            raise ValueError(f"the steps map {shape[0]} → {shape[1]}, the models say {declared[0]} → {declared[1]}")
+            raise ValueError(
+                f"the steps project {shape[0]} → {shape[1]}, the models have {declared[0]} → {declared[1]}"
+            )
         if error is not None and error.shape != (shape[0], 1):
             raise ValueError(f"the expected error has shape {error.shape}, not {(shape[0], 1)}")
         for space, dimension in zip(spaces, declared, strict=True):
@@ -81,10 +83,10 @@ class Projection:
             bias: b, `(d_out,)`.
             source: the model of the input.
             target: the model of the output.
-            training: facts about how W and b were found.
+            training: facts about how W and b were fitted.
 
         Raises:
-            ValueError: when the shapes do not fit each other or the models.
+            ValueError: the shapes do not match each other or the models.
         """
         step = Sum(as_vectors(bias).copy(), (Linear(as_vectors(weights).copy()),), target.normalised)
         info = ProjectionInfo(source, target, dict(training or {}))
@@ -95,11 +97,11 @@ class Projection:
         """Read a projection from an `.npz` or `.onnx` file. Never unpickles, never writes.
 
         Args:
-            path: the file. `.onnx` needs the `onnx` extra and runs on CUDA when onnxruntime offers it.
+            path: the file. `.onnx` needs the `onnx` extra and runs on CUDA when onnxruntime supports it.
 
         Raises:
             ProjectionFileError: missing, truncated, altered (SHA-256), pickled, or of another version.
-            MissingExtraError: an `.onnx` file and no onnxruntime.
+            MissingExtraError: an `.onnx` file, but onnxruntime is not installed.
         """
         path = Path(path)
         try:
@@ -107,33 +109,33 @@ class Projection:
                 return cls(*onnx.read(path))
             return cls(*archive.read(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProjectionFileError(f"{path.name} contradicts itself: {error}; train it again") from None
+            raise ProjectionFileError(f"{path.name} is inconsistent: {error}; train the projection again") from None
 
     def save(self, path: str | Path, *, stored: archive.Stored = "float32") -> Path:
-        """Write the projection to an `.npz` file, aside first and then renamed over `path`.
+        """Write the projection to a temporary file and rename it to `path`, an `.npz` file.
 
         Args:
             path: of the file.
-            stored: how the numbers of its matrices are kept. `float16` halves the file and changes mapped vectors
-                in the fourth digit; they are computed as float32 either way.
+            stored: how matrices are stored. `float16` halves the file and changes projected vectors in the fourth
+                digit; they are computed as float32 either way.
 
         Returns:
-            The path written. Equal projections give byte-identical files.
+            `path`. Equal projections give identical files, byte by byte.
 
         Raises:
-            ProjectionFileError: when this projection was read from ONNX (its numbers are not open), or holds numbers
-                too large for float16.
+            ProjectionFileError: the projection was read from ONNX (its weights are not accessible), or has numbers too
+                large for float16.
         """
         return archive.write(Path(path), self.steps, self.info, self.error, self.spaces, stored)
 
     def export_onnx(self, path: str | Path) -> Path:
         """Write the same function as an ONNX model (input `vectors`, output `projected`).
 
-        A graph gets no texts: where this projection reads them, it becomes what `apply` does without texts.
+        A graph has no texts as input: it computes what `apply` computes without texts.
 
         Raises:
-            MissingExtraError: when the `onnx` extra is not installed.
-            ProjectionFileError: when this projection was itself read from ONNX.
+            MissingExtraError: the `onnx` extra is not installed.
+            ProjectionFileError: the projection was itself read from ONNX.
         """
         return onnx.write(Path(path), self.steps, self.info)
 
@@ -149,33 +151,33 @@ class Projection:
         return Projection(self.steps, info, self.error, self.spaces)
 
     def with_spaces(self, source: Any, target: Any) -> Projection:
-        """The same function, with sketches of both spaces, drawn from vectors `(n, d_in)` and `(m, d_out)`."""
+        """The same function, with sketches of both spaces from vectors `(n, d_in)` and `(m, d_out)`."""
         return Projection(self.steps, self.info, self.error, (Space.of(source), Space.of(target)))
 
     @property
-    def first_words(self) -> int | None:
-        """How many first words of every text it reads with the new model; `None` when it needs no model."""
-        sums = [step.reading if isinstance(step, ByText) else step for step in self.steps]
+    def extract_words(self) -> int | None:
+        """The number of words of the extracts that it embeds with the new model; `None` when it embeds nothing."""
+        sums = [step.with_text if isinstance(step, ByText) else step for step in self.steps]
         terms = (term for step in sums if isinstance(step, Sum) for term in step.terms)
-        return max((term.words for term in terms if isinstance(term, Abridged)), default=None)
+        return max((term.words for term in terms if isinstance(term, Extract)), default=None)
 
     def reading_with(self, embed: Embed) -> Projection:
-        """The same function with the new model at hand, for a projection that reads the first words with it.
+        """The same function with an embedding function, for a projection that embeds extracts.
 
         Args:
             embed: embeds texts as documents with the new model: n texts to float32 `(n, d_out)`, such as
-                `provider.embed`. It is called for every page; a provider with a cache pays only once.
+                `provider.embed`. It is called for every page; a provider with a cache embeds each extract once.
         """
-        readers = (step.reading_with(embed) if isinstance(step, (Sum, ByText)) else step for step in self.steps)
+        steps = (step.reading_with(embed) if isinstance(step, (Sum, ByText)) else step for step in self.steps)
         error = self.error.reading_with(embed) if isinstance(self.error, (Sum, ByText)) else self.error
-        return Projection(tuple(readers), self.info, error, self.spaces)
+        return Projection(tuple(steps), self.info, error, self.spaces)
 
     def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
-        """Map vectors into the target space. Writes nothing, keeps nothing.
+        """Project vectors into the target space. Writes nothing.
 
         Args:
-            vectors: `(n, d_in)` or one `(d_in,)`; any real dtype, or lists. NaN in gives NaN out.
-            texts: the n stored documents (`None` for a record without one), for projections that read
+            vectors: `(n, d_in)` or one `(d_in,)`; any real dtype, or lists. A row with NaN gives a row of NaN.
+            texts: the n stored documents (`None` for a record without one), for projections that use
                 them; one string for a single vector.
 
         Returns:
@@ -183,8 +185,8 @@ class Projection:
             `info.target.normalised`.
 
         Raises:
-            DimensionError: the vectors are not `d_in` long.
-            ValueError: not real numbers, or another number of texts than of vectors.
+            DimensionError: the vectors do not have `d_in` dimensions.
+            ValueError: not real numbers, or not as many texts as vectors.
         """
         rows = as_vectors(vectors)
         if rows.ndim == 1:
@@ -196,9 +198,9 @@ class Projection:
         return rows
 
     def uncertainty(self, vectors: Any, texts: Texts | None = None) -> Vectors:
-        """How far off each mapped vector is expected to be: which documents deserve embedding again first.
+        """The expected squared error of each projected vector; the rows with the largest are best embedded first.
 
-        Learned from the errors made on pairs that were left out, by the same terms as the projection itself.
+        Fitted to the held-out errors, with the same terms as the projection itself.
 
         Args:
             vectors: `(n, d_in)`, as for `apply`.
@@ -208,12 +210,12 @@ class Projection:
             float32 `(n,)`: expected squared distance to the true vector, at least 0.
 
         Raises:
-            ProjectionError: a chain, a projection from `.onnx`, or one that was not made by `fit`.
-            DimensionError: the vectors are not `d_in` long.
+            ProjectionError: a chain, a projection from `.onnx`, or one that `fit` did not make.
+            DimensionError: the vectors do not have `d_in` dimensions.
             ValueError: as for `apply`.
         """
         if self.error is None:
-            raise ProjectionError("this projection does not know its errors; use one made by lightmigrate.fit (.npz)")
+            raise ProjectionError("this projection has no estimate of its errors; use one from lightmigrate.fit (.npz)")
         rows = as_vectors(vectors)
         if rows.ndim != 2:
             raise ValueError(f"vectors must have shape (n, d), not {rows.shape}")
@@ -224,28 +226,30 @@ class Projection:
         self.check_input(rows.shape[1])
         if isinstance(texts, str) or (texts is not None and len(texts) != len(rows)):
             given = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
-            raise ValueError(f"{given} for {len(rows)} vectors: give a list of one for each, None where there is none")
+            raise ValueError(
+                f"{given} for {len(rows)} vectors: give a list with one text for each vector, None where there is none"
+            )
 
     def check_input(self, dimension: int) -> None:
-        """Do nothing when vectors of this dimension can go in; raise otherwise.
+        """Check the dimension of input vectors.
 
         Raises:
-            WrongDirectionError: they have the dimension of the target: the projection is the wrong way round.
-            DimensionError: they have some other dimension.
+            WrongDirectionError: it is the dimension of the target: the projection has the opposite direction.
+            DimensionError: it is any other dimension than that of the source.
         """
         expected, target = self.info.source.dimension, self.info.target.dimension
         if dimension == expected:
             return
         if dimension == target:
             raise WrongDirectionError(
-                f"wrong direction: the vectors have {dimension} dimensions and the projection leads "
-                f"{expected} → {target}; use one that leads {target} → {expected}",
+                f"wrong direction: the vectors have {dimension} dimensions and the projection goes "
+                f"{expected} → {target}; use one that goes {target} → {expected}",
                 expected=expected,
                 found=dimension,
             )
         raise DimensionError(
-            f"the vectors have {dimension} dimensions, the projection takes {expected} ({self.info.direction}); "
-            "use one made for these vectors",
+            f"the vectors have {dimension} dimensions, the projection needs {expected} ({self.info.direction}); "
+            "use one for these vectors",
             expected=expected,
             found=dimension,
         )
@@ -254,14 +258,14 @@ class Projection:
         """This projection, then `other`, as one projection. The chain's quality is unknown until measured.
 
         Raises:
-            DimensionError: this one's output is not as long as the other's input.
-            ModelMismatchError: this one's target and the other's source are two different models.
+            DimensionError: the dimensions of this projection's target and the other's source differ.
+            ModelMismatchError: this projection's target and the other's source are different models.
         """
         middle, entry = self.info.target, other.info.source
         if middle.dimension != entry.dimension:
             raise DimensionError(
-                f"cannot chain: the first ends in {middle.dimension} dimensions, "
-                f"the second starts from {entry.dimension}",
+                f"cannot chain: the first projection's target has {middle.dimension} dimensions, the second's source "
+                f"{entry.dimension}; chain projections that share a model",
                 expected=entry.dimension,
                 found=middle.dimension,
             )
@@ -270,7 +274,8 @@ class Projection:
             differing = [name for name in fields if getattr(middle, name) != getattr(entry, name)]
             ends, starts = ({name: getattr(model, name) for name in differing} for model in (middle, entry))
             raise ModelMismatchError(
-                f"cannot chain: the first ends in another model, {ends}, than the second's {starts}"
+                f"cannot chain: the first projection's target has {ends}, the second's source {starts}; "
+                "chain projections that share a model"
             )
         chain = [part for info in (self.info, other.info) for part in info.training.get("chain", [info.to_json()])]
         info = ProjectionInfo(self.info.source, other.info.target, {"method": "chain", "chain": chain}, {})

@@ -1,8 +1,8 @@
-"""Whose vectors are these? The few directions in which one model's vectors vary most tell its space from any other.
+"""A sketch of a model's space: the few directions of most variance distinguish it from the spaces of other models.
 
-Another model's vectors, or the same one's turned by a map, vary no more along these directions than along any others;
-the same model's do, even for texts of another kind. Measured on four models and three corpora with 500 vectors: the
-same model on another corpus 1.7 to 3.9 times as much as by chance, another model .93 to 1.11.
+Another model's vectors, or rotated vectors of the same model, vary along these directions no more than along any
+others; vectors of the same model do, even for texts of another kind. Measured on four models and three corpora with 500
+vectors: the same model on another corpus 1.7 to 3.9 times the variance expected by chance, another model .93 to 1.11.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 
 MOST_DIRECTIONS = 32
 
-# Fewer vectors than this say nothing about a space.
+# With fewer vectors the directions are too noisy to decide anything.
 FEWEST_VECTORS = 40
 
-# Above it vectors are taken to be of this space, and a space whose own vectors are not far above it tells nothing.
+# Vectors with at least the likeness LIKE count as vectors of the space; a sketch needs a likeness of its own vectors of
+# at least TELLING.
 LIKE, TELLING = 1.3, 1.6
 
 
 @dataclass(frozen=True)
 class Space:
-    """A sketch of the space that some vectors live in.
+    """A sketch of the space of some vectors.
 
     Attributes:
-        directions: float32 `(k, d)`, orthonormal, those with most variance first.
-        own: likeness of vectors of the same kind that the directions were not taken from.
+        directions: float32 `(k, d)`, orthonormal, in the order of decreasing variance.
+        own: held-out likeness of vectors of the same model.
     """
 
     directions: Vectors
@@ -37,7 +38,7 @@ class Space:
 
     @classmethod
     def of(cls, vectors: Any) -> Space | None:
-        """The sketch of the space of `(n, d)`; `None` for vectors too few or too even to tell spaces apart."""
+        """The sketch of the space of `(n, d)`; `None` for vectors too few, or too isotropic, for a sketch."""
         rows = np.asarray(vectors, dtype=np.float32)
         if len(rows) < FEWEST_VECTORS:
             return None
@@ -46,14 +47,14 @@ class Space:
         return cls(_principal(rows), own) if own >= TELLING else None
 
     def likeness(self, vectors: Vectors) -> float:
-        """How much of the variance of `(n, d)` lies along these directions, relative to chance, which is 1."""
+        """The variance of `(n, d)` along these directions, relative to what is expected by chance (1)."""
         centred = vectors - vectors.mean(axis=0)
         total = float(np.sum(centred.astype(np.float64) ** 2))
         along = float(np.sum((centred @ self.directions.T).astype(np.float64) ** 2))
         return along / total * vectors.shape[1] / len(self.directions) if total else 1.0
 
     def holds(self, vectors: Vectors) -> bool:
-        """Whether vectors `(n, d)` are of this space, as far as that can be told; few of them always are."""
+        """Whether vectors `(n, d)` are compatible with this space; true for too few vectors to decide."""
         return len(vectors) < FEWEST_VECTORS or self.likeness(vectors) >= LIKE
 
 

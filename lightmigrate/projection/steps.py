@@ -1,4 +1,4 @@
-"""A step leads from one model's space to another's; a projection is a row of steps."""
+"""The steps of a projection, each from one model's space to another's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from lightmigrate.projection.abridged import Abridged, Embed
-from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.term import Array, Term, Texts
-from lightmigrate.projection.vectors import Vectors, normalise_rows
+from lightmigrate.projection.terms.base import Array, Term, Texts
+from lightmigrate.projection.terms.extract import Embed, Extract
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.vectors import Vectors, normalise_rows
 
-# Rows finished at once: few enough to stay in the processor's cache while bias and length are seen to.
+# Rows to which bias and normalisation are applied at once: few enough to stay in the processor's cache.
 CHUNK_ROWS = 512
 
 
@@ -25,7 +25,7 @@ class Step(Protocol):
         """`(d_in, d_out)`."""
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sum:
         return self.terms[0].shape
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
         output = self.terms[0].apply(vectors, texts)
         for term in self.terms[1:]:
             output += term.apply(vectors, texts)
@@ -67,8 +67,8 @@ class Sum:
         return output
 
     def reading_with(self, embed: Embed) -> Sum:
-        """The same step with the new model at hand, for terms that ask it."""
-        terms = (replace(term, embed=embed) if isinstance(term, Abridged) else term for term in self.terms)
+        """The same step with a function that embeds with the new model, for its extract terms."""
+        terms = (replace(term, embed=embed) if isinstance(term, Extract) else term for term in self.terms)
         return replace(self, terms=tuple(terms))
 
     def spread(self, by: Array, centre: Array) -> Sum:
@@ -79,75 +79,75 @@ class Sum:
 
 @dataclass(frozen=True)
 class ByText:
-    """One map for records with a text, another for those without: what reads texts is lost when there is none.
+    """One function for records with a text, and another, fitted without texts, for records without.
 
     Attributes:
-        reading: for records whose text is not empty.
+        with_text: for records whose text is not empty.
         plain: for the others; of the same shape.
     """
 
-    reading: Sum
+    with_text: Sum
     plain: Sum
 
     def __post_init__(self) -> None:
-        if self.reading.shape != self.plain.shape:
-            raise ValueError(f"maps with and without text have shapes {self.reading.shape} and {self.plain.shape}")
+        if self.with_text.shape != self.plain.shape:
+            raise ValueError(f"with and without text the shapes are {self.with_text.shape} and {self.plain.shape}")
 
     @property
     def shape(self) -> tuple[int, int]:
         """`(d_in, d_out)`."""
-        return self.reading.shape
+        return self.with_text.shape
 
     def reading_with(self, embed: Embed) -> ByText:
-        """The same step with the new model at hand, for terms that ask it."""
-        return replace(self, reading=self.reading.reading_with(embed))
+        """The same step with a function that embeds with the new model, for its extract terms."""
+        return replace(self, with_text=self.with_text.reading_with(embed))
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """Map `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
         if texts is None:
             return self.plain.apply(vectors, None)
         readable = np.array([bool(text and text.strip()) for text in texts], dtype=bool)
         if readable.all():
-            return self.reading.apply(vectors, texts)
+            return self.with_text.apply(vectors, texts)
         output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
         output[~readable] = self.plain.apply(vectors[~readable], None)
-        output[readable] = self.reading.apply(vectors[readable], [text for text in texts if text and text.strip()])
+        output[readable] = self.with_text.apply(vectors[readable], [text for text in texts if text and text.strip()])
         return output
 
 
 def weighted_sum(parts: Sequence[tuple[float, Sum]]) -> Sum:
-    """`Σ share · part` as one step, not normalised; the matrices among the terms become one, as do beginnings."""
+    """`Σ share · part` as one step, not normalised. Linear terms are merged, extract terms of equal extracts, too."""
     bias = np.sum([share * part.bias for share, part in parts], axis=0)
     terms = [term.scaled(share) for share, part in parts for term in part.terms]
     matrices = [term.weights for term in terms if isinstance(term, Linear)]
     others: list[Term] = []
     for term in terms:
-        if isinstance(term, Abridged):
-            _add_beginnings(others, term)
+        if isinstance(term, Extract):
+            _add_extract_term(others, term)
         elif not isinstance(term, Linear):
             others.append(term)
     merged = (Linear(np.sum(matrices, axis=0)),) if matrices else ()
     return Sum(bias.astype(np.float32), (*merged, *others), normalise=False)
 
 
-def _add_beginnings(terms: list[Term], more: Abridged) -> None:
-    """Add a term to others; one that asks the new model the same is added up, because asking is the dear part."""
+def _add_extract_term(terms: list[Term], more: Extract) -> None:
+    """Append an extract term, or add it to one with the same extract: embedding is the expensive part."""
     for place, term in enumerate(terms):
-        if isinstance(term, Abridged) and (term.words, term.embed) == (more.words, more.embed):
+        if isinstance(term, Extract) and (term.words, term.embed) == (more.words, more.embed):
             terms[place] = replace(term, weights=term.weights + more.weights)
             return
     terms.append(more)
 
 
 def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:
-    """`first`, then `second`; where they meet in two matrices with nothing between, those become one."""
+    """`first`, then `second`; two adjacent linear steps without normalisation between them become one."""
     before, after = first[-1], second[0]
     if isinstance(before, Sum) and isinstance(after, Sum) and not before.normalise:
         match before.terms, after.terms:
-            case (Linear(one),), (Linear(other),):
+            case (Linear(W1),), (Linear(W2),):
                 # (x·W₁ + b₁)·W₂ + b₂, multiplied out in float64
-                weights = one.astype(np.float64) @ other
-                bias = before.bias.astype(np.float64) @ other + after.bias
+                weights = W1.astype(np.float64) @ W2
+                bias = before.bias.astype(np.float64) @ W2 + after.bias
                 folded = Sum(bias.astype(np.float32), (Linear(weights.astype(np.float32)),), after.normalise)
                 return (*first[:-1], folded, *second[1:])
     return first + second

@@ -1,1 +1,1 @@
-"""Who computes embeddings: one small file for each provider, all with one protocol, and a cache before them."""
+"""Providers of embeddings: one file for each, all with one protocol, and a cache."""

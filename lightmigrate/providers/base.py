@@ -1,4 +1,4 @@
-"""What every provider of embeddings is: one embedding model, ready to be called."""
+"""The base class of all providers: one embedding model, ready to be called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from lightmigrate.errors import ProviderError
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.vectors import Vectors, as_vectors
+from lightmigrate.vectors import Vectors, as_vectors
 
 # Called with the number of texts embedded so far and the number of all.
 Progress = Callable[[int, int], None]
@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Bill:
-    """What embedding costs.
+    """The cost of embedding.
 
     Attributes:
         tokens: an estimate, about four bytes of text each, before a call; what the server counted after it.
@@ -31,10 +31,10 @@ class Bill:
 
 
 class Provider(ABC):
-    """One embedding model. Subclasses say how a batch of texts is embedded; the rest is the same for all.
+    """One embedding model. Subclasses implement how a batch of texts is embedded.
 
     Attributes:
-        provider: what kind of provider it is.
+        provider: the kind of provider.
         name: the model's name.
         revision: version of the weights; empty when unknown.
         prefix: put before every document.
@@ -59,12 +59,12 @@ class Provider(ABC):
 
     @property
     def key(self) -> str:
-        """What makes two providers give the same vectors for the same text; asking costs nothing."""
+        """The identity of the model: providers with equal keys give equal vectors. Costs nothing."""
         return "/".join((self.provider, self.name, self.revision))
 
     @property
     def model(self) -> Model:
-        """Who it is. When nothing was embedded yet, embeds one word to learn its dimension."""
+        """The identity of the model. Embeds one word to learn its dimension when nothing was embedded yet."""
         if self._shape is None:
             self.embed(["dimension"])
         dimension, normalised = self._shape or (0, False)
@@ -74,8 +74,8 @@ class Provider(ABC):
         """Embed documents, `prefix` before each: float32 `(n, d)`, row i for text i.
 
         Raises:
-            ProviderError: the model cannot be reached or loaded, or what it answered cannot be used.
-            CostError: going on would cost more than was allowed.
+            ProviderError: the model cannot be reached or loaded, or its answer is invalid.
+            CostError: the next call would exceed the allowed cost.
         """
         return self._all(self.worded(texts), False, progress)
 
@@ -84,15 +84,19 @@ class Provider(ABC):
         return self._all(self.worded(texts, queries=True), True, progress)
 
     def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
-        """What embedding these documents and queries would cost, about; calls nothing."""
+        """The estimated cost of embedding these documents and queries; calls no model."""
         return self.priced(estimated_tokens(self.worded(texts)) + estimated_tokens(self.worded(queries, queries=True)))
 
+    def seconds_per_token(self) -> float | None:
+        """How long the model takes for a token, by what is remembered of earlier calls; `None` when nothing is."""
+        return None
+
     def priced(self, tokens: int) -> Bill:
-        """What so many tokens cost."""
+        """The cost of so many tokens."""
         return Bill(tokens, 0.0)
 
     def worded(self, texts: Sequence[str], queries: bool = False) -> list[str]:
-        """What the model reads: prefix and text, broken characters (lone surrogates) replaced by `?`."""
+        """The input of the model: prefix and text, broken characters (lone surrogates) replaced by `?`."""
         prefix = self.query_prefix if queries else self.prefix
         return [(prefix + text).encode("utf-8", "replace").decode("utf-8") for text in texts]
 
@@ -101,7 +105,7 @@ class Provider(ABC):
         """Embed one batch, its prefixes in place: numbers `(n, d)`. Most models treat queries like documents."""
 
     def checked(self, answer: Any, expected: int) -> Vectors:
-        """An answer of `encode` as float32 `(expected, d)`; `ProviderError` when it cannot be used."""
+        """An answer of `encode` as float32 `(expected, d)`; `ProviderError` when it is invalid."""
         try:
             vectors = as_vectors(answer)
         except ValueError:

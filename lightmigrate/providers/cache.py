@@ -1,4 +1,4 @@
-"""Embeddings kept on disk, so that an interrupted run never pays twice."""
+"""A cache of embeddings on disk, so that an interrupted run does not embed a text twice."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import numpy as np
 
 from lightmigrate.errors import ProviderError
 from lightmigrate.files import user_folder
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.vectors import Vectors
 
 SECONDS_TO_WAIT = 60.0
 
 
 def default_cache() -> Path:
-    """`lightmigrate/embeddings.sqlite3` where this user keeps caches."""
+    """`lightmigrate/embeddings.sqlite3` in the user's cache folder."""
     return user_folder() / "embeddings.sqlite3"
 
 
 class Cached(Provider):
-    """A provider that asks another one only for what is not on disk yet.
+    """A provider with a cache on disk before another provider.
 
-    Every batch is on disk before the next one is asked for. The file holds vectors and SHA-256 sums of texts,
+    Every batch is written to disk before the next one is embedded. The file holds vectors and SHA-256 sums of texts,
     never a text. Several processes may use one file.
 
     Args:
-        inner: the provider to ask.
-        path: the file; made, with its folder, when it is not there.
+        inner: the provider that embeds texts missing from the cache.
+        path: the file; created, with its folder, when missing.
 
     Attributes:
-        hits: texts that were on disk.
-        misses: texts the inner provider was asked for.
-        seconds: how long the inner provider took.
+        hits: number of texts found in the cache.
+        misses: number of texts embedded by the inner provider.
+        seconds: time spent in the inner provider.
 
     Raises:
-        ProviderError: (all methods) the file cannot be used, or the model behind the name was exchanged.
+        ProviderError: (all methods) the file cannot be used, or another model now has this name.
     """
 
     def __init__(self, inner: Provider, path: Path | None = None) -> None:
@@ -58,20 +58,20 @@ class Cached(Provider):
         return self.inner.key
 
     def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
-        """What those of the documents and queries cost that are not on disk; makes the file, asks no model."""
+        """The cost of the documents and queries missing from the cache. Creates the file, calls no model."""
         tokens = 0
-        for asked, are_queries in ((texts, False), (queries, True)):
-            worded = dict.fromkeys(self.worded(asked, are_queries))
+        for batch, are_queries in ((texts, False), (queries, True)):
+            worded = dict.fromkeys(self.worded(batch, are_queries))
             known = self._read(list(worded), are_queries)
             tokens += estimated_tokens([text for text in worded if text not in known])
         return self.priced(tokens)
 
     def priced(self, tokens: int) -> Bill:
-        """What the inner provider takes."""
+        """The inner provider's price."""
         return self.inner.priced(tokens)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
-        """From disk what is there; the rest from the inner provider, once for equal texts, and then to disk."""
+        """Embed one batch: cached texts from disk, others by the inner provider, once for equal texts."""
         known = self._read(texts, queries)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
@@ -79,19 +79,28 @@ class Cached(Provider):
         if missing:
             started = time.monotonic()
             vectors = self.inner.checked(self.inner.encode(missing, queries), len(missing))
-            self.seconds += time.monotonic() - started
+            seconds = time.monotonic() - started
+            self.seconds += seconds
             self._write(missing, vectors, queries)
+            self._remember_speed(estimated_tokens(missing), seconds)
             known.update(zip(missing, vectors, strict=True))
         return np.stack([known[text] for text in texts])
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
-        """Put vectors of documents on disk that were embedded elsewhere, by the same model, prefix included.
+        """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
 
         Args:
             texts: the documents.
             vectors: `(n, d)`, row i for text i.
         """
         self._write(self.worded(texts), self.inner.checked(vectors, len(texts)), queries=False)
+
+    def seconds_per_token(self) -> float | None:
+        """How long the inner provider took for a token, in all calls through this file; `None` before the first."""
+        row = self._execute(
+            "SELECT seconds / tokens FROM speeds WHERE model = ? AND tokens > 0", (self.key,)
+        ).fetchone()
+        return None if row is None else float(row[0])
 
     def close(self) -> None:
         """Release the file."""
@@ -135,6 +144,17 @@ class Cached(Provider):
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from None
 
+    def _remember_speed(self, tokens: int, seconds: float) -> None:
+        try:
+            with self._open() as connection:
+                connection.execute(
+                    "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
+                    "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds",
+                    (self.key, tokens, seconds),
+                )
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
+
     def _execute(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         try:
             return self._open().execute(statement, values)
@@ -148,6 +168,10 @@ class Cached(Provider):
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS embeddings "
                 "(model TEXT, text BLOB, vector BLOB NOT NULL, PRIMARY KEY (model, text))"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS speeds "
+                "(model TEXT PRIMARY KEY, tokens INTEGER NOT NULL, seconds REAL NOT NULL)"
             )
             self._connection = connection
         return self._connection

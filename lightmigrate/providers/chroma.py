@@ -1,4 +1,4 @@
-"""Any embedding function that Chroma knows, or that was written for it."""
+"""Embedding functions of Chroma: those it registers, and those written for its interface."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from lightmigrate.errors import MissingExtraError, ProviderError
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.openai import PRICES
 
-# Chroma's own functions record the variable a key is in; those written by others may record the key.
+# Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
 
-# A function that is configured with a key, or with where to find one, calls somebody who wants to be paid.
+# A function that is configured with a key, or with the place of one, calls a paid service.
 _PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
 
-# What Chroma calls the model it takes when none is named, and where other functions say which model they are.
+# Names of Chroma's default function, its model, and the configuration keys in which other functions name theirs.
 _DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
 _MODEL_KEYS = ("model_name", "model", "model_id")
 
 
 class ChromaProvider(Provider):
-    """A Chroma embedding function. It holds its own prefixes and secrets; neither is looked at.
+    """A Chroma embedding function. It holds its own prefixes and secrets, which are not read.
 
     Args:
-        function: the embedding function itself, or what names a registered one: `default`, or a JSON object
-            with `name` and `config` as Chroma records it.
+        function: the embedding function, or the name of a registered one such as `default`, or its `name` and `config`
+            as Chroma records them: a mapping or a JSON object.
 
     Raises:
-        ProviderError: Chroma knows no function of that name, or cannot build it.
+        ProviderError: Chroma has no function of that name, or cannot build it.
     """
 
     provider = "chroma"
@@ -47,7 +47,7 @@ class ChromaProvider(Provider):
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     def priced(self, tokens: int) -> Bill:
-        """What so many tokens cost: nothing where no key is wanted; else only OpenAI's own prices are known."""
+        """The cost of `tokens`: nothing for a function without a key; otherwise only OpenAI's prices are known."""
         if not self._wants_key:
             return Bill(tokens, 0.0)
         price = PRICES.get(self.name)
@@ -55,15 +55,15 @@ class ChromaProvider(Provider):
 
     @property
     def key(self) -> str:
-        """Its name and a checksum of its configuration.
+        """The name, and a checksum of the configuration.
 
-        Nobody can tell apart two functions that do not say what they are: what is cached for one of those is
-        found by this object only.
+        A function that reports no configuration gets a random key, because it cannot be told apart from others: only
+        this object finds what is cached under it.
         """
         return "/".join((super().key, self._settings))
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        """Embed one batch, queries with the function's own way for them where it has one."""
+        """Embed one batch; queries with the function's `embed_query` when it has one."""
         function = getattr(self.function, "embed_query", self.function) if queries else self.function
         try:
             return list(function(list(texts)))
@@ -74,14 +74,14 @@ class ChromaProvider(Provider):
 
 
 def model_name(function: str, config: Mapping[str, Any] | None) -> str:
-    """What the model of an embedding function is called: by its makers where that is known, else like the function."""
+    """The name of an embedding function's model where it is known, otherwise the name of the function."""
     if function in _DEFAULT_FUNCTIONS:
         return _DEFAULT_MODEL
     return next((str(config[key]) for key in _MODEL_KEYS if config and config.get(key)), function)
 
 
 def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
-    """What a function calls itself, and its configuration without secrets; `None` when it does not say. Calls no model.
+    """The name that a function reports, and its configuration without secrets (or `None`). Calls no model.
 
     Args:
         function: an embedding function, or `name` and `config` as Chroma records them.
@@ -93,7 +93,7 @@ def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
             name, config = (
                 (function["name"], function["config"]) if recorded else (function.name(), function.get_config())
             )
-    except Exception:  # it is somebody else's code, and all it was asked is its name  # noqa: BLE001
+    except Exception:  # third-party code may raise anything, and a missing name is no failure  # noqa: BLE001
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):
         return name, {str(key): value for key, value in config.items() if not _SECRET.search(str(key))}

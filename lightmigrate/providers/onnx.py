@@ -10,28 +10,31 @@ from typing import Any, Literal
 import numpy as np
 
 from lightmigrate.errors import MissingExtraError, ProviderError
-from lightmigrate.projection.vectors import as_vectors, normalise_rows
+from lightmigrate.files import file_sha256
 from lightmigrate.providers.base import Provider
-from lightmigrate.providers.checksum import checksum
+from lightmigrate.vectors import as_vectors, normalise_rows
 
 Pooling = Literal["mean", "cls"]
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_POOLED = "sentence_embedding"  # what exporters call the output that is one vector for each text
+_POOLED = "sentence_embedding"  # exporters' name of the output with one vector for each text
 _ENGINES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class OnnxProvider(Provider):
-    """A transformer as sentence-transformers or optimum export it; its revision is its checksum.
+    """A transformer exported by sentence-transformers or optimum; its revision is its checksum.
 
     Args:
         name: the `.onnx` file, or the folder that holds `model.onnx` or `onnx/model.onnx`.
-        tokenizer: its `tokenizer.json`; by default the one beside it or one folder up.
-        pooling: what makes one vector of those of the tokens, where the model does not do it itself.
+        tokenizer: the `tokenizer.json`; by default the one beside the model or one folder up.
+        pooling: how token vectors become one vector, for a model that returns token vectors.
         normalise: whether vectors are scaled to length 1.
-        max_tokens: longer texts are cut; a model has a limit of its own, often 256 or 512.
+        max_tokens: longer texts are truncated; models have a limit, often 256 or 512.
         prefix: put before every document.
         query_prefix: put before every query.
+
+    Raises:
+        ProviderError: the model or the tokenizer is missing, or the pooling is unknown.
     """
 
     provider = "onnx"
@@ -61,7 +64,7 @@ class OnnxProvider(Provider):
         short = folder.resolve().name if self.path.name == "model.onnx" else self.path.stem
         # The weights of a large model lie beside the graph, in model.onnx_data or model.onnx.data.
         weights = sorted(self.path.parent.glob(glob.escape(self.path.name) + "[._]data*"))
-        revision = checksum([self.path, *weights, self.tokenizer], f"{pooling}/{normalise}/{max_tokens}")
+        revision = file_sha256(self.path, *weights, self.tokenizer, settings=f"{pooling}/{normalise}/{max_tokens}")[:16]
         super().__init__(short, revision=revision, prefix=prefix, query_prefix=query_prefix)
         self._loaded: tuple[Any, Any] | None = None
 
@@ -78,7 +81,7 @@ class OnnxProvider(Provider):
         wanted = _POOLED if _POOLED in outputs else outputs[0]
         try:
             (output,) = session.run([wanted], {node.name: known[node.name] for node in session.get_inputs()})
-        except Exception as error:  # the runtime has a type for everything, none of them public  # noqa: BLE001
+        except Exception as error:  # the runtime's exception types are not public  # noqa: BLE001
             raise ProviderError(
                 f"{self.path.name} failed with {type(error).__name__} on {len(texts)} texts of up to {mask.shape[1]} "
                 "tokens; does the model take that many? lower max_tokens"
@@ -105,7 +108,7 @@ class OnnxProvider(Provider):
             available = onnxruntime.get_available_providers()
             engines = [engine for engine in _ENGINES if engine in available]
             session = onnxruntime.InferenceSession(self.path, providers=engines)
-        except Exception as error:  # both raise a dozen unrelated types for a bad file  # noqa: BLE001
+        except Exception as error:  # both libraries raise many unrelated types for a bad file  # noqa: BLE001
             raise ProviderError(f"cannot load {self.path.name} ({type(error).__name__}); export it again") from None
         unknown = {node.name for node in session.get_inputs()} - set(_INPUTS)
         if unknown:
@@ -114,5 +117,5 @@ class OnnxProvider(Provider):
 
 
 def _first(*files: Path) -> Path:
-    """The first of them that is there, or the first of all."""
+    """The first file that exists, or the first of all when none does."""
     return next((file for file in files if file.is_file()), files[0])

@@ -1,4 +1,4 @@
-"""All providers there are. To add one: write its class in a file of its own and name it here."""
+"""The table of all providers. To add a provider, write its class in a new file and list it here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI, and every server that speaks its embeddings API."""
+"""OpenAI, and every server with a compatible embeddings API."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 # Dollars for a million tokens, as OpenAI publishes them.
 PRICES = {"text-embedding-3-small": 0.02, "text-embedding-3-large": 0.13, "text-embedding-ada-002": 0.10}
 
-# The official client waits and tries again: half a second, then twice as long each time up to 8 seconds, less up to
-# a quarter by chance, or as long as Retry-After says. Half a minute in all.
+# The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
+# share of up to a quarter; or as long as Retry-After says. Half a minute in all.
 RETRIES = 6
 SECONDS_FOR_AN_ANSWER = 60.0
 
 
 class OpenAIProvider(Provider):
-    """A model behind the embeddings API; the key comes from `OPENAI_API_KEY` and goes nowhere else.
+    """A model behind the embeddings API; the key is read from `OPENAI_API_KEY` and sent only to its server.
 
     Args:
         name: such as `text-embedding-3-small`.
-        base_url: of another server that speaks the API, as far as `/v1`; by default `OPENAI_BASE_URL`, or OpenAI.
-        dimensions: shorter vectors, for models that can give them.
+        base_url: URL of another compatible server, up to `/v1`; by default `OPENAI_BASE_URL`, or OpenAI.
+        dimensions: dimension of the vectors, for models that can shorten them.
         price: dollars for a million tokens; known for OpenAI's own models.
-        max_cost: dollars this object may spend; it refuses the call that would go beyond, by an estimate.
-        retries: how often a call is tried again when the server is busy or down.
+        max_cost: dollars that this object may spend; a call whose estimated cost would exceed it is refused.
+        retries: how often a call is repeated when the server is busy or down.
         timeout: seconds to wait for an answer.
         prefix: put before every document.
         query_prefix: put before every query.
 
     Attributes:
-        spent: what was paid so far, by the server's own count, or by an estimate where it does not count.
+        spent: tokens and cost so far, as the server counts them, or estimated where it does not.
 
     Raises:
-        ProviderError: the address or the limit makes no sense, or the limit needs a price that is not known.
+        ProviderError: the address, the price or the limit is invalid, or a limit was given and no price is known.
     """
 
     provider = "openai"
     batch_size = 1000
-    batch_characters = 250_000  # a call may hold 300,000 tokens, and Chinese has about one for each character
+    batch_characters = 250_000  # a call may hold 300,000 tokens; Chinese has about one per character
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class OpenAIProvider(Provider):
 
     @property
     def key(self) -> str:
-        """Another server may have another model of that name."""
+        """The name with dimension and server, because another server may have another model of that name."""
         return "/".join((super().key, str(self.dimensions or ""), self.base_url or ""))
 
     def priced(self, tokens: int) -> Bill:
-        """What so many tokens cost."""
+        """The cost of `tokens`; its dollars are `None` when no price is known."""
         return Bill(tokens, None if self.price is None and tokens else tokens * (self.price or 0.0) / 1e6)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        """Embed one batch. What was embedded before a failure was paid for and is in the cache, when there is one."""
+        """Embed one batch. Batches embedded before a failure were paid for; a cache keeps them."""
         estimate = estimated_tokens(texts)
         expected = self.priced(estimate).dollars
         if self.max_cost is not None and (self.spent.dollars or 0) + (expected or 0) > self.max_cost:
@@ -94,8 +94,8 @@ class OpenAIProvider(Provider):
             )
         answer = self._ask(list(texts))
         try:
-            counted = answer.usage.prompt_tokens if answer.usage else estimate
-            self.spent = self.priced(self.spent.tokens + int(counted))  # a bad answer is paid for too
+            tokens = answer.usage.prompt_tokens if answer.usage else estimate
+            self.spent = self.priced(self.spent.tokens + int(tokens))  # an unusable answer is paid for too
             rows = sorted(answer.data, key=lambda row: row.index)
             if [row.index for row in rows] != list(range(len(rows))):
                 raise ProviderError(f"{self.name} left some of {len(texts)} texts out; try again")
@@ -112,48 +112,48 @@ class OpenAIProvider(Provider):
             if not os.environ.get("OPENAI_API_KEY"):
                 raise ProviderError("OPENAI_API_KEY is not set; put the key (or any word, for a local server) there")
             self._client = openai.OpenAI(base_url=self.base_url, max_retries=self.retries, timeout=self.timeout)
-        wanted: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
+        options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
         try:
-            # Floats, not base64: that is what every compatible server can do.
-            return self._client.embeddings.create(model=self.name, input=texts, encoding_format="float", **wanted)
+            # Floats, not base64: every compatible server can return them.
+            return self._client.embeddings.create(model=self.name, input=texts, encoding_format="float", **options)
         except openai.AuthenticationError:
-            raise ProviderError(f"{self._place()} does not accept the key in OPENAI_API_KEY; check it") from None
+            raise ProviderError(f"{self._server()} does not accept the key in OPENAI_API_KEY; check it") from None
         except openai.PermissionDeniedError:
             raise ProviderError(f"the key in OPENAI_API_KEY may not use {self.name}; ask for access") from None
         except openai.NotFoundError:
             raise ProviderError(
-                f"{self._place()} has no model {self.name!r}; check the name, and that the URL ends like /v1"
+                f"{self._server()} has no model {self.name!r}; check the name, and that the URL ends like /v1"
             ) from None
         except openai.RateLimitError:
             raise ProviderError(
-                f"{self._place()} is busy or the quota is used up, tried up to {self.retries + 1} times; go on later: "
+                f"{self._server()} is busy or the quota is used up, tried up to {self.retries + 1} times; go on later: "
                 "what is in the cache is not asked for again"
             ) from None
         except openai.BadRequestError:
             longest, empty = max(len(text) for text in texts), sum(not text for text in texts)
-            asked = f" in {self.dimensions} dimensions" if self.dimensions else ""
+            suffix = f" in {self.dimensions} dimensions" if self.dimensions else ""
             raise ProviderError(
-                f"{self.name} refused {len(texts)} texts{asked}, {empty} of them empty, the longest of {longest:,} "
+                f"{self.name} refused {len(texts)} texts{suffix}, {empty} of them empty, the longest of {longest:,} "
                 "characters: leave out what is empty or too long"
             ) from None
         except openai.APITimeoutError:
-            raise ProviderError(f"{self._place()} did not answer within {self.timeout:g} seconds; try later") from None
+            raise ProviderError(f"{self._server()} did not answer within {self.timeout:g} seconds; try later") from None
         except openai.APIConnectionError:
-            raise ProviderError(f"{self._place()} cannot be reached; is the server running?") from None
+            raise ProviderError(f"{self._server()} cannot be reached; is the server running?") from None
         except openai.APIStatusError as error:
-            raise ProviderError(f"{self._place()} failed with status {error.status_code}; try again later") from None
-        except (openai.OpenAIError, ValueError):  # a body that is not what the API says
+            raise ProviderError(f"{self._server()} failed with status {error.status_code}; try again later") from None
+        except (openai.OpenAIError, ValueError):  # a body that does not follow the API
             raise self._no_embeddings() from None
 
     def _no_embeddings(self) -> ProviderError:
-        return ProviderError(f"{self._place()} did not answer with embeddings; check the URL")
+        return ProviderError(f"{self._server()} did not answer with embeddings; check the URL")
 
-    def _place(self) -> str:
+    def _server(self) -> str:
         return f"the server at {self.base_url}" if self.base_url else "OpenAI"
 
 
 def _require_plain_address(url: str | None) -> None:
-    """No passwords: the address is a part of messages and of the cache."""
+    """Refuse an address with a password, because messages and cache keys contain the address."""
     if url is None:
         return
     try:

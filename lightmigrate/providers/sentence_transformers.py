@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import MissingExtraError, ProviderError
+from lightmigrate.files import file_sha256
 from lightmigrate.providers.base import Provider
-from lightmigrate.providers.checksum import checksum
 
-# What decides the vectors: weights, tokenizers and their settings; not the model card.
+# Files that determine the vectors: weights, tokenizers and settings, without the model card.
 _WEIGHTS = {".bin", ".json", ".model", ".safetensors", ".txt"}
 
 
 class SentenceTransformersProvider(Provider):
-    """A model by its name on the hub, or in a local folder, whose revision is then its checksum.
+    """A model named on the hub, or in a local folder; the revision of a folder is its checksum.
 
-    A prompt that the model itself puts before every text stays in place; give prefixes only where it has none.
+    A prompt that the model itself adds to every text is kept; give prefixes only for models without one.
 
     Args:
-        name: such as `all-mpnet-base-v2`, or the path of a folder.
-        device: `cuda`, `cpu`, ...; by default CUDA where torch finds it.
+        name: a name such as `all-mpnet-base-v2`, or the path of a folder.
+        device: `cuda`, `cpu`, ...; by default CUDA when torch can use it.
         revision: commit of the weights on the hub.
         prefix: put before every document.
         query_prefix: put before every query.
@@ -38,20 +38,20 @@ class SentenceTransformersProvider(Provider):
         self._encoder: Any = None
         folder = Path(name)
         if folder.is_dir():
-            # A model that was trained again in the same place must not find its old vectors in the cache.
-            revision = checksum(sorted(file for file in folder.rglob("*") if file.suffix in _WEIGHTS))
+            # A model retrained in the same folder must not get its old vectors from the cache.
+            revision = file_sha256(*sorted(file for file in folder.rglob("*") if file.suffix in _WEIGHTS))[:16]
             name = folder.resolve().name
         super().__init__(name, revision=revision, prefix=prefix, query_prefix=query_prefix)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        """Embed one batch, on the GPU when there is one."""
+        """Embed one batch, on `device`."""
         if self._encoder is None:
             self._encoder = self._load()
         try:
             return self._encoder.encode(
                 list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
             )
-        except Exception as error:  # out of memory above all; torch has many types for it  # noqa: BLE001
+        except Exception as error:  # mostly out of memory, for which torch has many types  # noqa: BLE001
             raise ProviderError(
                 f"{self.name} failed with {type(error).__name__}; does it fit into memory? try device='cpu'"
             ) from None
@@ -63,7 +63,7 @@ class SentenceTransformersProvider(Provider):
             raise MissingExtraError("sentence-transformers", "train") from None
         try:
             return SentenceTransformer(self.path, device=self.device, revision=self._commit)
-        except Exception as error:  # the hub, torch and the file system raise dozens of types  # noqa: BLE001
+        except Exception as error:  # the hub, torch and the file system raise many types  # noqa: BLE001
             raise ProviderError(
                 f"cannot load {self.path} ({type(error).__name__}); give a name on the hub, or the path of its folder"
             ) from None

@@ -1,8 +1,8 @@
-"""From the first documents among few to the first among many: what a sample says of searches in a whole collection.
+"""Extrapolates the overlap of rankings from a sample to the whole collection.
 
 The ten nearest of a hundred thousand documents are nearer, and harder to tell apart, than the ten nearest of a hundred.
-True and mapped similarities are taken for a Gaussian copula: after a monotone change of scale both are normal and
-correlated. One number, the correlation, then says how many of the first are shared at any depth.
+The model is a Gaussian copula: after a monotone transformation true and projected similarities are normal and
+correlated. Their correlation then determines the overlap at any depth.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 
 NORMAL = NormalDist()
 
-# Points at which the tail is integrated; halvings of the interval the correlation is sought in.
+# Points of the numerical integration over the tail; steps of the bisection for the correlation.
 POINTS = 100
 HALVINGS = 30
 
 
-def carried(overlap: float, depth: float, to: float) -> float:
-    """The overlap to expect at another depth.
+def to_collection_size(overlap: float, depth: float, to: float) -> float:
+    """The overlap expected at another depth, such as that of the whole collection.
 
     Args:
-        overlap: share of the truly nearest documents that are found among the nearest mapped ones, in [0, 1].
-        depth: the share of all documents that was looked at, in (0, 1).
-        to: the share that is asked for, in (0, 1).
+        overlap: share of the truly nearest documents among the nearest projected ones, in [0, 1].
+        depth: the share of all documents at which it was measured, in (0, 1).
+        to: the share at which it is wanted, in (0, 1).
     """
     if depth == to or overlap >= 1:
         return overlap
     low, high = 0.0, 1.0
-    if overlap <= depth:  # no better than chance, which finds less among more
+    if overlap <= depth:  # not above chance, whose overlap equals the depth
         return overlap * to / depth
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -38,7 +38,7 @@ def carried(overlap: float, depth: float, to: float) -> float:
 
 
 def shared(correlation: float, depth: float) -> float:
-    """Of the documents with one score in the top `depth` of all, the share whose other score is there, too.
+    """The share of the documents with the first score in the top `depth` that have the second one there, too.
 
     Args:
         correlation: of the two scores, both normal, in [0, 1].
@@ -49,5 +49,5 @@ def shared(correlation: float, depth: float) -> float:
     least = NORMAL.inv_cdf(1 - depth)
     ranks = (np.arange(POINTS) + 0.5) / POINTS * depth
     spread = float(np.sqrt(1 - correlation**2))
-    found = (NORMAL.cdf((correlation * NORMAL.inv_cdf(1 - rank) - least) / spread) for rank in ranks)
-    return sum(found) / POINTS
+    shares = (NORMAL.cdf((correlation * NORMAL.inv_cdf(1 - rank) - least) / spread) for rank in ranks)
+    return sum(shares) / POINTS

@@ -1,8 +1,7 @@
-"""The gate: is a projection good enough to migrate with? It can say no, before anything is migrated.
+"""The gate: decides, before anything is migrated, whether a projection is good enough.
 
-It needs no human judgements. Queries are searched for among the mapped documents and among the truly embedded ones,
-and the answers are compared. The users' own queries tell most; where there are none, sentences of held-out documents
-stand in for them.
+It needs no human judgements: it compares searches among projected documents with searches among the same documents
+embedded by the new model. Queries of users are best; without any, sentences of held-out documents replace them.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.quality.depth import carried
+from lightmigrate.quality.depth import to_collection_size
 from lightmigrate.quality.metrics import Array, cross_space_similarity, mean_cosine, mean_squared_error, unit
-from lightmigrate.quality.retention import Estimate
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 
 Verdict = Literal["PASS", "WARN", "FAIL"]
@@ -26,17 +25,17 @@ Scores = npt.NDArray[np.float64]
 K = 10
 RESAMPLES = 1000
 
-# The first K are looked at, but at most one of so many documents: further down, the tail is no tail. On Cranfield and
-# SciFact, with users' queries and without judgements, 60 documents so foretell the overlap of all within .02; the first
-# document alone, which 10 of 5,000 are among 60, within .08.
+# The overlap is of the first K results, but of at most one document in so many, because `to_collection_size` holds only
+# for the top of a ranking. On Cranfield and SciFact, with users' queries, 60 documents then predict the overlap in the
+# whole collection within .02; with the first result alone (10 of 5,000 correspond to less than 1 of 60) within .08.
 LEAST_DOCUMENTS = 6
 
-# Fewer queries than this cannot say yes.
+# With fewer queries the verdict is never PASS.
 FEWEST_QUERIES = 30
 
 
 @dataclass(frozen=True)
-class Curve:
+class RetentionCurve:
     """retention ≈ 1 - steepness·(1 - overlap)^power."""
 
     steepness: float
@@ -47,20 +46,21 @@ class Curve:
         return float(max(0.0, 1 - self.steepness * (1 - overlap) ** self.power))
 
 
-# Read off human judgements by `benchmarks/report.py`, which also says how far off they are on a corpus they were not
-# read off from. Sentences are more like their documents than what users ask, hence two.
-BY_USERS = Curve(1.12, 3.0)
-BY_SENTENCES = Curve(1.5, 4.0)
+# Fitted to human judgements by `benchmarks/report.py`, which also reports their error on a corpus left out. Two curves,
+# because sentences are more similar to their documents than queries of users are.
+BY_USERS = RetentionCurve(1.12, 3.0)
+BY_SENTENCES = RetentionCurve(1.5, 4.0)
 
-# A sentence from the middle of a text misses what a map that starts from the first words knows: the topic, which is
-# what users ask for. Cranfield alone says .8 and SciFact alone 1.4 (upgrades to MiniLM, `benchmarks/dial_report.py`):
-# less than .02 too little is expected on the one on average, and a little more than .02 too much on the other.
-BY_SENTENCES_OF_BEGUN = Curve(1.0, 4.0)
+# Sentences underestimate projections with extracts: the first words name the topic, which users ask for and sentences
+# from the middle of a text do not. Fitted to Cranfield alone the steepness is .8, to SciFact alone 1.4 (upgrades to
+# MiniLM, `benchmarks/dial_report.py`): 1.0 expects .02 too little on the former and a little over .02 too much on the
+# latter.
+BY_SENTENCES_WITH_EXTRACTS = RetentionCurve(1.0, 4.0)
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where the gate draws its lines, as expected retention.
+    """The thresholds of the gate, as expected retention.
 
     Attributes:
         passing: PASS at least here.
@@ -77,42 +77,42 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Answers(Result):
-    """How well one set of document vectors answers the queries.
+    """Measurements of searches in one set of document vectors.
 
     Attributes:
-        recall: share of sentences that find the document they were taken from among the first k; `None` for
-            queries of users, of whom nobody knows what they should find.
-        overlap: share of the (other) documents found first that re-embedding finds first too, carried from the
-            first k of the held-out documents to the first k of the whole collection; see `depth`.
+        recall: share of sentences that find their own document among the first k; `None` for queries of users, whose
+            relevant documents are unknown.
+        overlap: overlap@k with the ranking after re-embedding, without the sentence's own document, extrapolated from
+            the held-out documents to the whole collection; see `depth`.
     """
 
-    recall: Estimate | None
-    overlap: Estimate
+    recall: QualityEstimate | None
+    overlap: QualityEstimate
 
 
 @dataclass(frozen=True)
 class Gate(Result):
-    """What the gate says, and why.
+    """The verdict of the gate and its measurements.
 
     Attributes:
         verdict: PASS, WARN or FAIL.
-        reason: in one line.
-        expected_retention: nDCG@10 to expect of real searches, as a share of what re-embedding gives.
-        migrated: with mapped documents.
-        reembedded: with truly embedded documents.
-        nothing: the old model on its own vectors; `None` when it was not at hand.
-        similarity: correlation of cosines to mapped with cosines to true documents.
-        cosine: mean cosine of mapped and true documents.
+        reason: the reason in one line, with numbers.
+        expected_retention: nDCG@10 to expect of real searches, as a share of that after re-embedding.
+        migrated: with projected documents.
+        reembedded: with documents embedded by the new model.
+        nothing: with queries and documents of the old model; `None` when not given.
+        similarity: correlation of cosines to projected with cosines to true documents.
+        cosine: mean cosine of projected and true documents.
         squared_error: mean squared difference of their numbers.
-        n_queries: queries asked.
-        by_users: whether they were queries of users, and not sentences of the documents.
-        n_documents: held-out documents.
-        collection_size: documents they stand for.
+        n_queries: number of queries.
+        by_users: whether they are queries of users instead of sentences of the documents.
+        n_documents: number of held-out documents.
+        collection_size: number of documents in the collection that they are a sample of.
     """
 
     verdict: Verdict
     reason: str
-    expected_retention: Estimate
+    expected_retention: QualityEstimate
     migrated: Answers
     reembedded: Answers
     nothing: Answers | None
@@ -128,39 +128,40 @@ class Gate(Result):
 def gate(
     *,
     true: Array,
-    mapped: Array,
+    projected: Array,
     queries: Array,
     taken_from: Sequence[int] | None,
     collection_size: int | None = None,
-    begun: bool = False,
+    reads_extracts: bool = False,
     old: Array | None = None,
     old_queries: Array | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
 ) -> Gate:
-    """Decide by held-out pairs and queries. Writes nothing.
+    """Decide whether a projection is good enough, by held-out pairs and queries. Writes nothing.
 
     Args:
         true: `(n, d_out)`, n ≥ 3 documents embedded by the new model.
-        mapped: `(n, d_out)`, the same documents mapped by a fit that has not seen them.
-        queries: `(q, d_out)`, embedded by the new model: what users asked, or sentences of these documents.
-        taken_from: for each sentence the row of the document it is of; `None` for what users asked.
-        collection_size: documents in the collection these n were drawn from; n when left out. Among more
-            documents the nearest ones are nearer, and harder to tell apart.
-        begun: whether the map starts from what the new model says to the first words of every document.
+        projected: `(n, d_out)`, the same documents projected by fits without them.
+        queries: `(q, d_out)`, embedded by the new model: queries of users, or sentences of these documents.
+        taken_from: for each sentence the row of its document; `None` for queries of users.
+        collection_size: number of documents in the collection that the n are a sample of; n when left out. The
+            overlap is lower in a larger collection.
+        reads_extracts: whether the projection embeds extracts with the new model.
         old: `(n, d_in)`, the same documents by the old model.
         old_queries: `(q, d_in)`, the same queries by the old model.
-        thresholds: where to draw the lines.
-        seed: of the bootstrap behind the 95 % intervals.
+        thresholds: of the verdict.
+        seed: of the bootstrap for the 95 % intervals.
 
     Raises:
-        LightmigrateError: arrays that do not belong to each other, or fewer than 3 documents.
+        LightmigrateError: the arrays do not match, there are fewer than 3 documents, or no query.
     """
     n, by_users = len(true), taken_from is None
     own = np.full(len(queries), -1) if taken_from is None else np.asarray(taken_from, dtype=np.int64)
-    if n < 3 or true.shape != mapped.shape or len(queries) != len(own) or not len(own):
+    if n < 3 or true.shape != projected.shape or len(queries) != len(own) or not len(own):
         raise LightmigrateError(
-            f"a gate needs at least 3 true and mapped documents and a query: {true.shape}, {mapped.shape}, {len(own)}"
+            f"the gate needs at least 3 documents, true and projected, and 1 query: got {true.shape}, "
+            f"{projected.shape} and {len(own)} queries"
         )
     size = max(n, collection_size or n)
     thresholds = thresholds or Thresholds()
@@ -169,26 +170,31 @@ def gate(
     picks = np.random.default_rng(seed).integers(0, len(own), (RESAMPLES, len(own)))
 
     def answers(ranking: Array) -> Answers:
-        found = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
+        hits = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
         overlap = _estimate(_overlaps(expected, ranking, own, k), picks)
-        at_scale = (carried(one, k / n, min(K / size, 0.5)) for one in (overlap.value, overlap.low, overlap.high))
-        return Answers(None if by_users else _estimate(found, picks), Estimate(*at_scale))
+        at_scale = (
+            to_collection_size(one, k / n, min(K / size, 0.5)) for one in (overlap.value, overlap.low, overlap.high)
+        )
+        return Answers(None if by_users else _estimate(hits, picks), QualityEstimate(*at_scale))
 
-    migrated = answers(_ranked(queries, mapped))
-    curve, overlap = BY_USERS if by_users else BY_SENTENCES_OF_BEGUN if begun else BY_SENTENCES, migrated.overlap
-    retention = Estimate(curve(overlap.value), curve(overlap.low), curve(overlap.high))
+    migrated = answers(_ranked(queries, projected))
+    curve, overlap = (
+        BY_USERS if by_users else BY_SENTENCES_WITH_EXTRACTS if reads_extracts else BY_SENTENCES,
+        migrated.overlap,
+    )
+    retention = QualityEstimate(curve(overlap.value), curve(overlap.low), curve(overlap.high))
     verdict, reason = _decide(retention, len(own), thresholds)
-    finite = bool(np.isfinite(mapped).all())
+    finite = bool(np.isfinite(projected).all())
     return Gate(
         verdict=verdict if finite else "FAIL",
-        reason=reason if finite else "mapped vectors hold NaN or infinity",
+        reason=reason if finite else "projected vectors contain NaN or infinity",
         expected_retention=retention,
         migrated=migrated,
         reembedded=answers(expected),
         nothing=answers(_ranked(old_queries, old)) if old is not None and old_queries is not None else None,
-        similarity=cross_space_similarity(true, mapped),
-        cosine=mean_cosine(true, mapped),
-        squared_error=mean_squared_error(true, mapped),
+        similarity=cross_space_similarity(true, projected),
+        cosine=mean_cosine(true, projected),
+        squared_error=mean_squared_error(true, projected),
         n_queries=len(own),
         by_users=by_users,
         n_documents=n,
@@ -197,21 +203,21 @@ def gate(
 
 
 def _ranked(queries: Array, documents: Array) -> Array:
-    """The first documents for each query, best first, `(q, min(n, K + 1))`."""
-    found = np.argsort(-(unit(queries) @ unit(np.nan_to_num(documents)).T), axis=1, kind="stable")
-    return found[:, : K + 1]
+    """The nearest documents of each query, best first, `(q, min(n, K + 1))`."""
+    ranking = np.argsort(-(unit(queries) @ unit(np.nan_to_num(documents)).T), axis=1, kind="stable")
+    return ranking[:, : K + 1]
 
 
-def _overlaps(expected: Array, found: Array, own: Array, k: int) -> Scores:
-    """For each query the shared part of the first k of both rankings, its own document left out."""
+def _overlaps(expected: Array, ranking: Array, own: Array, k: int) -> Scores:
+    """For each query the overlap of the first k of both rankings, without its own document."""
     shared = np.zeros(len(own))
-    for row, (one, other) in enumerate(zip(expected, found, strict=True)):
-        one, other = one[one != own[row]], other[other != own[row]]
-        shared[row] = len(np.intersect1d(one[:k], other[:k])) / k
+    for row, rankings in enumerate(zip(expected, ranking, strict=True)):
+        first, second = (documents[documents != own[row]][:k] for documents in rankings)
+        shared[row] = len(np.intersect1d(first, second)) / k
     return shared
 
 
-def _decide(retention: Estimate, n_queries: int, thresholds: Thresholds) -> tuple[Verdict, str]:
+def _decide(retention: QualityEstimate, n_queries: int, thresholds: Thresholds) -> tuple[Verdict, str]:
     expected = f"searches are expected to keep {retention.value:.2f} [{retention.low:.2f}, {retention.high:.2f}]"
     if retention.value < thresholds.failing:
         return "FAIL", f"{expected} of what embedding again gives; below {thresholds.failing:.2f} it is not worth it"
@@ -222,6 +228,6 @@ def _decide(retention: Estimate, n_queries: int, thresholds: Thresholds) -> tupl
     return "PASS", f"{expected} of what embedding again gives"
 
 
-def _estimate(scores: Scores, picks: Array) -> Estimate:
+def _estimate(scores: Scores, picks: Array) -> QualityEstimate:
     low, high = np.percentile(scores[picks].mean(axis=1), [2.5, 97.5])
-    return Estimate(float(scores.mean()), float(low), float(high))
+    return QualityEstimate(float(scores.mean()), float(low), float(high))

@@ -1,9 +1,8 @@
-"""Did this model make the stored vectors? Some stored documents are embedded with it, and the vectors compared.
+"""Checks whether a model made the stored vectors, by embedding some stored documents again and comparing.
 
-Vectors of one model for one text agree to the last digits; another prefix, precision or cut of the text leaves a high
-cosine; another model of the same dimension leaves none. Where a row's cosine is low, the text that was embedded may
-have been another than the one that is stored. Then the vector still lies where this model's vectors lie: in the few
-directions that they vary in, its *home*.
+One model's vectors of one text agree up to rounding; with another prefix, precision or truncation the cosine is high;
+with another model of the same dimension it is about zero. A low cosine may also mean that a text other than the stored
+one was embedded. Such a vector still lies along the main directions of the model's vectors: it is *at home*.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.projection.vectors import meaningful
 from lightmigrate.quality.metrics import Array, unit
-from lightmigrate.quality.retention import Estimate
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
+from lightmigrate.vectors import meaningful
 
 Verdict = Literal["same", "variant", "texts", "mixed", "other", "unknown"]
 Kind = Literal["same", "near", "text", "foreign", "left out"]
@@ -27,58 +26,58 @@ Kind = Literal["same", "near", "text", "foreign", "left out"]
 KINDS: tuple[Kind, ...] = ("same", "near", "text", "foreign", "left out")
 SAME, NEAR, TEXT, FOREIGN, LEFT_OUT = range(5)
 
-# Cosines of one text by the same model: above the first when only the storage rounded (16 bits, or 8 bits a number),
-# above the second with prefixes, 8-bit weights, or a part of the text. `benchmarks/identity.py` measures both.
+# Cosines of one text by the same model: above SAME_COSINE after rounding (to 16 or 8 bits per number), above
+# NEAR_COSINE with prefixes, 8-bit weights, or a part of the text. `benchmarks/identity.py` measures both.
 SAME_COSINE, NEAR_COSINE = 0.9998, 0.7
 
-# Fewer rows than these say nothing about the model, and about where its vectors lie.
+# The fewest rows for a verdict, and for the main directions.
 FEWEST_ROWS, FEWEST_AT_HOME = 5, 16
 MOST_DIRECTIONS = 32
 
-# So many standard deviations from chance a row is at home, or with such a cosine; and all of them are, when nothing has
-# a high cosine, with a median above this power of what the model's own rows have.
+# A row is at home from BEYOND_CHANCE standard deviations above chance, or from the cosine TEXT_COSINE. When no row has
+# a high cosine, all rows are at home if their median is above that of the model's own rows to the power AT_HOME.
 BEYOND_CHANCE, TEXT_COSINE, AT_HOME = 2.5, 0.5, 0.75
 
-# A model that uses its directions more evenly than this is at home everywhere.
+# The main directions of a model decide nothing when its own rows have less along them (isotropic vectors).
 TELLING = 1.6
 
-# Less than this share of either is not a mixture, but some odd rows; less of other kinds does not make a variant.
+# Below the share MIXED the rows of another model are outliers, not a mixture; nearly equal rows likewise below VARIANT.
 MIXED, VARIANT = 0.02, 0.1
 
-# Whether a single row is at home is noisy: so few among those with a low cosine go with the others.
+# Single rows are noisy: so small a minority among the rows with a low cosine gets the kind of the majority.
 STRAY = 0.2
 
-# Draws from the posterior of the shares in the collection; most collections are of one kind, hence a prior for each
-# kind that is below Jeffreys' 1/2.
+# Draws from the posterior of the shares in the collection, and its Dirichlet prior: below Jeffreys' 1/2, because most
+# collections have rows of one kind.
 DRAWS, PRIOR = 2000, 0.1
 
 
 @dataclass(frozen=True)
 class Identity(Result):
-    """Whether some stored vectors are a model's.
+    """The result of comparing stored vectors with a model.
 
     Attributes:
         verdict: same – this model's, of these texts; variant – this model's with another prefix, precision, revision or
             part of the text; texts – of this model's space, but not of the stored texts; mixed – some rows are this
             model's and some another's; other – another model's; unknown – too few rows.
         confidence: probability that the verdict holds for the whole collection these rows were drawn from.
-        reason: in one line, with the numbers.
-        share: of the rows that are this model's, whatever text and prefix; with its 95 % interval.
+        reason: one line, with the numbers.
+        share: of the rows that are this model's, with any text and prefix; with its 95 % interval.
         cosine: median cosine of the stored and the new vector of the same document; NaN for other dimensions.
         chance: mean cosine of vectors of different documents, likewise.
-        same: rows that agree up to rounding.
-        near: rows that are nearly the same.
+        same: rows that are equal up to rounding.
+        near: rows that are nearly equal.
         text: rows of this model's space, but of another text.
         foreign: rows of another model.
-        left_out: rows that say nothing: no text, NaN, infinity, zero.
-        rows: what each of the n rows is: same, near, text, foreign or left out.
+        left_out: rows without a text, or with NaN, infinity or only zeros.
+        rows: the kind of each of the n rows: same, near, text, foreign or left out.
         cosines: of each row; NaN where it was left out.
     """
 
     verdict: Verdict
     confidence: float
     reason: str
-    share: Estimate
+    share: QualityEstimate
     cosine: float
     chance: float
     same: int
@@ -94,19 +93,19 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
     """Compare stored vectors with the new model's of the same documents. Writes nothing.
 
     Args:
-        stored: `(n, d)` of any length and float dtype, a random sample of a collection; 50 are enough to tell a
-            model, 100 or more to find a small part of another.
+        stored: `(n, d)` of any length and float dtype, a random sample of a collection; 50 suffice to recognise
+            a model, 100 or more to detect a small share of another.
         recomputed: `(n, d)`, the stored documents embedded again, row i for row i.
-        documents: the n texts, where some may be empty; they are only asked for that.
+        documents: the n texts, used only to leave out empty ones.
 
     Raises:
-        LightmigrateError: not as many vectors, or documents, of the one as of the other.
+        LightmigrateError: the numbers of vectors or documents differ.
     """
     n = len(stored)
     if stored.ndim != 2 or recomputed.ndim != 2 or len(recomputed) != n or (documents and len(documents) != n):
         raise LightmigrateError(
-            f"{stored.shape} stored vectors and {recomputed.shape} new ones do not belong to each other: "
-            "give both of the same documents, in the same order"
+            f"{stored.shape} stored vectors and {recomputed.shape} new ones do not match: give both for "
+            "the same documents, in the same order"
         )
     if stored.shape[1] != recomputed.shape[1]:
         reason = f"the stored vectors have {stored.shape[1]} numbers, this model makes {recomputed.shape[1]}"
@@ -125,7 +124,7 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
 
 
 def _kinds(held: Array, new: Array, cosines: Array) -> Array:
-    """What each row is."""
+    """The kind of each row."""
     kinds = np.where(cosines >= SAME_COSINE, SAME, np.where(cosines >= NEAR_COSINE, NEAR, FOREIGN))
     low = np.flatnonzero(cosines < NEAR_COSINE)
     if not len(low) or len(held) < FEWEST_AT_HOME:
@@ -136,7 +135,7 @@ def _kinds(held: Array, new: Array, cosines: Array) -> Array:
     if own < TELLING:
         return kinds
     home = _home(held, halves)[low]
-    if len(low) > (1 - MIXED) * len(held):  # nothing agrees: one answer for all
+    if len(low) > (1 - MIXED) * len(held):  # no row has a high cosine: one kind for all
         kinds[low] = TEXT if np.median(home) >= own**AT_HOME else FOREIGN
         return kinds
     # The share of a random vector's length along k directions has a standard deviation of √(2/k) of its mean.
@@ -150,15 +149,15 @@ def _kinds(held: Array, new: Array, cosines: Array) -> Array:
 
 
 def _home(rows: Array, halves: Sequence[Array]) -> Array:
-    """How much of each row `(n, d)` lies along the main directions of the model, relative to chance, which is 1.
+    """The part of each row `(n, d)` along the main directions of the model, relative to chance (1).
 
-    Those of the other half of the documents: a row's own text must not help it.
+    The directions are those of the other half of the documents, so that a row's own text does not count.
     """
-    found = np.empty(len(rows))
+    parts = np.empty(len(rows))
     for start, directions in enumerate(reversed(halves)):
         along = np.sum((rows[start::2] @ directions.T) ** 2, axis=1)
-        found[start::2] = along * rows.shape[1] / len(directions)
-    return found
+        parts[start::2] = along * rows.shape[1] / len(directions)
+    return parts
 
 
 def _main_directions(rows: Array, k: int) -> Array:
@@ -177,24 +176,24 @@ def _identity(kinds: Array, cosines: Array, chance: float, dimensions: str | Non
     if dimensions is not None:
         verdict, confidence = "other", 1.0
     elif n >= FEWEST_ROWS:
-        # What would the collections be called that these rows may have been drawn from?
+        # The verdicts of the collections that these rows may be a sample of.
         shares = np.random.default_rng(0).dirichlet(counts[:LEFT_OUT] + PRIOR, DRAWS)
         verdict = _verdict(counts[:LEFT_OUT] / n)
         confidence = sum(_verdict(draw) == verdict for draw in shares) / DRAWS
     middle = f"median cosine {cosine:.4f}, {chance:.2f} between different documents"
-    said = {
+    reasons = {
         "same": f"{same:,} of {n:,} vectors are this model's to the last digits; {middle}",
         "variant": f"{near:,} of {n:,} vectors are nearly this model's: another prefix, precision, revision, or part "
         f"of the text; {middle}",
         "texts": f"{text:,} of {n:,} vectors are of this model's space, but not of the stored texts; {middle}",
         "mixed": f"{n - foreign:,} of {n:,} vectors are this model's, {foreign:,} are another's; {middle}",
         "other": f"{foreign:,} of {n:,} vectors are another model's; {middle}",
-        "unknown": f"{n:,} vectors are too few to tell; {FEWEST_ROWS} are the least",
+        "unknown": f"{n:,} vectors are too few for a verdict; at least {FEWEST_ROWS} are needed",
     }
     return Identity(
         verdict=verdict,
         confidence=confidence,
-        reason=dimensions or said[verdict],
+        reason=dimensions or reasons[verdict],
         share=_wilson(n - foreign, n),
         cosine=cosine,
         chance=chance,
@@ -219,11 +218,11 @@ def _verdict(shares: npt.NDArray[Any]) -> Verdict:
     return "variant" if near > VARIANT * (same + near) else "same"
 
 
-def _wilson(successes: int, n: int, z: float = 1.96) -> Estimate:
-    """A share with its 95 % score interval (Wilson 1927), which holds for few rows and for none or all of them."""
+def _wilson(successes: int, n: int, z: float = 1.96) -> QualityEstimate:
+    """A share with its 95 % score interval (Wilson 1927), valid also for few rows and for shares of 0 and 1."""
     if not n:
-        return Estimate(float("nan"), 0.0, 1.0)
+        return QualityEstimate(float("nan"), 0.0, 1.0)
     share = successes / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
+    return QualityEstimate(share, max(0.0, middle - half), min(1.0, middle + half))

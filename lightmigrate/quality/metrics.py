@@ -1,8 +1,7 @@
-"""What a projection keeps, as numbers.
+"""Metrics of projected vectors.
 
-Two families. Those that take *true* vectors of the new model beside the mapped ones can fail and are
-called quality. Those that compare a space with its own image need no true vectors and can only say that
-nothing was torn apart; `structural_similarity` says how little that is worth.
+Two families. Metrics that compare projected with *true* vectors of the new model measure quality. Metrics that compare
+a space with its own projection need no true vectors and detect only broken projections; see `structural_similarity`.
 
 All functions take float arrays `(n, d)`, row i of one belonging to row i of the other, and return
 Python floats. None writes.
@@ -23,22 +22,22 @@ Ranking = npt.NDArray[np.int64]
 BLOCK_ROWS = 512
 
 
-def mean_squared_error(true: Array, mapped: Array) -> float:
+def mean_squared_error(true: Array, projected: Array) -> float:
     """Mean over all numbers of the squared difference. 0 is perfect."""
-    return float(np.mean((np.asarray(true, np.float64) - mapped) ** 2))
+    return float(np.mean((np.asarray(true, np.float64) - projected) ** 2))
 
 
-def mean_cosine(true: Array, mapped: Array) -> float:
-    """Mean cosine between each true vector and its mapped one, in [-1, 1]. 1 is perfect."""
-    return float(np.mean(np.sum(unit(true) * unit(mapped), axis=1)))
+def mean_cosine(true: Array, projected: Array) -> float:
+    """Mean cosine between each true vector and its projected one, in [-1, 1]. 1 is perfect."""
+    return float(np.mean(np.sum(unit(true) * unit(projected), axis=1)))
 
 
 def structural_similarity(before: Array, after: Array) -> float:
     """Pearson correlation of all pairwise cosines before and after, in [-1, 1].
 
-    All that can be known without true vectors of the new model, and not a quality: it compares the old
-    space with its own image. It cannot see a wrong model or a wrong direction; even an untrained random
-    matrix keeps about .80 of it. A *low* value still means that something is broken.
+    The only metric without true vectors of the new model, and not a measure of quality: it compares the old space
+    with its own projection. It does not detect a wrong model or direction; even a random matrix has about .80. A
+    *low* value means that the projection is broken.
 
     Args:
         before: `(n, d_in)` with n ≥ 3, a sample: the similarities take n² numbers.
@@ -47,17 +46,17 @@ def structural_similarity(before: Array, after: Array) -> float:
     return _correlate_off_diagonal(unit(before) @ unit(before).T, unit(after) @ unit(after).T)
 
 
-def cross_space_similarity(true: Array, mapped: Array) -> float:
-    """Pearson correlation of true-to-mapped cosines with true-to-true cosines, in [-1, 1].
+def cross_space_similarity(true: Array, projected: Array) -> float:
+    """Pearson correlation of true-to-projected cosines with true-to-true cosines, in [-1, 1].
 
-    What searches see: the query comes from the new model (true), the document was mapped. 1 is
-    perfect, about 0 for a random matrix or another model's map.
+    The situation of a search: the query is a vector of the new model (true), the document is projected. 1 is
+    perfect; a random matrix or another model's projection gives about 0.
 
     Args:
         true: `(n, d)` with n ≥ 3, the new model's vectors of n texts, a sample.
-        mapped: `(n, d)`, the projected old vectors of the same texts.
+        projected: `(n, d)`, the projected old vectors of the same texts.
     """
-    return _correlate_off_diagonal(unit(true) @ unit(true).T, unit(true) @ unit(mapped).T)
+    return _correlate_off_diagonal(unit(true) @ unit(true).T, unit(true) @ unit(projected).T)
 
 
 def search(queries: Array, documents: Array, k: int) -> Ranking:
@@ -71,18 +70,17 @@ def search(queries: Array, documents: Array, k: int) -> Ranking:
     Returns:
         int64 `(q, min(k, n))`, row numbers of `documents`. Ties go to the lower row.
     """
-    wanted = unit(queries)
-    held = unit(documents)
-    k = min(k, len(held))
-    found = np.empty((len(wanted), k), dtype=np.int64)
-    for start in range(0, len(wanted), BLOCK_ROWS):
-        similarity = wanted[start : start + BLOCK_ROWS] @ held.T
-        found[start : start + BLOCK_ROWS] = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return found
+    queries, documents = unit(queries), unit(documents)
+    k = min(k, len(documents))
+    ranking = np.empty((len(queries), k), dtype=np.int64)
+    for start in range(0, len(queries), BLOCK_ROWS):
+        similarity = queries[start : start + BLOCK_ROWS] @ documents.T
+        ranking[start : start + BLOCK_ROWS] = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return ranking
 
 
 def neighbour_overlap(before: Array, after: Array, k: int = 10) -> float:
-    """Share of each row's k nearest other rows that stay its k nearest, averaged: overlap@k in [0, 1].
+    """Share of each row's k nearest other rows that remain among its k nearest, averaged: overlap@k in [0, 1].
 
     Args:
         before: `(n, d_in)`, n > k.
@@ -93,13 +91,13 @@ def neighbour_overlap(before: Array, after: Array, k: int = 10) -> float:
     for space in (before, after):
         nearest = search(space, space, k + 1)
         itself = nearest == np.arange(len(space))[:, None]
-        itself[~itself.any(axis=1), -1] = True  # an exact duplicate took its place: drop the farthest
+        itself[~itself.any(axis=1), -1] = True  # an exact duplicate replaced it: drop the farthest
         rankings.append(nearest[~itself].reshape(len(space), k))
     return ranking_overlap(*rankings)
 
 
 def ranking_overlap(expected: Ranking, found: Ranking) -> float:
-    """Share of `expected` `(q, k)` that stands in the same row of `found` `(q, k)`, averaged."""
+    """Share of `expected` `(q, k)` that is in the same row of `found` `(q, k)`, averaged."""
     return float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(expected, found, strict=True)]))
 
 
@@ -154,11 +152,11 @@ def unit(rows: Array) -> Array:
     return np.asarray(rows / np.where(lengths == 0, 1, lengths))
 
 
-def _correlate_off_diagonal(one: Array, other: Array) -> float:
-    if len(one) < 3:
-        raise ValueError(f"{len(one)} rows: similarities of at least 3 are needed to correlate them")
-    off = ~np.eye(len(one), dtype=bool)
-    a, b = one[off].astype(np.float64), other[off].astype(np.float64)
+def _correlate_off_diagonal(before: Array, after: Array) -> float:
+    if len(before) < 3:
+        raise ValueError(f"{len(before)} rows: a correlation of similarities needs at least 3")
+    off = ~np.eye(len(before), dtype=bool)
+    a, b = before[off].astype(np.float64), after[off].astype(np.float64)
     a -= a.mean()
     b -= b.mean()
     scale = np.sqrt((a @ a) * (b @ b))

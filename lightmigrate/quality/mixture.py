@@ -1,13 +1,13 @@
-"""Are these the vectors of one model, or of several in one collection? Told from the vectors alone.
+"""Detects vectors of several models in one collection, from the vectors alone.
 
-Documents on one topic lie together whoever embedded them, and two models of one dimension have next to nothing in
-common. So the rows are cut into topics, and topics whose vectors vary along the same directions are joined again: what
-then is still apart are models, not topics. How much two sets of rows vary alike is their *likeness*,
+Documents on one topic are close to each other in every model's space, but the spaces of two models of one dimension are
+unrelated. The rows are clustered into topics, and topics that vary along the same directions are merged: the remaining
+groups are models, not topics. The similarity of the variation of two sets of rows is their *likeness*,
 
     d · tr(A·B) / (tr A · tr B)   with the covariances A and B of the two sets, `(d, d)`,
 
-which is 1 by chance, for directions that have nothing to do with each other. Texts of an odd kind ("ok!", dates, links)
-share less, or more, with the others of their model than chance allows; another model's share just what it allows.
+which is 1 by chance, for unrelated directions. Unusual texts ("ok!", dates, links) have a lower or higher likeness to
+other texts of their model than chance explains; the likeness of another model's rows is what chance explains.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.projection.vectors import meaningful
 from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.topics import Labels, cut_into_topics, sums
 from lightmigrate.results import Result
+from lightmigrate.vectors import meaningful
 
 Matrix = npt.NDArray[np.float64]
 
-# Fewer different rows than this say nothing, and fewer than that are no part of their own.
+# The fewest distinct rows for a result, and the fewest rows of a group.
 FEWEST_ROWS, FEWEST_OF_A_PART = 60, 8
 
-# Any two sets of directions have much in common in so few dimensions; no embedding model makes vectors as short.
+# With fewer dimensions any two sets of directions overlap much; embedding models have more.
 FEWEST_DIMENSIONS = 32
 
-# Topics of one model are at least so alike, and a model whose own topics are not a good deal more alike tells nothing.
-# Chosen on the development half of `benchmarks/identity.py` and a first look at the other, which it measures with new
-# seeds.
+# Topics of a likeness from LIKE on are merged; without a likeness among its own topics of TELLING a model gives no
+# result. Chosen on the development half of `benchmarks/identity.py` and a first look at the other half, which it
+# measures with new seeds.
 LIKE, TELLING = 1.2, 1.5
 
-# Two models are as like as chance has it, give or take so many standard deviations, and a little because a few rows
-# always end up in the wrong part.
+# The likeness of two models is within so many standard deviations of chance, plus a margin because a few rows always
+# end up in the wrong group.
 DEVIATIONS, SOME_MORE = 2.0, 0.02
 
-# On average at least: a topic of fewer rows does not say along which directions they vary.
+# The smallest mean size of a topic: fewer rows do not determine the directions of variation.
 ROWS_OF_A_TOPIC = 15
 
 
@@ -50,10 +50,10 @@ class Mixture(Result):
 
     Attributes:
         counts: rows of each part, the largest first.
-        labels: the part of each row, 0 for the largest; -1 for rows that mean nothing (NaN, infinity, zero).
-        likeness: of the two parts that are most alike; 1 is chance.
-        own: of the topics of the largest part to each other.
-        invalid: rows that mean nothing.
+        labels: the part of each row, 0 for the largest; -1 for invalid rows (NaN, infinity, zero).
+        likeness: the largest likeness of two parts; 1 is chance.
+        own: the likeness of the topics of the largest part.
+        invalid: number of invalid rows.
     """
 
     counts: tuple[int, ...]
@@ -64,11 +64,11 @@ class Mixture(Result):
 
     @property
     def reason(self) -> str:
-        """What was found, in one line with both numbers."""
+        """The result in one line, with both numbers."""
         parts = " and ".join(f"{count:,}" for count in self.counts)
         return (
-            f"rows of {len(self.counts)} models: {parts}, {self.likeness:.2f} times as like each other as by chance, "
-            f"{self.own:.2f} among themselves"
+            f"rows of {len(self.counts)} models: {parts}; their likeness is {self.likeness:.2f} (1 is chance), "
+            f"{self.own:.2f} within the largest"
         )
 
     def __str__(self) -> str:
@@ -78,16 +78,16 @@ class Mixture(Result):
 def find_mixture(vectors: Any) -> Mixture | None:
     """Find rows of different models among `(n, d)`, a sample: the similarities take n² numbers. Writes nothing.
 
-    Lengths do not matter, nor the order of the rows. Rows that were mapped into a model's space are of that model.
-    Two models whose dimensions are both ordered by variance (by a principal component analysis) look like one.
+    Independent of the lengths and the order of the rows. Rows projected into a model's space count as that model's.
+    Two models with dimensions ordered by variance (principal component analysis) are not distinguished.
 
     Returns:
-        `None` when the rows are of one model as far as can be told: that takes 60 different rows, 32 dimensions, and
-        a model whose vectors do not use all directions alike.
+        `None` when no mixture is detected, which needs 60 distinct rows, 32 dimensions, and a model with anisotropic
+        vectors.
     """
     given = np.asarray(vectors, dtype=np.float32)
     good = meaningful(given)
-    # What is stored twice says nothing twice, and would be a topic that varies in no direction.
+    # Duplicates add no information and would be topics without variance.
     rows, row_of = np.unique(unit(given[good]).round(6), axis=0, return_inverse=True)
     if len(rows) < FEWEST_ROWS or given.shape[1] < FEWEST_DIMENSIONS:
         return None
@@ -96,7 +96,7 @@ def find_mixture(vectors: Any) -> Mixture | None:
     parts = topics.models()
     if len(parts) < 2 or not topics.own(parts[0]) >= TELLING:
         return None
-    # A model whose topics have nothing in common, as a bag of words has, falls apart into more than one of them.
+    # A model with unrelated topics, such as a bag of words, splits into several groups of one topic.
     if sum(len(part) == 1 for part in parts) > 1:
         return None
     part_of_topic = np.empty(len(topics.sizes), dtype=np.int64)
@@ -104,7 +104,7 @@ def find_mixture(vectors: Any) -> Mixture | None:
         part_of_topic[part] = number
     labels = np.full(len(given), -1)
     labels[good] = part_of_topic[topic][row_of.reshape(-1)]
-    order = np.argsort(-np.bincount(labels[good]), kind="stable")  # repeated rows count here
+    order = np.argsort(-np.bincount(labels[good]), kind="stable")  # duplicates count here
     labels[good] = np.argsort(order)[labels[good]]
     return Mixture(
         counts=tuple(np.bincount(labels[good]).tolist()),
@@ -117,12 +117,12 @@ def find_mixture(vectors: Any) -> Mixture | None:
 
 @dataclass(frozen=True)
 class _Topics:
-    """How the rows of c topics vary around the middle of their topic.
+    """The variation of the rows of c topics around the mean of their topic.
 
     Attributes:
         shared: `(c, c)`, tr(A·B) of their scatter matrices.
         possible: `(c, c)`, tr A · tr B.
-        axes: `(c, c)`, what of tr(A·B) comes from the diagonals.
+        axes: `(c, c)`, the part of tr(A·B) from the diagonals.
         sizes: rows of each, `(c,)`.
         dimension: d.
     """
@@ -145,29 +145,29 @@ class _Topics:
         return cls(shared, possible, variances @ variances.T, sizes, rows.shape[1])
 
     def likeness(self, one: Labels, other: Labels) -> float:
-        """Of two lists of topics; NaN where nothing varies."""
+        """The likeness of two lists of topics; NaN without variance."""
         at = np.ix_(one, other)
         possible = float(self.possible[at].sum())
         return self.dimension * float(self.shared[at].sum()) / possible if possible > 0 else float("nan")
 
     def own(self, part: Labels) -> float:
-        """Of the topics of a part to each other, not to themselves; NaN for a single topic."""
+        """The likeness of different topics of a part; NaN for a single topic."""
         at = np.ix_(part, part)
         others = ~np.eye(len(part), dtype=bool)
         possible = float(self.possible[at][others].sum())
         return self.dimension * float(self.shared[at][others].sum()) / possible if possible > 0 else float("nan")
 
     def strangeness(self, one: Labels, other: Labels) -> float:
-        """How far the likeness of two parts is from that of two models, above 0 if it is too far.
+        """The distance of the likeness of two parts from that expected of two models; above 0: they are one model.
 
-        Of A and B turned at random against each other it has mean 1 and variance
+        For A and B under a random rotation the likeness has mean 1 and variance
         2 d² (tr A²/(tr A)² - 1/d) (tr B²/(tr B)² - 1/d) / ((d - 1)(d + 2)): the mean of tr(A₀·B₀)² over all rotations,
-        for A₀ and B₀ without their traces. Models that order their dimensions share more along the axes than that;
-        then what they share beyond the axes has to be chance, and half as far from it at most.
+        for A₀ and B₀ without their traces. Models with ordered dimensions share more along the axes; for them
+        the part beyond the axes must be chance, within half the tolerance.
         """
         d = self.dimension
         if not self.possible[np.ix_(one, other)].sum() > 0:
-            return float("inf")  # nothing varies: nothing says that these are two models
+            return float("inf")  # no variance: no evidence of two models
         uneven = [self.likeness(part, part) / d - 1 / d for part in (one, other)]
         deviation = np.sqrt(2 * max(uneven[0], 0) * max(uneven[1], 0) * d * d / ((d - 1) * (d + 2)))
         at, likeness = np.ix_(one, other), self.likeness(one, other)
@@ -178,7 +178,7 @@ class _Topics:
         return float(far) - SOME_MORE
 
     def models(self) -> list[Labels]:
-        """The topics of each model, the largest first: parts whose likeness is not that of two models are one."""
+        """The topics of each model, the largest first, after merging parts whose likeness is not that of two models."""
         parts = self._joined()
         while len(parts) > 1:
             pairs = [(a, b) for b in range(len(parts)) for a in range(b)]
@@ -190,16 +190,16 @@ class _Topics:
         return sorted(parts, key=lambda part: -int(self.sizes[part].sum()))
 
     def _joined(self) -> list[Labels]:
-        """The topics, joined while two parts are alike, and until none is small: the most alike first.
+        """The topics, merged by average linkage while two parts are alike, and until no part is small.
 
-        Average linkage; the average of likenesses, weighted by how much there is to compare, is that of the parts.
+        The average of the likenesses, weighted by the possible variance, is the likeness of the merged parts.
         """
         parts: list[list[int]] = [[number] for number in range(len(self.sizes))]
         shared, possible = self.shared.copy(), self.possible.copy()
         np.fill_diagonal(possible, 0)
         while len(parts) > 1:
             with np.errstate(divide="ignore", invalid="ignore"):
-                # 0/0: nothing varies, nothing speaks against it
+                # 0/0: no variance, no evidence against merging
                 alike = np.where(possible > 0, self.dimension * shared / possible, np.inf)
             np.fill_diagonal(alike, -np.inf)
             if alike.max() < LIKE:

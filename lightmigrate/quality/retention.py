@@ -1,4 +1,4 @@
-"""Where a migration stands between doing nothing and embedding everything again."""
+"""Retention: retrieval quality after a migration, compared with doing nothing and with re-embedding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lightmigrate.results import Result
 
 
 @dataclass(frozen=True)
-class Estimate(Result):
-    """A number with the interval it lies in.
+class QualityEstimate(Result):
+    """An estimate with its confidence interval.
 
     Attributes:
         value: the estimate.
@@ -26,10 +26,10 @@ class Estimate(Result):
     low: float
     high: float
 
-    def mixed(self, other: Estimate, share: float) -> Estimate:
-        """What is to be expected of a whole of which a share, in [0, 1], is like this and the rest like the other."""
+    def mixed(self, other: QualityEstimate, share: float) -> QualityEstimate:
+        """The estimate for a mixture: a share, in [0, 1], with this quality and the rest with the other's."""
         ends = zip(self.values(), other.values(), strict=True)
-        return Estimate(*(share * own + (1 - share) * theirs for own, theirs in ends))
+        return QualityEstimate(*(share * own + (1 - share) * theirs for own, theirs in ends))
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -37,7 +37,7 @@ class Estimate(Result):
 
 @dataclass(frozen=True)
 class Retention(Result):
-    """Retrieval quality of one collection under three choices. Higher is better everywhere.
+    """Retrieval quality of one collection: migrated, re-embedded, and unchanged. Higher is better for all numbers.
 
     Attributes:
         reembedded: nDCG@k of the new model's queries on truly re-embedded documents: the ceiling.
@@ -45,19 +45,19 @@ class Retention(Result):
         nothing: nDCG@k of the old model's queries on the old vectors: what doing nothing gives.
         retention: `migrated / reembedded`.
         nothing_retention: `nothing / reembedded`.
-        gain: `retention - nothing_retention`: below 0 the migration makes searches worse than they are.
-        overlap: share of the truly re-embedded top k that the migrated collection finds too.
-        n_queries: queries with a relevant document; only they count.
-        n_documents: documents searched in.
+        gain: `retention - nothing_retention`: below 0 the migration makes searches worse than doing nothing.
+        overlap: share of the truly re-embedded top k that is in the migrated top k.
+        n_queries: number of queries with a relevant document; the others are left out.
+        n_documents: number of documents.
         k: length of the rankings.
     """
 
-    reembedded: Estimate
-    migrated: Estimate
-    nothing: Estimate
-    retention: Estimate
-    nothing_retention: Estimate
-    gain: Estimate
+    reembedded: QualityEstimate
+    migrated: QualityEstimate
+    nothing: QualityEstimate
+    retention: QualityEstimate
+    nothing_retention: QualityEstimate
+    gain: QualityEstimate
     overlap: float
     n_queries: int
     n_documents: int
@@ -76,15 +76,15 @@ def measure_retention(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Retention:
-    """Measure retrieval by human judgements, with exact search in all three spaces. Writes nothing.
+    """Measure retention by relevance judgements, with exact search in all three spaces. Writes nothing.
 
     Args:
         old_queries: `(q, d_in)`, the queries embedded by the old model.
         new_queries: `(q, d_out)`, the same queries embedded by the new model.
         old_documents: `(n, d_in)`.
         new_documents: `(n, d_out)`, truly embedded by the new model.
-        migrated_documents: `(n, d_out)`, projected from `old_documents`. None of the n may have been
-            used to fit the projection.
+        migrated_documents: `(n, d_out)`, projected from `old_documents`. The projection must not have
+            been fitted to any of them.
         relevant: for each query, the grade of each relevant row; queries without one are left out.
         k: length of the rankings.
         resamples: bootstrap samples for the intervals.
@@ -113,7 +113,7 @@ def measure_retention(
     drawn = np.column_stack([row[picks].mean(axis=1) for row in scores])
     samples = np.vstack([scores.mean(axis=1), drawn])  # row 0 is the estimate, the rest the bootstrap
     nothing, reembedded, migrated = samples.T
-    ceiling = np.where(reembedded > 0, reembedded, np.nan)  # a ceiling of 0 has no retention: NaN says so
+    ceiling = np.where(reembedded > 0, reembedded, np.nan)  # NaN: there is no retention when re-embedding finds nothing
     kept, status_quo = migrated / ceiling, nothing / ceiling
     return Retention(
         reembedded=_estimate(reembedded),
@@ -129,6 +129,6 @@ def measure_retention(
     )
 
 
-def _estimate(samples: Array) -> Estimate:
+def _estimate(samples: Array) -> QualityEstimate:
     low, high = np.nanpercentile(samples[1:], [2.5, 97.5])
-    return Estimate(float(samples[0]), float(low), float(high))
+    return QualityEstimate(float(samples[0]), float(low), float(high))

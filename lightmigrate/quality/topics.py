@@ -1,8 +1,8 @@
-"""Rows cut into topics: those that lie together, however many topics there are, without a choice of seeds.
+"""Clusters rows into topics, without a given number of clusters and without random seeds.
 
-Each row is linked to its first neighbour; what hangs together is a cluster, and the clusters' means are linked the same
-way, until there are few enough (FINCH: Sarfraz, Sharma and Stiefelhagen, CVPR 2019). A row's first neighbour is almost
-never of another model, so topics are of one model each.
+Each row is linked to its nearest neighbour; the connected components are clusters, whose means are clustered the same
+way until there are few enough (FINCH: Sarfraz, Sharma and Stiefelhagen, CVPR 2019). A row's nearest neighbour is almost
+never of another model, so each topic has rows of one model.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from lightmigrate.quality.metrics import unit
 
 Labels = npt.NDArray[np.int64]
 
-# Where the next step would leave fewer topics than this, it is not taken: models would be joined.
+# A step that would leave fewer topics is not taken: it would merge models.
 FEWEST_TOPICS = 4
 
 
 def cut_into_topics(rows: npt.NDArray[Any], most: int) -> Labels:
-    """The topic of each of the rows `(n, d)` of length 1, int64 `(n,)` from 0: at most `most` of them, where that goes.
+    """The topic of each of the rows `(n, d)` of length 1, int64 `(n,)` from 0; at most `most` topics, if possible.
 
-    Takes n² numbers of memory.
+    Needs memory for n² numbers.
     """
-    topic = _hanging_together(rows)
+    topic = _connected(rows)
     while topic.max() + 1 > most:
-        joined = _hanging_together(unit(sums(rows, topic)))
+        joined = _connected(unit(sums(rows, topic)))
         if joined.max() + 1 < FEWEST_TOPICS:
             break
         topic = joined[topic]
@@ -41,13 +41,13 @@ def sums(rows: npt.NDArray[Any], label: Labels) -> npt.NDArray[Any]:
     return total
 
 
-def _hanging_together(rows: npt.NDArray[Any]) -> Labels:
-    """The connected components of the graph that links each row to its first neighbour."""
+def _connected(rows: npt.NDArray[Any]) -> Labels:
+    """The connected components of the graph that links each row to its nearest neighbour."""
     similarity = rows @ rows.T
     np.fill_diagonal(similarity, -np.inf)
     first = similarity.argmax(axis=1)
     label = np.arange(len(rows))
-    while True:  # the smallest row number within reach travels along the links, both ways
+    while True:  # propagate the smallest row number of a component along its links
         lower = np.minimum(label, label[first])
         np.minimum.at(lower, first, lower)
         if (lower == label).all():

@@ -1,4 +1,4 @@
-"""One entry of a `registry.json`: which file, between which models, how made, what it keeps. Read with suspicion."""
+"""An entry of a manifest: file, models, training and quality. Read without trusting its content."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lightmigrate.results import Result
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
-# What is nested deeper can be parsed, but not shown or compared: Python's own functions end before that.
+# Deeper JSON can be parsed, but not shown or compared within Python's recursion limit.
 _DEEPEST = 50
 
-# Of what is not text in a model.
+# The types of a model's fields that are not strings.
 _TYPES = {"dimension": int, "normalised": bool}
 
 _MOST_DIMENSIONS = 1_000_000
 
-# No retention is anywhere near it; what a file states beyond is nonsense.
+# A larger retention in a file is invalid.
 _BELIEVABLE = 10.0
 
 
@@ -35,10 +35,10 @@ class Entry(Result):
     Attributes:
         file: its file name within the folder.
         sha256: of the file.
-        source: the model whose vectors go in.
-        target: the model whose space comes out.
-        training: how it was made.
-        quality: what was measured.
+        source: the model of the input vectors.
+        target: the model whose space the output is in.
+        training: how it was fitted.
+        quality: its measured quality.
     """
 
     file: str
@@ -53,7 +53,7 @@ class Entry(Result):
         """The entry of a file with this header.
 
         Raises:
-            LightmigrateError: the header could not be read back from a list.
+            LightmigrateError: the header could not be read back from a manifest.
         """
         try:
             return cls.from_json({"file": file, "sha256": sha256, **json.loads(json.dumps(info.to_json()))})
@@ -61,19 +61,19 @@ class Entry(Result):
             raise LightmigrateError(f"{file} cannot be listed: {error}; make it again") from None
 
     @classmethod
-    def from_json(cls, said: Any) -> Entry:
-        """Read one back. Nothing is believed: a list may come from anywhere.
+    def from_json(cls, fields: Any) -> Entry:
+        """Read and check an entry: a manifest may come from an untrusted source.
 
         Raises:
-            ValueError, TypeError, ProjectionFileError: it is not an entry, or its file does not lie in the folder.
+            ValueError, TypeError, ProjectionFileError: it is not an entry, or its file is not in the folder.
         """
-        entry = cls(**said)
+        entry = cls(**fields)
         if not is_file_name(entry.file):
             raise ValueError(f"{str(entry.file)[:60]!r} is not the name of a projection in this folder")
         if not isinstance(entry.sha256, str) or not _SHA256.fullmatch(entry.sha256):
-            raise ValueError("what should be a SHA-256 is none")
+            raise ValueError("its SHA-256 is not 64 hexadecimal digits")
         if not all(isinstance(part, dict) for part in (entry.source, entry.target, entry.training, entry.quality)):
-            raise TypeError("models, training and quality are objects")
+            raise TypeError("models, training and quality must be objects")
         _require_shallow([entry.training, entry.quality], _DEEPEST)
         for model in entry.models:
             _require_sound(model)
@@ -81,12 +81,12 @@ class Entry(Result):
 
     @functools.cached_property
     def models(self) -> tuple[Model, Model]:
-        """The model it leads from and the one it leads to."""
+        """The source model and the target model."""
         return Model.from_json(self.source), Model.from_json(self.target)
 
     @property
     def stated_quality(self) -> float | None:
-        """The retention its file states, expected by the gate or measured; `None` when it states none."""
+        """The retention stated in its header, expected by the gate or measured; `None` without one."""
         for key in ("expected_retention", "retention"):
             match self.quality.get(key):
                 case {"value": (int() | float()) as value} if abs(value) <= _BELIEVABLE:  # no NaN either
@@ -94,9 +94,9 @@ class Entry(Result):
         return None
 
     def describes(self, info: ProjectionInfo) -> bool:
-        """Whether a header says just what this entry says."""
+        """Whether a header is equal to this entry."""
         own = self.to_json()
-        return all(_canonical(own[part]) == _canonical(said) for part, said in info.to_json().items())
+        return all(_canonical(own[part]) == _canonical(value) for part, value in info.to_json().items())
 
 
 def _require_sound(model: Model) -> None:
@@ -105,9 +105,9 @@ def _require_sound(model: Model) -> None:
             raise TypeError(f"{name} of a model is of another type")
     if not 1 <= model.dimension <= _MOST_DIMENSIONS:
         raise ValueError(f"a model of {str(model.dimension)[:20]} dimensions")
-    # names are shown and logged: a control character in one could write over what stands there
+    # Names are shown and logged: a control character could overwrite other output.
     if not model.name.isprintable():
-        raise ValueError("a model's name that cannot be shown")
+        raise ValueError("a model's name has unprintable characters")
 
 
 def _require_shallow(value: Any, levels: int) -> None:

@@ -1,4 +1,4 @@
-"""Every projection at hand, and which of them lead from one model to another."""
+"""A search for projections between two models, in all registries on this machine."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ ENVIRONMENT = "LIGHTMIGRATE_REGISTRY"
 
 MOST_CANDIDATES = 20
 
-# So many chains are looked at, the best links first: a folder may list thousands of projections.
+# The most chains that are compared, those of the best links first: a manifest may list thousands of projections.
 _MOST_CHAINS = 1000
 
-# What `train` calls a model nobody named; two of them need not be the same.
+# The name that `train` gives an unnamed model; two unnamed models may differ.
 UNNAMED = "unnamed"
 
 By = Literal["pair", "target", "chain", "dimension"]
 
-# How a candidate was found, the surest first.
+# How a candidate was found, the most certain first.
 KINDS: tuple[By, ...] = ("pair", "target", "chain", "dimension")
 
 logger = logging.getLogger("lightmigrate")
@@ -41,11 +41,11 @@ logger = logging.getLogger("lightmigrate")
 
 @dataclass(frozen=True)
 class Candidate(Result):
-    """A projection that may lead from one model to another, or a chain of them. Its files were not opened.
+    """A projection, or a chain of them, that may lead from one model to another. Its files were not opened.
 
     Attributes:
-        entries: its links, in order; a single one when it is direct.
-        folders: where each of them lies.
+        entries: its links, in order; one for a direct projection.
+        folders: the folder of each link.
         by: how it was found: both models by name, the target by name and the source by its dimension, a chain whose
             ends match in one of these ways, or nothing but the dimensions.
     """
@@ -56,74 +56,73 @@ class Candidate(Result):
 
     @property
     def description(self) -> str:
-        """`source → target`, with what lies between."""
+        """`source → target`, with the models between."""
         names = [str(self.entries[0].source["name"]), *(str(entry.target["name"]) for entry in self.entries)]
         return " → ".join(names)
 
     @property
     def stated_quality(self) -> float | None:
-        """The retention its file states; `None` for a chain, whose quality nobody measured, and where nothing is."""
+        """The retention stated in its file; `None` without one, and for chains, whose quality is not measured."""
         return self.entries[0].stated_quality if len(self.entries) == 1 else None
 
     def load(self) -> Projection:
         """The projection, composed by `Projection.then` for a chain. Only reads; every SHA-256 is checked.
 
-        A chain's `info.training` names its links, its `info.quality` is empty: what a chain keeps is not known from
-        what its links keep.
+        A chain's `info.training` names its links, its `info.quality` is empty: the quality of a chain does not follow
+        from that of its links.
 
         Raises:
-            LightmigrateError: a file is missing, altered, or not what its list says.
+            LightmigrateError: a file is missing, altered, or contradicts its manifest.
         """
         pairs = zip(self.folders, self.entries, strict=True)
         return functools.reduce(Projection.then, [Registry(folder).load(entry) for folder, entry in pairs])
 
 
 class Library:
-    """Folders of projections, looked through in order.
+    """Registries, searched in order.
 
     Args:
-        folders: where to look; need not exist. Left out: the folders that the environment variable
+        folders: of the registries; may not exist. When left out: the folders that the environment variable
             `LIGHTMIGRATE_REGISTRY` names, then the user's own, then the packaged one.
 
     Attributes:
-        folders: where it looks.
+        folders: the folders it searches.
     """
 
     def __init__(self, folders: Sequence[Path] | None = None) -> None:
-        wanted = _default_folders() if folders is None else folders
-        found: dict[Path, Path] = {}
-        for folder in map(Path, wanted):
-            found.setdefault(folder.resolve(), folder)
-        self.folders = tuple(found.values())
+        unique: dict[Path, Path] = {}
+        for folder in map(Path, _default_folders() if folders is None else folders):
+            unique.setdefault(folder.resolve(), folder)
+        self.folders = tuple(unique.values())
 
     def entries(self) -> list[tuple[Registry, Entry]]:
-        """Everything listed, in the order of the folders. Only reads.
+        """All entries, in the order of the folders. Only reads.
 
-        A damaged folder is left out with a warning, a missing one without.
+        A registry with a damaged manifest is left out with a warning, a missing one without.
         """
-        found = []
+        entries: list[tuple[Registry, Entry]] = []
         for folder in self.folders:
             registry = Registry(folder)
             try:
-                found += [(registry, entry) for entry in registry.entries()]
+                entries += [(registry, entry) for entry in registry.entries()]
             except LightmigrateError as error:
                 logger.warning("left out: %s", error)
-        return found
+        return entries
 
     def find(self, *, source_dim: int, target_dim: int | None, source: str = "", target: str = "") -> list[Candidate]:
-        """What may lead from stored vectors to another model, best first. Only reads, and opens no projection.
+        """Candidates that may lead from stored vectors to another model, best first. Only reads, opens no projection.
 
-        1. Both models match by name. 2. The target does, and the source, which nobody named, by its dimension.
+        1. Both models match by name. 2. The target matches by name, and the source, unnamed, by its dimension.
         3. Chains of two links, then of three, whose ends match in one of these ways. 4. Only the dimensions match:
-        such a one may be for other vectors altogether, and must be compared with the stored ones before it is used
+        such a candidate may be for other vectors, and must be compared with the stored ones before it is used
         (`rank` does). Among equals the better stated quality comes first, then the earlier folder. A projection in
-        several folders counts once. Dimensions that are given match always.
+        several folders counts once. Given dimensions always match.
 
         Args:
             source_dim: of the stored vectors.
             target_dim: of the new model; `None` when unknown.
-            source: the old model's name; letter case and what stands before the last `/` do not matter. Empty
-                when unknown.
+            source: the old model's name; letter case and the part up to the last `/` are ignored. Empty when
+                unknown.
             target: the new model's, likewise.
 
         Returns:
@@ -150,11 +149,11 @@ class Library:
             found += [_candidate(chain, "chain") for chain in _chains(links, starts, ends)]
         last = sorted(filter(alike, links), key=lambda link: (not ends(link), not starts(link)))
         if last and not found:
-            logger.warning("no projection is known by the models' names; %d fit by their dimensions only", len(last))
+            logger.warning("no projection matches the models' names; %d match by dimension only", len(last))
         return (found + [_candidate((link,), "dimension") for link in last])[:MOST_CANDIDATES]
 
     def _links(self) -> list[_Link]:
-        """What can be used, the best stated quality first; of the same file in several folders the first."""
+        """All usable links, best stated quality first; of the same file in several folders the first."""
         found: dict[str, _Link] = {}
         for registry, entry in self.entries():
             try:
@@ -174,24 +173,24 @@ class _Link(NamedTuple):
 
 
 def user_projections() -> Path:
-    """The user's own folder of projections; it may not exist yet.
+    """The user's own registry; it may not exist yet.
 
     Raises:
-        RuntimeError: this user has no home.
+        RuntimeError: the user has no home folder.
     """
     root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(root) / "lightmigrate" / "projections"
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two names are of one model, as far as names go: letter case and providers do not matter."""
+    """Whether two names are equal, ignoring letter case and the part up to the last `/`."""
     return _plain_name(one) != "" and _plain_name(one) == _plain_name(other)
 
 
 def _default_folders() -> list[Path]:
     named = os.environ.get(ENVIRONMENT, "").split(os.pathsep)
     folders = [Path(folder).expanduser() for folder in named if folder]
-    with contextlib.suppress(RuntimeError):  # containers run as users nobody knows
+    with contextlib.suppress(RuntimeError):  # containers run as users without a home folder
         folders.append(user_projections())
     return [*folders, PACKAGED]
 
@@ -203,7 +202,7 @@ def _candidate(links: Sequence[_Link], by: By) -> Candidate:
 def _chains(
     links: Sequence[_Link], starts: Callable[[_Link], bool], ends: Callable[[_Link], bool]
 ) -> list[tuple[_Link, ...]]:
-    """Chains of two links, then of three; among as many, the one whose worst link is best comes first."""
+    """Chains of two links, then of three; for each length those with the best worst link first."""
     from_model: dict[Model, list[_Link]] = defaultdict(list)
     for link in links:
         if _plain_name(link.source.name):
@@ -228,7 +227,7 @@ def _no_model_twice(chain: Iterable[_Link]) -> bool:
 
 
 def _plain_name(name: str) -> str:
-    """A model's name without its provider and in small letters; empty for one that nobody named."""
+    """A model's name in lower case and without the part up to the last `/`; empty for an unnamed model."""
     plain = name.strip().rstrip("/").rsplit("/", 1)[-1].casefold()
     return "" if plain == UNNAMED else plain
 

@@ -1,4 +1,4 @@
-"""What files of projections are called in a folder, and that no such name can mean another place."""
+"""File names of projections in a registry, and the check that a name cannot lead outside the folder."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from lightmigrate.projection.model import Model
 
 SUFFIXES = (".npz", ".onnx")
 
-# `x.next.npz` is what will become `x.npz`: see `Registry`.
+# `x.next.npz` will be renamed to `x.npz`: see `registry`.
 NEXT = ".next"
 
 _RESERVED = tuple(f"{NEXT}{suffix}" for suffix in SUFFIXES)
 
-# What makes a name lead elsewhere, on some system.
+# Characters that separate the parts of a path on some system.
 _PLACES = frozenset("/\\:")
 
-# What a file system takes, less what a name gets while its file is being written.
+# The limit of file systems, less the suffix of temporary files.
 _MOST_BYTES = 230
 
 
 def is_file_name(name: Any) -> bool:
-    """Whether this names a visible projection in a folder and cannot mean a place outside it, on any system."""
+    """Whether this is the name of a visible projection and cannot lead outside its folder, on any system."""
     return (
         isinstance(name, str)
         and name.endswith(SUFFIXES)
@@ -35,7 +35,7 @@ def is_file_name(name: Any) -> bool:
 
 
 def next_name(file: str) -> str:
-    """What the file that will take the place of `file` is called until then: `x.next.npz` for `x.npz`."""
+    """The temporary name of the file that will replace `file`: `x.next.npz` for `x.npz`."""
     for suffix in SUFFIXES:
         if file.endswith(suffix):
             return f"{file.removesuffix(suffix)}{NEXT}{suffix}"
@@ -43,7 +43,7 @@ def next_name(file: str) -> str:
 
 
 def final_name(name: str) -> str:
-    """The name that a file will have: `x.npz` for `x.next.npz`, and every other name is final already."""
+    """The final name of a file: `x.npz` for `x.next.npz`; every other name is final already."""
     for suffix in SUFFIXES:
         if name.endswith(f"{NEXT}{suffix}"):
             return name.removesuffix(f"{NEXT}{suffix}") + suffix
@@ -51,7 +51,7 @@ def final_name(name: str) -> str:
 
 
 def file_name_of(source: Model, target: Model) -> str:
-    """A good name for the projection between two models, whatever they are called."""
+    """The default file name for the projection between two models."""
     name = f"{_plain(source.name)}_to_{_plain(target.name)}.npz"
     if is_file_name(name):
         return name

@@ -1,1 +1,1 @@
-"""The line a server calls before it opens its database: is the model still the one the vectors came from?"""
+"""What a server calls before it opens its database: are the vectors still those of the application's model?"""

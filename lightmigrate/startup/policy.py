@@ -1,4 +1,4 @@
-"""What a server that starts may do about a changed model: said in code, or in the environment of a container."""
+"""What a starting server may do about a changed model: set in code, or in the environment of a container."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ PREFIX = "LIGHTMIGRATE_"
 
 @dataclass(frozen=True)
 class Policy(Result):
-    """What `auto_migrate` may do. Every field can also be set by `LIGHTMIGRATE_` and its name in capitals.
+    """What `auto_migrate` may do. Each field can also be set by an environment variable: `LIGHTMIGRATE_` and its name.
 
     Attributes:
         on_mismatch: `migrate`; or `warn`, which only logs; or `raise` a `ModelMismatchError`.
-        on_failure: `continue` with the old database, having logged the error; or `raise` it.
-        min_quality: expected retention (0 to 1) below which nothing is migrated. Left out, the gate decides, and a map
-            that cannot be measured on the collection is used with a warning; given, such a map is refused.
-        calibrate: stored documents that the new model may be asked to embed to learn the map; 0 for none.
-        max_cost: dollars that may cost; needs a model whose price is known. Left out, there is no limit.
-        max_seconds: that all of it may take; what is not done by then is not done. Left out, there is no limit.
+        on_failure: `continue` with the old database and log the error; or `raise` it.
+        min_quality: expected retention, in [0, 1], below which nothing is migrated. By default the gate decides, and a
+            projection that cannot be measured on the collection is used with a warning; with a value it is refused.
+        calibrate: stored documents that the new model may embed to train the projection; 0 for none.
+        max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
+        max_seconds: for the whole start; a migration that would take longer does not happen. No limit by default.
         backup: whether the old database is kept.
-        collections: patterns of names (`*` and `?`; a name, or `tenant/database/name`) of the collections to look at,
-            all when left out; one that begins with `!` leaves out what it matches. In the environment with commas.
+        collections: patterns (`*` and `?`) of the names of the collections to look at, as `name` or
+            `tenant/database/name`; all by default. A pattern that starts with `!` excludes what it matches. Separated
+            by commas in the environment.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -57,7 +58,7 @@ class Policy(Result):
         if isinstance(self.calibrate, bool) or not isinstance(self.calibrate, int) or self.calibrate < 0:
             raise _wrong("calibrate", self.calibrate, "a number of documents, 0 for none")
         for name in ("max_cost", "max_seconds"):
-            if not (getattr(self, name) is None or getattr(self, name) >= 0):  # NaN is not either
+            if not (getattr(self, name) is None or getattr(self, name) >= 0):  # NaN is refused too
                 raise _wrong(name, getattr(self, name), "0 or more")
 
     @classmethod
@@ -66,39 +67,39 @@ class Policy(Result):
         policy: Policy | None = None,
         environment: Mapping[str, str] = os.environ,
         only: Collection[str] | None = None,
-        **said: Any,
+        **options: Any,
     ) -> Policy:
-        """A policy, over it what was said in the call, and over both the environment: who runs it has the last word.
+        """A policy, overridden by the options of a call, overridden by the environment: the operator has the last word.
 
         Args:
-            policy: the usual one when left out.
+            policy: the default policy when left out.
             environment: where variables are looked up.
-            only: fields whose variables are, all when left out.
-            said: fields.
+            only: fields whose variables are looked up, all by default.
+            options: fields.
 
         Raises:
-            LightmigrateError: a value that makes no sense, with the name of the field or variable it is in.
+            LightmigrateError: an invalid value; the message names the field or variable.
         """
-        found = {}
+        variables = {}
         for field in fields(cls):
             text = environment.get(PREFIX + field.name.upper())
             if text is not None and (only is None or field.name in only):
-                found[field.name] = _read(field.name, text.strip())
-        unknown = said.keys() - {field.name for field in fields(cls)}
+                variables[field.name] = _read(field.name, text.strip())
+        unknown = options.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise LightmigrateError(f"no such option: {', '.join(sorted(unknown))}; see lightmigrate.Policy")
-        return replace(policy or cls(), **{**said, **found})
+        return replace(policy or cls(), **{**options, **variables})
 
     def includes(self, address: Address) -> bool:
         """Whether a collection is to be looked at."""
         names = (address.name, f"{address.tenant}/{address.database}/{address.name}")
-        wanted = [pattern for pattern in self.collections if not pattern.startswith("!")]
-        unwanted = [pattern[1:] for pattern in self.collections if pattern.startswith("!")]
+        included = [pattern for pattern in self.collections if not pattern.startswith("!")]
+        excluded = [pattern[1:] for pattern in self.collections if pattern.startswith("!")]
 
         def matches(patterns: list[str]) -> bool:
             return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
-        return (not wanted or matches(wanted)) and not matches(unwanted)
+        return (not included or matches(included)) and not matches(excluded)
 
 
 def _yes_or_no(text: str) -> bool:
@@ -129,7 +130,7 @@ def _read(name: str, text: str) -> Any:
     try:
         return _READERS[name](text)
     except (ValueError, KeyError):
-        raise _wrong(PREFIX + name.upper(), text, "a value it can have") from None
+        raise _wrong(PREFIX + name.upper(), text, "a valid value") from None
 
 
 def _wrong(name: str, value: object, expected: str) -> LightmigrateError:

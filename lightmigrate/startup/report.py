@@ -1,32 +1,32 @@
-"""What a start found and did, as the server gets it back."""
+"""What `auto_migrate` found and did, as typed results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from lightmigrate.quality.retention import Estimate
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
 Verdict = Literal["same", "other dimension", "other model", "mixed", "empty", "unknown"]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
-Route = Literal["calibrated", "projection", "chain"]
+Origin = Literal["calibrated", "projection", "chain"]
 
 
 @dataclass(frozen=True)
-class Finding(Result):
-    """Whose vectors a collection holds, and how that is known.
+class StartupFinding(Result):
+    """Which model a collection's vectors are of, and how that is known.
 
     Attributes:
         name: the collection's.
         tenant: its tenant.
         database: its database.
-        count: records in it.
+        count: number of records.
         current_dim: dimension of its vectors.
-        expected_dim: of the application's; `None` where nobody had to know.
-        verdict: `same` is the application's model; `unknown` could not be told.
-        evidence: how that is known, in a sentence with the numbers.
+        expected_dim: of the application's vectors; `None` where it did not matter.
+        verdict: `same` is the application's model; `unknown` could not be determined.
+        evidence: how that is known, in one sentence with the numbers.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Finding(Result):
     evidence: str
 
     @classmethod
-    def about(cls, facts: CollectionFacts, expected_dim: int | None, verdict: Verdict, evidence: str) -> Finding:
+    def about(cls, facts: CollectionFacts, expected_dim: int | None, verdict: Verdict, evidence: str) -> StartupFinding:
         """A finding about a collection."""
         return cls(
             facts.name, facts.tenant, facts.database, facts.count, facts.dimension, expected_dim, verdict, evidence
@@ -52,43 +52,43 @@ class Finding(Result):
 
     @property
     def mismatch(self) -> bool:
-        """Whether searches by the application's model would find nothing sensible in it."""
+        """Whether the application's model cannot search it."""
         return self.verdict in ("other dimension", "other model", "mixed")
 
 
 @dataclass(frozen=True)
 class Preservation(Result):
-    """What a map is expected to keep of searches.
+    """What a projection is expected to keep of searches.
 
     Attributes:
-        expected: retention as the gate expects it on this collection; `None` when it could not be measured.
-        nothing: overlap of the old model's answers with those of re-embedding; `None` when it was not at hand.
-        stated: what the map's maker measured elsewhere, in a sentence; empty when nobody did.
+        expected: retention that the gate expects on this collection; `None` when it could not be measured.
+        nothing: overlap of the old model's answers with those of re-embedding; `None` when it was not available.
+        stated: what was measured when the projection was made, in one sentence; empty when nothing was.
     """
 
-    expected: Estimate | None
-    nothing: Estimate | None
+    expected: QualityEstimate | None
+    nothing: QualityEstimate | None
     stated: str
 
 
 @dataclass(frozen=True)
 class CollectionReport(Result):
-    """What became of one collection.
+    """What was found and done about one collection.
 
     Attributes:
         finding: what was found.
         action: what was done about it.
-        route: where the map came from.
-        source_model: model the map leads from.
-        target_model: model it leads to.
+        origin: where the projection came from.
+        source_model: the model it projects from.
+        target_model: the model it projects to.
         preservation: what it is expected to keep.
         migrated: vectors migrated.
-        reason: why it was not migrated, in a sentence with the way out.
+        reason: why it was not migrated, in one sentence with the way out.
     """
 
-    finding: Finding
+    finding: StartupFinding
     action: Action = "nothing"
-    route: Route | None = None
+    origin: Origin | None = None
     source_model: str = ""
     target_model: str = ""
     preservation: Preservation | None = None
@@ -102,11 +102,11 @@ class StartReport(Result):
 
     Attributes:
         database: the folder or server.
-        action: the gravest of what happened: `failed`, `refused`, `warned`, `migrated`, or `nothing`.
+        action: the most severe of what happened: `failed`, `refused`, `warned`, `migrated`, or `nothing`.
         collections: one report for each collection that was looked at.
-        recovered: what was found of an interrupted run, and done about it.
+        recovered: what an interrupted run had left, and what was done about it; `None` if there was nothing.
         backup: name of the backup that was made.
-        seconds: all of it.
+        seconds: duration.
         error: what failed; empty when nothing did.
     """
 

@@ -1,32 +1,84 @@
-"""What every store must do, and the pages records travel in."""
+"""What a store is: where vectors live, what it can promise, and the pages in which records travel.
+
+Everything above this room works through these protocols. A store is one file or one folder beside this one; `open.py`
+lists them. `tests/contract/` holds every store to what is written here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.results import Result
+from lightmigrate.vectors import Vectors
 
 DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
 
+# How far two vectors are from each other; smaller is nearer. Every store answers in these, whatever it uses inside:
+#   l2       squared Euclidean distance
+#   cosine   1 - cosine
+#   ip       1 - inner product
+Metric = Literal["l2", "cosine", "ip"]
+
+# A payload holds only what JSON can represent, so that a file can keep it while a database is built.
+Payload = Mapping[str, Any]
+
+# Where a scan resumes. Opaque: only the store that returned it can interpret it. It is text that a journal can keep.
+Cursor = str
+
 
 @dataclass(frozen=True)
 class Address:
-    """Where a collection is: its name is unique only within a database of a tenant."""
+    """Where a collection is.
+
+    Attributes:
+        name: of the collection or table; unique only within a database of a tenant.
+        tenant: of the database.
+        database: that holds the collection.
+        vector: which vector of its records, where a record can have several; empty where it has one.
+        part: which of its records, where several collections share a table: a value of the column that tells them
+            apart; empty for all.
+    """
 
     name: str
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
+    vector: str = ""
+    part: str = ""
 
     def __str__(self) -> str:
+        path = self.name + (f".{self.vector}" if self.vector else "") + (f"[{self.part}]" if self.part else "")
         if (self.tenant, self.database) == (DEFAULT_TENANT, DEFAULT_DATABASE):
-            return self.name
-        return f"{self.tenant}/{self.database}/{self.name}"
+            return path
+        return f"{self.tenant}/{self.database}/{path}"
+
+
+@dataclass(frozen=True)
+class Capabilities(Result):
+    """What a store guarantees. The user is told about missing guarantees before anything starts.
+
+    Attributes:
+        atomic_exchange: an exchange is one step: the collection's name always leads to a collection.
+        holds_writers: writers wait during the exchange, so that no write comes between the last check and the exchange.
+        sees_changes: the store logs which records were written; otherwise all records are read again to find out.
+        ordered: a scan gives records in the order in which they were added.
+        stale_handles: clients that opened a collection before an exchange still read and write the old one.
+        shared_records: versions of a collection share ids, texts and payloads; only vectors are written again.
+    """
+
+    atomic_exchange: bool
+    holds_writers: bool
+    sees_changes: bool
+    ordered: bool
+    stale_handles: bool
+    shared_records: bool
 
 
 @dataclass(frozen=True)
@@ -40,8 +92,10 @@ class CollectionFacts(Result):
         count: number of records.
         dimension: length of its vectors; `None` before the first vector.
         space: distance function: `l2`, `cosine` or `ip`.
-        embedding_function: what it records as its embedding function: `name` and `config`, or `None`.
-        id: the store's own, which a collection of the same name that is made anew has not got.
+        embedding_function: what the database records about the embedding model: `name` and `config`, or `None`.
+        id: the store's own id; a collection created later under the same name has another one.
+        vector: which vector of its records; see `Address`.
+        part: which of its records; see `Address`.
     """
 
     name: str
@@ -52,127 +106,288 @@ class CollectionFacts(Result):
     space: str
     embedding_function: Mapping[str, Any] | None
     id: str = ""
+    vector: str = ""
+    part: str = ""
 
     @property
     def address(self) -> Address:
         """Where it is."""
-        return Address(self.name, self.tenant, self.database)
+        return Address(self.name, self.tenant, self.database, self.vector, self.part)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some consecutive records of a collection, column by column, all columns n long.
+    """Some records of a collection, column by column, all columns n long.
 
     Attributes:
-        ids: unique within the collection.
-        vectors: float32 `(n, d)`; `(n, 0)` where they were not asked for.
-        documents: the stored texts, `None` where there is none.
-        metadatas: `None` where there is none (never an empty mapping).
-        uris: `None` where there is none.
+        ids: unique within the collection; opaque: the store encodes its own kind of key as text, losing nothing.
+        vectors: float32 `(n, d)`; `(n, 0)` where they were not requested.
+        texts: what was embedded, as far as it is stored; `None` where there is none.
+        payloads: everything else that a record holds; opaque, JSON; `None` where empty (never an empty mapping).
+        cursor: where a scan resumes after these records; `None` for a page that did not come from a scan.
     """
 
     ids: Sequence[str]
     vectors: Vectors
-    documents: Sequence[str | None]
-    metadatas: Sequence[Mapping[str, Any] | None]
-    uris: Sequence[str | None]
+    texts: Sequence[str | None]
+    payloads: Sequence[Payload | None]
+    cursor: Cursor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @classmethod
     def joined(cls, pages: Sequence[Page]) -> Page:
-        """The records of all pages, one page after the other; vectors `(0, 0)` when there is none."""
+        """The records of all pages, in order; vectors are `(0, 0)` when there are no records."""
         full = [page for page in pages if len(page)]
         return cls(
-            ids=[one for page in full for one in page.ids],
+            ids=[record for page in full for record in page.ids],
             vectors=np.concatenate([page.vectors for page in full]) if full else np.zeros((0, 0), np.float32),
-            documents=[one for page in full for one in page.documents],
-            metadatas=[one for page in full for one in page.metadatas],
-            uris=[one for page in full for one in page.uris],
+            texts=[text for page in full for text in page.texts],
+            payloads=[payload for page in full for payload in page.payloads],
         )
 
     def part(self, start: int, end: int) -> Page:
         """The records from `start` to before `end`."""
-        columns = (self.ids, self.vectors, self.documents, self.metadatas, self.uris)
-        return Page(*(column[start:end] for column in columns))  # type: ignore[arg-type]  # each its own kind
+        rows = slice(start, end)
+        return Page(self.ids[rows], self.vectors[rows], self.texts[rows], self.payloads[rows])
 
     def rows(self, rows: Sequence[int]) -> Page:
         """Some of the records, in the order given."""
         return Page(
             ids=[self.ids[row] for row in rows],
             vectors=self.vectors[list(rows)],
-            documents=[self.documents[row] for row in rows],
-            metadatas=[self.metadatas[row] for row in rows],
-            uris=[self.uris[row] for row in rows],
+            texts=[self.texts[row] for row in rows],
+            payloads=[self.payloads[row] for row in rows],
         )
 
     def with_vectors(self, vectors: Vectors) -> Page:
         """The same records with other vectors `(n, d_out)`."""
-        return Page(self.ids, vectors, self.documents, self.metadatas, self.uris)
+        return Page(self.ids, vectors, self.texts, self.payloads, self.cursor)
+
+
+@dataclass(frozen=True)
+class WrittenRecords:
+    """What was written to a collection since an earlier point in time.
+
+    Attributes:
+        written: ids of records that were added or changed, each once; some may have been deleted again.
+        deleted: ids of records that were deleted; the caller may never have read some of them.
+        mark: the point in time up to which this is complete; pass it to the next `changes`.
+    """
+
+    written: Sequence[str]
+    deleted: Sequence[str]
+    mark: str
 
 
 class Collection(Protocol):
-    """One open collection of a store."""
+    """One open collection, or a version of it that is being built. Several threads may use it at once."""
 
     @property
     def address(self) -> Address:
         """Where it is."""
 
+    def facts(self) -> CollectionFacts:
+        """What the database says about it; only reads."""
+
     def count(self) -> int:
         """Number of records."""
 
-    def pages(self, size: int, start: int = 0, *, vectors: bool = True) -> Iterator[Page]:
-        """All records from the `start`-th on, in the order they were added, at most `size` at a time; only reads.
+    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        """All records after `after`, at most `size` at a time; only reads.
 
-        Without their vectors they are there several times as fast.
+        A record that exists during the whole scan is returned exactly once, whatever is added and deleted meanwhile. A
+        record that is added or deleted meanwhile is returned once or not at all. The store chooses the order, which is
+        the same for every scan while nothing is written. A scan can resume after each page (`Page.cursor`). A page may
+        hold fewer than `size` records and is never empty.
+
+        Args:
+            size: records held in memory at once.
+            after: the cursor of a page of an earlier scan; `None` begins with the first record.
+            vectors: whether to read vectors; a scan without them is several times as fast.
+        """
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """About n records from all over the collection, or all if it has fewer; only reads.
+
+        The same seed gives the same records while nothing is written.
         """
 
     def ids(self) -> list[str]:
-        """All ids in the order they were added; only reads."""
+        """All ids, in the order of a scan; only reads."""
 
     def records(self, ids: Sequence[str]) -> Page:
-        """Those of these records that there are, in the order they are asked for; only reads."""
-
-    def put(self, page: Page) -> None:
-        """Write records, in place of those of the same ids where there are any; durable on return."""
-
-    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
-        """Give existing records other vectors `(n, d)` and touch nothing else of them; durable on return."""
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Delete those of these records that there are."""
+        """The existing records among these ids, in the order of `ids`; only reads."""
 
     def add(self, page: Page) -> None:
         """Write new records after the existing ones, in order; durable on return."""
 
+    def put(self, page: Page) -> None:
+        """Write records; existing records of the same ids are replaced; durable on return."""
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Replace only the vectors `(n, d)` of existing records; durable on return."""
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete the existing records among these ids; durable on return."""
+
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
-        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index, nearest first.
 
-    def settings(self) -> Mapping[str, Any]:
-        """All that configures it (distance, index, metadata) but the embedding function, comparable by `==`."""
-
-    def rename(self, name: str) -> None:
-        """Give it another name within its database."""
-
-    def delete(self) -> None:
-        """Remove it and its records."""
-
-
-class Store(Protocol):
-    """An open database."""
-
-    def collection(self, address: Address) -> Collection:
-        """Open a collection; `CollectionNotFoundError` when there is none."""
-
-    def create_like(self, source: Collection, name: str, embedding_function: Mapping[str, Any] | None) -> Collection:
-        """Create an empty collection beside `source` with all its settings, for vectors of any dimension.
-
-        Args:
-            source: the collection to take after.
-            name: of the new one, in the same database.
-            embedding_function: `name` and `config` to record instead of the source's; `None` keeps that.
+        The distances are those of `facts().space`; see `Metric`.
         """
 
+    def settings(self) -> Mapping[str, Any]:
+        """Its settings (distance, index, metadata) without the embedding model, comparable by `==`."""
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        """What was written since an earlier `changes`; `None` where the store keeps no log (`Capabilities`).
+
+        Without `since` nothing is listed, and the mark is that of now.
+        """
+
+
+class Role(Enum):
+    """What a version of a collection is for."""
+
+    BUILDING = "new"
+    BACKUP = "old"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A collection that lightmigrate keeps beside another one: built to replace it, or replaced by it.
+
+    Attributes:
+        own: the collection it stands for.
+        role: what it is for.
+        key: what it is built for (`BUILDING`), or when it was replaced (`BACKUP`); letters, digits and `_`.
+        address: where it is.
+    """
+
+    own: Address
+    role: Role
+    key: str
+    address: Address
+
+
+@runtime_checkable
+class Store(Protocol):
+    """An open database. A context manager that closes it; a client that the caller opened stays open."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can promise."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that holds the database, where files about it can be kept; `None` for a server."""
+
+    def __str__(self) -> str:
+        """An address that identifies the database, without password or key."""
+
+    def __enter__(self) -> Store:
+        """Return the store itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+
     def close(self) -> None:
-        """Release every file."""
+        """Release connections and files."""
+
+    def collections(self) -> list[CollectionFacts]:
+        """The application's collections, by name, without the versions that lightmigrate keeps; only reads."""
+
+    def collection(self, address: Address) -> Collection:
+        """Open a collection or a version of one; `CollectionNotFoundError` when there is none. Only reads."""
+
+    def versions(self) -> list[Version]:
+        """The versions that lightmigrate keeps, the oldest first; only reads."""
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """What the store would record about an embedding function; `None` for nothing. Calls no model.
+
+        Raises:
+            LightmigrateError: the object is neither an embedding function nor what the store records about one.
+        """
+
+    def create(self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None) -> Collection:
+        """Create an empty collection with the settings of another one in a store of the same kind. Writes.
+
+        Args:
+            address: an unused address.
+            like: the collection whose settings are copied.
+            dimension: of its vectors.
+            model: what to record about the embedding model (`describe_model`); `None` copies the record of `like`.
+        """
+
+    def create_version(
+        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+    ) -> Collection:
+        """Create an empty version of a collection with all its settings, to be filled. Writes.
+
+        From here on the store logs what is written to `source`, if it can.
+
+        Args:
+            source: the collection whose settings are copied.
+            key: see `Version`.
+            dimension: of the new vectors.
+            model: what to record about the embedding model (`describe_model`); `None` keeps the record of `source`.
+        """
+
+    def exchange(
+        self,
+        incoming: Collection,
+        live: Collection,
+        key: str,
+        *,
+        function: object = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Put `incoming`, a version of `live`, in place; the old `live` becomes a backup. Writes.
+
+        After a crash at any point the name leads to the whole old or the whole new collection, or `recover`
+        completes the exchange or undoes it.
+
+        Args:
+            incoming: a complete and verified version.
+            live: the collection, as it was opened.
+            key: of the backup; see `Version`.
+            function: the application's embedding function, for its collection objects in this process.
+            settle: brings `incoming` up to date for the last time. Called while writers wait; not called where the
+                store cannot hold writers. If it raises, the old collection stays in place.
+
+        Returns:
+            Number of collection objects of this process that now point to the new collection.
+
+        Raises:
+            DatabaseChangedError: another process has replaced `live` meanwhile; nothing was changed.
+        """
+
+    def restore(self, backup: Version, key: str) -> int:
+        """Put a backup back in place, unchanged; the collection it replaces becomes backup `key`. Writes.
+
+        See `exchange` for crashes and the return value.
+        """
+
+    def written_since(self, backup: Version) -> WrittenRecords | None:
+        """What was written to a collection since `backup` was replaced by it; only reads.
+
+        `None` where the store keeps no log: then the two are compared record by record.
+        """
+
+    def delete(self, address: Address) -> None:
+        """Delete a collection or a version of one, with its records. Writes."""
+
+    def recover(self) -> str | None:
+        """Finish or undo an exchange that a crash interrupted. Writes.
+
+        Returns:
+            What was interrupted and what was done, in a sentence; `None` when no exchange was interrupted.
+        """
+
+    def interrupted_exchange(self) -> bool:
+        """Whether there is an exchange that `recover` would finish or undo; only reads."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from lightmigrate.cli import app
-from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.cli.app import main
+from lightmigrate.stores.chroma.client import open_client
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, WordLlamaFunction
 from tests.startup.starts import CORPUS, MINILM, ROWS, database_of, stored
@@ -25,15 +25,24 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return database_of(MINILM, tmp_path / "home" / "chroma_data", function=MiniLMFunction())
 
 
-def migrate(database: Path, *words: str) -> tuple[int, str, str]:
-    command = ["migrate", str(database), "--calibrate", "60", "--target-provider", "chroma", *words]
-    result = CliRunner().invoke(app, command, standalone_mode=False)
-    if isinstance(result.exception, LightmigrateError):
-        return result.exception.exit_code, result.stdout, str(result.exception)
-    return result.exit_code, result.stdout, result.stderr
+Migrate = Callable[..., tuple[int, str, str]]
 
 
-def test_in_one_command(database: Path) -> None:
+@pytest.fixture
+def migrate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Migrate:
+    """Runs `migrate --calibrate 60` with a Chroma function, and returns exit code, stdout and stderr."""
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+
+    def run(database: Path, *words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["migrate", str(database), "--calibrate", "60", "--target-provider", "chroma", *words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_in_one_command(migrate: Migrate, database: Path) -> None:
     code, out, messages = migrate(database, "--target-model", MODEL, "--force", "--yes", "--json")
     assert code == 0
     (result,) = json.loads(out)
@@ -51,7 +60,7 @@ def test_in_one_command(database: Path) -> None:
     (("--target-model", MODEL), "yes"),  # nobody can be asked here
     (("--target-model", MODEL, "--collection", "nowhere", "--yes"), "no collection nowhere in"),
 ])  # fmt: skip
-def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, database: Path) -> None:
+def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, migrate: Migrate, database: Path) -> None:
     vectors = stored(database)
     before = folder_hash(database)
     code, _, message = migrate(database, *words, "--json")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.cli import app, main
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.cli.app import COMMANDS, main
+from lightmigrate.stores.chroma.client import open_client
 from tests.databases import NEW, OLD, contents, folder_hash, make_projection, make_vectors
 
 
@@ -70,7 +70,7 @@ def test_a_whole_life_each_command_printing_the_next(
     run = lightmigrate("doctor", database, "--expected-dim", 24)
     assert run.code == 0
     assert "16 ≠ 24" in run.output
-    assert f"lightmigrate train --from-chroma {database} --target-model" in run.output
+    assert f"lightmigrate train --from {database} --target-model" in run.output
 
     run = lightmigrate("plan", database, "--projection", projection_file)
     assert run.code == 0
@@ -235,7 +235,7 @@ def test_nothing_that_fits_says_which_dimensions_there_are(quick: Lightmigrate, 
     run = quick("plan", database, "-p", file)
     assert run.code == 1
     assert "16 dimensions" in run.messages
-    assert "takes 12" in run.messages
+    assert "needs 12" in run.messages
 
 
 @pytest.mark.parametrize(("answer", "migrated"), [("y", True), ("n", False)])
@@ -266,10 +266,9 @@ def test_an_unexpected_failure_is_one_line_too(
 
 def test_every_command_and_option_is_explained(quick: Lightmigrate) -> None:
     assert quick("--version").output.strip()
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     overview = quick("--help").output
-    for name in names:
+    for name in COMMANDS:
         assert f" {name} " in overview
         explained = quick(name, "--help")
         assert explained.code == 0
-        assert "--json" in explained.output
+        assert "--json" in explained.output or name == "registry"  # its own commands have it

@@ -23,11 +23,11 @@ def test_it_tells_the_whole_story_and_leaves_the_folder(tmp_path: Path) -> None:
     done = demo(tmp_path)
     for part in (
         "1,200 scientific abstracts, embedded by potion-base-8M",
-        "1,200 records of 256 dimensions, the new model makes 384",
-        "verified: every id, document, metadata, uri and vector",
+        "1,200 records of 256 dimensions, the new model has 384",
+        "verified: every id, text, payload and vector",
         "doing nothing",
         "embedding everything again",
-        "300 searches in 1,200 documents, none of them used to make the projection",
+        "300 searches in 1,200 documents, none of them used to fit the projection",
         "before: old model",
     ):
         assert part in done.stdout

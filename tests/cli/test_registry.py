@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lightmigrate import Model, Registry, cli_rooms
-from lightmigrate.cli import main
+from lightmigrate import Model, Registry
+from lightmigrate.cli.app import main
 from lightmigrate.registry import library
 from tests.databases import folder_hash, make_projection
 from tests.registry.folders import item, write_list
@@ -49,8 +49,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("LIGHTMIGRATE_REGISTRY", raising=False)
     packaged = tmp_path / "packaged"
-    for module in (library, cli_rooms):
-        monkeypatch.setattr(module, "PACKAGED", packaged)
+    monkeypatch.setattr(library, "PACKAGED", packaged)
     Registry(packaged).add(make_projection(source=A, target=B), "shipped.npz")
     return tmp_path / "data" / "lightmigrate" / "projections"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection
-from lightmigrate.cli import main
+from lightmigrate.cli.app import main
 from tests.databases import folder_hash, make_vectors, records
-from tests.live.server import Server, running_server
+from tests.migration.shadow.server import Server, running_server
 
 
 class KilledError(BaseException):
@@ -45,7 +45,7 @@ def test_the_whole_way_and_back(server: Server, projection_file: Path, run: Any)
     code, out, _ = run("doctor", *place, "--expected-dim", 24)
     assert code == 0
     assert "16 ≠ 24" in out
-    look = json.loads(run("doctor", *place, "--json")[1])["looks"]["memory"]
+    look = json.loads(run("doctor", *place, "--json")[1])["samples"]["memory"]
     assert (look["vectors"], look["invalid"]) == (30, 0)
     assert 0 < look["shortest"] <= look["longest"]
     code, out, _ = run("plan", *place, "-p", projection_file)
@@ -62,7 +62,7 @@ def test_the_whole_way_and_back(server: Server, projection_file: Path, run: Any)
     assert "1 records were added" in err
     code, out, _ = run("rollback", *place, "--yes", "--written", "discard")
     assert code == 0
-    assert "in the replaced one only" in out
+    assert "only in the replaced one" in out
     assert run("clean", *place, "--yes")[0] == 0
     assert [c.name for c in server.client().list_collections()] == ["memory"]
 
@@ -93,8 +93,8 @@ def test_resume(database: Path, projection: Projection, run: Any) -> None:
             ChromaMigrator(database, on_progress=stop).migrate_collection("notes", projection)
         assert folder_hash(database) == before
         code, out, err = run("resume", database, "--undo")
-        assert (code, out.strip()) == (0, "thrown away")
-        assert "is half built and can go on" in err
+        assert (code, out.strip()) == (0, "discarded what the interrupted migration had built")
+        assert "can be resumed: the database is unchanged" in err
     with pytest.raises(KilledError):
         ChromaMigrator(database, on_progress=stop).migrate_collection("notes", projection)
     code, out, _ = run("doctor", database)

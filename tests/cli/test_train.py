@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, FailedGateError, Projection
-from lightmigrate.cli import main
+from lightmigrate import ChromaMigrator, Projection
+from lightmigrate.cli.app import main
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.errors import FailedGateError
+from lightmigrate.stores.chroma.client import open_client
 from tests.encoders import minilm_files, shared_minilm
 from tests.providers.embedding_server import KEY, MODEL, running_server
 
@@ -183,7 +184,11 @@ def test_a_holdout_is_judged_by_documents_nothing_was_fitted_to(
         (["--target-model", "x"], "the old model is needed too: --source-model", 1),
         (["--target-model", "x", "--target-provider", "magic", "--source-model", "y"], "no provider 'magic'", 1),
         (["--target-model", "x", "--method", "magic", "--source-model", "y"], "no method 'magic'", 1),
-        (["--target-model", "x", "--texts", "a.txt", "--from-chroma", "b"], "by id are read from .jsonl", 1),
+        (
+            ["--target-model", "x", "--target-provider", "openai", "--texts", "a.txt", "--from-chroma", "b"],
+            "by id are read from .jsonl",
+            1,
+        ),
         (["--target-model", "x", "--passing", "0.1", "--source-model", "y"], "thresholds must be", 1),
         ([], "Missing option '--target-model'", 1),
     ],

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.migration.folder import location
+from lightmigrate.migration.aside import location
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.databases import ADDRESSES, contents, folder_hash, same_rows
 
 MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")
@@ -31,7 +32,8 @@ def everything(home: Path) -> dict[str, str]:
     for sqlite in sorted(home.rglob("chroma.sqlite3")):
         spare = home / "spare"
         spare.mkdir()
-        for path in filter(location.is_database_entry, sqlite.parent.iterdir()):
+        belongs = location.Location(ChromaFiles(sqlite.parent), inside=True).is_database_entry
+        for path in filter(belongs, sqlite.parent.iterdir()):
             (shutil.copytree if path.is_dir() else shutil.copy)(path, spare / path.name)
         found[str(sqlite.parent.relative_to(home))] = folder_hash(spare)
         shutil.rmtree(spare)

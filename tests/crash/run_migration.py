@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from lightmigrate import ChromaMigrator, CollectionJob
-from lightmigrate.migration.folder import location
-from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
+from lightmigrate.stores.files import Route
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
@@ -39,7 +39,7 @@ def main(database: Path, projection: Path, place: str, route: Route, fatal: int 
     if fatal is not None:
         sys.addaudithook(watch)
     jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
-    ChromaMigrator(database, page_size=5).migrate_collections(jobs, index=route)
+    ChromaMigrator(database, page_size=5).migrate(jobs, index=route)
     print(seen, flush=True)
 
 

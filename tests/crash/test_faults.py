@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, LightmigrateError, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import LightmigrateError
 from tests.crash.places import everything, is_new, place, seen_by_a_reader
 from tests.crash.test_kill import EVERY_OPERATION
 from tests.databases import contents
@@ -39,7 +40,7 @@ def full() -> BaseException:
 
 
 def migrate(database: Path, projection: Projection) -> None:
-    ChromaMigrator(database, page_size=25).migrate_collections([CollectionJob(name, projection) for name in NAMES])
+    ChromaMigrator(database, page_size=25).migrate([CollectionJob(name, projection) for name in NAMES])
 
 
 @pytest.mark.parametrize(("error", "for_ever"), [(broken, False), (full, True), (KilledError, True)])
@@ -64,6 +65,7 @@ def test_a_migration(
             break
         state = seen_by_a_reader(live, old, projection)
         migrator = ChromaMigrator(live)
+        migrator.recover()
         assert before in everything(home).values(), "the old database, byte for byte"
         assert (everything(home)["chroma_data"] == before) == (state == "old")
         resumed += migrator.interrupted
@@ -100,6 +102,7 @@ def test_a_rollback(
         if not faults.struck:
             break
         migrator = ChromaMigrator(live)
+        migrator.recover()
         found = everything(home)
         assert sorted(found.values()) == sorted([before, after]), "both, byte for byte, and nothing else"
         if found["chroma_data"] == after:

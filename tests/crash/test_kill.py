@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.stores.files import Route
 from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
 from tests.databases import ADDRESSES, contents
 
@@ -50,10 +50,11 @@ def assert_whole_and_usable(
     home = database.parent
     state = seen_by_a_reader(database, old, projection, addresses)  # before anybody repairs anything
     migrator = ChromaMigrator(database)
+    migrator.recover()
     assert before in everything(home).values(), "the old database, byte for byte"
     assert (everything(home)["chroma_data"] == before) == (state == "old"), "what was live at the crash stays live"
     if state == "old":
-        results = migrator.migrate_collections([CollectionJob(name, projection) for name in ("thought_nodes", "notes")])
+        results = migrator.migrate([CollectionJob(name, projection) for name in ("thought_nodes", "notes")])
         assert [result.n_migrated for result in results] == [len(old[key]["rows"]) for key in MIGRATED]
     assert is_new(contents(database, addresses), old, projection)
     (backup,) = ChromaMigrator(database).backups()

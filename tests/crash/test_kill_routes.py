@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.migration.folder.replacement import Route
+from lightmigrate.stores.files import Route
 from tests.crash.places import everything, place
 from tests.crash.test_kill import (
     EVERY_OPERATION,

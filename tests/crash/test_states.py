@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lightmigrate import ChromaMigrator, Model, Projection
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 from tests.crash.test_kill import EVERY_OPERATION
 
 # Two spaces, and maps that lose nothing between them, so that every vector says which record it belongs to.

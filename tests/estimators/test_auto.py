@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Projection, ProjectionError, fit, measure_retention
+from lightmigrate import Projection, fit, measure_retention
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.choose import HeldOutSearch
 from lightmigrate.estimators.methods import Fits, Pairs
-from lightmigrate.estimators.spread import MOST, restoring
+from lightmigrate.estimators.undo_shrinkage import MOST, undo_shrinkage
 from tests.estimators.test_methods import gaussian
 
 CORPUS = load_corpus()
@@ -34,14 +35,14 @@ def test_restoring_gives_predictions_the_variance_of_the_truth_in_every_directio
     centre = true.mean(axis=0)
     _, V = np.linalg.eigh((true - centre).T @ (true - centre))
     shrunk = centre + ((true - centre) @ V * np.linspace(0.4, 1, 8)) @ V.T
-    restored = centre + (shrunk - centre) @ restoring(true, shrunk)
+    restored = centre + (shrunk - centre) @ undo_shrinkage(true, shrunk)
     np.testing.assert_allclose(restored, true, atol=1e-9)
 
 
 def test_restoring_never_shrinks_nor_makes_noise_of_nothing() -> None:
     true = gaussian(20, 30)  # more directions than pairs
     for predicted in (2 * true, np.zeros_like(true), np.ones_like(true), 1e-3 * true):
-        factors = np.linalg.eigvalsh(restoring(true, predicted))
+        factors = np.linalg.eigvalsh(undo_shrinkage(true, predicted))
         assert factors.min() >= 1 - 1e-9
         assert factors.max() <= MOST + 1e-9
 
@@ -98,7 +99,7 @@ def test_auto_with_a_prior_keeps_all_its_terms(tmp_path: Path) -> None:
 
 
 def test_a_prior_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ProjectionError, match="the prior leads 3 → 2, the pairs 4 → 2"):
+    with pytest.raises(ProjectionError, match="the prior projects 3 → 2, the pairs 4 → 2"):
         fit(gaussian(9, 4), gaussian(9, 2), prior=fit(gaussian(9, 3), gaussian(9, 2)))
     first = fit(gaussian(9, 4), np.abs(gaussian(9, 4)), method="kernel")
     with pytest.raises(ProjectionError, match="not a chain"):
@@ -118,7 +119,7 @@ def test_uncertainty_says_how_far_off_unseen_vectors_are(method: Any, tmp_path: 
 
 def test_uncertainty_is_unknown_for_chains_and_hand_made_maps() -> None:
     projection = fit(gaussian(30, 4), gaussian(30, 4, seed=1))
-    with pytest.raises(ProjectionError, match="does not know its errors"):
+    with pytest.raises(ProjectionError, match="has no estimate of its errors"):
         projection.then(projection).uncertainty(gaussian(3, 4))
     with pytest.raises(ValueError, match=r"shape \(n, d\)"):
         projection.uncertainty(gaussian(1, 4)[0])

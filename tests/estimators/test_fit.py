@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pytest
 
 import lightmigrate
-from lightmigrate import Model, Projection, ProjectionError
+from lightmigrate import Model, Projection
+from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.ridge import PENALTIES, fit_ridge
-from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.terms.linear import Linear
 
 Matrix = npt.NDArray[np.float64]
 
@@ -213,7 +214,7 @@ def test_pairs_are_not_modified() -> None:
 def test_pairs_with_nan_or_infinity_are_counted_and_refused(value: float) -> None:
     X, Y = gaussian(10, 4), gaussian(10, 3, seed=1)
     X[2, 1] = X[2, 3] = Y[2, 0] = X[5, 0] = Y[7, 2] = value
-    with pytest.raises(ProjectionError, match="3 of 10 pairs hold NaN or infinity"):
+    with pytest.raises(ProjectionError, match="3 of 10 pairs contain NaN or infinity"):
         fit(X, Y)
 
 

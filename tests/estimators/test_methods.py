@@ -7,15 +7,16 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from lightmigrate import Beginnings, Model, Projection, ProjectionError, fit
+from lightmigrate import Extracts, Model, Projection, fit
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators import kernel
-from lightmigrate.estimators.dual import Dual
-from lightmigrate.estimators.methods import METHODS, READING, STARTING, Method
+from lightmigrate.estimators.kernel_ridge import KernelRidge
+from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, TEXT_METHODS, Method
+from lightmigrate.estimators.procrustes import fit_low_rank, fit_procrustes
 from lightmigrate.estimators.ridge import fit_ridge
-from lightmigrate.estimators.rigid import fit_low_rank, fit_procrustes
-from lightmigrate.projection.kernel import Kernel
 from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.terms.kernel import Kernel
 from lightmigrate.quality.metrics import ranking_overlap, search
 
 CORPUS = load_corpus()
@@ -26,15 +27,21 @@ ALL_METHODS: tuple[Method, ...] = get_args(Method)
 def fit_corpus(method: Method, pairs: int = FITTED, **options: Any) -> Projection:
     old, new, texts = CORPUS.old_documents[:pairs], CORPUS.new_documents[:pairs], CORPUS.documents[:pairs]
     return fit(
-        old, new, texts, method=method, beginnings=begun(method, pairs, 384), target_model=Model("new", 384), **options
+        old,
+        new,
+        texts,
+        method=method,
+        extracts=extracts_for(method, pairs, 384),
+        target_model=Model("new", 384),
+        **options,
     )
 
 
-def begun(method: Method, pairs: int, dimension: int) -> Beginnings | None:
+def extracts_for(method: Method, pairs: int, dimension: int) -> Extracts | None:
     """What some model says to the first words, for the method that starts from it."""
-    if method not in STARTING:
+    if method not in EXTRACT_METHODS:
         return None
-    return Beginnings(3, gaussian(pairs, dimension, seed=4), lambda texts: np.ones((len(texts), dimension), np.float32))
+    return Extracts(3, gaussian(pairs, dimension, seed=4), lambda texts: np.ones((len(texts), dimension), np.float32))
 
 
 def held_out_overlap(projection: Projection) -> float:
@@ -50,7 +57,7 @@ def gaussian(rows: int, columns: int, seed: int = 0) -> Any:
 
 def test_every_method_is_named_in_the_type_and_the_other_way_round() -> None:
     assert set(ALL_METHODS) == {"auto", *METHODS}
-    assert set(READING) < set(METHODS)
+    assert set(TEXT_METHODS) < set(METHODS)
 
 
 def test_words_beat_bending_and_bending_beats_a_matrix() -> None:
@@ -61,7 +68,7 @@ def test_words_beat_bending_and_bending_beats_a_matrix() -> None:
 def test_auto_takes_the_words_when_they_help_and_says_what_it_tried() -> None:
     training = fit_corpus("auto").info.training
     assert training["method"] == "lexical"
-    assert [trial["method"] for trial in training["tried"]] == [name for name in METHODS if name not in STARTING]
+    assert [trial["method"] for trial in training["tried"]] == [name for name in METHODS if name not in EXTRACT_METHODS]
     assert [trial["method"] for trial in training["tried"] if trial["chosen"]] == ["lexical"]
 
 
@@ -85,7 +92,7 @@ def test_the_same_seed_gives_the_same_projection(method: Method) -> None:
 
 def test_dual_ridge_is_ridge() -> None:
     X, Y = gaussian(30, 5), gaussian(30, 4, seed=1)
-    dual = Dual.of(X @ X.T).fit(Y)
+    dual = KernelRidge.of(X @ X.T).fit(Y)
     centred = X - X.mean(axis=0)
     penalty = dual.penalty * np.sum(centred**2) / 30
     weights = np.linalg.solve(centred.T @ centred + penalty * np.eye(5), centred.T @ (Y - Y.mean(axis=0)))
@@ -96,7 +103,7 @@ def test_dual_ridge_is_ridge() -> None:
 
 def test_dual_leave_one_out_is_what_refitting_gives() -> None:
     X, Y = gaussian(12, 4), gaussian(12, 3, seed=1)
-    dual = Dual.of(X @ X.T).fit(Y)
+    dual = KernelRidge.of(X @ X.T).fit(Y)
     penalty = dual.penalty * np.sum((X - X.mean(axis=0)) ** 2) / 12
     for left_out in range(12):
         x, y = np.delete(X, left_out, axis=0), np.delete(Y, left_out, axis=0)
@@ -152,7 +159,7 @@ def test_of_very_many_pairs_some_carry_the_fit_to_all(monkeypatch: pytest.Monkey
 
 def test_a_basis_of_all_pairs_is_the_exact_fit() -> None:
     X, Y, new = gaussian(40, 60), gaussian(40, 4, seed=1), gaussian(6, 60, seed=2)
-    exact, on_basis = Dual.of(X @ X.T).fit(Y), Dual.on_basis(X @ X.T, X @ X.T).fit(Y)
+    exact, on_basis = KernelRidge.of(X @ X.T).fit(Y), KernelRidge.on_basis(X @ X.T, X @ X.T).fit(Y)
     for found in (exact, on_basis):
         np.testing.assert_allclose(found.leave_one_out, exact.leave_one_out, atol=1e-6)
         predicted = found.offset + new @ X.T @ found.coefficients
@@ -162,7 +169,7 @@ def test_a_basis_of_all_pairs_is_the_exact_fit() -> None:
 def test_leaving_one_out_of_a_fit_on_a_basis_is_what_refitting_gives() -> None:
     X, Y = gaussian(30, 5), gaussian(30, 3, seed=1)
     basis = X[:4]  # the fit can only use what these four span
-    dual = Dual.on_basis(X @ basis.T, basis @ basis.T).fit(Y)
+    dual = KernelRidge.on_basis(X @ basis.T, basis @ basis.T).fit(Y)
     features = X @ np.linalg.qr(basis.T)[0]
     penalty = dual.penalty * np.sum((features - features.mean(axis=0)) ** 2) / 30
     for left_out in range(30):
@@ -184,8 +191,8 @@ def test_kernel_with_all_landmarks_gives_the_pairs_it_was_fitted_to_more_exactly
 @pytest.mark.parametrize("method", ALL_METHODS)
 @pytest.mark.parametrize("pairs", [2, 3, 7])
 def test_hardly_any_pairs_still_give_finite_vectors(method: Method, pairs: int) -> None:
-    given = begun(method, pairs, 30)
-    projection = fit(gaussian(pairs, 20), gaussian(pairs, 30, seed=1), ["a b"] * pairs, method=method, beginnings=given)
+    given = extracts_for(method, pairs, 30)
+    projection = fit(gaussian(pairs, 20), gaussian(pairs, 30, seed=1), ["a b"] * pairs, method=method, extracts=given)
     output = projection.apply(gaussian(5, 20, seed=2), ["a", "b", None, "", "c"])
     assert np.isfinite(output).all()
 
@@ -205,7 +212,7 @@ def test_odd_pairs_still_give_finite_vectors(method: Method, what: str) -> None:
         X[:, 2], Y[:, 3] = 4, -1
     else:
         texts = [None] * 60
-    output = fit(X, Y, texts, method=method, beginnings=begun(method, 60, 5)).apply(X, texts)
+    output = fit(X, Y, texts, method=method, extracts=extracts_for(method, 60, 5)).apply(X, texts)
     assert output.shape == (60, 5)
     assert np.isfinite(output).all()
 
@@ -228,9 +235,9 @@ def test_texts_that_do_not_fit_and_unknown_methods_are_refused() -> None:
         fit(X, Y, ["a", "b"])
     with pytest.raises(ProjectionError, match="5 pairs"):
         fit(X, Y, "abcde")
-    with pytest.raises(ProjectionError, match="the lexical method reads the stored texts"):
+    with pytest.raises(ProjectionError, match="the lexical method needs the stored texts"):
         fit(X, Y, method="lexical")
-    with pytest.raises(ProjectionError, match="no method 'magic'; there are: auto, procrustes"):
+    with pytest.raises(ProjectionError, match="no method 'magic'; use one of: auto, procrustes"):
         fit(X, Y, method="magic")  # type: ignore[arg-type]
 
 
@@ -238,5 +245,5 @@ def test_rounding_does_not_let_left_out_pairs_be_foreseen() -> None:
     """Products in float32 are not quite symmetric, which once made chance look predictable to 99 %."""
     features, chance = gaussian(40, 300), gaussian(40, 8, seed=1)
     similarity = features @ features.T / 30 + 1e-6 * np.tri(40) * gaussian(40, 40, seed=3)
-    found = Dual.of(similarity).fit(chance)
+    found = KernelRidge.of(similarity).fit(chance)
     assert found.leave_one_out_error > 0.9 * np.mean(np.sum((chance - chance.mean(axis=0)) ** 2, axis=1))

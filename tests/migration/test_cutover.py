@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import ChromaMigrator, DatabaseChangedError, DatabaseError, DatabaseInUseError, Projection
-from lightmigrate.migration.folder import cutover, exchange
-from lightmigrate.migration.folder.cutover import cut_over, recover
-from lightmigrate.migration.folder.exchange import MARKER
-from lightmigrate.migration.folder.workspace import Intention, Workspace
+from lightmigrate import ChromaMigrator, Projection
+from lightmigrate.errors import DatabaseChangedError, DatabaseError, DatabaseInUseError
+from lightmigrate.migration.aside import cutover, exchange
+from lightmigrate.migration.aside.cutover import cut_over, recover
+from lightmigrate.migration.aside.exchange import MARKER
+from lightmigrate.migration.aside.workspace import Intention, Workspace
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.databases import folder_hash
 
 
@@ -30,7 +32,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
     """A database `db` that says old, a whole incoming folder that says new, the lock held in spirit."""
-    workspace = Workspace(tmp_path / "db")
+    workspace = Workspace(ChromaFiles(tmp_path / "db"))
     for folder, content in ((workspace.database, "old"), (workspace.staging, "new")):
         folder.mkdir(parents=True)
         (folder / "content").write_text(content)
@@ -128,8 +130,9 @@ def test_between_two_renames_the_next_migrator_finds_the_database(
             ChromaMigrator(database).migrate_collection("thought_nodes", projection)
     assert not database.exists()
     migrator = ChromaMigrator(database)
-    assert migrator.recovered is not None
-    assert "finished" in migrator.recovered
+    assert "lightmigrate resume" in (migrator.unfinished or "")
+    assert "finished" in (migrator.recover() or "")
+    assert migrator.unfinished is None
     (check,) = migrator.verify()
     assert check.unchanged
     (backup,) = migrator.backups()
@@ -137,15 +140,22 @@ def test_between_two_renames_the_next_migrator_finds_the_database(
 
 
 def test_two_migrators_exclude_each_other(database: Path, projection: Projection) -> None:
-    with Workspace(database).locked(), pytest.raises(DatabaseInUseError, match="another lightmigrate is working"):
-        ChromaMigrator(database)
-    with Workspace(database).locked(), pytest.raises(DatabaseInUseError), Workspace(database).locked():
+    with (
+        Workspace(ChromaFiles(database)).locked(),
+        pytest.raises(DatabaseInUseError, match="another lightmigrate is working"),
+    ):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+    with (
+        Workspace(ChromaFiles(database)).locked(),
+        pytest.raises(DatabaseInUseError),
+        Workspace(ChromaFiles(database)).locked(),
+    ):
         pass
     ChromaMigrator(database).migrate_collection("thought_nodes", projection)
 
 
 def test_a_lock_left_behind_by_a_crash_holds_nobody_up(database: Path, projection: Projection) -> None:
-    folder = Workspace(database).folder
+    folder = Workspace(ChromaFiles(database)).folder
     folder.mkdir()
     (folder / "lock").touch()
     (folder / "new").mkdir()
@@ -155,7 +165,7 @@ def test_a_lock_left_behind_by_a_crash_holds_nobody_up(database: Path, projectio
 
 
 def test_a_journal_of_a_newer_version_stops_everything(database: Path) -> None:
-    before, folder = folder_hash(database), Workspace(database).folder
+    before, folder = folder_hash(database), Workspace(ChromaFiles(database)).folder
     folder.mkdir()
     (folder / "journal.json").write_text('{"format": 99, "anything": 1}')
     with pytest.raises(DatabaseError, match="has format 99, this lightmigrate reads 2"):
@@ -176,7 +186,7 @@ def test_any_damage_to_the_journal_leaves_both_databases_whole(moment: str, syst
     def stopped(number: int) -> Workspace:
         home = tmp_path / str(number)
         home.mkdir()
-        workspace = Workspace(home / "db")
+        workspace = Workspace(ChromaFiles(home / "db"))
         for folder, said in ((workspace.database, "old"), (workspace.staging, "new")):
             folder.mkdir(parents=True)
             (folder / "content").write_text(said)

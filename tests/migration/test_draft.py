@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, Projection, VerificationError
-from lightmigrate.migration.folder import draft as draft_module
-from lightmigrate.migration.folder.draft import Draft
-from lightmigrate.migration.folder.workspace import Workspace
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import VerificationError
+from lightmigrate.migration.aside import draft as draft_module
+from lightmigrate.migration.aside.draft import Draft
+from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.migration.job import Job, project
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.crash.places import is_new
 from tests.databases import contents, make_vectors
 from tests.migration.test_resume import interrupt
@@ -29,21 +33,21 @@ def silent(progress: Any) -> None:
 def test_pages_hold_what_the_collection_holds_and_the_new_vectors(
     database: Path, projection: Projection, tmp_path: Path
 ) -> None:
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         source = store.collection(NOTES)
-        draft = Draft.write(Job(source, projection, None, "refuse"), tmp_path / "drafts", 3, 7, silent)
-        (whole,) = source.pages(1000)
+        draft = Draft.write(Job(source, projection, "refuse"), tmp_path / "drafts", 3, 7, silent)
+        (whole,) = source.scan(1000)
         for size, start in ((1000, 0), (11, 0), (4, 13)):
             pages = list(draft.pages(size, start))
             assert [one for page in pages for one in page.ids] == list(whole.ids)[start:]
-            assert [one for page in pages for one in page.metadatas] == list(whole.metadatas)[start:]
+            assert [one for page in pages for one in page.payloads] == list(whole.payloads)[start:]
             vectors = np.concatenate([page.vectors for page in pages])
             np.testing.assert_allclose(vectors, projection.apply(whole.vectors)[start:], atol=1e-6)
-    read = Draft.written(tmp_path / "drafts", 3)
+    read = Draft.written(tmp_path / "drafts", 3, projection)
     assert read is not None
     assert read.baseline.ids == list(draft.baseline.ids)
     np.testing.assert_array_equal(read.baseline.vectors, draft.baseline.vectors)
-    assert Draft.written(tmp_path / "drafts", 0) is None
+    assert Draft.written(tmp_path / "drafts", 0, projection) is None
 
 
 def test_recall_is_measured_all_over_the_collection(projection: Projection, tmp_path: Path) -> None:
@@ -51,8 +55,8 @@ def test_recall_is_measured_all_over_the_collection(projection: Projection, tmp_
         client.create_collection("notes", embedding_function=None).add(
             ids=[str(row) for row in range(401)], embeddings=make_vectors(401)
         )
-    with ChromaStore(tmp_path / "db") as store:
-        job = Job(store.collection(Address("notes")), projection, None, "refuse")
+    with ChromaFolderStore(tmp_path / "db") as store:
+        job = Job(store.collection(Address("notes")), projection, "refuse")
         draft = Draft.write(job, tmp_path / "drafts", 0, 100, silent)
     assert (len(draft.queries), min(draft.queries), max(draft.queries)) == (200, 0, 400)
     assert max(np.diff(sorted(draft.queries))) <= 3
@@ -70,10 +74,10 @@ def test_the_same_records_are_projected_together_whatever_pages_they_come_in(
         return project(of, page, texts)
 
     monkeypatch.setattr(draft_module, "project", watched)
-    monkeypatch.setattr(draft_module, "_TOGETHER", 8)
-    with ChromaStore(database) as store:
+    monkeypatch.setattr(draft_module, "_BATCH", 8)
+    with ChromaFolderStore(database) as store:
         source = store.collection(NOTES)
-        Draft.write(Job(source, projection, None, "refuse"), tmp_path / "drafts", 0, page_size, silent)
+        Draft.write(Job(source, projection, "refuse"), tmp_path / "drafts", 0, page_size, silent)
         ids = source.ids()
     assert groups == [ids[start : start + 8] for start in range(0, len(ids), 8)]
 
@@ -93,7 +97,7 @@ def test_what_is_not_as_it_was_written_is_projected_again(
     old = contents(database)
     for step, call in (("write", 2), ("write", 6), ("verify", 1)):
         interrupt(database, projection, step, call)
-        how(Workspace(database).drafts / file)
+        how(Workspace(ChromaFiles(database)).drafts / file)
         seen: list[Any] = []
         migrator = ChromaMigrator(database, on_progress=seen.append)
         migrator.resume()
@@ -110,9 +114,9 @@ def test_vectors_that_change_on_the_disk_while_they_are_written(
 
     def add_and_spoil(collection: ChromaCollection, page: Any) -> None:
         add(collection, page)
-        damaged(Workspace(database).drafts / "0.vectors")
+        damaged(Workspace(ChromaFiles(database)).drafts / "0.vectors")
 
     monkeypatch.setattr(ChromaCollection, "add", add_and_spoil)
     with pytest.raises(VerificationError, match="changed on the disk"):
-        ChromaMigrator(database).migrate_collections([CollectionJob("notes", projection)], index="rewrite")
+        ChromaMigrator(database).migrate([CollectionJob("notes", projection)], index="rewrite")
     assert not ChromaMigrator(database).interrupted

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, Model, NothingToMigrateError
+from lightmigrate import ChromaMigrator, CollectionJob, Model
+from lightmigrate.errors import NothingToMigrateError
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaStore, open_client
-from lightmigrate.stores.chroma_folder import read_catalog
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.folder import read_catalog
 from tests.databases import NEW_DIM, OLD_DIM, contents, folder_hash, make_projection, make_vectors
 from tests.migration.test_migrate import assert_migrated, assert_same
 
@@ -34,7 +36,7 @@ def test_a_collection_without_records(emptied: bool, tmp_path: Path) -> None:
     before, bytes_before = contents(folder, (EMPTY,))["/".join(EMPTY)], folder_hash(folder)
     migrator = ChromaMigrator(folder)
     with pytest.raises(NothingToMigrateError, match="collection empty is empty"):
-        migrator.migrate_collections([CollectionJob("some", PROJECTION), CollectionJob("empty", PROJECTION)])
+        migrator.migrate([CollectionJob("some", PROJECTION), CollectionJob("empty", PROJECTION)])
     assert folder_hash(folder) == bytes_before
 
     migrator.migrate_collection("some", PROJECTION)
@@ -75,7 +77,7 @@ def test_one_name_in_several_databases_of_several_tenants(tmp_path: Path) -> Non
         for (tenant, database), projection in used.items()
     ]
     migrator = ChromaMigrator(folder)
-    results = migrator.migrate_collections(jobs)
+    results = migrator.migrate(jobs)
     assert [(result.tenant, result.database) for result in results] == list(used)
     after = contents(folder, addresses)
     for place in PLACES:
@@ -106,10 +108,10 @@ def assert_count_survives(folder: Path, n: int, page_size: int, *, documents: bo
     result = ChromaMigrator(folder, page_size=page_size).migrate_collection("many", FLAT)
     assert result.verification is not None
     assert result.n_migrated == result.verification.records == n
-    with ChromaStore(folder) as store:
-        pages = list(store.collection(Address("many")).pages(4999))
+    with ChromaFolderStore(folder) as store:
+        pages = list(store.collection(Address("many")).scan(4999))
     assert [id_ for page in pages for id_ in page.ids] == ids
-    texts = [text for page in pages for text in page.documents]
+    texts = [text for page in pages for text in page.texts]
     assert texts == ([f"text {id_}" for id_ in ids] if documents else [None] * n)
     np.testing.assert_allclose(np.concatenate([page.vectors for page in pages]), FLAT.apply(vectors), atol=2e-6)
 

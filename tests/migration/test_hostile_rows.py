@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import (
-    ChromaMigrator,
-    CollectionJob,
-    InvalidVectorsError,
-)
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate import ChromaMigrator, CollectionJob
+from lightmigrate.errors import InvalidVectorsError
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaStore, open_client
-from lightmigrate.stores.probe import measured_space
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.distance import measured_space
+from lightmigrate.vectors import Vectors
 from tests.databases import (
     OLD_DIM,
     contents,
@@ -152,7 +150,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
             collection.add(embeddings=make_vectors(len(columns["ids"]), seed=number), **columns)
     before, bytes_before = read(folder, *GIVEN), folder_hash(folder)
     migrator = ChromaMigrator(folder, page_size=5)
-    migrator.migrate_collections([CollectionJob(name, PROJECTION) for name in GIVEN])
+    migrator.migrate([CollectionJob(name, PROJECTION) for name in GIVEN])
     assert all(check.unchanged for check in migrator.verify())
     after = read(folder, *GIVEN)
     migrator.rollback()
@@ -261,7 +259,7 @@ def test_metadata_of_the_collection(metadata: dict[str, Any], tmp_path: Path) ->
     migrator = ChromaMigrator(folder)
     migrator.migrate_collection("some", PROJECTION)
     assert_migrated(before, read(folder, "some")["some"], PROJECTION)
-    with ChromaStore(folder) as store:
+    with ChromaFolderStore(folder) as store:
         assert measured_space(store.collection(Address("some"))) == metadata.get("hnsw:space", "l2")
     migrator.rollback()
     assert folder_hash(folder) == bytes_before

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, DatabaseError, Projection
-from lightmigrate.migration.folder import location
-from lightmigrate.migration.folder.exchange_inside import InsideExchange
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import DatabaseError
+from lightmigrate.migration.aside import location
+from lightmigrate.migration.aside.exchange_inside import InsideExchange
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.crash.places import everything, is_new
 from tests.databases import contents
 
@@ -22,7 +25,7 @@ def _volume(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_backup_nothing_of_the_old_one_is_left(database: Path, projection: Projection) -> None:
     old = contents(database)
-    result = ChromaMigrator(database).migrate_collections(
+    result = ChromaMigrator(database).migrate(
         [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)], auto_backup=False
     )
     assert result[0].backup_path is None
@@ -49,12 +52,12 @@ def test_a_file_system_without_second_names(
 def test_a_database_in_the_middle_of_a_write_is_not_exchanged(database: Path, projection: Projection) -> None:
     """sqlite's own journal belongs to the file beside it: under another one it would tear that apart."""
     (database / "chroma.sqlite3-journal").write_bytes(b"")
-    with pytest.raises(DatabaseError, match="was left in the middle of a write"):
+    with pytest.raises(DatabaseError, match="has an unfinished write"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection)
 
 
 def test_databases_that_share_an_index_folder_do_not_change_places(database: Path) -> None:
     twin = Path(shutil.copytree(database, database / "chroma_backup_twin"))
     with pytest.raises(DatabaseError, match="both databases keep an index in"):
-        InsideExchange(database).announce(twin)
+        InsideExchange(Location(ChromaFiles(database), inside=True)).announce(twin)
     assert (twin / "chroma.sqlite3").is_file()

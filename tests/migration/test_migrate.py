@@ -13,11 +13,11 @@ import pytest
 from chromadb.api.types import EmbeddingFunction
 from chromadb.utils.embedding_functions import register_embedding_function
 
-from lightmigrate import ChromaMigrator, CollectionJob, Progress, Projection
-from lightmigrate.migration.doctor import diagnose
+from lightmigrate import ChromaMigrator, CollectionJob, Migrator, Progress, Projection
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaStore, open_client
-from lightmigrate.stores.probe import measured_space
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.distance import measured_space
 from tests.databases import NEW_DIM, contents, folder_hash, make_projection, make_vectors, same_rows
 
 THOUGHTS = "default_tenant/default_database/thought_nodes"
@@ -67,7 +67,7 @@ def test_everything_but_the_vector_is_kept_and_the_rest_untouched(database: Path
         CollectionJob("notes", projection),
         CollectionJob("thought_nodes", projection, tenant="second_tenant", database="archive"),
     ]
-    results = ChromaMigrator(database, page_size=7).migrate_collections(jobs)
+    results = ChromaMigrator(database, page_size=7).migrate(jobs)
 
     after = contents(database)
     for key in (THOUGHTS, NOTES, ARCHIVED):
@@ -96,9 +96,9 @@ def test_the_backup_is_the_old_folder_byte_for_byte(database: Path, projection: 
 
 def test_distance_functions_are_kept_as_the_index_really_computes_them(database: Path, projection: Projection) -> None:
     jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
-    results = ChromaMigrator(database).migrate_collections(jobs)
+    results = ChromaMigrator(database).migrate(jobs)
     assert [r.verification.space for r in results if r.verification] == ["cosine", "ip"]
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         assert measured_space(store.collection(Address("notes"))) == "ip"
         assert measured_space(store.collection(Address("thought_nodes"))) == "cosine"
 
@@ -185,7 +185,7 @@ def test_a_function_that_says_nothing_of_itself_takes_the_place_of_the_old_one(
     migrator.migrate_collection("thought_nodes", back, embedding_function=lambda input: [[1.0] * 16 for _ in input])
     (facts,) = [f for f in migrator.collections() if (f.tenant, f.name) == ("default_tenant", "thought_nodes")]
     assert facts.embedding_function is None
-    assert diagnose(database).models["thought_nodes"] == back.info.target.name
+    assert Migrator(database).diagnose().models["thought_nodes"] == back.info.target.name
     with open_client(database) as client:
         kept = client.get_collection("thought_nodes", embedding_function=OtherFunction())
         assert kept.get_model().configuration_json["embedding_function"] == {"type": "legacy"}

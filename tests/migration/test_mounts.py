@@ -52,8 +52,11 @@ print("well")
 DISK = """
 import shutil, subprocess, sys
 from pathlib import Path
-from lightmigrate import ChromaMigrator, CollectionJob, DiskSpaceError, FailedError, Projection
-from lightmigrate.migration import plan
+from lightmigrate.migration.aside import room
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import DiskSpaceError
+from lightmigrate.errors import FailedError
+from lightmigrate.migration.aside import room
 from tests.crash.places import everything, is_new
 from tests.databases import contents, make_database
 
@@ -80,13 +83,13 @@ def disturb(progress):
 if kind == "full":
     remount(f"size={2 * used + 600_000}")
     try:
-        ChromaMigrator(database).migrate_collections(jobs)
+        ChromaMigrator(database).migrate(jobs)
         raise SystemExit("it should not even begin")
     except DiskSpaceError as error:
         assert error.free_bytes < error.needed_bytes
-    plan.SPARE_BYTES = -(2**40)  # and if it had begun all the same
+    room.SPARE_BYTES = -(2**40)  # and if it had begun all the same
 try:
-    ChromaMigrator(database, page_size=100, on_progress=disturb).migrate_collections(jobs)
+    ChromaMigrator(database, page_size=100, on_progress=disturb).migrate(jobs)
     raise SystemExit("it should have failed")
 except FailedError as error:
     assert "lightmigrate resume" in str(error) and "MiB are free" in str(error), error

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection, fit
-from lightmigrate.estimators.beginnings import Beginnings
+from lightmigrate import ChromaMigrator, CollectionJob, Projection, fit
+from lightmigrate.errors import NothingToMigrateError
+from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.files import tree_bytes
-from lightmigrate.migration.pace import Work
+from lightmigrate.migration.duration import Work
 from lightmigrate.migration.plan import check_job
-from lightmigrate.migration.progress import Progress
+from lightmigrate.progress import Progress
 from lightmigrate.stores.base import CollectionFacts
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 from tests.databases import folder_hash, make_vectors
 
 
@@ -39,7 +40,7 @@ def test_it_asks_for_at_least_the_room_that_is_taken(database: Path, projection:
         nonlocal peak
         peak = max(peak, tree_bytes(database.parent) - tree_bytes(database))
 
-    ChromaMigrator(database, on_progress=measure).migrate_collections(jobs)
+    ChromaMigrator(database, on_progress=measure).migrate(jobs)
     assert 0 < peak <= planned.needed_bytes
 
 
@@ -77,7 +78,7 @@ def test_a_model_is_not_asked_to_find_out_how_long_it_takes(database: Path) -> N
     def embed(texts: Any) -> Any:
         raise AssertionError("asked")
 
-    known = Beginnings(3, make_vectors(200, 24, seed=2))
-    made = fit(X, Y, texts, beginnings=known, method="abridged").reading_with(embed)
+    known = Extracts(3, make_vectors(200, 24, seed=2))
+    made = fit(X, Y, texts, extracts=known, method="corrected_extract").reading_with(embed)
     (planned,) = ChromaMigrator(database).plan([CollectionJob("notes", made)]).collections
     assert planned.target_dim == 24

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import (
-    ChromaMigrator,
-    CollectionJob,
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import (
     CollectionNotFoundError,
     DatabaseChangedError,
     DatabaseError,
@@ -27,11 +26,10 @@ from lightmigrate import (
     LightmigrateError,
     LocationError,
     NothingToMigrateError,
-    Projection,
     ProjectionFileError,
     WrongDirectionError,
 )
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 from tests.databases import NEW, OLD, folder_hash, make_database, make_projection, make_vectors
 
 Untouched = Iterator[None]
@@ -85,7 +83,7 @@ class TestNothingIsTouched:
             ChromaMigrator(database).migrate_collection("empty", projection)
 
     def test_projection_of_the_wrong_dimension(self, database: Path, projection: Projection) -> None:
-        with pytest.raises(DimensionError, match=r"collection other_model: .* 8 dimensions.* takes 16") as caught:
+        with pytest.raises(DimensionError, match=r"collection other_model: .* 8 dimensions.* needs 16") as caught:
             ChromaMigrator(database).migrate_collection("other_model", projection)
         assert (caught.value.expected, caught.value.found) == (16, 8)
 
@@ -113,16 +111,16 @@ class TestNothingIsTouched:
     def test_one_bad_job_among_good_ones(self, database: Path, projection: Projection) -> None:
         jobs = [CollectionJob("thought_nodes", projection), CollectionJob("other_model", projection)]
         with pytest.raises(DimensionError):
-            ChromaMigrator(database).migrate_collections(jobs)
+            ChromaMigrator(database).migrate(jobs)
 
     def test_the_same_collection_twice(self, database: Path, projection: Projection) -> None:
         jobs = [CollectionJob("thought_nodes", projection)] * 2
         with pytest.raises(DatabaseError, match="2 jobs name 1 collections"):
-            ChromaMigrator(database).migrate_collections(jobs)
+            ChromaMigrator(database).migrate(jobs)
 
     def test_no_collection_at_all(self, database: Path) -> None:
         with pytest.raises(DatabaseError, match="no collection to migrate"):
-            ChromaMigrator(database).migrate_collections([])
+            ChromaMigrator(database).migrate([])
 
     def test_not_enough_disk(self, database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = shutil.disk_usage(database)._replace(free=1000)
@@ -217,7 +215,7 @@ def test_written_to_between_copy_and_exchange(database: Path, projection: Projec
                 notes = client.get_collection("notes", embedding_function=None)
                 notes.add(ids=["late"], embeddings=make_vectors(1))
 
-    with pytest.raises(DatabaseChangedError, match="written to in the last instant"):
+    with pytest.raises(DatabaseChangedError, match="written to during the exchange"):
         ChromaMigrator(database, on_progress=write).migrate_collection("thought_nodes", projection)
     assert names(database.parent) == [database.name]
     with open_client(database) as client:
@@ -290,7 +288,7 @@ class other_process_with:  # noqa: N801  # reads as a phrase
 
     def __init__(self, folder: Path) -> None:
         script = (
-            "import sys; from pathlib import Path; from lightmigrate.stores.chroma import open_client\n"
+            "import sys; from pathlib import Path; from lightmigrate.stores.chroma.client import open_client\n"
             "client = open_client(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
         )
         self.process = subprocess.Popen(

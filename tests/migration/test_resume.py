@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import lightmigrate
-from lightmigrate import ChromaMigrator, CollectionJob, NothingToMigrateError, Projection
-from lightmigrate.migration.folder.record import Record
-from lightmigrate.stores.chroma import ChromaCollection, open_client
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import NothingToMigrateError
+from lightmigrate.migration.aside.record import Record
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
 from tests.crash.places import everything, is_new, place
 from tests.databases import NEW_DIM, contents, make_projection, make_vectors
 
@@ -56,12 +58,10 @@ def digests(database: Path) -> list[Any]:
 
 def interrupt(database: Path, projection: Projection, step: str, call: int) -> None:
     with pytest.raises(KilledError):
-        ChromaMigrator(database, page_size=10, on_progress=dies(step, call)).migrate_collections(
-            jobs(projection), index="rewrite"
-        )
+        ChromaMigrator(database, page_size=10, on_progress=dies(step, call)).migrate(jobs(projection), index="rewrite")
 
 
-class Written:
+class ChangesSince:
     """Counts the records that are written."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -85,15 +85,15 @@ def test_it_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
-    ChromaMigrator(whole).migrate_collections(jobs(projection), index="rewrite")
+    ChromaMigrator(whole).migrate(jobs(projection), index="rewrite")
     before = everything(database.parent)["chroma_data"]
     interrupt(database, projection, step, call)
     assert everything(database.parent)["chroma_data"] == before
 
     migrator = ChromaMigrator(database, page_size=page_size)
     assert migrator.interrupted
-    assert "half built" in (migrator.recovered or "")
-    written = Written(monkeypatch)
+    assert "goes on" in (migrator.unfinished or "")
+    written = ChangesSince(monkeypatch)
     results = migrator.resume(index="rewrite")
     assert [(result.collection_name, result.n_migrated) for result in results] == [("thought_nodes", 60), ("notes", 30)]
     assert written.records == left
@@ -109,8 +109,8 @@ def test_the_same_call_goes_on_by_itself(
     """From a file of another name, in another object: what counts is what was asked."""
     interrupt(database, projection, "write", 8)
     copy = shutil.copy(projection_file, projection_file.with_name("another.npz"))
-    written = Written(monkeypatch)
-    ChromaMigrator(database).migrate_collections([CollectionJob(name, copy) for name in NAMES], index="rewrite")
+    written = ChangesSince(monkeypatch)
+    ChromaMigrator(database).migrate([CollectionJob(name, copy) for name in NAMES], index="rewrite")
     assert written.records == 10
 
 
@@ -132,8 +132,8 @@ def test_what_was_built_for_something_else_is_not_used(
             client.get_collection("notes", embedding_function=None).add(ids=["late"], embeddings=make_vectors(1))
     old = contents(database)
     with caplog.at_level(logging.WARNING, "lightmigrate"):
-        ChromaMigrator(database).migrate_collections(asked, **options)  # type: ignore[arg-type]
-    assert "what it had built is thrown away" in caplog.text
+        ChromaMigrator(database).migrate(asked, **options)  # type: ignore[arg-type]
+    assert "deleted the unfinished build" in caplog.text
     assert is_new(contents(database), old, projection)
 
 
@@ -147,7 +147,7 @@ def test_what_was_built_with_a_projection_that_could_not_be_kept_is_not_used(
     interrupt(database, Projection.load(onnx[0]), "write", 8)
     old = contents(database)
     asked = Projection.load(onnx[1]) if other == "onnx" else make_projection(seed=2)
-    ChromaMigrator(database).migrate_collections(jobs(asked), index="rewrite")
+    ChromaMigrator(database).migrate(jobs(asked), index="rewrite")
     assert is_new(contents(database), old, make_projection(seed=2))
 
 
@@ -160,14 +160,14 @@ def test_texts_that_the_database_does_not_store_are_kept_for_whoever_goes_on(dat
     projection = lightmigrate.fit(old, new, list(texts.values()), method="lexical")
     asked = [CollectionJob("thought_nodes", projection, texts=texts)]
     whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
-    ChromaMigrator(whole).migrate_collections(asked, index="rewrite")
+    ChromaMigrator(whole).migrate(asked, index="rewrite")
     with pytest.raises(KilledError):
-        ChromaMigrator(database, on_progress=dies("write", 1)).migrate_collections(asked, index="rewrite")
+        ChromaMigrator(database, on_progress=dies("write", 1)).migrate(asked, index="rewrite")
     ChromaMigrator(database).resume(index="rewrite")
     assert digests(database) == digests(whole)
     unread = ChromaMigrator(whole)
     unread.rollback()
-    unread.migrate_collections([CollectionJob("thought_nodes", projection)], index="rewrite")
+    unread.migrate([CollectionJob("thought_nodes", projection)], index="rewrite")
     assert digests(database) != digests(whole)
 
 
@@ -175,7 +175,7 @@ def test_a_damaged_projection_in_the_workspace(database: Path, projection: Proje
     interrupt(database, projection, "write", 8)
     (kept,) = {path.name: path for path in database.parent.rglob("request/0.npz")}.values()
     kept.write_bytes(kept.read_bytes()[:-1])
-    with pytest.raises(Exception, match="gone or altered"):
+    with pytest.raises(Exception, match="missing or was changed"):
         ChromaMigrator(database).resume()
     assert ChromaMigrator(database).undo()
     assert [path.name for path in database.parent.iterdir()] == [database.name]

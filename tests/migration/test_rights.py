@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.migration.folder.replacement import Route
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.files import Route
 from tests.crash.places import place
 from tests.databases import make_vectors
 from tests.indexed import make_indexed
@@ -42,7 +42,7 @@ def test_are_kept(route: Route, place: str, projection: Projection, tmp_path: Pa
     restrict(database)
     migrator = ChromaMigrator(database)
     jobs = [CollectionJob(name, projection) for name in ("thought_nodes", "notes")]
-    results = migrator.migrate_collections(jobs, index=route)
+    results = migrator.migrate(jobs, index=route)
     assert {result.index for result in results} == {route}
     assert_restricted(database)
     for backup in migrator.backups():

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import BackupError, ChromaMigrator, DatabaseInUseError, Projection
-from lightmigrate.migration.backup import backup_folders, new_backup_path
-from lightmigrate.migration.folder.location import Location
-from lightmigrate.stores.chroma import open_client
+from lightmigrate import ChromaMigrator, Projection
+from lightmigrate.errors import BackupError, DatabaseInUseError
+from lightmigrate.migration.aside.backup import backup_folders, new_backup_path
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.databases import contents, folder_hash
 
 
@@ -81,7 +83,7 @@ def test_backup_names_never_collide(database: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datetime, "datetime", Clock)
     names = []
     for _ in range(3):
-        path = new_backup_path(Location.of(database))
+        path = new_backup_path(Location.of(ChromaFiles(database)))
         path.mkdir()
         names.append(path.name)
     assert names == [
@@ -101,7 +103,7 @@ def test_the_newest_backup_is_the_last_one_by_name(database: Path, monkeypatch: 
             return cls(2026, 10, 25, hour, 4, 5)
 
     monkeypatch.setattr(datetime, "datetime", Clock)
-    location = Location.of(database)
+    location = Location.of(ChromaFiles(database))
     (database.parent / "chroma_backup_of_somebody_else").mkdir()
     made = [new_backup_path(location)]
     made[0].mkdir()

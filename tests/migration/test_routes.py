@@ -16,14 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import ChromaMigrator, CollectionJob, MigrationResult, Projection, VerificationError
-from lightmigrate.migration.folder import build, replacement
-from lightmigrate.migration.folder.replacement import Replacement, Route
-from lightmigrate.stores import chroma_layout
+from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.errors import VerificationError
+from lightmigrate.migration.aside import build
+from lightmigrate.migration.results import MigrationResult
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import open_client
-from lightmigrate.stores.chroma_layout import Layout
-from lightmigrate.stores.hnsw import HnswFiles
+from lightmigrate.stores.chroma import layout as chroma_layout
+from lightmigrate.stores.chroma import replacement
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.layout import Layout
+from lightmigrate.stores.chroma.replacement import ChromaReplacement
+from lightmigrate.stores.files import Route
 from tests.databases import NEW_DIM, contents, folder_hash, make_projection, records
 from tests.indexed import INDEXED, make_indexed
 
@@ -56,7 +60,7 @@ def jobs(projection: Projection | None = None) -> list[CollectionJob]:
 
 
 def migrate(database: Path, route: Route) -> list[MigrationResult]:
-    return ChromaMigrator(database, page_size=50).migrate_collections(jobs(), index=route)
+    return ChromaMigrator(database, page_size=50).migrate(jobs(), index=route)
 
 
 def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -115,7 +119,7 @@ def test_every_route_makes_the_same_database_and_leads_back(
 _USE = """
 import sys
 import numpy as np
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
 with open_client(__import__("pathlib").Path(sys.argv[1])) as client:
     collection = client.get_collection(sys.argv[2], embedding_function=None)
     rng = np.random.default_rng(5)
@@ -187,14 +191,14 @@ def test_an_index_that_is_not_known_is_built_anew(
     name: str, indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The copy's file is cut short right before its vectors would be exchanged: Chroma itself read a whole one."""
-    exchange = Replacement._exchange_vectors
+    exchange = ChromaReplacement._exchange_vectors
 
-    def damaged(self: Replacement, layout: Layout, draft: Any) -> None:
+    def damaged(self: ChromaReplacement, layout: Layout, draft: Any) -> None:
         path = layout.index / name
         path.write_bytes(path.read_bytes()[:-3])
         exchange(self, layout, draft)
 
-    monkeypatch.setattr(Replacement, "_exchange_vectors", damaged)
+    monkeypatch.setattr(ChromaReplacement, "_exchange_vectors", damaged)
     assert [result.index for result in migrate(indexed, "keep")] == ["rebuild"] * 3
     same(contents(indexed, INDEXED), expected)
 
@@ -210,14 +214,14 @@ def test_a_graph_that_finds_less_is_given_up(
 def test_an_index_that_chroma_does_not_leave_on_the_disk_is_not_used(
     indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill = Replacement._fill
+    fill = ChromaReplacement._fill
 
-    def without_files(self: Replacement, target: Any, draft: Any) -> None:
+    def without_files(self: ChromaReplacement, target: Any, draft: Any) -> None:
         fill(self, target, draft)
         (index,) = (path.parent for path in self._scratch.glob("*/header.bin"))
         shutil.rmtree(index)  # as if Chroma had not come to write it
 
-    monkeypatch.setattr(Replacement, "_fill", without_files)
+    monkeypatch.setattr(ChromaReplacement, "_fill", without_files)
     assert [result.index for result in migrate(indexed, "rebuild")] == ["rewrite"] * 3
     same(contents(indexed, INDEXED), expected)
 
@@ -226,9 +230,7 @@ def test_a_collection_that_is_only_in_the_log_keeps_to_it(tmp_path: Path) -> Non
     with open_client(tmp_path / "home" / "db") as client:  # more than Chroma's batch, fewer than it writes to the disk
         client.create_collection("notes", embedding_function=None).add(**records(160))
     assert list((tmp_path / "home" / "db").glob("*/header.bin"))
-    (result,) = ChromaMigrator(tmp_path / "home" / "db").migrate_collections(
-        [CollectionJob("notes", make_projection())]
-    )
+    (result,) = ChromaMigrator(tmp_path / "home" / "db").migrate([CollectionJob("notes", make_projection())])
     assert (result.index, result.n_migrated) == ("keep", 160)
     assert ChromaMigrator(tmp_path / "home" / "db").verify()[0].vectors_equal
 
@@ -246,25 +248,25 @@ def test_a_start_that_was_interrupted_after_rewriting_is_gone_on_with(
 
 @pytest.mark.parametrize("where", ["index", "log"])
 def test_a_wrong_vector_in_a_kept_index_is_found(where: str, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, keep = folder_hash(indexed), Replacement._keep
+    before, keep = folder_hash(indexed), ChromaReplacement._keep
 
-    def spoiled(self: Replacement, draft: Any) -> bool:
+    def spoiled(self: ChromaReplacement, draft: Any) -> bool:
         done = keep(self, draft)
         if where == "index":
-            path = self._staging / self._kept / "data_level0.bin"
+            path = self._folder / self._kept / "data_level0.bin"
             content = bytearray(path.read_bytes())
             at = HnswFiles.open(path.parent).vector_at
             content[at : at + 4] = np.float32(0.5).tobytes()
             path.write_bytes(content)
         else:
-            with altered(self._staging) as connection:
+            with altered(self._folder) as connection:
                 connection.execute(
                     "UPDATE embeddings_queue SET vector = "
                     "CAST(substr(vector, 1, length(vector) - 4) || x'0000003F' AS BLOB) WHERE id = 'late'"
                 )
         return done
 
-    monkeypatch.setattr(Replacement, "_keep", spoiled)
+    monkeypatch.setattr(ChromaReplacement, "_keep", spoiled)
     with pytest.raises(VerificationError, match="vector"):
         migrate(indexed, "keep")
     assert folder_hash(indexed) == before
@@ -282,9 +284,9 @@ def test_an_interrupted_run_is_gone_on_with_by_whatever_route(
     before = folder_hash(indexed)
     route: Route = {"_built": "rebuild", "_rewrite": "rewrite"}.get(stage, "keep")  # type: ignore[assignment]
     done = 0
-    original = getattr(Replacement, stage)
+    original = getattr(ChromaReplacement, stage)
 
-    def interrupted(self: Replacement, *given: Any, **named: Any) -> Any:
+    def interrupted(self: ChromaReplacement, *given: Any, **named: Any) -> Any:
         nonlocal done
         done += 1
         if done == 2:  # the first collection is through, the second is not
@@ -292,7 +294,7 @@ def test_an_interrupted_run_is_gone_on_with_by_whatever_route(
         return original(self, *given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Replacement, stage, interrupted)
+        patched.setattr(ChromaReplacement, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             migrate(indexed, route)
     assert folder_hash(indexed) == before

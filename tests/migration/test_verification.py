@@ -1,4 +1,4 @@
-"""A new database with any fault is thrown away: each test plants one fault and wants it found."""
+"""A new database with any fault is deleted: each test plants one fault and wants it found."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, Projection, VerificationError
-from lightmigrate.migration.folder.replacement import Replacement
+from lightmigrate import ChromaMigrator, Projection
+from lightmigrate.errors import VerificationError
 from lightmigrate.migration.verify import compare_contents
-from lightmigrate.stores.base import Page
-from lightmigrate.stores.chroma import ChromaCollection, ChromaStore, open_client
+from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.replacement import ChromaReplacement
 from tests.databases import folder_hash, make_vectors
 
 Tamper = Callable[[Page], Page]
@@ -39,25 +42,23 @@ def nudge_one_number(page: Page) -> Page:
 
 
 def drop_last(page: Page) -> Page:
-    return Page(page.ids[:-1], page.vectors[:-1], page.documents[:-1], page.metadatas[:-1], page.uris[:-1])
+    return page.part(0, len(page) - 1)
 
 
 def reverse(page: Page) -> Page:
-    return Page(
-        page.ids[::-1],
-        np.ascontiguousarray(page.vectors[::-1]),
-        page.documents[::-1],
-        page.metadatas[::-1],
-        page.uris[::-1],
-    )
+    return page.rows(range(len(page))[::-1])
 
 
 FAULTS: dict[str, tuple[Tamper, str]] = {
     "id": (change_first("ids", "another"), "record 0 .* another id"),
-    "document": (change_first("documents", "another"), "record 0 .* another document"),
-    "document lost": (change_first("documents", None), "record 0 .* another document"),
-    "metadata": (change_first("metadatas", {"int": 1}), "record 0 .* another metadata"),
-    "uri": (change_first("uris", "another"), "record 0 .* another uri"),
+    "text": (change_first("texts", "another"), "record 0 .* another text"),
+    "text lost": (change_first("texts", None), "record 0 .* another text"),
+    "metadata": (
+        change_first("payloads", {"uri": "file:///0", "metadata": {"int": 1}}),
+        "record 0 .* another metadata",
+    ),
+    "uri": (change_first("payloads", {"uri": "another"}), "record 0 .* another uri"),
+    "payload lost": (change_first("payloads", None), "record 0 .* another uri"),
     "vectors swapped": (swap_first_two_vectors, "record 0 .* another vector"),
     "vector nudged": (nudge_one_number, "record 3 .* another vector"),
     "record lost": (drop_last, r"number of records: 60 before, 59 after"),
@@ -84,20 +85,22 @@ def test_metadata_may_round_but_not_change(metadata: dict[str, Any], tmp_path: P
     """Chroma's log may change the last bit of a float; 1e-12 is not the last bit, and 1 is not True."""
     original: dict[str, Any] = {"float": 0.1, "int": 2, "yes": True, "text": "naïve"}
     vectors = make_vectors(1)
-    old = Page(["a"], vectors, [None], [original], [None])
-    rounded = Page(["a"], vectors, [None], [{**original, "float": float(np.nextafter(0.1, 1))}], [None])
+    old = Page(["a"], vectors, [None], [{"metadata": original}])
+    rounded = Page(["a"], vectors, [None], [{"metadata": {**original, "float": float(np.nextafter(0.1, 1))}}])
     assert compare_contents(old, rounded, 0) == 1
-    changed = {**original, **metadata} if metadata else None
+    changed = {"metadata": {**original, **metadata}} if metadata else None
     with pytest.raises(VerificationError, match=r"record 0 .* another metadata"):
-        compare_contents(old, Page(["a"], vectors, [None], [changed], [None]), 0)
+        compare_contents(old, Page(["a"], vectors, [None], [changed]), 0)
+
+
+def forgetful(self: ChromaFolderStore, address: Address, *settings: object) -> ChromaCollection:
+    """Creates a collection without the settings that it was given."""
+    client = self._client(address)
+    return ChromaCollection(client, client.create_collection(address.name, embedding_function=None), [])
 
 
 def test_settings_that_were_not_cloned(database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(self: ChromaStore, source: ChromaCollection, name: str, function: object) -> ChromaCollection:
-        client = self._client(source.address)
-        return ChromaCollection(client, client.create_collection(name, embedding_function=None))
-
-    monkeypatch.setattr(ChromaStore, "create_like", forgetful)
+    monkeypatch.setattr(ChromaFolderStore, "create", forgetful)
     with pytest.raises(VerificationError, match="settings"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
 
@@ -107,11 +110,7 @@ def test_another_distance_function_under_the_same_settings(
 ) -> None:
     """What a database says of its index is not always true, so the distances themselves are measured."""
 
-    def forgetful(self: ChromaStore, source: ChromaCollection, name: str, function: object) -> ChromaCollection:
-        client = self._client(source.address)
-        return ChromaCollection(client, client.create_collection(name, embedding_function=None))
-
-    monkeypatch.setattr(ChromaStore, "create_like", forgetful)
+    monkeypatch.setattr(ChromaFolderStore, "create", forgetful)
     monkeypatch.setattr(ChromaCollection, "settings", lambda self: {})
     with pytest.raises(VerificationError, match="distance function: cosine before, l2 after"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
@@ -122,16 +121,16 @@ def test_a_change_in_a_collection_that_was_not_to_be_touched(
 ) -> None:
     before = folder_hash(database)
 
-    put = Replacement.put
+    put = ChromaReplacement.put
 
-    def put_and_spoil(self: Replacement, *arguments: Any) -> Any:
+    def put_and_spoil(self: ChromaReplacement, *arguments: Any) -> Any:
         route = put(self, *arguments)
         with open_client(database.parent / ".chroma_data.lightmigrate" / "new") as client:
             notes = client.get_collection("notes", embedding_function=None)
             notes.update(ids=notes.get(limit=1)["ids"], metadatas=[{"spoiled": True}])
         return route
 
-    monkeypatch.setattr(Replacement, "put", put_and_spoil)
+    monkeypatch.setattr(ChromaReplacement, "put", put_and_spoil)
     with pytest.raises(VerificationError, match="a collection that was not to be migrated changed"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
     assert folder_hash(database) == before

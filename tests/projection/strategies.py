@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lightmigrate import Model, Projection
-from lightmigrate.projection.linear import Linear
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.term import Term, Texts
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.terms.base import Term, Texts
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.vectors import Vectors
 
 # No deadline: how long an example takes says nothing about the code on a busy machine.
 examples = settings(deadline=None, max_examples=60)

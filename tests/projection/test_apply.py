@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import DimensionError, Model, Projection, ProjectionInfo, WrongDirectionError
-from lightmigrate.projection.linear import Linear
+from lightmigrate import Model, Projection
+from lightmigrate.errors import DimensionError, WrongDirectionError
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.steps import CHUNK_ROWS, Sum
-from lightmigrate.projection.vectors import as_vectors
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.vectors import as_vectors
 from tests.projection.strategies import (
     TextLengths,
     affine,
@@ -320,7 +322,7 @@ def test_weights_that_do_not_fit_bias_or_models_are_refused() -> None:
         Projection.affine(np.zeros((5, 3)), np.zeros(5), source=source, target=target)
     with pytest.raises(ValueError, match="does not fit"):
         Projection.affine(np.zeros(5), np.zeros(5), source=source, target=target)
-    with pytest.raises(ValueError, match="3 → 5, the models say 5 → 3"):
+    with pytest.raises(ValueError, match="3 → 5, the models have 5 → 3"):
         Projection.affine(np.zeros((3, 5)), np.zeros(5), source=source, target=target)
 
 

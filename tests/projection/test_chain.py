@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import DimensionError, Model, ModelMismatchError, Projection
+from lightmigrate import Model, Projection
+from lightmigrate.errors import DimensionError, ModelMismatchError
 from tests.projection.strategies import affine, dimensions, examples, link, numbers, random_vectors, seeds, steady
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import lightmigrate
-from lightmigrate import Model, Projection, ProjectionFileError
+from lightmigrate import Model, Projection
+from lightmigrate.errors import ProjectionFileError
 
 
 def fitted() -> Projection:

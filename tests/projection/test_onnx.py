@@ -15,18 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import (
-    DimensionError,
-    MissingExtraError,
-    Model,
-    Projection,
-    ProjectionFileError,
-    ProjectionInfo,
-    WrongDirectionError,
-)
+from lightmigrate import Model, Projection
+from lightmigrate.errors import DimensionError, MissingExtraError, ProjectionFileError, WrongDirectionError
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.onnx import CHECKSUM_KEY, INFO_KEY, NO_CHECKSUM, seal
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.vectors import as_vectors
+from lightmigrate.vectors import as_vectors
 from tests.projection.strategies import (
     TextLengths,
     affine,

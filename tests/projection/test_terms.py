@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import Model, Projection, ProjectionFileError, ProjectionInfo
-from lightmigrate.projection.kernel import BLOCK_ROWS, Kernel, similarities
-from lightmigrate.projection.lexical import Lexical, Vocabulary, stems_of
-from lightmigrate.projection.linear import Linear
-from lightmigrate.projection.network import Network
+from lightmigrate import Model, Projection
+from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.steps import ByText, Sum, weighted_sum
-from lightmigrate.projection.term import Term
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.projection.terms.base import Term
+from lightmigrate.projection.terms.kernel import BLOCK_ROWS, Kernel, similarities
+from lightmigrate.projection.terms.lexical import Lexical, Vocabulary, stems_of
+from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.projection.terms.network import Network
+from lightmigrate.vectors import Vectors
 from tests.projection.strategies import examples, random_vectors
 
 TEXTS = ["the cat sat on the mat", "The dog sat", "cats and dogs", None, "", "entirely unknown words"]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate.projection.vectors import meaningful
+from lightmigrate.vectors import meaningful
 from tests.projection.strategies import examples
 
 NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -2.5, 1e-45, -1e-30, 1e30, -3e38, np.inf, -np.inf, np.nan])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 from tests.encoders import shared_minilm
 
 KEY, MODEL = "sk-test-key", "minilm"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import ProviderError
+from lightmigrate.errors import ProviderError
 from lightmigrate.providers.cache import Cached, default_cache
 from lightmigrate.providers.openai import OpenAIProvider
 from tests.encoders import minilm, shared_minilm

@@ -13,7 +13,7 @@ import pytest
 from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
 from onnx import TensorProto, helper
 
-from lightmigrate import ProviderError
+from lightmigrate.errors import ProviderError
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.onnx import OnnxProvider
 from lightmigrate.providers.open import PROVIDERS, open_provider

@@ -10,7 +10,7 @@ import numpy as np
 import openai
 import pytest
 
-from lightmigrate import CostError, ProviderError
+from lightmigrate.errors import CostError, ProviderError
 from lightmigrate.providers.base import Bill
 from lightmigrate.providers.openai import OpenAIProvider
 from tests.encoders import shared_minilm

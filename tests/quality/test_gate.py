@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import LightmigrateError, Thresholds, fit, gate
+from lightmigrate import Thresholds, fit, gate
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.gate import FEWEST_QUERIES
 
 CORPUS = load_corpus()
@@ -24,7 +25,7 @@ def near(documents: Any, noise: float = 0.5) -> Any:
 
 
 def judge(mapped: Any, **options: Any) -> Any:
-    return gate(true=NEW, mapped=mapped, queries=near(NEW), taken_from=range(N), **options)
+    return gate(true=NEW, projected=mapped, queries=near(NEW), taken_from=range(N), **options)
 
 
 def test_identity_passes() -> None:
@@ -80,9 +81,9 @@ def test_the_overlap_at_scale_predicts_that_of_the_whole_collection() -> None:
     projection = fit(CORPUS.old_documents[900:], CORPUS.new_documents[900:], method="ridge")
     true, mapped = CORPUS.new_documents[:900], projection.apply(CORPUS.old_documents[:900])
     searches = {"queries": CORPUS.new_queries, "taken_from": [0] * 300}
-    part = gate(true=true[:225], mapped=mapped[:225], collection_size=900, **searches)  # type: ignore[arg-type]
-    naive = gate(true=true[:225], mapped=mapped[:225], **searches)  # type: ignore[arg-type]
-    whole = gate(true=true, mapped=mapped, **searches).migrated.overlap.value  # type: ignore[arg-type]
+    part = gate(true=true[:225], projected=mapped[:225], collection_size=900, **searches)  # type: ignore[arg-type]
+    naive = gate(true=true[:225], projected=mapped[:225], **searches)  # type: ignore[arg-type]
+    whole = gate(true=true, projected=mapped, **searches).migrated.overlap.value  # type: ignore[arg-type]
     assert part.migrated.overlap.value == pytest.approx(whole, abs=0.06)
     assert abs(naive.migrated.overlap.value - whole) > abs(part.migrated.overlap.value - whole)
 
@@ -109,33 +110,34 @@ def test_thresholds_can_be_set() -> None:
 
 def test_few_queries_cannot_pass() -> None:
     few = FEWEST_QUERIES - 1
-    said = gate(true=NEW, mapped=NEW, queries=near(NEW)[:few], taken_from=range(few))
+    said = gate(true=NEW, projected=NEW, queries=near(NEW)[:few], taken_from=range(few))
     assert (said.verdict, "too few" in said.reason) == ("WARN", True)
 
 
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
-    with pytest.raises(LightmigrateError, match="a gate needs at least 3"):
-        gate(true=NEW[:2], mapped=NEW[:2], queries=NEW[:2], taken_from=[0, 1])
-    with pytest.raises(LightmigrateError, match="a gate needs"):
-        gate(true=NEW, mapped=NEW[:5], queries=NEW[:2], taken_from=[0, 1])
-    with pytest.raises(LightmigrateError, match="a gate needs"):
-        gate(true=NEW, mapped=NEW, queries=NEW[:0], taken_from=[])
+    with pytest.raises(LightmigrateError, match="the gate needs at least 3"):
+        gate(true=NEW[:2], projected=NEW[:2], queries=NEW[:2], taken_from=[0, 1])
+    with pytest.raises(LightmigrateError, match="the gate needs"):
+        gate(true=NEW, projected=NEW[:5], queries=NEW[:2], taken_from=[0, 1])
+    with pytest.raises(LightmigrateError, match="the gate needs"):
+        gate(true=NEW, projected=NEW, queries=NEW[:0], taken_from=[])
 
 
 def test_what_users_asked_is_judged_by_overlap_alone() -> None:
     queries = CORPUS.new_queries
-    said = gate(true=NEW, mapped=NEW, queries=queries, taken_from=None)
+    said = gate(true=NEW, projected=NEW, queries=queries, taken_from=None)
     assert (said.verdict, said.by_users, said.migrated.recall) == ("PASS", True, None)
     shuffled = NEW[np.random.default_rng(5).permutation(N)]
-    assert gate(true=NEW, mapped=shuffled, queries=queries, taken_from=None).verdict == "FAIL"
+    assert gate(true=NEW, projected=shuffled, queries=queries, taken_from=None).verdict == "FAIL"
 
 
-def test_a_map_that_starts_from_first_words_is_expected_to_keep_more_than_sentences_tell() -> None:
+def test_a_projection_with_extracts_is_expected_to_keep_more_than_sentences_tell() -> None:
     mapped = fit(CORPUS.old_documents[N:], CORPUS.new_documents[N:], method="ridge").apply(OLD)
-    plain, begun = judge(mapped), judge(mapped, begun=True)
-    assert begun.migrated == plain.migrated
-    assert plain.expected_retention.value < begun.expected_retention.value < 1
+    plain, with_extracts = judge(mapped), judge(mapped, reads_extracts=True)
+    assert with_extracts.migrated == plain.migrated
+    assert plain.expected_retention.value < with_extracts.expected_retention.value < 1
     said = [
-        gate(true=NEW, mapped=mapped, queries=CORPUS.new_queries, taken_from=None, begun=by) for by in (False, True)
+        gate(true=NEW, projected=mapped, queries=CORPUS.new_queries, taken_from=None, reads_extracts=by)
+        for by in (False, True)
     ]
     assert said[0].expected_retention == said[1].expected_retention  # users are asked nothing of the kind

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import LightmigrateError
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.identity import identify
+from lightmigrate.vectors import Vectors
 from tests.encoders import shared_minilm, shared_wordllama
 
 CORPUS = load_corpus()
@@ -128,7 +128,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
         (STORED, STORED, TEXTS[:9]),
         (STORED[0], STORED, None),
     ]:
-        with pytest.raises(LightmigrateError, match="do not belong to each other"):
+        with pytest.raises(LightmigrateError, match="do not match"):
             identify(stored, recomputed, texts)
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightmigrate.demo.data import load_corpus, load_projection
-from lightmigrate.projection.vectors import Vectors
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.quality.topics import cut_into_topics
+from lightmigrate.vectors import Vectors
 from tests.encoders import shared_minilm, shared_wordllama
 
 CORPUS = load_corpus()

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Estimate, LightmigrateError, Retention, measure_retention
+from lightmigrate import measure_retention
 from lightmigrate.demo.data import Corpus, load_corpus, load_projection
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.quality.retention import QualityEstimate, Retention
 
 ESTIMATES = ("reembedded", "migrated", "nothing", "retention", "nothing_retention", "gain")
 
@@ -76,7 +78,7 @@ def test_bootstrap_draws_the_same_queries_for_all_three_choices() -> None:
     assert (result.retention.low, result.retention.high) == (0, 1)
     assert (result.reembedded.low, result.reembedded.high) == (1, 1)
     twin = small(old_documents=np.array([[1.0, 0.0], [1.0, -0.1]]))
-    assert twin.gain == Estimate(0, 0, 0)
+    assert twin.gain == QualityEstimate(0, 0, 0)
 
 
 def test_interval_is_that_of_a_mean_over_queries(corpus: Corpus) -> None:
@@ -97,7 +99,7 @@ def test_interval_is_that_of_a_mean_over_queries(corpus: Corpus) -> None:
 
 def test_perfect_mapping_retains_exactly_everything(corpus: Corpus) -> None:
     result = measured(corpus, corpus.new_documents)
-    assert result.retention == Estimate(1, 1, 1)
+    assert result.retention == QualityEstimate(1, 1, 1)
     assert result.migrated == result.reembedded
     assert result.overlap == 1
     assert result.gain.value > 0
@@ -187,7 +189,7 @@ def test_result_is_read_like_a_dictionary() -> None:
 
 
 def test_estimate_is_shown_with_its_interval() -> None:
-    assert str(Estimate(0.8652, 0.8233, 0.907)) == "0.865 [0.823, 0.907]"
+    assert str(QualityEstimate(0.8652, 0.8233, 0.907)) == "0.865 [0.823, 0.907]"
 
 
 def test_judgements_that_do_not_fit_the_queries_are_refused() -> None:

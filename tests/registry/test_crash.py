@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate import LightmigrateError, Projection, Registry
+from lightmigrate import Projection, Registry
+from lightmigrate.errors import LightmigrateError
 from tests.databases import make_projection, make_vectors
 from tests.faults import Faults, faults
 from tests.registry.folders import shelf
@@ -94,7 +95,7 @@ def test_the_old_one_or_the_new_one(
                 act(registry)
                 failed = False
             except (LightmigrateError, KilledError, OSError) as fault:
-                said_to_be_kept = str(fault).partition("; what was to be added is ")[2]
+                said_to_be_kept = str(fault).partition("; the projection to add is ")[2]
         if not faults.struck:
             break
         if failed and said_to_be_kept:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from lightmigrate import Library, LightmigrateError, ListedFileError, Model, Projection, Registry
+from lightmigrate import Library, Model, Projection, Registry
+from lightmigrate.errors import LightmigrateError, ListedFileError
 from lightmigrate.registry.library import PACKAGED
 from tests.databases import make_projection
 from tests.registry.folders import item, shelf, write_list
@@ -134,9 +135,9 @@ def test_a_huge_list_is_neither_read_nor_written(tmp_path: Path, monkeypatch: py
         file.truncate(1 << 40)  # takes no room
     with pytest.raises(LightmigrateError, match="1,099,511,627,776 bytes"):
         Registry(tmp_path).entries()
-    monkeypatch.setattr("lightmigrate.registry.listing.MOST_BYTES", 100)
+    monkeypatch.setattr("lightmigrate.registry.manifest.MOST_BYTES", 100)
     registry = Registry(tmp_path / "shelf")
-    with pytest.raises(LightmigrateError, match=r"at most 100; use another folder; what was to be added is .*a\.npz"):
+    with pytest.raises(LightmigrateError, match=r"at most 100; use another folder; the projection to add is .*a\.npz"):
         registry.add(make_projection(), "a.npz")
     assert registry.entries() == []
 
@@ -170,7 +171,7 @@ def test_a_lock_that_is_no_file_keeps_nobody_waiting(kind: str, tmp_path: Path) 
             lock.mkdir()
         case "link":
             lock.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(LightmigrateError, match="is a link or no file; delete it"):
+    with pytest.raises(LightmigrateError, match="is a link or not a regular file; delete it"):
         registry.remove("0.npz")
     assert [(found.file, found.kind) for found in registry.verify()] == [(lock.name, "outside")]
     assert not (tmp_path / "elsewhere").exists()
@@ -184,7 +185,7 @@ def test_a_pipe_in_a_projections_place_keeps_nobody_waiting(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "0.npz")
     os.mkfifo(tmp_path / "0.next.npz")
     for look in (registry.load, registry.file_of):
-        with pytest.raises(ListedFileError, match="a link or no file"):
+        with pytest.raises(ListedFileError, match="a link or not a regular file"):
             look(entry)
     assert {found.kind for found in registry.verify()} == {"outside", "unlisted"}
     registry.add(make_projection(1), "0.npz")

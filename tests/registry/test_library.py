@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightmigrate import Candidate, Library, LightmigrateError, Model, Projection
-from lightmigrate.registry.library import PACKAGED, user_projections
+from lightmigrate import Library, Model, Projection
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.registry.library import PACKAGED, Candidate, user_projections
 from lightmigrate.registry.registry import Registry
 from tests.registry.folders import HELD_OUT, MINILM, POTION, SHORT, VECTORS, fitted, item, write_list
 
@@ -51,7 +52,7 @@ def test_dimensions_alone_are_a_last_resort_and_said_so(tmp_path: Path, caplog: 
     library = Library([write_list(tmp_path, [item("a.npz", A, B), item("b.npz", B, C)])])
     found = library.find(source_dim=4, target_dim=5, source="x", target="y")
     assert [(one.by, *files([one])) for one in found] == [("dimension", "a")]
-    assert "1 fit by their dimensions only" in caplog.text
+    assert "1 match by dimension only" in caplog.text
     caplog.clear()
     assert library.find(source_dim=4, target_dim=None, source="x", target="y") == []
     assert library.find(source_dim=9, target_dim=5) == []
@@ -132,7 +133,7 @@ def test_finding_opens_no_projection_and_leaves_out_what_is_not_there(
     found = Library([folder]).find(source_dim=4, target_dim=5, source="a", target="b")
     assert files(found) == ["c"]
     assert "a.npz is listed and missing" in caplog.text
-    assert "b.npz is a link or no file" in caplog.text
+    assert "b.npz is a link or not a regular file" in caplog.text
     with pytest.raises(LightmigrateError):
         found[0].load()
 

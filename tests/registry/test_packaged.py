@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.calibration.corpus import packaged_corpus
 from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.library import PACKAGED
-from lightmigrate.registry.listing import REGISTRY_FILE
+from lightmigrate.registry.manifest import REGISTRY_FILE
 from lightmigrate.registry.registry import Registry
+from lightmigrate.training.corpus import packaged_corpus
 from tests.encoders import shared_minilm
 
 ENTRIES = Registry(PACKAGED).entries()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Candidate, Library, Model, Projection
+from lightmigrate import Library, Model, Projection
+from lightmigrate.registry.library import Candidate
 from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.registry.registry import Registry
 from tests.registry.folders import CORPUS, HELD_OUT, MINILM, POTION, SHORT, VECTORS, fitted

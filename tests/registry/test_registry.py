@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import LightmigrateError, ListedFileError, Model, Projection, ProjectionFileError, Registry
+from lightmigrate import Model, Projection, Registry
+from lightmigrate.errors import LightmigrateError, ListedFileError, ProjectionFileError
 from tests.databases import NEW, OLD, make_projection, make_vectors
 from tests.registry.folders import MINILM, POTION, fitted, shelf
 
@@ -178,7 +179,7 @@ def test_an_altered_file_is_not_used(tmp_path: Path) -> None:
 def test_a_list_cannot_say_of_a_file_what_it_does_not_say_itself(part: dict[str, Any], tmp_path: Path) -> None:
     registry = shelf(tmp_path, make_projection())
     change_list(registry, "0.npz", **part)
-    with pytest.raises(ListedFileError, match="says other things") as caught:
+    with pytest.raises(ListedFileError, match="contradicts the manifest") as caught:
         registry.load(registry.entries()[0])
     assert caught.value.kind == "contradicting"
 
@@ -238,7 +239,7 @@ def test_a_projection_is_not_lost_to_a_damaged_list(tmp_path: Path) -> None:
     registry = shelf(tmp_path, make_projection())
     before = (tmp_path / "0.npz").read_bytes()
     registry.path.write_text("{")
-    with pytest.raises(LightmigrateError, match=r"is damaged .* what was to be added is .*0\.next\.npz"):
+    with pytest.raises(LightmigrateError, match=r"is damaged .* the projection to add is .*0\.next\.npz"):
         registry.add(make_projection(1), "0.npz")
     assert (tmp_path / "0.npz").read_bytes() == before
     registry.path.unlink()

@@ -1,4 +1,4 @@
-"""Every test has a cache and a registry of its own, and an environment without anybody's settings."""
+"""Every test has its own cache and registry, and an environment without settings."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(_template: Path, tmp_path: Path) -> Path:
-    """Vectors of MiniLM, as it records, and a map to wordllama in the registry."""
+    """Vectors of MiniLM, which it records, and a projection to wordllama in the registry."""
     shutil.copytree(_template, tmp_path, dirs_exist_ok=True)
     return tmp_path / "home" / "chroma_data"

@@ -1,4 +1,4 @@
-"""Databases of real vectors for these tests, and maps to the application's new model, wordllama."""
+"""Databases of real vectors for these tests, and projections to the application's new model, wordllama."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from lightmigrate import Model, Projection, Registry, fit
 from lightmigrate.demo.data import load_corpus
-from lightmigrate.projection.vectors import Vectors
-from lightmigrate.stores.chroma import open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.vectors import Vectors
 from tests.encoders import WordLlamaFunction, shared_wordllama
 
 CORPUS = load_corpus()
@@ -21,12 +21,12 @@ ROWS = 160
 POTION = Model("potion-base-8M", 256)
 MINILM = Model("all-MiniLM-L6-v2", 384)
 WORDLLAMA = Model("wordllama-256", 256)
-# What the application does not use: a map to it must not be taken for one to its own model.
+# Not the application's model: a projection to it must not be taken for one to the application's.
 SHORT = Model("wordllama-64", 64)
 
 NEW = WordLlamaFunction()
 
-# Policy of a start that learns nothing.
+# Policy of a start that trains nothing.
 QUICK: dict[str, Any] = {"calibrate": 0, "min_quality": 0.2}
 
 
@@ -42,13 +42,13 @@ def vectors_of(model: Model) -> Vectors:
 
 @functools.cache
 def fitted(source: Model, target: Model) -> Projection:
-    """A real map, fitted to abstracts that are in none of the databases."""
+    """A real projection, fitted to abstracts that are in none of the databases."""
     old, new = (vectors_of(model)[ROWS:] for model in (source, target))
     return fit(old, new, method="ridge", source_model=source, target_model=target)
 
 
 def registry(folder: Path, *links: tuple[Model, Model]) -> Path:
-    """A folder of maps."""
+    """A folder of projections."""
     for number, (source, target) in enumerate(links):
         Registry(folder).add(fitted(source, target), f"{number}.npz")
     return folder

@@ -14,18 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import (
-    ChromaMigrator,
-    CollectionJob,
-    ModelMismatchError,
-    StartReport,
-    auto_migrate,
-)
-from lightmigrate.migration.folder.workspace import Workspace
+from lightmigrate import ChromaMigrator, CollectionJob, auto_migrate
+from lightmigrate.errors import ModelMismatchError
+from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.startup.calibrate import calibrate
+from lightmigrate.startup.report import StartReport
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import ChromaStore, open_client
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.files import ChromaFiles
+from lightmigrate.training.calibrate import calibrate
 from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, ShortWordLlamaFunction
@@ -109,21 +107,21 @@ def test_with_the_old_model_at_hand_the_log_says_what_doing_nothing_gives(
 
 
 def test_only_an_expected_dimension(database: Path) -> None:
-    """Without the function nothing can be learned or measured, and the right dimensions are all that is asked."""
+    """Without the function nothing can be trained or measured, so the right dimensions are enough."""
     assert auto_migrate(database, expected_dim=384).action == "nothing"
     report = auto_migrate(database, expected_dim=256)
     (one,) = report.collections
-    assert (one.action, one.route, one.target_model) == ("migrated", "projection", "wordllama-256")
+    assert (one.action, one.origin, one.target_model) == ("migrated", "projection", "wordllama-256")
     assert one.preservation is not None
     assert one.preservation.expected is None
     assert stored(database).shape == (ROWS, 256)
 
 
-def test_a_map_that_leads_to_another_model_of_the_right_size_is_not_taken(tmp_path: Path, database: Path) -> None:
+def test_a_projection_to_another_model_of_the_right_dimension_is_not_used(tmp_path: Path, database: Path) -> None:
     (one,) = auto_migrate(database, expected_dim=256, target_model="some other model").collections
     assert one.action == "refused"
     assert "No projection found for 384D → 256D" in one.reason
-    command = f"lightmigrate train --from-chroma {database} --collection memory --target-model 'some other model'"
+    command = f"lightmigrate train --from {database} --collection memory --target-model 'some other model'"
     assert command in one.reason
     assert stored(database).shape == (ROWS, 384)
 
@@ -133,7 +131,7 @@ def test_the_command_that_helps_names_the_applications_own_function(database: Pa
     found, _, command = one.reason.partition("make one:  ")
     assert "✗ No projection found for 384D → 64D" in found
     said = shlex.split(command)
-    assert said[:6] == ["lightmigrate", "train", "--from-chroma", str(database), "--collection", "memory"]
+    assert said[:6] == ["lightmigrate", "train", "--from", str(database), "--collection", "memory"]
     assert said[6:9] == ["--target-provider", "chroma", "--target-model"]
     assert ChromaProvider(said[9]).key == ChromaProvider(ShortWordLlamaFunction()).key
 
@@ -142,7 +140,7 @@ def test_warn_and_raise_change_nothing(
     database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = folder_hash(database)
-    monkeypatch.setattr(ChromaMigrator, "migrate_collections", None)  # the database is not even copied
+    monkeypatch.setattr(ChromaMigrator, "migrate", None)  # the database is not even copied
     report = auto_migrate(database, NEW, on_mismatch="warn")
     assert (report.action, [one.finding.verdict for one in report.mismatches]) == ("warned", ["other dimension"])
     assert "384 dimensions" in caplog.text
@@ -167,10 +165,10 @@ def test_a_quality_that_is_asked_for_and_not_reached(database: Path) -> None:
     assert folder_hash(database) == before
 
 
-def test_a_known_map_is_built_on_if_that_keeps_more(database: Path) -> None:
-    """It is learned from as many documents as the database has nearly, and the known map from many more."""
+def test_an_existing_projection_is_built_on_if_that_keeps_more(database: Path) -> None:
+    """It is trained on a part of the documents, and the existing projection on many more."""
     (one,) = auto_migrate(database, NEW, calibrate=60, min_quality=0.2).collections
-    assert (one.action, one.route, one.source_model) == ("migrated", "calibrated", "all-MiniLM-L6-v2")
+    assert (one.action, one.origin, one.source_model) == ("migrated", "calibrated", "all-MiniLM-L6-v2")
     alone = calibrated_alone(database)
     assert one.preservation is not None
     assert one.preservation.expected is not None
@@ -178,9 +176,9 @@ def test_a_known_map_is_built_on_if_that_keeps_more(database: Path) -> None:
 
 
 def calibrated_alone(database: Path) -> float:
-    """What the same documents give without the known map."""
+    """What the same documents give without the existing projection."""
     ChromaMigrator(database).rollback()
-    with ChromaStore(database) as store:
+    with ChromaFolderStore(database) as store:
         done = calibrate(store.collection(Address("memory")), ChromaProvider(NEW), 60, source_model=MINILM)
     return done.gate.expected_retention.value
 
@@ -195,7 +193,7 @@ def test_a_database_that_somebody_has_open(database: Path) -> None:
 @pytest.mark.parametrize(("step", "same"), [("write", True), ("verify", True), ("write", False)])
 def test_an_interrupted_start_is_taken_up_if_it_is_still_wanted(step: str, same: bool, database: Path) -> None:
     with pytest.raises(KilledError):
-        ChromaMigrator(database, on_progress=dies(step, 1)).migrate_collections(
+        ChromaMigrator(database, on_progress=dies(step, 1)).migrate(
             [CollectionJob("memory", fitted(MINILM, WORDLLAMA), NEW)], index="rewrite"
         )
     report = auto_migrate(database, NEW if same else MiniLMFunction(), **QUICK)
@@ -210,7 +208,7 @@ def test_an_interrupted_start_is_taken_up_if_it_is_still_wanted(step: str, same:
 def test_it_waits_for_another_run(database: Path) -> None:
     reports: list[StartReport] = []
     other = threading.Thread(target=lambda: reports.append(auto_migrate(database, NEW, **QUICK)))
-    with Workspace(database).locked():
+    with Workspace(ChromaFiles(database)).locked():
         other.start()
         other.join(timeout=0.5)
         assert other.is_alive(), "somebody else is at it"
@@ -218,7 +216,7 @@ def test_it_waits_for_another_run(database: Path) -> None:
     assert reports[0].action == "migrated"
 
 
-def test_vectors_that_say_nothing_of_their_model_are_recognised_once(tmp_path: Path) -> None:
+def test_vectors_without_a_recorded_model_are_recognised_once(tmp_path: Path) -> None:
     database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data")
     first = auto_migrate(database, NEW, **QUICK)
     assert first.collections[0].finding.verdict == "same"
@@ -230,7 +228,7 @@ def test_vectors_that_say_nothing_of_their_model_are_recognised_once(tmp_path: P
 
 
 class Nameless:
-    """An embedding function as people write them, which does not say what it is."""
+    """An embedding function without name and configuration."""
 
     def __init__(self, dimension: int = 256) -> None:
         self.dimension = dimension
@@ -239,7 +237,7 @@ class Nameless:
         return list(encoders.shared_wordllama(self.dimension).embed(input))
 
 
-def test_a_function_that_does_not_say_what_it_is(tmp_path: Path) -> None:
+def test_a_function_without_a_name(tmp_path: Path) -> None:
     database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data")
     assert "median cosine" in auto_migrate(database, Nameless(), **QUICK).collections[0].finding.evidence
     assert "earlier start" in auto_migrate(database, Nameless(), **QUICK).collections[0].finding.evidence
@@ -254,7 +252,7 @@ class Turned(Nameless):
         return [vector[::-1] for vector in super().__call__(input)]
 
 
-def test_a_function_that_does_not_say_what_it_is_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+def test_a_function_without_a_name_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
     database = database_of(WORDLLAMA, tmp_path / "home" / "chroma_data", function=NEW)
     assert auto_migrate(database, Turned(), calibrate=60, min_quality=0.2).action == "migrated"
     assert auto_migrate(database, Turned(), calibrate=0).action == "nothing"
@@ -272,7 +270,7 @@ def test_an_open_client(database: Path) -> None:
 
 
 def test_several_collections_in_one_go(tmp_path: Path) -> None:
-    """What can be migrated is, the rest is reported."""
+    """What can be migrated is migrated, the rest is reported."""
     folder = database_of(MINILM, tmp_path / "home" / "chroma_data", name="old")
     database_of(WORDLLAMA, folder, name="new")
     write(folder, vectors_of(POTION)[:ROWS], name="silent")

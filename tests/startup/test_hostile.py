@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import CostError, LightmigrateError, auto_migrate
-from lightmigrate.migration.folder.workspace import Workspace
-from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.startup.purse import Purse
+from lightmigrate import auto_migrate
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.migration.aside.workspace import Workspace
+from lightmigrate.stores.chroma.files import ChromaFiles
 from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import WordLlamaFunction
@@ -112,7 +112,7 @@ def test_a_function_that_hangs_is_not_waited_for(answers: int, database: Path) -
 
 
 def test_another_run_is_not_waited_for_longer_than_there_is_time(database: Path) -> None:
-    with Workspace(database).locked():
+    with Workspace(ChromaFiles(database)).locked():
         report = auto_migrate(database, NEW, max_seconds=0.3, **QUICK)
     assert (report.action, "max_seconds" in report.error) == ("refused", True)
     assert auto_migrate(database, NEW, max_seconds=600.0, **QUICK).action == "migrated"
@@ -133,9 +133,9 @@ def test_what_may_not_be_spent_is_not_spent(known: bool, database: Path, tmp_pat
     (one,) = auto_migrate(database, Paid(), expected_dim=256, target_model="wordllama-256", max_cost=1.0).collections
     assert encoders._Function.calls <= calls + 1, "but for the dimension"
     if known:
-        assert (one.route, one.preservation and one.preservation.expected) == ("projection", None)
+        assert (one.origin, one.preservation and one.preservation.expected) == ("projection", None)
     else:
-        assert "nobody knows what wordllama-256 costs" in one.reason
+        assert "the price of wordllama-256 is not known" in one.reason
 
 
 def test_what_may_not_be_paid_for_is_not_asked_to_recognise_vectors(tmp_path: Path) -> None:
@@ -143,18 +143,8 @@ def test_what_may_not_be_paid_for_is_not_asked_to_recognise_vectors(tmp_path: Pa
     calls = encoders._Function.calls
     (one,) = auto_migrate(database, Paid(), max_cost=0.0).collections
     assert (one.finding.verdict, one.action) == ("unknown", "nothing")
-    assert "nobody knows what wordllama-256 costs" in one.finding.evidence
+    assert "the price of wordllama-256 is not known" in one.finding.evidence
     assert encoders._Function.calls == calls + 1, "for the dimension"
-
-
-def test_all_collections_are_paid_out_of_one_purse() -> None:
-    purse, provider = Purse(1.0), ChromaProvider(NEW)
-    purse.pay(provider, 0.6, "the first")
-    with pytest.raises(CostError, match=r"the second would cost \$0.50, \$0.60 of \$1.00 are spent"):
-        purse.pay(provider, 0.5, "the second")
-    purse.pay(provider, 0.4, "the third")
-    purse.pay(provider, 0.0, "what runs here")
-    Purse(None).pay(provider, None, "anything")
 
 
 def test_what_fails_is_said_and_the_server_starts(database: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,7 +169,7 @@ def test_a_time_that_does_not_suffice(seconds: float, database: Path, monkeypatc
     import time
 
     real = time.monotonic
-    monkeypatch.setattr("lightmigrate.startup.deadline.time.monotonic", lambda: 100 * real())
+    monkeypatch.setattr("lightmigrate.training.limits.time.monotonic", lambda: 100 * real())
     before = folder_hash(database)
     report = auto_migrate(database, NEW, max_seconds=seconds, min_quality=0.2)
     assert report.action == "refused"

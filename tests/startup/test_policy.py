@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lightmigrate import LightmigrateError, Policy
+from lightmigrate import Policy
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address
 
 

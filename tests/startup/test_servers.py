@@ -87,7 +87,7 @@ def test_a_server_that_is_restarted_with_another_model_goes_on_answering(tmp_pat
         assert search(address, CORPUS.documents[7][:200])[0] == CORPUS.ids[7]
     with serving(UVICORN, folder, "ShortWordLlamaFunction", tmp_path / "second.log", **settings) as address:
         started = get(address, "/start")
-        assert (started["action"], started["collections"][0]["route"]) == ("migrated", "calibrated")
+        assert (started["action"], started["collections"][0]["origin"]) == ("migrated", "calibrated")
         hits = sum(search(address, CORPUS.documents[row][:200])[0] == CORPUS.ids[row] for row in range(0, 120, 6))
         assert hits >= 15, "of 20 documents found by their first words"
         body = json.dumps({"id": "new", "text": "a document in the words of the new model"}).encode()

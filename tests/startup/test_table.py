@@ -1,4 +1,4 @@
-"""What happens: whose vectors a collection holds, against where a map to the application's model can be had."""
+"""What happens, by the model of the stored vectors and by where a projection to the application's model comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import auto_migrate
-from lightmigrate.projection.vectors import Vectors
+from lightmigrate.vectors import Vectors
 from tests.databases import folder_hash
 from tests.startup.starts import (
     CORPUS,
@@ -44,9 +44,9 @@ STORED: dict[str, Callable[[Path], Path]] = {
 }
 SOURCE = {"other dimension": MINILM, "other model": POTION, "no documents": MINILM}
 BETWEEN = {"other dimension": POTION, "other model": MINILM, "no documents": POTION}
-MAPS = ("projection known", "chain known", "calibratable", "nothing")
+ORIGINS = ("projection known", "chain known", "calibratable", "nothing")
 
-# For each row of the table: what was found, and what was done for each kind of map.
+# For each row of the table: what is found, and what is done for each origin of a projection.
 TABLE = {
     "same model": ("same", ("nothing", "nothing", "nothing", "nothing")),
     "other dimension": ("other dimension", ("projection", "chain", "calibrated", "refused")),
@@ -69,27 +69,27 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
     return of_row
 
 
-@pytest.mark.parametrize("maps", MAPS)
+@pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("row", TABLE)
-def test_what_happens(row: str, maps: str, made: Callable[[str], tuple[Path, Vectors]], tmp_path: Path) -> None:
+def test_what_happens(row: str, origin: str, made: Callable[[str], tuple[Path, Vectors]], tmp_path: Path) -> None:
     template, old = made(row)
     database = Path(shutil.copytree(template, tmp_path / "home" / "chroma_data"))
     source, between = SOURCE.get(row, POTION), BETWEEN.get(row, MINILM)
-    if maps == "projection known":
+    if origin == "projection known":
         registry(tmp_path / "registry", (source, WORDLLAMA))
-    if maps == "chain known":
+    if origin == "chain known":
         registry(tmp_path / "registry", (source, between), (between, WORDLLAMA))
     before = folder_hash(database)
     documents = row != "no documents"
     report = auto_migrate(
         database,
         NEW,
-        calibrate=60 if maps == "calibratable" else 0,
+        calibrate=60 if origin == "calibratable" else 0,
         min_quality=0.2 if documents else None,
     )
     (one,) = report.collections
     verdict, expected = TABLE[row]
-    action = expected[MAPS.index(maps)]
+    action = expected[ORIGINS.index(origin)]
     assert (one.finding.verdict, report.error) == (verdict, "")
     if action in ("nothing", "refused"):
         assert (one.action, report.action, report.backup) == (action, action, None)
@@ -99,7 +99,7 @@ def test_what_happens(row: str, maps: str, made: Callable[[str], tuple[Path, Vec
         assert bool(one.reason) == (action == "refused")
         assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
         return
-    assert (one.action, one.route, one.migrated) == ("migrated", action, ROWS)
+    assert (one.action, one.origin, one.migrated) == ("migrated", action, ROWS)
     assert report.backup is not None
     assert (database.parent / report.backup).is_dir()
     assert one.preservation is not None

@@ -1,7 +1,7 @@
-"""One linear layer trained by gradient descent: the method everybody tries first.
+"""One linear layer trained by gradient descent: the usual baseline.
 
-It is here so that it can be compared with closed forms, which need no torch and were better at every
-number of pairs measured (see `benchmarks/`).
+It serves to be compared with closed forms, which need no torch and were better at every number of pairs measured (see
+`benchmarks/`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightmigrate import Model, Projection
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
 
 
 def fit_linear(
@@ -30,19 +31,19 @@ def fit_linear(
     """Train `y = x·W + b` with Adam on `mse_weight · MSE + (1 - mse_weight) · (1 - cosine)`.
 
     Args:
-        source: `(K, d_in)`, real numbers.
-        target: `(K, d_out)`, the same texts in the new model.
-        source_model: who made `source`.
-        target_model: who made `target`.
+        source: `(K, d_in)`, real numbers: K texts in the old space.
+        target: `(K, d_out)`, the same texts in the new space.
+        source_model: the model of `source`.
+        target_model: the model of `target`.
         epochs: passes over the pairs.
         learning_rate: of Adam.
         batch_size: pairs in a step.
         mse_weight: share of the squared error in the loss, in [0, 1].
-        device: `cuda` or `cpu`; by default CUDA where torch finds it.
-        seed: of the initial weights and of the order of the pairs.
+        device: `cuda` or `cpu`; by default `cuda` if torch finds it.
+        seed: of the initial weights and the order of the pairs.
 
     Returns:
-        An affine projection like any other; torch is not needed to use it.
+        An affine projection; using it does not need torch.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""A small network on top of the best closed form, for those who expect one.
+"""A small network that corrects a closed form.
 
-It learns what the closed form leaves over, with a tiny learning rate, and stops when documents it does not see get
-worse: networks trained from scratch on some thousand pairs are much worse than a matrix.
+It learns the residuals of the closed form with a small learning rate, and stops when the error on unseen pairs rises.
+Networks trained from scratch on some thousand pairs are much worse than a matrix.
 """
 
 from __future__ import annotations
@@ -11,14 +11,51 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightmigrate import Model, Projection, ProjectionError
-from lightmigrate.estimators.fit import fit
-from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.network import Network
+from lightmigrate.errors import ProjectionError
+from lightmigrate.estimators.fit import FittedPairs, fit
+from lightmigrate.estimators.methods import FOLDS
+from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.terms.network import Network
+from lightmigrate.vectors import Vectors
 
 HIDDEN = 512
-WATCHED = 0.15  # share of the pairs that decides when to stop
+VALIDATION_SHARE = 0.15  # of the pairs; they decide when to stop
+
+
+def fit_network(
+    source: Vectors,
+    target: Vectors,
+    *,
+    source_model: Model | None,
+    target_model: Model,
+    device: str | None,
+    seed: int,
+) -> FittedPairs:
+    """A `Fitter` for `lightmigrate.train`: `fit_mlp` on all pairs, and on all but each fold to predict that fold.
+
+    Args:
+        source: float32 `(K, d_in)`, K ≥ 20 documents in the old space.
+        target: float32 `(K, d_out)`, the same documents in the new space.
+        source_model: the old model; unnamed when `None`.
+        target_model: the new model.
+        device: `cuda` or `cpu`; by default `cuda` if torch finds it.
+        seed: of every random choice.
+
+    Raises:
+        ProjectionError: fewer than 20 pairs in a training fold.
+    """
+
+    def fitted(x: Vectors, y: Vectors) -> Projection:
+        return fit_mlp(x, y, source_model=source_model, target_model=target_model, device=device, seed=seed)
+
+    held_out = np.empty_like(target)
+    shuffled = np.random.default_rng(seed).permutation(len(source))
+    for fold in np.array_split(shuffled, FOLDS):
+        others = np.setdiff1d(shuffled, fold)
+        held_out[fold] = fitted(source[others], target[others]).apply(source[fold])
+    return FittedPairs(fitted(source, target).with_spaces(source, target), held_out)
 
 
 def fit_mlp(
@@ -35,45 +72,47 @@ def fit_mlp(
     device: str | None = None,
     seed: int = 0,
 ) -> Projection:
-    """Train `y = closed(x) + relu(x·A + a)·B`, B beginning at zero, with AdamW on the squared error.
+    """Train `y = closed(x) + relu(x·A + a)·B`, with B = 0 at the start, with AdamW on the squared error.
 
-    The closed form and the network are fitted to the same 85 % of the pairs, the network stops when the error on
-    the others has not fallen for `patience` epochs, and the best state is kept: it is never worse on them than
-    the closed form alone.
+    The closed form and the network are fitted to the same 85 % of the pairs. Training stops when the error on the
+    others has not fallen for `patience` epochs. The best state is kept: on these pairs it is never worse than the
+    closed form alone.
 
     Args:
-        source: `(K, d_in)`, K ≥ 20, real numbers.
-        target: `(K, d_out)`, the same texts in the new model.
-        source_model: who made `source`.
-        target_model: who made `target`.
+        source: `(K, d_in)`, K ≥ 20 texts in the old space, real numbers.
+        target: `(K, d_out)`, the same texts in the new space.
+        source_model: the model of `source`.
+        target_model: the model of `target`.
         hidden: width of the network.
-        epochs: passes over the pairs at most.
-        patience: epochs without progress after which it stops.
+        epochs: at most so many passes over the pairs.
+        patience: epochs without a lower error after which it stops.
         learning_rate: of AdamW.
         batch_size: pairs in a step.
-        device: `cuda` or `cpu`; by default CUDA where torch finds it.
+        device: `cuda` or `cpu`; by default `cuda` if torch finds it.
         seed: of the split, the initial weights, and the order of the pairs.
 
     Returns:
-        A projection like any other, in `.npz` or ONNX; torch is not needed to use it.
+        A projection; using it, saving it and exporting it to ONNX does not need torch.
 
     Raises:
         ProjectionError: fewer than 20 pairs.
     """
     X, Y = np.asarray(source, np.float32), np.asarray(target, np.float32)
     if len(X) < 20:
-        raise ProjectionError(f"{len(X)} pairs are too few for a network; at least 20, or use a closed form")
+        raise ProjectionError(
+            f"{len(X)} pairs are too few for a network; give at least 20, or use a closed form (--method auto)"
+        )
     shuffled = np.random.default_rng(seed).permutation(len(X))
-    watched, fitted = np.split(shuffled, [max(3, int(WATCHED * len(X)))])
+    validation, fitted = np.split(shuffled, [max(3, int(VALIDATION_SHARE * len(X)))])
     closed = fit(X[fitted], Y[fitted], method="kernel", seed=seed, source_model=source_model, target_model=target_model)
     (step,) = closed.steps
-    assert isinstance(step, Sum)  # noqa: S101  # a kernel fit is one
+    assert isinstance(step, Sum)  # noqa: S101  # a kernel fit is a Sum
     plain = Sum(step.bias, step.terms, normalise=False)
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.as_tensor(X, device=device)
-    left_over = torch.as_tensor(Y - plain.apply(X, None), device=device)
+    residuals = torch.as_tensor(Y - plain.apply(X, None), device=device)
     first = torch.randn(X.shape[1], hidden, generator=generator) * (2 / X.shape[1]) ** 0.5
     parameters = [first, torch.zeros(hidden), torch.zeros(hidden, Y.shape[1])]
     parameters = [part.to(device).requires_grad_() for part in parameters]
@@ -81,14 +120,14 @@ def fit_mlp(
 
     def error(rows: Any) -> Any:
         A, a, B = parameters
-        return torch.mean((left_over[rows] - torch.relu(inputs[rows] @ A + a) @ B) ** 2)
+        return torch.mean((residuals[rows] - torch.relu(inputs[rows] @ A + a) @ B) ** 2)
 
     best, least, waited = [part.detach().clone() for part in parameters], float("inf"), 0
     for _ in range(epochs):
         with torch.no_grad():
-            now = float(error(watched))
-        if now < least:
-            best, least, waited = [part.detach().clone() for part in parameters], now, 0
+            current = float(error(validation))
+        if current < least:
+            best, least, waited = [part.detach().clone() for part in parameters], current, 0
         elif (waited := waited + 1) >= patience:
             break
         order = torch.as_tensor(fitted)[torch.randperm(len(fitted), generator=generator)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate import ProviderError
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.errors import ProviderError
 from lightmigrate.providers.sentence_transformers import SentenceTransformersProvider
 
 

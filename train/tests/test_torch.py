@@ -13,7 +13,7 @@ import torch
 
 from lightmigrate import Projection, ProjectionError, WordVectors, fit
 from lightmigrate.demo.data import load_corpus
-from lightmigrate_train import fit_mlp
+from lightmigrate_train import fit_mlp, fit_network
 
 CORPUS = load_corpus()
 OLD, NEW, TEXTS = CORPUS.old_documents, CORPUS.new_documents, CORPUS.documents
@@ -22,7 +22,7 @@ WORDS = WordVectors(["cells", "protein", "patients"], NEW[:3], [300, 200, 100], 
 
 @pytest.mark.parametrize("method", ["ridge", "procrustes", "low_rank", "kernel", "lexical", "averaged", "auto"])
 @pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
-def test_torch_finds_the_map_numpy_finds(method: Any, device: str) -> None:
+def test_torch_finds_the_projection_numpy_finds(method: Any, device: str) -> None:
     X, Y = (torch.as_tensor(rows[:300], device=device) for rows in (OLD, NEW))
     here = fit(OLD[:300], NEW[:300], TEXTS[:300], method=method, words=WORDS)
     there = fit(X, Y, TEXTS[:300], method=method, words=WORDS)
@@ -69,7 +69,8 @@ def test_the_module_is_the_command() -> None:
 def test_the_command_trains_a_network_and_the_gate_judges_it() -> None:
     """Judged by networks that have not seen the documents, like every other method."""
     from lightmigrate.providers.base import Provider
-    from lightmigrate.training import Material, train
+    from lightmigrate.training.calibration_data import CalibrationData
+    from lightmigrate.training.train import train
 
     class Stored(Provider):
         """The demo's real vectors of the new model, looked up by text; sentences stand for their documents."""
@@ -80,7 +81,9 @@ def test_the_command_trains_a_network_and_the_gate_judges_it() -> None:
             whole = dict(zip(TEXTS, NEW, strict=True))
             return [whole.get(text, NEW[len(text) % 1200]) for text in texts]
 
-    done = train(Material(TEXTS[:120], OLD[:120], None, 1200), Stored("minilm"), method="mlp")
+    done = train(
+        CalibrationData(TEXTS[:120], OLD[:120], None, 1200), Stored("minilm"), method="mlp", fitter=fit_network
+    )
     assert done.projection.info.training["method"] == "mlp"
     assert done.gate.n_documents == 120
     assert 0 < done.gate.cosine < 1

@@ -1,0 +1,1 @@
+"""Before a migration: what each part of the cost of embedding everything buys; and carrying out what was chosen."""

@@ -1,0 +1,90 @@
+"""How a budget is split between measuring and what is measured.
+
+Measuring costs little of a large budget and much of a small one. So few documents calibrate first, and only the longest
+extracts are tried that the rest of the budget buys. Shorter extracts, with the rest spent on whole documents, were
+worse: sentences of a hundred documents do not tell which is better, and chose the wrong one (Cranfield, potion →
+MiniLM, 55 documents; SciFact, half of the tokens, four pairs of models: `benchmarks/dial.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.quality_estimator import MOST_FITTED
+from lightmigrate.providers.base import Provider
+from lightmigrate.training.frequent_words import FrequentWords
+from lightmigrate.training.request import tokens_of
+
+# Lengths of extracts, in words, to choose from, and those that are shown when no budget is given.
+LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
+SHOWN = (8, 24, 96)
+
+# Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. Enough to
+# measure how the rest is best spent, and no more: they cost tokens that longer extracts could have.
+FIRST_SHARE = 0.05
+FIRST_SHARE_OF_BUDGET = 0.1
+FEWEST, MOST = 20, 300
+ENOUGH, SHARE_OF_ENOUGH = 100, 0.02
+
+# Share of a budget that single words may take.
+WORDS_SHARE = 0.1
+
+# More documents of which only the extracts are embedded, to measure how much many extracts help: at most so many, for
+# at most this share of a budget. Without a budget, as many as there are calibration documents.
+MOST_EXTRACTS = 500
+EXTRACTS_SHARE = 0.25
+
+
+def usual_samples(size: CollectionSize, allowed: float | None) -> int:
+    """How many documents to calibrate on first, when the user does not say.
+
+    Args:
+        size: of the collection.
+        allowed: tokens that may be spent in all; `None` without a budget.
+    """
+    if allowed is None:
+        documents = FIRST_SHARE * size.texts
+    else:
+        enough = max(ENOUGH, SHARE_OF_ENOUGH * size.texts)
+        documents = min(FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(size), enough)
+    return int(max(2, min(max(documents, FEWEST), MOST, size.texts)))
+
+
+def drawn_samples(size: CollectionSize) -> int:
+    """How many documents to sample, of which the first are calibrated on: as many as a fit can use."""
+    return min(MOST_FITTED, size.texts)
+
+
+def words_within(words: FrequentWords, provider: Provider, tokens: float | None) -> FrequentWords:
+    """The most frequent words that their share of a budget buys; all without a budget."""
+    if tokens is None:
+        return words
+    costs = accumulate(tokens_of(provider, [word]) for word in words.words)
+    return words.first(sum(cost <= WORDS_SHARE * tokens for cost in costs))
+
+
+def lengths_within(size: CollectionSize, left: float | None) -> list[int]:
+    """The lengths of extracts to try: the longest that can be embedded of every text.
+
+    Args:
+        size: of the collection, with the lengths to choose from.
+        left: tokens that are left for the extracts; `None` without a budget: then all lengths are tried.
+    """
+    if left is None:
+        return sorted(size.extract_tokens)
+    return [words for words, tokens in sorted(size.extract_tokens.items()) if tokens <= left][-1:]
+
+
+def more_extracts(size: CollectionSize, lengths: Sequence[int], calibration: int, allowed: float | None) -> int:
+    """Of how many documents, besides the calibration documents, the extracts are embedded to measure."""
+    if not lengths:
+        return 0
+    each = sum(size.extract_tokens[words] for words in lengths) / max(1, size.texts)
+    affordable = calibration if allowed is None else EXTRACTS_SHARE * allowed / max(1.0, each)
+    return int(max(0, min(affordable, MOST_EXTRACTS, size.texts - calibration)))
+
+
+def _tokens_each(size: CollectionSize) -> float:
+    return max(1.0, size.tokens / max(1, size.texts))

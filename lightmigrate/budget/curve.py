@@ -1,0 +1,201 @@
+"""Cost against expected quality: every budget setting for one collection and one new model.
+
+Measured on some calibration documents, each left out of the fit that it judges. Only they, their extracts and some more
+extracts, single words and some sentences are embedded for that. How much more documents would help is estimated from
+fits to half of them: the errors of such fits fall with a power of the number of documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.quality_estimator import QualityEstimator, sentences_for
+from lightmigrate.budget.settings import BudgetSetting, CurvePoint, QuerySet
+from lightmigrate.errors import RefusedError
+from lightmigrate.estimators.choose import FEWEST_PAIRS
+from lightmigrate.progress import OnProgress
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
+from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.results import Result
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.train import Training, train
+
+# Shares of the documents that are embedded whole, besides the first calibration documents, in what is shown.
+SHARES = (0.0, 0.1, 0.25, 0.5)
+
+# Resolution of the search for the number of documents that a quality takes, as a share of all.
+FINENESS = 0.01
+
+
+@dataclass(frozen=True)
+class CostQualityCurve(Result):
+    """Cost and expected quality of all settings that were tried.
+
+    Attributes:
+        model: name of the new model.
+        size: of the collection.
+        calibration: number of documents it was measured on.
+        sampled: number of documents that were sampled; the calibration documents are the first of them.
+        words: number of single words that were embedded.
+        paid: tokens that measuring took; included in every option.
+        options: in ascending order of their cost; the last one is embedding everything.
+        reembedded: share of pseudo-queries that find their document when everything is embedded again; `None` for
+            queries of users.
+        projected: the same with the best of the projections that were tried.
+        nothing: the same when nothing is done; `None` also when the old model was not available.
+        growth: see `QualityEstimator`.
+        query_set: the queries of users it was judged by.
+    """
+
+    model: str
+    size: CollectionSize
+    calibration: int
+    sampled: int
+    words: int
+    paid: int
+    options: tuple[CurvePoint, ...]
+    reembedded: QualityEstimate | None
+    projected: QualityEstimate | None
+    nothing: QualityEstimate | None
+    growth: float
+    query_set: QuerySet
+    _estimator: QualityEstimator = field(repr=False, compare=False)
+
+    def within(self, tokens: float) -> CurvePoint:
+        """The best setting for a budget of tokens; what the projection leaves of it is spent on whole documents.
+
+        Raises:
+            RefusedError: measuring took more than that.
+        """
+        if self.options[-1].tokens <= tokens:
+            return self.options[-1]
+        options = [option for base in self._bases() if (option := self._filled(base, tokens)) is not None]
+        if not options:
+            raise RefusedError(
+                f"{tokens:,.0f} tokens are allowed, calibrating has taken {self.paid:,} of "
+                f"{self.size.tokens:,} already: calibrate on fewer documents (--samples), or allow more"
+            )
+        return max(options, key=lambda option: (option.expected.value, -option.tokens))
+
+    def reaching(self, quality: float) -> CurvePoint:
+        """The cheapest setting with at least this expected quality, in [0, 1]; everything if no other reaches it."""
+        options = [self._reaching(base, quality) for base in self._bases()]
+        return min([*filter(None, options), self.options[-1]], key=lambda option: option.tokens)
+
+    def option(self, setting: BudgetSetting) -> CurvePoint:
+        """Cost and expected quality of a setting whose projection was tried."""
+        return self._estimator.option(setting)
+
+    def training(self, setting: BudgetSetting) -> Training:
+        """The training of the projection that was tried for a setting, on the calibration documents."""
+        return self._estimator.trainings[setting.reads_texts, setting.extract_words]
+
+    def _bases(self) -> list[BudgetSetting]:
+        return [BudgetSetting(*key, self.calibration) for key in self._estimator.trainings]
+
+    def _filled(self, base: BudgetSetting, tokens: float) -> CurvePoint | None:
+        """A projection with as many whole documents as the tokens buy; `None` if they do not buy the projection."""
+        low, high = base.documents, self.size.texts
+        if self.option(base).tokens > tokens:
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._estimator.tokens(replace(base, documents=middle)) <= tokens:
+                low = middle
+            else:
+                high = middle
+        return self.option(replace(base, documents=low))
+
+    def _reaching(self, base: BudgetSetting, quality: float) -> CurvePoint | None:
+        """A projection with as few whole documents as the quality takes; `None` if it takes all documents."""
+        low, high, cheapest = base.documents, self.size.texts, None
+        documents = low
+        while high - low > FINENESS * self.size.texts:  # quality grows with the documents, so bisection finds it
+            option = self.option(replace(base, documents=documents))
+            if option.expected.value >= quality:
+                cheapest, high = option, documents
+            else:
+                low = documents
+            documents = (low + high) // 2
+        return cheapest
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in super()._names() if not name.startswith("_")]
+
+
+def measure_curve(
+    data: CalibrationData,
+    size: CollectionSize,
+    provider: Provider,
+    previous: Provider | None = None,
+    *,
+    lengths: Sequence[int],
+    source_model: Model | None = None,
+    sampled: int | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CostQualityCurve:
+    """Measure cost and quality of the budget settings. Calls the new model; writes nothing but what a cache writes.
+
+    Args:
+        data: the first calibration documents of the collection, with the frequent words of all its texts, and more
+            documents of which only extracts are embedded.
+        size: of the collection.
+        provider: the new model, with a cache: without one the same texts are paid for several times.
+        previous: the old model, where it is available: then the curve also tells what doing nothing gives.
+        lengths: lengths of extracts, in words, to try; `size` must hold all of them.
+        source_model: the model of the stored vectors; by default `previous`, or unnamed.
+        sampled: number of documents that were sampled, of which `data` holds the first; by default it holds all.
+        seed: of every random choice.
+        on_progress: receives the progress of embedding and fitting.
+
+    Raises:
+        LightmigrateError: what `train` raises.
+    """
+    trainings: dict[tuple[bool, int], Training] = {}
+    tried = [(False, 0), (True, 0), *((True, length) for length in lengths)]
+    for reads_texts, extract_words in tried:
+        trainings[reads_texts, extract_words] = train(
+            data if reads_texts else data.without_texts(),
+            provider,
+            previous,
+            source_model=source_model,
+            extract_words=extract_words or None,
+            sentences=sentences_for(len(data.texts)),
+            seed=seed,
+            on_progress=on_progress,
+        )
+    # half of the documents must be enough for the same methods
+    enough = len(data.texts) >= 2 * FEWEST_PAIRS
+    halves = {tried[1]: trainings[tried[1]].gate_of_halves()} if enough else {}
+    estimator = QualityEstimator(data, size, provider, trainings, halves)
+    shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
+    everything = estimator.everything()
+    cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
+    gates = [training.gate for training in trainings.values()]
+    gate = trainings[False, 0].gate
+    return CostQualityCurve(
+        model=provider.name,
+        size=size,
+        calibration=len(data.texts),
+        sampled=sampled or len(data.texts),
+        words=0 if data.words is None else len(data.words.words),
+        paid=estimator.paid,
+        options=(*cheaper, everything),
+        reembedded=gate.reembedded.recall,
+        projected=max(gates, key=lambda tried: tried.expected_retention.value).migrated.recall,
+        nothing=None if gate.nothing is None else gate.nothing.recall,
+        growth=estimator.growth,
+        query_set=QuerySet.of(data.queries),
+        _estimator=estimator,
+    )
+
+
+def _shown(trainings: Mapping[tuple[bool, int], Training], calibration: int, texts: int) -> list[BudgetSetting]:
+    others = texts - calibration
+    return [BudgetSetting(*key, calibration + round(share * others)) for key, share in product(trainings, SHARES)]

@@ -1,0 +1,109 @@
+"""Reads from a collection what its cost–quality curve is measured on: counts it, samples it, splits the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lightmigrate.budget.budget_split import (
+    LENGTHS,
+    SHOWN,
+    drawn_samples,
+    lengths_within,
+    more_extracts,
+    usual_samples,
+    words_within,
+)
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.missing_texts import too_few_texts
+from lightmigrate.budget.quality_estimator import tokens_to_measure
+from lightmigrate.errors import RefusedError
+from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.providers.base import Provider
+from lightmigrate.stores.base import Collection
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.sources import data_from_collection
+
+
+@dataclass(frozen=True)
+class CurveData:
+    """What `measure_curve` needs of a collection, which may be closed by then.
+
+    Attributes:
+        data: the first calibration documents, and more of which only extracts are embedded.
+        size: of the collection.
+        lengths: lengths of extracts to try, in words.
+        sampled: number of documents that were sampled.
+    """
+
+    data: CalibrationData
+    size: CollectionSize
+    lengths: Sequence[int]
+    sampled: int
+
+
+def read_curve_data(
+    collection: Collection,
+    provider: Provider,
+    *,
+    samples: int | None = None,
+    lengths: Sequence[int] | None = None,
+    tokens: float | None = None,
+    token_share: float | None = None,
+    queries: Sequence[str] = (),
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CurveData:
+    """Count and sample a collection for its curve, within a budget. Only reads; calls no model.
+
+    Args:
+        collection: an open collection, with its texts by id if it does not store them (`WithTexts`).
+        provider: the new model.
+        samples: documents to calibrate on first; see `usual_samples` for the default.
+        lengths: lengths of extracts, in words. Without a budget all are tried, by default 8, 24 and 96; with one only
+            the longest that it buys, by default of 8 to 128.
+        tokens: budget in tokens, for everything.
+        token_share: the same as a share of what embedding everything takes.
+        queries: queries of users; sentences of the documents stand in for them when there are none.
+        seed: of every random choice.
+        on_progress: receives the progress.
+
+    Raises:
+        NotEnoughTextsError: the collection does not store enough documents.
+        RefusedError: measuring would take more than the budget.
+    """
+    report = reporting(on_progress, collection.address.name)
+    known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
+    size = CollectionSize.of(collection, provider, known, lambda done, total: report("count", done, total))
+    allowed = tokens if token_share is None else token_share * size.tokens
+    calibration = samples or usual_samples(size, allowed)
+    if calibration > size.texts:
+        raise too_few_texts(collection.address, size, calibration)
+    sampled = data_from_collection(
+        collection,
+        max(calibration, drawn_samples(size)),
+        fewest=calibration,  # some texts may be stored twice
+        queries=queries,
+        seed=seed,
+        on_progress=on_progress,
+    )
+    if sampled.words is not None:
+        sampled = replace(sampled, words=words_within(sampled.words, provider, allowed))
+    measuring = tokens_to_measure(sampled.first(calibration), provider)
+    tried = lengths_within(size, None if allowed is None else _left(allowed, measuring, size))
+    data = sampled.first(calibration, more_extracts(size, tried, calibration, allowed))
+    return CurveData(data, size, tried, len(sampled.texts))
+
+
+def _left(allowed: float, measuring: int, size: CollectionSize) -> float:
+    """Tokens of the budget that measuring leaves.
+
+    Raises:
+        RefusedError: it takes all of them, and the budget is too small for embedding everything; nothing was paid.
+    """
+    if measuring > allowed and allowed < size.tokens:
+        raise RefusedError(
+            f"{allowed:,.0f} tokens are allowed, measuring alone would take {measuring:,} of {size.tokens:,}: allow "
+            "more, or calibrate on fewer documents (--samples)"
+        )
+    return allowed - measuring

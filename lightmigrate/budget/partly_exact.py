@@ -1,0 +1,47 @@
+"""A step of a projection that gives some documents their exact vectors, and projects the others."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.projection.steps import Step
+from lightmigrate.projection.terms.base import Texts
+from lightmigrate.projection.terms.extract import Embed
+from lightmigrate.training.text_digest import text_digest
+from lightmigrate.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class PartlyExact:
+    """Embeds some texts with the new model, and projects the records of all others.
+
+    Attributes:
+        step: the projection of the others.
+        digests: of the texts to embed; see `text_digest`.
+        embed: embeds texts with the new model; with a cache, because verifying the result embeds them again.
+    """
+
+    step: Step
+    digests: AbstractSet[bytes]
+    embed: Embed
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(d_in, d_out)`."""
+        return self.step.shape
+
+    def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """Project `(n, d_in)` to a new float32 array `(n, d_out)`; calls the model for the texts in `digests`."""
+        if texts is None:
+            return self.step.apply(vectors, None)
+        exact = np.array([bool(text) and text_digest(text or "") in self.digests for text in texts], dtype=bool)
+        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
+        if exact.any():
+            output[exact] = self.embed([text or "" for text, own in zip(texts, exact, strict=True) if own])
+        if not exact.all():
+            others = [text for text, own in zip(texts, exact, strict=True) if not own]
+            output[~exact] = self.step.apply(vectors[~exact], others)
+        return output

@@ -1,0 +1,153 @@
+"""A plan: the budget setting chosen for one collection as it was, in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.curve import CostQualityCurve
+from lightmigrate.budget.settings import NO_QUERIES, BudgetSetting, CurvePoint, QuerySet
+from lightmigrate.errors import LightmigrateError, PlanOutdatedError
+from lightmigrate.files import replacing
+from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.results import Result, read_as
+from lightmigrate.stores.base import Address
+from lightmigrate.training.texts import NO_TEXTS, TextsFile
+
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class BudgetPlan(Result):
+    """A budget setting, and all that is needed to carry it out.
+
+    Attributes:
+        collection_name: the collection.
+        tenant: of the collection.
+        database: of the collection.
+        size: of the collection when it was planned for.
+        provider: how to open the new model, without secrets; empty if the caller opens it.
+        model: name of the new model.
+        setting: what is embedded.
+        sampled: number of documents to sample; the first of them are calibrated on, as many as are embedded whole.
+        words: number of single words to embed.
+        seed: of every random choice.
+        tokens: that may be embedded in all.
+        dollars: their cost; `None` when no price is known.
+        expected: nDCG@10 to expect, as a share of what embedding everything gives.
+        query_set: the queries of users by which it was judged.
+        queries_file: the file from which the command line read them; empty for none.
+        texts_file: the file with the texts that the collection does not store.
+    """
+
+    collection_name: str
+    tenant: str
+    database: str
+    size: CollectionSize
+    provider: Mapping[str, Any]
+    model: str
+    setting: BudgetSetting
+    sampled: int
+    words: int
+    seed: int
+    tokens: int
+    dollars: float | None
+    expected: QualityEstimate
+    query_set: QuerySet = NO_QUERIES
+    queries_file: str = ""
+    texts_file: TextsFile = NO_TEXTS
+
+    @property
+    def address(self) -> Address:
+        """Where the collection is."""
+        return Address(self.collection_name, self.tenant, self.database)
+
+    @classmethod
+    def of(
+        cls,
+        address: Address,
+        curve: CostQualityCurve,
+        option: CurvePoint,
+        provider: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        queries_file: Path | None = None,
+        texts_file: TextsFile = NO_TEXTS,
+    ) -> BudgetPlan:
+        """A plan for a point of a curve.
+
+        Args:
+            address: of the collection.
+            curve: of the collection.
+            option: the chosen point of the curve.
+            provider: how to open the new model, for the command line: `provider`, `model`, and more options.
+            seed: the seed of the curve.
+            queries_file: the file with the queries of users, for the command line.
+            texts_file: the file with texts that the collection does not store, for the command line.
+        """
+        return cls(
+            collection_name=address.name,
+            tenant=address.tenant,
+            database=address.database,
+            size=curve.size,
+            provider=provider or {},
+            model=curve.model,
+            setting=option.setting,
+            sampled=curve.sampled,
+            words=curve.words,
+            seed=seed,
+            tokens=option.tokens,
+            dollars=option.dollars,
+            expected=option.expected,
+            query_set=curve.query_set,
+            queries_file="" if queries_file is None else str(queries_file.resolve()),
+            texts_file=texts_file,
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON: to a temporary file, which is then renamed to `path`."""
+        with replacing(path) as stream:
+            stream.write(json.dumps({"format": FORMAT_VERSION, **self.to_json()}, indent=2).encode())
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> BudgetPlan:
+        """Read what `save` wrote; only reads.
+
+        Raises:
+            LightmigrateError: the file is missing, or is not a plan of this version.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+            if content.pop("format") != FORMAT_VERSION:
+                raise ValueError("another version")
+            plan: BudgetPlan = read_as(cls, content)
+            return plan
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise LightmigrateError(
+                f"{path} is not a plan of this lightmigrate ({type(error).__name__}); write one:  lightmigrate plan "
+                "DATABASE --target-model MODEL -o FILE"
+            ) from None
+
+    def require_unchanged(self, now: CollectionSize) -> None:
+        """Raise `PlanOutdatedError` when the collection changed since it was planned for."""
+        then = self.size
+        if (then.content_sha256, then.dimension) != (now.content_sha256, now.dimension):
+            differences = "".join(
+                f", {before} {what} then, {after} now"
+                for what, before, after in (
+                    ("texts", then.texts, now.texts),
+                    ("dimensions", then.dimension, now.dimension),
+                )
+                if before != after
+            )
+            raise PlanOutdatedError(
+                f"collection {self.address} changed since it was planned for: {then.records} records then, "
+                f"{now.records} now{differences}; plan again, what was embedded is not paid for twice",
+                planned=then.records,
+                found=now.records,
+            )

@@ -1,0 +1,1 @@
+"""The command line: `app` lists the commands, one file each; `show` turns results into what a terminal prints."""

@@ -1,0 +1,82 @@
+"""The arguments that name a database: a folder, a URL, or a server with `--host`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from lightmigrate.cli.groups import Group
+from lightmigrate.cli.options import DEFAULT_DATABASE, DEFAULT_TENANT, option
+from lightmigrate.commands.database import DatabaseChoice, Server
+from lightmigrate.errors import LightmigrateError, RefusedError
+
+_PANEL = "A Chroma server"
+
+
+def _database(
+    path: str | None, host: str | None, port: int, ssl: bool, header: list[str] | None, tenant: str, database: str
+) -> DatabaseChoice:
+    if (path is None) == (host is None):
+        raise LightmigrateError("name one database: a folder, a URL, or a Chroma server with --host")
+    if path is not None:
+        return DatabaseChoice(path, (path,))
+    words = ["--host", str(host), "--port", str(port), *(["--ssl"] if ssl else [])]
+    for name, value, default in (("tenant", tenant, DEFAULT_TENANT), ("database", database, DEFAULT_DATABASE)):
+        words += [f"--{name}", value] if value != default else []
+    for name in header or ():
+        words += ["--header", name]
+    headers = {name: _secret(name) for name in header or ()}
+    return DatabaseChoice(Server(str(host), port, ssl, headers, tenant, database), tuple(words))
+
+
+def _secret(header: str) -> str:
+    """A header's value: never on the command line, where every process can read it."""
+    variable = "LIGHTMIGRATE_HEADER_" + header.upper().replace("-", "_")
+    if variable in os.environ:
+        return os.environ[variable]
+    if not sys.stdin.isatty():
+        raise RefusedError(f"header {header} has no value: set the environment variable {variable}")
+    return str(typer.prompt(header, hide_input=True, err=True))
+
+
+def _server(help: str, *names: str) -> Any:
+    return option(help, *names, panel=_PANEL)
+
+
+SERVER: dict[str, tuple[Any, Any]] = {
+    "host": (Annotated[str | None, _server("Name or address of a Chroma server.")], None),
+    "port": (Annotated[int, _server("Its port; 8000 by default.")], 8000),
+    "ssl": (Annotated[bool, _server("Whether it speaks https.", "--ssl")], False),
+    "header": (
+        Annotated[
+            list[str] | None,
+            _server(
+                "A header it requires, by name alone, such as X-Chroma-Token; may be repeated. Its value is read from "
+                "the environment (LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN) or asked for."
+            ),
+        ],
+        None,
+    ),
+    "tenant": (Annotated[str, _server("Tenant of the server's database.")], DEFAULT_TENANT),
+    "database": (Annotated[str, _server("The server's database.")], DEFAULT_DATABASE),
+}
+
+DATABASE = Group(
+    {
+        "path": (
+            Annotated[
+                str | None,
+                typer.Argument(
+                    help="The folder that holds chroma.sqlite3, or a URL: postgresql://user@host/name.",
+                    show_default=False,
+                ),
+            ],
+            None,
+        ),
+        **SERVER,
+    },
+    _database,
+)

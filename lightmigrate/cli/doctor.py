@@ -1,0 +1,34 @@
+"""`lightmigrate doctor`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from lightmigrate.cli.database import DATABASE
+from lightmigrate.cli.groups import expanded
+from lightmigrate.cli.options import AsJson, option
+from lightmigrate.cli.output import conversation, print_next, print_result
+from lightmigrate.commands.conversation import Notice
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.doctor import doctor as look
+
+
+@expanded
+def doctor(
+    database: Annotated[DatabaseChoice, DATABASE],
+    expected_dim: Annotated[
+        int | None, option("Dimension of the embedding model in use.", "--expected-dim", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at collections, dimensions, mismatches and users. Only reads."""
+    from lightmigrate.cli.show import databases, intermediate, terminal
+
+    with conversation(as_json) as talk:
+        diagnosis = look(database, expected_dim, conversation=talk)
+    print_result(diagnosis, databases.diagnosis, as_json)
+    if not as_json and diagnosis.unfinished is not None:
+        terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
+    if not as_json and (diagnosis.mismatches or expected_dim is None):
+        folder = database.words[0] if len(database.words) == 1 else "FOLDER"
+        print_next("train", "--from", folder, "--target-model", "NEW_MODEL")

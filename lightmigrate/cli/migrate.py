@@ -1,0 +1,122 @@
+"""`lightmigrate migrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from lightmigrate.cli.database import DATABASE
+from lightmigrate.cli.groups import Group, expanded
+from lightmigrate.cli.options import (
+    MIGRATION_OPTIONS,
+    NEW_MODEL,
+    OPTIONAL_TARGET,
+    TEXTS_BY_ID,
+    AsJson,
+    Cache,
+    Collections,
+    ProjectionFile,
+    Queries,
+    Yes,
+    option,
+)
+from lightmigrate.cli.output import conversation, print_next, print_result
+from lightmigrate.commands.arguments import ModelChoice, function_record
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.migrate import (
+    Calibration,
+    FunctionRecord,
+    migrate_by_plan,
+    migrate_calibrated,
+    migrate_with_projection,
+)
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.migration.options import MigrationOptions
+
+if TYPE_CHECKING:
+    from lightmigrate.training.texts import TextsFile as TextsById
+else:
+    TextsById = object  # typer evaluates annotations, and the module would load NumPy
+
+_FUNCTION = Group(
+    {
+        "embedding_function": (
+            Annotated[
+                str | None,
+                option("Chroma's name of the new embedding function, to record it.", "--embedding-function"),
+            ],
+            None,
+        ),
+        "embedding_config": (
+            Annotated[str, option("Its configuration, as JSON.", "--embedding-config", show_default=True)],
+            "{}",
+        ),
+    },
+    lambda embedding_function, embedding_config: function_record(embedding_function, embedding_config),
+)
+
+
+@expanded
+def migrate(
+    database: Annotated[DatabaseChoice, DATABASE],
+    target: Annotated[ModelChoice, OPTIONAL_TARGET],
+    options: Annotated[MigrationOptions, MIGRATION_OPTIONS],
+    function: Annotated[FunctionRecord | None, _FUNCTION],
+    texts: Annotated[TextsById, TEXTS_BY_ID],
+    projection: ProjectionFile = None,
+    calibrate: Annotated[
+        int | None,
+        option("Instead: train one on so many of the collection's own documents.", "--calibrate", min=50),
+    ] = None,
+    plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
+    collection: Collections = None,
+    max_cost: Annotated[
+        float | None, option("Dollars that --calibrate may cost at most.", "--max-cost", panel=NEW_MODEL)
+    ] = None,
+    queries: Queries = None,
+    cache: Cache = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a new database aside, verify it, put it in place at once.
+
+    With a projection, with one trained on the collection itself (--calibrate), or as `plan -o` planned (--plan).
+    """
+    from lightmigrate.cli.show import databases, terminal
+
+    if sum(choice is not None for choice in (projection, calibrate, plan_file)) != 1:
+        raise LightmigrateError("give --projection FILE, --calibrate DOCUMENTS to train one, or --plan FILE")
+    names = collection or []
+    with conversation(as_json, yes) as talk:
+        if projection is not None:
+            results = migrate_with_projection(
+                database, projection, options, collections=names, function=function, texts=texts, conversation=talk
+            )
+        elif plan_file is not None:
+            moved = Path(texts.path) if texts.path else None
+            results = [
+                migrate_by_plan(
+                    database,
+                    plan_file,
+                    options,
+                    function=function,
+                    queries=queries,
+                    texts=moved,
+                    cache=cache,
+                    conversation=talk,
+                )
+            ]
+        else:
+            calibration = Calibration(calibrate or 0, target, max_cost)
+            results = migrate_calibrated(
+                database, calibration, options, collections=names, function=function, conversation=talk
+            )
+    print_result(results, databases.migrated, as_json)
+    if as_json:
+        return
+    if plan_file is not None:
+        print_next("status", *database.words)
+        return
+    if function is None:
+        terminal.output.print("the recorded embedding function was not changed (--embedding-function)")
+    print_next("verify" if options.verify else "doctor", *database.words)

@@ -1,0 +1,115 @@
+"""`lightmigrate plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from lightmigrate.cli.database import DATABASE
+from lightmigrate.cli.groups import Group, expanded
+from lightmigrate.cli.options import (
+    BUDGET,
+    BUDGETS,
+    NEW_MODEL,
+    OPTIONAL_TARGET,
+    SOURCE,
+    TEXTS_BY_ID,
+    AsJson,
+    Cache,
+    Collections,
+    ProjectionFile,
+    Queries,
+    Seed,
+    option,
+    texts_by_id,
+)
+from lightmigrate.cli.output import conversation, print_next, print_result, write_json
+from lightmigrate.commands.arguments import Budget, ModelChoice
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.plan import Measuring, Planned, plan_budget, plan_projection
+from lightmigrate.errors import LightmigrateError
+
+_MEASURING = Group(
+    {
+        "samples": (
+            Annotated[int | None, option("Documents to calibrate on.", "--samples", panel=NEW_MODEL, min=2)],
+            None,
+        ),
+        "queries": (Queries, None),
+        **TEXTS_BY_ID.parameters,
+        "seed": (Seed, 0),
+        "cache": (Cache, None),
+    },
+    lambda samples, queries, texts, text_key, id_key, seed, cache: Measuring(
+        samples, queries, texts_by_id(texts, text_key, id_key), seed, cache
+    ),
+)
+
+
+@expanded
+def plan(
+    database: Annotated[DatabaseChoice, DATABASE],
+    target: Annotated[ModelChoice, OPTIONAL_TARGET],
+    source: Annotated[ModelChoice, SOURCE],
+    budget: Annotated[Budget, BUDGETS],
+    measuring: Annotated[Measuring, _MEASURING],
+    projection: ProjectionFile = None,
+    collection: Collections = None,
+    output: Annotated[
+        Path | None, option("File for the chosen plan, for `migrate --plan`.", "--output", "-o", panel=BUDGET)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `migrate` would do, or what each budget buys. Only reads.
+
+    With a projection: every check. With a new model (--target-model): what each share of its cost keeps.
+    """
+    from lightmigrate.cli.show import databases
+
+    names = collection or []
+    if (projection is None) == (not target.model):
+        raise LightmigrateError("give --projection FILE, or --target-model MODEL to see what it costs and keeps")
+    if projection is not None:
+        with conversation(as_json) as talk:
+            checked = plan_projection(database, projection, collections=names, conversation=talk)
+        print_result(checked, databases.plan, as_json)
+        if not as_json:
+            chosen = [word for name in names for word in ("--collection", name)]
+            if measuring.texts is not None and measuring.texts.path:
+                chosen += ["--texts", measuring.texts.path]
+            print_next("migrate", *database.words, "--projection", projection, *chosen)
+        return
+    if len(names) > 1:
+        raise LightmigrateError(f"{len(names)} collections were named, a budget is for one: plan each")
+    with conversation(as_json) as talk:
+        planned = plan_budget(
+            database,
+            target,
+            source if source.model else None,
+            budget,
+            measuring,
+            collection="".join(names),
+            output=output,
+            conversation=talk,
+        )
+    _print(planned, output, database, as_json)
+
+
+def _print(planned: Planned, output: Path | None, database: DatabaseChoice, as_json: bool) -> None:
+    from lightmigrate.cli.show import budget as show
+    from lightmigrate.cli.show import terminal
+
+    if as_json:
+        write_json(planned.to_json())
+        return
+    terminal.output.print(show.curve(planned.curve))
+    if planned.missing_texts is not None:
+        terminal.output.print(show.missing_texts(planned.missing_texts, planned.curve.size.records))
+    if planned.plan is None:
+        terminal.output.print(
+            "\nchoose:  --budget 10%, --budget-tokens N, --max-cost D or --quality .95; keep it:  -o plan.json"
+        )
+        return
+    terminal.output.print(show.chosen(planned.plan, output))
+    if output is not None:
+        print_next("migrate", *database.words, "--plan", output)

@@ -1,0 +1,192 @@
+"""How databases and their migrations look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+
+from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
+
+if TYPE_CHECKING:
+    from lightmigrate.doctor import Diagnosis, VectorSample
+    from lightmigrate.migration.plan import Plan
+    from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Mismatch, Rollback
+    from lightmigrate.migration.verify import Verification
+
+# What happened to an index, by route.
+_INDEXES = {
+    "keep": "its graph was kept, the vectors were exchanged",
+    "rebuild": "rebuilt from the vectors",
+    "rewrite": "rewritten with all records",
+}
+
+
+def diagnosis(state: Diagnosis) -> RenderableType:
+    """What `doctor` shows."""
+    table = new_table("collection", "records", "dimension", "vectors", "distance", "embedding function")
+    wrong = {(m.tenant, m.database, m.name) for m in state.mismatches}
+    for facts in state.collections:
+        dimension = "–" if facts.dimension is None else str(facts.dimension)
+        if (facts.tenant, facts.database, facts.name) in wrong:
+            dimension = f"[bold red]{dimension} ≠ {state.expected_dim}[/]"
+        function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
+        if str(facts.address) in state.models:
+            function += f" (vectors of {escape(state.models[str(facts.address)])})"
+        vectors = _vectors(state.samples.get(str(facts.address)))
+        table.add_row(str(facts.address), f"{facts.count:,}", dimension, vectors, facts.space, function)
+    lines = [f"[bold]{state.path}[/]"]
+    if state.bytes is not None:
+        lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
+    if state.backups:
+        lines.append(f"backups: {', '.join(state.backups)}")
+    return Group(*lines, table)
+
+
+def _vectors(sample: VectorSample | None) -> str:
+    if sample is None:
+        return "–"
+    parts = []
+    if sample.shortest is not None and sample.longest is not None:
+        if sample.longest - sample.shortest < 0.01 * sample.longest:
+            parts.append(f"length {sample.longest:.2f}")
+        else:
+            lengths = f"lengths {sample.shortest:.2f}–{sample.longest:.2f}"
+            if 0 < sample.of_length_one < sample.vectors - sample.invalid:
+                lengths += f", {sample.of_length_one} of {sample.vectors} scaled to 1"
+            parts.append(lengths)
+    if sample.invalid:
+        parts.append(f"[bold red]{sample.invalid} of {sample.vectors} invalid[/]")
+    if sample.models:
+        counts = ", ".join(map(str, sample.models))
+        parts.append(f"[bold red]rows of {len(sample.models)} models: {counts} of {sample.vectors}[/]")
+    return " ".join(parts)
+
+
+def _surroundings(state: Diagnosis) -> list[str]:
+    """Who has a folder open, and what the disk has room for."""
+    lines = []
+    if state.used_by is None:
+        lines.append("open elsewhere: this system does not tell; check that no other process has it open")
+    elif state.used_by:
+        who = ", ".join(f"{pid} ({name})" for pid, name in state.used_by.items())
+        lines.append(f"[yellow]open in process {who}[/]: stop it before migrating")
+    else:
+        lines.append("open elsewhere: no")
+    if state.free_bytes is not None and state.needed_bytes is not None:
+        room = "" if state.free_bytes >= state.needed_bytes else "[bold red] – not enough[/]"
+        needed, free = readable_size(state.needed_bytes), readable_size(state.free_bytes)
+        lines.append(f"disk: migrating all of it needs {needed}, {free} free{room}")
+    return lines
+
+
+def plan(made: Plan) -> RenderableType:
+    """What `plan` shows."""
+    table = new_table("collection", "records", "dimension", "model", "expected quality")
+    for collection in made.collections:
+        table.add_row(
+            str(collection.address),
+            f"{collection.count:,}",
+            f"{collection.current_dim} → {collection.target_dim}",
+            f"{collection.source_model} → {collection.target_model}",
+            stated_quality(collection.quality),
+        )
+    lines = [f"[bold]{made.path}[/]"]
+    if made.untouched:
+        lines.append(f"untouched: {', '.join(made.untouched)}")
+    if made.needed_bytes:  # a server's disk cannot be seen
+        enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
+        lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
+    if made.seconds_kept is not None and made.seconds_rebuilt is not None:
+        kept, rebuilt = readable_seconds(made.seconds_kept), readable_seconds(made.seconds_rebuilt)
+        lines.append(f"time: about {kept}; {rebuilt} if the index must be rebuilt to find as much as before")
+    return Group(*lines, table)
+
+
+def migrated(results: Sequence[MigrationResult]) -> RenderableType:
+    """What `migrate` shows."""
+    lines: list[RenderableType] = []
+    for result in results:
+        lines.append(
+            f"[green]✓[/] [bold]{result.collection_name}[/]: {result.n_migrated:,} records, "
+            f"{result.previous_dim} → {result.current_dim} dimensions"
+        )
+        if result.verification is None:
+            lines.append("  not verified: only the number of records and the dimension were checked")
+        else:
+            checked = result.verification
+            lines.append(f"  verified: every id, text, payload and vector; distance [bold]{checked.space}[/] measured")
+            lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
+            if checked.floats_rounded:
+                lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+    last = results[-1]
+    kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
+    return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
+
+
+def _recall(checked: Verification) -> str:
+    if checked.recall is None:
+        return ""
+    before = "" if checked.recall_before is None else f", {checked.recall_before:.3f} before"
+    return f"; finds {checked.recall:.3f} of the 10 nearest{before}"
+
+
+def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
+    """What `verify` shows."""
+    table = new_table("collection", "records", "contents", "vectors", "settings", "invalid vectors")
+    for check in compared:
+        records = f"{check.records:,}"
+        if check.records != check.records_migrated:
+            records += f" (then {check.records_migrated:,})"
+        parts = (check.contents_equal, check.vectors_equal, check.settings_equal)
+        marks = ["[green]✓[/]" if equal else "[yellow]changed[/]" for equal in parts]
+        table.add_row(check.collection_name, records, *marks, str(check.invalid_vectors))
+    return table
+
+
+def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
+    """What the checks of `verify` mean."""
+    lines = [
+        f"refine embedded {check.refined:,} rows of {escape(check.collection_name)} since the migration"
+        for check in compared
+        if check.refined
+    ]
+    if not all(check.unchanged for check in compared):
+        lines.append("changed since the migration: other programs wrote to it, or it is damaged")
+    elif lines:
+        lines.append("[green]✓[/] everything else is as the migration left it")
+    else:
+        lines.append("[green]✓[/] everything is as the migration left it")
+    return "\n".join(lines)
+
+
+def rolled_back(done: Rollback) -> RenderableType:
+    """What `rollback` shows."""
+    lines = [f"[green]✓[/] {done.restored} is the database again", f"the one it replaced: {done.displaced_path}"]
+    where = "carried over, with approximate vectors" if done.carried else "only in the replaced one"
+    for changes in done.written:
+        counts = f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted:,} deleted"
+        lines.append(f"[yellow]{escape(changes.collection_name)}: {counts} since the migration: {where}[/]")
+    return Group(*lines)
+
+
+def backups(kept: Sequence[Backup]) -> RenderableType:
+    """What `clean` shows."""
+    table = new_table("backup", "size", "its last migration")
+    for backup in kept:
+        size = "–" if backup.bytes is None else readable_size(backup.bytes)
+        table.add_row(backup.name, size, "–" if backup.bytes is None else backup.migrated_at or "never migrated")
+    return table
+
+
+def mismatches(collections: Sequence[Mismatch]) -> RenderableType:
+    """Collections that do not fit the new model."""
+    return Group(
+        *(
+            f"   [yellow]![/] {escape(mismatch.name)}: {mismatch.count:,} records of {mismatch.current_dim} "
+            f"dimensions, the new model has {mismatch.expected_dim}"
+            for mismatch in collections
+        )
+    )

@@ -1,0 +1,97 @@
+"""Where results and messages are printed, and what all that is shown is made of."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from lightmigrate.quality.retention import QualityEstimate
+
+# soft_wrap: a path or a command that is broken over two lines cannot be copied
+output = Console(soft_wrap=True, highlight=False)
+messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def command(*words: object) -> str:
+    """A command line as it can be pasted into a shell."""
+    return shlex.join(["lightmigrate", *map(str, words)])
+
+
+def next_command(*words: object, why: str = "next") -> Text:
+    """The line every command ends with."""
+    return Text.assemble(f"\n{why}:  ", (command(*words), "bold cyan"))
+
+
+def new_table(*columns: str) -> Table:
+    """A table with these columns; numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("records", "size", "invalid vectors") else "left")
+    return table
+
+
+def readable_size(number: int) -> str:
+    """A number of bytes in the unit people use for it."""
+    size, unit = float(number), "bytes"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, bigger
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def printable(text: str) -> str:
+    """A text from a file that anybody may have written, without control characters or markup."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def readable_seconds(seconds: float) -> str:
+    """`12 s`, `3 min`, `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 1 else "a second"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def readable_fact(value: Any) -> str:
+    """A value out of a projection or a list of them, of whatever kind."""
+    match value:
+        case {"value": float() as middle, "low": float() as low, "high": float() as high}:
+            return f"{middle:.3f} \\[{low:.3f}, {high:.3f}]"
+        case {"method": str() as method, "overlap": float() as overlap, "chosen": chosen}:
+            said = f"{printable(method)} {overlap:.3f}"
+            return f"[bold]{said}[/]" if chosen else said
+        case Mapping():
+            return ", ".join(f"{printable(str(key))} {readable_fact(part)}" for key, part in value.items())
+        case list():
+            return ", ".join(map(readable_fact, value))
+        case float():
+            return f"{value:.4g}"
+        case None:
+            return "–"
+    return printable(str(value))
+
+
+def with_interval(estimate: QualityEstimate) -> str:
+    """A measured value and its 95 % interval."""
+    return f"{estimate.value:.3f}  [dim]\\[{estimate.low:.3f}, {estimate.high:.3f}][/]"
+
+
+def stated_quality(quality: Mapping[str, Any]) -> str:
+    """What a projection states of its own quality, in one line."""
+    if "expected_retention" in quality:
+        expected = quality["expected_retention"]
+        colour = {"PASS": "green", "WARN": "yellow"}.get(str(quality["verdict"]), "bold red")
+        interval = f"\\[{expected['low']:.2f}, {expected['high']:.2f}]"
+        return f"[{colour}]{printable(str(quality['verdict']))}[/] {expected['value']:.2f} {interval} expected"
+    if "retention" in quality:
+        kept, nothing = quality["retention"], quality["nothing_retention"]
+        return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
+    return "[yellow]not measured[/]"

@@ -1,0 +1,172 @@
+"""Which database a command works on, and which of its collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.conversation import Conversation, Notice
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError
+
+if TYPE_CHECKING:
+    from lightmigrate.migrator import Migrator
+    from lightmigrate.projection.projection import Projection
+    from lightmigrate.stores.base import Address, CollectionFacts
+
+
+@dataclass(frozen=True)
+class Server:
+    """A database of a server.
+
+    Attributes:
+        host: its name or address.
+        port: its port.
+        ssl: whether it speaks https.
+        headers: headers that it requires, with their values.
+        tenant: tenant of the database.
+        database: the database.
+    """
+
+    host: str
+    port: int
+    ssl: bool
+    headers: Mapping[str, str] = field(repr=False)
+    tenant: str
+    database: str
+
+
+@dataclass(frozen=True)
+class DatabaseChoice:
+    """The database to work on.
+
+    Attributes:
+        database: a folder, a URL, an open client, an opened `Store`, or a `Server` to connect to.
+        words: what names it on the command line, for the commands that messages suggest.
+    """
+
+    database: object
+    words: tuple[str, ...] = ()
+
+    def open(self, conversation: Conversation, *, writing: bool = False, notices: bool = True) -> Migrator:
+        """Open it. Only reads.
+
+        Args:
+            conversation: shown what an interrupted run left there.
+            writing: whether the command writes, and so ends an interrupted exchange before it does anything else.
+            notices: whether an interrupted run is shown; not by a command whose result says so.
+        """
+        from lightmigrate.migrator import Migrator  # loads NumPy
+
+        database = self.database
+        if isinstance(database, Server):
+            from lightmigrate.stores.open import connect
+
+            database = connect(
+                database.host,
+                database.port,
+                ssl=database.ssl,
+                headers=database.headers,
+                tenant=database.tenant,
+                database=database.database,
+            )
+        migrator = Migrator(database, on_progress=conversation.on_progress)
+        if writing:
+            migrator.recover()
+            if migrator.recovered is not None:
+                conversation.show(Notice(migrator.recovered))
+        elif notices and migrator.unfinished is not None:
+            conversation.show(Notice(migrator.unfinished))
+        return migrator
+
+
+def find_address(name: str, catalog: Sequence[CollectionFacts]) -> Address:
+    """The address of a collection that is named alone, or as TENANT/DATABASE/NAME; it need not exist.
+
+    Raises:
+        CollectionNotFoundError: the name has another form.
+    """
+    from lightmigrate.stores.base import Address
+
+    match name.split("/"):
+        case [collection]:
+            addresses = [facts.address for facts in catalog if collection in (facts.name, str(facts.address))]
+            return addresses[0] if len(addresses) == 1 else Address(collection)
+        case [tenant, database, collection]:
+            return Address(collection, tenant, database)
+    raise CollectionNotFoundError(f"{name!r} is neither NAME nor TENANT/DATABASE/NAME")
+
+
+def only_collection(migrator: Migrator, name: str) -> Address:
+    """The collection of that name, or the only one with vectors when the name is empty. Only reads.
+
+    Raises:
+        CollectionNotFoundError: there is none, or more than one.
+    """
+    addresses = [facts.address for facts in migrator.collections() if facts.count and facts.dimension]
+    return only_one(addresses, name, migrator)
+
+
+def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Address:
+    """The address of that name, or the only one when the name is empty.
+
+    Raises:
+        CollectionNotFoundError: there is none, or more than one.
+    """
+    matching = [address for address in addresses if not name or name in (address.name, str(address))]
+    if len(matching) != 1:
+        known = ", ".join(map(str, addresses)) or "none"
+        raise CollectionNotFoundError(f"--collection must name one collection of {migrator.path}; there are: {known}")
+    return matching[0]
+
+
+def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[str]) -> list[Address]:
+    """The named collections, or all whose vectors have the dimension that the projection takes. Only reads.
+
+    Raises:
+        NothingToMigrateError: the database has no vectors.
+        DimensionError: no collection has vectors of that dimension.
+    """
+    catalog = migrator.collections()
+    if names:
+        return [find_address(name, catalog) for name in names]
+    filled = [facts for facts in catalog if facts.count and facts.dimension]
+    addresses = [facts.address for facts in filled if facts.dimension == projection.info.source.dimension]
+    if not addresses and filled:
+        projection.check_input(int(filled[0].dimension or 0))
+    if not addresses:
+        raise NothingToMigrateError(f"{migrator.path} holds no vectors: there is nothing to migrate")
+    return addresses
+
+
+def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequence[str]) -> list[CollectionFacts]:
+    """The named collections, or all whose vectors have another dimension than the new model's. Only reads.
+
+    Raises:
+        CollectionNotFoundError: there is no collection of one of the names.
+        NothingToMigrateError: all collections have that dimension already, and none was named.
+    """
+    catalog = migrator.collections()
+    chosen = {find_address(name, catalog) for name in names}
+    if unknown := chosen - {facts.address for facts in catalog}:
+        known = ", ".join(str(facts.address) for facts in catalog) or "none at all"
+        raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
+    wanted = [
+        facts
+        for facts in catalog
+        if (facts.address in chosen if chosen else facts.count and facts.dimension not in (None, dimension))
+    ]
+    if not wanted:
+        raise NothingToMigrateError(
+            f"{migrator.path}: no collection has vectors of another dimension than {dimension}; name one "
+            "(--collection) to migrate it all the same"
+        )
+    return wanted
+
+
+def require_one_for_texts(addresses: Sequence[Address], texts: Mapping[str, str]) -> None:
+    """Raise `LightmigrateError` when texts by id are given for more than one collection."""
+    if texts and len(addresses) != 1:
+        raise LightmigrateError(
+            f"--texts are those of one collection, and {len(addresses)} would be migrated: name one with --collection"
+        )

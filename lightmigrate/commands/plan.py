@@ -1,0 +1,147 @@
+"""`plan`: what would a migration do, and what would each budget buy?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.arguments import NO_BUDGET, Budget, ModelChoice, read_queries
+from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.database import DatabaseChoice, addresses_for, only_collection
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.results import Result
+
+if TYPE_CHECKING:
+    from lightmigrate.budget.curve import CostQualityCurve
+    from lightmigrate.budget.missing_texts import MissingTexts
+    from lightmigrate.budget.plan import BudgetPlan
+    from lightmigrate.migration.plan import Plan
+    from lightmigrate.training.texts import TextsFile
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What a curve is measured with.
+
+    Attributes:
+        samples: documents to calibrate on; `None` for a number that suits the collection and the budget.
+        queries: file with queries of users.
+        texts: file of texts by id, for a collection that does not store its texts.
+        seed: of every random choice.
+        cache: file that keeps embeddings.
+    """
+
+    samples: int | None = None
+    queries: Path | None = None
+    texts: TextsFile | None = None
+    seed: int = 0
+    cache: Path | None = None
+
+
+DEFAULT_MEASURING = Measuring()
+
+
+@dataclass(frozen=True)
+class Planned(Result):
+    """What each budget setting costs and keeps, and which one was chosen.
+
+    Attributes:
+        curve: what was measured.
+        missing_texts: what texts would gain where they are missing; `None` when every record has one.
+        plan: the chosen setting; `None` when no budget was given.
+    """
+
+    curve: CostQualityCurve
+    missing_texts: MissingTexts | None
+    plan: BudgetPlan | None
+
+
+def plan_projection(
+    database: DatabaseChoice, projection: Path, *, collections: Sequence[str] = (), conversation: Conversation
+) -> Plan:
+    """What migrating with a projection would do, and whether it can. Only reads.
+
+    Args:
+        database: the database.
+        projection: its file.
+        collections: their names; by default all whose vectors the projection takes.
+        conversation: with the caller.
+
+    Raises:
+        LightmigrateError: as `Migrator.plan`.
+    """
+    from lightmigrate.migration.collection_job import CollectionJob
+    from lightmigrate.projection.projection import Projection
+
+    migrator = database.open(conversation)
+    loaded = Projection.load(projection)
+    addresses = addresses_for(migrator, loaded, collections)
+    return migrator.plan([CollectionJob(address, loaded) for address in addresses])
+
+
+def plan_budget(
+    database: DatabaseChoice,
+    target: ModelChoice,
+    source: ModelChoice | None = None,
+    budget: Budget = NO_BUDGET,
+    measuring: Measuring = DEFAULT_MEASURING,
+    *,
+    collection: str = "",
+    output: Path | None = None,
+    conversation: Conversation,
+) -> Planned:
+    """Measure what each budget setting costs and keeps, and choose one. Calls the model; writes only files.
+
+    Args:
+        database: the database; only read.
+        target: the new model.
+        source: the old model, to compare with doing nothing.
+        budget: what to choose.
+        measuring: what to measure with.
+        collection: its name; may be empty when there is only one with vectors.
+        output: file for the plan.
+        conversation: with the caller.
+
+    Raises:
+        LightmigrateError: as `Migrator.cost_quality_curve`; a file for the plan without a budget.
+    """
+    if output is not None and not budget.is_given:
+        raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
+    limit = {} if budget.dollars is None else {"max_cost": budget.dollars}
+    provider = target.open(measuring.cache, **limit)
+    previous = None if source is None else source.open(measuring.cache)
+    queries = read_queries(measuring.queries, measuring.seed)
+    texts = measuring.texts.read() if measuring.texts is not None else {}
+    migrator = database.open(conversation)
+    address = only_collection(migrator, collection)
+    curve = migrator.cost_quality_curve(
+        address,
+        provider,
+        previous,
+        samples=measuring.samples,
+        tokens=budget.tokens_allowed(provider),
+        token_share=budget.share,
+        queries=queries,
+        texts=texts,
+        seed=measuring.seed,
+    )
+    from lightmigrate.budget.missing_texts import MissingTexts
+    from lightmigrate.budget.plan import BudgetPlan
+    from lightmigrate.training.texts import NO_TEXTS
+
+    plan, point = None, budget.choose(curve, provider)
+    if point is not None:
+        plan = BudgetPlan.of(
+            address,
+            curve,
+            point,
+            target.to_json(),
+            seed=measuring.seed,
+            queries_file=measuring.queries,
+            texts_file=measuring.texts or NO_TEXTS,
+        )
+        if output is not None:
+            plan.save(output)
+    return Planned(curve, MissingTexts.of(curve), plan)

@@ -1,0 +1,95 @@
+"""`refine`: embed more rows of a migrated collection with the new model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.database import DatabaseChoice, only_one
+
+if TYPE_CHECKING:
+    from lightmigrate.providers.base import Provider
+    from lightmigrate.refinement.order import Order
+    from lightmigrate.refinement.refine import Refinement
+
+
+@dataclass(frozen=True)
+class RefinementOptions:
+    """How far and in which order.
+
+    Attributes:
+        documents: embed at most so many.
+        tokens: embed at most so many tokens, estimated.
+        seconds: stop after about so many.
+        order: which documents come first; see `Migrator.refine`.
+        queries: file with queries of users, for the order `retrieved`.
+        refit: refit the projection on the exact rows and apply it to the others.
+    """
+
+    documents: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    order: Order = "random"
+    queries: Path | None = None
+    refit: bool = True
+
+
+def refine(
+    database: DatabaseChoice,
+    options: RefinementOptions,
+    *,
+    collection: str = "",
+    texts: Path | None = None,
+    cache: Path | None = None,
+    conversation: Conversation,
+) -> Refinement:
+    """Embed projected rows with the model that the collection was migrated to. Asks about the cost; writes vectors.
+
+    Args:
+        database: the database; a folder may not be open elsewhere.
+        options: how far and in which order.
+        collection: its name; may be empty when only one was migrated by a plan.
+        texts: where the file with the texts by id is now, if it was moved.
+        cache: file that keeps embeddings.
+        conversation: with the caller; asked before a model is called that costs money.
+
+    Raises:
+        LightmigrateError: as `Migrator.refine`; no collection, or several, were migrated by a plan.
+    """
+    migrator = database.open(conversation, writing=True)
+    inputs = migrator.refinement_inputs()
+    address = only_one(list(inputs), collection, migrator)
+    provider = ModelChoice.from_json(inputs[address].provider).open(cache)
+    file = inputs[address].texts_file
+    texts_by_id = (file if texts is None else replace(file, path=str(texts))).read()
+    queries: list[str] = []
+    if options.queries is not None:
+        from lightmigrate.training.texts import read_texts
+
+        queries = read_texts(options.queries, "text")
+    _require_consent(provider, options, conversation)
+    return migrator.refine(
+        address,
+        provider,
+        documents=options.documents,
+        tokens=options.tokens,
+        seconds=options.seconds,
+        order=options.order,
+        queries=queries,
+        texts=texts_by_id,
+        refit=options.refit,
+    )
+
+
+def _require_consent(provider: Provider, options: RefinementOptions, conversation: Conversation) -> None:
+    """Ask before a model is called that costs money."""
+    if provider.priced(1_000_000).dollars == 0:
+        return
+    limit = "without a limit of tokens (--tokens)"
+    if options.tokens is not None:
+        dollars = provider.priced(options.tokens).dollars
+        limit = f"up to {options.tokens:,} tokens, {'price not known' if dollars is None else f'about ${dollars:.2f}'}"
+    conversation.require(f"Embed with {provider.name}, {limit}?", "embed")

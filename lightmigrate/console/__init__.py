@@ -1,1 +1,0 @@
-"""How results look in a terminal: tables on stdout, progress and questions on stderr."""

@@ -1,0 +1,178 @@
+"""Diagnosis of a database. Only reads: an interrupted migration is reported, not finished or undone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lightmigrate.files import tree_bytes
+from lightmigrate.migration.aside.backup import backups_of
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.aside.record import Record
+from lightmigrate.migration.aside.room import needed_bytes
+from lightmigrate.migration.results import Backup, Mismatch
+from lightmigrate.quality.mixture import find_mixture
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
+from lightmigrate.vectors import Vectors, meaningful
+
+# Vectors sampled from each collection: enough to detect a second model that made a twentieth of them.
+SAMPLED = 500
+
+
+@dataclass(frozen=True)
+class VectorSample(Result):
+    """Statistics of a sample of the vectors of a collection.
+
+    Attributes:
+        vectors: number of sampled vectors.
+        shortest: length of the shortest valid vector; `None` when none is valid.
+        longest: length of the longest valid vector; `None` when none is valid.
+        invalid: number of vectors that hold NaN or infinity or are all zero.
+        of_length_one: number of vectors of length 1: all or none, unless several applications wrote them.
+        models: number of vectors of each of several models, the largest first; empty when all seem to be of one model.
+    """
+
+    vectors: int
+    shortest: float | None
+    longest: float | None
+    invalid: int
+    of_length_one: int
+    models: tuple[int, ...]
+
+    @classmethod
+    def of(cls, vectors: Vectors) -> VectorSample:
+        """The statistics of vectors `(n, d)`."""
+        lengths = np.linalg.norm(vectors[meaningful(vectors)], axis=1)
+        shortest, longest = (float(lengths.min()), float(lengths.max())) if len(lengths) else (None, None)
+        mixture = find_mixture(vectors)
+        return cls(
+            vectors=len(vectors),
+            shortest=shortest,
+            longest=longest,
+            invalid=len(vectors) - len(lengths),
+            of_length_one=int(np.isclose(lengths, 1, atol=1e-3).sum()),
+            models=mixture.counts if mixture else (),
+        )
+
+
+@dataclass(frozen=True)
+class Diagnosis(Result):
+    """The state of a database.
+
+    Attributes:
+        path: the folder, or the server's address.
+        bytes: size on disk; `None` for a server.
+        free_bytes: free space on that disk; `None` for a server.
+        needed_bytes: space that a migration of all collections takes, to `expected_dim` or to their own dimensions;
+            `None` for a server.
+        collections: all collections.
+        expected_dim: dimension of the embedding model in use; `None` when it was not given.
+        mismatches: collections of another dimension; empty when `expected_dim` was not given.
+        used_by: names of the processes that have the database open, by process id; `None` where the system does not
+            show them.
+        unfinished: what an interrupted run left, in a sentence; `lightmigrate resume` finishes or undoes it. `None`
+            when there is nothing.
+        backups: names of the backups.
+        samples: statistics of a sample of each collection's vectors, where vectors could be read.
+        models: the model of the vectors, for the collections that were migrated.
+    """
+
+    path: Path
+    bytes: int | None
+    free_bytes: int | None
+    needed_bytes: int | None
+    collections: tuple[CollectionFacts, ...]
+    expected_dim: int | None
+    mismatches: tuple[Mismatch, ...]
+    used_by: dict[int, str] | None
+    unfinished: str | None
+    backups: tuple[str, ...]
+    samples: dict[str, VectorSample]
+    models: dict[str, str]
+
+
+def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
+    """The collections whose vectors have another dimension; those without vectors are left out."""
+    return [
+        Mismatch(facts.name, facts.tenant, facts.database, facts.dimension, expected_dim, facts.count)
+        for facts in catalog
+        if facts.dimension not in (None, expected_dim) and facts.count
+    ]
+
+
+def diagnose_files(files: FileDatabase, unfinished: str | None, expected_dim: int | None = None) -> Diagnosis:
+    """Diagnose a database that is files. Only reads, and works while other processes write.
+
+    Args:
+        files: the database.
+        unfinished: what an interrupted run left; see `Diagnosis`.
+        expected_dim: dimension of the embedding model in use, if it is known.
+
+    Raises:
+        DatabaseError: the folder does not exist, or holds no database.
+    """
+    catalog, location = files.catalog(), Location.of(files)
+    dimensions = {f.address: expected_dim or f.dimension for f in catalog if f.dimension and f.count}
+    return Diagnosis(
+        path=files.folder,
+        bytes=tree_bytes(files.folder, location.belongs),
+        free_bytes=shutil.disk_usage(location.home).free,
+        needed_bytes=needed_bytes(location, dimensions),
+        collections=tuple(catalog),
+        expected_dim=expected_dim,
+        mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
+        used_by={pid: process_name(pid) for pid in users_of(files.folder / files.main)} if can_see_users() else None,
+        unfinished=unfinished,
+        backups=tuple(backup.name for backup in backups_of(location)),
+        samples={str(address): VectorSample.of(vectors) for address, vectors in files.sample(SAMPLED).items()},
+        models=_models_of(Record.read(files.folder)),
+    )
+
+
+def diagnose_store(
+    store: Store,
+    catalog: Sequence[CollectionFacts],
+    backups: Sequence[Backup],
+    unfinished: str | None,
+    expected_dim: int | None = None,
+) -> Diagnosis:
+    """Diagnose an open database. Only reads.
+
+    Args:
+        store: the open database.
+        catalog: the collections of the database.
+        backups: the backups of the database.
+        unfinished: what an interrupted run left; see `Diagnosis`.
+        expected_dim: dimension of the embedding model in use, if it is known.
+    """
+    vectors = {f.address: store.collection(f.address).sample(SAMPLED).vectors for f in catalog if f.count}
+    return Diagnosis(
+        path=Path(str(store)),
+        bytes=None,
+        free_bytes=None,
+        needed_bytes=None,
+        collections=tuple(catalog),
+        expected_dim=expected_dim,
+        mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
+        used_by={},
+        unfinished=unfinished,
+        backups=tuple(backup.name for backup in backups),
+        samples={str(address): VectorSample.of(sample) for address, sample in vectors.items()},
+        models={},
+    )
+
+
+def _models_of(record: Record | None) -> dict[str, str]:
+    """The models that the record of a database names, by collection."""
+    if record is None:
+        return {}
+    return {
+        str(Address(entry.name, entry.tenant, entry.database)): str(entry.target.get("name", "unnamed"))
+        for entry in record.collections
+    }

@@ -1,0 +1,257 @@
+"""The new database is built aside: copy the folder, rebuild the requested collections, verify everything.
+
+An interrupted build resumes where it stopped: the copy shows what is done, because every collection is rebuilt under a
+name of this run, and takes its own name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lightmigrate.errors import DatabaseChangedError, VerificationError
+from lightmigrate.files import copy_tree
+from lightmigrate.migration.aside.draft import Draft
+from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.baseline import sample_of
+from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.recall import LOSS, Exact
+from lightmigrate.migration.request import Request
+from lightmigrate.migration.source_check import require_fitting
+from lightmigrate.migration.verify import Verification, verify
+from lightmigrate.progress import OnProgress, Progress, logger, reporting
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.files import FileDatabase, Route, fingerprint
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build.
+
+    Attributes:
+        page_size: records held in memory at once.
+        verify: whether every record is read back and compared.
+        invalid_vectors: see `Job`.
+        check_fit: whether the stored vectors must look like those the projection is for.
+        index: the route to begin with, see `stores.files.Route`.
+        on_progress: called after every step.
+    """
+
+    page_size: int
+    verify: bool
+    invalid_vectors: InvalidVectors
+    check_fit: bool
+    index: Route
+    on_progress: OnProgress
+
+
+@dataclass(frozen=True)
+class Built:
+    """The result of one request.
+
+    Attributes:
+        route: how its collection was replaced.
+        verification: the results of the verification; `None` when it was switched off.
+    """
+
+    route: Route
+    verification: Verification | None
+
+
+def copy_database(location: Location, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
+    """Copy a database that no process writes to; returns its fingerprint.
+
+    Raises:
+        DatabaseChangedError: a process wrote to it while it was copied.
+    """
+    live = location.database
+    before = fingerprint(live, location.belongs)
+    total, done = sum(size for size, _ in before.values()), 0
+
+    def copied(size: int) -> None:
+        nonlocal done
+        done += size
+        on_progress(Progress("copy", done, total))
+
+    copy_tree(live, staging, copied, location.belongs)
+    if fingerprint(live, location.belongs) != before:
+        raise DatabaseChangedError(f"{live} was written to while it was copied; stop the writer and run this again")
+    if location.inside:  # the entries of both will be in one folder, so their names must differ
+        location.files.at(staging).isolate()
+    return before
+
+
+class Build:
+    """Turns a copy of the database into the new database, in place, and verifies it.
+
+    Every collection is read once, into a draft; then the old indexes can be closed, and the new ones are built and
+    read back without them. The store is closed and opened again in between also so that what is verified is what
+    will be found on the disk. Only when all is verified do the old collections leave the copy.
+
+    Args:
+        copy: the copy, untouched or half built by an earlier process of the same run.
+        drafts: a folder for what is to be written, likewise.
+        scratch: a folder for indexes that are being built, likewise.
+        run: the same for every process that builds on this copy.
+        requests: what to rebuild, likewise.
+        options: how.
+    """
+
+    def __init__(
+        self,
+        copy: FileDatabase,
+        drafts: Path,
+        scratch: Path,
+        run: str,
+        requests: Sequence[Request],
+        options: Options,
+    ) -> None:
+        self._copy = copy
+        self._drafts = drafts
+        self._requests = requests
+        self._options = options
+        self._replacements = [
+            copy.replacement(
+                request.address,
+                request.projection.info.target.dimension,
+                request.model,
+                scratch=scratch,
+                run=run,
+                number=number,
+                page_size=options.page_size,
+                on_done=partial(reporting(options.on_progress, request.address.name), "write"),
+            )
+            for number, request in enumerate(requests)
+        ]
+
+    def can_resume(self) -> bool:
+        """Whether the drafts of all replacements that an earlier process began are still complete. Only reads."""
+        return all(
+            self._drafted(number) is not None
+            for number, replacement in enumerate(self._replacements)
+            if replacement.begun()
+        )
+
+    def run(self, before: Sequence[CollectionFacts], no_return: Callable[[], None]) -> list[Built]:
+        """Build.
+
+        Args:
+            before: what the database itself holds.
+            no_return: called before the first step after which an interrupted build cannot be resumed.
+
+        Returns:
+            The result of each request.
+
+        Raises:
+            VerificationError: the new database is not what it should be.
+            InvalidVectorsError: see `Draft.write`.
+            WrongSpaceError: see `require_fitting`.
+        """
+        requested = {request.address for request in self._requests}
+        untouched = [facts for facts in before if facts.address not in requested]
+        with self._copy.open() as store:
+            samples = [self._sample(store, number) for number in range(len(self._requests))]
+            digests = self._digests(store, untouched)
+            drafts = [self._draft(store, *pair) for pair in enumerate(samples)]
+        with self._replaced(drafts) as (store, routes, recalls):
+            results = [self._verify(store, *pair) for pair in enumerate(recalls)]
+            if self._digests(store, untouched) != digests:
+                raise VerificationError("a collection that was not to be migrated changed; the copy was deleted")
+            no_return()
+            for replacement in self._replacements:
+                replacement.finish(store)
+        self._copy.tidy()
+        _compare_catalogs(before, self._copy.catalog(), self._requests)
+        return [Built(route, result) for route, result in zip(routes, results, strict=True)]
+
+    def _sample(self, store: Store, number: int) -> Page | None:
+        """A sample of a collection that is not replaced yet, after checking that the projection is for its vectors."""
+        if self._replacements[number].begun():
+            return None
+        request = self._requests[number]
+        sample = sample_of(store.collection(request.address))
+        if self._options.check_fit:
+            require_fitting(request.address, sample.vectors, request.projection)
+        return sample
+
+    def _draft(self, store: Store, number: int, sample: Page | None) -> Draft:
+        """The draft of one request: the one that an earlier process left, or a new one."""
+        request, options = self._requests[number], self._options
+        earlier = self._drafted(number)
+        if earlier is not None:
+            return earlier
+        source = store.collection(self._replacements[number].source())
+        job = Job(source, request.projection, options.invalid_vectors, request.texts)
+        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
+
+    def _drafted(self, number: int) -> Draft | None:
+        """The draft of one request, when a complete one is on the disk. Only reads."""
+        return Draft.written(self._drafts, number, self._requests[number].projection)
+
+    @contextlib.contextmanager
+    def _replaced(self, drafts: Sequence[Draft]) -> Iterator[tuple[Store, list[Route], list[float | None]]]:
+        """Put every draft in place of its collection; yields the open store, the routes and the recalls of the indexes.
+
+        A kept graph whose recall is below that of the old index is replaced by a rebuilt index.
+        """
+        truths, routes = [draft.exact(self._options.page_size) for draft in drafts], [self._options.index] * len(drafts)
+        while True:
+            tried = zip(self._replacements, drafts, routes, strict=True)
+            routes = [replacement.put(draft, route) for replacement, draft, route in tried]
+            with self._copy.open() as store:
+                recalls = [self._recall(store, *pair) for pair in enumerate(truths)]
+                worse = [
+                    recall is not None and draft.baseline.recall is not None and recall < draft.baseline.recall - LOSS
+                    for recall, draft in zip(recalls, drafts, strict=True)
+                ]
+                again = [number for number, route in enumerate(routes) if route == "keep" and worse[number]]
+                if not again:
+                    yield store, routes, recalls
+                    return
+            for number in again:
+                logger.info(
+                    "%s: recall of the kept index is %.3f with the new vectors, %.3f before; rebuilding the index",
+                    self._requests[number].address, recalls[number], drafts[number].baseline.recall,
+                )  # fmt: skip
+                routes[number] = "rebuild"
+
+    def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
+        return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
+
+    def _verify(self, store: Store, number: int, recall: float | None) -> Verification | None:
+        if not self._options.verify:
+            return None
+        own, size = self._requests[number].address, self._options.page_size
+        draft = self._drafted(number)
+        if draft is None:
+            raise VerificationError(f"the draft of {own} was changed on the disk; run this again")
+        pages, target = draft.pages(size), store.collection(own)
+        return verify(draft.baseline, pages, target, size, self._options.on_progress, recall=recall)
+
+    def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
+        if not self._options.verify:
+            return {}
+        digests = (
+            (facts.address, digest_of(store.collection(facts.address), self._options.page_size))
+            for facts in collections
+        )
+        return {address: (digest.content, digest.vectors) for address, digest in digests}
+
+
+def _compare_catalogs(
+    before: Sequence[CollectionFacts], after: Sequence[CollectionFacts], requests: Sequence[Request]
+) -> None:
+    """The same collections with the same counts, and only the requested dimensions changed."""
+    dimensions = {request.address: request.projection.info.target.dimension for request in requests}
+    expected = {f.address: (f.count, dimensions.get(f.address, f.dimension)) for f in before}
+    actual = {f.address: (f.count, f.dimension) for f in after}
+    if expected != actual:
+        wrong = next(a for a in expected.keys() | actual.keys() if expected.get(a) != actual.get(a))
+        raise VerificationError(
+            f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {actual.get(wrong)}; "
+            "the new database was deleted"
+        )

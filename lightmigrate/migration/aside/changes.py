@@ -1,0 +1,76 @@
+"""Writes made to a database that is files since its migration: finds them, and carries them over to a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightmigrate.errors import VerificationError
+from lightmigrate.migration.aside.record import Record
+from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.stores.base import Address, Collection, Store
+from lightmigrate.stores.files import FileDatabase
+
+
+def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
+    """The changes in each collection of `live` since one of the two databases was made from the other. Only reads.
+
+    A backup from before several migrations is compared with the state after the last one: earlier
+    changes are not listed.
+    """
+    live_writes, backup_writes = live.writes(), backup.writes()
+    live_record, backup_record = Record.read(live.folder), Record.read(backup.folder)
+    if backup_record and (not live_record or live_record.migrated_at < backup_record.migrated_at):
+        # rolling forward after a rollback: the backup was made from this database, and may have been written to since
+        last_live, last_backup = _by_address(backup_record.source_writes), _by_address(backup_record.last_writes)
+    else:
+        last_live = _by_address(live_record.last_writes if live_record else ())
+        last_backup = {address: max(numbers.values()) for address, numbers in backup_writes.items()}
+    changes = []
+    for address in sorted(live_writes.keys() | backup_writes.keys(), key=str):
+        live_ids, backup_ids = live_writes.get(address, {}), backup_writes.get(address, {})
+        written = [record for record, number in live_ids.items() if number > last_live.get(address, 0)]
+        known = [record for record, number in backup_ids.items() if number <= last_backup.get(address, 0)]
+        changed = Changes(
+            address,
+            added=[record for record in written if record not in backup_ids],
+            changed=[record for record in written if record in backup_ids],
+            deleted=[record for record in known if record not in live_ids],
+        )
+        if changed:
+            changes.append(changed)
+    return changes
+
+
+def _by_address(writes: Sequence[tuple[str, str, str, int]]) -> dict[Address, int]:
+    return {Address(name, tenant, database): number for tenant, database, name, number in writes}
+
+
+def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes], page_size: int, seed: int) -> None:
+    """Apply the changes of the live database to a copy of the backup. Writes to the copy.
+
+    Texts and payloads are carried exactly. Vectors of a collection in the new model's space are projected
+    back, with a projection fitted on the records that both databases have: approximate, not exact.
+
+    Raises:
+        VerificationError: the copy lacks a record that was carried over, or has one that was deleted.
+        WrittenSinceError: both databases have too few records in common to fit that projection.
+    """
+    live_addresses, copy_addresses = ({facts.address for facts in database.catalog()} for database in (live, copy))
+    with live.open() as live_store, copy.open() as copy_store:
+        for changed in changes:
+            source = live_store.collection(changed.address) if changed.address in live_addresses else None
+            target = _counterpart(copy_store, source, changed.address, changed.address in copy_addresses)
+            carry(source, target, changed, page_size, seed)
+    copy_writes = copy.writes()
+    for changed in changes:
+        ids = copy_writes.get(changed.address, {}).keys()
+        if not ids >= {*changed.added, *changed.changed} or ids & set(changed.deleted):
+            raise VerificationError(
+                f"collection {changed.address}: not all records were carried over; nothing was changed"
+            )
+
+
+def _counterpart(store: Store, source: Collection | None, address: Address, exists: bool) -> Collection:
+    if exists or source is None:
+        return store.collection(address)
+    return store.create(address, source, source.facts().dimension or 0, None)

@@ -1,0 +1,221 @@
+"""A draft: all records of a new collection in files. The new collection is written from it and compared with it.
+
+A store may load the whole index when a collection is first used. With a draft the old collection can be closed before
+the new one is built, so that both indexes are never in memory at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.files import replacing
+from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.job import InvalidRows, Job, project, projected
+from lightmigrate.migration.recall import QUERIES, Exact
+from lightmigrate.progress import OnProgress, Progress
+from lightmigrate.projection.projection import Projection
+from lightmigrate.stores.base import Page
+from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.vectors import Vectors, evenly
+
+_NUMBER = np.dtype("<f4")
+
+# Records projected at once.
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All records of a collection with their new vectors, in its order.
+
+    Attributes:
+        baseline: what the collection was.
+        dimension: length of the new vectors.
+        queries: which records to search for when the recall of an index is measured.
+        records: ids, texts and payloads: a JSON list a line.
+        vectors: float32 rows, little-endian, nothing else.
+        projection: the projection that gave the vectors.
+    """
+
+    baseline: Baseline
+    dimension: int
+    queries: Sequence[int]
+    records: Path
+    vectors: Path
+    projection: Projection
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return self.baseline.records
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """Vectors `(n, d)` of the old space in the new one, without a text."""
+        return projected(self.projection, vectors, None)
+
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, at most `size` at a time; only reads."""
+        return self.pages_of(repeat(size), start)
+
+    def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, so many at a time, until there are no more; only reads."""
+        # Read, not mapped: a mapped file would count as memory of this process, all of it.
+        with self.records.open("rb") as lines, self.vectors.open("rb") as numbers:
+            numbers.seek(start * self.dimension * _NUMBER.itemsize)
+            rest = islice(lines, start, None)
+            for size in sizes:
+                if not (rows := [json.loads(line) for line in islice(rest, size)]):
+                    return
+                ids, texts, payloads = zip(*rows, strict=True)
+                vectors = np.fromfile(numbers, _NUMBER, len(rows) * self.dimension)
+                yield Page(ids, vectors.reshape(len(rows), -1).astype(np.float32, copy=False), texts, payloads)
+
+    def rows(self) -> dict[str, int]:
+        """The number of every record by its id; only reads."""
+        with self.records.open("rb") as lines:
+            return {json.loads(line)[0]: row for row, line in enumerate(lines)}
+
+    def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
+        """The vectors of some records, by number, `(n, dimension)`; only reads."""
+        # mapped anew each time, so that pages that were read do not stay in memory
+        return np.asarray(self._mapped()[np.asarray(rows)], np.float32)
+
+    def exact(self, page_size: int) -> Exact | None:
+        """The true nearest neighbours of the queries in the new space; only reads. `None` without queries."""
+        if self.baseline.space is None or not self.queries:
+            return None
+        exact = Exact(self.vectors_of(self.queries), self.baseline.space)
+        with self.vectors.open("rb") as numbers:
+            while (page := np.fromfile(numbers, _NUMBER, page_size * self.dimension)).size:
+                exact.add(page.reshape(-1, self.dimension).astype(np.float32, copy=False))
+        return exact
+
+    def _mapped(self) -> Any:
+        return np.memmap(self.vectors, _NUMBER, "r").reshape(-1, self.dimension)
+
+    @classmethod
+    def written(cls, folder: Path, number: int, projection: Projection) -> Draft | None:
+        """The draft that `write` left in a folder; `None` when it is incomplete or was changed. Only reads."""
+        header, sample, records, vectors = _files(folder, number)
+        try:
+            fields = json.loads(header.read_bytes())
+            if fields.pop("sha256") != _sha256(fields, sample, records, vectors):
+                return None
+            baseline = Baseline(**fields["baseline"], vectors=np.load(sample, allow_pickle=False))
+            return cls(baseline, fields["dimension"], fields["queries"], records, vectors, projection)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @classmethod
+    def write(
+        cls,
+        job: Job,
+        folder: Path,
+        number: int,
+        page_size: int,
+        on_progress: OnProgress,
+        sample: Page | None = None,
+    ) -> Draft:
+        """Read a job's collection, all of it, and write the draft of the new one into a folder.
+
+        Args:
+            job: what to draft.
+            folder: is made when it is not there; what an interrupted call left in it is written over.
+            number: tells the job from others in the folder.
+            page_size: records read at once.
+            on_progress: hears about every page.
+            sample: of the collection; is taken when it is left out.
+
+        Raises:
+            InvalidVectorsError: vectors that mean nothing, and the job refuses them.
+        """
+        folder.mkdir(exist_ok=True)
+        header, sample_file, records, vectors = _files(folder, number)
+        baseline, dimension, done, invalid = Baseline.of(job.source, sample), 0, 0, InvalidRows(job)
+        query_rows = evenly(len(baseline.ids), QUERIES)
+        queries = {baseline.ids[row]: 0 for row in query_rows}
+        exact = Exact(baseline.vectors[query_rows], baseline.space) if baseline.space else None
+
+        def valid_pages(pages: Iterator[Page]) -> Iterator[Page]:
+            read = 0
+            for page in pages:
+                read += len(page)
+                if invalid.look(page):  # after the first invalid page the rest is only checked, to list all of them
+                    yield page
+                on_progress(Progress("project", read, baseline.records, job.source.address.name))
+
+        with (
+            records.open("wb") as lines,
+            vectors.open("wb") as numbers,
+            read_ahead(job.source.scan(page_size)) as pages,
+        ):
+            for group in _grouped(valid_pages(pages)):
+                projected = project(job.projection, group, job.texts)
+                dimension = projected.shape[1]
+                numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
+                columns = zip(group.ids, group.texts, group.payloads, strict=True)
+                lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+                queries.update((record, done + row) for row, record in enumerate(group.ids) if record in queries)
+                if exact:
+                    exact.add(group.vectors)
+                done += len(group)
+            for file in (lines, numbers):
+                file.flush()
+                os.fsync(file.fileno())
+        invalid.require_none(baseline.records)
+        if exact:
+            baseline = replace(baseline, recall=exact.recall(job.source))
+        with replacing(sample_file) as stream:
+            np.save(stream, baseline.vectors)
+        fields = {
+            "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
+            "dimension": dimension,
+            "queries": list(queries.values()),
+        }
+        with replacing(header) as stream:
+            stream.write(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
+        return cls(baseline, dimension, list(queries.values()), records, vectors, job.projection)
+
+
+def _grouped(pages: Iterator[Page]) -> Iterator[Page]:
+    """The same records in batches of `_BATCH`, whatever pages they come in.
+
+    The last bits of a matrix product depend on how many rows are multiplied at once, and on some machines on the place
+    of a row among them. A run that is resumed with another page size must give the same bits.
+    """
+    waiting: list[Page] = []
+    for page in pages:
+        waiting.append(page)
+        while sum(map(len, waiting)) >= _BATCH:
+            whole = Page.joined(waiting)
+            yield whole.part(0, _BATCH)
+            waiting = [whole.part(_BATCH, len(whole))]
+    if any(map(len, waiting)):
+        yield Page.joined(waiting)
+
+
+def _files(folder: Path, number: int) -> tuple[Path, Path, Path, Path]:
+    """Of one draft: the header, which is written last, the baseline's sample, the records and their vectors."""
+    header, sample, records, vectors = (
+        folder / f"{number}.{what}" for what in ("json", "sample.npy", "records", "vectors")
+    )
+    return header, sample, records, vectors
+
+
+def _sha256(fields: Mapping[str, Any], *files: Path) -> str:
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""The exchange of two databases inside one folder, for a folder that cannot be renamed.
+
+Such a database is its main file and the entries that this file names. When no two entries have the same name, the
+entries of both databases can be in the folder together. The exchange is then one rename of the main file, which POSIX
+file systems do atomically. Before it the main file of the incoming database is called `.incoming-<main file>`.
+After it the companion files that are still to be moved have such names, the record `.incoming-lightmigrate.json` last.
+So the file names that a crash leaves show whether to undo or to finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.files import sync_folder
+from lightmigrate.migration.aside.location import COMPANIONS, Location
+from lightmigrate.migration.aside.record import RECORD_FILE
+
+# The pending names of the companion files; an empty file means that the incoming database has none. The record is last.
+PENDING = {name: f".incoming-{name}" for name in COMPANIONS}
+PENDING_RECORD = PENDING[RECORD_FILE]
+
+
+class InsideExchange:
+    """The exchange inside one folder. See `exchange.Exchange`."""
+
+    def __init__(self, location: Location) -> None:
+        self.live = location.database
+        self._location = location
+        self._files = location.files
+        self._main = location.files.main
+        self._pending = f".incoming-{self._main}"
+
+    def announce(self, incoming: Path) -> None:
+        """Mark the incoming database. A crash after this is undone, until the exchange has happened."""
+        if self._files.unfinished():
+            raise DatabaseError(
+                f"{self.live} has an unfinished write: open it once with its own application, which repairs it, "
+                "and run this again"
+            )
+        incoming_entries = self._files.named_by(incoming / self._main)
+        if shared := [entry.name for entry in self._entries(self.live) if entry.name in incoming_entries]:
+            raise DatabaseError(f"both databases keep an index in {shared[0]}: they cannot change places here")
+        (incoming / self._main).rename(incoming / self._pending)
+        for name, pending in PENDING.items():
+            if (incoming / name).exists():
+                (incoming / name).rename(incoming / pending)
+            else:
+                (incoming / pending).touch()
+        sync_folder(incoming)
+
+    def put_in_place(self, incoming: Path, outgoing: Path) -> None:
+        """Make the marked incoming database the live one, and the live one `outgoing`."""
+        for name in (self._main, *COMPANIONS):
+            if (self.live / name).exists():
+                _link_or_copy(self.live / name, incoming / name)
+        for entry in self._entries(incoming):
+            entry.rename(self.live / entry.name)
+        sync_folder(incoming)
+        sync_folder(self.live)
+        (incoming / self._pending).replace(self.live / self._main)
+        sync_folder(self.live)
+        self._complete(incoming, outgoing)
+
+    def interrupted(self, candidates: Sequence[Path]) -> bool:
+        """Whether the main file or the record of an incoming database still has its pending name. Only reads."""
+        waiting = (self._pending, PENDING_RECORD)
+        return any((folder / name).exists() for folder in candidates for name in waiting)
+
+    def recover(self, incoming: Path, outgoing: Path, others: Sequence[Path]) -> bool | None:
+        """Finish or undo what a crash interrupted. Whether it was finished; `None` when there was nothing."""
+        for folder in (incoming, outgoing, *others):
+            if (folder / self._pending).exists():
+                self._undo(folder)
+                return False
+            if (folder / PENDING_RECORD).exists():
+                self._complete(folder, outgoing if folder == incoming else folder)
+                return True
+        return None
+
+    def _complete(self, incoming: Path, outgoing: Path) -> None:
+        live_entries = self._files.named_by(self.live / self._main)
+        for entry in self._entries(self.live):
+            if entry.name not in live_entries:
+                entry.rename(incoming / entry.name)
+        sync_folder(self.live)
+        sync_folder(incoming)
+        if incoming != outgoing:
+            incoming.rename(outgoing)
+            sync_folder(incoming.parent)
+            sync_folder(outgoing.parent)
+        for name, waiting in PENDING.items():
+            pending = outgoing / waiting
+            if not pending.exists():  # moved before the crash
+                continue
+            if pending.stat().st_size:
+                pending.replace(self.live / name)
+            else:
+                (self.live / name).unlink(missing_ok=True)
+                pending.unlink()
+            sync_folder(outgoing)
+        sync_folder(self.live)
+        sync_folder(outgoing)
+
+    def _undo(self, incoming: Path) -> None:
+        incoming_entries = self._files.named_by(incoming / self._pending)
+        for entry in self._entries(self.live):
+            if entry.name in incoming_entries:
+                entry.rename(incoming / entry.name)
+        for name, waiting in PENDING.items():
+            pending = incoming / waiting
+            if pending.exists():
+                (incoming / name).unlink(missing_ok=True)  # the hard link to the live file
+                if pending.stat().st_size:
+                    pending.rename(incoming / name)
+                else:
+                    pending.unlink()
+        (incoming / self._pending).replace(incoming / self._main)
+        sync_folder(incoming)
+        sync_folder(self.live)
+
+    def _entries(self, folder: Path) -> list[Path]:
+        """The folders of a database, which its main file names."""
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and self._location.is_database_entry(entry))
+
+
+def _link_or_copy(file: Path, link: Path) -> None:
+    """Hard-link a file; copy it where the file system has no hard links."""
+    with contextlib.suppress(FileNotFoundError):
+        link.unlink()
+    try:
+        os.link(file, link)
+    except OSError:
+        shutil.copy2(file, link)
+        with link.open("rb+") as copy:
+            os.fsync(copy.fileno())

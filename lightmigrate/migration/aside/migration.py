@@ -1,0 +1,350 @@
+"""Migration of a database that is files: the new one is built aside and takes the old one's place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrateError
+from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
+from lightmigrate.migration.aside import build, cutover
+from lightmigrate.migration.aside.backup import backups_of, find_backup, new_backup_path
+from lightmigrate.migration.aside.changes import carry_over, changes_since
+from lightmigrate.migration.aside.record import Record
+from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
+from lightmigrate.migration.aside.workspace import Intention, Workspace
+from lightmigrate.migration.aside.write_record import sign_copy, sign_new
+from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.plan import Plan, require_passed
+from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
+from lightmigrate.migration.results import (
+    Backup,
+    MigrationResult,
+    Rollback,
+    choose_backups,
+)
+from lightmigrate.progress import OnProgress, logger
+from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.files import FileDatabase, Route, fingerprint, require_unused
+
+
+class AsideMigration:
+    """The operations of `Migrator` on a database that is files. The complete old folder is the backup.
+
+    Constructing one only reads; the methods that write finish or undo an interrupted run first.
+
+    Raises:
+        DatabaseError: there is no database in the folder.
+    """
+
+    def __init__(self, files: FileDatabase, page_size: int, on_progress: OnProgress) -> None:
+        self.files = files
+        self.path = files.folder
+        self._page_size = page_size
+        self._on_progress = on_progress
+        self._workspace = Workspace(files)
+        self.recovered: str | None = None
+        if not self._workspace.exchange_interrupted():  # then the folder may be missing for the moment
+            files.require()
+
+    @property
+    def place(self) -> Path:
+        """See `Migrator.place`."""
+        return self.path
+
+    @property
+    def unfinished(self) -> str | None:
+        """What an interrupted run left, and the command that ends it; `None` when there is nothing. Only reads."""
+        workspace = self._workspace
+        if workspace.busy():
+            return None
+        if workspace.exchange_interrupted():
+            return f"an exchange was interrupted:  lightmigrate resume {self.path}  finishes or undoes it"
+        if workspace.resumable:
+            return f"a migration was interrupted:  lightmigrate resume {self.path}  goes on, or discards it with --undo"
+        if workspace.has_leftovers():
+            return f"a migration was interrupted:  lightmigrate resume {self.path} --undo  removes what it left"
+        return None
+
+    def recover(self) -> str | None:
+        """Finish or undo an exchange that a crash interrupted. Writes only when there is something to do.
+
+        Returns:
+            What was interrupted and how it ended, in a sentence; `None` when there was nothing to do.
+
+        Raises:
+            AnotherRunError: another lightmigrate process holds the database.
+        """
+        if self._workspace.folder.exists():
+            with self._workspace.locked():
+                self.recovered = cutover.recover(self._workspace) or self.recovered
+        self.files.require()
+        return self.recovered
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """What the store records of an embedding function; see `Store.describe_model`."""
+        return self.files.describe_model(embedding_function)
+
+    def catalog(self) -> list[CollectionFacts]:
+        """All collections of all tenants and databases. Only reads."""
+        return self.files.catalog()
+
+    def ids(self, addresses: Sequence[Address]) -> dict[Address, list[str]]:
+        """The ids of all records of some collections. Only reads; somebody may have the database open."""
+        writes = self.files.writes()
+        return {address: list(writes.get(address, ())) for address in addresses}
+
+    def plan(self, requests: Sequence[Request]) -> Plan:
+        """See `Migrator.plan`."""
+        location = self._workspace.location
+        planned = plan_at(location, self.catalog(), {r.address: r.projection for r in requests})
+        return with_seconds(planned, location, [r.projection for r in requests])
+
+    @property
+    def interrupted(self) -> bool:
+        """See `Migrator.interrupted`."""
+        return self._workspace.resumable
+
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """See `Migrator.interrupted_functions`."""
+        intention = self._workspace.read_journal()
+        description = intention.description if intention is not None else None
+        return [collection["model"] for collection in description["collections"]] if description else []
+
+    def migrate(
+        self,
+        source: RequestSource,
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        index: Route,
+        beside: Callable[[Path], None] | None = None,
+    ) -> list[MigrationResult]:
+        """Build, verify, exchange. See `Migrator.migrate_collections`."""
+        started = time.monotonic()
+        with self._exclusive():
+            requests = self._requests_from_copy(source) if callable(source) else source
+            if not requests:
+                return []
+            catalog = self.catalog()
+            plan = plan_at(self._workspace.location, catalog, {r.address: r.projection for r in requests})
+            if not force:
+                require_passed(plan)
+            outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
+            if not auto_backup:
+                logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
+            workspace, copy = self._workspace, self.files.at(self._workspace.staging)
+            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, self._on_progress)
+
+            def builder(run: str) -> build.Build:
+                return build.Build(copy, workspace.drafts, workspace.scratch, run, requests, options)
+
+            intention = self._begin(plan, requests, invalid_vectors, lambda run: builder(run).can_resume())
+            not_resumable = replace(intention, copied=None)
+            results = builder(intention.run).run(catalog, lambda: workspace.write_journal(not_resumable))
+            verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
+            sign_new(copy, self.files, verified, outgoing if auto_backup else None)
+            if beside is not None:
+                beside(workspace.staging)
+            give_rights_of(self.path, self.path / self.files.main, workspace.staging)
+            sync_tree(workspace.staging)
+            self._cut_over(intention.run, workspace.staging, outgoing, _fingerprint_of(intention.copied))
+        seconds = time.monotonic() - started
+        return [
+            MigrationResult(
+                collection_name=planned.name,
+                tenant=planned.tenant,
+                database=planned.database,
+                n_migrated=planned.count,
+                previous_dim=planned.current_dim,
+                current_dim=planned.target_dim,
+                backup_path=outgoing if auto_backup else None,
+                verification=built.verification,
+                seconds=seconds,
+                index=built.route,
+            )
+            for planned, built in zip(plan.collections, results, strict=True)
+        ]
+
+    def _begin(
+        self,
+        plan: Plan,
+        requests: Sequence[Request],
+        invalid_vectors: InvalidVectors,
+        can_resume: Callable[[str], bool],
+    ) -> Intention:
+        """Take over the journal and the copy of an interrupted run with the same requests, or make new ones."""
+        workspace = self._workspace
+        folder = workspace.folder / "request.again"
+        shutil.rmtree(folder, ignore_errors=True)
+        description = write_requests(folder, requests, invalid_vectors)
+        earlier = workspace.read_journal()
+        if (
+            earlier is not None
+            and workspace.has_copy(earlier)
+            and earlier.description in (None, description)
+            and _fingerprint_of(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
+            and can_resume(earlier.run)
+        ):
+            if earlier.description is None:  # the requests were made from this copy
+                require_room(plan, workspace.location, tree_bytes(workspace.staging))
+                folder.rename(workspace.request)
+                workspace.write_journal(replace(earlier, description=description))
+            else:
+                shutil.rmtree(folder)
+                logger.info("%s: resuming the interrupted migration", self.path)
+            return replace(earlier, description=description)
+        if earlier is not None:
+            logger.warning("%s: deleted the unfinished build of another, interrupted migration", self.path)
+        workspace.close_journal()
+        workspace.clear()
+        require_room(plan, workspace.location)
+        folder.rename(workspace.request)
+        return self._copy(
+            Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", description)
+        )
+
+    def _requests_from_copy(self, decide: Callable[[Store], Sequence[Request]]) -> Sequence[Request]:
+        """Copy the database and make the requests from the copy. The copy stays, and the build continues with it."""
+        workspace = self._workspace
+        workspace.close_journal()
+        workspace.clear()
+        require_room_for(tree_bytes(self.path, workspace.location.belongs), workspace.location)
+        self._copy(Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), ""))
+        with self.files.at(workspace.staging).open() as store:
+            requests = decide(store)
+        if not requests:
+            workspace.close_journal()
+            workspace.clear()
+        return requests
+
+    def _copy(self, intention: Intention) -> Intention:
+        """Copy the database; what comes back says what it looked like, and is on the disk."""
+        self._workspace.write_journal(intention)
+        copied = build.copy_database(self._workspace.location, self._workspace.staging, self._on_progress)
+        intention = replace(intention, copied=copied)
+        self._workspace.write_journal(intention)
+        return intention
+
+    def wait(self) -> None:
+        """See `Migrator.wait`."""
+        self._workspace.wait()
+
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
+        """See `Migrator.resume`."""
+        self.recover()
+        intention = self._workspace.read_journal()
+        if intention is None or intention.description is None or not self.interrupted:
+            raise NothingToMigrateError(f"{self.path}: no migration was interrupted, there is nothing to resume")
+        requests = read_requests(self._workspace.request, intention.description)
+        return self.migrate(requests, auto_backup, verify, intention.description["invalid_vectors"], force, index)
+
+    def undo(self) -> bool:
+        """See `Migrator.undo`."""
+        with self._exclusive(unused=False):
+            had_leftovers = self._workspace.has_leftovers()
+            self._workspace.close_journal()
+            self._workspace.clear()
+        return had_leftovers
+
+    def backups(self) -> list[Backup]:
+        """See `Migrator.backups`."""
+        return backups_of(self._workspace.location)
+
+    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        """See `Migrator.rollback`."""
+        workspace, location = self._workspace, self._workspace.location
+        with self._exclusive():
+            chosen = find_backup(location, backup)
+            changes = changes_since(self.files, self.files.at(chosen.path))
+            if written == "refuse":
+                require_nothing_written(changes)
+            incoming, run = chosen.path, secrets.token_hex(8)
+            if changes and written == "carry":
+                require_room_for(tree_bytes(chosen.path), location)
+                incoming = workspace.staging
+                workspace.write_journal(Intention(run, False, workspace.relative(incoming), ""))
+                copy_tree(chosen.path, incoming, lambda size: None)
+                copy = self.files.at(incoming)
+                carry_over(self.files, copy, changes, self._page_size, seed=0)
+                sign_copy(copy, self.files, chosen.name)
+                if location.inside:
+                    copy.isolate()
+                give_rights_of(self.path, self.path / self.files.main, incoming)
+                sync_tree(incoming)
+            displaced, seen = self._name_for_displaced(incoming), fingerprint(self.path, location.belongs)
+            self._cut_over(run, incoming, displaced, seen)
+        counted = tuple(change.counted() for change in changes)
+        return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
+
+    def clean(self, names: Sequence[str] | None) -> list[Backup]:
+        """See `Migrator.clean`."""
+        with self._exclusive(unused=False):
+            chosen = choose_backups(self.backups(), names, self.path)
+            for backup in chosen:
+                cutover.discard(self._workspace, backup.path)
+        return chosen
+
+    def _name_for_displaced(self, incoming: Path) -> Path:
+        """A free folder name under which the replaced database is listed as a backup of this one."""
+        location = self._workspace.location
+        if (
+            Record.read(self.path) is None
+        ):  # without a record of its own, it is found only under a name in the other record
+            record = Record.read(incoming)
+            for name in record.backups if record else ():
+                if not (location.home / name).exists():
+                    return location.home / name
+        return new_backup_path(location)
+
+    @contextlib.contextmanager
+    def _exclusive(self, *, unused: bool = True) -> Iterator[None]:
+        """Hold the lock, and finish or undo runs that are interrupted before or inside this block.
+
+        Raises:
+            LocationError: the folder is in a place where it cannot be exchanged.
+            DatabaseInUseError: another lightmigrate process holds it, or, if `unused`, any process has it open.
+            FailedError: the disk or the store failed inside the block; the message names the state of the database.
+        """
+        self._workspace.location.require_exchangeable()
+        with self._workspace.locked():
+            self.recovered = cutover.recover(self._workspace) or self.recovered
+            if unused:
+                require_unused(self.files)
+            try:
+                yield
+            except LightmigrateError:
+                self._workspace.forget_build()
+                cutover.recover(self._workspace)
+                raise
+            except Exception as error:
+                raise FailedError(f"{type(error).__name__}: {error}; {self._state_after_failure()}") from error
+            except BaseException:  # Ctrl-C: a build can be resumed later, an exchange must be ended now
+                self._state_after_failure()
+                raise
+
+    def _state_after_failure(self) -> str:
+        state = cutover.recover(self._workspace) or "nothing was changed"
+        if self.interrupted:
+            free = shutil.disk_usage(self._workspace.location.home).free
+            state += f" (lightmigrate resume, or resume --undo); {free / 2**20:,.0f} MiB are free"
+        return state
+
+    def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:
+        require_unused(self.files)
+        outgoing.parent.mkdir(exist_ok=True)
+        cutover.cut_over(self._workspace, run, incoming, outgoing, lambda folder: fingerprint(folder) == seen)
+
+
+def _fingerprint_of(copied: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:
+    """The fingerprint that a journal stores: JSON has turned its tuples into lists."""
+    return {name: (size, time) for name, (size, time) in (copied or {}).items()}

@@ -1,0 +1,122 @@
+"""The record file of a migrated database: its migrations, digests of its contents then, and its backups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.files import replacing
+from lightmigrate.migration.digest import Digest, settings_sha256
+from lightmigrate.migration.results import CollectionCheck
+from lightmigrate.stores.base import Address, Store
+from lightmigrate.vectors import meaningful
+
+RECORD_FILE = "lightmigrate.json"
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class CollectionRecord:
+    """One migrated collection, as it was right after its migration.
+
+    Attributes:
+        name: its name.
+        tenant: its tenant.
+        database: its database.
+        source: the model its vectors came from (`Model.to_json`).
+        target: the model whose space they are in now.
+        records: how many there were.
+        content_sha256: order-free digest of ids, documents, metadatas and uris.
+        vectors_sha256: order-free digest of ids and vectors as they read back.
+        settings_sha256: digest of distance, index settings and metadata.
+    """
+
+    name: str
+    tenant: str
+    database: str
+    source: Mapping[str, Any]
+    target: Mapping[str, Any]
+    records: int
+    content_sha256: str
+    vectors_sha256: str
+    settings_sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """The contents of `lightmigrate.json` in a database folder.
+
+    Attributes:
+        database_name: name of the folder this database is meant to live under.
+        migrated_at: UTC time, ISO 8601.
+        collections: every collection migrated so far, the newest state of each.
+        backups: names of the backups made on the way here, oldest first.
+        last_writes: tenant, database and name of every collection that had records then, and the number that
+            the store gave to the last write in it: later writes have higher numbers.
+        source_writes: the same for the database that it was made from.
+    """
+
+    database_name: str
+    migrated_at: str
+    collections: tuple[CollectionRecord, ...]
+    backups: tuple[str, ...]
+    last_writes: tuple[tuple[str, str, str, int], ...]
+    source_writes: tuple[tuple[str, str, str, int], ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Record | None:
+        """The record of a database folder; `None` when it was never migrated."""
+        path = folder / RECORD_FILE
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields.pop("format") != FORMAT_VERSION:
+                raise DatabaseError(f"{path} was written by a newer lightmigrate; upgrade lightmigrate")
+            collections = tuple(CollectionRecord(**entry) for entry in fields.pop("collections"))
+            return cls(
+                collections=collections,
+                backups=tuple(fields.pop("backups")),
+                last_writes=_writes(fields.pop("last_writes")),
+                source_writes=_writes(fields.pop("source_writes")),
+                **fields,
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatabaseError(
+                f"{path} is damaged ({type(error).__name__}); move it away to go on without this database's history"
+            ) from None
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a database folder, aside and renamed."""
+        with replacing(folder / RECORD_FILE) as file:
+            file.write(json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=1).encode())
+
+
+def _writes(entries: list[list[Any]]) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((str(tenant), str(database), str(name), int(last)) for tenant, database, name, last in entries)
+
+
+def check_collection(store: Store, record: CollectionRecord, page_size: int) -> CollectionCheck:
+    """Read a whole collection and compare it with its record. Only reads.
+
+    Raises:
+        CollectionNotFoundError: it is gone.
+    """
+    collection = store.collection(Address(record.name, record.tenant, record.database))
+    digest, invalid = Digest(), 0
+    for page in collection.scan(page_size):
+        digest.add(page)
+        invalid += int((~meaningful(page.vectors)).sum())
+    return CollectionCheck(
+        collection_name=str(collection.address),
+        records=collection.count(),
+        records_migrated=record.records,
+        contents_equal=digest.content == record.content_sha256,
+        vectors_equal=digest.vectors == record.vectors_sha256,
+        settings_equal=settings_sha256(collection) == record.settings_sha256,
+        invalid_vectors=invalid,
+    )

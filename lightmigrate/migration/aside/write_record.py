@@ -1,0 +1,67 @@
+"""Writes the record of a new database: its migrated collections, its name, its backups, and its last writes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightmigrate.migration.aside.record import CollectionRecord, Record
+from lightmigrate.migration.request import Request
+from lightmigrate.migration.verify import Verification
+from lightmigrate.stores.files import FileDatabase
+
+
+def sign_new(
+    new: FileDatabase,
+    live: FileDatabase,
+    migrated: Iterable[tuple[Request, Verification | None]],
+    backup: Path | None,
+) -> None:
+    """Write the record of a new database that will replace `live`, which becomes `backup`. Writes to `new`."""
+    earlier = Record.read(live.folder)
+    collections = {(c.tenant, c.database, c.name): c for c in earlier.collections} if earlier else {}
+    for request, checked in migrated:
+        address, info = request.address, request.projection.info
+        if checked is not None:
+            collections[address.tenant, address.database, address.name] = CollectionRecord(
+                name=address.name,
+                tenant=address.tenant,
+                database=address.database,
+                source=info.source.to_json(),
+                target=info.target.to_json(),
+                records=checked.records,
+                content_sha256=checked.content_sha256,
+                vectors_sha256=checked.vectors_sha256,
+                settings_sha256=checked.settings_sha256,
+            )
+    Record(
+        database_name=live.folder.name,
+        migrated_at=_now(),
+        collections=tuple(collections.values()),
+        backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
+        last_writes=_writes(new),
+        source_writes=_writes(live),
+    ).write(new.folder)
+
+
+def sign_copy(copy: FileDatabase, live: FileDatabase, backup: str) -> None:
+    """Write the record of a copy of a backup that will replace `live`, which becomes `backup`. Writes to `copy`."""
+    earlier, replaced = Record.read(copy.folder), Record.read(live.folder)
+    names = [*(earlier.backups if earlier else ()), *(replaced.backups if replaced else ()), backup]
+    Record(
+        database_name=live.folder.name,
+        migrated_at=_now(),
+        collections=earlier.collections if earlier else (),
+        backups=tuple(dict.fromkeys(names)),
+        last_writes=_writes(copy),
+        source_writes=_writes(live),
+    ).write(copy.folder)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
+
+
+def _writes(database: FileDatabase) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((a.tenant, a.database, a.name, max(numbers.values())) for a, numbers in database.writes().items())

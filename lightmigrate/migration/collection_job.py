@@ -1,0 +1,49 @@
+"""One collection to migrate, as the caller describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lightmigrate.projection.projection import Projection
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+
+
+@dataclass(frozen=True)
+class CollectionJob:
+    """One collection to migrate, and its projection.
+
+    Attributes:
+        collection_name: its name, or its address, which also says which vector and which part of a table.
+        projection: a `Projection`, or the path of one.
+        embedding_function: the new model's Chroma embedding function (or `{"name", "config"}`), to be recorded on the
+            collection; `None` keeps the record.
+        tenant: tenant of the collection; used when `collection_name` is a name.
+        database: database of the collection; used when `collection_name` is a name.
+        texts: texts of the records by id, for a projection that reads texts and a collection that does not store them.
+            They are only read; an interrupted run keeps them beside the database until it is resumed or undone.
+    """
+
+    collection_name: str | Address
+    projection: Projection | str | Path
+    embedding_function: object = None
+    tenant: str = DEFAULT_TENANT
+    database: str = DEFAULT_DATABASE
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> Address:
+        """Address of the collection."""
+        if isinstance(self.collection_name, Address):
+            return self.collection_name
+        return Address(self.collection_name, self.tenant, self.database)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the projection; `None` for a projection in memory."""
+        return None if isinstance(self.projection, Projection) else Path(self.projection)
+
+    def load(self) -> Projection:
+        """The projection, loaded from its file when a path was given. Only reads."""
+        return self.projection if isinstance(self.projection, Projection) else Projection.load(self.projection)

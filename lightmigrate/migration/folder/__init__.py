@@ -1,1 +1,0 @@
-"""A closed folder changes models: a copy is built aside, verified, and exchanged with it in one step."""

@@ -1,0 +1,324 @@
+"""Migration of an open database: builds a shadow of each collection, keeps it current, verifies and exchanges it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import (
+    AnotherRunError,
+    BackupError,
+    DatabaseError,
+    FailedError,
+    LightmigrateError,
+    NothingToMigrateError,
+)
+from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
+from lightmigrate.migration.baseline import sample_of
+from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
+from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_passed
+from lightmigrate.migration.request import Request, RequestSource
+from lightmigrate.migration.results import (
+    Backup,
+    CollectionCheck,
+    MigrationResult,
+    Rollback,
+    choose_backups,
+)
+from lightmigrate.migration.shadow.shadows import PASSES, Shadow, Shadows
+from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
+from lightmigrate.migration.source_check import require_fitting
+from lightmigrate.progress import OnProgress, logger
+from lightmigrate.stores.base import Address, CollectionFacts, Store, Version
+from lightmigrate.stores.files import Route
+from lightmigrate.stores.timestamp import next_timestamp
+from lightmigrate.vectors import meaningful
+
+
+class ShadowMigration:
+    """The migration of an open database for `Migrator`. The old collection becomes the backup.
+
+    The constructor only reads. The methods that write first finish or undo an interrupted exchange.
+    """
+
+    def __init__(self, store: Store, page_size: int, on_progress: OnProgress) -> None:
+        self._store = store
+        self._page_size = page_size
+        self._shadows = Shadows(store, page_size, on_progress)
+        self.path = Path(str(store))
+        self._lock = user_folder() / "locks" / hashlib.sha256(str(store).encode()).hexdigest()[:16]
+        self.recovered: str | None = None
+
+    @property
+    def place(self) -> Path:
+        """See `Migrator.place`."""
+        return self._store.folder or user_folder() / "servers" / self._lock.name
+
+    @property
+    def unfinished(self) -> str | None:
+        """What an interrupted run left, and the command that finishes or undoes it; `None` for nothing. Only reads."""
+        if is_locked(self._lock):
+            return None
+        if self._store.interrupted_exchange():
+            return "an exchange was interrupted:  lightmigrate resume  on this database finishes or undoes it"
+        if self.interrupted:
+            return (
+                "a migration was interrupted: the same  lightmigrate migrate  goes on,  lightmigrate resume --undo  "
+                "discards what it built"
+            )
+        return None
+
+    def recover(self) -> str | None:
+        """Finish or undo an exchange that a crash interrupted. Writes only when there is something to do.
+
+        Returns:
+            What was interrupted and how it ended, in a sentence; `None` when there was nothing to do.
+
+        Raises:
+            AnotherRunError: another lightmigrate process on this machine is working on the database.
+        """
+        with self._locked():
+            return self.recovered
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """The description of an embedding function that the store records; see `Store.describe_model`."""
+        return self._store.describe_model(embedding_function)
+
+    def catalog(self) -> list[CollectionFacts]:
+        """The application's collections, without shadows and backups. Only reads."""
+        return self._store.collections()
+
+    def ids(self, addresses: Sequence[Address]) -> dict[Address, list[str]]:
+        """The ids of all records of some collections. Only reads."""
+        return {address: self._store.collection(address).ids() for address in addresses}
+
+    def plan(self, requests: Sequence[Request]) -> Plan:
+        """See `Migrator.plan`. The disk of a server cannot be seen from here: 0 bytes needed, 0 free."""
+        projections = {request.address: request.projection for request in requests}
+        return make_plan(self.path, self.catalog(), projections, needed=0, free=0)
+
+    @property
+    def interrupted(self) -> bool:
+        """See `Migrator.interrupted`."""
+        return bool(self._shadows.building())
+
+    @property
+    def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
+        """Empty: a server stores no requests of an interrupted run."""
+        return [None for _ in self._shadows.building()]
+
+    def migrate(
+        self,
+        source: RequestSource,
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        index: Route,
+        beside: Callable[[Path], None] | None = None,
+    ) -> list[MigrationResult]:
+        """Build, keep current, verify, exchange. Writes. See `Migrator.migrate_collections`."""
+        with self._locked():
+            requests = source(self._store) if callable(source) else source
+            return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []
+
+    def wait(self) -> None:
+        """See `Migrator.wait`."""
+        wait_for(self._lock)
+
+    def _migrate(
+        self,
+        requests: Sequence[Request],
+        auto_backup: bool,
+        verify: bool,
+        invalid_vectors: InvalidVectors,
+        force: bool,
+        beside: Callable[[Path], None] | None = None,
+    ) -> list[MigrationResult]:
+        plan = self.plan(requests)
+        if not force:
+            require_passed(plan)
+            for request in requests:
+                sample = sample_of(self._store.collection(request.address))
+                require_fitting(request.address, sample.vectors, request.projection)
+        try:
+            built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
+            if beside is not None:
+                self.place.mkdir(parents=True, exist_ok=True)
+                beside(self.place)
+            stamp = self._free_stamp()
+            pairs = zip(plan.collections, built, strict=True)
+            return [self._cut_over(planned, shadow, stamp, auto_backup) for planned, shadow in pairs]
+        except LightmigrateError:
+            raise
+        except Exception as error:
+            raise FailedError(
+                f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
+                "the same migration again, it resumes where it stopped"
+            ) from error
+
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
+        """Not possible, because a server stores no projections: recovers the exchange, then raises.
+
+        Raises:
+            NothingToMigrateError: always; the same migration, run again, continues.
+        """
+        self.recover()
+        raise NothingToMigrateError(
+            f"{self.path}: run the same migration again, it resumes where it stopped; undo discards what it built"
+        )
+
+    def undo(self) -> bool:
+        """See `Migrator.undo`."""
+        with self._locked():
+            shadows = self._shadows.building()
+            for version in shadows:
+                self._store.delete(version.address)
+        return bool(shadows)
+
+    def verify(self) -> list[CollectionCheck]:
+        """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`."""
+        newest = {backup.own: backup for backup in self._shadows.backups()}
+        if not newest:
+            raise DatabaseError(f"{self.path} holds no migration to compare with; run  lightmigrate migrate")
+        return [self._check(own, backup) for own, backup in newest.items()]
+
+    def _check(self, own: Address, backup: Version) -> CollectionCheck:
+        live, old = self._store.collection(own), self._store.collection(backup.address)
+        invalid, digest, dimensions = 0, Digest(), set()
+        for page in live.scan(self._page_size):
+            digest.add(page)
+            invalid += int((~meaningful(page.vectors)).sum())
+            dimensions.add(page.vectors.shape[1])
+        return CollectionCheck(
+            collection_name=own.name,
+            records=live.count(),
+            records_migrated=old.count(),
+            contents_equal=digest.content == digest_of(old, self._page_size).content,
+            vectors_equal=invalid == 0 and len(dimensions) <= 1,
+            settings_equal=settings_sha256(live) == settings_sha256(old),
+            invalid_vectors=invalid,
+        )
+
+    def backups(self) -> list[Backup]:
+        """See `Migrator.backups`. Each is a collection."""
+        return [self._described(backup) for backup in self._shadows.backups()]
+
+    def _described(self, backup: Version) -> Backup:
+        name = _name_of(backup)
+        return Backup(name, self.path / name, None, None)
+
+    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        """Put the old collections back. See `Migrator.rollback`."""
+        with self._locked():
+            return self._rollback(backup, written)
+
+    def _rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+        known = [version for version in self._shadows.backups() if backup in (None, _name_of(version))]
+        if not known:
+            names = ", ".join(existing.name for existing in self.backups()) or "none"
+            raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
+        chosen = [version for version in known if version.key == known[-1].key]
+        changes = {version.own: changed for version in chosen if (changed := self._shadows.changes(version))}
+        if written == "refuse":
+            require_nothing_written(list(changes.values()))
+        stamp, carried = self._free_stamp(), False
+        for version in chosen:
+            if written == "carry" and version.own in changes:
+                carried = True
+                incoming = self._shadows.with_changes(version, changes[version.own])
+                if incoming.address != version.address:
+                    self._store.exchange(incoming, self._store.collection(version.own), stamp)
+                    continue
+            self._store.restore(version, stamp)
+        displaced = self.path / _name_of(self._backup_of(chosen[0].own, stamp))
+        counted = tuple(changed.counted() for changed in changes.values())
+        return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
+
+    def clean(self, names: Sequence[str] | None) -> list[Backup]:
+        """See `Migrator.clean`. A Chroma server's disk keeps the index folders of what is deleted."""
+        with self._locked():
+            versions = {_name_of(version): version for version in self._shadows.backups()}
+            chosen = choose_backups([self._described(version) for version in versions.values()], names, self.path)
+            for backup in chosen:
+                self._store.delete(versions[backup.name].address)
+        return chosen
+
+    def _cut_over(self, planned: PlannedCollection, built: Shadow, stamp: str, backup: bool) -> MigrationResult:
+        job, target = built.job, built.target
+        snapshot = self._shadows.keep_up(built)
+        moved = self._store.exchange(
+            target, job.source, stamp, function=built.function, settle=lambda: self._shadows.settle(built, snapshot)
+        )
+        old = self._backup_of(planned.address, stamp)
+        new = self._store.collection(planned.address)
+        late = self._carry_late(replace(built, target=new), old, snapshot)
+        if not backup:
+            self._store.delete(old.address)
+        return MigrationResult(
+            collection_name=planned.name,
+            tenant=planned.tenant,
+            database=planned.database,
+            n_migrated=new.count(),
+            previous_dim=planned.current_dim,
+            current_dim=planned.target_dim,
+            backup_path=self.path / _name_of(old) if backup else None,
+            verification=built.comparison.updated(built.checked) if built.checked else None,
+            seconds=time.monotonic() - built.started,
+            handles_moved=moved,
+            written_late=late,
+        )
+
+    def _carry_late(self, built: Shadow, old: Version, snapshot: Snapshot) -> int:
+        """Carry over what clients with an old handle wrote after the last read; returns how many records. Writes."""
+        if not self._store.capabilities.stale_handles:
+            return 0
+        source, late = self._store.collection(old.address), 0
+        for _ in range(PASSES):
+            changed, snapshot = synchronise(
+                replace(built.job, source=source), built.target, self._page_size, lambda _: None, snapshot,
+                built.comparison,
+            )  # fmt: skip
+            late += changed
+            if not changed:
+                break
+        if late:
+            logger.warning(
+                "%s: %d records of the old collection were written to after they had been read and were carried over; "
+                "clients that opened it before must open it again", old.own, late,
+            )  # fmt: skip
+        return late
+
+    def _backup_of(self, own: Address, stamp: str) -> Version:
+        return next(backup for backup in self._shadows.backups() if (backup.own, backup.key) == (own, stamp))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the database, one migrator per machine; the lock ends with the process.
+
+        Finishes or undoes an interrupted exchange first.
+        """
+        self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = try_lock(self._lock)
+        if lock is None:
+            raise AnotherRunError(f"another lightmigrate is working on {self.path}; wait until it has ended")
+        with lock:
+            if recovered := self._store.recover():
+                logger.warning("%s: %s", self.path, recovered)
+                self.recovered = recovered
+            yield
+
+    def _free_stamp(self) -> str:
+        return next_timestamp(version.key for version in self._shadows.backups())
+
+
+def _name_of(version: Version) -> str:
+    """The name of a backup in lists and on the command line."""
+    return str(version.address)

@@ -1,0 +1,203 @@
+"""Shadows: new versions of a collection, built beside it and kept current while it is written to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lightmigrate.errors import DatabaseChangedError, VerificationError
+from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.migration.digest import record_digests
+from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.request import Request, write_requests
+from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, synchronise
+from lightmigrate.migration.verify import Comparison, Verification
+from lightmigrate.progress import OnProgress, logger
+from lightmigrate.stores.base import Address, Collection, Role, Store, Version
+
+# Largest number of passes over a collection that is written to while it is read.
+PASSES = 10
+
+# Key of a copy of a backup to which later changes are carried.
+_CARRIED = "carried"
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A complete shadow.
+
+    Attributes:
+        job: the job it was built for.
+        target: the shadow.
+        id: the store's id of the shadow.
+        snapshot: the state of the source when the shadow was built.
+        comparison: comparison of the shadow's records with the expected ones.
+        checked: result of the verification; `None` when it was switched off.
+        function: the application's embedding function, for its collection objects.
+        started: start of the build, in seconds of the monotonic clock.
+    """
+
+    job: Job
+    target: Collection
+    id: str
+    snapshot: Snapshot
+    comparison: Comparison
+    checked: Verification | None
+    function: object
+    started: float
+
+
+class Shadows:
+    """The shadows and backups of one open database."""
+
+    def __init__(self, store: Store, page_size: int, on_progress: OnProgress) -> None:
+        self._store = store
+        self._page_size = page_size
+        self._on_progress = on_progress
+
+    def building(self) -> list[Version]:
+        """Shadows that are not yet exchanged, the oldest first. Only reads."""
+        return [version for version in self._store.versions() if version.role is Role.BUILDING]
+
+    def backups(self) -> list[Version]:
+        """Collections that were replaced, the oldest first. Only reads."""
+        return [version for version in self._store.versions() if version.role is Role.BACKUP]
+
+    def build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> Shadow:
+        """Build a shadow of a collection, or complete the one that an interrupted run left. Writes.
+
+        Raises:
+            VerificationError: the shadow is not what it should be; it was deleted.
+        """
+        started = time.monotonic()
+        target = self._shadow_for(request, invalid_vectors)
+        source = self._store.collection(request.address)
+        job = Job(source, request.projection, invalid_vectors, request.texts)
+        comparison = Comparison(shared_records=self._store.capabilities.shared_records)
+        try:
+            snapshot, sample = bring_over(
+                job, target, self._page_size, self._on_progress, comparison if verified else None
+            )
+            checked = comparison.conclude(Baseline.of(source, sample), target) if verified else None
+        except VerificationError:
+            self._store.delete(target.address)
+            raise
+        return Shadow(job, target, target.facts().id, snapshot, comparison, checked, request.function, started)
+
+    def _shadow_for(self, request: Request, invalid_vectors: InvalidVectors) -> Collection:
+        """The shadow of an earlier run with the same requests, or a new one; other shadows are deleted."""
+        with tempfile.TemporaryDirectory() as folder:
+            stored = write_requests(Path(folder) / "request", [request], invalid_vectors)
+        description = secrets.token_hex() if stored is None else json.dumps(stored, sort_keys=True)
+        key = hashlib.sha256(description.encode()).hexdigest()[:12]
+        for version in self.building():
+            if version.own == request.address:
+                earlier = self._store.collection(version.address)
+                if version.key == key and earlier.count():
+                    return earlier
+                if version.key != key:
+                    logger.warning("%s: another migration was interrupted; what it had built is deleted", version.own)
+                self._store.delete(version.address)  # it may have been created only in part
+        source, dimension = self._store.collection(request.address), request.projection.info.target.dimension
+        return self._store.create_version(source, key, dimension, request.model)
+
+    def keep_up(self, shadow: Shadow) -> Snapshot:
+        """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
+
+        A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
+        Where the store can block writers during the exchange, a pass that finds at most one page of changes is enough.
+
+        Raises:
+            DatabaseChangedError: the source was written to in every pass.
+        """
+        job, snapshot = shadow.job, shadow.snapshot
+        enough = self._page_size if self._store.capabilities.holds_writers else 0
+        changed, seconds = 0, 0.0
+        for _ in range(PASSES):
+            self._require_shadow(shadow)
+            started = time.monotonic()
+            changed, snapshot = synchronise(
+                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison, vectors=False
+            )
+            seconds = time.monotonic() - started
+            if changed <= enough:
+                return snapshot
+        if self._store.capabilities.holds_writers:
+            return snapshot
+        raise DatabaseChangedError(
+            f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
+            f"last one of {seconds:.1f} s: nothing was migrated; pause the writers, and run this again to go on"
+        )
+
+    def settle(self, shadow: Shadow, snapshot: Snapshot) -> None:
+        """Bring a shadow up to date for the last time, while writers are blocked. Writes to the shadow.
+
+        Raises:
+            VerificationError: the shadow and its collection hold different numbers of records.
+        """
+        synchronise(shadow.job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison)
+        expected, stored = shadow.job.source.count(), shadow.target.count()
+        if expected != stored:
+            raise VerificationError(
+                f"collection {shadow.job.source.address} has {expected} records and its new version {stored}; nothing "
+                "was changed, run this again"
+            )
+
+    def _require_shadow(self, shadow: Shadow) -> None:
+        """Check that nobody exchanged the shadow meanwhile; writing to it would then write to the live collection."""
+        address = shadow.target.address
+        if self._store.collection(address).facts().id != shadow.id:
+            raise DatabaseChangedError(f"{address} was replaced by somebody else meanwhile; run this again")
+
+    def with_changes(self, backup: Version, changes: Changes) -> Collection:
+        """Carry the changes to a backup, or to a copy of it, and return that. Writes."""
+        live, old = self._store.collection(backup.own), self._store.collection(backup.address)
+        if self._store.capabilities.shared_records:  # the records are shared: only vectors are missing
+            carry(live, old, replace(changes, deleted=()), self._page_size, seed=0)
+            return old
+        for version in self.building():
+            if version.own == backup.own and version.key == _CARRIED:
+                self._store.delete(version.address)
+        copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
+        for page in old.scan(self._page_size):
+            copy.add(page)
+        carry(live, copy, changes, self._page_size, seed=0)
+        return copy
+
+    def changes(self, backup: Version) -> Changes:
+        """What was written to a collection since it replaced `backup`. Only reads."""
+        live, old = self._store.collection(backup.own), self._store.collection(backup.address)
+        written = self._store.written_since(backup)
+        if written is None:
+            return self._differences(backup.own, live, old)
+        ids = list(dict.fromkeys([*written.written, *written.deleted]))
+        in_live, in_old = set(live.records(ids).ids), set(old.records(ids).ids)
+        return Changes(
+            backup.own,
+            added=[record for record in ids if record in in_live - in_old],
+            changed=[record for record in ids if record in in_live & in_old],
+            deleted=[record for record in ids if record in in_old - in_live],
+        )
+
+    def _differences(self, address: Address, live: Collection, old: Collection) -> Changes:
+        """Compare the texts and payloads of the live collection with its backup's."""
+        in_live, in_old = (
+            {
+                record: digest
+                for page in collection.scan(self._page_size, vectors=False)
+                for record, digest in zip(page.ids, record_digests(page, vectors=False), strict=True)
+            }
+            for collection in (live, old)
+        )
+        return Changes(
+            address,
+            added=[record for record in in_live if record not in in_old],
+            changed=[record for record, digest in in_live.items() if record in in_old and in_old[record] != digest],
+            deleted=[record for record in in_old if record not in in_live],
+        )

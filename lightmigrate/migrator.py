@@ -1,0 +1,288 @@
+"""`Migrator(database)`: everything that can be done with one database, whatever store it is in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lightmigrate.budget.migrate import migrate_by_plan
+from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.migration.changes import OnWritten
+from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.request import Request, RequestSource
+from lightmigrate.migration.results import Backup, MigrationResult, Rollback
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.reader import DatabaseReader, address_of, cached
+from lightmigrate.refinement.lock import only_run
+from lightmigrate.refinement.order import Order
+from lightmigrate.refinement.provenance import Provenance
+from lightmigrate.refinement.refine import Limits, Refinement, Refiner
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
+from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.stores.files import FileDatabase, Route, require_unused
+
+
+class Migrator(DatabaseReader):
+    """One database: its collections, their migrations, and what comes before and after them.
+
+    A database that is files (a folder) is migrated aside: the new one is built in a copy, verified, and exchanged with
+    the old one in one step; the old folder is the backup. In an open database (a client, a server) a shadow collection
+    is built, kept up with writers, verified and exchanged; the old collection is the backup.
+
+    Every method says whether it writes. Those that read never write to the database, and they do not end an exchange
+    that a crash interrupted: `unfinished` says that there is one. Those that write end it first, and `recovered` says
+    what they did.
+
+    Args:
+        database: a folder, a URL, an open client, or an opened `Store`.
+        page_size: records held in memory at once; 500 to 5,000 are sensible.
+        on_progress: receives the progress of every long step; by default the `lightmigrate` logger does.
+
+    Raises:
+        DatabaseError: there is no database.
+    """
+
+    @property
+    def recovered(self) -> str | None:
+        """What a method of this object did about an interrupted run, in a sentence; `None` when nothing."""
+        return self._engine.recovered
+
+    def migrate(
+        self,
+        jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
+        auto_backup: bool = True,
+        verify: bool = True,
+        *,
+        invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
+        index: Route = "keep",
+    ) -> list[MigrationResult]:
+        """Migrate collections in one go: one exchange, one backup. Writes. See `MigrationOptions` for the options.
+
+        Ids, texts, payloads, their order, and the collection's metadata, distance and index settings are kept; other
+        collections are not touched. An interrupted run of the same jobs is continued.
+
+        Args:
+            jobs: the collections. Or a function that decides, given a `Store` to read in: the copy of the folder that
+                is built on, or the client's database. Without jobs nothing is done.
+            auto_backup: see `MigrationOptions`, here and below.
+            verify: read everything back and compare it before the exchange.
+            invalid_vectors: `refuse`, or `centre` to replace them by the centre of the new space.
+            force: skip the checks of the gate and of the source model.
+            index: `keep`, `rebuild` or `rewrite`.
+
+        Returns:
+            One result for each job, in the same order.
+
+        Raises:
+            LightmigrateError: of the kind that says why; the database is unchanged.
+        """
+        asked: RequestSource = self._deciding(jobs) if callable(jobs) else self._requests(jobs)
+        return self._engine.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
+
+    def migrate_collections(
+        self,
+        jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
+        auto_backup: bool = True,
+        verify: bool = True,
+        *,
+        invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
+        index: Route = "keep",
+    ) -> list[MigrationResult]:
+        """`migrate` under its first name. Writes."""
+        return self.migrate(jobs, auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index)
+
+    def migrate_collection(
+        self,
+        collection_name: str,
+        projection_path: Projection | str | Path,
+        auto_backup: bool = True,
+        verify: bool = True,
+        *,
+        embedding_function: object = None,
+        tenant: str = DEFAULT_TENANT,
+        database: str = DEFAULT_DATABASE,
+        invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
+        index: Route = "keep",
+    ) -> MigrationResult:
+        """Migrate one collection. Writes. See `migrate`."""
+        job = CollectionJob(collection_name, projection_path, embedding_function, tenant, database)
+        return self.migrate([job], auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index)[0]
+
+    def migrate_by_plan(
+        self,
+        plan: BudgetPlan,
+        provider: Provider,
+        auto_backup: bool = True,
+        verify: bool = True,
+        *,
+        embedding_function: object = None,
+        source_model: Model | None = None,
+        queries: Sequence[str] = (),
+        texts: Mapping[str, str] | None = None,
+        invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
+        index: Route = "keep",
+    ) -> MigrationResult:
+        """Migrate one collection exactly as planned. Calls the model; writes.
+
+        See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
+        `provider` without a cache gets the default one.
+        """
+        return migrate_by_plan(
+            self._engine,
+            plan,
+            cached(provider),
+            MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
+            embedding_function=embedding_function,
+            model=self._engine.describe_model(embedding_function),
+            source_model=source_model,
+            queries=queries,
+            texts=texts,
+            on_progress=self._on_progress,
+        )
+
+    def refine(
+        self,
+        collection: str | Address,
+        provider: Provider,
+        *,
+        documents: int | None = None,
+        tokens: float | None = None,
+        seconds: float | None = None,
+        order: Order = "random",
+        queries: Sequence[str] = (),
+        texts: Mapping[str, str] | None = None,
+        refit: bool = True,
+        seed: int = 0,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Refinement:
+        """Embed projected rows of a migrated collection with the new model, within limits. Calls the model; writes.
+
+        It can be interrupted at any time and called again. What the application writes meanwhile is left alone.
+
+        Args:
+            collection: name or address of the collection.
+            provider: the new model. Without a cache it gets the default one.
+            documents: embed at most so many.
+            tokens: embed at most so many tokens, estimated.
+            seconds: stop after about so many.
+            order: which rows come first: `random`, `newest`, `retrieved` (most often found by `queries`), or
+                `uncertain` (the largest expected error of the projection).
+            queries: queries of users, for `retrieved`.
+            texts: by id, for records whose text the collection does not store.
+            refit: refit the projection on the exact rows and apply it to the others; only in the order `random`.
+            seed: of every random choice.
+            stop: called before every batch; `True` ends the run.
+
+        Raises:
+            ModelMismatchError: the collection was migrated to another model.
+            RefusedError: its vectors are not those of its migration: it was rolled back, or migrated again.
+            AnotherRunError: another run is working on the database.
+            LightmigrateError: it was not migrated by a plan, or the provider fails.
+        """
+        address = address_of(collection)
+        with (
+            only_run(self.place),
+            self._writing() as store,
+            Provenance.existing(self.place) as provenance,
+        ):
+            texts_of = WithTexts(store.collection(address), texts or {})
+            refiner = Refiner(address, texts_of, provenance, cached(provider), queries=queries, seed=seed)
+            limits = Limits(documents, tokens, seconds)
+            return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
+
+    def resume(
+        self, auto_backup: bool = True, verify: bool = True, *, force: bool = False, index: Route = "keep"
+    ) -> list[MigrationResult]:
+        """Continue an interrupted migration, or end an interrupted exchange. Writes. See `migrate` for the options.
+
+        Returns:
+            One result for each collection; none when only an exchange was ended: `recovered` says how.
+
+        Raises:
+            NothingToMigrateError: nothing was interrupted.
+            LightmigrateError: as `migrate`.
+        """
+        if self.unfinished is not None and not self.interrupted:
+            self._engine.recover()
+            return []
+        return self._engine.resume(auto_backup, verify, force, index)
+
+    def recover(self) -> str | None:
+        """Finish or undo an exchange that a crash interrupted. Writes only when there is something to do.
+
+        Returns:
+            What was found and done, in a sentence; `None` when there was nothing.
+
+        Raises:
+            AnotherRunError: another run is working on the database.
+        """
+        return self._engine.recover()
+
+    def undo(self) -> bool:
+        """Discard what an interrupted migration has built; the database is not changed by it. Writes.
+
+        Returns:
+            Whether there was something.
+        """
+        return self._engine.undo()
+
+    def rollback(self, backup: str | None = None, *, written: OnWritten = "refuse") -> Rollback:
+        """Put a backup back in place, exactly, by exchange; the database it replaces becomes a backup. Writes.
+
+        Args:
+            backup: name of the backup; the newest by default.
+            written: what to do with records written after the migration. `discard`: they stay in the database that
+                becomes a backup. `carry`: they are added to a copy of the backup, their texts exactly, their vectors
+                through a projection fitted to the records of both databases.
+
+        Raises:
+            BackupError: no such backup.
+            WrittenSinceError: records were written after the migration, and `written` is `refuse`.
+            DatabaseInUseError: another process has the database open.
+        """
+        return self._engine.rollback(backup, written)
+
+    def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
+        """Delete backups for good. Writes.
+
+        Args:
+            names: of the backups; all of them by default.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            BackupError: one of the names is no backup of this database; nothing was deleted.
+        """
+        return self._engine.clean(names)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Store]:
+        """The open database, or one that is files and that nobody else has open, opened."""
+        if not isinstance(self._database, FileDatabase):
+            yield self._database
+            return
+        self._engine.recover()
+        require_unused(self._database)
+        with self._database.open() as store:
+            yield store
+
+    def _deciding(self, jobs: Callable[[Store], Sequence[CollectionJob]]) -> Callable[[Store], Sequence[Request]]:
+        def requests(store: Store) -> Sequence[Request]:
+            decided = jobs(store)
+            return self._requests(decided) if decided else []
+
+        return requests
+
+
+# The class under the name it had first.
+ChromaMigrator = Migrator

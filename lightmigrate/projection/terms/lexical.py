@@ -1,0 +1,210 @@
+"""The lexical term: a linear function of the words of the stored text.
+
+A function of the old vector alone cannot restore what the old model dropped; the words of the text hold part of it.
+The term is linear in the words, so applying it is a look-up in one table: `y += Σ_stem tfidf(stem)·U[stem]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
+from lightmigrate.vectors import Vectors
+
+_WORD = re.compile(r"[^\W_]+")
+
+# A faster way to find words in ASCII text: everything else becomes a space.
+_ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
+
+# Words with the same first five letters count as one: a stemmer for all languages with an alphabet.
+STEM_LETTERS = 5
+
+# The most tokens in the cache, about 20 MB, and the longest of them: a text without spaces is one token.
+MOST_REMEMBERED = 100_000
+LONGEST_REMEMBERED = 32
+
+# Texts whose weights are computed at once: enough to make the overhead of NumPy's calls small.
+BLOCK_TEXTS = 256
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in order: lower-cased runs of letters and digits."""
+    text = text.lower()
+    return text.translate(_ASCII).split() if text.isascii() else _WORD.findall(text)
+
+
+def stems_of(text: str) -> Counter[str]:
+    """How often each stem occurs in a text: its words, cut to five letters."""
+    return Counter([word[:STEM_LETTERS] for word in words_of(text)])
+
+
+def rarity(counts: npt.NDArray[np.float64], documents: int) -> Vectors:
+    """The inverse document frequency of stems: `1 + ln((1 + documents) / (1 + documents with the stem))`."""
+    return (1 + np.log((1 + documents) / (1 + counts))).astype(np.float32)
+
+
+class _Rows(dict[str, bytes]):
+    """A cache: token to the rows of its known stems. A token is a run without white space, such as `(p53-dependent)`.
+
+    The rows are the bytes of int32 numbers: joining bytes is the fastest way from many tokens to one array.
+
+    Tokens are cached because splitting them into words is slow. White space separates words and does not change how
+    letters are lower-cased, so the words of a text are the words of its tokens.
+    """
+
+    def __init__(self, stems: Mapping[str, int]) -> None:
+        self.stems = stems
+
+    def __missing__(self, token: str) -> bytes:
+        stems = (word[:STEM_LETTERS] for word in words_of(token))
+        rows = np.array([self.stems[stem] for stem in stems if stem in self.stems], dtype=np.int32).tobytes()
+        if len(token) <= LONGEST_REMEMBERED:
+            if len(self) >= MOST_REMEMBERED:
+                self.clear()
+            self[token] = rows
+        return rows
+
+    def of(self, text: str) -> bytes:
+        """The rows of all known stems of a text, in order."""
+        return b"".join(map(self.__getitem__, text.split()))
+
+
+class Weights(NamedTuple):
+    """The non-zero TF-IDF weights of n texts, a sparse matrix `(n, stems)`, text by text.
+
+    Attributes:
+        ends: the end of each text's range in `rows` and `values`, int64 `(n,)`.
+        rows: the stems, as row numbers of the vocabulary, int64 `(k,)`.
+        values: float32 `(k,)`.
+    """
+
+    ends: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    values: Vectors
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The known stems and their weights.
+
+    `tfidf = (1 + ln count) · rarity`, each document's row scaled to length 1 (Salton and Buckley 1988).
+
+    Attributes:
+        stems: in alphabetical order.
+        rarities: see `rarity`, float32 `(stems,)`.
+    """
+
+    stems: tuple[str, ...]
+    rarities: Vectors
+    _rows: _Rows = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.rarities.shape != (len(self.stems),):
+            raise ValueError(f"{len(self.stems)} stems and {self.rarities.shape} rarities do not fit")
+        object.__setattr__(self, "_rows", _Rows({stem: row for row, stem in enumerate(self.stems)}))
+
+    @classmethod
+    def of(cls, texts: Iterable[str | None]) -> Vocabulary:
+        """The stems of some documents, without those in only one document or in more than half."""
+        documents = [stems_of(text) for text in texts if text]
+        frequencies = Counter(stem for stems in documents for stem in stems)
+        kept = sorted(stem for stem, count in frequencies.items() if 2 <= count <= max(2, len(documents) / 2))
+        counts = np.array([frequencies[stem] for stem in kept], dtype=np.float64)
+        return cls(tuple(kept), rarity(counts, len(documents)))
+
+    def tfidf(self, texts: Texts) -> Weights:
+        """The weights of n texts; none for a text that is `None`, empty, or made of unknown stems."""
+        encoded = [self._rows.of(text or "") for text in texts]
+        of_text = np.repeat(np.arange(len(texts)), [len(rows) // np.dtype(np.int32).itemsize for rows in encoded])
+        size = max(1, len(self.stems))
+        cells = of_text * size + np.frombuffer(b"".join(encoded), dtype=np.int32)
+        distinct, counts = np.unique(cells, return_counts=True)
+        of_text, rows = np.divmod(distinct, size)
+        values = (1 + np.log(counts.astype(np.float32))) * self.rarities[rows]
+        lengths = np.sqrt(np.bincount(of_text, values**2, len(texts))).astype(np.float32)
+        return Weights(np.searchsorted(of_text, np.arange(len(texts)), "right"), rows, values / lengths[of_text])
+
+    def dense(self, texts: Texts) -> Vectors:
+        """The weights of n texts as a dense matrix, float32 `(n, stems)`."""
+        output = np.zeros((len(texts), len(self.stems)), dtype=np.float32)
+        ends, rows, values = self.tfidf(texts)
+        output[np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0)), rows] = values
+        return output
+
+
+@dataclass(frozen=True)
+class Lexical:
+    """`Σ_stem tfidf(stem)·U[stem]` over the stems of the stored text.
+
+    Attributes:
+        vocabulary: the stems and their weights.
+        table: U, float32 `(stems, d_out)`.
+        source_dimension: d_in; the vectors themselves are not used.
+    """
+
+    vocabulary: Vocabulary
+    table: Vectors
+    source_dimension: int
+    kind: ClassVar[str] = "lexical"
+
+    def __post_init__(self) -> None:
+        if len(self.table) != len(self.vocabulary.stems):
+            raise ValueError(f"{len(self.vocabulary.stems)} stems and a table of {len(self.table)} rows do not fit")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(d_in, d_out)`."""
+        return self.source_dimension, self.table.shape[1]
+
+    def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """The term's value for each text; zero for records without a text, and for all when no texts are given."""
+        output = np.zeros((len(vectors), self.shape[1]), dtype=np.float32)
+        for first in range(0, len(texts or ()), BLOCK_TEXTS):
+            self._add(output[first : first + BLOCK_TEXTS], (texts or ())[first : first + BLOCK_TEXTS])
+        return output
+
+    def _add(self, output: Vectors, texts: Texts) -> None:
+        """Write the values for n texts to `output`, zeros `(n, d_out)`."""
+        ends, rows, values = self.vocabulary.tfidf(texts)
+        # One buffer for the table's rows of a text, which stays in the processor's cache.
+        gathered = np.empty((int(np.diff(ends, prepend=0).max(initial=0)), self.shape[1]), dtype=np.float32)
+        start = 0
+        for row, end in enumerate(ends.tolist()):
+            if end > start:
+                own = self.table.take(rows[start:end], axis=0, out=gathered[: end - start], mode="clip")
+                np.matmul(values[start:end], own, out=output[row])
+            start = end
+
+    def scaled(self, by: Scale) -> Lexical:
+        """The same term with its output multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
+        return Lexical(self.vocabulary, times(self.table, by), self.source_dimension)
+
+    def arrays(self) -> Mapping[str, Array]:
+        """`stems` (UTF-8, one per line), `rarities`, `table`, `source_dimension`."""
+        return {
+            "stems": np.frombuffer("\n".join(self.vocabulary.stems).encode(), dtype=np.uint8),
+            "rarities": self.vocabulary.rarities[None, :],
+            "table": self.table,
+            "source_dimension": np.array([self.source_dimension]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Lexical:
+        """The term with these `arrays`; `ProjectionFileError` when they are inconsistent."""
+        rarities, table = (matrix(arrays, name, cls.kind) for name in ("rarities", "table"))
+        try:
+            encoded = arrays["stems"].tobytes().decode()
+            stems = tuple(encoded.split("\n")) if encoded else ()
+            return cls(Vocabulary(stems, rarities[0]), table, int(arrays["source_dimension"][0]))
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+            raise ProjectionFileError(
+                f"the lexical term is inconsistent: {error}; train the projection again"
+            ) from None

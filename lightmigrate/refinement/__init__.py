@@ -1,0 +1,1 @@
+"""After a migration: which rows are exact, embedding more of them, refitting the projection on them."""

@@ -1,0 +1,56 @@
+"""Checks of migrated collections that know what `refine` wrote: only what others wrote counts as a change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lightmigrate.migration.aside.record import CollectionRecord, check_collection
+from lightmigrate.migration.results import CollectionCheck
+from lightmigrate.refinement.provenance import Provenance, VectorOrigin
+from lightmigrate.refinement.vector_fingerprint import matches
+from lightmigrate.stores.base import Address, Collection, Store
+
+# Among the facts of a collection: how many rows were exact right after its migration.
+EXACT_WHEN_MIGRATED = "exact_when_migrated"
+
+
+def check_with_refinement(
+    store: Store, record: CollectionRecord, provenance: Provenance | None, page_size: int
+) -> CollectionCheck:
+    """Compare a migrated collection with its record and with what `refine` wrote since. Only reads.
+
+    Args:
+        store: the open database, or a copy of it.
+        record: what the collection held after its migration.
+        provenance: of the database; `None` when nothing was migrated by a plan.
+        page_size: records held in memory at once.
+
+    Raises:
+        CollectionNotFoundError: the collection was deleted.
+    """
+    check = check_collection(store, record, page_size)
+    address = Address(record.name, record.tenant, record.database)
+    refined = refined_rows(provenance, address)
+    if not refined or provenance is None:
+        return check
+    equal = check.vectors_equal or _as_refined(store.collection(address), provenance, address, page_size)
+    return replace(check, vectors_equal=equal, refined=refined)
+
+
+def refined_rows(provenance: Provenance | None, address: Address) -> int:
+    """How many rows `refine` embedded since the migration of a collection. Only reads."""
+    if provenance is None or address not in provenance.addresses():
+        return 0
+    before = provenance.facts(address).get(EXACT_WHEN_MIGRATED)
+    return 0 if before is None else max(0, provenance.counts(address)[VectorOrigin.EXACT] - int(before))
+
+
+def _as_refined(collection: Collection, provenance: Provenance, address: Address, page_size: int) -> bool:
+    """Whether every row holds the vector that the migration or `refine` gave it last, by its fingerprint."""
+    for page in collection.scan(page_size):
+        rows = provenance.rows_by_id(address, page.ids)
+        if len(rows) < len(page):
+            return False
+        if not matches(page.vectors, [rows[record].fingerprints for record in page.ids]).all():
+            return False
+    return True

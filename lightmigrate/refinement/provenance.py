@@ -1,0 +1,359 @@
+"""Where each row's vector comes from: projected, projected with an extract, or exact.
+
+Kept in a SQLite file in the database's folder, or among the user's files for a server; never in the metadata of
+records. A row that is not listed was written by the application with the new model: it is exact. Each listed row keeps
+the vector it had in the old space, so that the projection can be refitted on the exact rows and applied to the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.errors import LightmigrateError, ProjectionError
+from lightmigrate.migration.aside.location import PROVENANCE_FILE
+from lightmigrate.projection.projection import Projection
+from lightmigrate.results import read_as
+from lightmigrate.stores.base import Address
+from lightmigrate.training.texts import TextsFile
+from lightmigrate.vectors import Vectors
+
+# Half precision saves half of the space; its rounding error is far below the error of any projection.
+_STORED = np.dtype("<f2")
+
+FORMAT_VERSION = 2
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, address TEXT UNIQUE, facts TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS rows (
+        collection INTEGER NOT NULL, id TEXT NOT NULL, origin INTEGER NOT NULL, fitted INTEGER NOT NULL DEFAULT 0,
+        fingerprints BLOB NOT NULL, old_vector BLOB NOT NULL, PRIMARY KEY (collection, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS projections (
+        collection INTEGER NOT NULL, version INTEGER NOT NULL, file BLOB NOT NULL, PRIMARY KEY (collection, version)
+    );
+"""
+
+_SELECT_ROWS = "SELECT id, origin, old_vector, fingerprints, fitted FROM rows"
+
+
+class VectorOrigin(IntEnum):
+    """Where a vector comes from.
+
+    Attributes:
+        PROJECTED: the projection, from the old vector, with or without the stored text.
+        EXTRACT: the projection, from the old vector and an extract of the text that the new model embedded.
+        EXACT: the new model, from the whole text.
+    """
+
+    PROJECTED = 0
+    EXTRACT = 1
+    EXACT = 2
+
+
+# The origins of the vectors that a projection made.
+NOT_EXACT = (VectorOrigin.PROJECTED, VectorOrigin.EXTRACT)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a migrated collection.
+
+    Attributes:
+        id: of the record.
+        origin: where its vector comes from.
+        old_vector: float32 `(d_old,)`, its vector before the migration.
+        fingerprints: of the vectors that this package may have given it; see `vector_fingerprint`.
+        fitted: whether the newest projection was fitted to it.
+    """
+
+    id: str
+    origin: VectorOrigin
+    old_vector: Vectors
+    fingerprints: bytes
+    fitted: bool = False
+
+
+class Provenance:
+    """The open provenance file of a database; a context manager.
+
+    Args:
+        path: of the file; it is created, with its folder, if it does not exist.
+
+    Raises:
+        LightmigrateError: (all methods) it cannot be used, or was written by a newer lightmigrate.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._guarded():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+            try:
+                ((version,),) = self._connection.execute("PRAGMA user_version")
+                if version not in (0, FORMAT_VERSION):
+                    way = "upgrade lightmigrate" if version > FORMAT_VERSION else "roll back, and migrate by a new plan"
+                    raise LightmigrateError(
+                        f"{path} is of format {version}, this lightmigrate reads {FORMAT_VERSION}: {way}"
+                    )
+                if version == 0:  # a new file
+                    self._connection.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT_VERSION};")
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @classmethod
+    def of(cls, place: Path) -> Provenance:
+        """Open or create the file in a folder: the folder of the database, or the user's folder for a server."""
+        return cls(cls.file_in(place))
+
+    @classmethod
+    def existing(cls, place: Path) -> Provenance:
+        """Open the file in a folder if there is one; creates nothing.
+
+        Raises:
+            LightmigrateError: there is none: no collection was migrated by a plan.
+        """
+        if not cls.file_in(place).exists():
+            raise LightmigrateError(
+                f"{place}: no collection was migrated by a plan; plan one:  lightmigrate plan DATABASE --target-model M"
+            )
+        return cls.of(place)
+
+    @staticmethod
+    def file_in(place: Path) -> Path:
+        """The path of the file in a folder."""
+        return place / PROVENANCE_FILE
+
+    def __enter__(self) -> Provenance:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    def addresses(self) -> list[Address]:
+        """The collections with provenance; only reads."""
+        addresses = self._select("SELECT address FROM collections ORDER BY number")
+        return [Address(*json.loads(address)) for (address,) in addresses]
+
+    def start(self, address: Address, facts: Mapping[str, Any], projection: Projection) -> None:
+        """Drop what is stored of a collection, and store the facts and the projection of its migration."""
+        with self._guarded(), self._connection:
+            self._drop(address)
+            number = self._connection.execute(
+                "INSERT INTO collections (address, facts) VALUES (?, ?)", (_key(address), json.dumps(facts))
+            ).lastrowid
+            self._insert_projection(int(number or 0), 0, projection)
+
+    def add(self, address: Address, rows: Iterable[Row]) -> None:
+        """Store rows of a collection that was started, in place of rows with the same ids."""
+        number = self._number(address)
+        with self._guarded(), self._connection:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (number, r.id, int(r.origin), int(r.fitted), r.fingerprints, r.old_vector.astype(_STORED).tobytes())
+                    for r in rows
+                ),
+            )
+
+    def take_over(self, other: Path) -> None:
+        """Copy all collections of another provenance file, in place of the same collections in this one."""
+        with Provenance(other) as theirs:
+            for address in theirs.addresses():
+                oldest, *newer = [theirs._projection(address, version) for version in theirs._versions(address)]
+                self.start(address, theirs.facts(address), oldest)
+                for projection in newer:
+                    self.add_projection(address, projection, ())
+                self.add(address, theirs.rows(address))
+
+    def facts(self, address: Address) -> dict[str, Any]:
+        """The facts of a collection's migration; only reads."""
+        stored = self._select("SELECT facts FROM collections WHERE address = ?", _key(address))
+        if not stored:
+            raise LightmigrateError(
+                f"{self.path} holds nothing about the collection {address}: only a collection that was migrated by a "
+                "plan (lightmigrate migrate --plan) can be refined"
+            )
+        try:
+            facts = dict(json.loads(stored[0][0]))
+            if not {"model", "provider", "dimension", "reads_texts", "expected"} <= facts.keys():
+                raise ValueError("facts are missing")
+            facts["texts_file"] = read_as(TextsFile, facts.get("texts_file", {})).to_json()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged(error) from None
+        return facts
+
+    def note(self, address: Address, facts: Mapping[str, Any]) -> None:
+        """Add facts to those of a collection."""
+        merged = json.dumps({**self.facts(address), **facts})
+        with self._guarded(), self._connection:
+            self._connection.execute("UPDATE collections SET facts = ? WHERE address = ?", (merged, _key(address)))
+
+    def counts(self, address: Address) -> dict[VectorOrigin, int]:
+        """Number of stored rows of each origin, including rows that were deleted since; only reads."""
+        counts = dict(
+            self._select(
+                "SELECT origin, count(*) FROM rows WHERE collection = ? GROUP BY origin", self._number(address)
+            )
+        )
+        return {origin: counts.get(int(origin), 0) for origin in VectorOrigin}
+
+    def rows(self, address: Address, *origins: VectorOrigin) -> Iterator[Row]:
+        """The rows of a collection, of some origins or of all; only reads."""
+        chosen = [int(origin) for origin in origins or VectorOrigin]
+        places = ",".join("?" * len(chosen))
+        query = f"{_SELECT_ROWS} WHERE collection = ? AND origin IN ({places})"
+        with self._guarded():
+            for values in self._connection.execute(query, (self._number(address), *chosen)):
+                yield _row(*values)
+
+    def ids(self, address: Address, *origins: VectorOrigin) -> list[str]:
+        """The ids of the rows of some origins, sorted; only reads."""
+        places = ",".join("?" * len(origins))
+        query = f"SELECT id FROM rows WHERE collection = ? AND origin IN ({places}) ORDER BY id"  # noqa: S608
+        return [row_id for (row_id,) in self._select(query, self._number(address), *map(int, origins))]
+
+    def rows_by_id(self, address: Address, ids: Sequence[str]) -> dict[str, Row]:
+        """The stored rows among some ids, by id; only reads."""
+        number = self._number(address)
+        stored = [
+            values
+            for row_id in ids
+            for values in self._select(f"{_SELECT_ROWS} WHERE collection = ? AND id = ?", number, row_id)
+        ]
+        return {values[0]: _row(*values) for values in stored}
+
+    def mark_exact(self, address: Address, ids: Sequence[str], fingerprints: Sequence[bytes]) -> None:
+        """Store that these rows are exact now, and the fingerprints of their vectors."""
+        number = self._number(address)
+        with self._guarded(), self._connection:
+            self._connection.executemany(
+                "UPDATE rows SET origin = ?, fingerprints = ? WHERE collection = ? AND id = ?",
+                (
+                    (int(VectorOrigin.EXACT), fingerprint, number, row_id)
+                    for row_id, fingerprint in zip(ids, fingerprints, strict=True)
+                ),
+            )
+
+    def set_fingerprints(self, address: Address, ids: Sequence[str], fingerprints: Sequence[bytes]) -> None:
+        """Store the fingerprints of the vectors that some rows hold, or may hold."""
+        number = self._number(address)
+        with self._guarded(), self._connection:
+            self._connection.executemany(
+                "UPDATE rows SET fingerprints = ? WHERE collection = ? AND id = ?",
+                ((fingerprint, number, row_id) for row_id, fingerprint in zip(ids, fingerprints, strict=True)),
+            )
+
+    def forget(self, address: Address, ids: Sequence[str]) -> None:
+        """Drop rows that the application wrote or deleted."""
+        number = self._number(address)
+        with self._guarded(), self._connection:
+            self._connection.executemany(
+                "DELETE FROM rows WHERE collection = ? AND id = ?", ((number, row_id) for row_id in ids)
+            )
+
+    def projections(self, address: Address) -> list[Projection]:
+        """The newest projection, then the one before it as long as it is kept; only reads."""
+        projections = [self._projection(address, version) for version in self._versions(address)[::-1]]
+        if not projections:
+            raise self._damaged(LookupError())
+        return projections
+
+    def add_projection(self, address: Address, projection: Projection, fitted: Sequence[str]) -> None:
+        """Store a newer projection and the ids it was fitted to. The older one stays until `drop_older_projections`."""
+        number, version = self._number(address), max(self._versions(address)) + 1
+        with self._guarded(), self._connection:
+            self._insert_projection(number, version, projection)
+            self._connection.executemany(
+                "UPDATE rows SET fitted = 1 WHERE collection = ? AND id = ?", ((number, row_id) for row_id in fitted)
+            )
+
+    def drop_older_projections(self, address: Address) -> None:
+        """Keep the newest projection only: no row holds a vector of an older one any more."""
+        number = self._number(address)
+        with self._guarded(), self._connection:
+            self._connection.execute(
+                "DELETE FROM projections WHERE collection = ? AND version < "
+                "(SELECT max(version) FROM projections WHERE collection = ?)",
+                (number, number),
+            )
+
+    def _versions(self, address: Address) -> list[int]:
+        versions = self._select(
+            "SELECT version FROM projections WHERE collection = ? ORDER BY version", self._number(address)
+        )
+        return [version for (version,) in versions]
+
+    def _projection(self, address: Address, version: int) -> Projection:
+        ((content,),) = self._select(
+            "SELECT file FROM projections WHERE collection = ? AND version = ?", self._number(address), version
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "projection.npz"
+            file.write_bytes(content)
+            try:
+                return Projection.load(file)
+            except ProjectionError as error:
+                raise self._damaged(error) from None
+
+    def _insert_projection(self, number: int, version: int, projection: Projection) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            content = projection.save(Path(folder) / "projection.npz").read_bytes()
+        self._connection.execute("INSERT INTO projections VALUES (?, ?, ?)", (number, version, content))
+
+    def _drop(self, address: Address) -> None:
+        for (number,) in self._select("SELECT number FROM collections WHERE address = ?", _key(address)):
+            for table, column in (("rows", "collection"), ("projections", "collection"), ("collections", "number")):
+                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))  # noqa: S608
+
+    def _number(self, address: Address) -> int:
+        numbers = self._select("SELECT number FROM collections WHERE address = ?", _key(address))
+        if not numbers:
+            self.facts(address)  # raises the error that says so
+        return int(numbers[0][0])
+
+    def _select(self, query: str, *values: object) -> list[Any]:
+        with self._guarded():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if type(error) is sqlite3.DatabaseError:  # its subclasses mean locked, full or read-only
+                raise self._damaged(error) from None
+            raise LightmigrateError(
+                f"{self.path} cannot be used ({error}); make it readable and writable, and end what locks it"
+            ) from None
+
+    def _damaged(self, error: Exception) -> LightmigrateError:
+        return LightmigrateError(
+            f"{self.path} is damaged ({type(error).__name__}): restore a copy of it, or move it away; the "
+            "collection is whole and serves, but without this file it cannot be refined"
+        )
+
+
+def old_vectors_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+    """The old vectors of some rows, float32 `(n, d_old)`."""
+    return np.stack([row.old_vector for row in rows])
+
+
+def _row(row_id: str, origin: int, old_vector: bytes, fingerprints: bytes, fitted: int) -> Row:
+    vector = np.frombuffer(old_vector, _STORED).astype(np.float32)
+    return Row(row_id, VectorOrigin(origin), vector, fingerprints, bool(fitted))
+
+
+def _key(address: Address) -> str:
+    return json.dumps(astuple(address))

@@ -1,0 +1,129 @@
+"""How much of a collection is exact, and what quality to expect of it now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.refinement.provenance import Provenance, VectorOrigin
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.training.texts import TextsFile
+
+_ENDS = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class RefinementStatus(Result):
+    """Where the vectors of a collection come from.
+
+    Attributes:
+        collection_name: the collection.
+        tenant: of the collection.
+        database: of the collection.
+        model: the model whose space the vectors are in.
+        records: number of records.
+        exact: rows that the model embedded whole, for the migration, for `refine` or for the application.
+        extract: rows projected with an extract of their text that the model embedded.
+        projected: rows projected from the old vector, with or without the stored text.
+        share_exact: in [0, 1].
+        expected: nDCG@10 to expect now, as a share of what re-embedding everything gives: measured on the calibration
+            documents for some shares of exact rows, and interpolated.
+    """
+
+    collection_name: str
+    tenant: str
+    database: str
+    model: str
+    records: int
+    exact: int
+    extract: int
+    projected: int
+    share_exact: float
+    expected: QualityEstimate
+
+
+@dataclass(frozen=True)
+class RefinementInputs:
+    """What `refine` needs to go on with a collection: everything but secrets.
+
+    Attributes:
+        provider: how the model is opened; see `BudgetPlan.provider`.
+        texts_file: where the texts are that the collection does not store.
+    """
+
+    provider: Mapping[str, Any]
+    texts_file: TextsFile
+
+
+def refinement_status(address: Address, ids: Sequence[str], provenance: Provenance) -> RefinementStatus:
+    """Where the vectors of a collection come from, by the provenance file. Only reads.
+
+    A row that the application wrote counts as projected until `refine` reads it.
+
+    Args:
+        address: of the collection.
+        ids: of all its records.
+        provenance: of its database.
+    """
+    facts, present = provenance.facts(address), set(ids)
+    extract, projected = (
+        len(present.intersection(provenance.ids(address, kind)))
+        for kind in (VectorOrigin.EXTRACT, VectorOrigin.PROJECTED)
+    )
+    exact = len(present) - extract - projected
+    share = exact / max(1, len(present))
+    return RefinementStatus(
+        collection_name=address.name,
+        tenant=address.tenant,
+        database=address.database,
+        model=facts["model"],
+        records=len(present),
+        exact=exact,
+        extract=extract,
+        projected=projected,
+        share_exact=share,
+        expected=_expected(facts["expected"], share),
+    )
+
+
+def refinable(provenance: Provenance, catalog: Sequence[CollectionFacts]) -> list[Address]:
+    """The collections that were migrated by a plan and still have the dimension they were given. Only reads.
+
+    Raises:
+        LightmigrateError: there is none.
+    """
+    dimensions = {facts.address: facts.dimension for facts in catalog}
+    addresses = [
+        address
+        for address in provenance.addresses()
+        if provenance.facts(address)["dimension"] == dimensions.get(address)
+    ]
+    if not addresses:
+        raise LightmigrateError(
+            "every collection migrated by a plan was rolled back, migrated again or deleted since; plan again:  "
+            "lightmigrate plan DATABASE --target-model MODEL"
+        )
+    return addresses
+
+
+def refinement_inputs(provenance: Provenance) -> dict[Address, RefinementInputs]:
+    """What `refine` needs, for each collection that was migrated by a plan. Only reads."""
+    facts = {address: provenance.facts(address) for address in provenance.addresses()}
+    return {
+        address: RefinementInputs(dict(noted["provider"]), TextsFile(**noted["texts_file"]))
+        for address, noted in facts.items()
+    }
+
+
+def _expected(measured: Sequence[tuple[float, dict[str, float]]], share: float) -> QualityEstimate:
+    """Interpolate between the shares that were measured; a collection that is exact throughout has quality 1."""
+    shares = [*(at for at, _ in measured), 1.0]
+    return QualityEstimate(
+        *(float(np.interp(share, shares, [*(quality[end] for _, quality in measured), 1.0])) for end in _ENDS)
+    )

@@ -1,0 +1,129 @@
+"""The model that the application embeds with from now on, as far as it is known without calling it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.chroma import ChromaProvider, model_name, said_identity
+from lightmigrate.training.limits import Deadline
+from lightmigrate.vectors import Vectors
+
+# Embedded to recognise a model that has no name.
+_PROBE = "lightmigrate asks: which embedding model are you?"
+
+
+class TimedProvider(ChromaProvider):
+    """An embedding function whose answers are awaited only until a deadline.
+
+    Args:
+        function: as for `ChromaProvider`.
+        deadline: the deadline.
+    """
+
+    def __init__(self, function: Any, deadline: Deadline) -> None:
+        super().__init__(function)
+        self._deadline = deadline
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        """See `Provider.encode`; raises `DeadlineError` too."""
+        encode = super().encode
+        return self._deadline.within(lambda: encode(texts, queries), f"embedding {len(texts)} texts")
+
+
+class TargetModel:
+    """The new model.
+
+    Args:
+        function: its Chroma embedding function, if available.
+        dimension: of its vectors, if stated.
+        model: its name or description, if stated.
+        deadline: until when its answers are awaited.
+
+    Raises:
+        ProviderError: Chroma cannot build the function that was named.
+    """
+
+    def __init__(
+        self, function: Any, dimension: int | None, model: str | Model | None, deadline: Deadline | None = None
+    ) -> None:
+        self.function = function
+        self._stated_dimension = model.dimension if isinstance(model, Model) else dimension
+        name, config = ("", None) if function is None else said_identity(function)
+        # As Chroma records it; None for a function without name and configuration.
+        self.identity = None if config is None else _as_recorded({"name": name, "config": config})
+        self.provider: Provider | None = None
+        if function is not None:  # without a name, a function's answers cannot be found again in a cache
+            timed = TimedProvider(function, deadline or Deadline(None))
+            self.provider = timed if self.identity is None else Cached(timed)
+        if model is None:
+            self.model = model_name(name, config) if function is not None else ""
+        else:
+            self.model = model.name if isinstance(model, Model) else model
+
+    @property
+    def stated_dimension(self) -> int | None:
+        """The dimension of its vectors, if stated; calls nothing."""
+        return self._stated_dimension
+
+    @cached_property
+    def dimension(self) -> int | None:
+        """The dimension of its vectors; `None` when not known. Embeds one word if there is an embedding function.
+
+        Raises:
+            DimensionError: the function makes vectors of another dimension than was stated.
+            ProviderError: the function fails.
+        """
+        if self.provider is None:
+            return self._stated_dimension
+        actual = self.provider.model.dimension
+        if self._stated_dimension not in (None, actual):
+            raise DimensionError(
+                f"expected_dim is {self._stated_dimension}, the embedding function makes {actual} dimensions; "
+                "correct expected_dim, or leave it out",
+                expected=self._stated_dimension or 0,
+                found=actual,
+            )
+        return actual
+
+    @cached_property
+    def probe(self) -> Vectors | None:
+        """One vector, float32 `(1, d)`, by which to recognise a model without a name; `None` without a function."""
+        return None if self.provider is None else self.provider.embed([_PROBE])
+
+
+def require_valid(function: Any, dimension: Any, model: Any) -> None:
+    """Raise `LightmigrateError` when the application states nothing about its model, or an invalid value."""
+    if function is None and dimension is None and not model:
+        raise LightmigrateError(
+            "say what the application embeds with: embedding_function=…, expected_dim=… or target_model=…"
+        )
+    if dimension is not None and (isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1):
+        raise LightmigrateError(f"expected_dim is {dimension!r}, which is not a number of dimensions: give 1 or more")
+    if not (model is None or isinstance(model, (str, Model))):
+        raise LightmigrateError(f"target_model is a {type(model).__name__}: give a model's name, or a Model")
+
+
+def recorded_identity(function: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The embedding function that a collection records, in the form of `TargetModel.identity`."""
+    if function is None:
+        return None
+    name, config = said_identity(function)
+    return None if config is None else _as_recorded({"name": name, "config": config})
+
+
+def _as_recorded(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """In the form in which it is read back from a file."""
+    return dict(json.loads(json.dumps(identity, default=str)))
+
+
+def recorded_model(function: Mapping[str, Any] | None) -> str:
+    """Name of the model of a recorded embedding function; empty when none is recorded."""
+    identity = recorded_identity(function)
+    return "" if identity is None else model_name(identity["name"], identity["config"])

@@ -1,0 +1,1 @@
+"""Everything that knows Chroma: its files and tables, and its client."""

@@ -1,0 +1,78 @@
+"""Chroma's own clients, without telemetry; no model is downloaded or built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import DatabaseError, LightmigrateError, MissingExtraError
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
+from lightmigrate.stores.chroma.schema import NOT_KNOWN
+
+try:
+    import chromadb
+    from chromadb.config import Settings
+except ImportError:
+    raise MissingExtraError("chromadb", "chroma") from None
+
+
+def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
+    """Chroma's own client of a folder, without telemetry; creates a missing folder. Close it when done."""
+    # Chroma caches engines by the literal path: two spellings would open two engines on one folder.
+    return chromadb.PersistentClient(str(folder.resolve()), _silent(), tenant, database)
+
+
+def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tenant: str, database: str) -> Any:
+    """A client of a Chroma server, without telemetry.
+
+    Raises:
+        DatabaseError: no Chroma server answers at the address. The message contains no header.
+    """
+    try:
+        client = chromadb.HttpClient(host, port, ssl, dict(headers), _silent(), tenant, database)
+        client.heartbeat()
+    except Exception as error:  # noqa: BLE001  # httpx, chromadb and ValueError
+        raise DatabaseError(
+            f"no Chroma server answers at {host}:{port} for {tenant}/{database} ({type(error).__name__}); "
+            "check --host, --port, --ssl, --header, --tenant and --database"
+        ) from None
+    return client
+
+
+def _silent() -> Settings:
+    return Settings(anonymized_telemetry=False)
+
+
+def describe_function(embedding_function: object) -> dict[str, Any]:
+    """What Chroma records about an embedding function: `{"name": ..., "config": ...}`. Calls no model.
+
+    A function without name and config is recorded as unknown, as Chroma does it. Keeping the present record would name
+    a model whose vectors were replaced.
+
+    Args:
+        embedding_function: a Chroma embedding function, or such a mapping.
+
+    Raises:
+        LightmigrateError: it is neither a function nor such a mapping.
+    """
+    function: Any = embedding_function
+    if isinstance(function, Mapping):
+        record = dict(function)
+    else:
+        try:
+            record = {"name": function.name(), "config": function.get_config()}
+        except (AttributeError, NotImplementedError):
+            record = {}
+        if not _is_record(record) and callable(function):  # Chroma's base class answers NotImplemented
+            record = dict(NOT_KNOWN)
+    if record != NOT_KNOWN and not _is_record(record):
+        raise LightmigrateError(
+            f"a {type(function).__name__} is neither an embedding function nor what Chroma records of one, "
+            '{"name": ..., "config": {...}}; leave it out to keep what is recorded'
+        )
+    return record
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("name"), str) and isinstance(record.get("config"), Mapping)

@@ -1,0 +1,357 @@
+"""One open Chroma collection: reading and writing records through Chroma's public client."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload, WrittenRecords
+from lightmigrate.stores.chroma.schema import VECTOR_INDEXES, vector_indexes, with_function, without_plain_keys
+from lightmigrate.stores.read_ahead import read_ahead_by
+from lightmigrate.vectors import Vectors, as_vectors
+
+# Index settings: the key in a collection's metadata, and the name in its schema.
+_METADATA_SETTINGS = {
+    "hnsw:construction_ef": "ef_construction",
+    "hnsw:M": "max_neighbors",
+    "hnsw:search_ef": "ef_search",
+    "hnsw:num_threads": "num_threads",
+    "hnsw:batch_size": "batch_size",
+    "hnsw:sync_threshold": "sync_threshold",
+    "hnsw:resize_factor": "resize_factor",
+}
+
+_COLUMNS = ["embeddings", "documents", "metadatas", "uris"]
+
+# Limits per request: with more rows or ids Chroma exceeds its number of SQL variables.
+_MOST_ROWS = 32_766
+_IDS_AT_ONCE = 1000
+
+# Largest number of ranges that a sample is read from: skipping to an offset costs as much as reading a page.
+_MOST_RANGES = 50
+
+# The first page of a scan is smaller than the others by this factor, so that processing starts earlier.
+_FIRST = 8
+
+
+class ChromaCollection:
+    """One open Chroma collection. See `stores.base.Collection`.
+
+    Args:
+        client: Chroma's client of its database.
+        collection: Chroma's own object for it.
+        removals: ids that were removed through its store; `None` where other clients may write to it.
+    """
+
+    def __init__(self, client: Any, collection: Any, removals: list[str] | None = None) -> None:
+        self._client = client
+        self._collection = collection
+        self._removals = removals
+        # Chroma's add() builds the recorded embedding function from the schema at every call, which may load
+        # or download a model. So this handle drops its copy of the schema; the database keeps its own.
+        model = collection.get_model()
+        self._schema = model.serialized_schema
+        model["serialized_schema"] = None
+        self._id = str(collection.id)
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address(self._collection.name, self._collection.tenant, self._collection.database)
+
+    @property
+    def handle(self) -> Any:
+        """Chroma's own object for it."""
+        return self._collection
+
+    @property
+    def id(self) -> str:
+        """Chroma's own id of the collection that was opened.
+
+        It stays when the name changes, and when an exchange in this process points `handle` to another collection.
+        """
+        return self._id
+
+    def fresh_model(self) -> Any:
+        """Chroma's own description of this collection, read again from the database."""
+        return self._client.get_collection(self.address.name, embedding_function=None).get_model()
+
+    def facts(self) -> CollectionFacts:
+        """What the database says about it; only reads."""
+        index = next(iter(vector_indexes(self.schema(), VECTOR_INDEXES[::-1])), {})
+        function = index.get("embedding_function") or {}
+        return CollectionFacts(
+            name=self.address.name,
+            tenant=self.address.tenant,
+            database=self.address.database,
+            count=self.count(),
+            dimension=self._collection.get_model().dimension,
+            space=index.get("space") or "l2",
+            embedding_function=(
+                {"name": function["name"], "config": function.get("config") or {}}
+                if function.get("type") == "known"
+                else None
+            ),
+            id=self.id,
+        )
+
+    def count(self) -> int:
+        """Number of records."""
+        return int(self._collection.count())
+
+    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        """All records after `after`, in the order in which they were added. See `stores.base.Collection`.
+
+        Chroma can only skip a number of rows, and deletions shift rows. So where others may write, or a scan resumes at
+        a cursor, the scan lists the ids first. Records that moved to another row are read by id at the end.
+        """
+        size = min(size, _MOST_ROWS)
+        if self._removals is None or after is not None:
+            ids = self.ids()
+            yield from self._scan_shared(ids, self._row_after(after, ids), size, vectors)
+        else:
+            yield from self._scan_exclusive(self._removals, size, vectors)
+
+    def _scan_exclusive(self, removals: Sequence[str], size: int, vectors: bool) -> Iterator[Page]:
+        """Scan by row number, corrected for the records that this store removes meanwhile."""
+        returned = array("q")  # hashes of the ids returned so far, without those removed since
+        known = len(removals)
+        written_again: set[str] = set()
+        while len(page := self._read(len(returned), size, vectors)):
+            returned.extend(map(hash, page.ids))
+            new = [row for row, record in enumerate(page.ids) if record not in written_again]
+            if new:
+                yield page if len(new) == len(page) else replace(page.rows(new), cursor=page.cursor)
+            if len(removals) > known:
+                removed, known = list(dict.fromkeys(removals[known:])), len(removals)
+                before, gone = np.array(returned, np.int64), np.array([hash(record) for record in removed], np.int64)
+                written_again.update(record for record, was in zip(removed, np.isin(gone, before), strict=True) if was)
+                returned = array("q", before[~np.isin(before, gone)].tolist())
+            elif len(page) < size:
+                return
+
+    def _scan_shared(self, ids: Sequence[str], start: int, size: int, vectors: bool) -> Iterator[Page]:
+        place = {record: number for number, record in enumerate(ids)}
+        left = dict.fromkeys(ids[start:])
+
+        def expected(pages: Iterable[Page]) -> Iterator[Page]:
+            for page in pages:
+                rows = [row for row, record in enumerate(page.ids) if record in left]
+                for row in rows:
+                    del left[page.ids[row]]
+                if rows:
+                    yield page if len(rows) == len(page) else page.rows(rows)
+            moved = list(left)
+            for first in range(0, len(moved), size):
+                yield self.records(moved[first : first + size], vectors=vectors)
+
+        read = self._reader(vectors)
+        # by row number: a server needs half the time that it needs by id; two requests at a time
+        with read_ahead_by(read, _ranges(start, len(ids), size)) as pages:
+            for page in expected(pages):
+                if len(page):
+                    last = page.ids[-1]
+                    yield Page(page.ids, page.vectors, page.texts, page.payloads, json.dumps([place[last] + 1, last]))
+
+    def _reader(self, vectors: bool) -> Callable[[range], Page]:
+        return lambda rows: self._read(rows.start, len(rows), vectors)
+
+    @staticmethod
+    def _row_after(cursor: Cursor | None, ids: Sequence[str]) -> int:
+        """The row after the record that a cursor names; 0 when that record was deleted, so that no record is missed."""
+        if cursor is None:
+            return 0
+        number, record = json.loads(cursor)
+        if number <= len(ids) and ids[number - 1] == record:
+            return int(number)
+        return ids.index(record) + 1 if record in ids else 0
+
+    def _read(self, offset: int, size: int, vectors: bool) -> Page:
+        columns = _COLUMNS if vectors else _COLUMNS[1:]
+        rows = self._collection.get(limit=size, offset=offset, include=columns)
+        last = rows["ids"][-1] if rows["ids"] else ""
+        return self._page(rows, vectors, json.dumps([offset + len(rows["ids"]), last]))
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """About n records, in ranges of rows from all over the collection; only reads. See `stores.base.Collection`."""
+        total = self.count()
+        if total <= n:
+            return self._read(0, n, vectors=True) if total else Page.joined([])
+        ranges = min(_MOST_RANGES, n)
+        each = -(-n // ranges)
+        shift = int(np.random.default_rng(seed).integers(max(0, total // ranges - each) + 1))
+        starts = sorted({total * number // ranges + shift for number in range(ranges)})
+        return Page.joined([self._read(start, each, vectors=True) for start in starts])
+
+    def ids(self) -> list[str]:
+        """All ids in the order in which they were added; only reads."""
+        return [record for rows in self._id_pages() for record in rows]
+
+    def _id_pages(self) -> Iterator[list[str]]:
+        for offset in itertools.count(0, _IDS_AT_ONCE):
+            yield (rows := self._collection.get(limit=_IDS_AT_ONCE, offset=offset, include=[])["ids"])
+            if len(rows) < _IDS_AT_ONCE:
+                return
+
+    def records(self, ids: Sequence[str], *, vectors: bool = True) -> Page:
+        """The existing records among these ids, in the order of `ids`; only reads."""
+        columns = _COLUMNS if vectors else _COLUMNS[1:]
+        pages = [
+            self._page(self._collection.get(ids=list(ids[start : start + _IDS_AT_ONCE]), include=columns), vectors)
+            for start in range(0, len(ids), _IDS_AT_ONCE)
+        ]
+        place = {record: number for number, record in enumerate(ids)}
+        page = Page.joined(pages)
+        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+
+    def _page(self, rows: Any, vectors: bool, cursor: Cursor | None = None) -> Page:
+        if not vectors:
+            rows["embeddings"] = np.zeros((len(rows["ids"]), 0), np.float32)
+        if rows["embeddings"] is None or len(rows["embeddings"]) != len(rows["ids"]):
+            raise LightmigrateError(
+                f"collection {self.address}: {len(rows['ids'])} records but "
+                f"{0 if rows['embeddings'] is None else len(rows['embeddings'])} vectors in one page; "
+                "repair the database with Chroma first"
+            )
+        return Page(
+            ids=rows["ids"],
+            vectors=as_vectors(rows["embeddings"]) if rows["ids"] else np.zeros((0, 0), np.float32),
+            texts=rows["documents"],
+            payloads=[_payload(*both) for both in zip(rows["metadatas"], rows["uris"], strict=True)],
+            cursor=cursor,
+        )
+
+    def add(self, page: Page) -> None:
+        """Write new records after the existing ones, in order; durable on return."""
+        self._write(self._collection.add, page)
+
+    def _write(self, write: Callable[..., Any], page: Page) -> None:
+        largest = self._client.get_max_batch_size()
+        for start in range(0, len(page), largest):
+            rows = slice(start, start + largest)
+            payloads = [payload or {} for payload in page.payloads[rows]]
+            write(
+                ids=list(page.ids[rows]),
+                embeddings=page.vectors[rows],
+                documents=list(page.texts[rows]),
+                metadatas=[payload.get("metadata") for payload in payloads],
+                uris=[payload.get("uri") for payload in payloads],
+            )
+
+    def put(self, page: Page) -> None:
+        """Write records; existing records of the same ids are replaced; durable on return.
+
+        Chroma's own upsert keeps the document, the metadata keys and the uri that the new record lacks. Only records
+        that lack some of what is stored are removed first: between the two they would be lost by a crash.
+        """
+        self._require_dimension(page)
+        stored = self.records(page.ids, vectors=False)
+        place = {record: row for row, record in enumerate(stored.ids)}
+        lacking = [
+            row for row, record in enumerate(page.ids) if record in place and _lacks(page, row, stored, place[record])
+        ]
+        self.remove([page.ids[row] for row in lacking])
+        self._write(self._collection.upsert, page)
+
+    def _require_dimension(self, page: Page) -> None:
+        """Raise `DimensionError` before anything is removed, when Chroma would refuse the vectors."""
+        dimension = self.fresh_model().dimension
+        if len(page) and dimension is not None and page.vectors.shape[1] != dimension:
+            raise DimensionError(
+                f"collection {self.address} holds vectors of {dimension} dimensions, not {page.vectors.shape[1]}; "
+                "nothing was written",
+                expected=dimension,
+                found=page.vectors.shape[1],
+            )
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Replace only the vectors `(n, d)` of existing records; durable on return."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            rows = slice(start, start + _IDS_AT_ONCE)
+            self._collection.update(ids=list(ids[rows]), embeddings=vectors[rows])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete the existing records among these ids."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            self._collection.delete(ids=list(ids[start : start + _IDS_AT_ONCE]))
+            if self._removals is not None:
+                self._removals.extend(ids[start : start + _IDS_AT_ONCE])
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
+        result = self._collection.query(query_embeddings=vectors, n_results=k, include=["distances"])
+        return result["ids"], result["distances"]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Its schema, without the embedding function and Chroma's automatic entries, and its metadata."""
+        schema = without_plain_keys(with_function(self.schema(), None))
+        for index in vector_indexes(schema):  # the default depends on the machine
+            (index.get("hnsw") or {}).pop("num_threads", None)
+        return {"schema": schema, "metadata": self._collection.metadata or {}}
+
+    def schema(self) -> dict[str, Any]:
+        """The collection's schema as JSON, with the index settings that are in force.
+
+        Folders written before Chroma 1.0 report the defaults; the `hnsw:*` keys of their metadata hold the settings
+        that the index was built with.
+        """
+        schema: dict[str, Any] = copy.deepcopy(self._schema)
+        metadata = self._collection.metadata or {}
+        for index in vector_indexes(schema):
+            if "hnsw:space" in metadata:
+                index["space"] = metadata["hnsw:space"]
+            for key, name in _METADATA_SETTINGS.items():
+                if key in metadata and index.get("hnsw") is not None:
+                    index["hnsw"][name] = metadata[key]
+        return schema
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        """`None`: Chroma's client does not report writes."""
+        return None
+
+    def rename(self, name: str) -> None:
+        """Give it another name within its database."""
+        self._collection.modify(name=name)
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Set the collection's metadata as it is, `hnsw:*` keys included."""
+        # modify() refuses `hnsw:space`, because that does not change an index. Here the value stays the same and only
+        # has to be kept, so this calls the method below that check.
+        self._collection._client._modify(
+            id=self._collection.id,
+            new_metadata=dict(metadata),
+            tenant=self._collection.tenant,
+            database=self._collection.database,
+        )
+
+
+def _lacks(page: Page, row: int, stored: Page, stored_row: int) -> bool:
+    """Whether a new record lacks a text, a uri or a metadata key that the stored record has."""
+    new, old = page.payloads[row] or {}, stored.payloads[stored_row] or {}
+    text = page.texts[row] is None and stored.texts[stored_row] is not None
+    keys = (old.get("metadata") or {}).keys() - (new.get("metadata") or {}).keys()
+    return text or bool(keys) or bool(old.keys() - new.keys())
+
+
+def _payload(metadata: Mapping[str, Any] | None, uri: str | None) -> Payload | None:
+    """What a record holds besides its document. One with a uri and no metadata reads back {}, which Chroma refuses."""
+    payload: dict[str, Any] = {"metadata": metadata} if metadata else {}
+    if uri is not None:
+        payload["uri"] = uri
+    return payload or None
+
+
+def _ranges(start: int, end: int, size: int) -> Iterator[range]:
+    """The rows of each page; the first page is small, so that processing starts earlier."""
+    first = min(end, start + -(-size // _FIRST))
+    for page_start, page_end in itertools.pairwise([start, *range(first, end, size), end]):
+        if page_start < page_end:
+            yield range(page_start, page_end)

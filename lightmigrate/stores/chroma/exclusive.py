@@ -1,0 +1,57 @@
+"""A Chroma folder that only this process has open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.folder import is_chroma_folder, read_catalog
+from lightmigrate.stores.chroma.store import ChromaStore
+
+
+class ChromaFolderStore(ChromaStore):
+    """All databases of a folder, opened with Chroma's own embedded client. See `stores.base.Store`.
+
+    Opening writes to the folder (Chroma upgrades old folders), so the migration opens only copies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._removed: dict[Address, list[str]] = {}
+        # Read before Chroma opens it: a second connection of this process would drop Chroma's locks when it closes.
+        catalog = read_catalog(folder) if is_chroma_folder(folder) else []
+        self._places = list(dict.fromkeys(Address("", facts.tenant, facts.database) for facts in catalog))
+
+    def __enter__(self) -> ChromaFolderStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release every file."""
+        while self._clients:
+            self._clients.popitem()[1].close()
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder."""
+        return self._folder
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    def _removals(self, address: Address) -> list[str] | None:
+        return self._removed.setdefault(address, [])
+
+    def _databases(self) -> list[Address]:
+        return self._places or [Address("")]  # the folder was empty when it was opened
+
+    def _client(self, address: Address) -> Any:
+        key = (address.tenant, address.database)
+        if key not in self._clients:
+            self._clients[key] = open_client(self._folder, address.tenant, address.database)
+        return self._clients[key]

@@ -1,0 +1,141 @@
+"""A Chroma folder as a `FileDatabase`: reads it without opening it, and changes closed copies of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.chroma.folder import (
+    DATABASE_FILE,
+    has_unfinished_write,
+    is_chroma_entry,
+    is_chroma_folder,
+    read_catalog,
+    require_chroma_folder,
+    writes_of,
+)
+from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
+from lightmigrate.stores.chroma.sample import sample_vectors
+from lightmigrate.vectors import Vectors
+
+if TYPE_CHECKING:
+    from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+    from lightmigrate.stores.chroma.replacement import ChromaReplacement
+
+# Bytes per vector that Chroma's index stores besides the vector: graph links, label, length, id. Measured on 1.5.9 with
+# 16 neighbours: 300 bytes; rounded up.
+INDEX_BYTES_PER_VECTOR = 400
+
+
+class ChromaFiles:
+    """A Chroma folder. See `files.FileDatabase`; needs no chromadb until it is opened.
+
+    Args:
+        folder: the folder that holds `chroma.sqlite3`.
+    """
+
+    kind = "chroma"
+    main = DATABASE_FILE
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def at(self, folder: Path) -> ChromaFiles:
+        """Another Chroma folder."""
+        return ChromaFiles(folder)
+
+    def exists(self) -> bool:
+        """Whether the folder holds a Chroma database; only reads."""
+        return is_chroma_folder(self.folder)
+
+    def require(self) -> None:
+        """Raise `DatabaseError` when there is none."""
+        require_chroma_folder(self.folder)
+
+    def catalog(self) -> list[CollectionFacts]:
+        """All collections of all tenants and databases, by name; only reads."""
+        return read_catalog(self.folder)
+
+    def owns(self, entry: Path) -> bool:
+        """Whether an entry is Chroma's own: the sqlite file, sqlite's files beside it, and index folders."""
+        return is_chroma_entry(entry)
+
+    def named_by(self, main: Path) -> set[str]:
+        """Names of the index folders that a sqlite file lists; only reads."""
+        return segments_of(main)
+
+    def unfinished(self) -> bool:
+        """Whether a crash left sqlite's own journal."""
+        return has_unfinished_write(self.folder / DATABASE_FILE)
+
+    def writes(self) -> Mapping[Address, Mapping[str, int]]:
+        """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""
+        return writes_of(self.folder)
+
+    def sample(self, most: int) -> Mapping[Address, Vectors]:
+        """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
+        return sample_vectors(self.folder, most)
+
+    def room_needed(self, dimensions: Mapping[Address, int]) -> int:
+        """Bytes that drafts and the largest route write besides a copy of the folder; only reads.
+
+        The route `rewrite` writes tables and an index. Going from `keep` to `rebuild` needs two indexes and the log of
+        the database in which the second index is built.
+        """
+        counts = {facts.address: facts.count for facts in self.catalog()}
+        rewritten = sum(counts[address] for address in dimensions)
+        tables = (self.folder / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
+        vectors = sum(counts[address] * 4 * dimension for address, dimension in dimensions.items())
+        drafts, indexes = tables + vectors, vectors + rewritten * INDEX_BYTES_PER_VECTOR
+        return drafts + indexes + max(tables, indexes + vectors)
+
+    def isolate(self) -> None:
+        """Rename every index folder of a closed copy, so that no name is shared with the original. Writes."""
+        rename_indexes(self.folder)
+
+    def tidy(self) -> None:
+        """Delete the index folders that no segment names any more. Writes."""
+        remove_orphaned_indexes(self.folder)
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """What Chroma records of an embedding function; see `client.describe_function`. Calls no model."""
+        if embedding_function is None:
+            return None
+        from lightmigrate.stores.chroma.client import describe_function  # chromadb takes a second to import
+
+        return describe_function(embedding_function)
+
+    def open(self) -> ChromaFolderStore:
+        """Open it with Chroma's embedded client, for this process alone."""
+        from lightmigrate.stores.chroma.exclusive import ChromaFolderStore  # likewise
+
+        return ChromaFolderStore(self.folder)
+
+    def replacement(
+        self,
+        address: Address,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        *,
+        scratch: Path,
+        run: str,
+        number: int,
+        page_size: int,
+        on_done: Callable[[int, int], None],
+    ) -> ChromaReplacement:
+        """New vectors for one collection of this folder. See `ChromaReplacement`."""
+        from lightmigrate.stores.chroma.replacement import ChromaReplacement  # likewise
+
+        return ChromaReplacement(
+            self.folder,
+            address,
+            dimension,
+            model,
+            scratch=scratch,
+            run=run,
+            number=number,
+            page_size=page_size,
+            on_done=on_done,
+        )

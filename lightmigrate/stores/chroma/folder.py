@@ -1,0 +1,158 @@
+"""Read a Chroma folder without opening it in Chroma. Never writes, needs no chromadb."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.files import users_of
+
+DATABASE_FILE = "chroma.sqlite3"
+
+_WRITES = """
+    SELECT databases.tenant_id, databases.name, collections.name, embeddings.embedding_id, embeddings.seq_id
+    FROM embeddings
+    JOIN segments ON segments.id = embeddings.segment_id AND segments.scope = 'METADATA'
+    JOIN collections ON collections.id = segments.collection
+    JOIN databases ON databases.id = collections.database_id
+"""
+
+# Chroma's default.
+_DEFAULT_SPACE = "l2"
+
+
+def is_chroma_folder(folder: Path) -> bool:
+    """Whether the folder holds a Chroma database."""
+    return (folder / DATABASE_FILE).is_file()
+
+
+def require_chroma_folder(folder: Path) -> None:
+    """Raise `DatabaseError` when there is no Chroma database in `folder`."""
+    if not folder.is_dir():
+        raise DatabaseError(f"no such folder: {folder}; give the folder that holds {DATABASE_FILE}")
+    if not is_chroma_folder(folder):
+        below = next((path.parent for path in sorted(folder.glob(f"*/{DATABASE_FILE}"))), None)
+        hint = f"did you mean {below}?" if below else f"give the folder that holds {DATABASE_FILE}"
+        raise DatabaseError(f"{folder} is not a Chroma folder: it has no {DATABASE_FILE}; {hint}")
+
+
+def read_catalog(folder: Path) -> list[CollectionFacts]:
+    """All collections of all tenants and databases, by name. Opens the sqlite file read-only.
+
+    Raises:
+        DatabaseError: not a Chroma folder, or its sqlite file cannot be read.
+    """
+    require_chroma_folder(folder)
+    try:
+        with reading(folder / DATABASE_FILE) as connection:
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
+            optional = [name if name in columns else f"NULL AS {name}" for name in ("config_json_str", "schema_str")]
+            # only the two fixed column names above are inserted
+            query = f"""
+                SELECT collections.id, collections.name, dimension, {", ".join(optional)},
+                       databases.name AS database, databases.tenant_id AS tenant
+                FROM collections JOIN databases ON databases.id = collections.database_id
+                ORDER BY tenant, database, collections.name
+            """  # noqa: S608
+            return [_facts(connection, row) for row in connection.execute(query)]
+    except (sqlite3.Error, ValueError) as error:
+        raise DatabaseError(
+            f"cannot read {folder / DATABASE_FILE}: {error}; open it once with Chroma to repair it"
+        ) from None
+
+
+def is_chroma_entry(entry: Path) -> bool:
+    """Whether a file or folder beside the sqlite file is Chroma's own."""
+    if entry.name.startswith(DATABASE_FILE):
+        return True
+    try:
+        return str(uuid.UUID(entry.name)) == entry.name and entry.is_dir()
+    except ValueError:
+        return False
+
+
+def writes_of(folder: Path) -> dict[Address, dict[str, int]]:
+    """The number of the last write of each record, by id, for every collection that has records. Only reads.
+
+    Chroma numbers every write; a record keeps the number of the last one that touched it.
+    """
+    writes: dict[Address, dict[str, int]] = {}
+    with reading(folder / DATABASE_FILE) as connection:
+        for tenant, database, name, record, number in connection.execute(_WRITES):
+            # folders from before 1.0 store eight bytes
+            write = number if isinstance(number, int) else int.from_bytes(number, "big")
+            writes.setdefault(Address(name, tenant, database), {})[record] = write
+    return writes
+
+
+def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
+    metadata = dict(
+        connection.execute(
+            "SELECT key, coalesce(str_value, int_value, float_value) FROM collection_metadata WHERE collection_id = ?",
+            (row["id"],),
+        ).fetchall()
+    )
+    (count,) = connection.execute(
+        "SELECT count(*) FROM embeddings WHERE segment_id IN "
+        "(SELECT id FROM segments WHERE collection = ? AND scope = 'METADATA')",
+        (row["id"],),
+    ).fetchone()
+    index = _index_configuration(row)
+    space = metadata.get("hnsw:space") or index.get("space") or (index.get("hnsw") or {}).get("space")
+    function = index.get("embedding_function")
+    return CollectionFacts(
+        name=row["name"],
+        tenant=row["tenant"],
+        database=row["database"],
+        count=count,
+        dimension=row["dimension"],
+        space=space or _DEFAULT_SPACE,
+        embedding_function=(
+            {"name": function["name"], "config": function.get("config") or {}}
+            if function and function.get("type") == "known"
+            else None
+        ),
+        id=row["id"],
+    )
+
+
+def _index_configuration(row: sqlite3.Row) -> Mapping[str, Any]:
+    if row["schema_str"]:
+        keys = json.loads(row["schema_str"]).get("keys", {})
+        return dict(((keys.get("#embedding") or {}).get("float_list") or {}).get("vector_index", {}).get("config", {}))
+    if row["config_json_str"]:
+        config = json.loads(row["config_json_str"])
+        return {**config, **(config.get("vector_index") or {})}  # Chroma 1.0 keeps the index one level deeper
+    return {}
+
+
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection to a sqlite file. After a crash it reads a copy, because recovery writes."""
+    with contextlib.ExitStack() as stack:
+        if has_unfinished_write(file) and not users_of(file):
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            for path in file.parent.glob(f"{file.name}*"):
+                shutil.copy2(path, copy)
+            file, mode = copy / file.name, "rw"
+        else:
+            mode = "ro"
+        address = f"file:{quote(str(file.resolve()))}?mode={mode}"
+        connection = stack.enter_context(contextlib.closing(sqlite3.connect(address, uri=True)))
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+def has_unfinished_write(file: Path) -> bool:
+    """Whether a crash left sqlite's journal: the next process that opens the file rolls the unfinished write back."""
+    return file.with_name(f"{file.name}-journal").exists()

@@ -1,0 +1,195 @@
+"""The files of a vector index, as Chroma stores them with hnswlib: a graph whose vectors can be replaced.
+
+`data_level0.bin` holds the elements, each with its neighbours on the lowest level, its vector and its label. Only the
+size of an element depends on the dimension, and the graph does not depend on the vectors.
+`link_lists.bin` holds the higher levels, `length.bin` the norms of vectors that are stored normalised.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.stores.chroma.labels import read_labels
+from lightmigrate.vectors import Vectors
+
+# Version, offset of the first element, capacity, elements, size of an element, offsets of its label and its vector.
+_HEADER = struct.Struct("<i6Q")
+
+# The rest of the header: highest level, entry point, neighbours on higher and on the lowest level, M, a factor, ef of
+# construction. None of it depends on the vectors.
+_GRAPH = struct.Struct("<iI3QdQ")
+
+_LABEL_BYTES = 8
+_NUMBER_BYTES = 4
+_LINK_BYTES = 4
+
+# Smallest norm to divide by, as in Chroma.
+_SHORTEST = np.float32(1e-30)
+
+
+class HnswHeader(NamedTuple):
+    """The numbers at the start of an index's `header.bin`.
+
+    Attributes:
+        version: of the format.
+        start: bytes before the first element.
+        room: number of elements that the index has allocated.
+        elements: number of elements, deleted ones included.
+        size: bytes of an element.
+        label_at: offset of the label in an element.
+        vector_at: offset of the vector in an element.
+    """
+
+    version: int
+    start: int
+    room: int
+    elements: int
+    size: int
+    label_at: int
+    vector_at: int
+
+    @classmethod
+    def parse(cls, content: bytes) -> HnswHeader:
+        """Parse a header.
+
+        Raises:
+            ValueError: the header is too short, of another version, or inconsistent.
+        """
+        if len(content) < _HEADER.size:
+            raise ValueError("a header that is too short")
+        header = cls(*_HEADER.unpack_from(content))
+        consistent = (
+            header.version == 1
+            and header.start == 0
+            and header.elements <= header.room
+            and header.label_at == header.vector_at + _NUMBER_BYTES * header.dimension
+            and header.size == header.label_at + _LABEL_BYTES
+        )
+        if not consistent:
+            raise ValueError("a header of another version")
+        return header
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return (self.label_at - self.vector_at) // _NUMBER_BYTES
+
+
+@dataclass(frozen=True)
+class HnswFiles:
+    """An index on disk. Its content is not loaded.
+
+    Attributes:
+        folder: the folder of its files.
+        dimension: length of a vector.
+        elements: number of elements, deleted ones included.
+        size: bytes of an element.
+        room: number of elements that the index has allocated.
+        vector_at: offset of the vector in an element; the neighbours come before it, the label after it.
+    """
+
+    folder: Path
+    dimension: int
+    elements: int
+    size: int
+    room: int
+    vector_at: int
+
+    @classmethod
+    def open(cls, folder: Path) -> HnswFiles:
+        """Read and check the header of an index; only reads.
+
+        Raises:
+            ValueError, OSError: the files are missing, of another format, or do not have the sizes in their header.
+        """
+        content = (folder / "header.bin").read_bytes()
+        if len(content) != _HEADER.size + _GRAPH.size:
+            raise ValueError("a header of another length")
+        header = HnswHeader.parse(content)
+        lowest = _GRAPH.unpack_from(content, _HEADER.size)[3]
+        consistent = (
+            header.vector_at == _LINK_BYTES * (lowest + 1)
+            and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
+            and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
+            and (folder / "link_lists.bin").is_file()
+        )
+        if not consistent:
+            raise ValueError("a header that does not describe its files")
+        return cls(folder, header.dimension, header.elements, header.size, header.room, header.vector_at)
+
+    def labels(self) -> dict[int, str]:
+        """The id of every element that was not deleted, by its label; only reads.
+
+        Raises:
+            ValueError, OSError: see `read_labels`.
+        """
+        return read_labels((self.folder / "index_metadata.pickle").read_bytes())
+
+    def with_vectors(
+        self,
+        folder: Path,
+        dimension: int,
+        exchanged: Callable[[npt.NDArray[np.uint64], Vectors], Vectors],
+        *,
+        normalised: bool,
+        at_once: int,
+    ) -> None:
+        """Write the same graph with other vectors to a new folder; durable on return.
+
+        Args:
+            folder: created; must not exist.
+            dimension: length of a new vector.
+            exchanged: returns the new vectors `(n, dimension)` for labels `(n,)` and old vectors `(n, d)`.
+            normalised: whether vectors are stored normalised, with their norms in a separate file.
+            at_once: elements held in memory at once.
+        """
+        folder.mkdir()
+        label_at = self.vector_at + _NUMBER_BYTES * dimension
+        with (
+            (self.folder / "data_level0.bin").open("rb") as elements,
+            (self.folder / "length.bin").open("rb") as lengths,
+            (folder / "data_level0.bin").open("wb") as new_elements,
+            (folder / "length.bin").open("wb") as new_lengths,
+        ):
+            for start in range(0, self.elements, at_once):
+                count = min(at_once, self.elements - start)
+                old = np.fromfile(elements, np.uint8, count * self.size).reshape(count, self.size)
+                length = np.fromfile(lengths, "<f4", count)
+                vectors = old[:, self.vector_at : -_LABEL_BYTES].copy().view("<f4").astype(np.float32, copy=False)
+                if normalised:
+                    vectors *= length[:, None]
+                vectors = exchanged(old[:, -_LABEL_BYTES:].copy().view("<u8")[:, 0], vectors)
+                if normalised:
+                    length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+                    vectors = vectors / np.maximum(length, _SHORTEST)[:, None]
+                new = np.empty((count, label_at + _LABEL_BYTES), np.uint8)
+                new[:, : self.vector_at] = old[:, : self.vector_at]
+                new[:, self.vector_at : label_at] = np.ascontiguousarray(vectors, "<f4").view(np.uint8)
+                new[:, label_at:] = old[:, -_LABEL_BYTES:]
+                new_elements.write(new.data)
+                new_lengths.write(length.astype("<f4", copy=False).data)
+            for file in (new_elements, new_lengths):
+                file.flush()
+                os.fsync(file.fileno())
+        header = (self.folder / "header.bin").read_bytes()
+        described = _HEADER.pack(
+            *HnswHeader(1, 0, self.room, self.elements, label_at + _LABEL_BYTES, label_at, self.vector_at)
+        )
+        _write(folder / "header.bin", described + header[_HEADER.size :])
+        for name in ("link_lists.bin", "index_metadata.pickle"):
+            _write(folder / name, (self.folder / name).read_bytes())
+
+
+def _write(path: Path, content: Any) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

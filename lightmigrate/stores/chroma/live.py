@@ -1,0 +1,64 @@
+"""A Chroma database through a client that the caller has opened: embedded, or of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import CollectionNotFoundError, DatabaseError
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.stores.chroma.client import connect
+from lightmigrate.stores.chroma.store import ChromaStore
+
+
+class LiveChromaStore(ChromaStore):
+    """The client's own tenant and database. See `stores.base.Store`. Never closes the client.
+
+    Raises:
+        DatabaseError: it is not an open Chroma client.
+    """
+
+    def __init__(self, client: Any) -> None:
+        if not all(hasattr(client, name) for name in ("list_collections", "get_collection", "tenant", "database")):
+            raise DatabaseError(f"{type(client).__name__} is neither a folder nor an open Chroma client")
+        self._live = client
+
+    def __enter__(self) -> LiveChromaStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing: the client belongs to the caller."""
+
+    def close(self) -> None:
+        """Do nothing: the client belongs to the caller."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a client of this process; `None` for a server."""
+        settings = self._live.get_settings()
+        return None if settings.chroma_server_host else Path(settings.persist_directory)
+
+    def __str__(self) -> str:
+        settings, own = self._live.get_settings(), (self._live.tenant, self._live.database)
+        server = f"{settings.chroma_server_host}:{settings.chroma_server_http_port}"
+        place = server if settings.chroma_server_host else str(settings.persist_directory)
+        return place if own == (DEFAULT_TENANT, DEFAULT_DATABASE) else "/".join((place, *own))
+
+    def _databases(self) -> list[Address]:
+        return [Address("", self._live.tenant, self._live.database)]
+
+    def _client(self, address: Address) -> Any:
+        if (address.tenant, address.database) != (self._live.tenant, self._live.database):
+            raise CollectionNotFoundError(
+                f"{address} is in another database than the client's, {self._live.tenant}/{self._live.database}: "
+                "open a client for that one"
+            )
+        return self._live
+
+
+def connect_store(
+    host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tenant: str, database: str
+) -> LiveChromaStore:
+    """A database of a Chroma server; see `client.connect`."""
+    return LiveChromaStore(connect(host, port, ssl=ssl, headers=headers, tenant=tenant, database=database))

@@ -1,0 +1,301 @@
+"""Write new vectors to one collection in a copy of a Chroma folder, by the fastest of three routes that is possible.
+
+keep      Replaces only the vectors in the files of the index; its graph stays. Records are not touched. The caller
+          measures how well the graph works with the new vectors.
+rebuild   Chroma builds a new index from ids and vectors alone, in a separate database, and that index replaces the old
+          one. Records are not touched.
+rewrite   Chroma writes every record to a new collection, which gets the old one's name.
+
+The first two write to Chroma's own tables and files, and are used only when their format is a known one. After any
+route the caller reads everything back through Chroma.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.files import sync_folder
+from lightmigrate.progress import logger
+from lightmigrate.stores.base import Address, Collection, Page, Store
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.folder import read_catalog
+from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.layout import Layout
+from lightmigrate.stores.chroma.schema import vector_indexes, with_function
+from lightmigrate.stores.files import NewVectors, Route
+from lightmigrate.vectors import Vectors
+
+# Records that Chroma may hold in memory besides the index that it builds; each needs about the space of a vector.
+_IN_MEMORY = 20_000
+
+# The collection that an index is built in, in a database of its own.
+_INDEX = Address("index-only")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names used while a collection is rewritten: its own, that of the old records, that of the new ones.
+
+    The names contain the token of the run, so that no collection of the user has one by accident.
+    """
+
+    own: Address
+    old: Address
+    new: Address
+
+    @classmethod
+    def of(cls, address: Address, run: str, number: int) -> Names:
+        """The names for a collection of a run."""
+        old, new = (
+            Address(f"lightmigrate-{run}-{what}-{number}", address.tenant, address.database) for what in ("old", "new")
+        )
+        return cls(address, old, new)
+
+
+class ChromaReplacement:
+    """One collection of a copy that gets new vectors. The copy shows which steps are done. See `files.Replacement`.
+
+    Args:
+        folder: the copy.
+        address: the collection.
+        dimension: of the new vectors.
+        model: what to record as embedding function; `None` keeps the present record.
+        scratch: a folder for unfinished indexes; need not exist.
+        run: the same for every process that builds on this copy.
+        number: of the collection within the run; the same for every process, too.
+        page_size: records held in memory at once.
+        on_done: called with the number of records written and the total.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: Address,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        *,
+        scratch: Path,
+        run: str,
+        number: int,
+        page_size: int,
+        on_done: Callable[[int, int], None],
+    ) -> None:
+        self._names = Names.of(address, run, number)
+        self._folder = folder
+        self._dimension = dimension
+        self._model = model
+        self._scratch = scratch / str(number)
+        # The name of an index folder depends on its route, so that it shows which index is in place.
+        self._kept, self._rebuilt = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run} {number} {how}")) for how in ("k", "r"))
+        self._page_size = page_size
+        self._on_done = on_done
+
+    def begun(self) -> bool:
+        """Whether the collection has been changed already, so that no new draft can be made from it; only reads."""
+        addresses = self._addresses()
+        renamed = self._names.own not in addresses or self._names.old in addresses
+        return renamed or self._segment() in (self._kept, self._rebuilt)
+
+    def source(self) -> Address:
+        """The address of the old records; only reads."""
+        return self._names.old if self._names.old in self._addresses() else self._names.own
+
+    def put(self, draft: NewVectors, route: Route) -> Route:
+        """Replace the collection by the draft; no process may have the copy open. Writes.
+
+        Args:
+            draft: the new content of the collection.
+            route: the first route to try; if it is not possible, the next ones are tried.
+
+        Returns:
+            The route that was taken.
+        """
+        if not {self._names.old, self._names.new}.isdisjoint(self._addresses()):
+            route = "rewrite"  # an earlier process has begun this route
+        if route == "keep" and self._keep(draft):
+            return "keep"
+        if route != "rewrite" and self._rebuild(draft):
+            return "rebuild"
+        self._rewrite(draft)
+        return "rewrite"
+
+    def _keep(self, draft: NewVectors) -> bool:
+        layout = Layout.of(self._folder, self._names.own)
+        if layout is None or layout.segment == self._rebuilt:
+            return False
+        if layout.segment != self._kept:
+            try:
+                self._exchange_vectors(layout, draft)
+            except (ValueError, FileNotFoundError) as error:
+                logger.info(
+                    "%s: its index files have an unknown layout (%s); rebuilding the index", self._names.own, error
+                )
+                return False
+        return True
+
+    def _exchange_vectors(self, layout: Layout, draft: NewVectors) -> None:
+        rows, folder = draft.rows(), self._folder / self._kept
+        shutil.rmtree(folder, ignore_errors=True)
+        done = 0
+        if layout.indexed:
+            index = HnswFiles.open(layout.index)
+            labels = index.labels()
+            if index.dimension != layout.dimension or not set(labels.values()) - rows.keys() <= layout.deleted():
+                raise ValueError("it is of other records")
+
+            def exchanged(of: npt.NDArray[np.uint64], old: Vectors) -> Vectors:
+                nonlocal done
+                known = np.array([rows.get(labels.get(label, ""), -1) for label in of.tolist()])
+                new = np.empty((len(of), draft.dimension), np.float32)
+                new[known >= 0] = draft.vectors_of(known[known >= 0])
+                # searches still pass through deleted elements
+                new[known < 0] = draft.project(old[known < 0])
+                done += int((known >= 0).sum())
+                self._report(done, draft)
+                return new
+
+            cosine = layout.space == "cosine"
+            index.with_vectors(folder, draft.dimension, exchanged, normalised=cosine, at_once=self._page_size)
+            sync_folder(self._folder)
+        self._take_place(layout, self._kept, draft, rows, complete=False)
+        self._report(draft.count, draft)
+
+    def _rebuild(self, draft: NewVectors) -> bool:
+        layout = Layout.of(self._folder, self._names.own)
+        if layout is None:
+            return False
+        if layout.segment == self._rebuilt:
+            return True
+        folder = self._folder / self._rebuilt
+        if not folder.exists():
+            index = self._built(draft)
+            if index is None:
+                return False
+            index.rename(folder)
+            sync_folder(self._folder)
+        self._take_place(layout, self._rebuilt, draft, draft.rows(), complete=True)
+        return True
+
+    def _built(self, draft: NewVectors) -> Path | None:
+        """Build an index of all vectors of the draft; its folder, or `None` if it is incomplete on disk. Writes."""
+        with ChromaFolderStore(self._folder) as store:
+            schema = store.collection(self._names.own).schema()
+        threshold, _ = _portions(draft.count, self._page_size)
+        for settings in vector_indexes(schema):  # so that the last write to disk contains all records
+            (settings.get("hnsw") or {})["sync_threshold"] = max(2, threshold)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with ChromaFolderStore(self._scratch) as store:
+            try:
+                target = store.collection(_INDEX)
+            except CollectionNotFoundError:
+                target = store.create_with(_INDEX, with_function(schema, None))
+            self._fill(target, draft)
+        layout = Layout.of(self._scratch, _INDEX)
+        try:
+            if layout is not None and len(HnswFiles.open(layout.index).labels()) == draft.count:
+                return layout.index
+        except (ValueError, FileNotFoundError) as error:
+            logger.info("%s: Chroma wrote no complete index (%s); rewriting all records", self._names.own, error)
+        return None
+
+    def _fill(self, target: Collection, draft: NewVectors) -> None:
+        done = target.count()
+        _, ends = _portions(draft.count, self._page_size)
+        limits = [done, *(end for end in ends if end > done)]
+        for page in draft.pages_of((end - start for start, end in itertools.pairwise(limits)), done):
+            empty = [None] * len(page)
+            target.add(Page(page.ids, page.vectors, empty, empty))
+            done += len(page)
+            self._report(done, draft)
+
+    def _rewrite(self, draft: NewVectors) -> None:
+        names, addresses = self._names, self._addresses()
+        with ChromaFolderStore(self._folder) as store:
+            if names.old not in addresses:
+                source = store.collection(names.own)
+                partial = store.collection(names.new) if names.new in addresses else None
+                target = self._written(store, source, draft, partial)
+                source.rename(names.old.name)
+                target.rename(names.own.name)
+            elif names.own not in addresses:
+                store.collection(names.new).rename(names.own.name)
+
+    def _written(
+        self, store: ChromaFolderStore, source: ChromaCollection, draft: NewVectors, partial: ChromaCollection | None
+    ) -> ChromaCollection:
+        """Write the draft to a new collection, in the same order, and return it.
+
+        `partial` is the collection that an interrupted call has left. It holds the first records of the draft, because
+        each write is atomic.
+        """
+        if partial is not None and not partial.count():  # its creation may have been interrupted
+            store.delete(partial.address)
+            partial = None
+        target = partial or store.create(self._names.new, source, self._dimension, self._model)
+        done = target.count()
+        for page in draft.pages(self._page_size, done):
+            target.add(page)
+            done += len(page)
+            self._report(done, draft)
+        return target
+
+    def finish(self, store: Store) -> None:
+        """Delete the old records, if the route left them in the copy. Writes. See `files.Replacement`."""
+        with contextlib.suppress(CollectionNotFoundError):
+            store.delete(store.collection(self._names.old).address)
+
+    def _take_place(
+        self, layout: Layout, segment: str, draft: NewVectors, rows: dict[str, int], *, complete: bool
+    ) -> None:
+        schema = layout.schema if self._model is None else with_function(layout.schema, self._model)
+
+        def logged(ids: list[str]) -> Vectors:
+            known = np.array([rows.get(record, -1) for record in ids])
+            new = np.ones((len(ids), draft.dimension), np.float32)  # for records that were deleted since
+            new[known >= 0] = draft.vectors_of(known[known >= 0])
+            return new
+
+        layout.exchange(segment, draft.dimension, schema, logged, complete=complete, at_once=self._page_size)
+
+    def _report(self, done: int, draft: NewVectors) -> None:
+        self._on_done(done, draft.count)
+
+    def _segment(self) -> str | None:
+        layout = Layout.of(self._folder, self._names.own)
+        return layout.segment if layout is not None else None
+
+    def _addresses(self) -> set[Address]:
+        return {facts.address for facts in read_catalog(self._folder)}
+
+
+def _portions(records: int, page_size: int) -> tuple[int, list[int]]:
+    """The batches in which to add the records of an index, so that Chroma needs little memory and writes all of them.
+
+    After a call Chroma writes the whole index when at least `sync_threshold` records were added since the last write.
+    Until then it holds a second copy of each of these records.
+
+    Returns:
+        The threshold, and the row numbers at which calls end. Each portion ends with a call, so that the last portion
+        is complete, and written, with the last record.
+    """
+    portions = max(1, records // _IN_MEMORY)
+    threshold = records // portions
+    ends, start = [], 0
+    for portion in range(portions):
+        size = records - (portions - 1) * threshold if portion == 0 else threshold
+        calls = -(-size // page_size)
+        ends += [start + size * call // calls for call in range(1, calls + 1)]
+        start += size
+    return threshold, ends

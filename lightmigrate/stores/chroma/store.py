@@ -1,0 +1,212 @@
+"""A Chroma database as a `Store`, through clients of any kind: collections, versions of them, and their exchange.
+
+An exchange is three renames: the version to its `ready` name, the collection to its backup's name, the version to the
+collection's name. Each rename is one transaction. So after a crash a `ready` name shows what to do: finish the exchange
+when the collection's name is free, undo it when the name is taken.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chromadb.api.types import Schema
+from chromadb.errors import NotFoundError
+
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
+from lightmigrate.stores.base import (
+    Address,
+    Capabilities,
+    Collection,
+    CollectionFacts,
+    Version,
+    WrittenRecords,
+)
+from lightmigrate.stores.chroma.client import describe_function
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.names import ROLES, State, VersionName
+from lightmigrate.stores.chroma.schema import with_function
+from lightmigrate.stores.timestamp import order
+
+CAPABILITIES = Capabilities(
+    atomic_exchange=False,
+    holds_writers=False,
+    sees_changes=False,
+    ordered=True,
+    stale_handles=True,
+    shared_records=False,
+)
+
+
+class ChromaStore:
+    """What all kinds of Chroma clients have in common. See `stores.base.Store`.
+
+    It builds no embedding function, so nothing is downloaded. Subclasses provide the clients.
+    """
+
+    def _client(self, address: Address) -> Any:
+        """Chroma's client of the database that holds a collection."""
+        raise NotImplementedError
+
+    def _removals(self, address: Address) -> list[str] | None:
+        """The ids that were removed through this store; `None` where other clients may write to the collection."""
+        return None
+
+    def _databases(self) -> list[Address]:
+        """An address without a name for each database, in the order of `collections`."""
+        raise NotImplementedError
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Chroma guarantees."""
+        return CAPABILITIES
+
+    def _names(self) -> Iterator[Address]:
+        for place in self._databases():
+            for name in sorted(collection.name for collection in self._client(place).list_collections()):
+                yield Address(name, place.tenant, place.database)
+
+    def collections(self) -> list[CollectionFacts]:
+        """The application's collections, by name; only reads."""
+        own = [address for address in self._names() if VersionName.parse(address.name).state is State.OWN]
+        return [self.collection(address).facts() for address in own]
+
+    def collection(self, address: Address) -> ChromaCollection:
+        """Open a collection; `CollectionNotFoundError` when there is none. Only reads."""
+        client = self._client(address)
+        try:
+            opened = client.get_collection(address.name, embedding_function=None)
+        except NotFoundError:
+            raise CollectionNotFoundError(f"no collection {address} in {self}; see  lightmigrate doctor") from None
+        return ChromaCollection(client, opened, self._removals(address))
+
+    def versions(self) -> list[Version]:
+        """The versions that lightmigrate keeps, the oldest first; only reads."""
+        versions = []
+        for address in self._names():
+            name = VersionName.parse(address.name)
+            if name.state in ROLES:
+                own = Address(name.own, address.tenant, address.database)
+                versions.append(Version(own, ROLES[name.state], name.key, address))
+        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """What Chroma records about an embedding function; see `describe_function`. Calls no model."""
+        return None if embedding_function is None else describe_function(embedding_function)
+
+    def create(
+        self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None
+    ) -> ChromaCollection:
+        """Create an empty collection with all the settings of another. See `stores.base.Store`.
+
+        The first records determine the dimension.
+        """
+        assert isinstance(like, ChromaCollection)  # noqa: S101  # a store copies its own kind only
+        schema = like.schema() if model is None else with_function(like.schema(), model)
+        return self.create_with(address, schema, like.settings()["metadata"])
+
+    def create_with(
+        self, address: Address, schema: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+    ) -> ChromaCollection:
+        """Create an empty collection with a schema, as `ChromaCollection.schema` returns it, and metadata. Writes."""
+        # Chroma refuses a schema beside `hnsw:*` metadata, even where both say the same.
+        configures = any(key.startswith("hnsw:") for key in metadata or {})
+        client = self._client(address)
+        created = client.create_collection(
+            address.name,
+            schema=_VerbatimSchema(schema),
+            metadata=None if configures or not metadata else dict(metadata),
+            embedding_function=None,
+        )
+        if configures:
+            ChromaCollection(client, created, self._removals(address)).set_metadata(metadata or {})
+        return self.collection(address)
+
+    def create_version(
+        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+    ) -> ChromaCollection:
+        """Create an empty version of a collection, to be filled. See `stores.base.Store`."""
+        own = source.address
+        name = VersionName(VersionName.parse(own.name).own, State.NEW, key).name
+        return self.create(Address(name, own.tenant, own.database), source, dimension, model)
+
+    def exchange(
+        self,
+        incoming: Collection,
+        live: Collection,
+        key: str,
+        *,
+        function: object = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Three renames; see above and `stores.base.Store`. `settle` is not called: Chroma cannot hold writers."""
+        assert isinstance(incoming, ChromaCollection)  # noqa: S101  # its own kind only
+        assert isinstance(live, ChromaCollection)  # noqa: S101
+        address = live.address
+        if self.collection(address).id != live.id:
+            raise DatabaseChangedError(
+                f"collection {address} was replaced by somebody else meanwhile; nothing was changed"
+            )
+        incoming.rename(VersionName.parse(incoming.address.name).ready().name)
+        live.rename(VersionName(address.name, State.OLD, key).name)
+        incoming.rename(address.name)
+        return self._move_handles(live, incoming, function)
+
+    def restore(self, backup: Version, key: str) -> int:
+        """Put a backup back in place. See `stores.base.Store`."""
+        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
+
+    def written_since(self, backup: Version) -> WrittenRecords | None:
+        """`None`: Chroma's client does not report writes."""
+        return None
+
+    def delete(self, address: Address) -> None:
+        """Delete a collection and its records. Chroma leaves the index folder on disk. Writes."""
+        self.collection(address)
+        self._client(address).delete_collection(address.name)
+
+    def interrupted_exchange(self) -> bool:
+        """Whether a version is about to take its collection's place; only reads."""
+        return any(VersionName.parse(address.name).state is State.READY for address in self._names())
+
+    def recover(self) -> str | None:
+        """Finish or undo an exchange that a crash interrupted. See `stores.base.Store`."""
+        done = None
+        addresses = list(self._names())
+        for address in addresses:
+            name = VersionName.parse(address.name)
+            if name.state is State.READY:
+                if Address(name.own, address.tenant, address.database) in addresses:
+                    self.collection(address).rename(name.undone().name)
+                    done = "an interrupted exchange was undone: the old collection is in place"
+                else:
+                    self.collection(address).rename(name.own)
+                    done = "an interrupted exchange was finished: the new collection is in place"
+        return done
+
+    def _move_handles(self, old: ChromaCollection, new: ChromaCollection, function: object) -> int:
+        """Point every collection object of this process that refers to `old` to `new`; returns their number.
+
+        Such objects use the collection's id, not its name: after the renames they would still read the old records and
+        silently write to them. Objects that refer to `new` need no change.
+        """
+        moved = 0
+        handle = type(old.handle)
+        for candidate in gc.get_objects():
+            if type(candidate) is handle and candidate is not old.handle and candidate.id == old.handle.id:
+                candidate._model = new.fresh_model()  # Chroma has no public method for this
+                if callable(function):
+                    candidate._embedding_function = function
+                moved += 1
+        return moved
+
+
+class _VerbatimSchema(Schema):
+    """A schema that is sent to Chroma unchanged."""
+
+    def __init__(self, serialised: Mapping[str, Any]) -> None:
+        self._serialised = dict(serialised)
+
+    def serialize_to_json(self) -> dict[str, Any]:
+        return self._serialised

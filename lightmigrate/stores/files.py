@@ -1,0 +1,251 @@
+"""A database that consists of local files: copied, compared, and exchanged as a whole.
+
+An open `Store` changes records. A database of files can also be replaced as files: a copy is built aside, verified,
+and takes the place of the original in one step. `migration/aside` does that for any `FileDatabase`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy.typing as npt
+
+from lightmigrate.errors import DatabaseInUseError
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.vectors import Vectors
+
+# An engine may close its files in threads of its own, a little after close() has returned.
+RELEASE_SECONDS = 3.0
+
+# How new vectors are written to a database of files.
+#   keep      only the vectors in the index files are replaced; the graph stays
+#   rebuild   a new index is built from ids and vectors alone; records are not touched
+#   rewrite   every record is written anew through the store's public interface
+Route = Literal["keep", "rebuild", "rewrite"]
+
+
+class NewVectors(Protocol):
+    """The new content of a collection, in files: all records with their new vectors, in the order of a scan."""
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a new vector."""
+
+    def pages(self, size: int, start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, at most `size` at a time; only reads."""
+
+    def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
+        """The records from the `start`-th on, in pages of these sizes, until none is left; only reads."""
+
+    def rows(self) -> dict[str, int]:
+        """The row number of every record by its id; only reads."""
+
+    def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
+        """The vectors of some records, by row number, float32 `(n, dimension)`; only reads."""
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """Project old vectors `(n, d)` to the new space, for index elements that belong to no record."""
+
+
+class Replacement(Protocol):
+    """One collection of a copy that gets new vectors; work that an earlier process finished is kept."""
+
+    def begun(self) -> bool:
+        """Whether the collection has been changed already; only reads."""
+
+    def source(self) -> Address:
+        """The address of the old records."""
+
+    def put(self, draft: NewVectors, route: Route) -> Route:
+        """Put the new vectors in place; no process may have the copy open. Can be interrupted and called again. Writes.
+
+        Args:
+            draft: the new content of the collection.
+            route: the first route to try; if it is not possible, the next ones are tried.
+
+        Returns:
+            The route that was taken.
+        """
+
+    def finish(self, store: Store) -> None:
+        """Delete the old records after verification. Cannot be resumed after an interruption. Writes."""
+
+
+@runtime_checkable
+class FileDatabase(Protocol):
+    """A database that is a folder of files.
+
+    Attributes:
+        kind: name of the store, as in the names of backups (`chroma_backup_20260101_120000`).
+        folder: the folder of its files.
+        main: name of the file that lists the others; a process that has it open uses the database.
+    """
+
+    kind: str
+    folder: Path
+    main: str
+
+    def at(self, folder: Path) -> FileDatabase:
+        """Another database of the same kind, such as a copy of this one; nothing is read."""
+
+    def exists(self) -> bool:
+        """Whether there is a database in the folder; only reads."""
+
+    def require(self) -> None:
+        """Raise `DatabaseError`, with a likely correction, when there is no database. Only reads."""
+
+    def catalog(self) -> list[CollectionFacts]:
+        """All its collections, by name, without opening it; only reads.
+
+        Raises:
+            DatabaseError: there is no database, or it cannot be read.
+        """
+
+    def owns(self, entry: Path) -> bool:
+        """Whether a file or folder beside its main file is the store's own."""
+
+    def named_by(self, main: Path) -> set[str]:
+        """Names of the entries that a main file lists as part of its database; only reads."""
+
+    def unfinished(self) -> bool:
+        """Whether a crash left an unfinished write, which the store itself recovers when it next opens the database."""
+
+    def writes(self) -> Mapping[Address, Mapping[str, int]]:
+        """The number of the last write of each record, by id, for every collection that has records; only reads."""
+
+    def sample(self, most: int) -> Mapping[Address, Vectors]:
+        """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
+
+    def room_needed(self, dimensions: Mapping[Address, int]) -> int:
+        """Bytes needed, besides a copy, to write vectors of these dimensions to these collections; only reads."""
+
+    def isolate(self) -> None:
+        """Rename the files of a copy, so that one folder can hold both it and the original. Writes."""
+
+    def tidy(self) -> None:
+        """Delete files that no collection of a closed database uses any more. Writes."""
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """What it would record about an embedding function; see `Store.describe_model`."""
+
+    def open(self) -> Store:
+        """Open it, for this process alone. Opening may write."""
+
+    def replacement(
+        self,
+        address: Address,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        *,
+        scratch: Path,
+        run: str,
+        number: int,
+        page_size: int,
+        on_done: Callable[[int, int], None],
+    ) -> Replacement:
+        """New vectors for one collection of this database, which must be a closed copy. See `Replacement`.
+
+        Args:
+            address: the collection.
+            dimension: of the new vectors.
+            model: what to record about the embedding model; `None` keeps the present record.
+            scratch: a folder for unfinished files; need not exist.
+            run: the same for every process that builds on this copy.
+            number: of the collection within the run; the same for every process, too.
+            page_size: records held in memory at once.
+            on_done: called with the number of records written and the total.
+        """
+
+
+def users_of(main: Path) -> list[int]:
+    """Ids of the processes that have the main file of a database open, this one included. Only reads.
+
+    Reads `/proc`: it sees only Linux processes, and without root only those of the same user.
+    """
+    try:
+        main_identity = _identity(main.stat())
+    except FileNotFoundError:
+        return []
+    return sorted(pid for pid in _processes() if any(_identity(status) == main_identity for status in _open_files(pid)))
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def _open_files(pid: int) -> Iterator[os.stat_result]:
+    """The open files of a process. Skips those that are closed meanwhile or that this user may not see."""
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                yield descriptor.stat()
+
+
+def require_unused(database: FileDatabase) -> None:
+    """Raise `DatabaseInUseError` when some process has the database open.
+
+    Two processes that write one Chroma folder corrupt it silently: Chroma takes no lock of its own.
+    """
+    main, folder = database.folder / database.main, database.folder
+    users = users_of(main)
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while os.getpid() in users and time.monotonic() < deadline:
+        gc.collect()  # an unreferenced client keeps its files open until it is collected
+        time.sleep(0.02)
+        users = users_of(main)
+    if os.getpid() in users:
+        raise DatabaseInUseError(
+            f"this process (pid {os.getpid()}) has {folder} open: call close() on its client first", processes=users
+        )
+    if users:
+        who = ", ".join(f"{pid} ({process_name(pid)})" for pid in users)
+        raise DatabaseInUseError(
+            f"{folder} is open in process {who}: stop it first, then run this again", processes=users
+        )
+
+
+def can_see_users() -> bool:
+    """Whether `users_of` can tell anything on this system."""
+    return sys.platform.startswith("linux")
+
+
+def process_name(pid: int) -> str:
+    """The command a process runs, or `?`."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> Mapping[str, tuple[int, int]]:
+    """Size in bytes and modification time in nanoseconds of every file; equal as long as nobody writes.
+
+    Args:
+        folder: the database.
+        belongs: which of its entries to include, with everything below them; all by default.
+    """
+    file_states = {}
+    for entry in sorted(filter(belongs, folder.iterdir())):
+        for path in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+            if path.is_file():
+                status = path.stat()
+                file_states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
+    return file_states
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

@@ -1,0 +1,56 @@
+"""What a projection is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lightmigrate.training.frequent_words import FrequentWords
+from lightmigrate.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class CalibrationData:
+    """Documents to calibrate on, and what belongs to them.
+
+    Attributes:
+        texts: K different documents.
+        vectors: their stored vectors, float32 `(K, d_in)`; `None` when the old model has to embed them.
+        words: the frequent words of all documents of the collection; `None` for a projection that reads no texts.
+        collection_size: number of documents that these K represent.
+        about: facts for the projection's header: where the documents are from.
+        queries: queries of users. The gate judges by them. Without any, it judges by sentences of the documents, which
+            predict less well what users will find.
+        extract_texts: M more documents, of which the new model embeds only an extract, if it embeds extracts at all.
+        extract_vectors: their stored vectors, float32 `(M, d_in)`.
+    """
+
+    texts: Sequence[str]
+    vectors: Vectors | None
+    words: FrequentWords | None
+    collection_size: int
+    about: Mapping[str, Any] = field(default_factory=dict)
+    queries: Sequence[str] = ()
+    extract_texts: Sequence[str] = ()
+    extract_vectors: Vectors | None = None
+
+    def first(self, documents: int, extracts: int = 0) -> CalibrationData:
+        """Calibrate on the first `documents` only, and use extracts of the `extracts` documents after them."""
+        end = documents + extracts
+        return replace(
+            self,
+            texts=self.texts[:documents],
+            vectors=None if self.vectors is None else self.vectors[:documents],
+            about={**self.about, "chosen": documents},
+            extract_texts=self.texts[documents:end],
+            extract_vectors=None if self.vectors is None else self.vectors[documents:end],
+        )
+
+    def with_words(self, most: int) -> CalibrationData:
+        """The same with at most so many frequent words."""
+        return self if self.words is None else replace(self, words=self.words.first(most))
+
+    def without_texts(self) -> CalibrationData:
+        """The same for a projection that reads no texts."""
+        return replace(self, words=None)

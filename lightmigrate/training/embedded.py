@@ -1,0 +1,119 @@
+"""Calibration data as both models embed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.estimators.extracts import Extracts, OtherExtracts
+from lightmigrate.estimators.word_vectors import WordVectors
+from lightmigrate.progress import Report
+from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.providers.base import Provider
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.frequent_words import FrequentWords
+from lightmigrate.training.request import EmbeddingRequest
+from lightmigrate.vectors import Vectors
+
+BatchProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class EmbeddedData:
+    """The vectors of an `EmbeddingRequest`.
+
+    Attributes:
+        old: float32 `(K, d_in)`, the calibration documents in the old space.
+        new: float32 `(K, d_out)`, the same documents in the new space.
+        old_queries: float32 `(q, d_in)`; `None` without the old model.
+        new_queries: float32 `(q, d_out)`.
+        words: the frequent words in the new space; `None` for a projection that reads no texts.
+        extracts: the extracts in the new space; `None` if none were asked for.
+    """
+
+    old: Vectors
+    new: Vectors
+    old_queries: Vectors | None
+    new_queries: Vectors
+    words: WordVectors | None
+    extracts: Extracts | None
+
+
+def embed_data(
+    data: CalibrationData,
+    request: EmbeddingRequest,
+    extract_words: int | None,
+    target: Provider,
+    source: Provider | None,
+    report: Report,
+) -> EmbeddedData:
+    """Embed a request. Calls the models; writes nothing but what a caching provider writes.
+
+    Args:
+        data: the calibration data, with stored vectors if there is no `source`.
+        request: of this data.
+        extract_words: length of the extracts; `None` for none.
+        target: the new model.
+        source: the old model, where it is available.
+        report: receives the progress.
+
+    Raises:
+        LightmigrateError: the old model makes vectors of another dimension than the stored ones.
+        ProviderError: a model fails.
+    """
+
+    def progress(step: str) -> BatchProgress:
+        return lambda done, total: report(step, done, total)
+
+    new = target.embed(request.documents, progress("embed documents"))
+    new_queries = target.embed_queries(request.queries, progress("embed queries"))
+    words = extracts = None
+    if data.words is not None and len(request.words):
+        words = embed_words(data.words, target, progress("embed words"))
+    if extract_words:
+        extracts = embed_extracts(
+            data.texts, extract_words, target, data.extract_texts, data.extract_vectors, progress("embed extracts")
+        )
+    old, old_queries = data.vectors, None
+    if source is not None:
+        if old is None:
+            old = source.embed(request.documents, progress("embed documents, old model"))
+        old_queries = source.embed_queries(request.queries, progress("embed queries, old model"))
+        if old_queries.shape[1] != old.shape[1]:
+            raise LightmigrateError(
+                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: it is "
+                "not the model of the stored vectors; name that one, or leave the old model out"
+            )
+    return EmbeddedData(np.asarray(old), new, old_queries, new_queries, words, extracts)
+
+
+def embed_words(words: FrequentWords, provider: Provider, progress: BatchProgress | None = None) -> WordVectors:
+    """Embed the frequent words of a collection with the new model; calls it."""
+    return WordVectors(words.words, provider.embed(words.words, progress), words.counts, words.documents)
+
+
+def embed_extracts(
+    texts: Sequence[str],
+    extract_words: int,
+    provider: Provider,
+    more_texts: Sequence[str] = (),
+    more_vectors: Vectors | None = None,
+    progress: BatchProgress | None = None,
+) -> Extracts:
+    """Embed extracts of documents with the new model; calls it.
+
+    Args:
+        texts: K calibration documents.
+        extract_words: length of the extracts.
+        provider: the new model.
+        more_texts: M more documents, of which only the extracts are known in the new space.
+        more_vectors: their old vectors, float32 `(M, d_in)`.
+        progress: called with the number of extracts embedded, and of all.
+    """
+    extracts = [extract_of(text, extract_words) for text in (*texts, *more_texts)]
+    own, more = np.split(provider.embed(extracts, progress), [len(texts)])
+    others = None if more_vectors is None or not len(more) else OtherExtracts(more_vectors, more_texts, more)
+    return Extracts(extract_words, own, provider.embed, others)

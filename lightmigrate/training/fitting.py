@@ -1,0 +1,125 @@
+"""Fits of one training: to all its pairs, or to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.errors import MissingExtraError
+from lightmigrate.estimators.fit import FittedPairs, fit_pairs
+from lightmigrate.estimators.methods import Method
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.training.embedded import EmbeddedData
+from lightmigrate.vectors import Vectors
+
+Rows = npt.NDArray[np.int64]
+
+
+class Fitter(Protocol):
+    """Finds a projection in another way than `lightmigrate.fit`, from vectors alone; see `lightmigrate_train`."""
+
+    def __call__(
+        self,
+        source: Vectors,
+        target: Vectors,
+        *,
+        source_model: Model | None,
+        target_model: Model,
+        device: str | None,
+        seed: int,
+    ) -> FittedPairs:
+        """A projection from `source` `(K, d_in)` to `target` `(K, d_out)`, with a prediction that leaves each pair out.
+
+        Args:
+            source: float32, K documents in the old space.
+            target: float32, the same documents in the new space.
+            source_model: the old model; unnamed when `None`.
+            target_model: the new model.
+            device: `cuda` or `cpu`; `None` for the fitter's choice.
+            seed: of every random choice.
+        """
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How the projections of one training are fitted.
+
+    Attributes:
+        embedded: the pairs.
+        texts: the documents of the pairs; `None` for a projection that reads no texts.
+        source_model: the old model; unnamed when `None`.
+        target_model: the new model.
+        method: see `lightmigrate.fit`.
+        fitter: fits in place of `method`.
+        prior: see `lightmigrate.fit`.
+        landmarks: see `lightmigrate.fit`.
+        device: see `train`.
+        seed: of every random choice.
+    """
+
+    embedded: EmbeddedData
+    texts: Sequence[str] | None
+    source_model: Model | None
+    target_model: Model
+    method: Method
+    fitter: Fitter | None
+    prior: Projection | None
+    landmarks: int
+    device: str | None
+    seed: int
+
+    def fit(self, rows: Rows) -> FittedPairs:
+        """Fit to some of the pairs; writes nothing."""
+        source, target = self.embedded.old[rows], self.embedded.new[rows]
+        if self.fitter is not None:
+            return self.fitter(
+                source,
+                target,
+                source_model=self.source_model,
+                target_model=self.target_model,
+                device=self.device,
+                seed=self.seed,
+            )
+        extracts = self.embedded.extracts
+        return fit_pairs(
+            _on(self.device, source),
+            _on(self.device, target),
+            self.texts_of(rows),
+            method=self.method,
+            words=self.embedded.words,
+            extracts=None if extracts is None else replace(extracts, vectors=extracts.vectors[rows]),
+            prior=self.prior,
+            landmarks=self.landmarks,
+            seed=self.seed,
+            source_model=self.source_model,
+            target_model=self.target_model,
+        )
+
+    def predict_halves(self, count: int) -> Vectors:
+        """Project each half of the first `count` documents by a fit to the other half: float32 `(count, d_out)`."""
+        predicted = np.empty_like(self.embedded.new[:count])
+        halves = np.array_split(np.random.default_rng(self.seed).permutation(count), 2)
+        for fitted, left_out in (halves, halves[::-1]):
+            projection = self.fit(fitted).projection
+            predicted[left_out] = projection.apply(self.embedded.old[left_out], self.texts_of(left_out))
+        return predicted
+
+    def texts_of(self, rows: Rows) -> list[str] | None:
+        """The documents of some pairs; `None` for a projection that reads no texts."""
+        return None if self.texts is None else [self.texts[row] for row in rows]
+
+
+def _on(device: str | None, vectors: Vectors) -> Any:
+    """The vectors as a torch tensor on a device, or as they are for NumPy."""
+    if device is None or device == "cpu":
+        return vectors
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "train") from None
+    return torch.as_tensor(vectors, dtype=torch.float64, device=device)

@@ -1,0 +1,73 @@
+"""The frequent words of a collection, which the new model embeds one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightmigrate.projection.terms.lexical import STEM_LETTERS, words_of
+
+# They cost about as many tokens as some hundred documents.
+MOST_WORDS = 12_000
+
+# Words counted at once; beyond that, the rarer half is dropped.
+MOST_COUNTED = 2_000_000
+
+
+@dataclass(frozen=True)
+class FrequentWords:
+    """One word for each stem, in descending order of the number of documents that hold the stem.
+
+    Attributes:
+        words: the most frequent word of each stem.
+        counts: number of documents that hold the stem.
+        documents: number of documents counted.
+    """
+
+    words: Sequence[str]
+    counts: Sequence[int]
+    documents: int
+
+    def first(self, most: int) -> FrequentWords:
+        """The `most` most frequent of them."""
+        return FrequentWords(self.words[:most], self.counts[:most], self.documents)
+
+
+class WordCounter:
+    """Counts the documents that hold each word and each stem."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self._words: Counter[str] = Counter()
+        self._stems: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        """Count one document."""
+        words = set(words_of(text))
+        self.documents += 1
+        self._words.update(words)
+        self._stems.update({word[:STEM_LETTERS] for word in words})
+        for counter in (self._words, self._stems):
+            if len(counter) > MOST_COUNTED:
+                _drop_rare(counter)
+
+    def frequent(self, most: int = MOST_WORDS) -> FrequentWords:
+        """The words of the most frequent stems, without stems in one document only or in more than half of them."""
+        best: dict[str, str] = {}
+        for word in sorted(self._words):
+            stem = word[:STEM_LETTERS]
+            if stem not in best or self._words[word] > self._words[best[stem]]:
+                best[stem] = word
+        stems = sorted(
+            (stem for stem, count in self._stems.items() if 2 <= count <= max(2, self.documents / 2) and stem in best),
+            key=lambda stem: (-self._stems[stem], stem),
+        )[:most]
+        return FrequentWords([best[stem] for stem in stems], [self._stems[stem] for stem in stems], self.documents)
+
+
+def _drop_rare(counter: Counter[str]) -> None:
+    """Keep at most half of `MOST_COUNTED` entries, so that this is rarely needed; equal counts go together."""
+    limit = sorted(counter.values())[len(counter) - MOST_COUNTED // 2 - 1]
+    for word in [word for word, count in counter.items() if count <= limit]:
+        del counter[word]

@@ -1,0 +1,64 @@
+"""The gate's judgement of projected calibration documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.training.embedded import EmbeddedData
+from lightmigrate.training.request import EmbeddingRequest
+from lightmigrate.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges predictions for documents that were left out of the fit.
+
+    Attributes:
+        embedded: the documents and queries in both spaces.
+        request: they were embedded for.
+        collection_size: number of documents that they represent.
+        thresholds: of the gate; its own when `None`.
+        seed: of every random choice.
+    """
+
+    embedded: EmbeddedData
+    request: EmbeddingRequest
+    collection_size: int
+    thresholds: Thresholds | None
+    seed: int
+
+    def judge(self, predicted: Vectors, judges: slice, exact_share: float = 0.0) -> Gate:
+        """Judge by some documents, and by the sentences taken from them or all queries of users.
+
+        Args:
+            predicted: `(n, d_out)`, projections of these documents by fits that have not seen them.
+            judges: rows of these documents, n consecutive ones.
+            exact_share: share of them, in [0, 1], that takes its true vector in place of the predicted one.
+        """
+        embedded, request = self.embedded, self.request
+        rows = np.arange(len(embedded.new))[judges]
+        if exact_share:
+            exact = np.random.default_rng(self.seed).permutation(len(rows))[: round(exact_share * len(rows))]
+            predicted = predicted.copy()
+            predicted[exact] = embedded.new[rows[exact]]
+        queries, taken_from = np.arange(len(request.queries)), None
+        if request.query_rows is not None:
+            query_rows = np.asarray(request.query_rows, dtype=np.int64)
+            queries = np.flatnonzero(np.isin(query_rows, rows))
+            taken_from = (query_rows[queries] - rows[0]).tolist()
+        compared = embedded.old_queries is not None
+        return gate(
+            true=embedded.new[rows],
+            projected=predicted,
+            queries=embedded.new_queries[queries],
+            taken_from=taken_from,
+            collection_size=self.collection_size,
+            reads_extracts=embedded.extracts is not None,
+            old=embedded.old[rows] if compared else None,
+            old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,
+            thresholds=self.thresholds,
+            seed=self.seed,
+        )

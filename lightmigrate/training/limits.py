@@ -1,0 +1,112 @@
+"""Limits of money and time for work that calls embedding models."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from lightmigrate.errors import CostError, DeadlineError
+from lightmigrate.providers.base import Provider
+
+T = TypeVar("T")
+
+
+class SpendingLimit:
+    """Dollars that may be spent on embedding, by all collections together.
+
+    Args:
+        dollars: `None` for no limit.
+    """
+
+    def __init__(self, dollars: float | None) -> None:
+        self._allowed = dollars
+        self._spent = 0.0
+
+    def pay(self, provider: Provider, dollars: float | None, purpose: str) -> None:
+        """Count an expense, before it is made.
+
+        Args:
+            provider: the model that is paid for.
+            dollars: the estimate of its bill; `None` when no price is known.
+            purpose: what it is paid for, for the message.
+
+        Raises:
+            CostError: it exceeds what is left, or its price is not known.
+        """
+        if self._allowed is not None and dollars is None:
+            raise CostError(
+                f"the price of {provider.name} is not known, and {purpose} may cost ${self._allowed:.2f} at most: "
+                "leave max_cost out, or pass calibrate=0",
+                spent=self._spent,
+                allowed=self._allowed,
+            )
+        if self._allowed is not None and self._spent + (dollars or 0.0) > self._allowed:
+            raise CostError(
+                f"{purpose} would cost ${dollars:.2f}, ${self._spent:.2f} of ${self._allowed:.2f} are spent: "
+                "calibrate on fewer documents, or raise max_cost",
+                spent=self._spent,
+                allowed=self._allowed,
+            )
+        self._spent += dollars or 0.0
+
+
+class Deadline:
+    """A number of seconds from now.
+
+    Args:
+        seconds: `None` for no deadline.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._started = time.monotonic()
+        self._seconds = math.inf if seconds is None else seconds
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; infinite without a deadline."""
+        return self._seconds - self.elapsed
+
+    def require(self, expected: float = 0.0, action: str = "going on") -> None:
+        """Raise `DeadlineError` when fewer than `expected` seconds are left for an action."""
+        if self.left < expected:
+            raise DeadlineError(
+                f"{action} would take {expected:.0f} s, {max(0.0, self.left):.0f} s of {self._seconds:.0f} s are left: "
+                "nothing was migrated; raise max_seconds, or run lightmigrate migrate by hand"
+            )
+
+    def within(self, act: Callable[[], T], action: str) -> T:
+        """Call `act` and return or raise what it does, if it ends in time.
+
+        Raises:
+            DeadlineError: it does not end in time. It cannot be stopped: it goes on in a thread that ends with the
+                process.
+        """
+        if math.isinf(self._seconds):
+            return act()
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(act())
+            except BaseException as error:  # raised again in the thread that waits  # noqa: BLE001
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            return outcome.result(timeout=min(max(0.0, self.left), threading.TIMEOUT_MAX))
+        except TimeoutError:
+            if outcome.done():
+                raise
+        raise DeadlineError(
+            f"{action} did not end within {self._seconds:.0f} s: nothing was migrated; raise max_seconds, or run "
+            "lightmigrate migrate by hand"
+        )

@@ -1,0 +1,105 @@
+"""Calibration data from a collection, from a file of texts, or from the packaged corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.stores.base import Collection
+from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.collection_sample import sample_collection
+from lightmigrate.training.corpus import draw, packaged_corpus
+from lightmigrate.training.frequent_words import WordCounter
+from lightmigrate.training.texts import read_texts
+
+# With fewer documents a projection is useless, whatever the gate says.
+FEWEST_DOCUMENTS = 50
+
+
+def data_from_collection(
+    collection: Collection,
+    documents: int,
+    *,
+    fewest: int | None = None,
+    texts: Mapping[str, str] | None = None,
+    reads_texts: bool | None = None,
+    queries: Sequence[str] = (),
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CalibrationData:
+    """Sample documents of a collection and their stored vectors: the old model is not needed. One pass, only reads.
+
+    Args:
+        collection: an open collection.
+        documents: how many to sample, at least 1.
+        fewest: accept a collection with fewer documents, but at least so many; by default only exactly `documents`.
+        texts: by id, for records whose text the collection does not store.
+        reads_texts: whether the projection may read texts. By default only if no `texts` are given: what the
+            collection does not store, a migration reads only if it is given the same texts.
+        queries: queries of users, for the gate.
+        seed: of every random choice.
+        on_progress: receives the number of records read.
+
+    Raises:
+        NotEnoughTextsError: the collection has fewer usable documents.
+    """
+    report = reporting(on_progress, collection.address.name)
+    if reads_texts is None:
+        reads_texts = not texts
+    sample = sample_collection(
+        WithTexts(collection, texts) if texts else collection,
+        documents,
+        fewest=fewest,
+        seed=seed,
+        progress=lambda done, total: report("read", done, total),
+    )
+    return CalibrationData(
+        texts=sample.texts,
+        vectors=sample.vectors,
+        words=sample.words if reads_texts else None,
+        collection_size=sample.report.usable,
+        about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
+        queries=queries,
+    )
+
+
+def data_from_file(
+    path: Path | None,
+    documents: int,
+    *,
+    text_key: str = "text",
+    reads_texts: bool | None = None,
+    seed: int = 0,
+) -> CalibrationData:
+    """Draw documents from a file of texts, or from the packaged corpus. Both models have to embed them. Only reads.
+
+    Args:
+        path: see `read_texts`; `None` for the packaged corpus.
+        documents: how many to draw.
+        text_key: field or column of the texts.
+        reads_texts: whether the projection may read texts. By default only those of a file: the words of the packaged
+            corpus are not those of any collection.
+        seed: of the draw.
+
+    Raises:
+        NotEnoughTextsError: there are fewer texts.
+        LightmigrateError: what `read_texts` raises.
+    """
+    texts = packaged_corpus() if path is None else read_texts(path, text_key)
+    words = None
+    if reads_texts is None:
+        reads_texts = path is not None
+    if reads_texts:
+        counter = WordCounter()
+        for text in texts:
+            counter.add(text)
+        words = counter.frequent()
+    return CalibrationData(
+        texts=draw(texts, documents, seed),
+        vectors=None,
+        words=words,
+        collection_size=len(texts),
+        about={"corpus": "WordNet 3.0 (packaged)" if path is None else path.name, "records": len(texts)},
+    )

@@ -1,0 +1,160 @@
+"""From calibration data and two embedding models to a judged projection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.estimators.fit import LANDMARKS
+from lightmigrate.estimators.methods import Method
+from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.quality.gate import Gate, Thresholds
+from lightmigrate.results import Result
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.embedded import embed_data
+from lightmigrate.training.fitting import Fitter, Fitting
+from lightmigrate.training.judge import Judge
+from lightmigrate.training.request import MOST_SENTENCES, EmbeddingRequest
+
+
+@dataclass(frozen=True)
+class Training(Result):
+    """A projection, and what to expect of it.
+
+    Attributes:
+        projection: the projection; its header holds the judgement.
+        gate: the judgement.
+        embedded: number of texts that the new model was asked for: documents, queries, words and extracts.
+        bill: their estimated cost.
+        embedding_seconds: for all calls of models.
+        fitting_seconds: for the fit.
+        gate_when_exact: the judgement when a share of the documents, in [0, 1], is embedded by the new model and only
+            the others are projected.
+        gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
+            how much more documents would help.
+    """
+
+    projection: Projection
+    gate: Gate
+    embedded: int
+    bill: Bill
+    embedding_seconds: float
+    fitting_seconds: float
+    gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
+    gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the numbers of the projection, as plain JSON values."""
+        return {
+            "projection": self.projection.info.to_json(),
+            "gate": self.gate.to_json(),
+            "embedded": self.embedded,
+            "estimated_tokens": self.bill.tokens,
+            "estimated_dollars": self.bill.dollars,
+            "embedding_seconds": self.embedding_seconds,
+            "fitting_seconds": self.fitting_seconds,
+        }
+
+
+def train(
+    data: CalibrationData,
+    target: Provider,
+    source: Provider | None = None,
+    *,
+    source_model: Model | None = None,
+    method: Method | Literal["mlp"] = "auto",
+    fitter: Fitter | None = None,
+    extract_words: int | None = None,
+    sentences: int = MOST_SENTENCES,
+    prior: Projection | None = None,
+    landmarks: int = LANDMARKS,
+    holdout: float = 0.0,
+    thresholds: Thresholds | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Training:
+    """Embed the calibration data, fit a projection, and judge it by documents that the fit has not seen.
+
+    Calls the models. Writes nothing but what a caching provider writes.
+
+    Args:
+        data: the documents, with or without their stored vectors.
+        target: the new model.
+        source: the old model; needed when there are no stored vectors. With it the gate also measures what doing
+            nothing gives.
+        source_model: the model of the stored vectors; by default `source`, or unnamed.
+        method: see `lightmigrate.fit`; or `mlp`, which needs a `fitter`.
+        fitter: fits in place of `method`, and reads no texts: `lightmigrate_train.fit_network` fits a network.
+        extract_words: make a projection that embeds an extract (the first so many words) of every text.
+        sentences: at most so many sentences of the documents stand in for queries of users, when there are none.
+        prior: see `lightmigrate.fit`.
+        landmarks: see `lightmigrate.fit`.
+        holdout: share of the documents, in [0, 0.5], that are left out of the fit and alone judge it. By default all
+            judge, each left out of its own fit in closed form, which wastes none.
+        thresholds: of the gate.
+        device: `cuda` to fit with torch on a GPU; by default NumPy.
+        seed: of every random choice.
+        on_progress: receives the progress of embedding and fitting.
+
+    Raises:
+        LightmigrateError: neither stored vectors nor an old model, or what `fit`, `gate` and providers raise.
+    """
+    report = reporting(on_progress)
+    if not 0 <= holdout <= 0.5:
+        raise LightmigrateError(f"a holdout of {holdout} is not a share between 0 and 0.5")
+    if data.vectors is None and source is None:
+        raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
+    if method == "mlp" and fitter is None:
+        raise LightmigrateError("the method 'mlp' needs a fitter: pass fitter=lightmigrate_train.fit_network")
+    request = EmbeddingRequest.of(data, seed, extract_words, sentences)
+    bill = request.bill(target)
+    started = time.monotonic()
+    embedded = embed_data(data, request, extract_words, target, source, report)
+    embedding_ended = time.monotonic()
+
+    report("fit", 0, 1)
+    fitting = Fitting(
+        embedded=embedded,
+        texts=data.texts if data.words is not None else None,
+        source_model=source_model or (source.model if source is not None else None),
+        target_model=target.model,
+        method="auto" if method == "mlp" else method,
+        fitter=fitter,
+        prior=prior,
+        landmarks=landmarks,
+        device=device,
+        seed=seed,
+    )
+    total = len(request.documents)
+    count = total - round(holdout * total)
+    fitted = fitting.fit(np.arange(count))
+    judges, predicted = slice(0, count), fitted.held_out
+    if holdout:
+        judges = slice(count, None)
+        left_out = np.arange(count, total)
+        predicted = fitted.projection.apply(embedded.old[left_out], fitting.texts_of(left_out))
+    report("fit", 1, 1)
+    fitting_ended = time.monotonic()
+
+    judge = Judge(embedded, request, data.collection_size, thresholds, seed)
+    gate = judge.judge(predicted, judges)
+    return Training(
+        projection=fitted.projection.with_facts(training=data.about, quality=gate.to_json()),
+        gate=gate,
+        embedded=len(request),
+        bill=bill,
+        embedding_seconds=embedding_ended - started,
+        fitting_seconds=fitting_ended - embedding_ended,
+        gate_when_exact=partial(judge.judge, predicted, judges),
+        gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
+    )

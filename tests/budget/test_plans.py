@@ -1,0 +1,159 @@
+"""A plan is carried out as it was made, or not at all: its file, what users asked, where it is carried out."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate import BudgetPlan, ChromaMigrator, Migrator
+from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.errors import LightmigrateError, PlanOutdatedError
+from lightmigrate.migration.aside import location
+from lightmigrate.refinement.provenance import Provenance
+from tests.budget.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts
+
+QUERIES = list(CORPUS.queries[:40])
+FEW = 90
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database, a plan for it that was made with queries, and a cache; only to be copied from."""
+    place = tmp_path_factory.mktemp("plans")
+    drawn = curve(build(place / "db", texts(FEW)), cached(place), queries=QUERIES)
+    option = drawn.option(BudgetSetting(reads_texts=True, extract_words=0, documents=drawn.calibration))
+    BudgetPlan.of(NOTES, drawn, option, queries_file=place / "queries.jsonl").save(place / "plan.json")
+    return place
+
+
+def test_a_plan_made_with_queries_is_judged_by_them_and_pays_nothing_again(saved: Path, tmp_path: Path) -> None:
+    plan, model = BudgetPlan.load(saved / "plan.json"), Counting()
+    provider, folder = cached(saved, model), build(tmp_path / "db", texts(FEW))
+    assert plan.query_set.queries == len(QUERIES)
+    assert not any(query in (saved / "plan.json").read_text() for query in QUERIES)
+    with pytest.raises(PlanOutdatedError, match=r"made with 40 queries of users, and there are 0 now.*--queries FILE"):
+        Migrator(folder).migrate_by_plan(plan, provider, force=True)
+    with pytest.raises(PlanOutdatedError, match="and there are other ones"):
+        Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES[::-1], force=True)
+    Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES, force=True)
+    assert model.asked == []
+    assert Migrator(folder).status()[0].records == FEW
+
+
+def test_queries_that_the_plan_does_not_know_are_refused(tmp_path: Path) -> None:
+    folder, provider = build(tmp_path / "db", texts(FEW)), cached(tmp_path)
+    drawn = curve(folder, provider)
+    plan = BudgetPlan.of(NOTES, drawn, drawn.options[0])
+    with pytest.raises(PlanOutdatedError, match="made with 0 queries of users, and there are 40 now"):
+        Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES)
+
+
+def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
+    def damage(said: dict[str, Any]) -> None:
+        for name in path[:-1]:
+            said = said[name]
+        said[path[-1]] = to
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _set("format", to=99),
+        _set("tokens", to="many"),
+        _set("tokens", to=-1),
+        _set("tokens", to=1.5),
+        _set("seed", to=True),
+        _set("size", to=None),
+        _set("size", "extract_tokens", to={"eight": 1}),
+        _set("setting", to=["projection"]),
+        _set("setting", "documents", to=-60),
+        _set("setting", "more", to=1),
+        _set("expected", "value", to=float("nan")),
+        _set("collection_name", to=7),
+        _set("provider", to="onnx"),
+        dict.clear,
+    ],
+)
+def test_a_plan_that_was_tampered_with_is_refused_in_one_line(
+    damage: Callable[[dict[str, Any]], None], saved: Path, tmp_path: Path
+) -> None:
+    said = json.loads((saved / "plan.json").read_text())
+    damage(said)
+    (tmp_path / "plan.json").write_text(json.dumps(said))
+    with pytest.raises(LightmigrateError, match=r"is not a plan of this lightmigrate .*lightmigrate plan"):
+        BudgetPlan.load(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"7", b'{"format": 1}', b"\xff", b"[" * 100_000])
+def test_what_is_no_plan_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(LightmigrateError, match=r"is not a plan of this lightmigrate .*lightmigrate plan"):
+        BudgetPlan.load(tmp_path / "plan.json")
+
+
+def test_a_plan_of_another_database_is_refused_with_both_numbers(saved: Path, tmp_path: Path) -> None:
+    folder = build(tmp_path / "db", texts(30))
+    plan = BudgetPlan.load(saved / "plan.json")
+    with pytest.raises(PlanOutdatedError, match="90 records then, 30 now, 90 texts then, 30 now; plan again"):
+        Migrator(folder).migrate_by_plan(plan, cached(saved), queries=QUERIES)
+    assert not Provenance.file_in(folder).exists()
+
+
+def test_what_is_known_of_the_rows_changes_places_inside_a_volume(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(location, "is_mount_point", lambda folder: True)
+    folder, provider = build(tmp_path / "db", texts(FEW)), cached(saved)
+    plan = BudgetPlan.load(saved / "plan.json")
+    Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES, force=True)
+    assert Migrator(folder).status()[0].exact == 60
+    assert Migrator(folder).refine("notes", provider, documents=3, refit=False).status.exact == 63
+    ChromaMigrator(folder).rollback(written="discard")
+    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan"):
+        Migrator(folder).status()
+    ChromaMigrator(folder).rollback(written="discard")
+    assert Migrator(folder).status()[0].exact == 63
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.write_bytes(b"no database" * 1000), "is damaged"),
+        (lambda file: _change(file, "UPDATE collections SET facts = '{'"), "is damaged"),
+        (lambda file: _change(file, "UPDATE collections SET facts = '{}'"), "is damaged"),
+        (
+            lambda file: _change(file, "UPDATE collections SET facts = replace(facts, '\"path\"', '\"p\"')"),
+            "is damaged",
+        ),
+        (lambda file: _change(file, "PRAGMA user_version = 9"), "is of format 9, this lightmigrate reads 2: upgrade"),
+    ],
+)
+def test_a_file_of_provenance_that_cannot_be_read_says_so(
+    damage: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    folder, provider = migrated(tmp_path)
+    damage(Provenance.file_in(folder))
+    for use in (lambda: Migrator(folder).status(), lambda: Migrator(folder).refine("notes", provider)):
+        with pytest.raises(LightmigrateError, match=message):
+            use()
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM projections", "UPDATE projections SET file = x'00'"])
+def test_a_projection_that_cannot_be_read_says_so(change: str, tmp_path: Path) -> None:
+    folder, provider = migrated(tmp_path)
+    _change(Provenance.file_in(folder), change)
+    with pytest.raises(LightmigrateError, match="is damaged"):
+        Migrator(folder).refine("notes", provider)
+
+
+def _change(file: Path, statement: str) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute(statement)
+    connection.close()

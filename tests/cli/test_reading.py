@@ -1,0 +1,151 @@
+"""Reading commands write nothing, whatever state the database is in, and name the command that ends an interruption."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import BudgetPlan, Migrator, Model
+from lightmigrate.cli.app import main
+from tests.budget.collections import NOTES, build, cached, curve
+from tests.databases import folder_hash, make_projection
+
+# Migrates with a projection of no meaning and ends, as if killed, at one moment of the exchange.
+INTERRUPTED = """
+import os, sys
+from lightmigrate import Migrator
+from lightmigrate.migration.aside import exchange
+
+moment, real = sys.argv[3], exchange.put_in_place
+
+def die(incoming, live, outgoing):
+    if moment == "after":
+        real(incoming, live, outgoing)
+    if moment == "between":  # where the system cannot exchange two names
+        live.rename(outgoing)
+    os._exit(9)
+
+exchange.put_in_place = die
+Migrator(sys.argv[1]).migrate_collection("notes", sys.argv[2], force=True)
+"""
+
+READING = (("doctor",), ("status",), ("verify",), ("clean",), ("plan", "-p", "PROJECTION"))
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process; returns exit code, stdout and stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that was migrated by a plan."""
+    home = tmp_path_factory.mktemp("migrated")
+    folder, provider = build(home / "home" / "db"), cached(home / "cache")
+    measured = curve(folder, provider, lengths=(12,), samples=60)
+    Migrator(folder).migrate_by_plan(BudgetPlan.of(NOTES, measured, measured.options[0]), provider, force=True)
+    return folder.parent
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(migrated, tmp_path / "home")) / "db"
+
+
+@pytest.fixture
+def projection(tmp_path: Path) -> Path:
+    """Takes the vectors that the collection has now."""
+    return make_projection(source=Model("other", 128, normalised=False)).save(tmp_path / "p.npz")
+
+
+def interrupt(database: Path, projection: Path, moment: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(database), str(projection), moment]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert "an exchange was interrupted" in (Migrator(database).unfinished or "")
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
+def test_a_healthy_database(command: tuple[str, ...], database: Path, projection: Path, run: Run) -> None:
+    before = folder_hash(database.parent)
+    code, _, err = run(*words(command, database, projection))
+    assert (code, "resume" in err) == (0, False)
+    assert folder_hash(database.parent) == before
+
+
+def test_a_curve_reads_a_copy(database: Path, tmp_path: Path, run: Run) -> None:
+    before = folder_hash(database.parent)
+    function = '{"name": "test_wordllama", "config": {"dimension": 128}}'
+    model = ["--target-provider", "chroma", "--target-model", function, "--cache", tmp_path / "cache.sqlite3"]
+    assert run("plan", database, *model, "--samples", 60)[0] == 0
+    assert folder_hash(database.parent) == before
+
+
+@pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
+def test_a_build_was_interrupted(command: tuple[str, ...], database: Path, projection: Path, run: Run) -> None:
+    def die(progress: object) -> None:
+        if getattr(progress, "step", "") == "verify":
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        Migrator(database, on_progress=die).migrate_collection("notes", projection, force=True)
+    before = folder_hash(database.parent)
+    code, out, err = run(*words(command, database, projection))
+    assert code == 0
+    assert f"a migration was interrupted: lightmigrate resume {database} goes on" in " ".join((out + err).split())
+    assert folder_hash(database.parent) == before
+    assert Migrator(database).interrupted
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
+def test_an_exchange_was_interrupted(
+    command: tuple[str, ...], moment: str, database: Path, projection: Path, run: Run
+) -> None:
+    interrupt(database, projection, moment)
+    before = folder_hash(database.parent)
+    _, out, err = run(*words(command, database, projection))
+    assert f"an exchange was interrupted: lightmigrate resume {database} " in " ".join((out + err).split())
+    assert folder_hash(database.parent) == before
+    code, out, _ = run("resume", database)
+    assert code == 0
+    assert ("finished" if moment == "after" else "undone") in out
+    assert Migrator(database).unfinished is None
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("status",), ("verify",), ("plan", "-p", "PROJECTION")])
+def test_the_folder_is_missing_between_two_renames(
+    command: tuple[str, ...], database: Path, projection: Path, run: Run
+) -> None:
+    interrupt(database, projection, "between")
+    assert not database.exists()
+    before = folder_hash(database.parent)
+    code, _, err = run(*words(command, database, projection))
+    assert code == 1
+    assert f"lightmigrate resume {database}" in err
+    assert folder_hash(database.parent) == before
+    assert run("resume", database)[0] == 0
+    assert run("doctor", database)[0] == 0
+
+
+def words(command: tuple[str, ...], database: Path, projection: Path) -> list[object]:
+    name, *options = command
+    return [name, database, *(projection if word == "PROJECTION" else word for word in options)]
