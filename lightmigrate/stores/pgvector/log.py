@@ -1,0 +1,145 @@
+"""A trigger logs which rows were written: one entry for each, with the transaction that wrote it last.
+
+The writes since a point in time are those that were not visible in PostgreSQL's snapshot of that time. So no write is
+missed or returned twice, however transactions overlap.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from lightmigrate.stores.base import WrittenRecords
+from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.tables import Table
+from lightmigrate.stores.pgvector.values import encode_key
+
+_LOG = "lightmigrate_changes"
+_TRIGGER = "lightmigrate_note"
+_TRUNCATE = "lightmigrate_note_truncate"
+
+_NOTE = """
+    INSERT INTO {log} VALUES (tg_relid, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
+    ON CONFLICT (rel, key, part) DO UPDATE SET deleted = excluded.deleted, xid = excluded.xid;
+"""
+
+
+def start(session: Session, table: Table, part_column: str | None) -> None:
+    """Start to log writes, except to lightmigrate's own columns. Writes; within a transaction."""
+    session.execute(
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, deleted boolean NOT NULL, "
+            "xid xid8 NOT NULL, PRIMARY KEY (rel, key, part))"
+        ).format(_log(table))
+    )
+    body = sql.SQL(
+        "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT tg_relid, ARRAY[{key}], {part}, true, "
+        "pg_current_xact_id() FROM {table} t ON CONFLICT (rel, key, part) DO UPDATE SET deleted = true, "
+        "xid = excluded.xid; RETURN NULL; END IF; "
+        "IF tg_op <> 'INSERT' THEN {old} END IF; IF tg_op <> 'DELETE' THEN {new} END IF; RETURN NULL; END"
+    ).format(
+        log=_log(table),
+        key=_key(table, "t"),
+        part=_part(part_column, "t"),
+        table=table.sql,
+        old=_note(table, part_column, "old", "true"),
+        new=_note(table, part_column, "new", "false"),
+    )
+    session.execute(
+        # the writers' connections have other settings and rights than this one
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+            "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' "
+            "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
+        ).format(_function(table), sql.Literal(body.as_string()))
+    )
+    columns = [column.sql for column in table.columns if column.kept is None]
+    _drop_triggers(session, table)
+    session.execute(
+        sql.SQL(
+            "CREATE TRIGGER {} AFTER INSERT OR DELETE OR UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {} ()"
+        ).format(sql.Identifier(_TRIGGER), sql.SQL(", ").join(columns), table.sql, _function(table))
+    )
+    session.execute(
+        sql.SQL("CREATE TRIGGER {} BEFORE TRUNCATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION {} ()").format(
+            sql.Identifier(_TRUNCATE), table.sql, _function(table)
+        )
+    )
+
+
+def stop(session: Session, table: Table) -> None:
+    """Stop logging, and delete the log of the table. Writes; within a transaction."""
+    _drop_triggers(session, table)
+    session.execute(sql.SQL("DROP FUNCTION IF EXISTS {} ()").format(_function(table)))
+    if _exists(session, table):
+        session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
+
+
+def pause(session: Session, table: Table, *, on: bool) -> None:
+    """Disable or enable the trigger, within a transaction that has locked the table. Writes."""
+    action = sql.SQL("DISABLE" if on else "ENABLE")
+    session.execute(sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(_TRIGGER)))
+
+
+def is_on(session: Session, table: Table) -> bool:
+    """Whether the table has the trigger; only reads."""
+    query = sql.SQL("SELECT FROM pg_trigger WHERE tgrelid = %s AND tgname = %s")
+    return bool(session.rows(query, [table.oid, _TRIGGER]))
+
+
+def snapshot(session: Session) -> str:
+    """PostgreSQL's present snapshot, which tells the visible transactions; only reads."""
+    return str(session.rows(sql.SQL("SELECT pg_current_snapshot()::text"))[0][0])
+
+
+def written(session: Session, table: Table, part: str, since: str | None) -> WrittenRecords:
+    """What was written to a table, or a part of it, since a `snapshot`; empty if `since` is `None`. Only reads."""
+    mark = snapshot(session)  # before the query: a write in between is returned twice rather than never
+    rows = (
+        []
+        if since is None
+        else session.rows(
+            sql.SQL(
+                "SELECT key, deleted FROM {} WHERE rel = %s AND part = %s AND NOT pg_visible_in_snapshot(xid, "
+                "%s::pg_snapshot) ORDER BY key"
+            ).format(_log(table)),
+            [table.oid, part, since],
+        )
+    )
+    return WrittenRecords(
+        written=[encode_key(key) for key, deleted in rows if not deleted],
+        deleted=[encode_key(key) for key, deleted in rows if deleted],
+        mark=mark,
+    )
+
+
+def _drop_triggers(session: Session, table: Table) -> None:
+    for name in (_TRIGGER, _TRUNCATE):
+        session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql))
+
+
+def _exists(session: Session, table: Table) -> bool:
+    return session.rows(sql.SQL("SELECT to_regclass(%s) IS NOT NULL"), [_log(table).as_string()]) == [(True,)]
+
+
+def _note(table: Table, part_column: str | None, row: str, deleted: str) -> sql.Composed:
+    return sql.SQL(_NOTE).format(
+        log=_log(table), key=_key(table, row), part=_part(part_column, row), deleted=sql.SQL(deleted)
+    )
+
+
+def _key(table: Table, row: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL(row + ".{}::text").format(column.sql) for column in table.keys)
+
+
+def _part(part_column: str | None, row: str) -> sql.Composable:
+    if part_column is None:
+        return sql.SQL("''")
+    return sql.SQL("coalesce(" + row + ".{}::text, '')").format(sql.Identifier(part_column))
+
+
+def _log(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.schema, _LOG)
+
+
+def _function(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.schema, f"{_TRIGGER}_{table.oid}")

@@ -1,0 +1,53 @@
+"""A process that exchanges or restores a collection and is killed before the n-th step of it.
+
+    python -m tests.contract.crashing LOCATOR COLLECTION exchange|restore STEP MODULE:CLASS:METHOD ...
+
+Its exit status is 0 when there were fewer steps than that.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lightmigrate.stores.base import Address, Role
+from tests.contract.opening import opened
+
+
+def main(locator: str, name: str, what: str, step: int, failpoints: list[str]) -> None:
+    """See above."""
+    with opened(locator) as store:
+        live = store.collection(Address(name))
+        version = next(kept for kept in store.versions() if kept.own == Address(name))
+        steps = itertools.count()
+        for failpoint in failpoints:
+            module, owner, method = failpoint.split(":")
+            kill_before(getattr(importlib.import_module(module), owner), method, steps, step)
+        if what == "restore":
+            store.restore(version, "20260101_120001")
+        else:
+            assert version.role is Role.BUILDING
+            store.exchange(store.collection(version.address), live, "20260101_120000")
+        if next(steps) == step:  # after the last step
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_before(owner: Any, method: str, steps: itertools.count[int], step: int) -> None:
+    """Have this process killed before a call of a method, when so many steps were done."""
+    original: Callable[..., Any] = getattr(owner, method)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(owner, method, counted)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])

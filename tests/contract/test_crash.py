@@ -1,0 +1,82 @@
+"""A process is killed before every step of an exchange, and of the way back: old or new, whole.
+
+A store that ends with its process has no such steps; its exchange is one step for all who share it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.stores.base import Address, Page, Role, Store
+from tests.contract.makers import Maker
+from tests.contract.material import assert_same, build, everything, exchanged, filled, page, projected
+
+_TIMEOUT = 120
+
+
+@pytest.mark.parametrize("what", ["exchange", "restore"])
+def test_a_crash_between_any_two_steps_leaves_the_old_or_the_new(maker: Maker, what: str) -> None:
+    killed, outcomes = 0, set()
+    old = page(maker, 20)
+    new = old.with_vectors(projected(old.vectors))
+    for step in itertools.count():
+        address = filled(maker, f"docs{step}")
+        store = maker.client()
+        before, after = (old, new) if what == "exchange" else (new, old)
+        build(store, address) if what == "exchange" else exchanged(store, address)
+        if not maker.failpoints:
+            assert store.capabilities.atomic_exchange
+            break
+        if not _crashes(maker, address, what, step):
+            break
+        killed += 1
+        store = maker.client()
+        _assert_reading_recovers_nothing(store, address)
+        store.recover()
+        assert not store.interrupted_exchange()
+        assert store.recover() is None
+        live = everything(store.collection(address))
+        now = after if live.vectors.shape == after.vectors.shape else before
+        assert_same(live, now, maker.tolerance("l2"))
+        (kept,) = [version for version in store.versions() if version.own == address]
+        other = before if now is after else after
+        _assert_whole(store, kept.address, other, maker)
+        assert kept.role is (Role.BACKUP if now is after or what == "restore" else Role.BUILDING)
+        outcomes.add(now is after)
+    if maker.failpoints:
+        assert killed >= 2
+        assert outcomes == {False, True}
+
+
+def _assert_whole(store: Store, address: Address, expected: Page, maker: Maker) -> None:
+    assert_same(everything(store.collection(address)), expected, maker.tolerance("l2"))
+
+
+def _assert_reading_recovers_nothing(store: Store, address: Address) -> None:
+    """Listing and opening say what is there, and leave an interrupted exchange as it is."""
+    interrupted = store.interrupted_exchange()
+    store.collections()
+    store.versions()
+    try:
+        store.collection(address).count()
+    except CollectionNotFoundError:
+        assert not store.capabilities.atomic_exchange
+        assert interrupted
+    assert store.interrupted_exchange() == interrupted
+    assert not (interrupted and store.capabilities.atomic_exchange)
+
+
+def _crashes(maker: Maker, address: Address, what: str, step: int) -> bool:
+    """Whether a process of its own was killed before that step."""
+    maker.let_go()
+    failpoints = [":".join(failpoint) for failpoint in maker.failpoints]
+    command = [sys.executable, "-m", "tests.contract.crashing", maker.locator, address.name, what, str(step)]
+    child = subprocess.run([*command, *failpoints], capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+    assert child.returncode in (0, -signal.SIGKILL), child.stderr
+    return child.returncode != 0
