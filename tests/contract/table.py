@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -41,10 +42,12 @@ def _cell(outcomes: set[str]) -> str:
 
 
 def main() -> int:
-    """Run the suite and print the table; the exit status is pytest's."""
+    """Run the suite and print the table, what pytest says on stderr; the exit status is pytest's."""
     outcomes = Outcomes()
-    status = pytest.main([str(Path(__file__).parent), "-q", "--no-header", "--tb=no", "-n", "0"], plugins=[outcomes])
-    sys.stdout.write(f"\n{outcomes.markdown()}\n")
+    arguments = [str(Path(__file__).parent), "-q", "--no-header", "--tb=no", "-n", "0"]
+    with contextlib.redirect_stdout(sys.stderr):
+        status = pytest.main(arguments, plugins=[outcomes])
+    sys.stdout.write(f"{outcomes.markdown()}\n")
     return int(status)
 
 
