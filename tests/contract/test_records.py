@@ -98,6 +98,7 @@ def test_records_come_in_the_order_asked_for_and_unknown_ids_are_left_out(maker:
 
 def test_count_ids_and_facts(maker: Maker, store: Store) -> None:
     address = filled(maker, "docs", metric="cosine")
+    store = maker.client()
     collection = store.collection(address)
     facts = collection.facts()
     assert (facts.address, facts.count, facts.dimension, facts.space) == (address, 20, OLD, "cosine")

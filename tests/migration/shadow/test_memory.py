@@ -89,7 +89,9 @@ def test_a_migration_and_the_exact_way_back(store: MemoryStore, projection: Proj
     assert_identical(read(store), migrated)
 
 
-def test_nothing_that_a_thread_writes_meanwhile_is_lost(store: MemoryStore, projection: Projection) -> None:
+def test_nothing_that_a_thread_writes_meanwhile_is_lost(
+    store: MemoryStore, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = MemoryStore(store.database)
     turn, written = threading.Semaphore(0), threading.Semaphore(0)
     expected = dict.fromkeys(read(store).ids, 0)
@@ -99,7 +101,7 @@ def test_nothing_that_a_thread_writes_meanwhile_is_lost(store: MemoryStore, proj
     def write() -> None:
         collection, number = other.collection(DOCS), 0
         while not ended.is_set():
-            turn.acquire(timeout=0.002)  # unasked too: also between the last progress and the exchange
+            turn.acquire(timeout=0.002)  # also between the last progress and the exchange
             number += 1
             added, changed, removed = f"new-{number % 30}", f"id-{number % 20}", f"id-{20 + number}"
             try:
@@ -117,6 +119,16 @@ def test_nothing_that_a_thread_writes_meanwhile_is_lost(store: MemoryStore, proj
     def on_progress(progress: Any) -> None:
         turn.release()
         assert written.acquire(timeout=10)
+
+    exchange = store.exchange
+
+    def after_a_write(*arguments: Any, **options: Any) -> int:
+        while written.acquire(blocking=False):
+            pass
+        assert written.acquire(timeout=10)  # one that only settling can bring over
+        return exchange(*arguments, **options)
+
+    monkeypatch.setattr(store, "exchange", after_a_write)
 
     writer = threading.Thread(target=write)
     writer.start()
