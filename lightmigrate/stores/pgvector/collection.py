@@ -114,14 +114,13 @@ class PgCollection:
 
     def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
         """All records, in the order of the primary key; only reads."""
-        key = sql.SQL(", ").join(column.sql for column in self._keys)
         while True:
             start: tuple[str, ...] = ()
             condition: sql.Composable = sql.SQL("")
             if after is not None:
                 start = decode_key(after, len(self._keys)) or ()
-                condition = sql.SQL(" AND ({}) > ({})").format(key, self._typed_values())
-            tail = sql.SQL("{} ORDER BY {} LIMIT {}").format(condition, key, sql.Literal(size))
+                condition = sql.SQL(" AND ({}) > ({})").format(self._order, self._typed_values())
+            tail = sql.SQL("{} ORDER BY {} LIMIT {}").format(condition, self._order, sql.Literal(size))
             rows = self._select(self._expressions(vectors), start, tail)
             if not rows:
                 return
@@ -133,15 +132,13 @@ class PgCollection:
         """The n records whose keys have the smallest hashes, from all over the table. Reads all keys and n records."""
         keys = sql.SQL(", ").join(self._key_texts())
         hashed = sql.SQL("hashtextextended(ROW({})::text, {})").format(keys, sql.Literal(seed))
-        order = sql.SQL(", ").join([hashed, *(column.sql for column in self._keys)])
-        chosen = self._select(keys, tail=sql.SQL(" ORDER BY {} LIMIT {}").format(order, sql.Literal(n)))
-        return self.records(sorted(encode_key(key) for key in chosen))
+        tail = sql.SQL(" ORDER BY {}, {} LIMIT {}").format(hashed, self._order, sql.Literal(n))
+        return self.records(sorted(encode_key(key) for key in self._select(keys, tail=tail)))
 
     def ids(self) -> list[str]:
         """All ids, in the order of a scan; only reads."""
-        order = sql.SQL(", ").join(column.sql for column in self._keys)
-        keys = sql.SQL(", ").join(self._key_texts())
-        return [encode_key(key) for key in self._select(keys, tail=sql.SQL(" ORDER BY {}").format(order))]
+        keys, tail = sql.SQL(", ").join(self._key_texts()), sql.SQL(" ORDER BY {}").format(self._order)
+        return [encode_key(key) for key in self._select(keys, tail=tail)]
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
@@ -239,6 +236,11 @@ class PgCollection:
 
     def _key_texts(self) -> list[sql.Composed]:
         return [sql.SQL("t.{}::text").format(column.sql) for column in self._keys]
+
+    @property
+    def _order(self) -> sql.Composed:
+        # with `t`: the result has columns of the same names, which are text
+        return sql.SQL(", ").join(sql.SQL("t.{}").format(column.sql) for column in self._keys)
 
     def _typed_values(self) -> sql.Composed:
         return sql.SQL(", ").join(sql.SQL("%s::" + column.type) for column in self._keys)

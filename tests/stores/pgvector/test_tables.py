@@ -111,6 +111,28 @@ def test_keys_of_any_type_are_ids(maker: PgMaker, columns: str, key: str, ids: l
         assert store.collection(Address("docs")).records(ids).vectors.tobytes() == projected(written.vectors).tobytes()
 
 
+@pytest.mark.parametrize(
+    ("columns", "key", "value"),
+    [
+        ("id int", "id", "n"),
+        ("id numeric", "id", "n / 7.0"),
+        ("id timestamptz", "id", "timestamptz '2026-01-01' + n * interval '1 hour'"),
+        ("a int, b text", "a, b", "n % 12, n::text"),
+    ],
+)
+def test_a_scan_in_many_pages_leaves_no_row_out(maker: PgMaker, columns: str, key: str, value: str) -> None:
+    maker.execute(sql.SQL(f"CREATE TABLE docs ({columns}, embedding vector(8), PRIMARY KEY ({key}))"))
+    vector = "array_fill(1::real, '{8}')::vector"
+    maker.execute(sql.SQL(f"INSERT INTO docs SELECT {value}, {vector} FROM generate_series(-20, 120) n"))
+    with PgStore(maker.conninfo) as store:
+        live = store.collection(Address("docs"))
+        scanned = [record for page in live.scan(10) for record in page.ids]
+        assert len(scanned) == len(set(scanned)) == 141
+        assert scanned == live.ids()
+        first = next(live.scan(10))
+        assert [record for page in live.scan(7, first.cursor) for record in page.ids] == scanned[10:]
+
+
 def test_an_application_in_another_time_zone_is_noted_by_the_same_id(maker: PgMaker) -> None:
     maker.execute(sql.SQL("CREATE TABLE docs (at timestamptz PRIMARY KEY, content text, embedding vector(8))"))
     with PgStore(maker.conninfo) as store:
