@@ -7,6 +7,7 @@ removing records from it sets their vectors to NULL: rows, texts and payloads be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, cast
@@ -17,14 +18,14 @@ from psycopg import sql
 from lightmigrate.errors import DatabaseError, DimensionError, LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, Payload, Role, WrittenRecords
 from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector.distances import OPERATORS, as_metric
 from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged
 from lightmigrate.stores.pgvector.tables import METRICS, Column, read_table
+from lightmigrate.stores.pgvector.triggers import quietly
 from lightmigrate.stores.pgvector.values import decode, decode_key, encode, encode_key
 from lightmigrate.stores.pgvector.vectors import as_literal, read_vectors
 from lightmigrate.vectors import Vectors
-
-_OPERATORS: Mapping[Metric, str] = {"l2": "<->", "cosine": "<=>", "ip": "<#>"}
 
 # Rows per statement.
 _BATCH = 2000
@@ -185,32 +186,34 @@ class PgCollection:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete rows; in a version, set their vectors to NULL."""
-        action = sql.SQL("DELETE FROM {} t USING {} s WHERE ").format(self.table.sql, STAGE)
+        action = sql.SQL("DELETE FROM {0} t USING {2} s WHERE ")
         if self.column.kept is not None:
-            change = sql.SQL("UPDATE {} t SET {} = NULL FROM {} s WHERE ")
-            action = change.format(self.table.sql, self.column.sql, STAGE)
+            action = sql.SQL("UPDATE {0} t SET {1} = NULL FROM {2} s WHERE ")
+        statement = action.format(self.table.sql, self.column.sql, STAGE)
         rest = self._in_part("t")
         for part in _batches(ids):
             keys = [key for record in part if (key := decode_key(record, len(self._keys)))]
             if keys:
-                with staged(self._session, keys, np.zeros((len(keys), 1), np.float32)):
-                    join_by_key(self._session, self._keys, lambda joined: action + joined + rest, self._part_values)
+                quiet = quietly(self._session, self.table, [self.column]) if self.column.kept else nullcontext()
+                with quiet, staged(self._session, keys, np.zeros((len(keys), 1), np.float32)):
+                    join_by_key(self._session, self._keys, lambda joined: statement + joined + rest, self._part_values)
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
         metric = self.metric
-        operator = sql.SQL(_OPERATORS[metric])
         results = []
         with self._session.transaction():
             ef_search = str(min(max(k, _EF_SEARCH), _MOST_EF_SEARCH))
             self._session.rows(sql.SQL("SELECT set_config('hnsw.ef_search', {}, true)").format(ef_search))
             for vector in vectors:
-                distance = sql.SQL("{} {} {}::vector").format(self.column.sql, operator, as_literal(vector))
+                distance = sql.SQL("{} " + OPERATORS[metric] + " {}::vector").format(
+                    self.column.sql, as_literal(vector)
+                )
                 expressions = sql.SQL(", ").join([*self._key_texts(), distance])
                 tail = sql.SQL(" ORDER BY {} LIMIT {}").format(distance, sql.Literal(k))
                 results.append(self._select(expressions, tail=tail))
         ids = [[encode_key(row[:-1]) for row in rows] for rows in results]
-        return ids, [[_as_metric(metric, row[-1]) for row in rows] for rows in results]
+        return ids, [[as_metric(metric, row[-1]) for row in rows] for rows in results]
 
     def settings(self) -> Mapping[str, Any]:
         """Its distance and the indexes on its vectors; for a version being built, the indexes that it will get."""
@@ -349,7 +352,7 @@ class PgCollection:
             self._require_dimension(vectors)
         update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE ").format(self.table.sql, self.column.sql, STAGE)
         rest = condition + self._in_part("t")
-        with self._session.transaction():
+        with quietly(self._session, self.table, [self.column]):
             for rows in _batches(range(len(ids))):
                 keyed = [(row, key) for row in rows if (key := decode_key(ids[row], len(self._keys)))]
                 if keyed:
@@ -388,11 +391,6 @@ class PgCollection:
 
 def _decoded(column: Column, payload: Payload) -> str | None:
     return decode(column.kind, payload[column.name]) if column.name in payload else None
-
-
-def _as_metric(metric: Metric, distance: float) -> float:
-    """Convert pgvector's distance to `Metric`: its `<->` is not squared, its `<#>` is the negative inner product."""
-    return distance * distance if metric == "l2" else 1 + distance if metric == "ip" else distance
 
 
 def _batches(items: Sequence[Any]) -> Iterator[Any]:

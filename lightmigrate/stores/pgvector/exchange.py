@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import (
@@ -20,6 +20,7 @@ from lightmigrate.stores.pgvector.tables import (
     read_table,
     replaced,
 )
+from lightmigrate.stores.pgvector.triggers import quietly
 
 
 def build_indexes(session: Session, incoming: PgCollection) -> None:
@@ -70,6 +71,7 @@ def exchange(
     """
     _require_same(session, live)
     if part is None:
+        dependents.require_none(session, live.table, live.own)
         build_indexes(session, incoming)
     with session.transaction():
         session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(live.table.sql))
@@ -98,6 +100,7 @@ def _require_same(session: Session, live: PgCollection) -> None:
 
 def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str) -> None:
     """Exchange the names of two columns, with comment, NOT NULL and the names of indexes."""
+    dependents.require_none(session, table, old)
     backup = backup_of(old, part="", key=key, snapshot=log.snapshot(session))
     _alter(session, table, "RENAME {} TO {}", old.sql, sql.Identifier(backup.name))
     _alter(session, table, "RENAME {} TO {}", new.sql, old.sql)
@@ -137,12 +140,13 @@ def _swap(session: Session, table: Table, new: Column, kept: KeptColumn, old: Co
     """Exchange the values of two columns in the rows of a part; the rows of other collections keep theirs."""
     backup = replaced(kept, key=key, not_null=False, snapshot=log.snapshot(session))
     log.pause(session, table, on=True)
-    session.execute(
-        sql.SQL("UPDATE {} SET {} = {}, {} = {} WHERE {}::text = %s").format(
-            table.sql, old.sql, new.sql, new.sql, old.sql, sql.Identifier(part)
-        ),
-        [kept.part],
-    )
+    with quietly(session, table, [old, new]):
+        session.execute(
+            sql.SQL("UPDATE {} SET {} = {}, {} = {} WHERE {}::text = %s").format(
+                table.sql, old.sql, new.sql, new.sql, old.sql, sql.Identifier(part)
+            ),
+            [kept.part],
+        )
     log.pause(session, table, on=False)
     _alter(session, table, "RENAME {} TO {}", new.sql, sql.Identifier(backup.name))
     comment(session, table, backup.name, backup.comment())

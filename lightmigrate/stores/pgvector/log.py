@@ -17,6 +17,9 @@ _LOG = "lightmigrate_changes"
 _TRIGGER = "lightmigrate_note"
 _TRUNCATE = "lightmigrate_note_truncate"
 
+# The names of lightmigrate's triggers on a table.
+TRIGGERS = (_TRIGGER, _TRUNCATE)
+
 _NOTE = """
     INSERT INTO {log} VALUES (tg_relid, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
     ON CONFLICT (rel, key, part) DO UPDATE SET deleted = excluded.deleted, xid = excluded.xid;
@@ -64,6 +67,8 @@ def start(session: Session, table: Table, part_column: str | None) -> None:
             sql.Identifier(_TRUNCATE), table.sql, _function(table)
         )
     )
+    for name in TRIGGERS:  # replication, which fires no ordinary trigger, writes rows as well
+        _enable(session, table, name, on=True)
 
 
 def stop(session: Session, table: Table) -> None:
@@ -76,8 +81,7 @@ def stop(session: Session, table: Table) -> None:
 
 def pause(session: Session, table: Table, *, on: bool) -> None:
     """Disable or enable the trigger, within a transaction that has locked the table. Writes."""
-    action = sql.SQL("DISABLE" if on else "ENABLE")
-    session.execute(sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(_TRIGGER)))
+    _enable(session, table, _TRIGGER, on=not on)
 
 
 def is_on(session: Session, table: Table) -> bool:
@@ -112,8 +116,13 @@ def written(session: Session, table: Table, part: str, since: str | None) -> Wri
     )
 
 
+def _enable(session: Session, table: Table, trigger: str, *, on: bool) -> None:
+    action = sql.SQL("ENABLE ALWAYS" if on else "DISABLE")
+    session.execute(sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(trigger)))
+
+
 def _drop_triggers(session: Session, table: Table) -> None:
-    for name in (_TRIGGER, _TRUNCATE):
+    for name in TRIGGERS:
         session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql))
 
 

@@ -19,6 +19,7 @@ _SETTINGS = (
     ("IntervalStyle", "postgres"),
     ("bytea_output", "hex"),
     ("extra_float_digits", "1"),
+    ("row_security", "off"),  # rows that a policy hides raise an error instead of being left behind
 )
 
 Row = tuple[Any, ...]
@@ -65,6 +66,11 @@ class Session:
         info = self._connection.info
         port = "" if info.port == 5432 else f":{info.port}"
         return f"postgresql://{info.user}@{info.host}{port}/{info.dbname}"
+
+    @property
+    def user(self) -> str:
+        """The role that is connected."""
+        return str(self._connection.info.user)
 
     def close(self) -> None:
         """Close the connection."""

@@ -19,11 +19,12 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.exchange import comment, exchange, index_statement
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import KeptColumn, Table, read_table, read_tables
+from lightmigrate.stores.pgvector.triggers import require_quiet
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -179,7 +180,8 @@ class PgStore:
         """Add an empty vector column, and start to log which rows are written. Writes.
 
         Raises:
-            LightmigrateError: the version exists already, or the column or its index cannot have the dimension.
+            LightmigrateError: the version exists already, the column or its index cannot have the dimension, a trigger
+                of the application would fire, or something depends on the column.
         """
         assert isinstance(source, PgCollection)  # noqa: S101  # its own kind only
         table, own, part = read_table(self._session, source.address.name), source.own, source.address.part
@@ -205,6 +207,9 @@ class PgStore:
                 f"{source.address} has an index, and pgvector's indexes take {_MOST_DIMENSIONS} dimensions, not "
                 f"{dimension}: drop the index, or choose a model of fewer dimensions"
             )
+        require_quiet(self._session, table, [source.own])
+        if not kept.part:
+            dependents.require_none(self._session, table, source.own)
         declared = source.own.dimension
         if kept.part and declared not in (None, dimension):
             raise LightmigrateError(

@@ -1,0 +1,78 @@
+"""Write vectors without firing the application's triggers: rows keep their other columns, audits see no change."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from psycopg import sql
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector.session import QueryError, Session
+from lightmigrate.stores.pgvector.tables import Column, Table
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+@contextlib.contextmanager
+def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterator[None]:
+    """A transaction, or a savepoint within one, in which updates of these columns fire only lightmigrate's trigger.
+
+    Raises:
+        LightmigrateError: a trigger would fire; see `require_quiet`.
+    """
+    with session.transaction():
+        require_quiet(session, table, written)
+        before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
+        role = "replica" if _may_be_replica(session) else before
+        _set_role(session, role)
+        yield
+        _set_role(session, before)
+
+
+def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> None:
+    """Check that updates of these columns can be kept from firing a trigger of the application. Only reads.
+
+    Raises:
+        LightmigrateError: a trigger would fire; the message names it and a command that permits the update.
+    """
+    replica = _may_be_replica(session)
+    # tgtype & 16: on UPDATE. `O` fires except on a replica, `R` only there, `A` always.
+    rows = session.rows(
+        sql.SQL(
+            "SELECT tgname::text, tgenabled::text FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal "
+            "AND tgtype::int4 & 16 <> 0 AND tgenabled::text = ANY(%s) AND tgname <> ALL(%s) "
+            "AND (cardinality(tgattr::int2[]) = 0 OR tgattr::int2[] && %s::int2[]) ORDER BY tgname"
+        ),
+        [table.oid, ["A", "R"] if replica else ["A", "O"], list(log.TRIGGERS), [column.number for column in written]],
+    )
+    for name, enabled in rows:
+        way_out = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(table.sql, sql.Identifier(name)).as_string()
+        if enabled == "O":
+            user = sql.Identifier(session.user).as_string()
+            way_out = f"GRANT SET ON PARAMETER session_replication_role TO {user}"
+        raise LightmigrateError(
+            f"trigger {name} on table {table.name} would fire for every row whose vector is written; to prevent "
+            f"that:  {way_out}"
+        )
+
+
+def _may_be_replica(session: Session) -> bool:
+    """Whether the user may switch triggers off for a session."""
+    try:
+        with session.transaction():
+            before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
+            _set_role(session, "replica")
+            _set_role(session, before)
+    except QueryError as error:
+        if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
+            raise
+        return False
+    return True
+
+
+def _set_role(session: Session, role: str) -> None:
+    current = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
+    if role != current:
+        session.rows(sql.SQL("SELECT set_config('session_replication_role', {}, true)").format(role))
