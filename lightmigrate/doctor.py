@@ -100,7 +100,16 @@ class Diagnosis(Result):
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
     """The collections whose vectors have another dimension; those without vectors are left out."""
     return [
-        Mismatch(facts.name, facts.tenant, facts.database, facts.dimension, expected_dim, facts.count)
+        Mismatch(
+            facts.name,
+            facts.tenant,
+            facts.database,
+            facts.dimension,
+            expected_dim,
+            facts.count,
+            facts.vector,
+            facts.part,
+        )
         for facts in catalog
         if facts.dimension not in (None, expected_dim) and facts.count
     ]

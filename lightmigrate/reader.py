@@ -275,7 +275,7 @@ class DatabaseReader:
         with self._explaining(), self._provenance() as provenance:
             if not isinstance(self._engine, AsideMigration):
                 checks = self._engine.verify()
-                by_name = {facts.name: facts.address for facts in self._engine.catalog()}
+                by_name = {str(facts.address): facts.address for facts in self._engine.catalog()}
                 refined = [refined_rows(provenance, by_name[check.collection_name]) for check in checks]
                 return [replace(check, refined=rows) for check, rows in zip(checks, refined, strict=True)]
             record = Record.read(self.path)

@@ -79,7 +79,7 @@ def carry_out(
         FailedGateError: the gate's verdict is FAIL.
         ModelMismatchError: the provider is another model than the plan's.
     """
-    report = reporting(on_progress, plan.collection_name)
+    report = reporting(on_progress, str(plan.address))
     if provider.name != plan.model:
         raise ModelMismatchError(
             f"the plan is for the model {plan.model}, not for {provider.name}: use {plan.model}, or plan again"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.checks import EXACT_WHEN_MIGRATED
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
-from lightmigrate.stores.base import Collection, Store
+from lightmigrate.stores.base import Collection, Role, Store
 from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.training.collection_sample import PAGE_ROWS
 
@@ -97,8 +96,9 @@ def migrate_by_plan(
             beside,
         )
         if not isinstance(engine, AsideMigration) and result.backup_path is not None:
-            backup = replace(plan.address, name=result.backup_path.name)
-            late = WithTexts(stores[0].collection(backup), texts or {})
+            kept = [version for version in stores[0].versions() if version.role is Role.BACKUP]
+            newest = next(version for version in reversed(kept) if version.own == plan.address)
+            late = WithTexts(stores[0].collection(newest.address), texts or {})
             _add_late_rows(engine.place, plan, carried_out[0].projection, late)
     return result
 

@@ -42,6 +42,8 @@ class BudgetPlan(Result):
         query_set: the queries of users by which it was judged.
         queries_file: the file from which the command line read them; empty for none.
         texts_file: the file with the texts that the collection does not store.
+        vector: which vector of the collection's records; see `Address`.
+        part: which of the collection's records; see `Address`.
     """
 
     collection_name: str
@@ -60,11 +62,13 @@ class BudgetPlan(Result):
     query_set: QuerySet = NO_QUERIES
     queries_file: str = ""
     texts_file: TextsFile = NO_TEXTS
+    vector: str = ""
+    part: str = ""
 
     @property
     def address(self) -> Address:
         """Where the collection is."""
-        return Address(self.collection_name, self.tenant, self.database)
+        return Address(self.collection_name, self.tenant, self.database, self.vector, self.part)
 
     @classmethod
     def of(
@@ -106,6 +110,8 @@ class BudgetPlan(Result):
             query_set=curve.query_set,
             queries_file="" if queries_file is None else str(queries_file.resolve()),
             texts_file=texts_file,
+            vector=address.vector,
+            part=address.part,
         )
 
     def save(self, path: Path) -> Path:

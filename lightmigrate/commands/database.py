@@ -88,10 +88,12 @@ def find_address(name: str, catalog: Sequence[CollectionFacts]) -> Address:
     """
     from lightmigrate.stores.base import Address
 
+    addresses = [facts.address for facts in catalog if name in (facts.name, str(facts.address))]
+    if len(addresses) == 1:
+        return addresses[0]
     match name.split("/"):
         case [collection]:
-            addresses = [facts.address for facts in catalog if collection in (facts.name, str(facts.address))]
-            return addresses[0] if len(addresses) == 1 else Address(collection)
+            return Address(collection)
         case [tenant, database, collection]:
             return Address(collection, tenant, database)
     raise CollectionNotFoundError(f"{name!r} is neither NAME nor TENANT/DATABASE/NAME")

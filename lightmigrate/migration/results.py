@@ -9,6 +9,7 @@ from pathlib import Path
 from lightmigrate.errors import BackupError
 from lightmigrate.migration.verify import Verification
 from lightmigrate.results import Result
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import Route
 
 
@@ -23,6 +24,8 @@ class Mismatch(Result):
         current_dim: dimension of the stored vectors.
         expected_dim: dimension the model in use produces.
         count: records in it.
+        vector: which vector of its records; see `Address`.
+        part: which of its records; see `Address`.
     """
 
     name: str
@@ -31,6 +34,13 @@ class Mismatch(Result):
     current_dim: int
     expected_dim: int
     count: int
+    vector: str = ""
+    part: str = ""
+
+    @property
+    def address(self) -> Address:
+        """Where the collection is."""
+        return Address(self.name, self.tenant, self.database, self.vector, self.part)
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class MigrationResult(Result):
         handles_moved: collection objects of this process that now point to the new collection (open databases only).
         written_late: records that clients wrote to the old collection after it was last read, and that were carried
             over after the exchange (open databases only).
+        vector: which vector of its records; see `Address`.
+        part: which of its records; see `Address`.
     """
 
     collection_name: str
@@ -66,6 +78,13 @@ class MigrationResult(Result):
     index: Route = "rewrite"
     handles_moved: int = 0
     written_late: int = 0
+    vector: str = ""
+    part: str = ""
+
+    @property
+    def address(self) -> Address:
+        """Where the collection is."""
+        return Address(self.collection_name, self.tenant, self.database, self.vector, self.part)
 
 
 @dataclass(frozen=True)

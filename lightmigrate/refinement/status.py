@@ -34,6 +34,8 @@ class RefinementStatus(Result):
         share_exact: in [0, 1].
         expected: nDCG@10 to expect now, as a share of what re-embedding everything gives: measured on the calibration
             documents for some shares of exact rows, and interpolated.
+        vector: which vector of the collection's records; see `Address`.
+        part: which of the collection's records; see `Address`.
     """
 
     collection_name: str
@@ -46,6 +48,13 @@ class RefinementStatus(Result):
     projected: int
     share_exact: float
     expected: QualityEstimate
+    vector: str = ""
+    part: str = ""
+
+    @property
+    def address(self) -> Address:
+        """Where the collection is."""
+        return Address(self.collection_name, self.tenant, self.database, self.vector, self.part)
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ def refinement_status(address: Address, ids: Sequence[str], provenance: Provenan
         projected=projected,
         share_exact=share,
         expected=_expected(facts["expected"], share),
+        vector=address.vector,
+        part=address.part,
     )
 
 

@@ -183,7 +183,7 @@ class _Start:
         if self._backup is not None:
             logger.info("  Backup: %s", self._backup)
         for result in results:
-            address = Address(result.collection_name, result.tenant, result.database)
+            address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
             self._reports[address] = report
             logger.info("  %s%s", f"{address}: " if len(results) > 1 else "", preservation_line(report))

@@ -32,9 +32,9 @@ class Policy(Result):
         max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
         max_seconds: for the whole start; a migration that would take longer does not happen. No limit by default.
         backup: whether the old database is kept.
-        collections: patterns (`*` and `?`) of the names of the collections to look at, as `name` or
-            `tenant/database/name`; all by default. A pattern that starts with `!` excludes what it matches. Separated
-            by commas in the environment.
+        collections: patterns (`*` and `?`) of the names of the collections to look at, as `name`,
+            `name.vector[part]` or `tenant/database/name`; all by default. A pattern that starts with `!` excludes what
+            it matches. Separated by commas in the environment.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -92,12 +92,14 @@ class Policy(Result):
 
     def includes(self, address: Address) -> bool:
         """Whether a collection is to be looked at."""
-        names = (address.name, f"{address.tenant}/{address.database}/{address.name}")
+        names = (address.name, str(address), f"{address.tenant}/{address.database}/{address.name}")
         included = [pattern for pattern in self.collections if not pattern.startswith("!")]
         excluded = [pattern[1:] for pattern in self.collections if pattern.startswith("!")]
 
         def matches(patterns: list[str]) -> bool:
-            return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+            # `[` opens a set of characters there, and encloses a part here
+            literal = [pattern.replace("[", "[[]") for pattern in patterns]
+            return any(fnmatchcase(name, pattern) for name in names for pattern in literal)
 
         return (not included or matches(included)) and not matches(excluded)
 

@@ -27,6 +27,8 @@ class StartupFinding(Result):
         expected_dim: of the application's vectors; `None` where it did not matter.
         verdict: `same` is the application's model; `unknown` could not be determined.
         evidence: how that is known, in one sentence with the numbers.
+        vector: which vector of its records; see `Address`.
+        part: which of its records; see `Address`.
     """
 
     name: str
@@ -37,18 +39,21 @@ class StartupFinding(Result):
     expected_dim: int | None
     verdict: Verdict
     evidence: str
+    vector: str = ""
+    part: str = ""
 
     @classmethod
     def about(cls, facts: CollectionFacts, expected_dim: int | None, verdict: Verdict, evidence: str) -> StartupFinding:
         """A finding about a collection."""
         return cls(
-            facts.name, facts.tenant, facts.database, facts.count, facts.dimension, expected_dim, verdict, evidence
-        )
+            facts.name, facts.tenant, facts.database, facts.count, facts.dimension, expected_dim, verdict, evidence,
+            facts.vector, facts.part,
+        )  # fmt: skip
 
     @property
     def address(self) -> Address:
         """Where the collection is."""
-        return Address(self.name, self.tenant, self.database)
+        return Address(self.name, self.tenant, self.database, self.vector, self.part)
 
     @property
     def mismatch(self) -> bool:

@@ -283,8 +283,8 @@ class MemoryStore:
             return [table.version for table in kept if table.version is not None]
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """The `name` and `config` of an embedding function, or a mapping of the two."""
-        if embedding_function is None:
+        """A mapping of `name` and `config`, as it is; `None` for a function, about which nothing is recorded."""
+        if embedding_function is None or callable(embedding_function):
             return None
         if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
             return dict(embedding_function)

@@ -132,7 +132,7 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
 def refined(done: Refinement) -> RenderableType:
     """What `refine` shows."""
     lines = [
-        f"[green]✓[/] [bold]{escape(done.collection_name)}[/]: {done.embedded:,} documents embedded, "
+        f"[green]✓[/] [bold]{escape(str(done.status.address))}[/]: {done.embedded:,} documents embedded, "
         f"about {done.tokens:,} tokens, {readable_seconds(done.seconds)}"
     ]
     if done.reprojected:
@@ -152,7 +152,7 @@ def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
         bar = Text("█" * round(_BAR * status.share_exact), style="green")
         bar.append("░" * (_BAR - len(bar.plain)), style="dim")
         table.add_row(
-            escape(status.collection_name),
+            escape(str(status.address)),
             f"{status.records:,}",
             f"{status.exact:,} ({status.share_exact:.0%})",
             f"{status.extract:,}",

@@ -27,16 +27,16 @@ _INDEXES = {
 def diagnosis(state: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
     table = new_table("collection", "records", "dimension", "vectors", "distance", "embedding function")
-    wrong = {(m.tenant, m.database, m.name) for m in state.mismatches}
+    wrong = {mismatch.address for mismatch in state.mismatches}
     for facts in state.collections:
         dimension = "–" if facts.dimension is None else str(facts.dimension)
-        if (facts.tenant, facts.database, facts.name) in wrong:
+        if facts.address in wrong:
             dimension = f"[bold red]{dimension} ≠ {state.expected_dim}[/]"
         function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
         if str(facts.address) in state.models:
             function += f" (vectors of {escape(state.models[str(facts.address)])})"
         vectors = _vectors(state.samples.get(str(facts.address)))
-        table.add_row(str(facts.address), f"{facts.count:,}", dimension, vectors, facts.space, function)
+        table.add_row(escape(str(facts.address)), f"{facts.count:,}", dimension, vectors, facts.space, function)
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
@@ -87,7 +87,7 @@ def plan(made: Plan) -> RenderableType:
     table = new_table("collection", "records", "dimension", "model", "expected quality")
     for collection in made.collections:
         table.add_row(
-            str(collection.address),
+            escape(str(collection.address)),
             f"{collection.count:,}",
             f"{collection.current_dim} → {collection.target_dim}",
             f"{collection.source_model} → {collection.target_model}",
@@ -110,7 +110,7 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
     lines: list[RenderableType] = []
     for result in results:
         lines.append(
-            f"[green]✓[/] [bold]{result.collection_name}[/]: {result.n_migrated:,} records, "
+            f"[green]✓[/] [bold]{escape(str(result.address))}[/]: {result.n_migrated:,} records, "
             f"{result.previous_dim} → {result.current_dim} dimensions"
         )
         if result.verification is None:
@@ -142,7 +142,7 @@ def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
             records += f" (then {check.records_migrated:,})"
         parts = (check.contents_equal, check.vectors_equal, check.settings_equal)
         marks = ["[green]✓[/]" if equal else "[yellow]changed[/]" for equal in parts]
-        table.add_row(check.collection_name, records, *marks, str(check.invalid_vectors))
+        table.add_row(escape(check.collection_name), records, *marks, str(check.invalid_vectors))
     return table
 
 
@@ -177,7 +177,9 @@ def backups(kept: Sequence[Backup]) -> RenderableType:
     table = new_table("backup", "size", "its last migration")
     for backup in kept:
         size = "–" if backup.bytes is None else readable_size(backup.bytes)
-        table.add_row(backup.name, size, "–" if backup.bytes is None else backup.migrated_at or "never migrated")
+        table.add_row(
+            escape(backup.name), size, "–" if backup.bytes is None else backup.migrated_at or "never migrated"
+        )
     return table
 
 
@@ -185,7 +187,7 @@ def mismatches(collections: Sequence[Mismatch]) -> RenderableType:
     """Collections that do not fit the new model."""
     return Group(
         *(
-            f"   [yellow]![/] {escape(mismatch.name)}: {mismatch.count:,} records of {mismatch.current_dim} "
+            f"   [yellow]![/] {escape(str(mismatch.address))}: {mismatch.count:,} records of {mismatch.current_dim} "
             f"dimensions, the new model has {mismatch.expected_dim}"
             for mismatch in collections
         )

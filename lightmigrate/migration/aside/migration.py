@@ -171,6 +171,8 @@ class AsideMigration:
                 verification=built.verification,
                 seconds=seconds,
                 index=built.route,
+                vector=planned.vector,
+                part=planned.part,
             )
             for planned, built in zip(plan.collections, results, strict=True)
         ]

@@ -198,7 +198,7 @@ class ShadowMigration:
             invalid += int((~meaningful(page.vectors)).sum())
             dimensions.add(page.vectors.shape[1])
         return CollectionCheck(
-            collection_name=own.name,
+            collection_name=str(own),
             records=live.count(),
             records_migrated=old.count(),
             contents_equal=digest.content == digest_of(old, self._page_size).content,
@@ -274,6 +274,8 @@ class ShadowMigration:
             seconds=time.monotonic() - built.started,
             handles_moved=moved,
             written_late=late,
+            vector=planned.vector,
+            part=planned.part,
         )
 
     def _carry_late(self, built: Shadow, old: Version, snapshot: Snapshot) -> int:
