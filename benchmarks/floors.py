@@ -37,6 +37,7 @@ from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
+from lightmigrate.stores.files import Route
 
 RESULT = Path(__file__).parent / "results" / "floors.md"
 RECORDS, REPEAT, PAGE = 10_000, 3, 1000
@@ -78,13 +79,13 @@ def timed(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def migration(route: str) -> Callable[[Path], float]:
+def migration(route: Route) -> Callable[[Path], float]:
     """All of it but loading Chroma."""
 
     def part(database: Path) -> float:
         _, _, projection = throughput.random_projection(throughput.STORED)
         migrator = ChromaMigrator(database)
-        return timed(lambda: migrator.migrate_collection(throughput.COLLECTION, projection, index=route))  # type: ignore[arg-type]
+        return timed(lambda: migrator.migrate_collection(throughput.COLLECTION, projection, index=route))
 
     return part
 

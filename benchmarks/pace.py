@@ -24,6 +24,7 @@ import soak
 from lightmigrate import ChromaMigrator, Model, Projection
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.duration import Work, machine_seconds
+from lightmigrate.stores.files import Route
 
 RESULT = Path(__file__).parent / "results" / "pace.json"
 # records, dimension, target dimension, words in a document
@@ -77,7 +78,7 @@ def measure() -> list[dict[str, Any]]:
     return runs
 
 
-def migrate(database: Path, copy: Path, shape: tuple[int, int, int, int], route: str) -> dict[str, Any]:
+def migrate(database: Path, copy: Path, shape: tuple[int, int, int, int], route: Route) -> dict[str, Any]:
     """One migration of a copy."""
     rows, dimension, target, _ = shape
     shutil.copytree(database, copy)
@@ -86,7 +87,7 @@ def migrate(database: Path, copy: Path, shape: tuple[int, int, int, int], route:
     models = Model("old", dimension), Model("new", target)
     projection = Projection.affine(weights, np.zeros(target), source=models[0], target=models[1])
     unit, started = machine_seconds(), time.perf_counter()
-    result = ChromaMigrator(copy).migrate_collection(soak.COLLECTION, projection, index=route)  # type: ignore[arg-type]
+    result = ChromaMigrator(copy).migrate_collection(soak.COLLECTION, projection, index=route)
     seconds = time.perf_counter() - started
     unit = (unit + machine_seconds()) / 2
     size = tree_bytes(database, lambda path: True)

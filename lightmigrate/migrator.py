@@ -192,7 +192,7 @@ class Migrator(DatabaseReader):
         with (
             only_run(self.place),
             self._writing() as store,
-            Provenance.existing(self.place) as provenance,
+            Provenance.existing(self.place, self._argument) as provenance,
         ):
             texts_of = WithTexts(store.collection(address), texts or {})
             refiner = Refiner(address, texts_of, provenance, cached(provider), queries=queries, seed=seed)

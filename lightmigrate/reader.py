@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,11 @@ class DatabaseReader:
     def place(self) -> Path:
         """The folder for files about the database: its own, or for a server one among the user's files."""
         return self._engine.place
+
+    @property
+    def _argument(self) -> str:
+        """The database as a command that a message proposes is given it; a server takes options instead."""
+        return shlex.quote(str(self.path)) if self.is_folder else "DATABASE"
 
     @property
     def unfinished(self) -> str | None:
@@ -251,8 +257,8 @@ class DatabaseReader:
         Raises:
             LightmigrateError: no collection was migrated by a plan, or none of those is there any more.
         """
-        with self._explaining(), Provenance.existing(self.place) as provenance:
-            addresses = refinable(provenance, self._engine.catalog())
+        with self._explaining(), Provenance.existing(self.place, self._argument) as provenance:
+            addresses = refinable(provenance, self._engine.catalog(), self._argument)
             ids = self._engine.ids(addresses)
             return [refinement_status(address, ids[address], provenance) for address in addresses]
 

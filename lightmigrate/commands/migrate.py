@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
+    from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
     from lightmigrate.stores.base import Address, CollectionFacts, Store
@@ -78,14 +79,7 @@ def migrate_with_projection(
     jobs = [_job(address, loaded, function, texts_by_id) for address in addresses]
     conversation.show(migrator.plan(jobs))
     _require_consent(conversation, options)
-    return migrator.migrate(
-        jobs,
-        options.auto_backup,
-        options.verify,
-        invalid_vectors=options.invalid_vectors,
-        force=options.force,
-        index=options.index,
-    )
+    return _migrate(migrator, jobs, options)
 
 
 def migrate_calibrated(
@@ -130,14 +124,7 @@ def migrate_calibrated(
         _require_consent(conversation, options)
         return jobs
 
-    return migrator.migrate(
-        decide,
-        options.auto_backup,
-        options.verify,
-        invalid_vectors=options.invalid_vectors,
-        force=options.force,
-        index=options.index,
-    )
+    return _migrate(migrator, decide, options)
 
 
 def migrate_by_plan(
@@ -196,6 +183,21 @@ def _load(file: Path) -> Projection:
     from lightmigrate.projection.projection import Projection
 
     return Projection.load(file)
+
+
+def _migrate(
+    migrator: Migrator,
+    jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
+    options: MigrationOptions,
+) -> list[MigrationResult]:
+    return migrator.migrate(
+        jobs,
+        options.auto_backup,
+        options.verify,
+        invalid_vectors=options.invalid_vectors,
+        force=options.force,
+        index=options.index,
+    )
 
 
 def _job(address: Address, projection: Projection, function: object, texts: Mapping[str, str]) -> CollectionJob:

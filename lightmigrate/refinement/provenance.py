@@ -118,15 +118,16 @@ class Provenance:
         return cls(cls.file_in(place))
 
     @classmethod
-    def existing(cls, place: Path) -> Provenance:
-        """Open the file in a folder if there is one; creates nothing.
+    def existing(cls, place: Path, database: str = "DATABASE") -> Provenance:
+        """Open the file in a folder if there is one; creates nothing. `database` is what a command is to be given.
 
         Raises:
             LightmigrateError: there is none: no collection was migrated by a plan.
         """
         if not cls.file_in(place).exists():
             raise LightmigrateError(
-                f"{place}: no collection was migrated by a plan; plan one:  lightmigrate plan DATABASE --target-model M"
+                f"{place}: no collection was migrated by a plan; plan one:  "
+                f"lightmigrate plan {database} --target-model MODEL"
             )
         return cls.of(place)
 

@@ -103,8 +103,13 @@ def refinement_status(address: Address, ids: Sequence[str], provenance: Provenan
     )
 
 
-def refinable(provenance: Provenance, catalog: Sequence[CollectionFacts]) -> list[Address]:
+def refinable(provenance: Provenance, catalog: Sequence[CollectionFacts], database: str) -> list[Address]:
     """The collections that were migrated by a plan and still have the dimension they were given. Only reads.
+
+    Args:
+        provenance: of the database.
+        catalog: its collections.
+        database: what a command is to be given for it.
 
     Raises:
         LightmigrateError: there is none.
@@ -118,7 +123,7 @@ def refinable(provenance: Provenance, catalog: Sequence[CollectionFacts]) -> lis
     if not addresses:
         raise LightmigrateError(
             "every collection migrated by a plan was rolled back, migrated again or deleted since; plan again:  "
-            "lightmigrate plan DATABASE --target-model MODEL"
+            f"lightmigrate plan {database} --target-model MODEL"
         )
     return addresses
 

@@ -129,7 +129,7 @@ class AsideMigration:
         index: Route,
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
-        """Build, verify, exchange. See `Migrator.migrate_collections`."""
+        """Build, verify, exchange. See `Migrator.migrate`."""
         started = time.monotonic()
         with self._exclusive():
             requests = self._requests_from_copy(source) if callable(source) else source

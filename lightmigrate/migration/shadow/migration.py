@@ -124,7 +124,7 @@ class ShadowMigration:
         index: Route,
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
-        """Build, keep current, verify, exchange. Writes. See `Migrator.migrate_collections`."""
+        """Build, keep current, verify, exchange. Writes. See `Migrator.migrate`."""
         with self._locked():
             requests = source(self._store) if callable(source) else source
             return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []

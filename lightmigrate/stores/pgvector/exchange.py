@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 
 from psycopg import sql
 
-from lightmigrate.errors import DatabaseChangedError, LightmigrateError
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.base import require_not_replaced
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.session import Session
@@ -88,14 +90,10 @@ def exchange(
 
 
 def _require_same(session: Session, live: PgCollection) -> None:
-    current = PgCollection.__new__(PgCollection)
-    current.__dict__.update(live.__dict__)
+    current = copy.copy(live)
     current.table = read_table(session, live.address.name)
     current.column = current.table.vector(live.address.vector)
-    if current.id != live.opened_id:
-        raise DatabaseChangedError(
-            f"collection {live.address} was replaced by somebody else meanwhile; nothing was changed"
-        )
+    require_not_replaced(live.address, live.opened_id, current.id)
 
 
 def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str) -> None:

@@ -191,7 +191,7 @@ def test_somebody_else_was_faster(client: Any, projection: Projection) -> None:
             old.modify(name="taken-away")
             fresh.modify(name="memory")
 
-    with pytest.raises(DatabaseChangedError, match="was replaced by somebody else"):
+    with pytest.raises(DatabaseChangedError, match="was replaced by another client"):
         ChromaMigrator(client, on_progress=overtake).migrate_collection("memory", projection)
     assert handle(client, "taken-away").count() == N
 
