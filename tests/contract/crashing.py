@@ -1,7 +1,5 @@
 """A process that exchanges or restores a collection and is killed before the n-th step of it.
 
-    python -m tests.contract.crashing LOCATOR COLLECTION exchange|restore STEP MODULE:CLASS:METHOD ...
-
 Its exit status is 0 when there were fewer steps than that.
 """
 
@@ -11,7 +9,6 @@ import importlib
 import itertools
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +16,16 @@ from lightmigrate.stores.base import Address, Role
 from tests.contract.opening import opened
 
 
-def main(locator: str, name: str, what: str, step: int, failpoints: list[str]) -> None:
-    """See above."""
+def crash(locator: str, name: str, what: str, step: int, failpoints: list[str]) -> None:
+    """Exchange or restore a collection, and be killed before a step.
+
+    Args:
+        locator: of the database; see `Maker.locator`.
+        name: of the collection.
+        what: `exchange`, with the version that is being built, or `restore`, of its backup.
+        step: number of steps to do; the next one is not begun.
+        failpoints: `MODULE:CLASS:METHOD` each; every call of these is a step.
+    """
     with opened(locator) as store:
         live = store.collection(Address(name))
         version = next(kept for kept in store.versions() if kept.own == Address(name))
@@ -47,7 +52,3 @@ def kill_before(owner: Any, method: str, steps: itertools.count[int], step: int)
         return original(*arguments, **options)
 
     setattr(owner, method, counted)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])

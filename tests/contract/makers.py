@@ -6,9 +6,12 @@ what the store can promise, so that a promise that is silently dropped fails a t
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -218,12 +221,24 @@ class ChromaFolderMaker(ChromaMaker):
         client.close()
 
 
+@functools.cache
+def _chroma_server() -> Server:
+    """One Chroma server for all tests of this process; it ends with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="lightmigrate-chroma-")
+    server = Server(Path(folder.name) / "chroma_data", resettable=True)
+    atexit.register(folder.cleanup)  # after the server has ended: what is registered last comes first
+    atexit.register(server.kill)
+    return server
+
+
 class ChromaServerMaker(ChromaMaker):
-    """A Chroma server on the loopback interface."""
+    """A Chroma server on the loopback interface, emptied."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._server = Server(self.folder)
+        self._server = _chroma_server()
+        self.folder = self._server.folder
+        self._api().reset()
 
     def _api(self) -> Any:
         return self._server.client()
@@ -233,7 +248,7 @@ class ChromaServerMaker(ChromaMaker):
         return json.dumps({"host": "127.0.0.1", "port": self._server.port})
 
     def release(self) -> None:
-        self._server.kill()
+        """The server goes on."""
 
 
 def _content(folder: Path) -> dict[str, str]:

@@ -28,6 +28,10 @@ def server_address() -> str:
     Path(folder.name).chmod(0o755)
     atexit.register(folder.cleanup)  # after the server has ended: what is registered last comes first
     server = get_server(Path(folder.name) / "data", cleanup_mode="stop")
+    with psycopg.connect(str(server.get_uri()), autocommit=True) as connection:
+        # Processes are killed here, the machine is not: what a dead process wrote, the system still has.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     return str(server.get_uri())
 
 

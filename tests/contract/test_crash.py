@@ -6,18 +6,15 @@ A store that ends with its process has no such steps; its exchange is one step f
 from __future__ import annotations
 
 import itertools
-import signal
-import subprocess
-import sys
 
 import pytest
 
 from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.stores.base import Address, Page, Role, Store
+from tests.contract.crashing import crash
 from tests.contract.makers import Maker
 from tests.contract.material import assert_same, build, everything, exchanged, filled, page, projected
-
-_TIMEOUT = 120
+from tests.processes import start, was_killed
 
 
 @pytest.mark.parametrize("what", ["exchange", "restore"])
@@ -76,7 +73,4 @@ def _crashes(maker: Maker, address: Address, what: str, step: int) -> bool:
     """Whether a process of its own was killed before that step."""
     maker.let_go()
     failpoints = [":".join(failpoint) for failpoint in maker.failpoints]
-    command = [sys.executable, "-m", "tests.contract.crashing", maker.locator, address.name, what, str(step)]
-    child = subprocess.run([*command, *failpoints], capture_output=True, text=True, timeout=_TIMEOUT, check=False)
-    assert child.returncode in (0, -signal.SIGKILL), child.stderr
-    return child.returncode != 0
+    return was_killed(start(crash, maker.locator, address.name, what, step, failpoints))

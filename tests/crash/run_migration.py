@@ -1,17 +1,15 @@
-"""A process that migrates, to be killed: `run_migration.py DATABASE PROJECTION beside|inside ROUTE [N]`.
-
-With N it kills itself right before the N-th of the file operations that Python announces (open for
-writing, rename, remove, mkdir, ...) on or beside the database. Without, it says `go` and waits to be killed.
-"""
+"""A migration in a process that is killed: by itself before a file operation, or by a test at any moment."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from lightmigrate import ChromaMigrator, CollectionJob
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
 from lightmigrate.stores.files import Route
@@ -20,8 +18,20 @@ WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod",
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
 
 
-def main(database: Path, projection: Path, place: str, route: Route, fatal: int | None) -> None:
-    """Migrate two collections; die at operation `fatal`. `inside`: as if the database were a mount point."""
+def migrate(
+    database: Path, projection: Path, place: str, route: Route, fatal: int | None, progress: Connection
+) -> None:
+    """Migrate two collections.
+
+    Args:
+        database: its folder.
+        projection: its file.
+        place: `beside`, or `inside`: as if the database were a mount point.
+        route: of the migration.
+        fatal: the process kills itself right before this one, from 1, of the file operations that Python announces
+            (open for writing, rename, remove, mkdir, ...) on or beside the database; `None` counts none.
+        progress: receives `go` before the first step; at the end the number of operations, or the error's name.
+    """
     if place == "inside":
         location.is_mount_point = lambda folder: True
     parent, seen = str(database.parent), 0
@@ -35,14 +45,13 @@ def main(database: Path, projection: Path, place: str, route: Route, fatal: int 
             if seen == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    print("go", flush=True)
+    progress.send("go")
     if fatal is not None:
         sys.addaudithook(watch)
     jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
-    ChromaMigrator(database, page_size=5).migrate(jobs, index=route)
-    print(seen, flush=True)
-
-
-if __name__ == "__main__":
-    route: Route = sys.argv[4]  # type: ignore[assignment]  # the tests know them
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], route, int(sys.argv[5]) if len(sys.argv) > 5 else None)
+    try:
+        ChromaMigrator(database, page_size=5).migrate(jobs, index=route)
+    except LightmigrateError as error:
+        progress.send(type(error).__name__)
+    else:
+        progress.send(seen)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,25 @@ import pytest
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.stores.files import Route
 from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
+from tests.crash.run_migration import migrate
 from tests.databases import ADDRESSES, contents
+from tests.processes import context, start, was_killed
 
 __all__ = ["place"]
 
-PROGRAM = Path(__file__).with_name("run_migration.py")
 KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
 EVERY_OPERATION = "LIGHTMIGRATE_KILLS" in os.environ
 
 
 def migrate_in_another_process(
-    database: Path, projection: Path, place: str, *fatal: int, route: Route = "keep"
-) -> subprocess.Popen[str]:
-    command = [sys.executable, str(PROGRAM), str(database), str(projection), place, route, *map(str, fatal)]
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "go\n"
-    return process
+    database: Path, projection: Path, place: str, fatal: int | None = None, route: Route = "keep"
+) -> tuple[ForkServerProcess, Connection]:
+    """The process, about to begin, and what tells its progress; see `run_migration.migrate`."""
+    progress, sender = context().Pipe(duplex=False)
+    process = start(migrate, database, projection, place, route, fatal, sender)
+    sender.close()
+    assert progress.recv() == "go"
+    return process, progress
 
 
 def assert_whole_and_usable(
@@ -67,8 +68,10 @@ def assert_whole_and_usable(
 
 def count_operations(database: Path, projection_file: Path, spare: Path, place: str, route: Route = "keep") -> int:
     copy = Path(shutil.copytree(database, spare / "home" / "chroma_data"))
-    output, _ = migrate_in_another_process(copy, projection_file, place, -1, route=route).communicate()
-    return int(output)
+    process, progress = migrate_in_another_process(copy, projection_file, place, -1, route)
+    total = int(progress.recv())
+    assert not was_killed(process)
+    return total
 
 
 def test_killed_at_file_operations(
@@ -83,8 +86,8 @@ def test_killed_at_file_operations(
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"
         copy = Path(shutil.copytree(database, home / "chroma_data"))
-        process = migrate_in_another_process(copy, projection_file, place, number)
-        assert process.wait() == -9, f"operation {number} was not reached"
+        process, _ = migrate_in_another_process(copy, projection_file, place, number)
+        assert was_killed(process), f"operation {number} was not reached"
         states.append(assert_whole_and_usable(copy, before, old, projection))
         shutil.rmtree(home.parent)
     assert states[0] == "old"
@@ -99,12 +102,11 @@ def test_killed_at_random_moments(
     old, before = contents(database), everything(database.parent)["chroma_data"]
     started = time.monotonic()
     spare = Path(shutil.copytree(database, tmp_path / "spare" / "chroma_data"))
-    migrate_in_another_process(spare, projection_file, place).wait()
+    process, _ = migrate_in_another_process(spare, projection_file, place)
+    assert not was_killed(process)
     longest = time.monotonic() - started
-    process = migrate_in_another_process(database, projection_file, place)
-    try:
-        process.wait(timeout=random.Random(seed).uniform(0, longest))
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    process, _ = migrate_in_another_process(database, projection_file, place)
+    process.join(random.Random(seed).uniform(0, longest))
+    process.kill()
+    was_killed(process)
     assert_whole_and_usable(database, before, old, projection)

@@ -18,6 +18,7 @@ from tests.crash.test_kill import (
 )
 from tests.databases import contents
 from tests.indexed import INDEXED, make_indexed
+from tests.processes import was_killed
 
 __all__ = ["place"]
 
@@ -41,8 +42,8 @@ def test_killed_at_file_operations(
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"
         copy = Path(shutil.copytree(database, home / "chroma_data"))
-        process = migrate_in_another_process(copy, projection_file, place, number, route=route)
-        assert process.wait() == -9, f"operation {number} was not reached"
+        process, _ = migrate_in_another_process(copy, projection_file, place, number, route)
+        assert was_killed(process), f"operation {number} was not reached"
         states.append(assert_whole_and_usable(copy, before, old, projection, INDEXED))
         shutil.rmtree(home.parent)
     assert states == sorted(states, reverse=True), "once new, always new"

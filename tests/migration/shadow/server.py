@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -15,10 +16,16 @@ from chromadb.config import Settings
 
 
 class Server:
-    """`chroma run` as a process of its own."""
+    """`chroma run` as a process of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of its database.
+        resettable: whether `client().reset()` may empty it.
+    """
+
+    def __init__(self, folder: Path, *, resettable: bool = False) -> None:
         self.folder = folder
+        self.resettable = resettable
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -27,10 +34,19 @@ class Server:
     def start(self) -> None:
         """Start it, or start it again."""
         program = Path(sys.executable).with_name("chroma")
-        command = [str(program), "run", "--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
+        # A file instead of options: that a server may be emptied can only be said there.
+        settings = {
+            "persist_path": str(self.folder),
+            "listen_address": "127.0.0.1",
+            "port": self.port,
+            "allow_reset": self.resettable,
+        }
+        configuration = self.folder.with_name(f"{self.folder.name}.{self.port}.yaml")
+        configuration.write_text(json.dumps(settings))  # JSON is YAML
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+            [str(program), "run", str(configuration)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         while self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return

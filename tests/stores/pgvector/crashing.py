@@ -1,14 +1,8 @@
-"""A process that migrates the table `docs`, and is killed before the n-th statement of it.
-
-    python -m tests.stores.pgvector.crashing LOCATOR STEP
-
-Its exit status is 0 when there were fewer statements than that.
-"""
+"""A migration of the table `docs` that is killed before the n-th statement of it."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 
 from lightmigrate import Migrator
 from lightmigrate.stores.pgvector.session import Session
@@ -18,13 +12,9 @@ from tests.databases import make_projection
 PAGE = 25
 
 
-def main(locator: str, step: int) -> None:
-    """See above."""
+def migrate(locator: str, step: int) -> None:
+    """Migrate, and have this process killed after `step` statements."""
     migrator, statements = Migrator(locator, page_size=PAGE), itertools.count()
     for method in ("execute", "copy"):
         kill_before(Session, method, statements, step)
     migrator.migrate_collection("docs", make_projection())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

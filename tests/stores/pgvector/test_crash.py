@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,15 +19,14 @@ from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
-from tests.stores.pgvector.crashing import PAGE
+from tests.processes import start, was_killed
+from tests.stores.pgvector.crashing import PAGE, migrate
 
 ROWS = 60
 
 # Of the statements of a migration so many are left out between two kills; the contract suite kills before every
 # statement of an exchange.
 STRIDE = 5
-
-TIMEOUT = 120
 
 
 def fill(conninfo: str) -> None:
@@ -77,11 +74,9 @@ def test_a_killed_migration_leaves_the_old_or_the_new_and_goes_on(tmp_path: Path
     while True:
         maker = PgMaker(tmp_path)
         fill(maker.conninfo)
-        command = [sys.executable, "-m", "tests.stores.pgvector.crashing", maker.locator, str(step)]
-        child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-        assert child.returncode in (0, -signal.SIGKILL), child.stderr
+        in_time = was_killed(start(migrate, maker.locator, step))
         new = require_whole(maker.conninfo)
-        if child.returncode == 0:
+        if not in_time:
             assert new
             require_one_backup(maker.conninfo)
             break

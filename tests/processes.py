@@ -1,0 +1,39 @@
+"""Processes to be killed, started from one that has imported everything and opened nothing.
+
+Importing takes most of the time of such a process. That one has no threads and no connections, as a test's own has.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import signal
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
+
+TIMEOUT = 120
+
+_IMPORTED = ("lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store")
+
+
+@functools.cache
+def context() -> ForkServerContext:
+    """The context of `multiprocessing` that starts them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    return context
+
+
+def start(function: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """Call a function of a module in a process of its own."""
+    process = context().Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def was_killed(process: BaseProcess) -> bool:
+    """Wait for the end of a process: whether SIGKILL ended it. Anything else but success fails the test."""
+    process.join(TIMEOUT)
+    assert process.exitcode in (0, -signal.SIGKILL), f"exit status {process.exitcode}; the reason is on stderr"
+    return process.exitcode != 0
