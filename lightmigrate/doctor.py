@@ -17,7 +17,7 @@ from lightmigrate.migration.aside.room import needed_bytes
 from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.base import CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
 from lightmigrate.vectors import Vectors, meaningful
 
@@ -181,7 +181,4 @@ def _models_of(record: Record | None) -> dict[str, str]:
     """The models that the record of a database names, by collection."""
     if record is None:
         return {}
-    return {
-        str(Address(entry.name, entry.tenant, entry.database)): str(entry.target.get("name", "unnamed"))
-        for entry in record.collections
-    }
+    return {str(entry.address): str(entry.target.get("name", "unnamed")) for entry in record.collections}

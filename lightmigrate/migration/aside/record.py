@@ -33,6 +33,8 @@ class CollectionRecord:
         content_sha256: order-free digest of ids, documents, metadatas and uris.
         vectors_sha256: order-free digest of ids and vectors as they read back.
         settings_sha256: digest of distance, index settings and metadata.
+        vector: which vector of its records; see `Address`.
+        part: which of its records; see `Address`.
     """
 
     name: str
@@ -44,6 +46,13 @@ class CollectionRecord:
     content_sha256: str
     vectors_sha256: str
     settings_sha256: str
+    vector: str = ""
+    part: str = ""
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return Address(self.name, self.tenant, self.database, self.vector, self.part)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def check_collection(store: Store, record: CollectionRecord, page_size: int) -> 
     Raises:
         CollectionNotFoundError: it is gone.
     """
-    collection = store.collection(Address(record.name, record.tenant, record.database))
+    collection = store.collection(record.address)
     digest, invalid = Digest(), 0
     for page in collection.scan(page_size):
         digest.add(page)

@@ -20,11 +20,11 @@ def sign_new(
 ) -> None:
     """Write the record of a new database that will replace `live`, which becomes `backup`. Writes to `new`."""
     earlier = Record.read(live.folder)
-    collections = {(c.tenant, c.database, c.name): c for c in earlier.collections} if earlier else {}
+    collections = {record.address: record for record in earlier.collections} if earlier else {}
     for request, checked in migrated:
         address, info = request.address, request.projection.info
         if checked is not None:
-            collections[address.tenant, address.database, address.name] = CollectionRecord(
+            collections[address] = CollectionRecord(
                 name=address.name,
                 tenant=address.tenant,
                 database=address.database,
@@ -34,6 +34,8 @@ def sign_new(
                 content_sha256=checked.content_sha256,
                 vectors_sha256=checked.vectors_sha256,
                 settings_sha256=checked.settings_sha256,
+                vector=address.vector,
+                part=address.part,
             )
     Record(
         database_name=live.folder.name,
