@@ -166,6 +166,14 @@ class AnotherRunError(DatabaseInUseError):
 class DatabaseChangedError(RefusedError):
     """Somebody else wrote to the database while it was copied or migrated; what was built may have been deleted."""
 
+    @classmethod
+    def require_same(cls, collection: object, opened: str, now: str) -> None:
+        """Raise it when a collection's id is not the one that it had when it was opened."""
+        if now != opened:
+            raise cls(
+                f"collection {collection} was replaced by another client meanwhile; nothing was changed, run this again"
+            )
+
 
 class LocationError(RefusedError):
     """A safe exchange is not possible at this location (read-only, a symbolic link, ...)."""

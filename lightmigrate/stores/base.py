@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.results import Result
 from lightmigrate.vectors import Vectors
 
@@ -392,11 +391,3 @@ class Store(Protocol):
 
     def interrupted_exchange(self) -> bool:
         """Whether there is an exchange that `recover` would finish or undo; only reads."""
-
-
-def require_not_replaced(address: Address, opened: str, now: str) -> None:
-    """Raise `DatabaseChangedError` when the collection at an address is not the one that was opened, by their ids."""
-    if now != opened:
-        raise DatabaseChangedError(
-            f"collection {address} was replaced by another client meanwhile; nothing was changed, run this again"
-        )

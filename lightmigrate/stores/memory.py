@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import CollectionNotFoundError, DimensionError, LightmigrateError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DimensionError, LightmigrateError
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -24,7 +24,6 @@ from lightmigrate.stores.base import (
     Role,
     Version,
     WrittenRecords,
-    require_not_replaced,
 )
 from lightmigrate.stores.distance import distances
 from lightmigrate.vectors import Vectors, as_vectors, evenly
@@ -335,7 +334,7 @@ class MemoryStore:
         assert isinstance(live, MemoryCollection)  # noqa: S101  # its own kind only
         with self.database.lock:
             tables, own = self.database.tables, live.address
-            require_not_replaced(own, live.opened_id, self.database.table(own).id)
+            DatabaseChangedError.require_same(own, live.opened_id, self.database.table(own).id)
             settle()
             backup = _version(own, Role.BACKUP, key)
             if backup.address in tables:

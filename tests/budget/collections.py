@@ -46,6 +46,17 @@ def build(folder: Path, documents: Sequence[str | None] | None = None, space: st
     return folder
 
 
+def add_records(collection: Any, documents: Sequence[str | None]) -> None:
+    """Add the first abstracts to a Chroma collection; Chroma takes records with and without a text apart only."""
+    for has_text in (True, False):
+        rows = [row for row, text in enumerate(documents) if (text is not None) == has_text]
+        collection.add(
+            ids=[f"n{row}" for row in rows],
+            embeddings=CORPUS.old_documents[rows],
+            documents=[documents[row] for row in rows] if has_text else None,
+        )
+
+
 class Counting(ChromaProvider):
     """The new model, which counts the texts it was asked for; it can be made to fail after some."""
 

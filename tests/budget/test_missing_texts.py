@@ -18,7 +18,7 @@ from lightmigrate.budget.missing_texts import GAINS, MissingTexts
 from lightmigrate.cli.app import main
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.stores.chroma.client import open_client
-from tests.budget.collections import CORPUS, NEW, NOTES, build, cached, curve, texts, vectors_in
+from tests.budget.collections import CORPUS, NEW, NOTES, add_records, build, cached, curve, texts, vectors_in
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "retention.jsonl"
 ROWS = 240
@@ -28,9 +28,7 @@ def half_of_them(folder: Path) -> Path:
     """Every other record stores its text."""
     with open_client(folder) as client:
         notes = client.create_collection("notes", embedding_function=None, configuration={"hnsw": {"space": "cosine"}})
-        for row in range(ROWS):
-            text = texts()[row] if row % 2 else None
-            notes.add(ids=[f"n{row}"], embeddings=CORPUS.old_documents[row : row + 1], documents=text)
+        add_records(notes, [text if row % 2 else None for row, text in enumerate(texts(ROWS))])
     return folder
 
 

@@ -22,6 +22,7 @@ from tests.budget.collections import (
     NOTES,
     ROWS,
     Counting,
+    add_records,
     build,
     cached,
     curve,
@@ -248,9 +249,7 @@ def test_rows_without_a_text_stay_projected(tmp_path: Path, provider: Cached) ->
     said: list[str | None] = [text if row % 10 else None for row, text in enumerate(texts())]
     with open_client(tmp_path / "db") as client:
         collection = client.create_collection("notes", embedding_function=None)
-
-        for row, text in enumerate(said):
-            collection.add(ids=[f"n{row}"], embeddings=CORPUS.old_documents[row : row + 1], documents=text)
+        add_records(collection, said)
     plan = planned(tmp_path / "db", provider)
     Migrator(tmp_path / "db").migrate_by_plan(plan, provider, force=True)
     done = Migrator(tmp_path / "db").refine("notes", provider)

@@ -17,14 +17,13 @@ import pytest
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.errors import LightmigrateError
 from tests.crash.places import everything, is_new, place, seen_by_a_reader
-from tests.crash.test_kill import EVERY_OPERATION
 from tests.databases import contents
-from tests.faults import Faults, faults
+from tests.faults import EVERY_OPERATION, Faults, faults
 
 __all__ = ["faults", "place"]
 
 NAMES = ("thought_nodes", "notes")
-STRIDE = 1 if EVERY_OPERATION else 37
+STRIDE = 1 if EVERY_OPERATION else 53
 
 
 class KilledError(BaseException):

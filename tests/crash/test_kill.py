@@ -21,12 +21,12 @@ from lightmigrate.stores.files import Route
 from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
 from tests.crash.run_migration import migrate
 from tests.databases import ADDRESSES, contents
+from tests.faults import EVERY_OPERATION
 from tests.processes import context, start, was_killed
 
 __all__ = ["place"]
 
 KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
-EVERY_OPERATION = "LIGHTMIGRATE_KILLS" in os.environ
 
 
 def migrate_in_another_process(
@@ -81,7 +81,7 @@ def test_killed_at_file_operations(
     total = count_operations(database, projection_file, tmp_path / "count", place)
     assert total > 30
     # The exchange and what surrounds it are the last operations; the ones before only build aside.
-    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 2)]
+    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 4)]
     states = []
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"

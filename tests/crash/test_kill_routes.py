@@ -11,12 +11,12 @@ from lightmigrate import Projection
 from lightmigrate.stores.files import Route
 from tests.crash.places import everything, place
 from tests.crash.test_kill import (
-    EVERY_OPERATION,
     assert_whole_and_usable,
     count_operations,
     migrate_in_another_process,
 )
 from tests.databases import contents
+from tests.faults import EVERY_OPERATION
 from tests.indexed import INDEXED, make_indexed
 from tests.processes import was_killed
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lightmigrate import ChromaMigrator, Model, Projection
 from lightmigrate.stores.chroma.client import open_client
-from tests.crash.test_kill import EVERY_OPERATION
+from tests.faults import EVERY_OPERATION
 
 # Two spaces, and maps that lose nothing between them, so that every vector says which record it belongs to.
 DIMENSIONS = (8, 12)

@@ -19,7 +19,7 @@ from lightmigrate.migration.request import Request, write_requests
 from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, synchronise
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
-from lightmigrate.stores.base import Address, Collection, Role, Store, Version, require_not_replaced
+from lightmigrate.stores.base import Address, Collection, Role, Store, Version
 
 # Largest number of passes over a collection that is written to while it is read.
 PASSES = 10
@@ -152,7 +152,7 @@ class Shadows:
     def _require_shadow(self, shadow: Shadow) -> None:
         """Check that nobody exchanged the shadow meanwhile; writing to it would then write to the live collection."""
         address = shadow.target.address
-        require_not_replaced(address, shadow.id, self._store.collection(address).facts().id)
+        DatabaseChangedError.require_same(address, shadow.id, self._store.collection(address).facts().id)
 
     def with_changes(self, backup: Version, changes: Changes) -> Collection:
         """Carry the changes to a backup, or to a copy of it, and return that. Writes."""

@@ -14,7 +14,7 @@ from typing import Any
 from chromadb.api.types import Schema
 from chromadb.errors import NotFoundError
 
-from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -22,7 +22,6 @@ from lightmigrate.stores.base import (
     CollectionFacts,
     Version,
     WrittenRecords,
-    require_not_replaced,
 )
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
@@ -145,7 +144,7 @@ class ChromaStore:
         assert isinstance(incoming, ChromaCollection)  # noqa: S101  # its own kind only
         assert isinstance(live, ChromaCollection)  # noqa: S101
         address = live.address
-        require_not_replaced(address, live.id, self.collection(address).id)
+        DatabaseChangedError.require_same(address, live.id, self.collection(address).id)
         incoming.rename(VersionName.parse(incoming.address.name).ready().name)
         live.rename(VersionName(address.name, State.OLD, key).name)
         incoming.rename(address.name)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 from psycopg import sql
 
-from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.base import require_not_replaced
+from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.session import Session
@@ -93,7 +92,7 @@ def _require_same(session: Session, live: PgCollection) -> None:
     current = copy.copy(live)
     current.table = read_table(session, live.address.name)
     current.column = current.table.vector(live.address.vector)
-    require_not_replaced(live.address, live.opened_id, current.id)
+    DatabaseChangedError.require_same(live.address, live.opened_id, current.id)
 
 
 def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str) -> None:
