@@ -16,7 +16,7 @@ contract:  # the contract suite as a table, tests × stores; see benchmarks/resu
 	$(PYTHON) -m tests.contract.table > benchmarks/results/contract.md
 
 crash:  # kills or fails every operation of a migration, 200 random moments, 200 random histories; 40 minutes; see benchmarks/results/crash.md
-	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/migration/test_cutover.py
+	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash
 
 versions:  # the tests that touch Chroma, under every version that is supported; a quarter of an hour; see benchmarks/results/versions.md
 	$(PYTHON) tests/versions.py

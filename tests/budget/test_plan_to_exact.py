@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -257,8 +258,11 @@ def test_rows_without_a_text_stay_projected(tmp_path: Path, provider: Cached) ->
 
 
 def test_status_reads_a_folder_that_is_in_use_and_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan"):
-        Migrator(folder).status()
+    spaced = folder.rename(folder.with_name("a database"))
+    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan") as refused:
+        Migrator(spaced).status()
+    _, command = str(refused.value).split("plan one:  ")
+    assert shlex.split(command) == ["lightmigrate", "plan", str(spaced), "--target-model", "MODEL"]
     folder, _ = migrated(tmp_path)
     with open_client(folder) as client:
         client.get_collection("notes", embedding_function=None)

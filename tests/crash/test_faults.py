@@ -23,7 +23,7 @@ from tests.faults import EVERY_OPERATION, Faults, faults
 __all__ = ["faults", "place"]
 
 NAMES = ("thought_nodes", "notes")
-STRIDE = 1 if EVERY_OPERATION else 53
+STRIDE = 1 if EVERY_OPERATION else 37
 
 
 class KilledError(BaseException):

@@ -81,7 +81,7 @@ def test_killed_at_file_operations(
     total = count_operations(database, projection_file, tmp_path / "count", place)
     assert total > 30
     # The exchange and what surrounds it are the last operations; the ones before only build aside.
-    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 4)]
+    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 2)]
     states = []
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"
