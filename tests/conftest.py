@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import Projection
+from tests.at_end import AT_END
 from tests.databases import make_database, make_projection
+
+
+def pytest_sessionfinish() -> None:
+    """End the servers that the tests of this process shared."""
+    AT_END.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ what the store can promise, so that a promise that is silently dropped fails a t
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import hashlib
@@ -24,6 +23,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.at_end import AT_END
 from tests.contract.postgres import PgMaker
 from tests.migration.shadow.server import Server
 
@@ -223,11 +223,10 @@ class ChromaFolderMaker(ChromaMaker):
 
 @functools.cache
 def _chroma_server() -> Server:
-    """One Chroma server for all tests of this process; it ends with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="lightmigrate-chroma-")
-    server = Server(Path(folder.name) / "chroma_data", resettable=True)
-    atexit.register(folder.cleanup)  # after the server has ended: what is registered last comes first
-    atexit.register(server.kill)
+    """One Chroma server for all tests of this process; it ends with them."""
+    folder = AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-chroma-"))
+    server = Server(Path(folder) / "chroma_data", resettable=True)
+    AT_END.callback(server.kill)
     return server
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import itertools
@@ -17,17 +16,18 @@ from psycopg import sql
 
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.pgvector.store import PgStore
+from tests.at_end import AT_END
 
 _numbers = itertools.count()
 
 
 @functools.cache
 def server_address() -> str:
-    """The server of this process, as a URL without a database; it ends with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="lightmigrate-pg-")
-    Path(folder.name).chmod(0o755)
-    atexit.register(folder.cleanup)  # after the server has ended: what is registered last comes first
-    server = get_server(Path(folder.name) / "data", cleanup_mode="stop")
+    """The server of this process, as a URL without a database; it ends with the tests."""
+    folder = AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-pg-"))
+    Path(folder).chmod(0o755)
+    server = get_server(Path(folder) / "data", cleanup_mode="stop")
+    AT_END.callback(server.cleanup)
     with psycopg.connect(str(server.get_uri()), autocommit=True) as connection:
         # Processes are killed here, the machine is not: what a dead process wrote, the system still has.
         connection.execute("ALTER SYSTEM SET fsync = off")
