@@ -12,11 +12,11 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider, estimated_tokens
 from lightmigrate.quality.gate import Thresholds
-from lightmigrate.stores.base import Collection
+from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.request import EmbeddingRequest
-from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_collection
+from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
 
 # Embedded first, to measure the speed of the model.
@@ -27,7 +27,7 @@ SHARE_OF_TIME = 0.5
 
 
 def calibrate(
-    collection: Collection,
+    collection: Readable,
     provider: Provider,
     documents: int,
     *,
@@ -43,7 +43,7 @@ def calibrate(
     """Train and judge a projection from a collection's stored vectors to a model. Only reads; calls the model.
 
     Args:
-        collection: an open collection that stores documents.
+        collection: an open collection that stores documents, or several of one model as one.
         provider: the new model.
         documents: to calibrate on; fewer when the collection has fewer or time is short, but at least 50.
         source_model: the model of the stored vectors.
@@ -93,9 +93,9 @@ def calibrate(
     return max(trainings, key=lambda training: training.gate.expected_retention.value)
 
 
-def _data(collection: Collection, documents: int) -> CalibrationData:
+def _data(collection: Readable, documents: int) -> CalibrationData:
     try:
-        return data_from_collection(collection, max(documents, FEWEST_DOCUMENTS), fewest=FEWEST_DOCUMENTS)
+        return data_from_readable(collection, max(documents, FEWEST_DOCUMENTS), fewest=FEWEST_DOCUMENTS)
     except NotEnoughTextsError as error:
         raise NotEnoughTextsError(
             f"collection {collection.address} stores {error.available} different documents, calibrating needs at least "
