@@ -37,8 +37,8 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate.budget.recorded import rows_of
 from lightmigrate.budget.partly_exact import PartlyExact
+from lightmigrate.budget.recorded import rows_of
 from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider

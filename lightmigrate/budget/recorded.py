@@ -80,11 +80,12 @@ def migrate_recorded(
                 return plain
             stores.append(store)
             held.enter_context(only_run(engine.place))
+            made = []
             with Provenance(draft) as provenance, provenance.together():
-                made = [
-                    request if job.embedded is None else _recorded(store, job, request, provenance, report)
-                    for job, request in zip(jobs, plain, strict=True)
-                ]
+                for number, (job, request) in enumerate(zip(jobs, plain, strict=True)):
+                    report("record", number, len(jobs))
+                    made.append(request if job.embedded is None else _recorded(store, job, request, provenance))
+            report("record", len(jobs), len(jobs))
             recorded.extend(
                 Recorded(job.address, request.projection, 0, dict(job.texts))
                 for job, request in zip(jobs, made, strict=True)
@@ -110,7 +111,7 @@ def migrate_recorded(
     return results
 
 
-def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Provenance, report: Report) -> Request:
+def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Provenance) -> Request:
     """The request with the exact rows of a job, after recording its rows. Calls the model only through its cache."""
     embedded = job.embedded
     if embedded is None:
@@ -118,11 +119,8 @@ def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Pr
     collection = WithTexts(store.collection(job.address), job.texts) if job.texts else store.collection(job.address)
     projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed)
     provenance.start(job.address, embedded.facts, request.projection)
-    done, total = 0, collection.count()
     for page in collection.scan(PAGE_ROWS):
         provenance.add(job.address, rows_of(page, projection, 0, embedded.digests, embedded.fitted))
-        done += len(page)
-        report("record", done, total)
     return replace(request, projection=projection)
 
 

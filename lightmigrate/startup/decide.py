@@ -13,9 +13,8 @@ from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
 from lightmigrate.startup.report import CollectionReport, Preservation, StartupFinding
-from lightmigrate.startup.target_model import is_default, recorded_model
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-from lightmigrate.training.grouping import ModelGroup
+from lightmigrate.training.grouping import ModelGroup, recorded_name
 
 # Collections that the log names one by one; of more only their number.
 NAMED = 5
@@ -85,11 +84,7 @@ class Decision:
 
     def _names(self, collections: Mapping[Address, CollectionFacts]) -> dict[Address, str]:
         """The models that collections are recorded to be of; a store's default says nothing."""
-        return {
-            address: self.memory.model(facts)
-            or ("" if is_default(facts.embedding_function) else recorded_model(facts.embedding_function))
-            for address, facts in collections.items()
-        }
+        return {address: self.memory.model(facts) or recorded_name(facts) for address, facts in collections.items()}
 
     def _jobs_of(
         self,

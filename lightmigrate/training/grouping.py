@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.projection.space import Space
+from lightmigrate.providers.chroma import DEFAULT_FUNCTIONS, model_name, said_identity
 from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.mixture import FEWEST_ROWS, find_mixture
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
@@ -25,6 +26,9 @@ SAMPLED, POOLED, FEWEST_OF_EACH = 1000, 1500, 2
 
 # Directions that tell the models of a mixture apart, row by row.
 MOST_DIRECTIONS = 32
+
+# Models, and collections of several, that a message names.
+NAMED = 5
 
 # A collection is of two models when at least so many of its rows, and such a share, are of the rarer one. Below that
 # they are rows that were told apart wrongly.
@@ -186,3 +190,28 @@ def _by_name(
         ModelGroup(tuple(members[number] for number in sorted(numbers)), group[0] if len(group) == 1 else "")
         for group, numbers, _ in joined
     ]
+
+
+def recorded_name(facts: CollectionFacts) -> str:
+    """The model that a collection records, as a hint; empty for nothing, and for what a store records by default."""
+    function = facts.embedding_function
+    if function is None or function.get("name") in DEFAULT_FUNCTIONS:
+        return ""
+    name, config = said_identity(function)
+    return model_name(name, config)
+
+
+def several_models(grouping: Grouping, database: str) -> str:
+    """Why the collections of a database cannot be read as one, and what to do, in one line."""
+    if not grouping.groups and not grouping.mixed:
+        return f"{database} holds no vectors: there is nothing to learn from"
+    parts = [
+        f"{len(group.members)} of {group.dimension} dimensions{f' ({group.name})' if group.name else ''}, such as "
+        f"{group.members[0].address}"
+        for group in grouping.groups
+    ]
+    parts += [f"{address}, which is of several models itself" for address in list(grouping.mixed)[:NAMED]]
+    return (
+        f"the collections of {database} are of several models: {'; '.join(parts[:NAMED])}; name one with --collection, "
+        "or migrate them all, each model by itself:  lightmigrate migrate DATABASE --calibrate 500 --target-model MODEL"
+    )
