@@ -259,20 +259,22 @@ class ProjectionSource:
 
     def _why_none_fits(self, ranked: Sequence[Ranked]) -> str:
         """Why none of the candidates may be used, in one line."""
-        reasons = []
+        reasons: dict[str, list[str]] = {}
         for candidate in ranked:
-            name = candidate.candidate.description
             if candidate.fits is False:
-                reasons.append(f"{name} is for other vectors, likeness {candidate.likeness or 0:.2f}")
+                reason = f"for other vectors, likeness {candidate.likeness or 0:.2f} (1 by chance)"
             elif self.target.model and candidate.candidate.by == "dimension":
-                reasons.append(f"{name} leads to another model")
+                reason = "to another model"
             elif candidate.fits is None:
-                reasons.append(
-                    f"whether {name} is for these vectors cannot be told: too few of them, or no sketch of its own"
-                )
+                reason = "perhaps for other vectors: there are too few of them to tell, or it has no sketch of its own"
             else:
-                reasons.append(f"{name} failed the gate when it was made, and cannot be measured here")
-        return "; ".join(reasons) or "no projection in the registry can be read"
+                reason = "one that failed the gate when it was made, and cannot be measured here"
+            reasons.setdefault(reason, []).append(candidate.candidate.description)
+        lines = [
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+            for reason, names in reasons.items()
+        ]
+        return "; ".join(lines) or "no projection in the registry can be read"
 
     def _embedded(self, page: Page) -> _Embedded | None:
         """Some documents as the new model embeds them; `None` if it may not be called, or there are too few."""

@@ -16,9 +16,20 @@ from lightmigrate.migration.aside.location import PROVENANCE_FILE
 from lightmigrate.providers.cache import PROBE
 from lightmigrate.stores.chroma.client import open_client
 from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
-from tests.startup.starts import CORPUS, MINILM, NEW, POTION, WORDLLAMA, database_of, stored, vectors_of, write
-
-SMALL, ROWS_OF_EACH = 30, 7
+from tests.startup.starts import (
+    CORPUS,
+    MINILM,
+    NEW,
+    POTION,
+    ROWS_OF_EACH,
+    SMALL,
+    WORDLLAMA,
+    database_of,
+    many,
+    stored,
+    vectors_of,
+    write,
+)
 
 
 @pytest.fixture
@@ -33,20 +44,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(WordLlamaFunction, "embed", counting)
     return counted
-
-
-def many(folder: Path, collections: int = SMALL, rows: int = ROWS_OF_EACH) -> Path:
-    """Small collections of one old model, as an application makes one for every uploaded file."""
-    with open_client(folder) as client:
-        for number in range(collections):
-            part = slice(number * rows, (number + 1) * rows)
-            collection = client.create_collection(f"file-{number:03}", embedding_function=MiniLMFunction())
-            collection.add(
-                ids=CORPUS.ids[part],
-                embeddings=vectors_of(MINILM)[part],
-                documents=CORPUS.documents[part],
-            )
-    return folder
 
 
 def exact_rows(folder: Path, name: str) -> int:
