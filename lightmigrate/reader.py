@@ -326,7 +326,7 @@ class DatabaseReader:
         filled = [facts for facts in self._engine.catalog() if facts.count and facts.dimension]
         grouping = group_by_model(store, filled, {facts.address: recorded_name(facts) for facts in filled})
         if len(grouping.groups) != 1 or grouping.mixed:
-            raise CollectionNotFoundError(several_models(grouping, str(self.path)))
+            raise CollectionNotFoundError(several_models(grouping, self._argument))
         (group,) = grouping.groups
         if texts and len(group.members) > 1:
             raise LightmigrateError(

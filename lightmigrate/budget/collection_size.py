@@ -29,6 +29,7 @@ class CollectionSize(Result):
             them exact.
         content_sha256: digest of the records without their vectors, in whatever order.
         dimension: of the vectors.
+        different_texts: number of different texts; 0 where nobody counted them.
     """
 
     records: int
@@ -38,6 +39,7 @@ class CollectionSize(Result):
     short_texts: Mapping[int, int]
     content_sha256: str
     dimension: int
+    different_texts: int = 0
 
     @classmethod
     def of(
@@ -75,4 +77,4 @@ class CollectionSize(Result):
             for words in lengths:
                 extract_tokens[words] += tokens_of(provider, [extract_of(text, words) for text in different])
             progress(records, total)
-        return cls(records, texts, tokens, extract_tokens, short_texts, digest.content, dimension)
+        return cls(records, texts, tokens, extract_tokens, short_texts, digest.content, dimension, len(seen))

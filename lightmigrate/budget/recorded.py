@@ -13,6 +13,7 @@ import numpy as np
 
 from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.engine import Engine
+from lightmigrate.errors import AnotherRunError, RefusedError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import project
@@ -65,7 +66,8 @@ def migrate_recorded(
         report: receives the progress of recording.
 
     Raises:
-        AnotherRunError: another run is working on the database.
+        AnotherRunError: another migration is working on the database.
+        RefusedError: `refine` is working on it.
         LightmigrateError: as `Migrator.migrate`; the database is unchanged.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as held:
@@ -79,7 +81,10 @@ def migrate_recorded(
             if not any(job.embedded is not None for job in jobs):
                 return plain
             stores.append(store)
-            held.enter_context(only_run(engine.place))
+            try:
+                held.enter_context(only_run(engine.place))
+            except AnotherRunError as error:
+                raise RefusedError(str(error)) from None  # a start waits for migrations, not for hours of `refine`
             made = []
             with Provenance(draft) as provenance, provenance.together():
                 for number, (job, request) in enumerate(zip(jobs, plain, strict=True)):

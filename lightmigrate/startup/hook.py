@@ -167,7 +167,7 @@ class _Start:
         self._reports = decision.reports
         results = self._migrate(migrator, decision, pending) if pending else []
         decision.require_no_mismatch()
-        self._log_results(results, self._exact_rows(migrator))
+        self._log_results(results, self._exact_rows(migrator) if results else {})
         measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
         for facts in migrator.collections() if pending else ():
             report = self._reports.get(facts.address)

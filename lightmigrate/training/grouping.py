@@ -6,6 +6,7 @@ be of several (`quality.mixture`); collections that record different models are 
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -202,7 +203,12 @@ def recorded_name(facts: CollectionFacts) -> str:
 
 
 def several_models(grouping: Grouping, database: str) -> str:
-    """Why the collections of a database cannot be read as one, and what to do, in one line."""
+    """Why the collections of a database cannot be read as one, and what to do, in one line.
+
+    Args:
+        grouping: of its collections.
+        database: as a command is given it.
+    """
     if not grouping.groups and not grouping.mixed:
         return f"{database} holds no vectors: there is nothing to learn from"
     parts = [
@@ -211,7 +217,9 @@ def several_models(grouping: Grouping, database: str) -> str:
         for group in grouping.groups
     ]
     parts += [f"{address}, which is of several models itself" for address in list(grouping.mixed)[:NAMED]]
+    largest = grouping.groups[0].members[0].address if grouping.groups else next(iter(grouping.mixed))
     return (
-        f"the collections of {database} are of several models: {'; '.join(parts[:NAMED])}; name one with --collection, "
-        "or migrate them all, each model by itself:  lightmigrate migrate DATABASE --calibrate 500 --target-model MODEL"
+        f"the collections of {database} are of several models: {'; '.join(parts[:NAMED])}; name one:  --collection "
+        f"{shlex.quote(str(largest))}  or migrate them all, each model by itself:  lightmigrate migrate {database} "
+        "--calibrate 500 --target-model MODEL"
     )
