@@ -308,11 +308,14 @@ class Provenance:
         return [version for (version,) in versions]
 
     def _projection(self, address: Address, version: int) -> Projection:
-        ((content,),) = self._select(
+        files = self._select(
             "SELECT content FROM projections JOIN files ON sha256 = file WHERE collection = ? AND version = ?",
             self._number(address),
             version,
         )
+        if not files:
+            raise self._damaged(LookupError())
+        ((content,),) = files
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "projection.npz"
             file.write_bytes(content)
