@@ -132,7 +132,7 @@ def measure(sizes: Sequence[int]) -> list[dict[str, Any]]:
                 folder = shutil.copytree(template, place / "chroma_data")
                 environment = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "PYTHONPATH": str(ROOT)}
                 command = [sys.executable, __file__, "--start", str(folder), "--way", way]
-                done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+                done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
                 results.append({"collections": collections, "way": way, **json.loads(done.stdout.splitlines()[-1])})
                 print(results[-1], file=sys.stderr)
                 shutil.rmtree(place)
