@@ -100,8 +100,8 @@ class QualityEstimator:
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
         size, words = self._size, setting.extract_words
-        others = max(1, size.texts - self._calibration)
-        more = max(0, setting.documents - self._calibration)
+        others = max(1, (size.different_texts or size.texts) - self._calibration)
+        more = min(others, max(0, setting.documents - self._calibration))
         tokens = self.paid + more * max(0, size.tokens - self._calibration_tokens) / others
         if more:
             tokens += self._query_tokens  # a projection fitted to more documents is judged by other sentences

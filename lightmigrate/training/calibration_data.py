@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.vectors import Vectors
 
@@ -24,6 +27,8 @@ class CalibrationData:
             predict less well what users will find.
         extract_texts: M more documents, of which the new model embeds only an extract, if it embeds extracts at all.
         extract_vectors: their stored vectors, float32 `(M, d_in)`.
+        positions: the place of each of the K documents in a scan of what they are from, int64 `(K,)`; `None` when
+            they are not from collections.
     """
 
     texts: Sequence[str]
@@ -34,6 +39,7 @@ class CalibrationData:
     queries: Sequence[str] = ()
     extract_texts: Sequence[str] = ()
     extract_vectors: Vectors | None = None
+    positions: npt.NDArray[np.int64] | None = None
 
     def first(self, documents: int, extracts: int = 0) -> CalibrationData:
         """Calibrate on the first `documents` only, and use extracts of the `extracts` documents after them."""
@@ -45,6 +51,7 @@ class CalibrationData:
             about={**self.about, "chosen": documents},
             extract_texts=self.texts[documents:end],
             extract_vectors=None if self.vectors is None else self.vectors[documents:end],
+            positions=None if self.positions is None else self.positions[:documents],
         )
 
     def with_words(self, most: int) -> CalibrationData:

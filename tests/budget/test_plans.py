@@ -132,7 +132,7 @@ def test_what_is_known_of_the_rows_changes_places_inside_a_volume(
             lambda file: _change(file, "UPDATE collections SET facts = replace(facts, '\"path\"', '\"p\"')"),
             "is damaged",
         ),
-        (lambda file: _change(file, "PRAGMA user_version = 9"), "is of format 9, this lightmigrate reads 2: upgrade"),
+        (lambda file: _change(file, "PRAGMA user_version = 9"), "is of format 9, this lightmigrate reads 3: upgrade"),
     ],
 )
 def test_a_file_of_provenance_that_cannot_be_read_says_so(
@@ -145,7 +145,9 @@ def test_a_file_of_provenance_that_cannot_be_read_says_so(
             use()
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM projections", "UPDATE projections SET file = x'00'"])
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM projections", "UPDATE projections SET file = x'00'", "UPDATE files SET content = x'00'"]
+)
 def test_a_projection_that_cannot_be_read_says_so(change: str, tmp_path: Path) -> None:
     folder, provider = migrated(tmp_path)
     _change(Provenance.file_in(folder), change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,35 @@ def test_a_collection_without_provenance_is_named_with_the_way_out(file: Path, t
     with pytest.raises(LightmigrateError, match="lightmigrate plan DATABASE --target-model"):
         Provenance.existing(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+def test_collections_of_one_model_share_a_file_of_their_projection(file: Path, tmp_path: Path) -> None:
+    shared = projection(3)
+    with Provenance(file) as provenance:
+        for number in range(3):
+            provenance.start(Address(f"c{number}"), FACTS, shared)
+    with Provenance(tmp_path / "other.sqlite3") as other:
+        other.take_over(file)
+        assert len(other.addresses()) == 4
+        assert sorted(map(as_values, other.rows(NOTES))) == sorted(map(as_values, rows()))
+        ((files,),) = other._select("SELECT count(*) FROM files")
+        assert files == 2
+        np.testing.assert_array_equal(
+            other.projections(Address("c1"))[0].apply(np.ones((1, 4))), shared.apply(np.ones((1, 4)))
+        )
+        other.start(NOTES, FACTS, shared)
+        ((files,),) = other._select("SELECT count(*) FROM files")
+        assert files == 1, "nothing refers to the other one any more"
+
+
+def test_a_file_of_the_format_before_is_brought_up_to_date(file: Path) -> None:
+    with sqlite3.connect(file) as connection:  # as format 2 held it: a file for each collection
+        connection.execute("UPDATE projections SET file = (SELECT content FROM files WHERE sha256 = file)")
+        connection.execute("DROP TABLE files")
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    for _ in range(2):
+        with Provenance(file) as provenance:
+            expected = projection(0).apply(np.ones((1, 4)))
+            np.testing.assert_array_equal(provenance.projections(NOTES)[0].apply(np.ones((1, 4))), expected)
+            assert len(list(provenance.rows(NOTES))) == 6

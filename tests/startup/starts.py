@@ -13,10 +13,13 @@ from lightmigrate import Model, Projection, Registry, fit
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
-from tests.encoders import WordLlamaFunction, shared_wordllama
+from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
 
 CORPUS = load_corpus()
 ROWS = 160
+
+# Small collections of `many`, and the records of each.
+SMALL, ROWS_OF_EACH = 30, 7
 
 POTION = Model("potion-base-8M", 256)
 MINILM = Model("all-MiniLM-L6-v2", 384)
@@ -85,3 +88,17 @@ def stored(folder: Path, name: str = "memory") -> Vectors:
 def database_of(model: Model, folder: Path, **options: Any) -> Path:
     """A database of one model's vectors, with their texts."""
     return write(folder, vectors_of(model)[:ROWS], **{"documents": CORPUS.documents[:ROWS], **options})
+
+
+def many(folder: Path, collections: int = SMALL, rows: int = ROWS_OF_EACH) -> Path:
+    """Small collections of one old model, as an application makes one for every uploaded file."""
+    with open_client(folder) as client:
+        for number in range(collections):
+            part = slice(number * rows, (number + 1) * rows)
+            collection = client.create_collection(f"file-{number:03}", embedding_function=MiniLMFunction())
+            collection.add(
+                ids=CORPUS.ids[part],
+                embeddings=vectors_of(MINILM)[part],
+                documents=CORPUS.documents[part],
+            )
+    return folder
