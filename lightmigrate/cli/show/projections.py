@@ -31,15 +31,18 @@ def projection(shown: Projection) -> RenderableType:
     """What `inspect` shows."""
     info = shown.info
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for role, model in (("from", info.source), ("to", info.target)):
-        details = [f"{model.dimension} dimensions", "length 1" if model.normalised else "not normalised"]
+    ends = (("from", info.source, info.source_lengths), ("to", info.target, info.target_lengths))
+    for role, model, lengths in ends:
+        stated = "length 1" if model.normalised else "not normalised"
+        details = [f"{model.dimension} dimensions", stated if lengths is None else str(lengths)]
         details += [
             f"{name} {value!r}" for name in ("provider", "revision", "prefix") if (value := getattr(model, name))
         ]
         table.add_row(role, f"[bold]{model.name}[/]", ", ".join(details))
     for title, facts in (("training", info.training), ("quality", info.quality)):
         for key, value in facts.items():
-            table.add_row(title, key, readable_fact(value))
+            if key not in ("source_lengths", "target_lengths"):
+                table.add_row(title, key, readable_fact(value))
         if not facts:
             table.add_row(title, "[yellow]unknown[/]", "")
     return table
