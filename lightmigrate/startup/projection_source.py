@@ -26,6 +26,7 @@ from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import Origin, Preservation
 from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import Collection, CollectionFacts, Page
+from lightmigrate.stores.distance import space_of
 from lightmigrate.training.calibrate import calibrate
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
@@ -182,6 +183,7 @@ class ProjectionSource:
             old=None if measured.old_queries is None else measured.page.vectors,
             old_queries=measured.old_queries,
             collection_size=facts.count,
+            metric=space_of(collection),
             thresholds=self._thresholds,
         )
         projection = best.projection.with_facts(training={}, quality=judgement.to_json())  # of this collection

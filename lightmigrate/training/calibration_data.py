@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightmigrate.training.frequent_words import FrequentWords
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class CalibrationData:
             predict less well what users will find.
         extract_texts: M more documents, of which the new model embeds only an extract, if it embeds extracts at all.
         extract_vectors: their stored vectors, float32 `(M, d_in)`.
+        metric: the distance of the collection, in which the projection is judged; cosine where there is none.
     """
 
     texts: Sequence[str]
@@ -34,6 +35,7 @@ class CalibrationData:
     queries: Sequence[str] = ()
     extract_texts: Sequence[str] = ()
     extract_vectors: Vectors | None = None
+    metric: Metric = "cosine"
 
     def first(self, documents: int, extracts: int = 0) -> CalibrationData:
         """Calibrate on the first `documents` only, and use extracts of the `extracts` documents after them."""

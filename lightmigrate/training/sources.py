@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.stores.base import Collection
+from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
@@ -62,6 +63,7 @@ def data_from_collection(
         collection_size=sample.report.usable,
         about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
         queries=queries,
+        metric=space_of(collection),
     )
 
 

@@ -85,6 +85,7 @@ def trained(shown: Trained) -> RenderableType:
     facts.add_row("similarity", f"{gate.similarity:.3f} correlation of similarities, re-embedded to projected")
     judged_by = f"{gate.n_queries:,} {kind}, {gate.n_documents:,} documents, each left out of the fit"
     facts.add_row("measured on", f"{judged_by}; {gate.collection_size:,} in the collection")
+    facts.add_row("distance", f"{gate.metric}; beside exact rows {with_interval(gate.beside_exact)} is found")
     facts.add_row("time", f"{done.embedding_seconds:.0f} s embedding, {done.fitting_seconds:.0f} s fitting")
     for path in shown.files:
         facts.add_row("written", f"{escape(str(path))} ({readable_size(path.stat().st_size)})")
