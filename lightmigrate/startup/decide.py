@@ -49,7 +49,7 @@ class Decision:
             finding = by_measuring(facts, collection, self.source.target, self.source.limit)
             self.reports[address] = CollectionReport(finding)
             if finding.mismatch:
-                job = self._act(finding, functools.partial(self._job, collection, facts))
+                job = self._act(finding, functools.partial(self._job, collection, facts, finding))
                 jobs += [job] if job is not None else []
             elif finding.verdict == "unknown":
                 logger.warning("%s: the model of its vectors is not known: %s", address, finding.evidence)
@@ -81,14 +81,19 @@ class Decision:
         self.reports[finding.address] = CollectionReport(finding, "refused" if refused else "warned", reason=reason)
         return None
 
-    def _job(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
-        source_name = self.memory.model(facts) or recorded_model(facts.embedding_function)
-        found = self.source.find(collection, facts, source_name)
+    def _job(self, collection: Collection, facts: CollectionFacts, finding: StartupFinding) -> CollectionJob:
+        found = None if finding.form is None else self.source.computed(finding.form)
+        if found is None:
+            source_name = self.memory.model(facts) or recorded_model(facts.embedding_function)
+            found = self.source.find(collection, facts, source_name)
         info = found.projection.info
-        logger.info(
-            "✓ %s projection %s → %s, migrating %s...", "Learned" if found.origin == "calibrated" else "Found",
-            info.source.name, info.target.name, facts.address,
-        )  # fmt: skip
+        if found.origin == "arithmetic":
+            logger.info("✓ %s: %s; computing them...", facts.address, finding.evidence)
+        else:
+            logger.info(
+                "✓ %s projection %s → %s, migrating %s...", "Learned" if found.origin == "calibrated" else "Found",
+                info.source.name, info.target.name, facts.address,
+            )  # fmt: skip
         self.reports[facts.address] = replace(
             self.reports[facts.address],
             origin=found.origin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lightmigrate.errors import CostError
 from lightmigrate.migration.baseline import sample_of
@@ -14,6 +15,7 @@ from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import StartupFinding, Verdict
 from lightmigrate.startup.target_model import TargetModel, recorded_identity, recorded_model
 from lightmigrate.stores.base import Collection, CollectionFacts
+from lightmigrate.stores.distance import space_of
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.vectors import evenly
 
@@ -21,6 +23,7 @@ from lightmigrate.vectors import evenly
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
     {
         "same": "same",
+        "form": "other form",
         "variant": "same",
         "texts": "same",
         "mixed": "mixed",
@@ -29,8 +32,9 @@ VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
     }
 )
 
-# Stored documents that the new model embeds to recognise its own vectors, and vectors examined for mixtures.
-DOCUMENTS = 50
+# Stored documents that the new model embeds to recognise its own vectors, and vectors examined for mixtures. Vectors of
+# another dimension can only be its own in another form, which a few documents show.
+DOCUMENTS, DOCUMENTS_OF_OTHER_DIMENSION = 50, 10
 VECTORS = 1000
 
 
@@ -95,17 +99,20 @@ def by_measuring(
     mixture = find_mixture(page.vectors)
     if mixture is not None:
         return StartupFinding.about(facts, expected, "mixed", str(mixture))
-    if expected != facts.dimension:
-        return _other_dimension(facts, expected)
+    of_other_dimension = None if expected == facts.dimension else _other_dimension(facts, expected)
     with_text = [row for row, text in enumerate(page.texts) if text and text.strip()]
-    compared = page.rows([with_text[place] for place in evenly(len(with_text), DOCUMENTS)])
+    most = DOCUMENTS if of_other_dimension is None else DOCUMENTS_OF_OTHER_DIMENSION
+    compared = page.rows([with_text[place] for place in evenly(len(with_text), most)])
     if target.provider is None or not len(compared):
         evidence = "it stores no documents that could be embedded and compared"
-        return StartupFinding.about(facts, expected, "unknown", evidence)
+        return of_other_dimension or StartupFinding.about(facts, expected, "unknown", evidence)
     texts = [text or "" for text in compared.texts]
     try:
         limit.pay(target.provider, target.provider.bill(texts).dollars, "recognising the model")
     except CostError as error:
-        return StartupFinding.about(facts, expected, "unknown", str(error))
-    identity = identify(compared.vectors, target.provider.embed(texts))
-    return StartupFinding.about(facts, expected, VERDICTS[identity.verdict], identity.reason)
+        return of_other_dimension or StartupFinding.about(facts, expected, "unknown", str(error))
+    identity = identify(compared.vectors, target.provider.embed(texts), metric=space_of(collection))
+    if of_other_dimension is not None and (identity.form is None or not identity.form.is_exact):
+        why = "" if identity.form is None else f"; {identity.reason}"
+        return replace(of_other_dimension, evidence=of_other_dimension.evidence + why)
+    return StartupFinding.about(facts, expected, VERDICTS[identity.verdict], identity.reason, identity.form)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightmigrate.errors import (
     CostError,
@@ -19,7 +19,9 @@ from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
+from lightmigrate.quality.form import Form
 from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.registry.library import Candidate, Library
 from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.startup.policy import Policy
@@ -34,6 +36,9 @@ from lightmigrate.vectors import Vectors
 
 # Documents, with a sentence of each, that the new model embeds to compare existing projections.
 MEASURED_DOCUMENTS = 200
+
+# What arithmetic keeps.
+EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,18 @@ class ProjectionSource:
     previous: Provider | None
     library: Library
     database: str
+
+    def computed(self, form: Form) -> FoundProjection | None:
+        """The arithmetic from vectors of the new model in another form; `None` where there is none."""
+        provider = self.target.provider
+        if provider is None:
+            return None
+        model = provider.model
+        source = replace(model, dimension=form.dimensions[0], normalised=False)
+        projection = form.projection(source, model)
+        if projection is None:
+            return None
+        return FoundProjection("arithmetic", projection, Preservation(EVERYTHING, None, "computed, not learned"))
 
     def find(self, collection: Collection, facts: CollectionFacts, source_name: str) -> FoundProjection:
         """The best projection for an open collection. Only reads; may call the new model.

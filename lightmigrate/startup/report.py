@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lightmigrate.quality.form import Form
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
-Verdict = Literal["same", "other dimension", "other model", "mixed", "empty", "unknown"]
+Verdict = Literal["same", "other form", "other dimension", "other model", "mixed", "empty", "unknown"]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
-Origin = Literal["calibrated", "projection", "chain"]
+Origin = Literal["arithmetic", "calibrated", "projection", "chain"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class StartupFinding(Result):
         count: number of records.
         current_dim: dimension of its vectors.
         expected_dim: of the application's vectors; `None` where it did not matter.
-        verdict: `same` is the application's model; `unknown` could not be determined.
+        verdict: `same` is the application's model; `other form` is this model, too, but its searches see the
+            difference; `unknown` could not be determined.
         evidence: how that is known, in one sentence with the numbers.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        form: in which form the vectors are the application's model's, where that was measured.
     """
 
     name: str
@@ -41,13 +44,21 @@ class StartupFinding(Result):
     evidence: str
     vector: str = ""
     part: str = ""
+    form: Form | None = None
 
     @classmethod
-    def about(cls, facts: CollectionFacts, expected_dim: int | None, verdict: Verdict, evidence: str) -> StartupFinding:
+    def about(
+        cls,
+        facts: CollectionFacts,
+        expected_dim: int | None,
+        verdict: Verdict,
+        evidence: str,
+        form: Form | None = None,
+    ) -> StartupFinding:
         """A finding about a collection."""
         return cls(
             facts.name, facts.tenant, facts.database, facts.count, facts.dimension, expected_dim, verdict, evidence,
-            facts.vector, facts.part,
+            facts.vector, facts.part, form,
         )  # fmt: skip
 
     @property
@@ -58,7 +69,7 @@ class StartupFinding(Result):
     @property
     def mismatch(self) -> bool:
         """Whether the application's model cannot search it."""
-        return self.verdict in ("other dimension", "other model", "mixed")
+        return self.verdict in ("other form", "other dimension", "other model", "mixed")
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ class CollectionReport(Result):
     Attributes:
         finding: what was found.
         action: what was done about it.
-        origin: where the projection came from.
+        origin: where the projection came from; `arithmetic` is exact and was not learned.
         source_model: the model it projects from.
         target_model: the model it projects to.
         preservation: what it is expected to keep.
