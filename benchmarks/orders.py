@@ -37,8 +37,8 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate.budget.carry_out import rows_of
 from lightmigrate.budget.partly_exact import PartlyExact
+from lightmigrate.budget.recorded import rows_of
 from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
@@ -159,8 +159,7 @@ class Case:
             target_model=lightmigrate.Model(self._new, self._true.shape[1]),
         )
         digests = {text_digest(text) for text in said}
-        (step,) = made.steps
-        projection = lightmigrate.Projection((PartlyExact(step, digests, self._provider.embed),), made.info)
+        projection = PartlyExact.of(made, digests, self._provider.embed)
         ids = [str(row) for row in range(len(old))]
         nothing = [None] * len(ids)
         page = Page(ids, old, [text or None for text in texts], nothing)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from lightmigrate.budget.migrate import migrate_by_plan
 from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.budget.recorded import migrate_recorded
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import MigrationOptions
-from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import Backup, MigrationResult, Rollback
+from lightmigrate.progress import reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
@@ -82,8 +83,15 @@ class Migrator(DatabaseReader):
         Raises:
             LightmigrateError: of the kind that says why; the database is unchanged.
         """
-        asked: RequestSource = self._deciding(jobs) if callable(jobs) else self._requests(jobs)
-        return self._engine.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
+        if not callable(jobs) and all(job.embedded is None for job in jobs):
+            return self._engine.migrate(self._requests(jobs), auto_backup, verify, invalid_vectors, force, index)
+        return migrate_recorded(
+            self._engine,
+            jobs if callable(jobs) else lambda store: jobs,
+            self._requests,
+            MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
+            reporting(self._on_progress),
+        )
 
     def migrate_collections(
         self,
@@ -275,13 +283,6 @@ class Migrator(DatabaseReader):
         require_unused(self._database)
         with self._database.open() as store:
             yield store
-
-    def _deciding(self, jobs: Callable[[Store], Sequence[CollectionJob]]) -> Callable[[Store], Sequence[Request]]:
-        def requests(store: Store) -> Sequence[Request]:
-            decided = jobs(store)
-            return self._requests(decided) if decided else []
-
-        return requests
 
 
 # The class under the name it had first.

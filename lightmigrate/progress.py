@@ -42,6 +42,30 @@ def reporting(on_progress: OnProgress | None, collection: str = "") -> Report:
     return report
 
 
+def together(on_progress: OnProgress, total: int, collections: int) -> OnProgress:
+    """Reports of several collections, worked on one after another, as one report: one progress bar instead of hundreds.
+
+    Args:
+        on_progress: receives the reports of all of them as one.
+        total: records of all collections.
+        collections: how many there are; reports of a single one, and of no collection, are passed on as they are.
+    """
+    finished: dict[str, int] = {}
+    now: dict[str, tuple[str, int]] = {}
+
+    def report(progress: Progress) -> None:
+        if collections < 2 or not progress.collection:
+            on_progress(progress)
+            return
+        collection, done = now.get(progress.step, ("", 0))
+        if collection != progress.collection or done > progress.done:  # the next one begins
+            finished[progress.step] = finished.get(progress.step, 0) + done
+        now[progress.step] = progress.collection, progress.done
+        on_progress(Progress(progress.step, min(total, finished[progress.step] + progress.done), total))
+
+    return report
+
+
 class LogProgress:
     """The default: one log line for every tenth of a step."""
 

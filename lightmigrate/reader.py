@@ -13,7 +13,7 @@ from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for
-from lightmigrate.errors import DatabaseError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
@@ -38,9 +38,11 @@ from lightmigrate.refinement.status import (
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_database
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.sources import data_from_collection
+from lightmigrate.training.grouping import group_by_model, recorded_name, several_models
+from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
 
 PAGE_SIZE = 1000
@@ -124,27 +126,41 @@ class DatabaseReader:
 
     def calibration_data(
         self,
-        collection: str | Address,
+        collection: str | Address | None = None,
         samples: int = 1000,
         *,
         texts: Mapping[str, str] | None = None,
         reads_texts: bool | None = None,
         seed: int = 0,
     ) -> CalibrationData:
-        """Sample documents and their vectors to train on. Only reads. See `data_from_collection`."""
+        """Sample documents and their vectors to train on. Only reads. See `data_from_readable`.
+
+        Args:
+            collection: name or address of the collection; `None` for all collections of the database, which must be of
+                one model, as one.
+            samples: documents to calibrate on; fewer when all collections together have fewer.
+            texts: by id, for records of one collection that does not store them.
+            reads_texts: whether the projection may read texts; by default only if no `texts` are given.
+            seed: of every random choice.
+
+        Raises:
+            CollectionNotFoundError: the database holds vectors of several models, or none.
+            LightmigrateError: as `data_from_readable`.
+        """
         with self._reading() as store:
-            return data_from_collection(
-                store.collection(address_of(collection)),
+            read = self._as_one(store, collection, texts or {})
+            return data_from_readable(
+                read,
                 samples,
-                texts=texts,
-                reads_texts=reads_texts,
+                fewest=FEWEST_DOCUMENTS if len(read.members) > 1 else None,
+                reads_texts=not texts if reads_texts is None else reads_texts,
                 seed=seed,
                 on_progress=self._on_progress,
             )
 
     def train(
         self,
-        collection: str | Address,
+        collection: str | Address | None,
         provider: Provider,
         previous: Provider | None = None,
         *,
@@ -158,7 +174,7 @@ class DatabaseReader:
         `train` of `lightmigrate` takes `calibration_data` and has more options.
 
         Args:
-            collection: name or address of the collection.
+            collection: name or address of the collection; `None` for all, see `calibration_data`.
             provider: the new model. Without a cache it gets the default one.
             previous: the old model, where it is available: then doing nothing is measured, too.
             samples: documents to calibrate on.
@@ -176,7 +192,7 @@ class DatabaseReader:
 
     def cost_quality_curve(
         self,
-        collection: str | Address,
+        collection: str | Address | None,
         provider: Provider,
         previous: Provider | None = None,
         *,
@@ -191,13 +207,14 @@ class DatabaseReader:
     ) -> CostQualityCurve:
         """Measure what each budget setting costs and keeps for a collection. Calls the model; only reads the database.
 
-        See `read_curve_data` and `measure_curve` for the arguments and errors; `provider` without a cache gets the
-        default one.
+        `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
+        model: see `calibration_data`. See `read_curve_data` and `measure_curve` for the arguments and errors;
+        `provider` without a cache gets the default one.
         """
         model = cached(provider)
         with self._reading() as store:
             read = read_curve_data(
-                WithTexts(store.collection(address_of(collection)), texts or {}),
+                self._as_one(store, collection, texts or {}),
                 model,
                 samples=samples,
                 lengths=lengths,
@@ -299,6 +316,23 @@ class DatabaseReader:
     def wait(self) -> None:
         """Wait until no other run works on the database; for a server, none on this machine. Only reads."""
         self._engine.wait()
+
+    def _as_one(self, store: Store, collection: str | Address | None, texts: Mapping[str, str]) -> JoinedCollections:
+        """One collection with its texts by id, or all collections of the database as one."""
+        if collection is not None:
+            address = address_of(collection)
+            opened = store.collection(address)
+            return JoinedCollections([WithTexts(opened, texts) if texts else opened])
+        filled = [facts for facts in self._engine.catalog() if facts.count and facts.dimension]
+        grouping = group_by_model(store, filled, {facts.address: recorded_name(facts) for facts in filled})
+        if len(grouping.groups) != 1 or grouping.mixed:
+            raise CollectionNotFoundError(several_models(grouping, str(self.path)))
+        (group,) = grouping.groups
+        if texts and len(group.members) > 1:
+            raise LightmigrateError(
+                f"texts by id are of one collection, {self.path} holds {len(group.members)}: name one (--collection)"
+            )
+        return JoinedCollections([WithTexts(c, texts) if texts else c for c in group.open(store).members])
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Store]:

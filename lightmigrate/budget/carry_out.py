@@ -6,28 +6,24 @@ Every embedding goes through a cache on disk before it is used, so that an inter
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.quality_estimator import EVERYTHING, MOST_FITTED, sentences_for
+from lightmigrate.budget.recorded import rows_of
 from lightmigrate.errors import FailedGateError, ModelMismatchError
-from lightmigrate.migration.job import project
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
-from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin
-from lightmigrate.refinement.vector_fingerprint import fingerprints_of
-from lightmigrate.stores.base import Collection, Page
+from lightmigrate.refinement.provenance import Provenance
+from lightmigrate.stores.base import Collection
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.sources import data_from_collection
@@ -118,13 +114,12 @@ def carry_out(
         "texts_file": plan.texts_file.to_json(),
         "expected": _expected_by_share(training, without_texts, size),
     }
-    (step,) = training.projection.steps
-    info = training.projection.with_facts(
+    described = training.projection.with_facts(
         training={"embedded_whole": len(exact), "extract_words": extract_words},
         quality=gate.to_json(),
-    ).info
-    projection = Projection((PartlyExact(step, exact, provider.embed),), info, spaces=training.projection.spaces)
-    with Provenance(provenance) as rows:
+    )
+    projection = PartlyExact.of(described, exact, provider.embed)
+    with Provenance(provenance) as rows, rows.together():
         rows.start(plan.address, facts, training.projection)
         done = 0
         for page in collection.scan(PAGE_ROWS):
@@ -177,26 +172,3 @@ def _embedded_whole(plan: BudgetPlan, collection: Collection, fitted: set[bytes]
     more = max(0, plan.setting.documents - len(fitted))
     whole.update(in_random_order(others, plan.seed)[:more])
     return whole
-
-
-def rows_of(
-    page: Page, projection: Projection, extract_words: int, exact: AbstractSet[bytes], fitted: AbstractSet[bytes]
-) -> list[Row]:
-    """The provenance of the rows of a page. Calls the model through the projection, and so pays for what it embeds.
-
-    Args:
-        page: of the collection before the migration, with its old vectors.
-        projection: of the migration.
-        extract_words: length of the extracts it embeds; 0 for none.
-        exact: digests of the texts that the new model embeds whole.
-        fitted: digests of the texts that the projection was fitted to.
-    """
-    rows = []
-    fingerprints = fingerprints_of(project(projection, page))
-    for row_id, vector, text, fingerprint in zip(page.ids, page.vectors, page.texts, fingerprints, strict=True):
-        digest = text_digest(text) if text else b""
-        has_extract = extract_words and text and text.strip()
-        origin = VectorOrigin.EXTRACT if has_extract else VectorOrigin.PROJECTED
-        origin = VectorOrigin.EXACT if digest in exact else origin
-        rows.append(Row(row_id, origin, np.asarray(vector), fingerprint, digest in fitted))
-    return rows

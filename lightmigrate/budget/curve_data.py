@@ -20,9 +20,9 @@ from lightmigrate.budget.quality_estimator import tokens_to_measure
 from lightmigrate.errors import RefusedError
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
-from lightmigrate.stores.base import Collection
+from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.sources import data_from_collection
+from lightmigrate.training.sources import data_from_readable
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CurveData:
 
 
 def read_curve_data(
-    collection: Collection,
+    collection: Readable,
     provider: Provider,
     *,
     samples: int | None = None,
@@ -79,7 +79,7 @@ def read_curve_data(
     calibration = samples or usual_samples(size, allowed)
     if calibration > size.texts:
         raise too_few_texts(collection.address, size, calibration)
-    sampled = data_from_collection(
+    sampled = data_from_readable(
         collection,
         max(calibration, drawn_samples(size)),
         fewest=calibration,  # some texts may be stored twice

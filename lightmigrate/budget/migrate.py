@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.budget.carry_out import CarriedOut, carry_out, rows_of
+from lightmigrate.budget.carry_out import CarriedOut, carry_out
 from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.budget.recorded import Recorded, add_late_rows, keep_beside
 from lightmigrate.engine import Engine
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.options import MigrationOptions
@@ -16,14 +17,10 @@ from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
-from lightmigrate.refinement.checks import EXACT_WHEN_MIGRATED
 from lightmigrate.refinement.lock import only_run
-from lightmigrate.refinement.provenance import Provenance, VectorOrigin
-from lightmigrate.stores.base import Collection, Role, Store
+from lightmigrate.stores.base import Store
 from lightmigrate.stores.external_texts import WithTexts
-from lightmigrate.training.collection_sample import PAGE_ROWS
 
 
 def migrate_by_plan(
@@ -81,10 +78,7 @@ def migrate_by_plan(
             return [Request(plan.address, done.projection, model, None, embedding_function, texts or {})]
 
         def beside(place: Path) -> None:
-            with Provenance.of(place) as provenance:
-                provenance.take_over(draft)
-                exact = provenance.counts(plan.address)[VectorOrigin.EXACT]
-                provenance.note(plan.address, {EXACT_WHEN_MIGRATED: exact})
+            keep_beside(place, draft)
 
         (result,) = engine.migrate(
             requests,
@@ -96,19 +90,7 @@ def migrate_by_plan(
             beside,
         )
         if not isinstance(engine, AsideMigration) and result.backup_path is not None:
-            kept = [version for version in stores[0].versions() if version.role is Role.BACKUP]
-            newest = next(version for version in reversed(kept) if version.own == plan.address)
-            late = WithTexts(stores[0].collection(newest.address), texts or {})
-            _add_late_rows(engine.place, plan, carried_out[0].projection, late)
+            projection, extract_words = carried_out[0].projection, plan.setting.extract_words
+            migrated = Recorded(plan.address, projection, extract_words, dict(texts or {}))
+            add_late_rows(engine.place, stores[0], [migrated])
     return result
-
-
-def _add_late_rows(place: Path, plan: BudgetPlan, projection: Projection, backup: Collection) -> None:
-    """Record the rows that were written to the old collection while the new one was built: they were projected."""
-    with Provenance.of(place) as provenance:
-        for page in backup.scan(PAGE_ROWS):
-            known = provenance.rows_by_id(plan.address, page.ids)
-            late = page.rows([row for row, record in enumerate(page.ids) if record not in known])
-            if len(late):
-                rows = rows_of(late, projection, plan.setting.extract_words, frozenset(), frozenset())
-                provenance.add(plan.address, rows)

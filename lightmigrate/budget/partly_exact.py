@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
+from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import Step
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed
@@ -19,29 +21,39 @@ class PartlyExact:
     """Embeds some texts with the new model, and projects the records of all others.
 
     Attributes:
-        step: the projection of the others.
+        steps: the projection of the others, applied in order.
         digests: of the texts to embed; see `text_digest`.
         embed: embeds texts with the new model; with a cache, because verifying the result embeds them again.
     """
 
-    step: Step
+    steps: Sequence[Step]
     digests: AbstractSet[bytes]
     embed: Embed
 
     @property
     def shape(self) -> tuple[int, int]:
         """`(d_in, d_out)`."""
-        return self.step.shape
+        return self.steps[0].shape[0], self.steps[-1].shape[1]
+
+    @classmethod
+    def of(cls, projection: Projection, digests: AbstractSet[bytes], embed: Embed) -> Projection:
+        """A projection that gives some documents their exact vectors. It cannot be saved."""
+        return Projection((cls(projection.steps, digests, embed),), projection.info, spaces=projection.spaces)
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Project `(n, d_in)` to a new float32 array `(n, d_out)`; calls the model for the texts in `digests`."""
         if texts is None:
-            return self.step.apply(vectors, None)
+            return self._project(vectors, None)
         exact = np.array([bool(text) and text_digest(text or "") in self.digests for text in texts], dtype=bool)
         output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
         if exact.any():
             output[exact] = self.embed([text or "" for text, own in zip(texts, exact, strict=True) if own])
         if not exact.all():
             others = [text for text, own in zip(texts, exact, strict=True) if not own]
-            output[~exact] = self.step.apply(vectors[~exact], others)
+            output[~exact] = self._project(vectors[~exact], others)
         return output
+
+    def _project(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        for step in self.steps:  # only the first one reads texts of the source space, but all may read the same texts
+            vectors = step.apply(vectors, texts)
+        return vectors

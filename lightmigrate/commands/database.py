@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError
 
 if TYPE_CHECKING:
+    from lightmigrate.commands.arguments import ModelChoice
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.stores.base import Address, CollectionFacts
@@ -107,6 +109,24 @@ def only_collection(migrator: Migrator, name: str) -> Address:
     """
     addresses = [facts.address for facts in migrator.collections() if facts.count and facts.dimension]
     return only_one(addresses, name, migrator)
+
+
+def only_filled(migrator: Migrator) -> Address | None:
+    """The only collection with vectors; `None` when there are several. Only reads.
+
+    Raises:
+        CollectionNotFoundError: there is none.
+    """
+    addresses = [facts.address for facts in migrator.collections() if facts.count and facts.dimension]
+    return None if len(addresses) > 1 else only_one(addresses, "", migrator)
+
+
+def migrate_all(database: DatabaseChoice, target: ModelChoice) -> str:
+    """The command that migrates all collections of a database to a model, each old model's together."""
+    provider = ["--target-provider", target.provider] if target.provider else []
+    return shlex.join(
+        ["lightmigrate", "migrate", *database.words, "--calibrate", "500", *provider, "--target-model", target.model]
+    )
 
 
 def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Address:

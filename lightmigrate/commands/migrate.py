@@ -8,28 +8,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightmigrate.commands.arguments import ModelChoice, read_queries
-from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.commands.database import (
     DatabaseChoice,
     addresses_for,
     addresses_of_other_dimension,
     require_one_for_texts,
 )
-from lightmigrate.errors import FailedGateError, LightmigrateError
+from lightmigrate.errors import (
+    CostError,
+    FailedGateError,
+    LightmigrateError,
+    NotEnoughTextsError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
-    from lightmigrate.migration.collection_job import CollectionJob
+    from lightmigrate.budget.learn import Learned
+    from lightmigrate.migration.collection_job import CollectionJob, EmbeddedTexts
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, CollectionFacts, Store
+    from lightmigrate.stores.base import Address, Store
+    from lightmigrate.training.grouping import ModelGroup
     from lightmigrate.training.limits import SpendingLimit
     from lightmigrate.training.texts import TextsFile
 
 # What a store records of an embedding function: its name and its configuration.
 FunctionRecord = Mapping[str, Any]
+
+# Collections that a notice names; of more their number.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class Calibration:
     """How a projection is trained during a migration.
 
     Attributes:
-        documents: how many of the collection's own documents to train on.
+        documents: how many of the documents of all collections of one old model to train on.
         target: the new model.
         max_cost: dollars that it may cost at most.
     """
@@ -91,7 +102,10 @@ def migrate_calibrated(
     function: object = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
-    """Train a projection on each collection's own documents, and migrate with it. Calls the model; asks, then writes.
+    """Train one projection for all collections of one old model, and migrate. Calls the model; asks, then writes.
+
+    The texts that the model embeds get its own vectors; where learning would cost as much as embedding every text,
+    every text is embedded. A collection that cannot be migrated is named, and the others are.
 
     Args:
         database: the database.
@@ -102,7 +116,7 @@ def migrate_calibrated(
         conversation: with the caller; shown each training before it is asked.
 
     Raises:
-        FailedGateError: a projection failed the gate, and `options.force` is not set.
+        FailedGateError: no collection can be migrated: the projection failed the gate, without `options.force`.
         LightmigrateError: as `calibrate` and `Migrator.migrate`; the database is unchanged.
     """
     if not calibration.target.model:
@@ -111,16 +125,39 @@ def migrate_calibrated(
     migrator = database.open(conversation, writing=True)
     if function is None and calibration.target.provider == "chroma":
         function = _own_function(provider)
-    facts = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
+    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
 
     def decide(store: Store) -> list[CollectionJob]:
+        from lightmigrate.training.grouping import ModelGroup, group_by_model, recorded_name
         from lightmigrate.training.limits import SpendingLimit
 
         limit = SpendingLimit(calibration.max_cost)
-        jobs = [
-            _job(one.address, _trained(store, one, provider, calibration, limit, options, conversation), function, {})
-            for one in facts
+        grouping = group_by_model(store, wanted, {facts.address: recorded_name(facts) for facts in wanted})
+        left_out: list[LightmigrateError] = [
+            RefusedError(f"collection {address}: {reason}; embed its documents again, or add --force")
+            for address, reason in grouping.mixed.items()
+            if not options.force
         ]
+        forced = [ModelGroup((facts,)) for facts in wanted if options.force and facts.address in grouping.mixed]
+        jobs: list[CollectionJob] = []
+        for group in (*grouping.groups, *forced):
+            try:
+                learned = _learned(store, group, provider, calibration, limit, conversation)
+            except (NotEnoughTextsError, CostError) as error:
+                left_out.append(error)
+                continue
+            for facts in group.members:
+                gate = learned.gates.get(facts.address)
+                if gate is not None and gate.verdict == "FAIL" and not options.force:
+                    reason = f"collection {facts.address}: {gate.reason}; embed again, or add --force"
+                    left_out.append(FailedGateError(reason))
+                else:
+                    projection = learned.projection_for(facts.address)
+                    jobs.append(_job(facts.address, projection, function, {}, learned.embedded))
+        if not jobs and left_out:
+            raise left_out[0]
+        if left_out:
+            conversation.show(Notice(_left_out(left_out)))
         _require_consent(conversation, options)
         return jobs
 
@@ -200,10 +237,16 @@ def _migrate(
     )
 
 
-def _job(address: Address, projection: Projection, function: object, texts: Mapping[str, str]) -> CollectionJob:
+def _job(
+    address: Address,
+    projection: Projection,
+    function: object,
+    texts: Mapping[str, str],
+    embedded: EmbeddedTexts | None = None,
+) -> CollectionJob:
     from lightmigrate.migration.collection_job import CollectionJob
 
-    return CollectionJob(address, projection, function, texts=texts)
+    return CollectionJob(address, projection, function, texts=texts, embedded=embedded)
 
 
 def _require_consent(conversation: Conversation, options: MigrationOptions) -> None:
@@ -219,30 +262,39 @@ def _own_function(provider: Cached) -> object:
     return inner.function if isinstance(inner, ChromaProvider) else None
 
 
-def _trained(
+def _learned(
     store: Store,
-    facts: CollectionFacts,
+    group: ModelGroup,
     provider: Cached,
     calibration: Calibration,
     limit: SpendingLimit,
-    options: MigrationOptions,
     conversation: Conversation,
-) -> Projection:
-    """A projection that was trained on one collection and passed the gate, or may be used all the same."""
+) -> Learned:
+    """What the collections of one model are migrated with; its training is shown."""
+    from lightmigrate.budget.learn import learn
     from lightmigrate.commands.train import Trained
     from lightmigrate.projection.model import Model
-    from lightmigrate.startup.target_model import recorded_model
-    from lightmigrate.training.calibrate import calibrate
 
-    training = calibrate(
-        store.collection(facts.address),
+    learned = learn(
+        group.open(store),
         provider,
         calibration.documents,
-        source_model=Model(recorded_model(facts.embedding_function) or "unnamed", facts.dimension or 0),
+        opened_by=calibration.target.to_json(),
+        source_model=Model(group.name or "unnamed", group.dimension),
         limit=limit,
         on_progress=conversation.on_progress,
     )
-    conversation.show(Trained(training, ()))
-    if training.gate.verdict == "FAIL" and not options.force:
-        raise FailedGateError(f"collection {facts.address}: {training.gate.reason}; embed again, or add --force")
-    return training.projection
+    if learned.training is not None:
+        conversation.show(Trained(learned.training, ()))
+    else:
+        texts = len(learned.embedded.digests)
+        conversation.show(
+            Notice(f"{group.title}: all {texts:,} texts were embedded, because learning would have cost as much")
+        )
+    return learned
+
+
+def _left_out(errors: Sequence[LightmigrateError]) -> str:
+    """Which collections are not migrated, and why; the first of many."""
+    more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+    return "not migrated: " + "; ".join(map(str, errors[:SHOWN])) + more

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.arguments import NO_BUDGET, Budget, ModelChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
-from lightmigrate.commands.database import DatabaseChoice, addresses_for, only_collection
+from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 
@@ -100,7 +100,7 @@ def plan_budget(
         source: the old model, to compare with doing nothing.
         budget: what to choose.
         measuring: what to measure with.
-        collection: its name; may be empty when there is only one with vectors.
+        collection: its name; empty for all collections, which must be of one model, as one.
         output: file for the plan.
         conversation: with the caller.
 
@@ -115,7 +115,12 @@ def plan_budget(
     queries = read_queries(measuring.queries, measuring.seed)
     texts = measuring.texts.read() if measuring.texts is not None else {}
     migrator = database.open(conversation)
-    address = only_collection(migrator, collection)
+    address = only_collection(migrator, collection) if collection else only_filled(migrator)
+    if address is None and budget.is_given:
+        raise LightmigrateError(
+            "a plan is for one collection: name it (--collection), or migrate all of one model together:  "
+            f"{migrate_all(database, target)}"
+        )
     curve = migrator.cost_quality_curve(
         address,
         provider,
@@ -132,7 +137,7 @@ def plan_budget(
     from lightmigrate.training.texts import NO_TEXTS
 
     plan, point = None, budget.choose(curve, provider)
-    if point is not None:
+    if point is not None and address is not None:
         plan = BudgetPlan.of(
             address,
             curve,

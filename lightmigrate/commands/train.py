@@ -28,7 +28,7 @@ class Documents:
 
     Attributes:
         database: take them from a collection of this database, with their stored vectors; `None` for `texts`.
-        collection: its name; may be empty when there is only one with vectors.
+        collection: its name; empty for all collections, which must be of one model: they teach one projection.
         texts: without a database: file of texts, `None` for the packaged corpus. With one: its texts by id.
         text_key: field or column of the texts.
         id_key: field of the ids.
@@ -213,7 +213,7 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
         texts = TextsFile.at(documents.texts, documents.text_key, documents.id_key).read()
         migrator = documents.database.open(conversation)
         data = migrator.calibration_data(
-            only_collection(migrator, documents.collection),
+            only_collection(migrator, documents.collection) if documents.collection else None,
             documents.samples,
             texts=texts,
             reads_texts=documents.reads_texts,

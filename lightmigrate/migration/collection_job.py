@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+
+
+@dataclass(frozen=True)
+class EmbeddedTexts:
+    """Texts that the new model has embedded whole: their records get its own vectors, and only the others projected.
+
+    Attributes:
+        provider: the new model, with a cache that holds their vectors.
+        digests: of the texts; see `text_digest`.
+        fitted: digests of those that the projection was fitted to.
+        facts: about the migration, for `status` and `refine`; see `Provenance`.
+    """
+
+    provider: Provider
+    digests: AbstractSet[bytes]
+    fitted: AbstractSet[bytes]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,6 +43,8 @@ class CollectionJob:
         database: database of the collection; used when `collection_name` is a name.
         texts: texts of the records by id, for a projection that reads texts and a collection that does not store them.
             They are only read; an interrupted run keeps them beside the database until it is resumed or undone.
+        embedded: texts that the new model has embedded already; `None` for none. Where each vector comes from is then
+            recorded for `status` and `refine`.
     """
 
     collection_name: str | Address
@@ -31,6 +53,7 @@ class CollectionJob:
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
     texts: Mapping[str, str] = field(default_factory=dict)
+    embedded: EmbeddedTexts | None = None
 
     @property
     def address(self) -> Address:

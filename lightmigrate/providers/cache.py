@@ -10,12 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from lightmigrate.errors import ProviderError
+from lightmigrate.errors import CostError, ProviderError
 from lightmigrate.files import user_folder
+from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.vectors import Vectors
 
 SECONDS_TO_WAIT = 60.0
+
+# Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
+PROBE = "lightmigrate asks: which embedding model are you?"
+
+# One model gives one text vectors of at least this cosine on two days; two models never do.
+SAME_PROBE = 0.999
+
+
+# SQLite's name for a database that is in no file.
+IN_MEMORY = Path(":memory:")
 
 
 def default_cache() -> Path:
@@ -28,6 +39,10 @@ class Cached(Provider):
 
     Every batch is written to disk before the next one is embedded. The file holds vectors and SHA-256 sums of texts,
     never a text. Several processes may use one file.
+
+    A name says little about a model: a server may serve another one under it. So the vector of one fixed text is kept
+    for each model and compared once, before the first vector is taken from the cache. If it changed, what the cache
+    holds of the model is deleted, with a warning.
 
     Args:
         inner: the provider that embeds texts missing from the cache.
@@ -51,6 +66,13 @@ class Cached(Provider):
         self.hits = self.misses = 0
         self.seconds = 0.0
         self._connection: sqlite3.Connection | None = None
+        self._probe: Vectors | None = None
+        self._checked = False
+
+    @classmethod
+    def in_memory(cls, inner: Provider) -> Cached:
+        """With a cache that ends with this object, for a model that has no name to find its vectors by."""
+        return cls(inner, IN_MEMORY)
 
     @property
     def key(self) -> str:
@@ -72,6 +94,7 @@ class Cached(Provider):
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
         """Embed one batch: cached texts from disk, others by the inner provider, once for equal texts."""
+        self._check()
         known = self._read(texts, queries)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
@@ -85,6 +108,48 @@ class Cached(Provider):
             self._remember_speed(estimated_tokens(missing), seconds)
             known.update(zip(missing, vectors, strict=True))
         return np.stack([known[text] for text in texts])
+
+    def has(self, texts: Sequence[str]) -> list[bool]:
+        """Which of some documents are in the cache; calls the model once, to see whether the cache is still right."""
+        self._check()
+        query = "SELECT 1 FROM embeddings WHERE model = ? AND text = ?"
+        keys = [(self.key, _digest(text, queries=False)) for text in self.worded(texts)]
+        return [self._execute(query, key).fetchone() is not None for key in keys]
+
+    def probe(self) -> Vectors:
+        """The model's vector of a fixed text, float32 `(1, d)`, asked for once; never from the cache.
+
+        Raises:
+            ProviderError: the model cannot be reached.
+        """
+        if self._probe is None:
+            self._probe = self.inner.checked(self.inner.encode([PROBE]), 1)
+        return self._probe
+
+    def _check(self) -> None:
+        """Compare the model with the one that filled the cache, once; delete its vectors if it is another one now."""
+        if self._checked:
+            return
+        self._checked = True
+        row = self._execute("SELECT vector FROM probes WHERE model = ?", (self.key,)).fetchone()
+        before = None if row is None else np.frombuffer(row[0], dtype="<f4")
+        try:
+            now = self.probe()
+            changed = before is not None and not same_probe(before, now[0])
+            if changed:  # one wrong answer must not cost what was paid for
+                self._probe = None
+                changed = same_probe(now[0], self.probe()[0])
+        except (ProviderError, CostError):
+            return  # it cannot be asked: what is in the cache is all there is
+        if before is not None and not changed:
+            return
+        if changed:
+            self._change("DELETE FROM embeddings WHERE model = ?", [(self.key,)])
+            logger.warning(
+                "%s gives other vectors than before under the same name: what %s held of it was deleted, and is "
+                "embedded again", self.name, self.path,
+            )  # fmt: skip
+        self._change("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())])
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
@@ -138,20 +203,19 @@ class Cached(Provider):
             (self.key, _digest(text, queries), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)
         ]
-        try:
-            with self._open() as connection:
-                connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from None
+        self._change("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
 
     def _remember_speed(self, tokens: int, seconds: float) -> None:
+        self._change(
+            "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
+            "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds",
+            [(self.key, tokens, seconds)],
+        )
+
+    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
             with self._open() as connection:
-                connection.execute(
-                    "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
-                    "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds",
-                    (self.key, tokens, seconds),
-                )
+                connection.executemany(statement, rows)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from None
 
@@ -163,7 +227,8 @@ class Cached(Provider):
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.path != IN_MEMORY:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self.path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS embeddings "
@@ -173,6 +238,7 @@ class Cached(Provider):
                 "CREATE TABLE IF NOT EXISTS speeds "
                 "(model TEXT PRIMARY KEY, tokens INTEGER NOT NULL, seconds REAL NOT NULL)"
             )
+            connection.execute("CREATE TABLE IF NOT EXISTS probes (model TEXT PRIMARY KEY, vector BLOB NOT NULL)")
             self._connection = connection
         return self._connection
 
@@ -181,6 +247,12 @@ class Cached(Provider):
         reason = error.strerror if isinstance(error, OSError) else error
         way_out = "delete it, or name another" if damaged else "make it writable and free, or name another"
         return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
+
+
+def same_probe(before: Vectors, now: Vectors) -> bool:
+    """Whether two vectors `(d,)` of one text are of one model."""
+    lengths = float(np.linalg.norm(before) * np.linalg.norm(now)) if before.shape == now.shape else 0.0
+    return lengths > 0 and float(np.vdot(before, now)) / lengths >= SAME_PROBE
 
 
 def _digest(text: str, queries: bool) -> bytes:

@@ -22,7 +22,7 @@ _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGN
 _PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
 
 # Names of Chroma's default function, its model, and the configuration keys in which other functions name theirs.
-_DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
+DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
 _MODEL_KEYS = ("model_name", "model", "model_id")
 
 
@@ -75,7 +75,7 @@ class ChromaProvider(Provider):
 
 def model_name(function: str, config: Mapping[str, Any] | None) -> str:
     """The name of an embedding function's model where it is known, otherwise the name of the function."""
-    if function in _DEFAULT_FUNCTIONS:
+    if function in DEFAULT_FUNCTIONS:
         return _DEFAULT_MODEL
     return next((str(config[key]) for key in _MODEL_KEYS if config and config.get(key)), function)
 

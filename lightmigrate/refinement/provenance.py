@@ -23,6 +23,7 @@ import numpy.typing as npt
 from lightmigrate.errors import LightmigrateError, ProjectionError
 from lightmigrate.migration.aside.location import PROVENANCE_FILE
 from lightmigrate.projection.projection import Projection
+from lightmigrate.refinement.provenance_tables import prepare, sha256
 from lightmigrate.results import read_as
 from lightmigrate.stores.base import Address
 from lightmigrate.training.texts import TextsFile
@@ -31,19 +32,8 @@ from lightmigrate.vectors import Vectors
 # Half precision saves half of the space; its rounding error is far below the error of any projection.
 _STORED = np.dtype("<f2")
 
-FORMAT_VERSION = 2
-
-_TABLES = """
-    CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, address TEXT UNIQUE, facts TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS rows (
-        collection INTEGER NOT NULL, id TEXT NOT NULL, origin INTEGER NOT NULL, fitted INTEGER NOT NULL DEFAULT 0,
-        fingerprints BLOB NOT NULL, old_vector BLOB NOT NULL, PRIMARY KEY (collection, id)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS projections (
-        collection INTEGER NOT NULL, version INTEGER NOT NULL, file BLOB NOT NULL, PRIMARY KEY (collection, version)
-    );
-"""
-
+_SELECT_FILES = "SELECT sha256, content FROM files"
+_SELECT_VERSIONS = "SELECT version, file FROM projections WHERE collection = ?"
 _SELECT_ROWS = "SELECT id, origin, old_vector, fingerprints, fitted FROM rows"
 
 
@@ -96,18 +86,13 @@ class Provenance:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._together = False
+        self._saved: dict[int, tuple[Projection, bytes]] = {}
         with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
             try:
-                ((version,),) = self._connection.execute("PRAGMA user_version")
-                if version not in (0, FORMAT_VERSION):
-                    way = "upgrade lightmigrate" if version > FORMAT_VERSION else "roll back, and migrate by a new plan"
-                    raise LightmigrateError(
-                        f"{path} is of format {version}, this lightmigrate reads {FORMAT_VERSION}: {way}"
-                    )
-                if version == 0:  # a new file
-                    self._connection.executescript(f"{_TABLES} PRAGMA user_version = {FORMAT_VERSION};")
+                prepare(self._connection, path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -142,6 +127,22 @@ class Provenance:
     def __exit__(self, *exception: object) -> None:
         self._connection.close()
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All changes of this block in one transaction: writing a thousand collections takes one wait for the disk."""
+        with self._guarded(), self._connection:
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One transaction, or a part of that of `together`."""
+        with self._guarded(), contextlib.nullcontext() if self._together else self._connection:
+            yield
+
     def addresses(self) -> list[Address]:
         """The collections with provenance; only reads."""
         addresses = self._select("SELECT address FROM collections ORDER BY number")
@@ -149,17 +150,21 @@ class Provenance:
 
     def start(self, address: Address, facts: Mapping[str, Any], projection: Projection) -> None:
         """Drop what is stored of a collection, and store the facts and the projection of its migration."""
-        with self._guarded(), self._connection:
-            self._drop(address)
-            number = self._connection.execute(
-                "INSERT INTO collections (address, facts) VALUES (?, ?)", (_key(address), json.dumps(facts))
-            ).lastrowid
-            self._insert_projection(int(number or 0), 0, projection)
+        with self._changing():
+            self._insert_projection(self._insert(address, facts), 0, projection)
+
+    def _insert(self, address: Address, facts: Mapping[str, Any]) -> int:
+        """A new entry in place of what is stored of a collection; its number."""
+        self._drop(address)
+        values = (_key(address), json.dumps(facts))
+        return int(
+            self._connection.execute("INSERT INTO collections (address, facts) VALUES (?, ?)", values).lastrowid or 0
+        )
 
     def add(self, address: Address, rows: Iterable[Row]) -> None:
         """Store rows of a collection that was started, in place of rows with the same ids."""
         number = self._number(address)
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -170,13 +175,18 @@ class Provenance:
 
     def take_over(self, other: Path) -> None:
         """Copy all collections of another provenance file, in place of the same collections in this one."""
-        with Provenance(other) as theirs:
+        with Provenance(other) as theirs, self.together():
             for address in theirs.addresses():
-                oldest, *newer = [theirs._projection(address, version) for version in theirs._versions(address)]
-                self.start(address, theirs.facts(address), oldest)
-                for projection in newer:
-                    self.add_projection(address, projection, ())
+                number = self._insert(address, theirs.facts(address))
+                self._connection.executemany(
+                    "INSERT INTO projections VALUES (?, ?, ?)",
+                    [
+                        (number, version, file)
+                        for version, file in theirs._select(_SELECT_VERSIONS, theirs._number(address))
+                    ],
+                )
                 self.add(address, theirs.rows(address))
+            self._connection.executemany("INSERT OR IGNORE INTO files VALUES (?, ?)", theirs._select(_SELECT_FILES))
 
     def facts(self, address: Address) -> dict[str, Any]:
         """The facts of a collection's migration; only reads."""
@@ -198,7 +208,7 @@ class Provenance:
     def note(self, address: Address, facts: Mapping[str, Any]) -> None:
         """Add facts to those of a collection."""
         merged = json.dumps({**self.facts(address), **facts})
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.execute("UPDATE collections SET facts = ? WHERE address = ?", (merged, _key(address)))
 
     def counts(self, address: Address) -> dict[VectorOrigin, int]:
@@ -238,7 +248,7 @@ class Provenance:
     def mark_exact(self, address: Address, ids: Sequence[str], fingerprints: Sequence[bytes]) -> None:
         """Store that these rows are exact now, and the fingerprints of their vectors."""
         number = self._number(address)
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.executemany(
                 "UPDATE rows SET origin = ?, fingerprints = ? WHERE collection = ? AND id = ?",
                 (
@@ -250,7 +260,7 @@ class Provenance:
     def set_fingerprints(self, address: Address, ids: Sequence[str], fingerprints: Sequence[bytes]) -> None:
         """Store the fingerprints of the vectors that some rows hold, or may hold."""
         number = self._number(address)
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.executemany(
                 "UPDATE rows SET fingerprints = ? WHERE collection = ? AND id = ?",
                 ((fingerprint, number, row_id) for row_id, fingerprint in zip(ids, fingerprints, strict=True)),
@@ -259,7 +269,7 @@ class Provenance:
     def forget(self, address: Address, ids: Sequence[str]) -> None:
         """Drop rows that the application wrote or deleted."""
         number = self._number(address)
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.executemany(
                 "DELETE FROM rows WHERE collection = ? AND id = ?", ((number, row_id) for row_id in ids)
             )
@@ -274,7 +284,7 @@ class Provenance:
     def add_projection(self, address: Address, projection: Projection, fitted: Sequence[str]) -> None:
         """Store a newer projection and the ids it was fitted to. The older one stays until `drop_older_projections`."""
         number, version = self._number(address), max(self._versions(address)) + 1
-        with self._guarded(), self._connection:
+        with self._changing():
             self._insert_projection(number, version, projection)
             self._connection.executemany(
                 "UPDATE rows SET fitted = 1 WHERE collection = ? AND id = ?", ((number, row_id) for row_id in fitted)
@@ -283,12 +293,13 @@ class Provenance:
     def drop_older_projections(self, address: Address) -> None:
         """Keep the newest projection only: no row holds a vector of an older one any more."""
         number = self._number(address)
-        with self._guarded(), self._connection:
+        with self._changing():
             self._connection.execute(
                 "DELETE FROM projections WHERE collection = ? AND version < "
                 "(SELECT max(version) FROM projections WHERE collection = ?)",
                 (number, number),
             )
+            self._drop_unused_files()
 
     def _versions(self, address: Address) -> list[int]:
         versions = self._select(
@@ -298,7 +309,9 @@ class Provenance:
 
     def _projection(self, address: Address, version: int) -> Projection:
         ((content,),) = self._select(
-            "SELECT file FROM projections WHERE collection = ? AND version = ?", self._number(address), version
+            "SELECT content FROM projections JOIN files ON sha256 = file WHERE collection = ? AND version = ?",
+            self._number(address),
+            version,
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "projection.npz"
@@ -309,14 +322,24 @@ class Provenance:
                 raise self._damaged(error) from None
 
     def _insert_projection(self, number: int, version: int, projection: Projection) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            content = projection.save(Path(folder) / "projection.npz").read_bytes()
-        self._connection.execute("INSERT INTO projections VALUES (?, ?, ?)", (number, version, content))
+        if id(projection) not in self._saved:
+            with tempfile.TemporaryDirectory() as folder:
+                content = projection.save(Path(folder) / "projection.npz").read_bytes()
+            digest = sha256(content)
+            self._connection.execute("INSERT OR IGNORE INTO files VALUES (?, ?)", (digest, content))
+            self._saved[id(projection)] = (projection, digest)  # holding it keeps its id
+        _, digest = self._saved[id(projection)]
+        self._connection.execute("INSERT INTO projections VALUES (?, ?, ?)", (number, version, digest))
+
+    def _drop_unused_files(self) -> None:
+        self._connection.execute("DELETE FROM files WHERE sha256 NOT IN (SELECT file FROM projections)")
+        self._saved.clear()
 
     def _drop(self, address: Address) -> None:
         for (number,) in self._select("SELECT number FROM collections WHERE address = ?", _key(address)):
             for table, column in (("rows", "collection"), ("projections", "collection"), ("collections", "number")):
                 self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))  # noqa: S608
+            self._drop_unused_files()
 
     def _number(self, address: Address) -> int:
         numbers = self._select("SELECT number FROM collections WHERE address = ?", _key(address))

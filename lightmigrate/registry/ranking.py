@@ -11,6 +11,7 @@ import numpy as np
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.space import FEWEST_VECTORS
 from lightmigrate.quality.metrics import Ranking, search
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.registry.library import KINDS, Candidate
@@ -34,7 +35,8 @@ class Ranked(Result):
     Attributes:
         candidate: its origin.
         projection: the loaded projection.
-        fits: whether the stored vectors are of its source space; `None` when its file has no sketch of that space.
+        fits: whether the stored vectors are of its source space; `None` when its file has no sketch of that space, or
+            the vectors are too few to tell.
         likeness: of the stored vectors to its source space: about 1 for another model, clearly more for the right one.
         overlap: share of each document's 10 nearest neighbours, as re-embedding gives them, that a search with its
             re-embedded vector finds among the projected ones; `None` when not measured. Too optimistic
@@ -91,7 +93,7 @@ def _compare(candidate: Candidate, stored: Vectors, texts: Sequence[str | None],
     projection.check_input(stored.shape[1])
     space = projection.spaces[0]
     likeness = None if space is None or not len(stored) else space.likeness(stored)
-    fits = None if space is None else space.holds(stored)
+    fits = None if space is None or len(stored) < FEWEST_VECTORS else space.holds(stored)
     overlap = None
     if recomputed is not None:
         given = projection.info.target.dimension

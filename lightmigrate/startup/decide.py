@@ -1,20 +1,23 @@
-"""Decides, in the open database, what is done about each collection that may be of another model."""
+"""Decides, in the open database, what is done about the collections that may be of another model."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lightmigrate.errors import LightmigrateError, ModelMismatchError
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import logger
 from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.memory import Memory
-from lightmigrate.startup.projection_source import ProjectionSource
-from lightmigrate.startup.report import CollectionReport, StartupFinding
-from lightmigrate.startup.target_model import recorded_model
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
+from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
+from lightmigrate.startup.report import CollectionReport, Preservation, StartupFinding
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.training.grouping import ModelGroup, recorded_name
+
+# Collections that the log names one by one; of more only their number.
+NAMED = 5
 
 
 @dataclass
@@ -35,7 +38,9 @@ class Decision:
         """Report on a collection that was decided without opening the database."""
         self.reports[finding.address] = CollectionReport(finding)
         if finding.mismatch:
-            self._act(finding, lambda: None)
+            self._refuse([finding], "")
+        elif finding.verdict in ("unknown", "variant"):
+            self._warn([finding])
 
     def jobs(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
         """Measure the pending collections and return the migrations. Only reads; may call the model.
@@ -43,71 +48,159 @@ class Decision:
         Raises:
             ModelMismatchError: there is a mismatch, and the policy says `raise`.
         """
-        jobs = []
-        for address, facts in pending.items():
-            collection = store.collection(address)
-            finding = by_measuring(facts, collection, self.source.target, self.source.limit)
-            self.reports[address] = CollectionReport(finding)
-            if finding.mismatch:
-                job = self._act(finding, functools.partial(self._job, collection, facts, finding))
-                jobs += [job] if job is not None else []
-            elif finding.verdict == "unknown":
-                logger.warning("%s: the model of its vectors is not known: %s", address, finding.evidence)
+        measured = by_measuring(
+            store, list(pending.values()), self.source.target, self.source.limit, self._names(pending)
+        )
+        self.reports.update({address: CollectionReport(finding) for address, finding in measured.findings.items()})
+        mixed = [measured.findings[address] for address in measured.grouping.mixed]
+        if mixed:
+            self._refuse(mixed, "its vectors are of two models, so no projection fits all: embed its documents again")
+        for verdict in ("unknown", "variant"):
+            found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
+            if found and not (verdict == "variant" and self._migrates_variants):
+                self._warn(found)
+        jobs, computed = self._computed(measured.findings.values())
+        for group in measured.grouping.groups:
+            members = [
+                facts
+                for facts in group.members
+                if facts.address not in computed and self._to_migrate(measured.findings[facts.address])
+            ]
+            if members:
+                wanted = replace(group, members=tuple(members))
+                jobs += self._jobs_of(store, wanted, measured.findings, measured.grouping.samples)
         return jobs
 
     def require_no_mismatch(self) -> None:
         """Raise `ModelMismatchError` for a mismatch, when the policy says `raise`."""
         mismatches = [report.finding for report in self.reports.values() if report.finding.mismatch]
         if mismatches and self.source.policy.on_mismatch == "raise":
-            raise ModelMismatchError(
-                "; ".join(f"collection {finding.address}: {finding.evidence}" for finding in mismatches)
-            )
+            named = [f"collection {finding.address}: {finding.evidence}" for finding in mismatches[:NAMED]]
+            more = [f"and {len(mismatches) - NAMED} more"] if len(mismatches) > NAMED else []
+            raise ModelMismatchError("; ".join([*named, *more]))
 
-    def _act(self, finding: StartupFinding, job: Callable[[], CollectionJob | None]) -> CollectionJob | None:
-        """The migration of a mismatching collection; or a warning, with the reason why there is none."""
-        reason = ""
-        if finding.verdict == "mixed":
-            reason = "its vectors are of two models, so no projection fits all: embed its documents again"
-        elif self.source.policy.on_mismatch == "migrate":
+    @property
+    def _migrates_variants(self) -> bool:
+        return self.source.policy.on_variant == "migrate"
+
+    def _to_migrate(self, finding: StartupFinding) -> bool:
+        return finding.mismatch or (finding.verdict == "variant" and self._migrates_variants)
+
+    def _names(self, collections: Mapping[Address, CollectionFacts]) -> dict[Address, str]:
+        """The models that collections are recorded to be of; a store's default says nothing."""
+        return {address: self.memory.model(facts) or recorded_name(facts) for address, facts in collections.items()}
+
+    def _computed(self, findings: Iterable[StartupFinding]) -> tuple[list[CollectionJob], set[Address]]:
+        """The migrations of the model's own vectors in another form, where arithmetic suffices, and their addresses."""
+        jobs: list[CollectionJob] = []
+        if self.source.policy.on_mismatch != "migrate":
+            return jobs, set()
+        for finding in findings:
+            found = None if finding.form is None or not finding.mismatch else self.source.computed(finding.form)
+            if found is not None:
+                jobs.append(CollectionJob(finding.address, found.projection, self.source.target.function))
+                self._report(finding.address, found)
+                logger.info("✓ %s: %s; computing them...", finding.address, finding.evidence)
+        return jobs, {job.address for job in jobs}
+
+    def _jobs_of(
+        self,
+        store: Store,
+        group: ModelGroup,
+        findings: Mapping[Address, StartupFinding],
+        samples: Mapping[Address, Page],
+    ) -> list[CollectionJob]:
+        """The migrations of collections of one model; a warning for those that have none, with the reason."""
+        of_group = [findings[facts.address] for facts in group.members]
+        if self.source.policy.on_mismatch != "migrate":
+            self._refuse(of_group, "")
+            return []
+        try:
+            found = self.source.find(store, group)
+        except LightmigrateError as error:
+            self._refuse(of_group, str(error))
+            return []
+        jobs = []
+        for facts in group.members:
+            address = facts.address
             try:
-                return job()
+                projection = found.projection_for(address)
+                if found.origin != "embedded":
+                    require_fitting(address, samples[address].vectors, projection)
             except LightmigrateError as error:
-                reason = str(error)
-        logger.warning(
-            "⚠ %s is not of the application's model: %s%s", finding.address, finding.evidence,
-            f". {reason}" if reason else "",
-        )  # fmt: skip
-        refused = self.source.policy.on_mismatch == "migrate"
-        self.reports[finding.address] = CollectionReport(finding, "refused" if refused else "warned", reason=reason)
-        return None
-
-    def _job(self, collection: Collection, facts: CollectionFacts, finding: StartupFinding) -> CollectionJob:
-        found = None if finding.form is None else self.source.computed(finding.form)
-        if found is None:
-            source_name = self.memory.model(facts) or recorded_model(facts.embedding_function)
-            found = self.source.find(collection, facts, source_name)
-        info = found.projection.info
-        if found.origin == "arithmetic":
-            logger.info("✓ %s: %s; computing them...", facts.address, finding.evidence)
-        else:
+                self._refuse([findings[address]], str(error))
+                continue
+            jobs.append(CollectionJob(address, projection, self.source.target.function, embedded=found.embedded))
+            self._report(address, found)
+        if jobs:
+            info = found.projection.info
             logger.info(
-                "✓ %s projection %s → %s, migrating %s...", "Learned" if found.origin == "calibrated" else "Found",
-                info.source.name, info.target.name, facts.address,
+                "✓ %s %s → %s, migrating %s...", _FOUND[found.origin], info.source.name, info.target.name,
+                jobs[0].address if len(jobs) == 1 else f"{len(jobs)} collections",
             )  # fmt: skip
-        self.reports[facts.address] = replace(
-            self.reports[facts.address],
+        return jobs
+
+    def _report(self, address: Address, found: FoundProjection) -> None:
+        info = found.projection.info
+        self.reports[address] = replace(
+            self.reports[address],
             origin=found.origin,
             source_model=info.source.name,
             target_model=info.target.name,
-            preservation=found.preservation,
+            preservation=found.preservation_of(address),
         )
-        function = self.source.target.function
-        return CollectionJob(facts.address, found.projection, function)
+
+    def _refuse(self, findings: Sequence[StartupFinding], reason: str) -> None:
+        """Report collections that are not migrated, with the reason."""
+        migrating = self.source.policy.on_mismatch == "migrate"
+        for finding in findings:
+            report = CollectionReport(finding, "refused" if migrating else "warned", reason=reason)
+            self.reports[finding.address] = report
+        logger.warning(
+            "⚠ %s of the application's model: %s%s", _titled(findings, "is not", "are not"), _evidence(findings),
+            f". {reason}" if reason else "",
+        )  # fmt: skip
+
+    def _warn(self, findings: Sequence[StartupFinding]) -> None:
+        """Report collections that can be searched, or may be, and are not quite right."""
+        if findings[0].verdict == "unknown":
+            title = _titled(findings, "the model of its vectors", "the model of their vectors", separator=": ")
+            logger.warning("%s is not known: %s", title, _evidence(findings))
+            return
+        for finding in findings:
+            self.reports[finding.address] = CollectionReport(finding, "warned", reason=_VARIANT)
+        logger.warning("⚠ %s: %s. %s", _titled(findings, "", ""), _evidence(findings), _VARIANT)
 
 
-def preservation_line(report: CollectionReport) -> str:
+_FOUND = {
+    "embedded": "Embedded every text:",
+    "calibrated": "Learned projection",
+    "projection": "Found projection",
+    "chain": "Found projection",
+}
+
+_VARIANT = (
+    "New documents get slightly different vectors: use the old prefix, precision or revision, or migrate them with "
+    "on_variant='migrate' (LIGHTMIGRATE_ON_VARIANT=migrate)"
+)
+
+
+def _titled(findings: Sequence[StartupFinding], one: str, several: str, separator: str = " ") -> str:
+    """The collections by name, or by number when there are many, and what they do."""
+    named = ", ".join(str(finding.address) for finding in findings[:NAMED])
+    title = named if len(findings) <= NAMED else f"{len(findings)} collections ({named}, …)"
+    verb = one if len(findings) == 1 else several
+    return f"{title}{separator}{verb}" if verb else title
+
+
+def _evidence(findings: Sequence[StartupFinding]) -> str:
+    """What was found, of the first one for many."""
+    different = list(dict.fromkeys(finding.evidence for finding in findings))
+    return different[0] if len(different) == 1 else f"{different[0]}; {len(different) - 1} more findings in the report"
+
+
+def preservation_line(preservation: Preservation | None) -> str:
     """What a migration is expected to keep, in one line."""
-    preservation = report.preservation
     if preservation is None or preservation.expected is None:
         stated = preservation.stated if preservation is not None else ""
         return f"Semantic preservation: not measured on this collection ({stated or 'nor on any other'})"

@@ -1,30 +1,33 @@
-"""Which model a collection's vectors are of: first from records, which costs nothing, then by measuring."""
+"""Which model a collection's vectors are of: what was measured before costs nothing; the rest is measured.
+
+What a collection records of its model is a hint: stores record their default function whatever made the vectors.
+"""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lightmigrate.errors import CostError
-from lightmigrate.migration.baseline import sample_of
-from lightmigrate.quality.identity import identify
-from lightmigrate.quality.mixture import find_mixture
+from lightmigrate.quality.identity import FEWEST_AT_HOME, Kind, identify
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import StartupFinding, Verdict
-from lightmigrate.startup.target_model import TargetModel, recorded_identity, recorded_model
-from lightmigrate.stores.base import Collection, CollectionFacts
+from lightmigrate.startup.target_model import TargetModel, is_default, recorded_model
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.distance import space_of
+from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.vectors import evenly
 
-# The verdict for a server. Another prefix, or another part of the text, is still the same space.
+# The verdict for a server. Other texts than the stored ones are still of the same space.
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
     {
         "same": "same",
         "form": "other form",
-        "variant": "same",
+        "variant": "variant",
         "texts": "same",
         "mixed": "mixed",
         "other": "other model",
@@ -32,10 +35,18 @@ VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
     }
 )
 
-# Stored documents that the new model embeds to recognise its own vectors, and vectors examined for mixtures. Vectors of
-# another dimension can only be its own in another form, which a few documents show.
-DOCUMENTS, DOCUMENTS_OF_OTHER_DIMENSION = 50, 10
-VECTORS = 1000
+# The same for a collection with few rows, by the kind of most of them.
+KINDS: Mapping[Kind, Verdict] = types.MappingProxyType(
+    {"same": "same", "near": "variant", "text": "same", "foreign": "other model", "left out": "unknown"}
+)
+
+# Stored documents that the new model embeds to recognise its own vectors: of each collection, of all together, and at
+# least of each.
+DOCUMENTS, DOCUMENTS_IN_ALL, FEWEST_DOCUMENTS = 50, 1000, 3
+
+# The same for all collections of one model that makes vectors of another dimension: its vectors can only be the
+# model's own in another form, which a few documents show.
+DOCUMENTS_OF_OTHER_DIMENSION = 10
 
 
 def from_records(
@@ -46,7 +57,8 @@ def from_records(
     Another dimension certainly means another model. If the collection is `to_migrate`, it has to be measured all the
     same: its vectors may be of two models.
 
-    Embeds at most one word, and none for a collection that records the application's own embedding function.
+    Embeds at most two short texts in a run: one that tells the dimension, and one that tells whether the model is
+    still the one that earlier starts measured with.
     """
     stated = target.stated_dimension
     if facts.dimension is None or not facts.count:
@@ -54,65 +66,172 @@ def from_records(
             evidence = f"it is empty but only takes vectors of {facts.dimension} dimensions: delete and create it again"
             return StartupFinding.about(facts, stated, "empty", evidence)
         return StartupFinding.about(facts, stated, "empty", "it holds no vectors")
-    recorded = recorded_identity(facts.embedding_function)
-    if recorded is not None and recorded == target.identity and stated in (None, facts.dimension):
-        return StartupFinding.about(facts, facts.dimension, "same", "it records the application's embedding function")
-    if stated in (None, facts.dimension) and memory.knows(facts, target):
-        return StartupFinding.about(facts, facts.dimension, "same", "its vectors were recognised at an earlier start")
+    remembered = memory.recall(facts, target) if stated in (None, facts.dimension) else None
+    if remembered is not None:
+        evidence = f"its vectors were recognised at an earlier start: {remembered.evidence}"
+        return StartupFinding.about(facts, facts.dimension, remembered.verdict, evidence)
     expected = stated or target.dimension
     if expected is not None and expected != facts.dimension:
-        return None if to_migrate else _other_dimension(facts, expected)
+        return None if to_migrate else other_dimension(facts, expected)
     if target.provider is not None:
         return None
     return _by_name(facts, target, memory)
 
 
-def _other_dimension(facts: CollectionFacts, expected: int | None) -> StartupFinding:
+def other_dimension(facts: CollectionFacts, expected: int | None) -> StartupFinding:
+    """The finding about a collection whose vectors have another dimension than the model's."""
     evidence = f"its vectors have {facts.dimension} dimensions, the model makes {expected}"
     return StartupFinding.about(facts, expected, "other dimension", evidence)
 
 
 def _by_name(facts: CollectionFacts, target: TargetModel, memory: Memory) -> StartupFinding:
-    """The finding when the new model cannot be called: what the collection records is all there is."""
-    stored = memory.model(facts) or recorded_model(facts.embedding_function)
+    """The finding when the new model cannot be called: names are all there is, and only a measured one is believed."""
     if not target.model:
         return StartupFinding.about(facts, target.dimension, "same", "its dimension is the expected one")
-    if stored:
-        verdict: Verdict = "same" if same_name(stored, target.model) else "other model"
-        return StartupFinding.about(facts, target.dimension, verdict, f"it records the model {stored}")
-    evidence = "it records no model, and no embedding function was given to compare with"
+    measured, recorded = memory.model(facts), recorded_model(facts.embedding_function)
+    if measured:
+        verdict: Verdict = "same" if same_name(measured, target.model) else "other model"
+        return StartupFinding.about(facts, target.dimension, verdict, f"it was measured to be of the model {measured}")
+    if recorded and not same_name(recorded, target.model) and not is_default(facts.embedding_function):
+        return StartupFinding.about(facts, target.dimension, "other model", f"it records the model {recorded}")
+    evidence = (
+        f"it records the model {recorded}, which may not have made its vectors" if recorded else "it records none"
+    )
+    evidence += ": give the embedding function, to measure that"
     return StartupFinding.about(facts, target.dimension, "unknown", evidence)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of some collections.
+
+    Attributes:
+        findings: one for each.
+        grouping: which of them are of one model.
+    """
+
+    findings: Mapping[Address, StartupFinding]
+    grouping: Grouping
+
+
 def by_measuring(
-    facts: CollectionFacts, collection: Collection, target: TargetModel, limit: SpendingLimit
-) -> StartupFinding:
-    """Measure which model the vectors of an open collection are of. Only reads; embeds some of its documents.
+    store: Store,
+    collections: Sequence[CollectionFacts],
+    target: TargetModel,
+    limit: SpendingLimit,
+    names: Mapping[Address, str],
+) -> Measured:
+    """Measure which models the vectors of some collections are of. Only reads; embeds some of their documents.
 
     If embedding them exceeds the limit, the verdict is `unknown`.
+
+    Args:
+        store: the open database.
+        collections: those to measure.
+        target: the application's model.
+        limit: of what may be spent on it.
+        names: of the models that the collections record, as hints.
 
     Raises:
         ProviderError: the embedding function fails.
     """
+    grouping = group_by_model(store, collections, names)
     expected = target.dimension
-    page = sample_of(collection, VECTORS)
-    mixture = find_mixture(page.vectors)
-    if mixture is not None:
-        return StartupFinding.about(facts, expected, "mixed", str(mixture))
-    of_other_dimension = None if expected == facts.dimension else _other_dimension(facts, expected)
-    with_text = [row for row, text in enumerate(page.texts) if text and text.strip()]
-    most = DOCUMENTS if of_other_dimension is None else DOCUMENTS_OF_OTHER_DIMENSION
-    compared = page.rows([with_text[place] for place in evenly(len(with_text), most)])
-    if target.provider is None or not len(compared):
-        evidence = "it stores no documents that could be embedded and compared"
-        return of_other_dimension or StartupFinding.about(facts, expected, "unknown", evidence)
-    texts = [text or "" for text in compared.texts]
+    findings: dict[Address, StartupFinding] = {}
+    equal: list[CollectionFacts] = []
+    for facts in collections:
+        if facts.address in grouping.mixed:
+            reason = grouping.mixed[facts.address]
+            findings[facts.address] = StartupFinding.about(facts, expected, "mixed", reason)
+        elif facts.dimension != expected:
+            findings[facts.address] = other_dimension(facts, expected)
+        else:
+            equal.append(facts)
+    findings.update(_identified(store, equal, target, limit, grouping.samples))
+    for group in grouping.groups:
+        if group.dimension != expected:
+            findings.update(_of_other_dimension(group, target, limit, grouping.samples))
+    return Measured(findings, grouping)
+
+
+def _of_other_dimension(
+    group: ModelGroup, target: TargetModel, limit: SpendingLimit, samples: Mapping[Address, Page]
+) -> dict[Address, StartupFinding]:
+    """Findings about collections of one model and another dimension: they may be shortened or longer vectors."""
+    plain = {facts.address: other_dimension(facts, target.dimension) for facts in group.members}
+    pool = Page.joined([samples[facts.address] for facts in group.members])
+    with_text = [row for row, text in enumerate(pool.texts) if text and text.strip()]
+    if target.provider is None or not with_text:
+        return plain
+    pool = pool.rows([with_text[place] for place in evenly(len(with_text), DOCUMENTS_OF_OTHER_DIMENSION)])
+    texts = [text or "" for text in pool.texts]
+    try:
+        limit.pay(target.provider, target.provider.bill(texts).dollars, "recognising the model")
+    except CostError:
+        return plain
+    identity = identify(pool.vectors, target.provider.embed(texts))
+    if identity.form is None:
+        return plain
+    if not identity.form.is_exact:
+        return {a: replace(finding, evidence=f"{finding.evidence}; {identity.reason}") for a, finding in plain.items()}
+    return {
+        facts.address: StartupFinding.about(facts, target.dimension, "other form", identity.reason, identity.form)
+        for facts in group.members
+    }
+
+
+def _identified(
+    store: Store,
+    collections: Sequence[CollectionFacts],
+    target: TargetModel,
+    limit: SpendingLimit,
+    samples: Mapping[Address, Page],
+) -> dict[Address, StartupFinding]:
+    """Findings about collections of the model's own dimension, from some documents of each, embedded again."""
+    findings: dict[Address, StartupFinding] = {}
+    each = max(FEWEST_DOCUMENTS, min(DOCUMENTS, DOCUMENTS_IN_ALL // max(1, len(collections))))
+    pages: list[tuple[CollectionFacts, Page]] = []
+    for facts in collections:
+        page = samples[facts.address]
+        with_text = [row for row, text in enumerate(page.texts) if text and text.strip()]
+        if target.provider is None or not with_text:
+            evidence = "it stores no documents that could be embedded and compared"
+            findings[facts.address] = StartupFinding.about(facts, target.dimension, "unknown", evidence)
+        else:
+            pages.append((facts, page.rows([with_text[place] for place in evenly(len(with_text), each)])))
+    if not pages or target.provider is None:
+        return findings
+    pool = Page.joined([page for _, page in pages])
+    texts = [text or "" for text in pool.texts]
     try:
         limit.pay(target.provider, target.provider.bill(texts).dollars, "recognising the model")
     except CostError as error:
-        return of_other_dimension or StartupFinding.about(facts, expected, "unknown", str(error))
-    identity = identify(compared.vectors, target.provider.embed(texts), metric=space_of(collection))
-    if of_other_dimension is not None and (identity.form is None or not identity.form.is_exact):
-        why = "" if identity.form is None else f"; {identity.reason}"
-        return replace(of_other_dimension, evidence=of_other_dimension.evidence + why)
-    return StartupFinding.about(facts, expected, VERDICTS[identity.verdict], identity.reason, identity.form)
+        unknown = {f.address: StartupFinding.about(f, target.dimension, "unknown", str(error)) for f, _ in pages}
+        return findings | unknown
+    vectors = target.provider.embed(texts)
+    pooled = identify(pool.vectors, vectors)
+    start = 0
+    for facts, page in pages:
+        rows = slice(start, start + len(page))
+        start += len(page)
+        if len(page) >= FEWEST_AT_HOME or (len(pages) == 1 and len(page) >= FEWEST_DOCUMENTS + 2):
+            identity = identify(page.vectors, vectors[rows], metric=space_of(store.collection(facts.address)))
+            verdict, reason, form = VERDICTS[identity.verdict], identity.reason, identity.form
+        else:
+            (verdict, reason), form = _of_few(pooled.rows[rows]), pooled.form
+            if pooled.verdict == "form" and form is not None and verdict in ("same", "variant"):
+                seen = not form.is_rescaled or space_of(store.collection(facts.address)) != "cosine"
+                verdict, reason = ("other form", pooled.reason) if seen else (verdict, reason)
+        findings[facts.address] = StartupFinding.about(facts, target.dimension, verdict, reason, form)
+    return findings
+
+
+def _of_few(kinds: Sequence[Kind]) -> tuple[Verdict, str]:
+    """The verdict of a collection with few rows, from the kinds that they got among the rows of all collections."""
+    counts = Counter(kinds)
+    foreign, own = counts["foreign"], len(kinds) - counts["foreign"] - counts["left out"]
+    (most, number), *_ = counts.most_common(1)
+    words = {"same": "this model's to the last digits", "near": "nearly this model's", "foreign": "another model's"}
+    whose = words.get(most, "of this model's space")
+    reason = f"{number} of {len(kinds)} vectors are {whose}"
+    return ("mixed" if min(foreign, own) >= 2 else KINDS[most]), reason

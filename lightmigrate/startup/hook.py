@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import AnotherRunError, LightmigrateError, ModelMismatchError, RefusedError
+from lightmigrate.errors import (
+    AnotherRunError,
+    DatabaseInUseError,
+    DiskSpaceError,
+    LightmigrateError,
+    ModelMismatchError,
+    RefusedError,
+)
 from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import LogProgress, Progress, logger
 from lightmigrate.projection.model import Model
+from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.decide import Decision, preservation_line
 from lightmigrate.startup.detect import from_records
-from lightmigrate.startup.memory import Memory
+from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projection_source import ProjectionSource
-from lightmigrate.startup.report import Action, CollectionReport, StartReport
+from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.open import open_folder
@@ -42,10 +51,15 @@ def auto_migrate(
 ) -> StartReport:
     """Make sure that a database's vectors are of the application's model, before the application opens it.
 
-    Finishes or undoes what an interrupted run left. Looks at every collection; if none mismatches, that takes
-    milliseconds, and neither opens the database nor calls a model. A collection of another model is migrated as the
-    policy says: with a projection trained on the collection's own documents, or else with the best one in the registry
-    that fits. Several processes may start at once: one migrates, the others wait for it.
+    Finishes or undoes what an interrupted run left. Looks at every collection. What it records of its model is a hint:
+    the first time, some stored documents are embedded and compared. From then on, if nothing mismatches, a start takes
+    milliseconds, does not open the database, and embeds one short text, by which a model that was exchanged under its
+    name is noticed.
+
+    Collections of another model are migrated as the policy says, all of one old model together: with a projection
+    trained on their own documents, or else with the best one in the registry that fits. Texts that the new model
+    embedded on the way get its own vectors; where learning would cost as much as embedding every text, every text is
+    embedded. Several processes may start at once: one migrates, the others wait for it.
 
     Whatever fails, the database is the old one or the new one, whole; and unless the policy says `raise`, the server
     goes on with it. The `lightmigrate` logger receives every step, but no document, vector or key.
@@ -151,14 +165,46 @@ class _Start:
             else:
                 decision.add_known(finding)
         self._reports = decision.reports
-        results = migrator.migrate(self._decide(decision, pending), policy.backup) if pending else []
+        results = self._migrate(migrator, decision, pending) if pending else []
         decision.require_no_mismatch()
-        self._log_results(results)
-        same = {address for address, report in self._reports.items() if report.finding.verdict == "same"}
-        migrated = {address for address, report in self._reports.items() if report.action == "migrated"}
-        if learnt := (same & pending.keys()) | migrated:
-            again = [facts for facts in migrator.collections() if facts.address in learnt]
-            self._memory(migrator).learn(again, self._source.target)
+        self._log_results(results, self._exact_rows(migrator))
+        measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
+        for facts in migrator.collections() if pending else ():
+            report = self._reports.get(facts.address)
+            if report is None or facts.address not in pending:
+                continue
+            if report.action == "migrated":
+                measured[Remembered("same", "they were migrated to this model")].append(facts)
+            elif report.finding.verdict in ("same", "variant"):
+                measured[Remembered(report.finding.verdict, report.finding.evidence)].append(facts)
+        if measured:
+            self._memory(migrator).learn(measured, self._source.target)
+
+    def _migrate(
+        self, migrator: Migrator, decision: Decision, pending: Mapping[Address, CollectionFacts]
+    ) -> Sequence[MigrationResult]:
+        """Measure and migrate. Where only records were to be checked, a database that cannot be read is no failure."""
+        try:
+            return migrator.migrate(self._decide(decision, pending), self._policy.backup)
+        except (DatabaseInUseError, DiskSpaceError) as error:
+            if not all(self._records_the_model(facts) for facts in pending.values()):
+                raise
+            for facts in pending.values():
+                evidence = f"it records the application's embedding function, which could not be measured yet: {error}"
+                decision.add_known(StartupFinding.about(facts, facts.dimension, "unknown", evidence))
+            return []
+
+    def _records_the_model(self, facts: CollectionFacts) -> bool:
+        identity, stated = self._source.target.identity, self._source.target.stated_dimension
+        recorded = recorded_identity(facts.embedding_function)
+        return identity is not None and recorded == identity and stated in (None, facts.dimension)
+
+    def _exact_rows(self, migrator: Migrator) -> Mapping[Address, int]:
+        """How many rows of each migrated collection the new model embedded whole."""
+        if not Provenance.file_in(migrator.place).exists():
+            return {}
+        with Provenance.existing(migrator.place) as provenance:
+            return {address: provenance.counts(address)[VectorOrigin.EXACT] for address in provenance.addresses()}
 
     def _decide(
         self, decision: Decision, pending: Mapping[Address, CollectionFacts]
@@ -174,19 +220,28 @@ class _Start:
 
         return decide
 
-    def _log_results(self, results: Sequence[MigrationResult]) -> None:
+    def _log_results(self, results: Sequence[MigrationResult], exact: Mapping[Address, int]) -> None:
         """Add what was migrated to the log and the reports."""
         if not results:
             return
         self._backup = next((result.backup_path.name for result in results if result.backup_path is not None), None)
-        logger.info("✓ Migration complete: %s vectors migrated", f"{sum(result.n_migrated for result in results):,}")
+        migrated = sum(result.n_migrated for result in results)
+        own = sum(exact.get(result.address, 0) for result in results)
+        logger.info(
+            "✓ Migration complete: %s vectors migrated%s", f"{migrated:,}",
+            f", {own:,} of them embedded by the new model" if own else "",
+        )  # fmt: skip
         if self._backup is not None:
             logger.info("  Backup: %s", self._backup)
+        kept: dict[str, list[Address]] = defaultdict(list)
         for result in results:
             address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
-            self._reports[address] = report
-            logger.info("  %s%s", f"{address}: " if len(results) > 1 else "", preservation_line(report))
+            self._reports[address] = replace(report, exact=exact.get(address, 0))
+            kept[preservation_line(report.preservation)].append(address)
+        for line, addresses in kept.items():  # the same for all collections that were judged together
+            title = str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"
+            logger.info("  %s%s", f"{title}: " if len(results) > 1 else "", line)
 
     def _go_on(self, migrator: Migrator) -> bool:
         """Finish what an interrupted run was building, if that is what is target now."""

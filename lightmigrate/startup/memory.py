@@ -1,11 +1,12 @@
-"""Remembers the models that were recognised in a database, so that the next start need not recognise them again."""
+"""Remembers what was measured of the collections of a database, so that the next start need not measure again."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,36 @@ import numpy as np
 from lightmigrate.files import replacing, user_folder
 from lightmigrate.migration.aside.location import MODELS_FILE
 from lightmigrate.progress import logger
+from lightmigrate.providers.cache import same_probe
+from lightmigrate.startup.report import Verdict
 from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import CollectionFacts
 
-MEMORY_VERSION = 1
+MEMORY_VERSION = 2
 
-# One model gives one text vectors of at least this cosine on two days; two models never do.
-SAME_PROBE = 0.999
+# A collection is measured again when it has fewer records than then, or so many times as many.
+GROWN = 1.5
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What was measured of a collection at an earlier start.
+
+    Attributes:
+        verdict: `same` or `variant`.
+        evidence: how that was known.
+    """
+
+    verdict: Verdict
+    evidence: str
 
 
 class Memory:
-    """A small file: for each collection the embedding function that was recognised as its model.
+    """A small file: what was measured of each collection, and with which model.
 
-    A collection is known by the store's own id, so one that is created again under an old name is not known. The file
-    is exchanged with the database, so that after a rollback it holds what was true then.
+    A collection is known by the store's own id, so one that is created again under an old name is not known; a model
+    by its name and by its vector of a fixed text, so one that was exchanged under its name is not known. The file is
+    exchanged with the database, so that after a rollback it holds what was true then.
 
     Args:
         file: need not exist; one that cannot be read counts as empty.
@@ -56,30 +73,46 @@ class Memory:
         known = self._known.get(facts.id)
         return str(known.get("model", "")) if isinstance(known, Mapping) else ""
 
-    def knows(self, facts: CollectionFacts, target: TargetModel) -> bool:
-        """Whether a collection was recognised as this model's. Embeds one text with a model that has no name."""
+    def recall(self, facts: CollectionFacts, target: TargetModel) -> Remembered | None:
+        """What was measured of a collection with this model; `None` when it has to be measured (again).
+
+        Embeds one short text, once in a run. If the model cannot be called, its name is believed.
+        """
         known = self._known.get(facts.id)
         if not isinstance(known, Mapping) or known.get("dimension") != facts.dimension:
-            return False
-        if target.identity is not None:
-            return bool(known.get("function") == target.identity)
+            return None
+        if target.provider is None or known.get("function") != target.identity:
+            return None
         try:
+            count = int(known["count"])
             before = np.array(known["probe"], dtype=np.float32)
+            remembered = Remembered(known["verdict"], str(known["evidence"]))
         except (KeyError, ValueError, TypeError):
-            return False
-        now = target.probe
-        if now is None or before.shape != now.shape or not (length := np.linalg.norm(before) * np.linalg.norm(now)):
-            return False
-        return float(np.vdot(before, now) / length) >= SAME_PROBE
+            return None
+        if remembered.verdict not in ("same", "variant") or not count <= facts.count <= GROWN * count:
+            return None
+        if target.probe is None:
+            return None if target.identity is None else remembered
+        return remembered if before.shape == target.probe.shape and same_probe(before[0], target.probe[0]) else None
 
-    def learn(self, collections: Iterable[CollectionFacts], target: TargetModel) -> None:
-        """Store that these collections are this model's. If that fails, the next start measures again."""
-        probe = None if target.identity is not None or target.probe is None else target.probe.tolist()
+    def learn(self, measured: Mapping[Remembered, list[CollectionFacts]], target: TargetModel) -> None:
+        """Store what was measured of some collections. If that fails, the next start measures again."""
+        if target.probe is None:
+            return
         learnt = {
-            facts.id: {"dimension": facts.dimension, "model": target.model, "function": target.identity, "probe": probe}
+            facts.id: {
+                "dimension": facts.dimension,
+                "count": facts.count,
+                "model": target.model,
+                "function": target.identity,
+                "probe": target.probe.tolist(),
+                "verdict": remembered.verdict,
+                "evidence": remembered.evidence,
+            }
+            for remembered, collections in measured.items()
             for facts in collections
         }
-        if not learnt or (target.identity is None and probe is None):
+        if not learnt:
             return
         known = {**self._known, **learnt}
         try:

@@ -14,6 +14,7 @@ from lightmigrate.results import Result
 from lightmigrate.stores.base import Address
 
 OnMismatch = Literal["migrate", "warn", "raise"]
+OnVariant = Literal["warn", "migrate"]
 OnFailure = Literal["continue", "raise"]
 
 PREFIX = "LIGHTMIGRATE_"
@@ -28,13 +29,16 @@ class Policy(Result):
         on_failure: `continue` with the old database and log the error; or `raise` it.
         min_quality: expected retention, in [0, 1], below which nothing is migrated. By default the gate decides, and a
             projection that cannot be measured on the collection is used with a warning; with a value it is refused.
-        calibrate: stored documents that the new model may embed to train the projection; 0 for none.
+        calibrate: stored documents that the new model may embed to train the projection of all collections of one old
+            model; 0 for none. Where that would cost as much as embedding every text, every text is embedded.
         max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
         max_seconds: for the whole start; a migration that would take longer does not happen. No limit by default.
         backup: whether the old database is kept.
         collections: patterns (`*` and `?`) of the names of the collections to look at, as `name`,
             `name.vector[part]` or `tenant/database/name`; all by default. A pattern that starts with `!` excludes what
             it matches. Separated by commas in the environment.
+        on_variant: what to do about vectors of the application's model with another prefix, precision or revision:
+            `warn` at every start; or `migrate` them like those of another model.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -45,12 +49,14 @@ class Policy(Result):
     max_seconds: float | None = None
     backup: bool = True
     collections: tuple[str, ...] = ()
+    on_variant: OnVariant = "warn"
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
             raise _wrong("collections", self.collections, "a list of patterns")
         object.__setattr__(self, "collections", tuple(self.collections))
-        for name, choices in (("on_mismatch", get_args(OnMismatch)), ("on_failure", get_args(OnFailure))):
+        for name, kind in (("on_mismatch", OnMismatch), ("on_variant", OnVariant), ("on_failure", OnFailure)):
+            choices = get_args(kind)
             if getattr(self, name) not in choices:
                 raise _wrong(name, getattr(self, name), f"one of {', '.join(choices)}")
         if not (self.min_quality is None or 0 <= self.min_quality <= 1):
@@ -117,6 +123,7 @@ def _patterns(text: str) -> tuple[str, ...]:
 _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
     {
         "on_mismatch": str.lower,
+        "on_variant": str.lower,
         "on_failure": str.lower,
         "min_quality": float,
         "calibrate": int,

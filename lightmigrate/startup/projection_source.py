@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lightmigrate.budget.learn import UNKNOWN, Learned, embedded_texts, learn
+from lightmigrate.budget.quality_estimator import EVERYTHING
 from lightmigrate.errors import (
     CostError,
     DeadlineError,
@@ -14,46 +16,66 @@ from lightmigrate.errors import (
     NoProjectionError,
     NotEnoughTextsError,
 )
-from lightmigrate.migration.baseline import sample_of
+from lightmigrate.migration.baseline import SAMPLE, meaningful_rows
+from lightmigrate.migration.collection_job import EmbeddedTexts
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.form import Form
 from lightmigrate.quality.gate import Gate, Thresholds, gate
-from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.registry.library import Candidate, Library
 from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import Origin, Preservation
 from lightmigrate.startup.target_model import TargetModel
-from lightmigrate.stores.base import Collection, CollectionFacts, Page
-from lightmigrate.stores.distance import space_of
-from lightmigrate.training.calibrate import calibrate
+from lightmigrate.stores.base import Address, Page, Store
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.training.grouping import ModelGroup
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
+from lightmigrate.training.texts import NO_TEXTS
 from lightmigrate.vectors import Vectors
 
 # Documents, with a sentence of each, that the new model embeds to compare existing projections.
 MEASURED_DOCUMENTS = 200
 
-# What arithmetic keeps.
-EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
-
 
 @dataclass(frozen=True)
 class FoundProjection:
-    """A projection that may be used.
+    """A projection that may be used for the collections of one model.
 
     Attributes:
         origin: where it comes from.
         projection: the projection.
-        preservation: what it is expected to keep.
+        preservation: what it is expected to keep of them all.
+        embedded: texts that the new model has embedded whole; `None` when it was not called.
+        learned: how it was learned on the collections themselves; `None` for an existing one.
     """
 
     origin: Origin
     projection: Projection
     preservation: Preservation
+    embedded: EmbeddedTexts | None = None
+    learned: Learned | None = None
+
+    def projection_for(self, address: Address) -> Projection:
+        """The projection for one of the collections.
+
+        Raises:
+            FailedGateError: it keeps too little of that one.
+        """
+        if self.learned is None:
+            return self.projection
+        if (judgement := self.learned.gates.get(address)) is not None:
+            _require_passed(judgement)
+        return self.learned.projection_for(address)
+
+    def preservation_of(self, address: Address) -> Preservation:
+        """What it is expected to keep of one of the collections."""
+        judgement = None if self.learned is None else self.learned.gates.get(address)
+        return self.preservation if judgement is None else _measured(judgement, "")
 
 
 @dataclass(frozen=True)
@@ -84,111 +106,118 @@ class ProjectionSource:
         if provider is None:
             return None
         model = provider.model
-        source = replace(model, dimension=form.dimensions[0], normalised=False)
-        projection = form.projection(source, model)
+        projection = form.projection(replace(model, dimension=form.dimensions[0], normalised=False), model)
         if projection is None:
             return None
         return FoundProjection("arithmetic", projection, Preservation(EVERYTHING, None, "computed, not learned"))
 
-    def find(self, collection: Collection, facts: CollectionFacts, source_name: str) -> FoundProjection:
-        """The best projection for an open collection. Only reads; may call the new model.
+    def find(self, store: Store, group: ModelGroup) -> FoundProjection:
+        """What to migrate the collections of one model with. Only reads; may call the new model.
 
         Args:
-            collection: the open collection.
-            facts: about it.
-            source_name: name of the model of its vectors; empty when not known.
+            store: the open database.
+            group: the collections.
 
         Raises:
-            NoProjectionError: there is none; the message holds the command that makes one.
+            NoProjectionError: there is no projection; the message holds the command that makes one.
             FailedGateError: the best one keeps less than is allowed.
             ProviderError: the new model fails.
         """
-        candidates = self._candidates(facts, source_name)
+        collection = group.open(store)
+        candidates = self._candidates(group)
         reason = "there is no embedding function to train with"
         if self.target.provider is not None:
             reason = "calibrate=0"
             if self.policy.calibrate:
                 try:
-                    return self._calibrated(collection, self.target.provider, facts, source_name, candidates)
+                    return self._learned(collection, self.target.provider, group, candidates)
                 except (NotEnoughTextsError, CostError, DeadlineError) as error:
                     reason = str(error)
-                    logger.info("%s: cannot train a projection on its documents: %s", facts.address, reason)
+                    logger.info("%s: cannot train a projection on its documents: %s", group.title, reason)
         if not candidates:
-            raise NoProjectionError(_nothing_found(facts, self.target, reason, self.database))
-        return self._existing(collection, facts, candidates, reason)
+            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database))
+        return self._existing(collection, group, candidates, reason)
 
-    def _candidates(self, facts: CollectionFacts, source_name: str) -> Sequence[Candidate]:
+    def _candidates(self, group: ModelGroup) -> Sequence[Candidate]:
         return self.library.find(
-            source_dim=facts.dimension or 0,
+            source_dim=group.dimension,
             target_dim=self.target.dimension,
-            source=source_name,
+            source=group.name,
             target=self.target.model,
         )
 
-    def _calibrated(
-        self,
-        collection: Collection,
-        provider: Provider,
-        facts: CollectionFacts,
-        source_name: str,
-        candidates: Sequence[Candidate],
+    def _learned(
+        self, collection: JoinedCollections, provider: Cached, group: ModelGroup, candidates: Sequence[Candidate]
     ) -> FoundProjection:
-        """A projection trained on the collection's own documents."""
+        """A projection trained on the collections' own documents, or none because every text was embedded."""
         prior = self._prior(collection, candidates)
-        source = prior.info.source if prior is not None else Model(source_name or "unnamed", facts.dimension or 0)
-        training = calibrate(
+        source = prior.info.source if prior is not None else Model(group.name or "unnamed", group.dimension)
+        learned = learn(
             collection,
             provider,
             self.policy.calibrate,
+            opened_by=self.target.opened_by,
             source_model=source,
             priors=[None] if prior is None else [None, prior],
             previous=self.previous,
             limit=self.limit,
             deadline=self.deadline,
             thresholds=self._thresholds,
-            announce=lambda line: logger.info("%s: training a projection on its documents: %s", facts.address, line),
+            announce=lambda line: logger.info("%s: embedding %s", group.title, line),
         )
-        found = FoundProjection("calibrated", training.projection, _measured(training.gate, ""))
-        return self._passed(found, training.gate)
+        if learned.training is None:
+            if learned.without_text:
+                logger.warning(
+                    "%s: %d records have no text; their vectors were projected, and how well was not measured",
+                    group.title, learned.without_text,
+                )  # fmt: skip
+            share = 1 - learned.without_text / max(1, collection.count())
+            kept = EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share)
+            return FoundProjection("embedded", learned.projection, Preservation(kept, None, ""), learned.embedded)
+        measured = _measured(learned.training.gate, "")
+        found = FoundProjection("calibrated", learned.projection, measured, learned.embedded, learned)
+        if all(judgement.verdict == "FAIL" for judgement in learned.gates.values()):
+            _require_passed(learned.training.gate)
+        return found
 
-    def _prior(self, collection: Collection, candidates: Sequence[Candidate]) -> Projection | None:
+    def _prior(self, collection: JoinedCollections, candidates: Sequence[Candidate]) -> Projection | None:
         """An existing projection between the two models that fits the vectors, to build on."""
         direct = [candidate for candidate in candidates if candidate.by in ("pair", "target")]
         if not direct:
             return None
-        ranked = rank(direct, sample_of(collection).vectors, [], None)
+        ranked = rank(direct, meaningful_rows(collection.sample(SAMPLE)).vectors, [], None)
         return next((candidate.projection for candidate in ranked if candidate.fits), None)
 
     def _existing(
-        self, collection: Collection, facts: CollectionFacts, candidates: Sequence[Candidate], reason: str
+        self, collection: JoinedCollections, group: ModelGroup, candidates: Sequence[Candidate], reason: str
     ) -> FoundProjection:
         """The best of the existing projections, measured on the collection where the new model may be called."""
-        page = sample_of(collection, MEASURED_DOCUMENTS)
+        page = meaningful_rows(collection.sample(MEASURED_DOCUMENTS))
         measured = self._embedded(page)
         ranked = rank(candidates, page.vectors, page.texts, None if measured is None else measured.documents)
         fitting = ranked if measured is not None else self._trusted(ranked)
         fitting = [candidate for candidate in fitting if candidate.fits is not False]
         if not fitting:
             reason = f"{reason}; {self._why_none_fits(ranked)}"
-            raise NoProjectionError(_nothing_found(facts, self.target, reason, self.database))
+            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database))
         targets = {candidate.projection.info.target.name for candidate in fitting}
         if measured is None and not self.target.model and len(targets) > 1:
             raise NoProjectionError(
-                f"collection {facts.address}: there are projections to {' and '.join(sorted(targets))}, all of "
+                f"{group.title}: there are projections to {' and '.join(sorted(targets))}, all of "
                 f"{self.target.dimension} dimensions: name the application's model (target_model)"
             )
         best = fitting[0]
         if best.candidate.by == "dimension":
             logger.warning(
                 "%s: no projection between these two models is known; using %s, of which only the dimensions are known "
-                "to fit", facts.address, best.candidate.description,
+                "to fit", group.title, best.candidate.description,
             )  # fmt: skip
         stated = _stated(best)
         origin: Origin = "chain" if len(best.candidate.entries) > 1 else "projection"
         if measured is None:
             if self.policy.min_quality is not None:
                 raise FailedGateError(
-                    f"collection {facts.address}: what {best.candidate.description} keeps cannot be measured here, and "
+                    f"{group.title}: what {best.candidate.description} keeps cannot be measured here, and "
                     f"min_quality is {self.policy.min_quality}: give the embedding function, or leave min_quality out"
                 )
             return FoundProjection(origin, best.projection, Preservation(None, None, stated))
@@ -199,19 +228,37 @@ class ProjectionSource:
             taken_from=measured.query_rows,
             old=None if measured.old_queries is None else measured.page.vectors,
             old_queries=measured.old_queries,
-            collection_size=facts.count,
-            metric=space_of(collection),
+            collection_size=group.count,
+            metric=collection.metric,
             thresholds=self._thresholds,
         )
+        _require_passed(judgement)
         projection = best.projection.with_facts(training={}, quality=judgement.to_json())  # of this collection
-        return self._passed(FoundProjection(origin, projection, _measured(judgement, stated)), judgement)
+        embedded = None if self.target.provider is None else self._known(collection, self.target.provider, judgement)
+        return FoundProjection(origin, projection, _measured(judgement, stated), embedded)
+
+    def _known(self, collection: JoinedCollections, provider: Cached, judgement: Gate) -> EmbeddedTexts:
+        """The texts that were embedded to measure an existing projection, and before."""
+        facts = {
+            "model": provider.name,
+            "provider": self.target.opened_by,
+            "dimension": provider.model.dimension,
+            "reads_texts": True,
+            "texts_file": NO_TEXTS.to_json(),
+            "expected": [(0.0, judgement.expected_retention.to_json()), (1.0, EVERYTHING.to_json())],
+        }
+        return EmbeddedTexts(provider, embedded_texts(collection, provider), frozenset(), facts)
 
     def _trusted(self, ranked: Sequence[Ranked]) -> list[Ranked]:
-        """Candidates that may be used without being measured: equal dimensions alone do not tell the model."""
+        """Candidates that may be used without being measured: neither a name nor a dimension tells the model.
+
+        The stored vectors must look like those that the projection was made for.
+        """
         return [
             candidate
             for candidate in ranked
             if candidate.projection.info.quality.get("verdict") != "FAIL"
+            and candidate.fits
             and (not self.target.model or candidate.candidate.by != "dimension")
         ]
 
@@ -224,6 +271,10 @@ class ProjectionSource:
                 reasons.append(f"{name} is for other vectors, likeness {candidate.likeness or 0:.2f}")
             elif self.target.model and candidate.candidate.by == "dimension":
                 reasons.append(f"{name} leads to another model")
+            elif candidate.fits is None:
+                reasons.append(
+                    f"whether {name} is for these vectors cannot be told: too few of them, or no sketch of its own"
+                )
             else:
                 reasons.append(f"{name} failed the gate when it was made, and cannot be measured here")
         return "; ".join(reasons) or "no projection in the registry can be read"
@@ -257,14 +308,6 @@ class ProjectionSource:
         usual, least = Thresholds(), self.policy.min_quality
         return usual if least is None else Thresholds(max(usual.passing, least), least)
 
-    @staticmethod
-    def _passed(found: FoundProjection, judgement: Gate) -> FoundProjection:
-        if judgement.verdict == "FAIL":
-            raise FailedGateError(
-                f"its projection failed the gate: {judgement.reason}; embed its documents again, or lower min_quality"
-            )
-        return found
-
 
 @dataclass(frozen=True)
 class _Embedded:
@@ -273,6 +316,13 @@ class _Embedded:
     queries: Vectors
     old_queries: Vectors | None
     query_rows: Sequence[int]
+
+
+def _require_passed(judgement: Gate) -> None:
+    if judgement.verdict == "FAIL":
+        raise FailedGateError(
+            f"its projection failed the gate: {judgement.reason}; embed its documents again, or lower min_quality"
+        )
 
 
 def _measured(judgement: Gate, stated: str) -> Preservation:
@@ -286,11 +336,13 @@ def _stated(ranked: Ranked) -> str:
     return "" if stated is None else f"{stated:.0%} on the texts it was trained on, other texts keep less"
 
 
-def _nothing_found(facts: CollectionFacts, target: TargetModel, reason: str, database: str) -> str:
-    command = ["lightmigrate", "train", "--from", database, "--collection", str(facts.address)]
+def _nothing_found(group: ModelGroup, target: TargetModel, reason: str, database: str) -> str:
+    command = ["lightmigrate", "train", "--from", database]
+    if len(group.members) == 1:
+        command += ["--collection", str(group.members[0].address)]
     if target.identity is not None:
         command += ["--target-provider", "chroma", "--target-model", json.dumps(target.identity)]
     else:
         command += ["--target-model", target.model or "NEW_MODEL"]
-    found = f"✗ No projection found for {facts.dimension}D → {target.dimension or '?'}D"
+    found = f"✗ No projection found for {group.dimension}D → {target.dimension or '?'}D"
     return f"{found} ({reason}); make one:  {shlex.join(command)}"

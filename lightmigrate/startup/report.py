@@ -10,9 +10,9 @@ from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
-Verdict = Literal["same", "other form", "other dimension", "other model", "mixed", "empty", "unknown"]
+Verdict = Literal["same", "variant", "other form", "other dimension", "other model", "mixed", "empty", "unknown"]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
-Origin = Literal["arithmetic", "calibrated", "projection", "chain"]
+Origin = Literal["arithmetic", "embedded", "calibrated", "projection", "chain"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class StartupFinding(Result):
         count: number of records.
         current_dim: dimension of its vectors.
         expected_dim: of the application's vectors; `None` where it did not matter.
-        verdict: `same` is the application's model; `other form` is this model, too, but its searches see the
-            difference; `unknown` could not be determined.
+        verdict: `same` is the application's model; `variant` is its model with another prefix, precision or revision,
+            which is searched a little worse until it is migrated; `other form` is its model, too, in another length or
+            shortened, which follows from what is stored; `unknown` could not be determined.
         evidence: how that is known, in one sentence with the numbers.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
@@ -94,11 +95,14 @@ class CollectionReport(Result):
     Attributes:
         finding: what was found.
         action: what was done about it.
-        origin: where the projection came from; `arithmetic` is exact and was not learned.
+        origin: where the new vectors come from: `arithmetic` when they were computed from the stored ones exactly,
+            `embedded` when every text was embedded, otherwise a projection that was `calibrated` on the database
+            itself, an existing `projection`, or a `chain` of existing ones.
         source_model: the model it projects from.
         target_model: the model it projects to.
         preservation: what it is expected to keep.
         migrated: vectors migrated.
+        exact: those among them that the new model made from the whole text.
         reason: why it was not migrated, in one sentence with the way out.
     """
 
@@ -109,7 +113,13 @@ class CollectionReport(Result):
     target_model: str = ""
     preservation: Preservation | None = None
     migrated: int = 0
+    exact: int = 0
     reason: str = ""
+
+    @property
+    def route(self) -> Origin | None:
+        """`origin` under its first name."""
+        return self.origin
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,10 @@ from typing import Any
 
 from lightmigrate.errors import DimensionError, LightmigrateError
 from lightmigrate.projection.model import Model
-from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.providers.chroma import ChromaProvider, model_name, said_identity
+from lightmigrate.providers.chroma import DEFAULT_FUNCTIONS, ChromaProvider, model_name, said_identity
 from lightmigrate.training.limits import Deadline
 from lightmigrate.vectors import Vectors
-
-# Embedded to recognise a model that has no name.
-_PROBE = "lightmigrate asks: which embedding model are you?"
 
 
 class TimedProvider(ChromaProvider):
@@ -58,10 +54,10 @@ class TargetModel:
         name, config = ("", None) if function is None else said_identity(function)
         # As Chroma records it; None for a function without name and configuration.
         self.identity = None if config is None else _as_recorded({"name": name, "config": config})
-        self.provider: Provider | None = None
-        if function is not None:  # without a name, a function's answers cannot be found again in a cache
+        self.provider: Cached | None = None
+        if function is not None:  # without a name, a function's answers cannot be found again in a file
             timed = TimedProvider(function, deadline or Deadline(None))
-            self.provider = timed if self.identity is None else Cached(timed)
+            self.provider = Cached.in_memory(timed) if self.identity is None else Cached(timed)
         if model is None:
             self.model = model_name(name, config) if function is not None else ""
         else:
@@ -82,7 +78,8 @@ class TargetModel:
         """
         if self.provider is None:
             return self._stated_dimension
-        actual = self.provider.model.dimension
+        # without a probe the second one raises why the model cannot be called
+        actual = self.provider.model.dimension if self.probe is None else self.probe.shape[1]
         if self._stated_dimension not in (None, actual):
             raise DimensionError(
                 f"expected_dim is {self._stated_dimension}, the embedding function makes {actual} dimensions; "
@@ -94,8 +91,19 @@ class TargetModel:
 
     @cached_property
     def probe(self) -> Vectors | None:
-        """One vector, float32 `(1, d)`, by which to recognise a model without a name; `None` without a function."""
-        return None if self.provider is None else self.provider.embed([_PROBE])
+        """One vector, float32 `(1, d)`, by which the model is recognised whatever its name is.
+
+        `None` without a function, and when it cannot be called.
+        """
+        try:
+            return None if self.provider is None else self.provider.probe()
+        except LightmigrateError:
+            return None
+
+    @property
+    def opened_by(self) -> Mapping[str, object]:
+        """How a command opens it again; empty for a function without a name."""
+        return {} if self.identity is None else {"provider": "chroma", "model": json.dumps(self.identity)}
 
 
 def require_valid(function: Any, dimension: Any, model: Any) -> None:
@@ -127,3 +135,8 @@ def recorded_model(function: Mapping[str, Any] | None) -> str:
     """Name of the model of a recorded embedding function; empty when none is recorded."""
     identity = recorded_identity(function)
     return "" if identity is None else model_name(identity["name"], identity["config"])
+
+
+def is_default(function: Mapping[str, Any] | None) -> bool:
+    """Whether a recorded embedding function is the one that its store records when the application names none."""
+    return function is not None and function.get("name") in DEFAULT_FUNCTIONS

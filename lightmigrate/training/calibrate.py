@@ -12,11 +12,11 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider, estimated_tokens
 from lightmigrate.quality.gate import Thresholds
-from lightmigrate.stores.base import Collection
+from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.request import EmbeddingRequest
-from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_collection
+from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
 
 # Embedded first, to measure the speed of the model.
@@ -27,10 +27,11 @@ SHARE_OF_TIME = 0.5
 
 
 def calibrate(
-    collection: Collection,
+    collection: Readable,
     provider: Provider,
     documents: int,
     *,
+    data: CalibrationData | None = None,
     source_model: Model,
     priors: Sequence[Projection | None] = (None,),
     previous: Provider | None = None,
@@ -43,9 +44,10 @@ def calibrate(
     """Train and judge a projection from a collection's stored vectors to a model. Only reads; calls the model.
 
     Args:
-        collection: an open collection that stores documents.
+        collection: an open collection that stores documents, or several of one model as one.
         provider: the new model.
         documents: to calibrate on; fewer when the collection has fewer or time is short, but at least 50.
+        data: of the collection, where it was read already; otherwise it is read here.
         source_model: the model of the stored vectors.
         priors: projections between the same spaces to build on, `None` for none. Each is tried, and the one with the
             highest expected retention is returned: a general projection helps on texts like those it was trained on,
@@ -64,7 +66,7 @@ def calibrate(
         ProviderError: the model fails.
     """
     deadline = deadline or Deadline(None)
-    data = _data(collection, documents)
+    data = _data(collection, documents, data)
     request = EmbeddingRequest.of(data)
     bill = request.bill(provider)
     price = f", ${bill.dollars:.2f}" if bill.dollars else ""
@@ -93,30 +95,27 @@ def calibrate(
     return max(trainings, key=lambda training: training.gate.expected_retention.value)
 
 
-def _data(collection: Collection, documents: int) -> CalibrationData:
+def _data(collection: Readable, documents: int, read: CalibrationData | None) -> CalibrationData:
     try:
-        return data_from_collection(collection, max(documents, FEWEST_DOCUMENTS), fewest=FEWEST_DOCUMENTS)
+        data = read or data_from_readable(collection, max(documents, FEWEST_DOCUMENTS), fewest=FEWEST_DOCUMENTS)
+        available = len(data.texts)
     except NotEnoughTextsError as error:
+        available = error.available
+    if available < FEWEST_DOCUMENTS:
         raise NotEnoughTextsError(
-            f"collection {collection.address} stores {error.available} different documents, calibrating needs at least "
+            f"collection {collection.address} stores {available} different documents, calibrating needs at least "
             f"{FEWEST_DOCUMENTS}: use a projection made elsewhere (lightmigrate registry find)",
             asked=FEWEST_DOCUMENTS,
-            available=error.available,
-        ) from None
+            available=available,
+        )
+    return data
 
 
 def _in_time(
     data: CalibrationData, request: EmbeddingRequest, provider: Provider, deadline: Deadline
 ) -> CalibrationData:
     """The data, or the part of it that the new model can embed in time, at the speed measured on a few documents."""
-    if math.isinf(deadline.left):
-        return data
-    timed = list(request.documents[:TIMED_DOCUMENTS])
-    provider.embed(timed[:1])  # loads the model
-    started = time.monotonic()
-    provider.embed(timed[1:])
-    seconds_per_token = (time.monotonic() - started) / max(1, estimated_tokens(timed[1:]))
-    expected = seconds_per_token * estimated_tokens([*request.documents, *request.queries, *request.words])
+    expected = seconds_to_embed([*request.documents, *request.queries, *request.words], provider, deadline)
     allowed = SHARE_OF_TIME * deadline.left
     if expected <= allowed:
         return data
@@ -126,3 +125,15 @@ def _in_time(
         documents = FEWEST_DOCUMENTS
     part = data.first(documents)
     return part.with_words(int(len(request.words) * documents / len(data.texts)))
+
+
+def seconds_to_embed(texts: Sequence[str], provider: Provider, deadline: Deadline) -> float:
+    """How long a model will take for some texts, measured on the first of them; 0 when there is no deadline."""
+    if math.isinf(deadline.left) or not texts:
+        return 0.0
+    timed = list(texts[:TIMED_DOCUMENTS])
+    provider.embed(timed[:1])  # loads the model
+    started = time.monotonic()
+    provider.embed(timed[1:])
+    seconds_per_token = (time.monotonic() - started) / max(1, estimated_tokens(timed[1:]))
+    return seconds_per_token * estimated_tokens(texts)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.vectors import Metric, Vectors
 
@@ -25,6 +28,8 @@ class CalibrationData:
         extract_texts: M more documents, of which the new model embeds only an extract, if it embeds extracts at all.
         extract_vectors: their stored vectors, float32 `(M, d_in)`.
         metric: the distance of the collection, in which the projection is judged; cosine where there is none.
+        positions: the place of each of the K documents in a scan of what they are from, int64 `(K,)`; `None` when
+            they are not from collections.
     """
 
     texts: Sequence[str]
@@ -36,6 +41,7 @@ class CalibrationData:
     extract_texts: Sequence[str] = ()
     extract_vectors: Vectors | None = None
     metric: Metric = "cosine"
+    positions: npt.NDArray[np.int64] | None = None
 
     def first(self, documents: int, extracts: int = 0) -> CalibrationData:
         """Calibrate on the first `documents` only, and use extracts of the `extracts` documents after them."""
@@ -47,6 +53,7 @@ class CalibrationData:
             about={**self.about, "chosen": documents},
             extract_texts=self.texts[documents:end],
             extract_vectors=None if self.vectors is None else self.vectors[documents:end],
+            positions=None if self.positions is None else self.positions[:documents],
         )
 
     def with_words(self, most: int) -> CalibrationData:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Collection
+from lightmigrate.stores.joined import Readable
 from lightmigrate.training.diverse_sample import MOST_ROWS, diverse_sample
 from lightmigrate.training.frequent_words import FrequentWords, WordCounter
 from lightmigrate.training.text_digest import text_digest
@@ -58,16 +59,18 @@ class CalibrationSample:
         vectors: their stored vectors, float32 `(K, d_in)`.
         words: the frequent words of the whole collection.
         report: what was counted.
+        positions: the place of each document's record in a scan, int64 `(K,)`.
     """
 
     texts: Sequence[str]
     vectors: Vectors
     words: FrequentWords
     report: SampleReport
+    positions: npt.NDArray[np.int64]
 
 
 def sample_collection(
-    collection: Collection,
+    collection: Readable,
     k: int,
     *,
     fewest: int | None = None,
@@ -80,7 +83,7 @@ def sample_collection(
     At most 20,000 documents, or k if that is more, are in memory, and 80 bytes for every different text.
 
     Args:
-        collection: an open collection.
+        collection: an open collection, or several as one.
         k: how many, at least 1.
         fewest: accept fewer than k documents, but at least so many; by default exactly k.
         seed: of every random choice.
@@ -94,6 +97,7 @@ def sample_collection(
     rng = np.random.default_rng(seed)
     texts: list[str] = []
     vectors: list[Vectors] = []
+    positions: list[int] = []
     seen: set[bytes] = set()
     counter = WordCounter()
     records = missing = duplicates = invalid = long = 0
@@ -118,8 +122,9 @@ def sample_collection(
             if len(texts) < most:
                 texts.append(text)
                 vectors.append(vector.copy())
+                positions.append(records - 1)
             elif (place := int(rng.integers(len(seen)))) < most:  # reservoir sampling (Vitter 1985)
-                texts[place], vectors[place] = text, vector.copy()
+                texts[place], vectors[place], positions[place] = text, vector.copy(), records - 1
         if progress is not None:
             progress(records, total)
     needed = k if fewest is None else min(fewest, k)
@@ -135,4 +140,5 @@ def sample_collection(
     candidates = np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
     chosen = rng.permutation(diverse_sample(candidates, k, seed))
     report = SampleReport(records, len(seen), missing, duplicates, invalid, long, k)
-    return CalibrationSample([texts[row] for row in chosen], candidates[chosen], counter.frequent(), report)
+    places = np.array(positions, dtype=np.int64)[chosen]
+    return CalibrationSample([texts[row] for row in chosen], candidates[chosen], counter.frequent(), report, places)

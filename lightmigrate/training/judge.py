@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.training.embedded import EmbeddedData
@@ -32,13 +33,20 @@ class Judge:
     thresholds: Thresholds | None
     seed: int
 
-    def judge(self, predicted: Vectors, judges: slice, exact_share: float = 0.0) -> Gate:
+    def judge(
+        self,
+        predicted: Vectors,
+        judges: slice | npt.NDArray[np.int64],
+        exact_share: float = 0.0,
+        collection_size: int | None = None,
+    ) -> Gate:
         """Judge by some documents, and by the sentences taken from them or all queries of users.
 
         Args:
             predicted: `(n, d_out)`, projections of these documents by fits that have not seen them.
-            judges: rows of these documents, n consecutive ones.
+            judges: rows of these documents, n of them in ascending order.
             exact_share: share of them, in [0, 1], that takes its true vector in place of the predicted one.
+            collection_size: number of documents that these represent; by default that of all.
         """
         embedded, request = self.embedded, self.request
         rows = np.arange(len(embedded.new))[judges]
@@ -50,14 +58,14 @@ class Judge:
         if request.query_rows is not None:
             query_rows = np.asarray(request.query_rows, dtype=np.int64)
             queries = np.flatnonzero(np.isin(query_rows, rows))
-            taken_from = (query_rows[queries] - rows[0]).tolist()
+            taken_from = np.searchsorted(rows, query_rows[queries]).tolist()
         compared = embedded.old_queries is not None
         return gate(
             true=embedded.new[rows],
             projected=predicted,
             queries=embedded.new_queries[queries],
             taken_from=taken_from,
-            collection_size=self.collection_size,
+            collection_size=self.collection_size if collection_size is None else collection_size,
             metric=self.metric,
             reads_extracts=embedded.extracts is not None,
             old=embedded.old[rows] if compared else None,

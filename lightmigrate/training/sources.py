@@ -9,6 +9,7 @@ from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.stores.base import Collection
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.stores.joined import JoinedCollections, Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
@@ -46,11 +47,34 @@ def data_from_collection(
     Raises:
         NotEnoughTextsError: the collection has fewer usable documents.
     """
-    report = reporting(on_progress, collection.address.name)
-    if reads_texts is None:
-        reads_texts = not texts
-    sample = sample_collection(
+    return data_from_readable(
         WithTexts(collection, texts) if texts else collection,
+        documents,
+        fewest=fewest,
+        reads_texts=not texts if reads_texts is None else reads_texts,
+        queries=queries,
+        seed=seed,
+        on_progress=on_progress,
+    )
+
+
+def data_from_readable(
+    collection: Readable,
+    documents: int,
+    *,
+    fewest: int | None = None,
+    reads_texts: bool = True,
+    queries: Sequence[str] = (),
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CalibrationData:
+    """`data_from_collection` for a collection, or several as one, whose texts are complete. One pass, only reads.
+
+    The documents are sampled over all collections, so that each gives as many as its size and variety deserve.
+    """
+    report = reporting(on_progress, collection.address.name)
+    sample = sample_collection(
+        collection,
         documents,
         fewest=fewest,
         seed=seed,
@@ -63,7 +87,8 @@ def data_from_collection(
         collection_size=sample.report.usable,
         about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
         queries=queries,
-        metric=space_of(collection),
+        metric=collection.metric if isinstance(collection, JoinedCollections) else space_of(collection),
+        positions=sample.positions,
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.estimators.fit import LANDMARKS
@@ -41,6 +42,9 @@ class Training(Result):
             the others are projected.
         gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
             how much more documents would help.
+        data: what it was trained on.
+        gate_of: the judgement by some of the documents that judge: their numbers among these, ascending, and how many
+            documents they represent. It tells how one of several collections fares.
     """
 
     projection: Projection
@@ -49,8 +53,10 @@ class Training(Result):
     bill: Bill
     embedding_seconds: float
     fitting_seconds: float
+    data: CalibrationData = field(repr=False, compare=False)
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
+    gate_of: Callable[[npt.NDArray[np.int64], int], Gate] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """All but the numbers of the projection, as plain JSON values."""
@@ -155,6 +161,8 @@ def train(
         bill=bill,
         embedding_seconds=embedding_ended - started,
         fitting_seconds=fitting_ended - embedding_ended,
+        data=data,
         gate_when_exact=partial(judge.judge, predicted, judges),
         gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
+        gate_of=lambda rows, size: judge.judge(predicted[rows], rows + (judges.start or 0), collection_size=size),
     )

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 
 from lightmigrate.errors import ProviderError
-from lightmigrate.providers.cache import Cached, default_cache
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import PROBE, Cached, default_cache
 from lightmigrate.providers.openai import OpenAIProvider
-from tests.encoders import minilm, shared_minilm
+from lightmigrate.vectors import Vectors
+from tests.encoders import minilm, shared_minilm, shared_wordllama
 from tests.providers.embedding_server import KEY, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -74,16 +77,16 @@ def test_a_killed_run_pays_for_nothing_twice(tmp_path: Path, monkeypatch: pytest
             assert process.stdout is not None
             assert process.stdout.readline() == "4\n"  # the first batch was answered and is on disk
             process.kill()
-        on_disk = set(server.texts[:4])
+        on_disk = set(server.texts[:5]) - {PROBE}
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        times = Counter(server.texts)
+        times = Counter(text for text in server.texts if text != PROBE)
         assert len(times) == 20
         assert {times[text] for text in on_disk} == {1}
         # at most the one batch that was under way when the process died is asked for again
         assert sum(times.values()) <= 24
         asked = server.requests
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        assert server.requests == asked
+        assert server.requests == asked + 1  # whether it is still the same model
 
 
 def test_what_was_embedded_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,11 +94,11 @@ def test_what_was_embedded_before_a_failure_is_kept(tmp_path: Path, monkeypatch:
     with running_server() as server:
         provider = OpenAIProvider("minilm", base_url=server.url, retries=0)
         provider.batch_size = 2
-        server.failures = ["none", 500]
+        server.failures = ["none", "none", 500]
         with pytest.raises(ProviderError, match="status 500"):
             Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])
         Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])
-        assert sorted(server.texts) == ["a", "b", "c", "d"]
+        assert sorted(text for text in server.texts if text != PROBE) == ["a", "b", "c", "d"]
 
 
 def test_another_dimension_under_the_same_name_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +107,71 @@ def test_another_dimension_under_the_same_name_is_noticed(tmp_path: Path, monkey
         Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a"])
         for texts in (["a", "b"], ["b"]):
             server.failures = ["other dimension"]
-            with pytest.raises(ProviderError, match=r"100 dimensions where .* has 384; was the model exchanged"):
+            with pytest.raises(ProviderError, match="was the model exchanged"):
                 Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(texts)
         # and nothing of it was kept
         assert Cached(OpenAIProvider("minilm", base_url=server.url), tmp_path / "c").embed(["a", "b"]).shape == (2, 384)
+
+
+class Served(Provider):
+    """A model behind a name, which can be exchanged."""
+
+    provider = "served"
+
+    def __init__(self, dimension: int = 64, *, turned: bool = False) -> None:
+        super().__init__("latest")
+        self.dimension, self.turned = dimension, turned
+        self.texts: list[str] = []
+        self.wrong = 0
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
+        """See `Provider.encode`."""
+        self.texts += texts
+        vectors = shared_wordllama(self.dimension).embed(texts)
+        if self.wrong:
+            self.wrong -= 1
+            return vectors[:, ::-1]
+        return vectors[:, ::-1] if self.turned else vectors
+
+
+@pytest.mark.parametrize("exchanged", [Served(64, turned=True), Served(128)])
+def test_another_model_under_the_same_name_empties_its_part_of_the_cache(
+    exchanged: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "c"
+    Cached(Served(), path).embed(TEXTS)
+    Cached(shared_minilm(), path).embed(TEXTS)
+    again = Cached(exchanged, path)
+    np.testing.assert_array_equal(again.embed(TEXTS), exchanged.embed(TEXTS))
+    assert "latest gives other vectors than before" in caplog.text
+    assert Cached(exchanged, path).has([*TEXTS, "never embedded"]) == [True] * 4 + [False]
+    assert Cached(shared_minilm(), path).has(TEXTS) == [True] * 4
+
+
+def test_one_wrong_answer_empties_nothing(tmp_path: Path) -> None:
+    Cached(Served(), tmp_path / "c").embed(TEXTS)
+    model = Served()
+    model.wrong = 1
+    assert Cached(model, tmp_path / "c").has(TEXTS) == [True] * 4
+    assert model.texts == [PROBE] * 2
+
+
+def test_a_model_that_cannot_be_asked_leaves_the_cache_as_it_is(tmp_path: Path) -> None:
+    before = Cached(Served(), tmp_path / "c").embed(TEXTS)
+
+    class Gone(Served):
+        def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
+            raise ProviderError("it cannot be reached")
+
+    np.testing.assert_array_equal(Cached(Gone(), tmp_path / "c").embed(TEXTS), before)
+
+
+def test_a_cache_in_memory_ends_with_its_object() -> None:
+    model = Served()
+    cached = Cached.in_memory(model)
+    cached.embed(TEXTS)
+    assert cached.has(TEXTS) == [True] * 4
+    assert Cached.in_memory(model).has(TEXTS) == [False] * 4
 
 
 def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:

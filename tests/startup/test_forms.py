@@ -84,7 +84,7 @@ def test_a_longer_form_is_said_and_cannot_be_computed(tmp_path: Path) -> None:
     assert "first 64 of 256 numbers of this model" in report.collections[0].finding.evidence
 
 
-def test_lengths_that_differ_between_texts_are_learned(tmp_path: Path) -> None:
+def test_lengths_that_differ_between_texts_are_not_computed(tmp_path: Path) -> None:
     class Long(WordLlamaFunction):
         def embed(self, texts: list[str]) -> Any:
             return 8 * shared_wordllama().embed_long(texts)
@@ -92,6 +92,7 @@ def test_lengths_that_differ_between_texts_are_learned(tmp_path: Path) -> None:
     folder = database(tmp_path / "db", shared_wordllama().embed(CORPUS.documents[:ROWS]), "l2")
     report = auto_migrate(folder, Long(), calibrate=120)
     (collection,) = report.collections
-    assert (report.action, collection.finding.verdict, collection.origin) == ("migrated", "other form", "calibrated")
+    assert (report.action, collection.finding.verdict) == ("migrated", "other form")
+    assert collection.origin != "arithmetic"
     ratio = np.linalg.norm(stored(folder), axis=1) / np.linalg.norm(long_vectors(), axis=1)
     assert np.median(ratio) == pytest.approx(1, abs=0.05)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
+from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _INDEXES = {
 def diagnosis(state: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
     table = new_table("collection", "records", "dimension", "vectors", "distance", "embedding function")
+    rows: list[TableRow] = []
     wrong = {mismatch.address for mismatch in state.mismatches}
     for facts in state.collections:
         dimension = "–" if facts.dimension is None else str(facts.dimension)
@@ -36,7 +39,10 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         if str(facts.address) in state.models:
             function += f" (vectors of {escape(state.models[str(facts.address)])})"
         vectors = _vectors(state.samples.get(str(facts.address)))
-        table.add_row(escape(str(facts.address)), f"{facts.count:,}", dimension, vectors, facts.space, function)
+        cells = (dimension, vectors, facts.space, function)
+        rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
+    for row in rows_to_show(rows):
+        table.add_row(*row)
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
@@ -85,17 +91,23 @@ def _surroundings(state: Diagnosis) -> list[str]:
 def plan(made: Plan) -> RenderableType:
     """What `plan` shows."""
     table = new_table("collection", "records", "dimension", "model", "expected quality")
-    for collection in made.collections:
-        table.add_row(
+    rows = [
+        TableRow(
             escape(str(collection.address)),
-            f"{collection.count:,}",
-            f"{collection.current_dim} → {collection.target_dim}",
-            f"{collection.source_model} → {collection.target_model}",
-            stated_quality(collection.quality),
+            collection.count,
+            (
+                f"{collection.current_dim} → {collection.target_dim}",
+                f"{collection.source_model} → {collection.target_model}",
+                stated_quality(collection.quality),
+            ),
         )
+        for collection in made.collections
+    ]
+    for row in rows_to_show(rows):
+        table.add_row(*row)
     lines = [f"[bold]{made.path}[/]"]
     if made.untouched:
-        lines.append(f"untouched: {', '.join(made.untouched)}")
+        lines.append(f"untouched: {names(made.untouched)}")
     if made.needed_bytes:  # a server's disk cannot be seen
         enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
         lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
@@ -108,7 +120,7 @@ def plan(made: Plan) -> RenderableType:
 def migrated(results: Sequence[MigrationResult]) -> RenderableType:
     """What `migrate` shows."""
     lines: list[RenderableType] = []
-    for result in results:
+    for result in results if len(results) <= LISTED else ():
         lines.append(
             f"[green]✓[/] [bold]{escape(str(result.address))}[/]: {result.n_migrated:,} records, "
             f"{result.previous_dim} → {result.current_dim} dimensions"
@@ -121,9 +133,28 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+    if len(results) > LISTED:
+        lines += _migrated_many(results)
     last = results[-1]
     kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
+
+
+def _migrated_many(results: Sequence[MigrationResult]) -> list[str]:
+    """One line for all collections that were migrated alike."""
+    kinds: dict[str, list[MigrationResult]] = defaultdict(list)
+    for result in results:
+        checked = result.verification
+        how = "not verified" if checked is None else f"verified; distance {checked.space} measured"
+        kinds[f"{result.previous_dim} → {result.current_dim} dimensions; {how}; {_INDEXES[result.index]}"].append(
+            result
+        )
+    lines = []
+    for kind, equal in sorted(kinds.items(), key=lambda entry: -len(entry[1])):
+        title = str(equal[0].address) if len(equal) == 1 else f"{len(equal)} collections"
+        records = sum(result.n_migrated for result in equal)
+        lines.append(f"[green]✓[/] [bold]{escape(title)}[/]: {records:,} records, {kind}")
+    return lines
 
 
 def _recall(checked: Verification) -> str:
@@ -136,13 +167,19 @@ def _recall(checked: Verification) -> str:
 def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
     """What `verify` shows."""
     table = new_table("collection", "records", "contents", "vectors", "settings", "invalid vectors")
+    rows: list[TableRow] = []
     for check in compared:
         records = f"{check.records:,}"
         if check.records != check.records_migrated:
             records += f" (then {check.records_migrated:,})"
         parts = (check.contents_equal, check.vectors_equal, check.settings_equal)
         marks = ["[green]✓[/]" if equal else "[yellow]changed[/]" for equal in parts]
-        table.add_row(escape(check.collection_name), records, *marks, str(check.invalid_vectors))
+        if len(compared) > LISTED and all(parts) and check.records == check.records_migrated:
+            rows.append(TableRow(escape(check.collection_name), check.records, (*marks, str(check.invalid_vectors))))
+        else:
+            table.add_row(escape(check.collection_name), records, *marks, str(check.invalid_vectors))
+    for row in rows_to_show(rows):
+        table.add_row(*row)
     return table
 
 

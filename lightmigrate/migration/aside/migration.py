@@ -30,7 +30,7 @@ from lightmigrate.migration.results import (
     Rollback,
     choose_backups,
 )
-from lightmigrate.progress import OnProgress, logger
+from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint, require_unused
 
@@ -143,7 +143,9 @@ class AsideMigration:
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             workspace, copy = self._workspace, self.files.at(self._workspace.staging)
-            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, self._on_progress)
+            records = sum(planned.count for planned in plan.collections)
+            on_progress = together(self._on_progress, records, len(plan.collections))
+            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, on_progress)
 
             def builder(run: str) -> build.Build:
                 return build.Build(copy, workspace.drafts, workspace.scratch, run, requests, options)

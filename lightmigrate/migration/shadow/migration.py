@@ -35,7 +35,7 @@ from lightmigrate.migration.results import (
 from lightmigrate.migration.shadow.shadows import PASSES, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
 from lightmigrate.migration.source_check import require_fitting
-from lightmigrate.progress import OnProgress, logger
+from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.stores.base import Address, CollectionFacts, Store, Version
 from lightmigrate.stores.files import Route
 from lightmigrate.stores.timestamp import next_timestamp
@@ -50,7 +50,7 @@ class ShadowMigration:
 
     def __init__(self, store: Store, page_size: int, on_progress: OnProgress) -> None:
         self._store = store
-        self._page_size = page_size
+        self._page_size, self._on_progress = page_size, on_progress
         self._shadows = Shadows(store, page_size, on_progress)
         self.path = Path(str(store))
         self._lock = user_folder() / "locks" / hashlib.sha256(str(store).encode()).hexdigest()[:16]
@@ -143,6 +143,9 @@ class ShadowMigration:
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         plan = self.plan(requests)
+        records = sum(planned.count for planned in plan.collections)
+        on_progress = together(self._on_progress, records, len(plan.collections))
+        self._shadows = Shadows(self._store, self._page_size, on_progress)
         if not force:
             require_passed(plan)
             for request in requests:

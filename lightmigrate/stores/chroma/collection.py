@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import json
 from array import array
@@ -15,6 +16,7 @@ import numpy as np
 from lightmigrate.errors import DimensionError, LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload, WrittenRecords
 from lightmigrate.stores.chroma.schema import VECTOR_INDEXES, vector_indexes, with_function, without_plain_keys
+from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.read_ahead import read_ahead_by
 from lightmigrate.vectors import Vectors, as_vectors
 
@@ -301,17 +303,23 @@ class ChromaCollection:
         """The collection's schema as JSON, with the index settings that are in force.
 
         Folders written before Chroma 1.0 report the defaults; the `hnsw:*` keys of their metadata hold the settings
-        that the index was built with.
+        that the index was built with, unless the metadata were changed afterwards. So where the two differ in the
+        distance, it is measured.
         """
         schema: dict[str, Any] = copy.deepcopy(self._schema)
         metadata = self._collection.metadata or {}
         for index in vector_indexes(schema):
-            if "hnsw:space" in metadata:
-                index["space"] = metadata["hnsw:space"]
+            if index.get("space") != metadata.get("hnsw:space", index.get("space")):
+                index["space"] = self._measured_space or metadata["hnsw:space"]
             for key, name in _METADATA_SETTINGS.items():
                 if key in metadata and index.get("hnsw") is not None:
                     index["hnsw"][name] = metadata[key]
         return schema
+
+    @functools.cached_property
+    def _measured_space(self) -> str | None:
+        """The distance that the index computes, by its answers; `None` when it cannot be measured."""
+        return measured_space(self)
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """`None`: Chroma's client does not report writes."""

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -95,20 +95,31 @@ def writes_of(folder: Path) -> dict[Address, dict[str, int]]:
     return writes
 
 
-def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
-    metadata = dict(
-        connection.execute(
-            "SELECT key, coalesce(str_value, int_value, float_value) FROM collection_metadata WHERE collection_id = ?",
-            (row["id"],),
-        ).fetchall()
+def existing(folder: Path, addresses: Collection[Address]) -> set[Address]:
+    """The addresses among some at which there is a collection; only reads, and only these rows."""
+    query = (
+        "SELECT 1 FROM collections JOIN databases ON databases.id = collections.database_id "
+        "WHERE collections.name = ? AND databases.name = ? AND databases.tenant_id = ?"
     )
+    with reading(folder / DATABASE_FILE) as connection:
+        return {a for a in addresses if connection.execute(query, (a.name, a.database, a.tenant)).fetchone()}
+
+
+def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
     (count,) = connection.execute(
         "SELECT count(*) FROM embeddings WHERE segment_id IN "
         "(SELECT id FROM segments WHERE collection = ? AND scope = 'METADATA')",
         (row["id"],),
     ).fetchone()
     index = _index_configuration(row)
-    space = metadata.get("hnsw:space") or index.get("space") or (index.get("hnsw") or {}).get("space")
+    # An index keeps the distance that it was made with, which old versions note at its segment. The metadata of the
+    # collection can be changed afterwards, and then say something else.
+    made_with = connection.execute(
+        "SELECT str_value FROM segment_metadata JOIN segments ON segments.id = segment_id "
+        "WHERE collection = ? AND scope = 'VECTOR' AND key = 'hnsw:space'",
+        (row["id"],),
+    ).fetchone()
+    space = made_with[0] if made_with else index.get("space") or (index.get("hnsw") or {}).get("space")
     function = index.get("embedding_function")
     return CollectionFacts(
         name=row["name"],

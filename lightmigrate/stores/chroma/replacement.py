@@ -30,7 +30,7 @@ from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
-from lightmigrate.stores.chroma.folder import read_catalog
+from lightmigrate.stores.chroma.folder import existing
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.schema import vector_indexes, with_function
@@ -277,7 +277,7 @@ class ChromaReplacement:
         return layout.segment if layout is not None else None
 
     def _addresses(self) -> set[Address]:
-        return {facts.address for facts in read_catalog(self._folder)}
+        return existing(self._folder, (self._names.own, self._names.old, self._names.new))
 
 
 def _portions(records: int, page_size: int) -> tuple[int, list[int]]:

@@ -256,3 +256,32 @@ def test_a_migrated_old_folder_takes_new_records(old_folder: tuple[str, Path], p
         assert collection.count() == recipe.n
         found = collection.query(query_embeddings=vectors, n_results=1)
     assert [ids[0] for ids in found["ids"]] == again
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_metadata_that_were_changed_do_not_change_the_distance(version: str, tmp_path: Path) -> None:
+    """Old versions let `get_or_create_collection(metadata=…)` replace the metadata of an index that stays as it is."""
+    folder = unpack(version, tmp_path)
+    recipe = next(one for one in recipes(version) if one.space == "l2" and not (one.metadata or {}).get("hnsw:space"))
+    with sqlite3.connect(folder / "chroma.sqlite3") as connection:
+        ((collection,),) = connection.execute("SELECT id FROM collections WHERE name = ?", (recipe.name,))
+        connection.execute("DELETE FROM collection_metadata WHERE collection_id = ?", (collection,))
+        connection.execute(
+            "INSERT INTO collection_metadata (collection_id, key, str_value) VALUES (?, 'hnsw:space', 'cosine')",
+            (collection,),
+        )
+    connection.close()
+    (facts,) = [facts for facts in read_catalog(folder) if facts.name == recipe.name]
+    assert facts.space == "l2"
+    vectors = truth(recipe)
+    assert_distances(folder, recipe, vectors)
+    result = ChromaMigrator(folder).migrate_collection(recipe.name, PROJECTION)
+    assert result.verification is not None
+    assert result.verification.space == "l2"
+    assert_distances(folder, recipe, PROJECTION.apply(vectors))
+    with open_client(folder) as client:
+        assert client.get_collection(recipe.name, embedding_function=None).metadata == {"hnsw:space": "cosine"}
+    (facts,) = [facts for facts in read_catalog(folder) if facts.name == recipe.name]
+    assert facts.space == "l2"
+    with ChromaFolderStore(folder) as store:
+        assert store.collection(Address(recipe.name)).facts().space == "l2"

@@ -1,0 +1,180 @@
+"""Migrations that record where each row's vector comes from, so that `status`, `verify` and `refine` know it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lightmigrate.budget.partly_exact import PartlyExact
+from lightmigrate.engine import Engine
+from lightmigrate.migration.aside.migration import AsideMigration
+from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.job import project
+from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.request import Request
+from lightmigrate.migration.results import MigrationResult
+from lightmigrate.progress import Report
+from lightmigrate.projection.projection import Projection
+from lightmigrate.refinement.checks import EXACT_WHEN_MIGRATED
+from lightmigrate.refinement.lock import only_run
+from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin
+from lightmigrate.refinement.vector_fingerprint import fingerprints_of
+from lightmigrate.stores.base import Address, Collection, Page, Role, Store
+from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.text_digest import text_digest
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A collection whose rows are recorded.
+
+    Attributes:
+        address: the collection.
+        projection: that the migration applies.
+        extract_words: length of the extracts that it embeds; 0 for none.
+        texts: its texts by id, where the collection does not store them.
+    """
+
+    address: Address
+    projection: Projection
+    extract_words: int
+    texts: dict[str, str]
+
+
+def migrate_recorded(
+    engine: Engine,
+    decide: Callable[[Store], Sequence[CollectionJob]],
+    requests_of: Callable[[Sequence[CollectionJob]], Sequence[Request]],
+    options: MigrationOptions,
+    report: Report,
+) -> list[MigrationResult]:
+    """Migrate collections, and record the rows of those for which the new model embedded texts. Writes.
+
+    Args:
+        engine: of the database.
+        decide: gives the jobs, from the open database (or an open copy), which it only reads.
+        requests_of: the requests of some jobs, in the same order.
+        options: how to migrate.
+        report: receives the progress of recording.
+
+    Raises:
+        AnotherRunError: another run is working on the database.
+        LightmigrateError: as `Migrator.migrate`; the database is unchanged.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as held:
+        draft = Path(folder) / "provenance.sqlite3"
+        recorded: list[Recorded] = []
+        stores: list[Store] = []
+
+        def requests(store: Store) -> Sequence[Request]:
+            jobs = decide(store)
+            plain = requests_of(jobs) if jobs else []
+            if not any(job.embedded is not None for job in jobs):
+                return plain
+            stores.append(store)
+            held.enter_context(only_run(engine.place))
+            made = []
+            with Provenance(draft) as provenance, provenance.together():
+                for number, (job, request) in enumerate(zip(jobs, plain, strict=True)):
+                    report("record", number, len(jobs))
+                    made.append(request if job.embedded is None else _recorded(store, job, request, provenance))
+            report("record", len(jobs), len(jobs))
+            recorded.extend(
+                Recorded(job.address, request.projection, 0, dict(job.texts))
+                for job, request in zip(jobs, made, strict=True)
+                if job.embedded is not None
+            )
+            return made
+
+        def beside(place: Path) -> None:
+            if recorded:
+                keep_beside(place, draft)
+
+        results = engine.migrate(
+            requests,
+            options.auto_backup,
+            options.verify,
+            options.invalid_vectors,
+            options.force,
+            options.index,
+            beside,
+        )
+        if recorded and not isinstance(engine, AsideMigration) and options.auto_backup:
+            add_late_rows(engine.place, stores[0], recorded)
+    return results
+
+
+def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Provenance) -> Request:
+    """The request with the exact rows of a job, after recording its rows. Calls the model only through its cache."""
+    embedded = job.embedded
+    if embedded is None:
+        return request
+    collection = WithTexts(store.collection(job.address), job.texts) if job.texts else store.collection(job.address)
+    projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed)
+    provenance.start(job.address, embedded.facts, request.projection)
+    for page in collection.scan(PAGE_ROWS):
+        provenance.add(job.address, rows_of(page, projection, 0, embedded.digests, embedded.fitted))
+    return replace(request, projection=projection)
+
+
+def rows_of(
+    page: Page, projection: Projection, extract_words: int, exact: AbstractSet[bytes], fitted: AbstractSet[bytes]
+) -> list[Row]:
+    """The provenance of the rows of a page. Calls the model through the projection, and so pays for what it embeds.
+
+    Args:
+        page: of the collection before the migration, with its old vectors.
+        projection: of the migration.
+        extract_words: length of the extracts it embeds; 0 for none.
+        exact: digests of the texts that the new model embeds whole.
+        fitted: digests of the texts that the projection was fitted to.
+    """
+    rows = []
+    fingerprints = fingerprints_of(project(projection, page))
+    for row_id, vector, text, fingerprint in zip(page.ids, page.vectors, page.texts, fingerprints, strict=True):
+        digest = text_digest(text) if text else b""
+        has_extract = extract_words and text and text.strip()
+        origin = VectorOrigin.EXTRACT if has_extract else VectorOrigin.PROJECTED
+        origin = VectorOrigin.EXACT if digest in exact else origin
+        rows.append(Row(row_id, origin, np.asarray(vector), fingerprint, digest in fitted))
+    return rows
+
+
+def keep_beside(place: Path, draft: Path) -> None:
+    """Put what was recorded into the provenance file of the new database."""
+    with Provenance(draft) as drafted:
+        exact = {address: drafted.counts(address)[VectorOrigin.EXACT] for address in drafted.addresses()}
+    with Provenance.of(place) as provenance:
+        provenance.take_over(draft)
+        with provenance.together():
+            for address, rows in exact.items():
+                provenance.note(address, {EXACT_WHEN_MIGRATED: rows})
+
+
+def add_late_rows(place: Path, store: Store, recorded: Sequence[Recorded]) -> None:
+    """Record the rows that were written to the old collections while the new ones were built: they were projected.
+
+    Args:
+        place: of the provenance file.
+        store: the open database; the old collections are its newest backups.
+        recorded: the migrated collections.
+    """
+    backups = {version.own: version.address for version in store.versions() if version.role is Role.BACKUP}
+    with Provenance.of(place) as provenance:
+        for migrated in recorded:
+            if migrated.address not in backups:
+                continue
+            old: Collection = store.collection(backups[migrated.address])
+            for page in (WithTexts(old, migrated.texts) if migrated.texts else old).scan(PAGE_ROWS):
+                known = provenance.rows_by_id(migrated.address, page.ids)
+                late = page.rows([row for row, record in enumerate(page.ids) if record not in known])
+                if len(late):
+                    rows = rows_of(late, migrated.projection, migrated.extract_words, frozenset(), frozenset())
+                    provenance.add(migrated.address, rows)

@@ -1,0 +1,51 @@
+"""Tables of many collections: equal ones in one row, so that the exceptions are seen. `--json` lists all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Up to so many collections are listed one by one.
+LISTED = 20
+
+# Names that a line lists; of more their number.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row about one collection.
+
+    Attributes:
+        name: of the collection.
+        records: their number.
+        cells: everything else; collections with equal cells can share a row.
+    """
+
+    name: str
+    records: int
+    cells: tuple[str, ...]
+
+
+def rows_to_show(rows: Sequence[TableRow]) -> list[tuple[str, ...]]:
+    """The rows of a table, name and records first: one for each collection, or for each kind of many collections."""
+    if len(rows) <= LISTED:
+        return [(row.name, f"{row.records:,}", *row.cells) for row in rows]
+    kinds: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
+    for row in rows:
+        kinds[row.cells].append(row)
+    return [
+        (
+            equal[0].name if len(equal) == 1 else f"{len(equal)} collections",
+            f"{sum(r.records for r in equal):,}",
+            *cells,
+        )
+        for cells, equal in sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+    ]
+
+
+def names(named: Sequence[str]) -> str:
+    """Some names in a line; the first of many, and how many more there are."""
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more
