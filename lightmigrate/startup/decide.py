@@ -57,14 +57,14 @@ class Decision:
             self._refuse(mixed, "its vectors are of two models, so no projection fits all: embed its documents again")
         for verdict in ("unknown", "variant"):
             found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
-            if found and not (verdict == "variant" and self._migrates_variants):
+            if found and not self.source.policy.migrates(found[0]):
                 self._warn(found)
         jobs, computed = self._computed(measured.findings.values())
         for group in measured.grouping.groups:
             members = [
                 facts
                 for facts in group.members
-                if facts.address not in computed and self._to_migrate(measured.findings[facts.address])
+                if facts.address not in computed and self.source.policy.migrates(measured.findings[facts.address])
             ]
             if members:
                 wanted = replace(group, members=tuple(members))
@@ -78,13 +78,6 @@ class Decision:
             named = [f"collection {finding.address}: {finding.evidence}" for finding in mismatches[:NAMED]]
             more = [f"and {len(mismatches) - NAMED} more"] if len(mismatches) > NAMED else []
             raise ModelMismatchError("; ".join([*named, *more]))
-
-    @property
-    def _migrates_variants(self) -> bool:
-        return self.source.policy.on_variant == "migrate"
-
-    def _to_migrate(self, finding: StartupFinding) -> bool:
-        return finding.mismatch or (finding.verdict == "variant" and self._migrates_variants)
 
     def _names(self, collections: Mapping[Address, CollectionFacts]) -> dict[Address, str]:
         """The models that collections are recorded to be of; a store's default says nothing."""

@@ -160,7 +160,7 @@ class _Start:
                 continue
             to_migrate = policy.on_mismatch == "migrate"
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
-            if finding is None or (finding.mismatch and to_migrate):
+            if finding is None or (to_migrate and policy.migrates(finding)):
                 pending[facts.address] = facts
             else:
                 decision.add_known(finding)

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
+from lightmigrate.startup.report import StartupFinding
 from lightmigrate.stores.base import Address
 
 OnMismatch = Literal["migrate", "warn", "raise"]
@@ -95,6 +96,10 @@ class Policy(Result):
         if unknown:
             raise LightmigrateError(f"no such option: {', '.join(sorted(unknown))}; see lightmigrate.Policy")
         return replace(policy or cls(), **{**options, **variables})
+
+    def migrates(self, finding: StartupFinding) -> bool:
+        """Whether a collection of which this was found is to be migrated, if anything is."""
+        return finding.mismatch or (finding.verdict == "variant" and self.on_variant == "migrate")
 
     def includes(self, address: Address) -> bool:
         """Whether a collection is to be looked at."""

@@ -74,8 +74,10 @@ class FoundProjection:
 
     def preservation_of(self, address: Address) -> Preservation:
         """What it is expected to keep of one of the collections."""
-        judgement = None if self.learned is None else self.learned.gates.get(address)
-        return self.preservation if judgement is None else _measured(judgement, "")
+        if self.learned is None or self.learned.training is None:
+            return self.preservation
+        judgement = self.learned.gates.get(address, self.learned.training.gate)
+        return self.preservation if judgement is self.learned.training.gate else _measured(judgement, "")
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ class ProjectionSource:
             share = 1 - learned.without_text / max(1, collection.count())
             kept = EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share)
             return FoundProjection("embedded", learned.projection, Preservation(kept, None, ""), learned.embedded)
-        measured = _measured(learned.training.gate, "")
+        exact = len(learned.embedded.digests) / max(1, learned.training.data.collection_size)
+        measured = _measured(learned.training.gate_when_exact(min(1.0, exact)), "")
         found = FoundProjection("calibrated", learned.projection, measured, learned.embedded, learned)
         if all(judgement.verdict == "FAIL" for judgement in learned.gates.values()):
             _require_passed(learned.training.gate)
@@ -234,8 +237,13 @@ class ProjectionSource:
         )
         _require_passed(judgement)
         projection = best.projection.with_facts(training={}, quality=judgement.to_json())  # of this collection
-        embedded = None if self.target.provider is None else self._known(collection, self.target.provider, judgement)
-        return FoundProjection(origin, projection, _measured(judgement, stated), embedded)
+        if self.target.provider is None:
+            return FoundProjection(origin, projection, _measured(judgement, stated))
+        embedded = self._known(collection, self.target.provider, judgement)
+        share = min(1.0, len(embedded.digests) / max(1, group.count))
+        kept = _measured(judgement, stated)
+        kept = replace(kept, expected=EVERYTHING.mixed(judgement.expected_retention, share))
+        return FoundProjection(origin, projection, kept, embedded)
 
     def _known(self, collection: JoinedCollections, provider: Cached, judgement: Gate) -> EmbeddedTexts:
         """The texts that were embedded to measure an existing projection, and before."""

@@ -46,12 +46,20 @@ from tests.startup.starts import (
 )
 
 
-def test_when_all_is_well_nothing_is_opened_called_or_written(database: Path) -> None:
-    before, calls = folder_hash(database), encoders._Function.calls
-    report = auto_migrate(database, MiniLMFunction())
+def test_when_all_is_well_nothing_is_opened_or_written_and_one_text_embedded(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = database_of(WORDLLAMA, tmp_path / "own" / "chroma_data", function=NEW)
+    first = auto_migrate(own, NEW)  # measures what the record says
+    assert (first.action, first.collections[0].finding.verdict) == ("nothing", "same")
+    assert "50 of 50 vectors are this model's" in first.collections[0].finding.evidence
+    before, calls = folder_hash(own), encoders._Function.calls
+    monkeypatch.setattr(ChromaMigrator, "migrate", None)  # the database is not even copied
+    report = auto_migrate(own, NEW)
     assert (report.action, report.collections[0].finding.verdict) == ("nothing", "same")
-    assert encoders._Function.calls == calls
-    assert folder_hash(database) == before
+    assert "at an earlier start: 50 of 50" in report.collections[0].finding.evidence
+    assert encoders._Function.calls == calls + 1  # is it still the same model?
+    assert folder_hash(own) == before
     program = (
         "import sys, lightmigrate\n"
         "print(lightmigrate.auto_migrate(sys.argv[1], expected_dim=384).action, 'chromadb' in sys.modules, "
@@ -76,7 +84,7 @@ def test_the_log_says_what_was_promised(database: Path, caplog: pytest.LogCaptur
     for line in (
         "INFO: ✓ Found projection all-MiniLM-L6-v2 → wordllama-256, migrating memory...",
         "WARNING: ⚠ AUTO-MIGRATION: Automatic backup will be created.",
-        f"INFO: ✓ Migration complete: {ROWS} vectors migrated",
+        f"INFO: ✓ Migration complete: {ROWS} vectors migrated, {ROWS} of them embedded by the new model",
         f"INFO:   Backup: {report.backup}",
         f"INFO:   Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to "
         f"{expected.high:.1%}; doing nothing: unknown, the old model is not at hand)",
@@ -224,7 +232,7 @@ def test_vectors_without_a_recorded_model_are_recognised_once(tmp_path: Path) ->
     calls = encoders._Function.calls
     again = auto_migrate(database, NEW, **QUICK)
     assert "earlier start" in again.collections[0].finding.evidence
-    assert encoders._Function.calls == calls
+    assert encoders._Function.calls == calls + 1
 
 
 class Nameless:
