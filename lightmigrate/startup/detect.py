@@ -20,6 +20,7 @@ from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.distance import space_of
 from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.other_form import measure_form
 from lightmigrate.vectors import evenly
 
 # The verdict for a server. Other texts than the stored ones are still of the same space.
@@ -159,18 +160,11 @@ def _of_other_dimension(
 ) -> dict[Address, StartupFinding]:
     """Findings about collections of one model and another dimension: they may be shortened or longer vectors."""
     plain = {facts.address: other_dimension(facts, target.dimension) for facts in group.members}
+    if target.provider is None:
+        return plain
     pool = Page.joined([samples[facts.address] for facts in group.members])
-    with_text = [row for row, text in enumerate(pool.texts) if text and text.strip()]
-    if target.provider is None or not with_text:
-        return plain
-    pool = pool.rows([with_text[place] for place in evenly(len(with_text), DOCUMENTS_OF_OTHER_DIMENSION)])
-    texts = [text or "" for text in pool.texts]
-    try:
-        limit.pay(target.provider, target.provider.bill(texts).dollars, "recognising the model")
-    except CostError:
-        return plain
-    identity = identify(pool.vectors, target.provider.embed(texts))
-    if identity.form is None:
+    identity = measure_form(pool, target.provider, limit, "l2", DOCUMENTS_OF_OTHER_DIMENSION)
+    if identity is None or identity.form is None:
         return plain
     if not identity.form.is_exact:
         return {a: replace(finding, evidence=f"{finding.evidence}; {identity.reason}") for a, finding in plain.items()}
