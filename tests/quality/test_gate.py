@@ -10,8 +10,12 @@ import pytest
 from lightmigrate import Thresholds, fit, gate
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.quality.gate import FEWEST_QUERIES
+from lightmigrate.estimators.fit import fit_pairs
+from lightmigrate.estimators.methods import Method
+from lightmigrate.quality.gate import FEWEST_QUERIES, SOUND_BESIDE_EXACT
+from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.vectors import Metric
+from tests.encoders import shared_wordllama
 
 CORPUS = load_corpus()
 N = 300
@@ -165,3 +169,17 @@ def test_a_projection_is_judged_by_the_distance_of_its_collection(metric: Metric
     assert identical.expected_retention.value == identical.beside_exact.value == 1
     without_lengths = gate(true=true, projected=NEW, queries=queries, taken_from=range(N), metric=metric)
     assert (without_lengths.migrated.overlap.value == 1) is (metric == "cosine")
+
+
+@pytest.mark.parametrize("method", ["ridge", "procrustes", "averaged"])
+def test_a_sound_projection_loses_nothing_for_exact_rows_beside_it(method: Method) -> None:
+    documents = CORPUS.documents[:100]
+    sentences, rows = pseudo_queries(documents, most=100)
+    true, queries = (shared_wordllama().embed(texts) for texts in (documents, sentences))
+    pairs = fit_pairs(
+        CORPUS.old_documents[:100], true, documents, method=method, words=None, extracts=None, prior=None,
+        landmarks=1000, seed=0, source_model=None, target_model=None,
+    )  # fmt: skip
+    judged = gate(true=true, projected=pairs.held_out, queries=queries, taken_from=rows)
+    assert judged.beside_exact.value >= SOUND_BESIDE_EXACT * judged.migrated.overlap.value
+    assert "beside new documents" not in judged.reason
