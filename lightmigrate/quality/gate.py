@@ -33,9 +33,10 @@ RESAMPLES = 1000
 LEAST_DOCUMENTS = 6
 
 # In one index with exact documents searches find of either kind at least this share of what they find among projected
-# ones alone, where the projection is sound; a ridge on 100 pairs, which shrinks most, finds .63 (demo corpus). The
-# expected retention falls in proportion to what is missing.
-SOUND_BESIDE_EXACT = 0.6
+# ones alone, where the projection is sound: .49 (ridge, 60 pairs) to 1.2 for five methods, 60 to 400 pairs and two
+# targets on the demo's corpus, which `tests/quality/test_gate.py` holds at the low end. Exact vectors of wrong lengths
+# have .33 and less. The expected retention falls in proportion to what is missing.
+SOUND_BESIDE_EXACT = 0.45
 
 # With fewer queries the verdict is never PASS.
 FEWEST_QUERIES = 30

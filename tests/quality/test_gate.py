@@ -171,13 +171,14 @@ def test_a_projection_is_judged_by_the_distance_of_its_collection(metric: Metric
     assert (without_lengths.migrated.overlap.value == 1) is (metric == "cosine")
 
 
-@pytest.mark.parametrize("method", ["ridge", "procrustes", "averaged"])
-def test_a_sound_projection_loses_nothing_for_exact_rows_beside_it(method: Method) -> None:
-    documents = CORPUS.documents[:100]
-    sentences, rows = pseudo_queries(documents, most=100)
+@pytest.mark.parametrize("pairs_number", [60, 100])
+@pytest.mark.parametrize("method", ["ridge", "kernel", "averaged"])
+def test_a_sound_projection_loses_nothing_for_exact_rows_beside_it(method: Method, pairs_number: int) -> None:
+    documents = CORPUS.documents[:pairs_number]
+    sentences, rows = pseudo_queries(documents, most=pairs_number)
     true, queries = (shared_wordllama().embed(texts) for texts in (documents, sentences))
     pairs = fit_pairs(
-        CORPUS.old_documents[:100], true, documents, method=method, words=None, extracts=None, prior=None,
+        CORPUS.old_documents[:pairs_number], true, documents, method=method, words=None, extracts=None, prior=None,
         landmarks=1000, seed=0, source_model=None, target_model=None,
     )  # fmt: skip
     judged = gate(true=true, projected=pairs.held_out, queries=queries, taken_from=rows)
