@@ -141,7 +141,7 @@ def general_map(source: Vectors, target: Vectors) -> tuple[Sum, Sum, Mapping[str
     step = fitted.step.spread(restore, centre)
     held_out = centre + (fitted.held_out - centre) @ restore
     held_out /= np.linalg.norm(held_out, axis=1, keepdims=True)
-    error = fitted.regress(np.sum((Y - held_out) ** 2, axis=1)[:, None])
+    error = fitted.regress(np.sum((Y - held_out) ** 2, axis=1)[:, None]).step
     return Sum(step.bias, step.terms, normalise=True), error, {**fitted.facts, "spread_restored": True}
 
 

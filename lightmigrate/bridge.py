@@ -24,7 +24,7 @@ from lightmigrate.quality.metrics import search
 from lightmigrate.stores.base import Collection
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_collection
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 # Share of the documents left out of a first fit, on which the recall of the bridge is measured.
 MEASURED_SHARE = 0.2
@@ -135,8 +135,8 @@ def fit_bridge(
     queries = provider.embed_queries(sentences, partial(report, "embed queries"))
     report("fit", 0, 1)
     quality = {
-        "reembedded_recall": _recall(new, queries, rows),
-        "bridged_recall": _recall(old, trial.apply(queries), rows),
+        "reembedded_recall": _recall(new, queries, rows, "cosine"),
+        "bridged_recall": _recall(old, trial.apply(queries), rows, data.metric),
         "queries": len(sentences),
     }
     bridge = fit_to(new, old)
@@ -144,6 +144,6 @@ def fit_bridge(
     return bridge.with_facts(training={"purpose": "bridge"}, quality=quality)
 
 
-def _recall(documents: Vectors, queries: Vectors, rows: Sequence[int]) -> float:
-    nearest = search(queries, documents, min(NEAREST, len(documents)))
+def _recall(documents: Vectors, queries: Vectors, rows: Sequence[int], metric: Metric) -> float:
+    nearest = search(queries, documents, min(NEAREST, len(documents)), metric)
     return float((nearest == np.asarray(rows)[:, None]).any(axis=1).mean())

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+
+# How far two vectors are from each other; smaller is nearer:
+#   l2       squared Euclidean distance
+#   cosine   1 - cosine
+#   ip       1 - inner product
+Metric = Literal["l2", "cosine", "ip"]
 
 # In shorter rows the squares of the numbers lose digits to underflow.
 SHORTEST = np.float32(1e-15)

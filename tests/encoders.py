@@ -56,13 +56,17 @@ class WordLlama:
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors `(n, dimension)`."""
-        found = np.stack(
+        found = self.embed_long(texts)
+        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+
+    def embed_long(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The same before they are scaled to length 1, `(n, dimension)`: lengths near 1 that differ between texts."""
+        return np.stack(
             [
                 self._weights[one.ids, : self.dimension].astype(np.float32).mean(axis=0)
                 for one in self._tokens.encode_batch(list(texts), add_special_tokens=False)
             ]
         )
-        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
 
 
 @functools.cache

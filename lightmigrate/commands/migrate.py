@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, Store
+    from lightmigrate.stores.base import Address, Page, Store
     from lightmigrate.training.grouping import ModelGroup
     from lightmigrate.training.limits import SpendingLimit
     from lightmigrate.training.texts import TextsFile
@@ -141,6 +141,10 @@ def migrate_calibrated(
         forced = [ModelGroup((facts,)) for facts in wanted if options.force and facts.address in grouping.mixed]
         jobs: list[CollectionJob] = []
         for group in (*grouping.groups, *forced):
+            computed = _computed(store, group, grouping.samples, provider, limit, conversation)
+            if computed is not None:
+                jobs += [_job(facts.address, computed, function, {}) for facts in group.members]
+                continue
             try:
                 learned = _learned(store, group, provider, calibration, limit, conversation)
             except (NotEnoughTextsError, CostError) as error:
@@ -260,6 +264,31 @@ def _own_function(provider: Cached) -> object:
 
     inner = provider.inner
     return inner.function if isinstance(inner, ChromaProvider) else None
+
+
+def _computed(
+    store: Store,
+    group: ModelGroup,
+    samples: Mapping[Address, Page],
+    provider: Cached,
+    limit: SpendingLimit,
+    conversation: Conversation,
+) -> Projection | None:
+    """The arithmetic where the vectors are the new model's own in another form, which is shown; otherwise `None`."""
+    from lightmigrate.stores.base import Page
+    from lightmigrate.training.other_form import measure_form
+
+    pool = Page.joined([samples[facts.address] for facts in group.members if facts.address in samples])
+    model = provider.model
+    identity = measure_form(pool, provider, limit, group.open(store).metric)
+    if identity is None:
+        return None
+    projection = identity.exact(replace(model, dimension=group.dimension, normalised=False), model)
+    if projection is not None:
+        conversation.show(Notice(f"{group.title}: {identity.reason}; computed exactly, nothing is learned"))
+    elif identity.verdict == "form":
+        conversation.show(Notice(f"{group.title}: {identity.reason}; a projection is learned"))
+    return projection
 
 
 def _learned(

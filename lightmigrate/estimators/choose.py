@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lightmigrate.estimators.arrays import Array, as_numpy
 from lightmigrate.estimators.methods import Fits
 from lightmigrate.quality.metrics import Ranking, search, unit
+from lightmigrate.vectors import Metric
 
 # At most so many pairs are queries and documents of the searches.
 MOST_SEARCHED = 2000
@@ -57,19 +58,25 @@ class HeldOutSearch:
 
     Every pair is a query and a document, projected by a fit without it: leaving one out has a closed form, so no
     pairs are set aside for a test.
+
+    Args:
+        target: `(K, d_out)`, the true vectors.
+        seed: of the choice of pairs, when there are too many.
+        metric: the distance; cosine to compare directions alone.
     """
 
-    def __init__(self, target: Array, seed: int) -> None:
+    def __init__(self, target: Array, seed: int, metric: Metric = "cosine") -> None:
+        self.metric: Metric = metric
         shuffled = np.random.default_rng(seed).permutation(len(target))
         self.rows = np.sort(shuffled[:MOST_SEARCHED])
         self.seed = seed
         self.true = as_numpy(target)[self.rows].astype(np.float32)
         self.k = min(NEIGHBOURS, max(1, len(self.rows) // 5))
-        self.expected: Ranking = search(self.true, self.true, self.k)
+        self.expected: Ranking = search(self.true, self.true, self.k, metric)
 
     def overlaps(self, held_out: Array) -> npt.NDArray[np.float64]:
         """For each query the share of its true neighbours found among held-out predictions `(K, d_out)`."""
-        predicted = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k)
+        predicted = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k, self.metric)
         return np.array([np.isin(a, b).mean() for a, b in zip(self.expected, predicted, strict=True)])
 
     def overlaps_beside_exact(self, held_out: Array) -> float:
@@ -77,7 +84,9 @@ class HeldOutSearch:
         projected, odd = as_numpy(held_out).astype(np.float32), np.arange(len(held_out)) % 2 == 1
         true = np.zeros_like(projected)
         true[self.rows] = self.true
-        mixed = (np.where((odd == half)[:, None], unit(true), unit(projected)) for half in (True, False))
+        if self.metric == "cosine":
+            true, projected = unit(true), unit(projected)
+        mixed = (np.where((odd == half)[:, None], true, projected) for half in (True, False))
         return float(np.mean([self.overlaps(both).mean() for both in mixed]))
 
     def certain_gain(self, more: npt.NDArray[np.float64], less: npt.NDArray[np.float64]) -> float:

@@ -11,10 +11,12 @@ from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
 from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.estimators.lengths import TargetLengths, directions
 from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, TEXT_METHODS, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.mixed_index import centre_shift
 from lightmigrate.estimators.undo_shrinkage import undo_shrinkage
 from lightmigrate.estimators.word_vectors import WordVectors
+from lightmigrate.projection.lengths import Lengths
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import ByText, Step, Sum, weighted_sum
@@ -69,17 +71,19 @@ def fit(
         words: the new model's vectors of the collection's frequent words, which improve the methods that use texts;
             other methods ignore them.
         extracts: the new model's embeddings of the extracts of the K texts. The projection then embeds the extract of
-            every text that it is applied to. Only for methods that use texts. Where the target is normalised, the
-            projection is shifted so that exact rows are found beside projected ones: see `centre_shift`.
+            every text that it is applied to. Only for methods that use texts. The projection is shifted so that exact
+            rows are found beside projected ones: see `centre_shift`.
         prior: a projection between the same two models, fitted to other pairs. Its residuals are fitted here.
         landmarks: the most landmarks for methods with a kernel, at least 1; the time of applying grows with them.
         seed: of every random choice.
         source_model: the model of `source`; unnamed when left out.
-        target_model: the model of `target`. When left out, unnamed, and taken to be normalised if all of
-            `target` has length 1 within 1 %.
+        target_model: the model of `target`; unnamed when left out. Whether the vectors of both are normalised is
+            measured on the pairs, whatever the models say.
 
     Returns:
-        A projection whose `info.training` holds the method, its settings and, for `auto`, all measurements.
+        A projection whose `info.training` holds the method, its settings and, for `auto`, all measurements. Its output
+        has the lengths of `target`: 1, another constant, or a length predicted for each vector; see
+        `estimators.lengths`.
 
     Raises:
         ProjectionError: fewer than 2 pairs, different numbers of rows, NaN or infinity, `lexical` without
@@ -106,7 +110,7 @@ class FittedPairs:
 
     Attributes:
         projection: fitted to all pairs.
-        held_out: float32 `(K, d_out)`: each source projected by a fit without it, not normalised.
+        held_out: float32 `(K, d_out)`: each source projected by a fit without it, with its length.
     """
 
     projection: Projection
@@ -149,17 +153,26 @@ def fit_pairs(
             f"the other extracts have source vectors of {extracts.others.source.shape[1]} dimensions, the pairs of "
             f"{X.shape[1]}"
         )
-    source_model = source_model or Model("unnamed", X.shape[1], normalised=_has_unit_length(X))
-    target_model = target_model or Model("unnamed", Y.shape[1], normalised=_has_unit_length(Y))
+    source_model = source_model or Model("unnamed", X.shape[1])
+    target_model = target_model or Model("unnamed", Y.shape[1])
     for model, vectors in ((source_model, X), (target_model, Y)):
         if model.dimension != vectors.shape[1]:
             raise ProjectionError(f"{model.name} has {model.dimension} dimensions, its vectors {vectors.shape[1]}")
     if words is not None and words.vectors.shape[1] != Y.shape[1]:
         raise ProjectionError(f"the word vectors have {words.vectors.shape[1]} dimensions, the target {Y.shape[1]}")
 
-    training: dict[str, Any] = {"method": method, "pairs": len(X), "seed": seed}
+    lengths = TargetLengths.of(X, Y)
+    source_lengths = Lengths.of(as_numpy(X))
+    training: dict[str, Any] = {
+        "method": method,
+        "pairs": len(X),
+        "seed": seed,
+        "source_lengths": source_lengths.to_json(),
+        "target_lengths": lengths.lengths.to_json(),
+    }
     if prior is not None:
         training["prior"] = dict(prior.info.training)
+    Y = Y / lengths.scale
     base, known = _prior(prior, X, Y, texts)
     fits = Fits(Pairs(X, Y - known, texts, words, extracts, max(1, landmarks), seed))
     spread = False
@@ -167,38 +180,52 @@ def fit_pairs(
         training["method"], training["tried"], spread = _choose(fits, Y, known)
         training["spread_restored"] = spread
     chosen = fits[training["method"]]
-    with_text = _finish(chosen, Y, base, known, spread, target_model.normalised)
-    if training["method"] in EXTRACT_METHODS and target_model.normalised:
-        training["centre_shift"] = centre_shift(Y, with_text.held_out, seed)
-        with_text = with_text.shifted(training["centre_shift"] * namespace(Y).mean(Y, axis=0))
+    start = _restored(chosen, Y, base, known, spread)
+    if training["method"] in EXTRACT_METHODS and not lengths.is_affine:
+        training["centre_shift"] = centre_shift(Y, start.held_out, seed)
+        start = start.shifted(training["centre_shift"] * namespace(Y).mean(Y, axis=0))
+    with_text = _finish(start, chosen, Y, lengths)
     step: Step = with_text.step
     error: Step = with_text.error
     if any(isinstance(term, (Lexical, Extract)) for term in chosen.step.terms):
         if prior is not None:
             base, known = _prior(prior, X, Y, None)
             fits = Fits(Pairs(X, Y - known, None, None, None, max(1, landmarks), seed))
-        plain = _finish(fits["kernel"], Y, base, known, spread, target_model.normalised)
+        plain = _finish(_restored(fits["kernel"], Y, base, known, spread), fits["kernel"], Y, lengths)
         step, error = ByText(with_text.step, plain.step), ByText(with_text.error, plain.error)
-    info = ProjectionInfo(source_model, target_model, {**training, **chosen.facts})
+    info = ProjectionInfo(
+        replace(source_model, normalised=source_lengths.kind == "unit"),
+        replace(target_model, normalised=lengths.lengths.kind == "unit"),
+        {**training, **chosen.facts},
+    )
     projection = Projection((step,), info, error).with_spaces(as_float32(X), as_float32(Y))
     return FittedPairs(projection, as_float32(with_text.held_out))
 
 
 @dataclass(frozen=True)
+class _Prediction:
+    """A step that is not scaled to any length, and its held-out predictions `(K, d_out)`."""
+
+    step: Sum
+    held_out: Array
+
+    def shifted(self, by: Array) -> _Prediction:
+        """The same minus `by` `(d_out,)`."""
+        step = replace(self.step, bias=as_float32(beside(self.step.bias, by) - by))
+        return _Prediction(step, self.held_out - by)
+
+
+@dataclass(frozen=True)
 class _Finished:
-    """A fit with its prior, undone shrinkage and normalisation; its expected error; its held-out predictions."""
+    """A step with the lengths of the target model, its expected error, and its held-out predictions."""
 
     step: Sum
     error: Sum
     held_out: Array
 
-    def shifted(self, by: Array) -> _Finished:
-        """The same minus `by` `(d_out,)`."""
-        step = replace(self.step, bias=as_float32(beside(self.step.bias, by) - by))
-        return _Finished(step, self.error, self.held_out - by)
 
-
-def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: bool, normalise: bool) -> _Finished:
+def _restored(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: bool) -> _Prediction:
+    """The fit with its prior and, where `spread`, undone shrinkage."""
     held_out, step = known + fitted.held_out, fitted.step
     if base is not None:
         step = weighted_sum([(1.0, base), (1.0, step)])
@@ -206,8 +233,18 @@ def _finish(fitted: Fitted, Y: Array, base: Sum | None, known: Array, spread: bo
         centre, restore = namespace(Y).mean(Y, axis=0), undo_shrinkage(Y, held_out)
         held_out = centre + (held_out - centre) @ restore
         step = step.spread(as_numpy(restore), as_numpy(centre))
-    error = fitted.regress(_squared_errors(Y, held_out, normalise)[:, None])
-    return _Finished(Sum(step.bias, step.terms, normalise), error, held_out)
+    return _Prediction(step, held_out)
+
+
+def _finish(start: _Prediction, fitted: Fitted, Y: Array, lengths: TargetLengths) -> _Finished:
+    """Give the predictions of directions Y the lengths of the targets."""
+    step, held_out = start.step, start.held_out
+    if not lengths.is_affine:
+        length, held_out_lengths = lengths.fit(fitted.regress)
+        step = Sum(step.bias, step.terms, normalise=True, length=length)
+        held_out = directions(held_out) * held_out_lengths
+    squared_errors = namespace(Y).sum((Y * lengths.scale - held_out) ** 2, axis=1)
+    return _Finished(step, fitted.regress(squared_errors[:, None]).step, held_out)
 
 
 def _checked(source: Any, target: Any, texts: Texts | None) -> tuple[Array, Array]:
@@ -224,10 +261,6 @@ def _checked(source: Any, target: Any, texts: Texts | None) -> tuple[Array, Arra
     return X, Y
 
 
-def _has_unit_length(vectors: Array) -> bool:
-    return bool(np.all(np.abs(np.linalg.norm(as_numpy(vectors), axis=1) - 1) < 0.01))
-
-
 def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) -> tuple[Sum | None, Array]:
     """The prior scaled to these pairs by least squares, and its predictions for them."""
     if prior is None:
@@ -242,7 +275,7 @@ def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) ->
             pass
         case _:
             raise ProjectionError("a prior must be a direct projection from an .npz file, not a chain or .onnx")
-    predicted = Sum(step.bias, step.terms, normalise=False).apply(as_float32(X), texts).astype(np.float64)
+    predicted = step.direction().apply(as_float32(X), texts).astype(np.float64)
     length = max(float(np.sum(predicted**2)), np.finfo(np.float64).tiny)
     scale = float(np.sum(predicted * as_numpy(Y)) / length)
     return weighted_sum([(scale, step)]), beside(scale * predicted, Y)
@@ -263,11 +296,3 @@ def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any
     # With fewer pairs than dimensions a direction belongs to single pairs: scaling it would leak held-out targets.
     known_directions = len(Y) > Y.shape[1]
     return chosen, [trial.to_json() for trial in trials], known_directions and bool(lost < TOLERATED)
-
-
-def _squared_errors(true: Array, predicted: Array, normalise: bool) -> Array:
-    xp = namespace(true)
-    if normalise:
-        lengths = xp.sqrt(xp.sum(predicted**2, axis=1))[:, None]
-        predicted = predicted / xp.where(lengths > 0, lengths, xp.ones_like(lengths))
-    return xp.sum((true - predicted) ** 2, axis=1)

@@ -55,6 +55,19 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Regression:
+    """The fit of one number to the pairs.
+
+    Attributes:
+        step: a step with one output, not normalised.
+        held_out: for each pair the prediction of a fit without it, `(K, 1)`.
+    """
+
+    step: Sum
+    held_out: Array
+
+
+@dataclass(frozen=True)
 class Fitted:
     """The fit of one method to the pairs.
 
@@ -68,7 +81,7 @@ class Fitted:
     step: Sum
     held_out: Array
     facts: Mapping[str, Any]
-    regress: Callable[[Array], Sum]
+    regress: Callable[[Array], Regression]
 
 
 class Fits:
@@ -154,7 +167,12 @@ def _kernel_fit(pairs: Pairs) -> Fitted:
         "penalty": ridge.penalty,
         "leave_one_out_error": ridge.leave_one_out_error,
     }
-    return Fitted(step, ridge.leave_one_out, facts, lambda target: prepared.fit(target)[0])
+
+    def regress(target: Array) -> Regression:
+        own_step, own = prepared.fit(target)
+        return Regression(own_step, own.leave_one_out)
+
+    return Fitted(step, ridge.leave_one_out, facts, regress)
 
 
 def _kernel(fits: Fits) -> Fitted:
@@ -167,7 +185,8 @@ def _lexical(fits: Fits) -> Fitted:
 
 def _averaged(fits: Fits) -> Fitted:
     procrustes, kernel = fits["procrustes"], fits["lexical" if fits.pairs.texts is not None else "kernel"]
-    shares = [0.5 / _mean_length(fitted.held_out) for fitted in (procrustes, kernel)]
+    size = _mean_length(fits.pairs.target)
+    shares = [0.5 * size / _mean_length(fitted.held_out) for fitted in (procrustes, kernel)]
     held_out = shares[0] * procrustes.held_out + shares[1] * kernel.held_out
     step = weighted_sum([(shares[0], procrustes.step), (shares[1], kernel.step)])
     return Fitted(step, held_out, kernel.facts, kernel.regress)
@@ -226,10 +245,10 @@ def _mean_length(vectors: Array) -> float:
     return float(xp.mean(xp.sqrt(xp.sum(vectors**2, axis=1)))) or 1.0
 
 
-def _regress_on_source(pairs: Pairs) -> Callable[[Array], Sum]:
-    def regress(target: Array) -> Sum:
+def _regress_on_source(pairs: Pairs) -> Callable[[Array], Regression]:
+    def regress(target: Array) -> Regression:
         ridge = fit_ridge(pairs.source, target)
-        return _affine(ridge.weights, ridge.bias)
+        return Regression(_affine(ridge.weights, ridge.bias), ridge.leave_one_out)
 
     return regress
 

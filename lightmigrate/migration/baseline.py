@@ -10,7 +10,7 @@ import numpy as np
 from lightmigrate.migration.digest import settings_sha256
 from lightmigrate.stores.base import Collection, Page
 from lightmigrate.stores.distance import measured_space
-from lightmigrate.vectors import Vectors, evenly, meaningful
+from lightmigrate.vectors import Metric, Vectors, evenly, meaningful
 
 # Records sampled evenly from the whole collection, and how many of their vectors are searched for in the index.
 SAMPLE = 500
@@ -36,7 +36,7 @@ class Baseline:
 
     records: int
     settings_sha256: str
-    space: str | None
+    space: Metric | None
     found: float | None
     ids: Sequence[str]
     vectors: Vectors

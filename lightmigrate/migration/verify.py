@@ -144,7 +144,7 @@ class Comparison:
             recall=recall,
             recall_before=baseline.recall,
             similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
-            neighbour_overlap=neighbour_overlap(before, after) if len(before) > 10 else None,
+            neighbour_overlap=neighbour_overlap(before, after, metric=space or "cosine") if len(before) > 10 else None,
             content_sha256=self._digest.content,
             vectors_sha256=self._digest.vectors,
             settings_sha256=settings,

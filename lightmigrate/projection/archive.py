@@ -2,7 +2,9 @@
 
 Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
-the entry `<step>.<term>.<name>` an array of a term. A step with another function for records without text is
+the entry `<step>.<term>.<name>` an array of a term. A step whose output has another length than 1 has a
+`length: {shortest, longest, logarithm}` too, where `logarithm` is `null` or one more step, the names of whose arrays
+start with `<step>.length.`; only such files have format 2. A step with another function for records without text is
 `{with_text, plain}`, the names of its arrays start with `<step>.with_text.` and `<step>.plain.`. `error` is `null`, or
 one more step, the names of whose arrays start with `error.`. `sha256` covers the rest of the header and every array's
 name, dtype, shape and bytes, so that every change of numbers, models or direction is detected.
@@ -25,10 +27,11 @@ from lightmigrate.errors import ProjectionFileError
 from lightmigrate.files import replacing
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.space import Space
-from lightmigrate.projection.steps import ByText, Step, Sum
+from lightmigrate.projection.steps import ByText, Length, Step, Sum
 from lightmigrate.projection.terms.all import TERMS
 
-FORMAT_VERSION = 1
+# Format 2 is format 1 with lengths, which an earlier lightmigrate would leave out silently.
+FORMAT_VERSION, FORMATS = 2, (1, 2)
 HEADER = "header"
 
 # How matrices are stored. float16 keeps three digits, more than the precision of any projection.
@@ -49,7 +52,7 @@ def write(
     """Write a projection to a temporary file and rename it to `path`; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
-        "format": FORMAT_VERSION,
+        "format": FORMAT_VERSION if any(_has_length(step) for step in steps) else FORMATS[0],
         "info": info.to_json(),
         "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(steps)],
         "error": None if error is None else _take_apart("error", error, arrays),
@@ -81,9 +84,9 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tup
             "copy or train it again"
         ) from None
     version = header.get("format") if isinstance(header, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in FORMATS:
         raise ProjectionFileError(
-            f"{path.name} has format {version}, this lightmigrate reads {FORMAT_VERSION}; upgrade lightmigrate"
+            f"{path.name} has format {version}, this lightmigrate reads up to {FORMAT_VERSION}; upgrade lightmigrate"
         )
     checksum, expected = _checksum(header, arrays), header.get("sha256")
     if checksum != expected:
@@ -119,13 +122,28 @@ def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> d
         case ByText(with_text, plain):
             parts = {"with_text": with_text, "plain": plain}
             return {part: _take_apart(f"{name}.{part}", own, arrays) for part, own in parts.items()}
-        case Sum(bias, terms, normalise):
+        case Sum(bias, terms, normalise, length):
             arrays[f"{name}.bias"] = bias
             for index, term in enumerate(terms):
                 for part, array in term.arrays().items():
                     arrays[f"{name}.{index}.{part}"] = array
-            return {"terms": [term.kind for term in terms], "normalise": normalise}
+            fields: dict[str, Any] = {"terms": [term.kind for term in terms], "normalise": normalise}
+            if length is not None:
+                logarithm = None
+                if length.logarithm is not None:
+                    logarithm = _take_apart(f"{name}.length", length.logarithm, arrays)
+                fields["length"] = {"shortest": length.shortest, "longest": length.longest, "logarithm": logarithm}
+            return fields
     raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
+
+
+def _has_length(step: Step) -> bool:
+    match step:
+        case ByText(with_text, plain):
+            return with_text.length is not None or plain.length is not None
+        case Sum():
+            return step.length is not None
+    return False
 
 
 def _put_together(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
@@ -145,7 +163,11 @@ def _sum(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum
         prefix = f"{name}.{index}."
         own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         terms.append(TERMS[kind].from_arrays(own))
-    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), fields["normalise"])
+    length = None
+    if (stated := fields.get("length")) is not None:
+        logarithm = None if stated["logarithm"] is None else _sum(f"{name}.length", stated["logarithm"], arrays)
+        length = Length(float(stated["shortest"]), float(stated["longest"]), logarithm)
+    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), fields["normalise"], length)
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

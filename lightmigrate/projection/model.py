@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection.lengths import Lengths
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,16 @@ class ProjectionInfo:
     def direction(self) -> str:
         """`source (dimension) → target (dimension)`."""
         return f"{self.source} → {self.target}"
+
+    @property
+    def source_lengths(self) -> Lengths | None:
+        """The lengths of the source vectors that it was fitted to; `None` where they are not known."""
+        return Lengths.from_json(self.training.get("source_lengths"))
+
+    @property
+    def target_lengths(self) -> Lengths | None:
+        """The lengths of the target vectors that it was fitted to, and restores; `None` where they are not known."""
+        return Lengths.from_json(self.training.get("target_lengths"))
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ProjectionInfo:

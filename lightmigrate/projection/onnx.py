@@ -13,7 +13,7 @@ import numpy as np
 from lightmigrate.errors import MissingExtraError, ProjectionFileError
 from lightmigrate.files import replacing
 from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.steps import ByText, Step, Sum
+from lightmigrate.projection.steps import ByText, Length, Step, Sum
 from lightmigrate.projection.terms.base import Term, Texts
 from lightmigrate.projection.terms.kernel import Kernel
 from lightmigrate.projection.terms.linear import Linear
@@ -92,9 +92,11 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     build = _Graph()
     value = INPUT
     for step in sums:
-        value = _summed(build, step, value)
+        source, value = value, _summed(build, step, value)
         if step.normalise:
             value = _normalised(build, value)
+        if step.length is not None:
+            value = build.add("Mul", value, _length(build, step.length, source))
     build.nodes.append(helper.make_node("Identity", [value], [OUTPUT]))
     graph = helper.make_graph(
         build.nodes,
@@ -185,6 +187,14 @@ def _summed(build: _Graph, step: Sum, value: str) -> str:
             first = bias
     parts = [_term(build, term, value) for term in others]
     return build.add("Sum", first, *parts) if parts else first
+
+
+def _length(build: _Graph, length: Length, value: str) -> str:
+    """The length of each row, `(n, 1)`, or of all, for the input `value` of its step."""
+    if length.logarithm is None:
+        return build.constant(np.float32(length.shortest))
+    bounds = (build.constant(np.float32(np.log(bound))) for bound in (length.shortest, length.longest))
+    return build.add("Exp", build.add("Clip", _summed(build, length.logarithm, value), *bounds))
 
 
 def _normalised(build: _Graph, value: str) -> str:

@@ -29,18 +29,52 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
+class Length:
+    """The length of a projected vector: `exp(logarithm(x))`, kept between the shortest and the longest.
+
+    Attributes:
+        shortest: the shortest length of the target model's vectors, above 0.
+        longest: the longest one; equal to `shortest` where all have the same length.
+        logarithm: the natural logarithm of the length, a step with one output; `None` where all have the same length.
+    """
+
+    shortest: float
+    longest: float
+    logarithm: Sum | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest <= self.longest < np.inf or (self.logarithm is None and self.shortest < self.longest):
+            raise ValueError(f"lengths from {self.shortest} to {self.longest} are no lengths of vectors")
+        if self.logarithm is not None and (self.logarithm.shape[1] != 1 or self.logarithm.normalise):
+            raise ValueError(f"the logarithm of a length is one number, not a step of shape {self.logarithm.shape}")
+
+    def of(self, vectors: Vectors, texts: Texts | None) -> Vectors:
+        """The length of each projected vector, for vectors `(n, d_in)`: float32 `(n, 1)`."""
+        if self.logarithm is None:
+            return np.full((len(vectors), 1), self.shortest, dtype=np.float32)
+        logarithms = self.logarithm.apply(vectors, texts)
+        np.clip(logarithms, np.log(self.shortest), np.log(self.longest), out=logarithms)
+        return np.exp(logarithms, out=logarithms)
+
+
+@dataclass(frozen=True)
 class Sum:
-    """`bias + Σ terms`, then scaled to length 1 where the target model's vectors have length 1.
+    """`bias + Σ terms`; where `normalise`, only its direction, with the length that the target model's vectors have.
+
+    A regression shrinks its predictions, and undoing that stretches the rows it was fitted to: what it says about
+    lengths is wrong either way. Direction and length are therefore predicted apart.
 
     Attributes:
         bias: b, float32 `(d_out,)`.
         terms: at least one, all of the same shape.
-        normalise: whether every output row is scaled to length 1.
+        normalise: whether every output row is scaled to length 1, or to `length`.
+        length: the length of every output row; `None` for 1.
     """
 
     bias: Vectors
     terms: tuple[Term, ...]
     normalise: bool
+    length: Length | None = None
 
     def __post_init__(self) -> None:
         shapes = {term.shape for term in self.terms}
@@ -48,6 +82,11 @@ class Sum:
             raise ValueError(f"the terms of a projection must share one shape, not {sorted(shapes)}")
         if self.bias.shape != self.shape[1:]:
             raise ValueError(f"a bias of shape {self.bias.shape} does not fit terms of shape {self.shape}")
+        logarithm = None if self.length is None else self.length.logarithm
+        if logarithm is not None and logarithm.shape[0] != self.shape[0]:
+            raise ValueError(f"lengths from {logarithm.shape[0]} dimensions do not fit terms of shape {self.shape}")
+        if self.length is not None and not self.normalise:
+            raise ValueError("only a step that is normalised can have a length")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,12 +103,21 @@ class Sum:
             rows += self.bias
             if self.normalise:
                 normalise_rows(rows)
+        if self.length is not None:
+            output *= self.length.of(vectors, texts)
         return output
 
     def reading_with(self, embed: Embed) -> Sum:
         """The same step with a function that embeds with the new model, for its extract terms."""
         terms = (replace(term, embed=embed) if isinstance(term, Extract) else term for term in self.terms)
-        return replace(self, terms=tuple(terms))
+        length = self.length
+        if length is not None and length.logarithm is not None:
+            length = replace(length, logarithm=length.logarithm.reading_with(embed))
+        return replace(self, terms=tuple(terms), length=length)
+
+    def direction(self) -> Sum:
+        """The same step before it is scaled to a length."""
+        return Sum(self.bias, self.terms, normalise=False)
 
     def spread(self, by: Array, centre: Array) -> Sum:
         """`centre + (y - centre)·by` instead of y: `by` `(d_out, d_out)`, `centre` `(d_out,)`; not normalised."""
@@ -143,11 +191,12 @@ def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:
     """`first`, then `second`; two adjacent linear steps without normalisation between them become one."""
     before, after = first[-1], second[0]
     if isinstance(before, Sum) and isinstance(after, Sum) and not before.normalise:
+        length = after.length
         match before.terms, after.terms:
-            case (Linear(W1),), (Linear(W2),):
+            case (Linear(W1),), (Linear(W2),) if length is None or length.logarithm is None:
                 # (x·W₁ + b₁)·W₂ + b₂, multiplied out in float64
                 weights = W1.astype(np.float64) @ W2
                 bias = before.bias.astype(np.float64) @ W2 + after.bias
-                folded = Sum(bias.astype(np.float32), (Linear(weights.astype(np.float32)),), after.normalise)
+                folded = Sum(bias.astype(np.float32), (Linear(weights.astype(np.float32)),), after.normalise, length)
                 return (*first[:-1], folded, *second[1:])
     return first + second

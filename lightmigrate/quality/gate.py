@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.quality.beside_exact import found_beside_exact
 from lightmigrate.quality.depth import to_collection_size
-from lightmigrate.quality.metrics import Array, cross_space_similarity, mean_cosine, mean_squared_error, unit
+from lightmigrate.quality.metrics import Array, cross_space_similarity, mean_cosine, mean_squared_error, search
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
+from lightmigrate.vectors import Metric
 
 Verdict = Literal["PASS", "WARN", "FAIL"]
 Scores = npt.NDArray[np.float64]
@@ -29,6 +31,12 @@ RESAMPLES = 1000
 # for the top of a ranking. On Cranfield and SciFact, with users' queries, 60 documents then predict the overlap in the
 # whole collection within .02; with the first result alone (10 of 5,000 correspond to less than 1 of 60) within .08.
 LEAST_DOCUMENTS = 6
+
+# In one index with exact documents searches find of either kind at least this share of what they find among projected
+# ones alone, where the projection is sound: .49 (ridge, 60 pairs) to 1.2 for five methods, 60 to 400 pairs and two
+# targets on the demo's corpus, which `tests/quality/test_gate.py` holds at the low end. Exact vectors of wrong lengths
+# have .33 and less. The expected retention falls in proportion to what is missing.
+SOUND_BESIDE_EXACT = 0.45
 
 # With fewer queries the verdict is never PASS.
 FEWEST_QUERIES = 30
@@ -98,6 +106,9 @@ class Gate(Result):
         verdict: PASS, WARN or FAIL.
         reason: the reason in one line, with numbers.
         expected_retention: nDCG@10 to expect of real searches, as a share of that after re-embedding.
+        metric: the distance by which everything was searched.
+        beside_exact: share of its true results that searches find of the kind that is found less, where half of the
+            documents are projected and half are exact; extrapolated like `Answers.overlap`.
         migrated: with projected documents.
         reembedded: with documents embedded by the new model.
         nothing: with queries and documents of the old model; `None` when not given.
@@ -113,6 +124,8 @@ class Gate(Result):
     verdict: Verdict
     reason: str
     expected_retention: QualityEstimate
+    metric: Metric
+    beside_exact: QualityEstimate
     migrated: Answers
     reembedded: Answers
     nothing: Answers | None
@@ -132,6 +145,7 @@ def gate(
     queries: Array,
     taken_from: Sequence[int] | None,
     collection_size: int | None = None,
+    metric: Metric = "cosine",
     reads_extracts: bool = False,
     old: Array | None = None,
     old_queries: Array | None = None,
@@ -147,6 +161,7 @@ def gate(
         taken_from: for each sentence the row of its document; `None` for queries of users.
         collection_size: number of documents in the collection that the n are a sample of; n when left out. The
             overlap is lower in a larger collection.
+        metric: the distance of the collection.
         reads_extracts: whether the projection embeds extracts with the new model.
         old: `(n, d_in)`, the same documents by the old model.
         old_queries: `(q, d_in)`, the same queries by the old model.
@@ -166,32 +181,39 @@ def gate(
     size = max(n, collection_size or n)
     thresholds = thresholds or Thresholds()
     k = min(K, max(1, n // LEAST_DOCUMENTS))
-    expected = _ranked(queries, true)
+    finite = bool(np.isfinite(projected).all())
+    projected = np.nan_to_num(projected)
+    expected = search(queries, true, K + 1, metric)
     picks = np.random.default_rng(seed).integers(0, len(own), (RESAMPLES, len(own)))
+
+    def at_scale(overlap: QualityEstimate) -> QualityEstimate:
+        ends = (to_collection_size(one, k / n, min(K / size, 0.5)) for one in overlap.values())
+        return QualityEstimate(*ends)
 
     def answers(ranking: Array) -> Answers:
         hits = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
         overlap = _estimate(_overlaps(expected, ranking, own, k), picks)
-        at_scale = (
-            to_collection_size(one, k / n, min(K / size, 0.5)) for one in (overlap.value, overlap.low, overlap.high)
-        )
-        return Answers(None if by_users else _estimate(hits, picks), QualityEstimate(*at_scale))
+        return Answers(None if by_users else _estimate(hits, picks), at_scale(overlap))
 
-    migrated = answers(_ranked(queries, projected))
-    curve, overlap = (
-        BY_USERS if by_users else BY_SENTENCES_WITH_EXTRACTS if reads_extracts else BY_SENTENCES,
-        migrated.overlap,
-    )
-    retention = QualityEstimate(curve(overlap.value), curve(overlap.low), curve(overlap.high))
+    migrated = answers(search(queries, projected, K + 1, metric))
+    counts = found_beside_exact(queries, true, projected, own, k, metric)
+    beside = min((_ratio(kind, picks) for kind in counts), key=lambda ratio: ratio.value)
+    curve = BY_USERS if by_users else BY_SENTENCES_WITH_EXTRACTS if reads_extracts else BY_SENTENCES
+    alone = float(_overlaps(expected, search(queries, projected, K + 1, metric), own, k).mean())
+    kept = min(1.0, beside.value / (SOUND_BESIDE_EXACT * alone)) if alone else 1.0
+    retention = QualityEstimate(*(kept * curve(overlap) for overlap in migrated.overlap.values()))
     verdict, reason = _decide(retention, len(own), thresholds)
-    finite = bool(np.isfinite(projected).all())
+    if kept < 1:
+        reason += f"; beside new documents they find {beside.value:.0%} of their true results, alone {alone:.0%}"
     return Gate(
         verdict=verdict if finite else "FAIL",
         reason=reason if finite else "projected vectors contain NaN or infinity",
         expected_retention=retention,
+        metric=metric,
+        beside_exact=at_scale(beside),
         migrated=migrated,
         reembedded=answers(expected),
-        nothing=answers(_ranked(old_queries, old)) if old is not None and old_queries is not None else None,
+        nothing=None if old is None or old_queries is None else answers(search(old_queries, old, K + 1, metric)),
         similarity=cross_space_similarity(true, projected),
         cosine=mean_cosine(true, projected),
         squared_error=mean_squared_error(true, projected),
@@ -200,12 +222,6 @@ def gate(
         n_documents=n,
         collection_size=size,
     )
-
-
-def _ranked(queries: Array, documents: Array) -> Array:
-    """The nearest documents of each query, best first, `(q, min(n, K + 1))`."""
-    ranking = np.argsort(-(unit(queries) @ unit(np.nan_to_num(documents)).T), axis=1, kind="stable")
-    return ranking[:, : K + 1]
 
 
 def _overlaps(expected: Array, ranking: Array, own: Array, k: int) -> Scores:
@@ -231,3 +247,16 @@ def _decide(retention: QualityEstimate, n_queries: int, thresholds: Thresholds) 
 def _estimate(scores: Scores, picks: Array) -> QualityEstimate:
     low, high = np.percentile(scores[picks].mean(axis=1), [2.5, 97.5])
     return QualityEstimate(float(scores.mean()), float(low), float(high))
+
+
+def _ratio(counts: Scores, picks: Array) -> QualityEstimate:
+    """The number found of all, over all queries, from both numbers of each `(2, q)`; 1 where there is nothing to find.
+
+    The ends are those of the bootstrap samples in which there is something to find.
+    """
+    found, all_of = counts
+    drawn = all_of[picks].sum(axis=1)
+    if not all_of.sum() or not drawn.any():
+        return QualityEstimate(1.0, 1.0, 1.0)
+    low, high = np.percentile(found[picks].sum(axis=1)[drawn > 0] / drawn[drawn > 0], [2.5, 97.5])
+    return QualityEstimate(float(found.sum() / all_of.sum()), float(low), float(high))

@@ -1,26 +1,30 @@
 """Checks whether a model made the stored vectors, by embedding some stored documents again and comparing.
 
 One model's vectors of one text agree up to rounding; with another prefix, precision or truncation the cosine is high;
-with another model of the same dimension it is about zero. A low cosine may also mean that a text other than the stored
+with another model of the same dimension it is about zero. Vectors that follow from each other by arithmetic are one
+model's in another form. A low cosine may also mean that a text other than the stored
 one was embedded. Such a vector still lies along the main directions of the model's vectors: it is *at home*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.quality.form import SAME_COSINE, Form, find_form
 from lightmigrate.quality.metrics import Array, unit
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
-from lightmigrate.vectors import meaningful
+from lightmigrate.vectors import Metric, meaningful
 
-Verdict = Literal["same", "variant", "texts", "mixed", "other", "unknown"]
+Verdict = Literal["same", "form", "variant", "texts", "mixed", "other", "unknown"]
 Kind = Literal["same", "near", "text", "foreign", "left out"]
 
 KINDS: tuple[Kind, ...] = ("same", "near", "text", "foreign", "left out")
@@ -28,7 +32,7 @@ SAME, NEAR, TEXT, FOREIGN, LEFT_OUT = range(5)
 
 # Cosines of one text by the same model: above SAME_COSINE after rounding (to 16 or 8 bits per number), above
 # NEAR_COSINE with prefixes, 8-bit weights, or a part of the text. `benchmarks/identity.py` measures both.
-SAME_COSINE, NEAR_COSINE = 0.9998, 0.7
+NEAR_COSINE = 0.7
 
 # The fewest rows for a verdict, and for the main directions.
 FEWEST_ROWS, FEWEST_AT_HOME = 5, 16
@@ -57,7 +61,8 @@ class Identity(Result):
     """The result of comparing stored vectors with a model.
 
     Attributes:
-        verdict: same – this model's, of these texts; variant – this model's with another prefix, precision, revision or
+        verdict: same – this model's, of these texts; form – this model's in another form, which searches in the
+            collection's distance see (`form`); variant – this model's with another prefix, precision, revision or
             part of the text; texts – of this model's space, but not of the stored texts; mixed – some rows are this
             model's and some another's; other – another model's; unknown – too few rows.
         confidence: probability that the verdict holds for the whole collection these rows were drawn from.
@@ -72,6 +77,8 @@ class Identity(Result):
         left_out: rows without a text, or with NaN, infinity or only zeros.
         rows: the kind of each of the n rows: same, near, text, foreign or left out.
         cosines: of each row; NaN where it was left out.
+        form: how the form of the stored vectors differs from that of this model's, also where searches do not see it;
+            `None` where it does not.
     """
 
     verdict: Verdict
@@ -87,9 +94,21 @@ class Identity(Result):
     left_out: int
     rows: tuple[Kind, ...]
     cosines: tuple[float, ...]
+    form: Form | None = None
+
+    def exact(self, source: Model, target: Model) -> Projection | None:
+        """The arithmetic from stored vectors to this model's; `None` where there is none, or none is needed.
+
+        Args:
+            source: the model as its vectors are stored.
+            target: the model as it is now.
+        """
+        return None if self.form is None or self.verdict != "form" else self.form.projection(source, target)
 
 
-def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] | None = None) -> Identity:
+def identify(
+    stored: Array, recomputed: Array, documents: Sequence[str | None] | None = None, *, metric: Metric = "l2"
+) -> Identity:
     """Compare stored vectors with the new model's of the same documents. Writes nothing.
 
     Args:
@@ -97,6 +116,7 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
             a model, 100 or more to detect a small share of another.
         recomputed: `(n, d)`, the stored documents embedded again, row i for row i.
         documents: the n texts, used only to leave out empty ones.
+        metric: the distance of the collection; by cosine, vectors that differ only in length are the same.
 
     Raises:
         LightmigrateError: the numbers of vectors or documents differ.
@@ -107,12 +127,17 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
             f"{stored.shape} stored vectors and {recomputed.shape} new ones do not match: give both for "
             "the same documents, in the same order"
         )
-    if stored.shape[1] != recomputed.shape[1]:
-        reason = f"the stored vectors have {stored.shape[1]} numbers, this model makes {recomputed.shape[1]}"
-        return _identity(np.full(n, FOREIGN), np.full(n, np.nan), float("nan"), reason if n else None)
     good = meaningful(stored) & meaningful(recomputed)
     if documents is not None:
         good &= [bool(text and text.strip()) for text in documents]
+    form = None
+    if good.sum() >= FEWEST_ROWS:
+        form = find_form(*(np.asarray(vectors, np.float64)[good] for vectors in (stored, recomputed)))
+    if stored.shape[1] != recomputed.shape[1]:
+        kinds = np.where(good, FOREIGN if form is None else SAME, LEFT_OUT)
+        reason = f"the stored vectors have {stored.shape[1]} numbers, this model makes {recomputed.shape[1]}"
+        found = _identity(kinds, np.full(n, np.nan), float("nan"), reason if n else None)
+        return found if form is None else _in_another_form(found, form)
     held, new = (unit(np.asarray(vectors, np.float64)[good]) for vectors in (stored, recomputed))
     cosines = np.full(n, np.nan)
     cosines[good] = np.sum(held * new, axis=1)
@@ -120,7 +145,21 @@ def identify(stored: Array, recomputed: Array, documents: Sequence[str | None] |
     kinds[good] = _kinds(held, new, cosines[good])
     m = len(held)
     chance = float((held.sum(0) @ new.sum(0) - cosines[good].sum()) / (m * (m - 1))) if m > 1 else float("nan")
-    return _identity(kinds, cosines, chance, None)
+    found = _identity(kinds, cosines, chance, None)
+    if form is None or (form.is_rescaled and metric == "cosine"):
+        return replace(found, form=form)
+    return _in_another_form(found, form)
+
+
+def _in_another_form(found: Identity, form: Form) -> Identity:
+    """The result for vectors that are this model's in another form."""
+    return replace(
+        found,
+        verdict="form",
+        confidence=found.confidence if found.verdict == "same" else 1.0,
+        reason=f"same model, other form: {form.description}",
+        form=form,
+    )
 
 
 def _kinds(held: Array, new: Array, cosines: Array) -> Array:

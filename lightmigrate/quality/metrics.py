@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.vectors import Metric
+
 Array = npt.NDArray[Any]
 Ranking = npt.NDArray[np.int64]
 
@@ -59,37 +61,42 @@ def cross_space_similarity(true: Array, projected: Array) -> float:
     return _correlate_off_diagonal(unit(true) @ unit(true).T, unit(true) @ unit(projected).T)
 
 
-def search(queries: Array, documents: Array, k: int) -> Ranking:
-    """The exact k nearest documents of every query by cosine, best first.
+def search(queries: Array, documents: Array, k: int, metric: Metric = "cosine") -> Ranking:
+    """The exact k nearest documents of every query, best first.
 
     Args:
         queries: `(q, d)`.
         documents: `(n, d)`.
         k: how many; fewer come back when there are fewer documents.
+        metric: the distance.
 
     Returns:
         int64 `(q, min(k, n))`, row numbers of `documents`. Ties go to the lower row.
     """
-    queries, documents = unit(queries), unit(documents)
+    if metric == "cosine":
+        queries, documents = unit(queries), unit(documents)
+    # ‖q - d‖² = ‖q‖² - 2·(q·d - ‖d‖²/2)
+    half_squares = np.sum(documents.astype(np.float64) ** 2, axis=1) / 2 if metric == "l2" else 0.0
     k = min(k, len(documents))
     ranking = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), BLOCK_ROWS):
-        similarity = queries[start : start + BLOCK_ROWS] @ documents.T
+        similarity = queries[start : start + BLOCK_ROWS] @ documents.T - half_squares
         ranking[start : start + BLOCK_ROWS] = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     return ranking
 
 
-def neighbour_overlap(before: Array, after: Array, k: int = 10) -> float:
+def neighbour_overlap(before: Array, after: Array, k: int = 10, metric: Metric = "cosine") -> float:
     """Share of each row's k nearest other rows that remain among its k nearest, averaged: overlap@k in [0, 1].
 
     Args:
         before: `(n, d_in)`, n > k.
         after: `(n, d_out)`.
         k: neighbours looked at.
+        metric: the distance.
     """
     rankings = []
     for space in (before, after):
-        nearest = search(space, space, k + 1)
+        nearest = search(space, space, k + 1, metric)
         itself = nearest == np.arange(len(space))[:, None]
         itself[~itself.any(axis=1), -1] = True  # an exact duplicate replaced it: drop the farthest
         rankings.append(nearest[~itself].reshape(len(space), k))

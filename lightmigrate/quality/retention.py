@@ -10,6 +10,7 @@ import numpy as np
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.metrics import Array, Ranking, ndcg_per_query, ranking_overlap, search
 from lightmigrate.results import Result
+from lightmigrate.vectors import Metric
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def measure_retention(
     migrated_documents: Array,
     relevant: Sequence[Mapping[int, float]],
     k: int = 10,
+    metric: Metric = "cosine",
     resamples: int = 2000,
     seed: int = 0,
 ) -> Retention:
@@ -87,6 +89,7 @@ def measure_retention(
             been fitted to any of them.
         relevant: for each query, the grade of each relevant row; queries without one are left out.
         k: length of the rankings.
+        metric: the distance of the collection.
         resamples: bootstrap samples for the intervals.
         seed: of the bootstrap.
 
@@ -104,9 +107,9 @@ def measure_retention(
         )
     grades_of = [relevant[query] for query in judged]
     rankings: dict[str, Ranking] = {
-        "nothing": search(old_queries[judged], old_documents, k),
-        "reembedded": search(new_queries[judged], new_documents, k),
-        "migrated": search(new_queries[judged], migrated_documents, k),
+        "nothing": search(old_queries[judged], old_documents, k, metric),
+        "reembedded": search(new_queries[judged], new_documents, k, metric),
+        "migrated": search(new_queries[judged], migrated_documents, k, metric),
     }
     scores = np.stack([ndcg_per_query(ranking, grades_of) for ranking in rankings.values()])
     picks = np.random.default_rng(seed).integers(0, scores.shape[1], (resamples, scores.shape[1]))

@@ -15,6 +15,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.vector_fingerprint import matches
 from lightmigrate.stores.base import Address, Collection, Page
+from lightmigrate.stores.distance import space_of
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.embedded import embed_extracts, embed_words
 from lightmigrate.training.frequent_words import WordCounter
@@ -75,7 +76,7 @@ def refit_projection(
         target_model=present.info.target,
     )
     judges = np.flatnonzero([not row.fitted for row in rows])
-    searches = HeldOutSearch(target[judges], seed)
+    searches = HeldOutSearch(target[judges], seed, space_of(collection))
     projected = present.apply(source[judges], [page.texts[row] for row in judges.tolist()])
     if searches.overlaps_beside_exact(fitted.held_out[judges]) <= searches.overlaps_beside_exact(projected):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lightmigrate.errors import LightmigrateError, ModelMismatchError
@@ -59,10 +59,12 @@ class Decision:
             found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
             if found and not self.source.policy.migrates(found[0]):
                 self._warn(found)
-        jobs: list[CollectionJob] = []
+        jobs, computed = self._computed(measured.findings.values())
         for group in measured.grouping.groups:
             members = [
-                facts for facts in group.members if self.source.policy.migrates(measured.findings[facts.address])
+                facts
+                for facts in group.members
+                if facts.address not in computed and self.source.policy.migrates(measured.findings[facts.address])
             ]
             if members:
                 wanted = replace(group, members=tuple(members))
@@ -80,6 +82,19 @@ class Decision:
     def _names(self, collections: Mapping[Address, CollectionFacts]) -> dict[Address, str]:
         """The models that collections are recorded to be of; a store's default says nothing."""
         return {address: self.memory.model(facts) or recorded_name(facts) for address, facts in collections.items()}
+
+    def _computed(self, findings: Iterable[StartupFinding]) -> tuple[list[CollectionJob], set[Address]]:
+        """The migrations of the model's own vectors in another form, where arithmetic suffices, and their addresses."""
+        jobs: list[CollectionJob] = []
+        if self.source.policy.on_mismatch != "migrate":
+            return jobs, set()
+        for finding in findings:
+            found = None if finding.form is None or not finding.mismatch else self.source.computed(finding.form)
+            if found is not None:
+                jobs.append(CollectionJob(finding.address, found.projection, self.source.target.function))
+                self._report(finding.address, found)
+                logger.info("✓ %s: %s; computing them...", finding.address, finding.evidence)
+        return jobs, {job.address for job in jobs}
 
     def _jobs_of(
         self,

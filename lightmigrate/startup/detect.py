@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightmigrate.errors import CostError
 from lightmigrate.quality.identity import FEWEST_AT_HOME, Kind, identify
@@ -17,14 +17,17 @@ from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import StartupFinding, Verdict
 from lightmigrate.startup.target_model import TargetModel, is_default, recorded_model
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-from lightmigrate.training.grouping import Grouping, group_by_model
+from lightmigrate.stores.distance import space_of
+from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.other_form import measure_form
 from lightmigrate.vectors import evenly
 
 # The verdict for a server. Other texts than the stored ones are still of the same space.
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
     {
         "same": "same",
+        "form": "other form",
         "variant": "variant",
         "texts": "same",
         "mixed": "mixed",
@@ -41,6 +44,10 @@ KINDS: Mapping[Kind, Verdict] = types.MappingProxyType(
 # Stored documents that the new model embeds to recognise its own vectors: of each collection, of all together, and at
 # least of each.
 DOCUMENTS, DOCUMENTS_IN_ALL, FEWEST_DOCUMENTS = 50, 1000, 3
+
+# The same for all collections of one model that makes vectors of another dimension: its vectors can only be the
+# model's own in another form, which a few documents show.
+DOCUMENTS_OF_OTHER_DIMENSION = 10
 
 
 def from_records(
@@ -141,12 +148,38 @@ def by_measuring(
             findings[facts.address] = other_dimension(facts, expected)
         else:
             equal.append(facts)
-    findings.update(_identified(equal, target, limit, grouping.samples))
+    findings.update(_identified(store, equal, target, limit, grouping.samples))
+    for group in grouping.groups:
+        if group.dimension != expected:
+            findings.update(_of_other_dimension(group, target, limit, grouping.samples))
     return Measured(findings, grouping)
 
 
+def _of_other_dimension(
+    group: ModelGroup, target: TargetModel, limit: SpendingLimit, samples: Mapping[Address, Page]
+) -> dict[Address, StartupFinding]:
+    """Findings about collections of one model and another dimension: they may be shortened or longer vectors."""
+    plain = {facts.address: other_dimension(facts, target.dimension) for facts in group.members}
+    if target.provider is None:
+        return plain
+    pool = Page.joined([samples[facts.address] for facts in group.members])
+    identity = measure_form(pool, target.provider, limit, "l2", DOCUMENTS_OF_OTHER_DIMENSION)
+    if identity is None or identity.form is None:
+        return plain
+    if not identity.form.is_exact:
+        return {a: replace(finding, evidence=f"{finding.evidence}; {identity.reason}") for a, finding in plain.items()}
+    return {
+        facts.address: StartupFinding.about(facts, target.dimension, "other form", identity.reason, identity.form)
+        for facts in group.members
+    }
+
+
 def _identified(
-    collections: Sequence[CollectionFacts], target: TargetModel, limit: SpendingLimit, samples: Mapping[Address, Page]
+    store: Store,
+    collections: Sequence[CollectionFacts],
+    target: TargetModel,
+    limit: SpendingLimit,
+    samples: Mapping[Address, Page],
 ) -> dict[Address, StartupFinding]:
     """Findings about collections of the model's own dimension, from some documents of each, embedded again."""
     findings: dict[Address, StartupFinding] = {}
@@ -170,17 +203,20 @@ def _identified(
         unknown = {f.address: StartupFinding.about(f, target.dimension, "unknown", str(error)) for f, _ in pages}
         return findings | unknown
     vectors = target.provider.embed(texts)
-    kinds = identify(pool.vectors, vectors).rows
+    pooled = identify(pool.vectors, vectors)
     start = 0
     for facts, page in pages:
         rows = slice(start, start + len(page))
         start += len(page)
         if len(page) >= FEWEST_AT_HOME or (len(pages) == 1 and len(page) >= FEWEST_DOCUMENTS + 2):
-            identity = identify(page.vectors, vectors[rows])
-            verdict, reason = VERDICTS[identity.verdict], identity.reason
+            identity = identify(page.vectors, vectors[rows], metric=space_of(store.collection(facts.address)))
+            verdict, reason, form = VERDICTS[identity.verdict], identity.reason, identity.form
         else:
-            verdict, reason = _of_few(kinds[rows])
-        findings[facts.address] = StartupFinding.about(facts, target.dimension, verdict, reason)
+            (verdict, reason), form = _of_few(pooled.rows[rows]), pooled.form
+            if pooled.verdict == "form" and form is not None and verdict in ("same", "variant"):
+                seen = not form.is_rescaled or space_of(store.collection(facts.address)) != "cosine"
+                verdict, reason = ("other form", pooled.reason) if seen else (verdict, reason)
+        findings[facts.address] = StartupFinding.about(facts, target.dimension, verdict, reason, form)
     return findings
 
 

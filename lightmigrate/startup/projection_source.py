@@ -23,6 +23,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.form import Form
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.registry.library import Candidate, Library
 from lightmigrate.registry.ranking import Ranked, rank
@@ -100,6 +101,17 @@ class ProjectionSource:
     previous: Provider | None
     library: Library
     database: str
+
+    def computed(self, form: Form) -> FoundProjection | None:
+        """The arithmetic from vectors of the new model in another form; `None` where there is none."""
+        provider = self.target.provider
+        if provider is None:
+            return None
+        model = provider.model
+        projection = form.projection(replace(model, dimension=form.dimensions[0], normalised=False), model)
+        if projection is None:
+            return None
+        return FoundProjection("arithmetic", projection, Preservation(EVERYTHING, None, "computed, not learned"))
 
     def find(self, store: Store, group: ModelGroup) -> FoundProjection:
         """What to migrate the collections of one model with. Only reads; may call the new model.
@@ -220,6 +232,7 @@ class ProjectionSource:
             old=None if measured.old_queries is None else measured.page.vectors,
             old_queries=measured.old_queries,
             collection_size=group.count,
+            metric=collection.metric,
             thresholds=self._thresholds,
         )
         _require_passed(judgement)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lightmigrate.quality.form import Form
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
-Verdict = Literal["same", "variant", "other dimension", "other model", "mixed", "empty", "unknown"]
+Verdict = Literal["same", "variant", "other form", "other dimension", "other model", "mixed", "empty", "unknown"]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
-Origin = Literal["embedded", "calibrated", "projection", "chain"]
+Origin = Literal["arithmetic", "embedded", "calibrated", "projection", "chain"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class StartupFinding(Result):
         current_dim: dimension of its vectors.
         expected_dim: of the application's vectors; `None` where it did not matter.
         verdict: `same` is the application's model; `variant` is its model with another prefix, precision or revision,
-            which is searched a little worse until it is migrated; `unknown` could not be determined.
+            which is searched a little worse until it is migrated; `other form` is its model, too, in another length or
+            shortened, which follows from what is stored; `unknown` could not be determined.
         evidence: how that is known, in one sentence with the numbers.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        form: in which form the vectors are the application's model's, where that was measured.
     """
 
     name: str
@@ -42,13 +45,21 @@ class StartupFinding(Result):
     evidence: str
     vector: str = ""
     part: str = ""
+    form: Form | None = None
 
     @classmethod
-    def about(cls, facts: CollectionFacts, expected_dim: int | None, verdict: Verdict, evidence: str) -> StartupFinding:
+    def about(
+        cls,
+        facts: CollectionFacts,
+        expected_dim: int | None,
+        verdict: Verdict,
+        evidence: str,
+        form: Form | None = None,
+    ) -> StartupFinding:
         """A finding about a collection."""
         return cls(
             facts.name, facts.tenant, facts.database, facts.count, facts.dimension, expected_dim, verdict, evidence,
-            facts.vector, facts.part,
+            facts.vector, facts.part, form,
         )  # fmt: skip
 
     @property
@@ -59,7 +70,7 @@ class StartupFinding(Result):
     @property
     def mismatch(self) -> bool:
         """Whether the application's model cannot search it."""
-        return self.verdict in ("other dimension", "other model", "mixed")
+        return self.verdict in ("other form", "other dimension", "other model", "mixed")
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,9 @@ class CollectionReport(Result):
     Attributes:
         finding: what was found.
         action: what was done about it.
-        origin: where the new vectors come from: `embedded` when every text was embedded, otherwise a projection that
-            was `calibrated` on the database itself, an existing `projection`, or a `chain` of existing ones.
+        origin: where the new vectors come from: `arithmetic` when they were computed from the stored ones exactly,
+            `embedded` when every text was embedded, otherwise a projection that was `calibrated` on the database
+            itself, an existing `projection`, or a `chain` of existing ones.
         source_model: the model it projects from.
         target_model: the model it projects to.
         preservation: what it is expected to keep.

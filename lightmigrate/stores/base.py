@@ -11,21 +11,16 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from lightmigrate.results import Result
+from lightmigrate.vectors import Metric as Metric  # stores and those who use them find it here, too
 from lightmigrate.vectors import Vectors
 
 DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
-
-# How far two vectors are from each other; smaller is nearer. Every store answers in these, whatever it uses inside:
-#   l2       squared Euclidean distance
-#   cosine   1 - cosine
-#   ip       1 - inner product
-Metric = Literal["l2", "cosine", "ip"]
 
 # A payload holds only what JSON can represent, so that a file can keep it while a database is built.
 Payload = Mapping[str, Any]
@@ -235,7 +230,7 @@ class Collection(Protocol):
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index, nearest first.
 
-        The distances are those of `facts().space`; see `Metric`.
+        The distances are those of `facts().space`, as `Metric` defines them, whatever the store uses inside.
         """
 
     def settings(self) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ _RECORDS = (20, 2000)
 _METRICS: tuple[Metric, ...] = ("l2", "cosine", "ip")
 
 
-def measured_space(collection: Collection) -> str | None:
+def measured_space(collection: Collection) -> Metric | None:
     """The distance function that the index uses, determined from distances that it returns. Only reads.
 
     Searches for 2v and 3v, where v is a stored vector. This distinguishes the three functions also when all vectors
@@ -33,13 +33,23 @@ def measured_space(collection: Collection) -> str | None:
     page = collection.records(list({record: None for row in ids for record in row}))
     usable = np.flatnonzero(meaningful(page.vectors)).tolist()
     stored = {page.ids[row]: page.vectors[row : row + 1].astype(np.float64) for row in usable}
-    errors = dict.fromkeys(_METRICS, 0.0)
+    errors: dict[Metric, float] = dict.fromkeys(_METRICS, 0.0)
     for query, row, row_distances in zip(queries.astype(np.float64), ids, measured, strict=True):
         for record, distance in zip(row, row_distances, strict=True):
             if record in stored and np.isfinite(distance):
                 for metric in _METRICS:
                     errors[metric] += abs(distances(query, stored[record], metric)[0] - distance)
-    return min(errors, key=lambda metric: errors[metric]) if any(errors.values()) else None
+    measured_metric = min(_METRICS, key=errors.__getitem__)
+    return measured_metric if any(errors.values()) else None
+
+
+def space_of(collection: Collection) -> Metric:
+    """The distance function of the index, as the database states it where it cannot be measured. Only reads."""
+    measured = measured_space(collection)
+    if measured is not None:
+        return measured
+    stated = collection.facts().space
+    return next((metric for metric in _METRICS if metric == stated), "cosine")
 
 
 def distances(

@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.stores.base import Address, Collection, Cursor, Page
-from lightmigrate.vectors import evenly
-
-
-class Readable(Protocol):
-    """What is read to learn from: a `Collection`, or several of one dimension as one."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is; for messages."""
-
-    def count(self) -> int:
-        """Number of records."""
-
-    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
-        """All records, at most `size` at a time; see `Collection.scan`."""
-
-    def sample(self, n: int, seed: int = 0) -> Page:
-        """About n records from everywhere; see `Collection.sample`."""
+from lightmigrate.stores.distance import space_of
+from lightmigrate.vectors import Metric, evenly
 
 
 @dataclass(frozen=True)
@@ -73,6 +56,15 @@ class JoinedCollections:
         shares = {int(member): min(n, -(-n * int(self.counts[member]) // total)) for member in read}
         return Page.joined([self.members[member].sample(share, seed) for member, share in shares.items()])
 
+    @cached_property
+    def metric(self) -> Metric:
+        """The distance of the member with the most records; see `space_of`."""
+        return space_of(self.members[int(np.argmax(self.counts))])
+
     def members_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The number of the member that holds each record, by the record's place in a scan; both int64 `(n,)`."""
         return np.searchsorted(np.cumsum(self.counts), positions, side="right").astype(np.int64)
+
+
+# What is read to learn from: a collection, or several of one dimension as one.
+Readable = Collection | JoinedCollections

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.training.frequent_words import FrequentWords
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class CalibrationData:
             predict less well what users will find.
         extract_texts: M more documents, of which the new model embeds only an extract, if it embeds extracts at all.
         extract_vectors: their stored vectors, float32 `(M, d_in)`.
+        metric: the distance of the collection, in which the projection is judged; cosine where there is none.
         positions: the place of each of the K documents in a scan of what they are from, int64 `(K,)`; `None` when
             they are not from collections.
     """
@@ -39,6 +40,7 @@ class CalibrationData:
     queries: Sequence[str] = ()
     extract_texts: Sequence[str] = ()
     extract_vectors: Vectors | None = None
+    metric: Metric = "cosine"
     positions: npt.NDArray[np.int64] | None = None
 
     def first(self, documents: int, extracts: int = 0) -> CalibrationData:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lightmigrate.quality.gate import Gate, Thresholds, gate
 from lightmigrate.training.embedded import EmbeddedData
 from lightmigrate.training.request import EmbeddingRequest
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Judge:
         embedded: the documents and queries in both spaces.
         request: they were embedded for.
         collection_size: number of documents that they represent.
+        metric: the distance to judge by.
         thresholds: of the gate; its own when `None`.
         seed: of every random choice.
     """
@@ -28,6 +29,7 @@ class Judge:
     embedded: EmbeddedData
     request: EmbeddingRequest
     collection_size: int
+    metric: Metric
     thresholds: Thresholds | None
     seed: int
 
@@ -64,6 +66,7 @@ class Judge:
             queries=embedded.new_queries[queries],
             taken_from=taken_from,
             collection_size=self.collection_size if collection_size is None else collection_size,
+            metric=self.metric,
             reads_extracts=embedded.extracts is not None,
             old=embedded.old[rows] if compared else None,
             old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,

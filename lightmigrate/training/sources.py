@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.stores.base import Collection
+from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.external_texts import WithTexts
-from lightmigrate.stores.joined import Readable
+from lightmigrate.stores.joined import JoinedCollections, Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
@@ -86,6 +87,7 @@ def data_from_readable(
         collection_size=sample.report.usable,
         about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
         queries=queries,
+        metric=collection.metric if isinstance(collection, JoinedCollections) else space_of(collection),
         positions=sample.positions,
     )
 

@@ -152,7 +152,7 @@ def train(
     report("fit", 1, 1)
     fitting_ended = time.monotonic()
 
-    judge = Judge(embedded, request, data.collection_size, thresholds, seed)
+    judge = Judge(embedded, request, data.collection_size, data.metric, thresholds, seed)
     gate = judge.judge(predicted, judges)
     return Training(
         projection=fitted.projection.with_facts(training=data.about, quality=gate.to_json()),

@@ -13,7 +13,7 @@ import pytest
 from lightmigrate.cli.app import main
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import folder_hash
-from tests.encoders import MiniLMFunction, WordLlamaFunction
+from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
 from tests.startup.starts import CORPUS, MINILM, ROWS, database_of, stored
 
 MODEL = json.dumps({"name": WordLlamaFunction.name(), "config": {"dimension": 256}})
@@ -69,3 +69,22 @@ def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, mi
     assert folder_hash(database) == before
     np.testing.assert_array_equal(stored(database), vectors)
     assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
+
+
+def test_vectors_of_the_model_in_another_length_are_computed(migrate: Migrate, tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "chroma_data"
+    long = 8 * shared_wordllama().embed_long(CORPUS.documents[:ROWS])
+    client = open_client(folder)
+    collection = client.create_collection("memory", configuration={"hnsw": {"space": "l2"}}, embedding_function=None)
+    ids = [str(row) for row in range(ROWS)]
+    collection.add(ids=ids, documents=CORPUS.documents[:ROWS], embeddings=list(long))
+    client.close()
+    code, _, message = migrate(folder, "--target-model", MODEL, "--yes", "--json")
+    assert code == 1
+    assert "name one (--collection)" in message
+    code, out, message = migrate(folder, "--target-model", MODEL, "--collection", "memory", "--yes", "--json")
+    assert code == 0
+    assert "same model, other form" in message
+    assert "nothing is learned" in message
+    assert json.loads(out)[0]["n_migrated"] == ROWS
+    np.testing.assert_allclose(stored(folder), shared_wordllama().embed(CORPUS.documents[:ROWS]), atol=1e-6)

@@ -99,12 +99,12 @@ def test_fewer_than_two_pairs_are_refused(rows: int) -> None:
 
 
 def test_two_pairs_give_a_map_between_their_targets() -> None:
-    X, Y = gaussian(2, 4), gaussian(2, 3, seed=1)
-    projection = fit(X, Y)
-    middle = projection.apply(X.mean(axis=0))
+    X, Y = gaussian(2, 4), unit(gaussian(2, 3, seed=1))
+    weights, bias = numbers(fit(X, Y))
+    middle = X.mean(axis=0) @ weights + bias
     np.testing.assert_allclose(middle, Y.mean(axis=0), atol=1e-5)
     # whatever the penalty, an input moves the output along the line between both targets
-    moved = projection.apply(X[0]) - middle
+    moved = X[0] @ weights + bias - middle
     along = (Y[0] - Y[1]) / 2
     share = moved @ along / (along @ along)
     assert 0 <= share <= 1 + 1e-5
@@ -121,7 +121,8 @@ def test_one_text_with_two_vectors_gets_their_mean() -> None:
     clean = X @ gaussian(4, 3, seed=1)
     apart = np.tile([[0.5], [-0.5]], (40, 1))
     # each of the two is 0.5 away from the mean
-    np.testing.assert_allclose(fit(X, clean + apart).apply(X), clean, atol=0.1)
+    found = fit_ridge(X, clean + apart)
+    np.testing.assert_allclose(X @ found.weights + found.bias, clean, atol=0.1)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -3.0])
@@ -139,7 +140,7 @@ def test_constant_dimensions_get_no_weight(constant: float) -> None:
 @pytest.mark.parametrize("rows", [2, 3, 7])
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_source_vectors_give_the_mean_target_whatever_comes_in(rows: int, seed: int) -> None:
-    X, Y = np.repeat(gaussian(1, 6, seed), rows, axis=0), gaussian(rows, 4, seed + 1)
+    X, Y = np.repeat(gaussian(1, 6, seed), rows, axis=0), unit(gaussian(rows, 4, seed + 1))
     weights, bias = numbers(fit(X, Y))
     np.testing.assert_allclose(weights, 0, atol=1e-9)
     np.testing.assert_allclose(bias, Y.mean(axis=0), atol=1e-6)
@@ -186,10 +187,15 @@ def test_target_counts_as_normalised_when_all_lengths_are_one_within_a_percent(l
     assert fit(gaussian(10, 5), Y).info.target.normalised is expected
 
 
-def test_given_model_decides_about_normalisation() -> None:
-    X, Y = gaussian(20, 5), gaussian(20, 4, seed=1)
-    projection = fit(X, Y, target_model=Model("new", 4, normalised=True))
-    np.testing.assert_allclose(np.linalg.norm(projection.apply(X), axis=1), 1, atol=1e-6)
+@pytest.mark.parametrize("stated", [True, False])
+def test_the_pairs_decide_about_lengths_whatever_the_model_says(stated: bool) -> None:
+    X, Y = gaussian(20, 5), unit(gaussian(20, 4, seed=1))
+    old, new = Model("old", 5, normalised=stated), Model("new", 4, normalised=stated)
+    ones, threes = (fit(X, target, source_model=old, target_model=new) for target in (Y, 3 * Y))
+    np.testing.assert_allclose(np.linalg.norm(ones.apply(X), axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(threes.apply(X), axis=1), 3, atol=1e-5)
+    assert (ones.info.source.normalised, ones.info.target.normalised) == (False, True)
+    assert not threes.info.target.normalised
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8])
@@ -239,13 +245,14 @@ def test_models_of_another_dimension_are_refused_with_both_numbers() -> None:
 
 
 def test_projection_says_whose_it_is_and_how_it_was_made() -> None:
-    X, Y = gaussian(10, 4), gaussian(10, 3, seed=1)
+    X, Y = unit(gaussian(10, 4)), unit(gaussian(10, 3, seed=1))
     old, new = Model("old", 4, provider="p", prefix="passage: "), Model("new", 3, revision="2")
     info = fit(X, Y, source_model=old, target_model=new).info
     assert (info.source, info.target) == (old, new)
     assert info.training["method"] == "ridge"
     assert info.training["pairs"] == 10
-    assert set(info.training) == {"method", "pairs", "seed", "penalty", "leave_one_out_error"}
+    lengths = {"source_lengths", "target_lengths"}
+    assert set(info.training) == {"method", "pairs", "seed", "penalty", "leave_one_out_error"} | lengths
     assert info.quality == {}
 
     unnamed = fit(X, Y).info
@@ -266,7 +273,7 @@ SHAPES = [(10, 3), (6, 8), (20, 20), (21, 20), (3, 3), (2, 3)]
 
 def noisy_pairs(rows: int, dimension: int) -> tuple[Matrix, Matrix]:
     X = gaussian(rows, dimension)
-    return X, X @ gaussian(dimension, 2, seed=1) + gaussian(rows, 2, seed=2)
+    return X, unit(X @ gaussian(dimension, 2, seed=1) + gaussian(rows, 2, seed=2))
 
 
 @pytest.mark.parametrize(("rows", "dimension"), SHAPES)
@@ -278,12 +285,12 @@ def test_stated_leave_one_out_error_is_that_of_really_leaving_each_out(rows: int
 
 
 def test_stated_leave_one_out_error_is_true_for_equal_source_vectors() -> None:
-    X, Y = np.ones((5, 3)), gaussian(5, 2)
+    X, Y = np.ones((5, 3)), unit(gaussian(5, 2))
     assert fit(X, Y).info.training["leave_one_out_error"] == pytest.approx(leave_one_out_error(X, Y, 1), rel=1e-6)
 
 
 def test_stated_leave_one_out_error_is_true_when_one_pair_stands_alone() -> None:
-    X, Y = np.zeros((5, 3)), gaussian(5, 2)
+    X, Y = np.zeros((5, 3)), unit(gaussian(5, 2))
     X[4] = 1
     training = fit(X, Y).info.training
     expected = leave_one_out_error(X, Y, training["penalty"])
@@ -314,12 +321,14 @@ def test_about_as_many_pairs_as_dimensions_do_no_worse_than_the_mean(pairs: int)
         W, noise = gaussian(32, 8, seed), 3 * gaussian(pairs, 8, seed + 100)
         X, held_out = gaussian(pairs, 32, seed + 200), gaussian(300, 32, seed + 300)
         Y = X @ W + noise
-        error = np.mean((fit(X, Y).apply(held_out) - held_out @ W) ** 2)
+        found = fit_ridge(X, Y)
+        error = np.mean((held_out @ found.weights + found.bias - held_out @ W) ** 2)
         assert error < np.mean((Y.mean(axis=0) - held_out @ W) ** 2)
 
 
 def test_pure_noise_is_shrunk_to_about_the_mean() -> None:
     X, Y, fresh = gaussian(33, 32), gaussian(33, 8, seed=1), gaussian(300, 32, seed=2)
-    deviation = fit(X, Y).apply(fresh) - Y.mean(axis=0)
+    found = fit_ridge(X, Y)
+    deviation = fresh @ found.weights + found.bias - Y.mean(axis=0)
     # least squares without a penalty would deviate by about the square root of 32 here
     assert np.sqrt(np.mean(deviation**2)) < 0.5

@@ -321,9 +321,9 @@ def test_other_npz_and_npy_files_are_refused(tmp_path: Path) -> None:
 
 def test_newer_format_is_refused_with_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as future:
-        future.setattr(archive, "FORMAT_VERSION", archive.FORMAT_VERSION + 1)
+        future.setattr(archive, "FORMATS", (archive.FORMAT_VERSION + 1,))
         path = affine(4, 3).save(tmp_path / "p.npz")
-    with pytest.raises(ProjectionFileError, match=r"format 2, this lightmigrate reads 1; upgrade"):
+    with pytest.raises(ProjectionFileError, match=r"format 3, this lightmigrate reads up to 2; upgrade"):
         Projection.load(path)
 
 

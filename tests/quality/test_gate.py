@@ -10,7 +10,12 @@ import pytest
 from lightmigrate import Thresholds, fit, gate
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.quality.gate import FEWEST_QUERIES
+from lightmigrate.estimators.fit import fit_pairs
+from lightmigrate.estimators.methods import Method
+from lightmigrate.quality.gate import FEWEST_QUERIES, SOUND_BESIDE_EXACT
+from lightmigrate.training.sentences import pseudo_queries
+from lightmigrate.vectors import Metric
+from tests.encoders import shared_wordllama
 
 CORPUS = load_corpus()
 N = 300
@@ -141,3 +146,41 @@ def test_a_projection_with_extracts_is_expected_to_keep_more_than_sentences_tell
         for by in (False, True)
     ]
     assert said[0].expected_retention == said[1].expected_retention  # users are asked nothing of the kind
+
+
+@pytest.mark.parametrize(("metric", "size"), [("l2", 0.01), ("l2", 0.5), ("l2", 2.0), ("ip", 0.01), ("ip", 5.0)])
+def test_vectors_that_cannot_be_found_beside_new_documents_fail(metric: Metric, size: float) -> None:
+    """Their order is right and their cosines are 1, but one of both kinds is found instead of the other."""
+    scaled = size * NEW
+    judged = judge(scaled, metric=metric)
+    assert judged.metric == metric
+    assert judged.verdict == "FAIL"
+    assert judged.beside_exact.value < 0.5
+    assert "beside new documents they find" in judged.reason
+    assert judge(scaled, metric="cosine").verdict == "PASS"
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_a_projection_is_judged_by_the_distance_of_its_collection(metric: Metric) -> None:
+    lengths = np.random.default_rng(6).uniform(0.5, 2, (N, 1))
+    true = lengths * NEW
+    queries = near(NEW)
+    identical = gate(true=true, projected=true, queries=queries, taken_from=range(N), metric=metric)
+    assert identical.expected_retention.value == identical.beside_exact.value == 1
+    without_lengths = gate(true=true, projected=NEW, queries=queries, taken_from=range(N), metric=metric)
+    assert (without_lengths.migrated.overlap.value == 1) is (metric == "cosine")
+
+
+@pytest.mark.parametrize("pairs_number", [60, 100])
+@pytest.mark.parametrize("method", ["ridge", "kernel", "averaged"])
+def test_a_sound_projection_loses_nothing_for_exact_rows_beside_it(method: Method, pairs_number: int) -> None:
+    documents = CORPUS.documents[:pairs_number]
+    sentences, rows = pseudo_queries(documents, most=pairs_number)
+    true, queries = (shared_wordllama().embed(texts) for texts in (documents, sentences))
+    pairs = fit_pairs(
+        CORPUS.old_documents[:pairs_number], true, documents, method=method, words=None, extracts=None, prior=None,
+        landmarks=1000, seed=0, source_model=None, target_model=None,
+    )  # fmt: skip
+    judged = gate(true=true, projected=pairs.held_out, queries=queries, taken_from=rows)
+    assert judged.beside_exact.value >= SOUND_BESIDE_EXACT * judged.migrated.overlap.value
+    assert "beside new documents" not in judged.reason

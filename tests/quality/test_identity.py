@@ -36,9 +36,13 @@ def test_the_same_vectors_however_they_are_stored() -> None:
     longer = STORED * np.linspace(1, 9, 60)[:, None]
     rounded = np.round(STORED / np.abs(STORED).max() * 127)
     for stored in (STORED, longer, STORED.astype(np.float16), rounded):
-        found = identify(stored, STORED)
+        found = identify(stored, STORED, metric="cosine")
         assert (found.verdict, found.same, found.share.value) == ("same", 60, 1.0)
         assert found.confidence > 0.9
+        by_length = identify(stored, STORED, metric="l2")
+        lengths_differ = stored is longer or stored is rounded
+        assert by_length.verdict == ("form" if lengths_differ else "same")
+        assert by_length.same == 60
     assert "60 of 60" in identify(STORED, STORED).reason
 
 

@@ -25,6 +25,8 @@ from lightmigrate.quality.metrics import (
     structural_similarity,
     unit,
 )
+from lightmigrate.stores.distance import distances
+from lightmigrate.vectors import Metric
 
 Matrix = npt.NDArray[np.float64]
 
@@ -287,3 +289,12 @@ def test_unit_scales_a_copy_and_leaves_zero_rows(dtype: Any, expected: Any) -> N
 def test_a_document_judged_not_relevant_does_not_count_as_found() -> None:
     ranking = np.array([[0, 1]])
     assert recall_at_k(ranking, [{0: 0.0, 1: 1.0, 2: 2.0}]) == 0.5
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_search_finds_what_the_distances_of_stores_say(metric: Metric) -> None:
+    rng = np.random.default_rng(0)
+    queries, documents = rng.normal(size=(7, 5)), rng.normal(size=(40, 5)) * rng.uniform(0.1, 10, (40, 1))
+    expected = [np.argsort(distances(query, documents, metric), kind="stable")[:6] for query in queries]
+    np.testing.assert_array_equal(search(queries, documents, 6, metric), expected)
+    np.testing.assert_array_equal(search(queries.astype(np.float32), documents.astype(np.float32), 6, metric), expected)

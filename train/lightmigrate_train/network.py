@@ -6,6 +6,7 @@ Networks trained from scratch on some thousand pairs are much worse than a matri
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import Sum
 from lightmigrate.projection.terms.network import Network
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import SHORTEST, Vectors
 
 HIDDEN = 512
 VALIDATION_SHARE = 0.15  # of the pairs; they decide when to stop
@@ -107,12 +108,14 @@ def fit_mlp(
     closed = fit(X[fitted], Y[fitted], method="kernel", seed=seed, source_model=source_model, target_model=target_model)
     (step,) = closed.steps
     assert isinstance(step, Sum)  # noqa: S101  # a kernel fit is a Sum
-    plain = Sum(step.bias, step.terms, normalise=False)
+    plain = step.direction()
+    # the network corrects what the closed form regresses: directions, unless the targets are affine
+    goal = Y / np.maximum(np.linalg.norm(Y, axis=1, keepdims=True), SHORTEST) if step.normalise else Y
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.as_tensor(X, device=device)
-    residuals = torch.as_tensor(Y - plain.apply(X, None), device=device)
+    residuals = torch.as_tensor(goal - plain.apply(X, None), device=device)
     first = torch.randn(X.shape[1], hidden, generator=generator) * (2 / X.shape[1]) ** 0.5
     parameters = [first, torch.zeros(hidden), torch.zeros(hidden, Y.shape[1])]
     parameters = [part.to(device).requires_grad_() for part in parameters]
@@ -138,4 +141,4 @@ def fit_mlp(
     network = Network(*(part.cpu().numpy() for part in best))
     training = {**closed.info.training, "method": "mlp", "pairs": len(X), "hidden": hidden, "epochs": epochs}
     info = ProjectionInfo(closed.info.source, closed.info.target, training)
-    return Projection((Sum(step.bias, (*step.terms, network), step.normalise),), info)
+    return Projection((replace(step, terms=(*step.terms, network)),), info)

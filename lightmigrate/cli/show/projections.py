@@ -31,15 +31,18 @@ def projection(shown: Projection) -> RenderableType:
     """What `inspect` shows."""
     info = shown.info
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for role, model in (("from", info.source), ("to", info.target)):
-        details = [f"{model.dimension} dimensions", "length 1" if model.normalised else "not normalised"]
+    ends = (("from", info.source, info.source_lengths), ("to", info.target, info.target_lengths))
+    for role, model, lengths in ends:
+        stated = "length 1" if model.normalised else "not normalised"
+        details = [f"{model.dimension} dimensions", stated if lengths is None else str(lengths)]
         details += [
             f"{name} {value!r}" for name in ("provider", "revision", "prefix") if (value := getattr(model, name))
         ]
         table.add_row(role, f"[bold]{model.name}[/]", ", ".join(details))
     for title, facts in (("training", info.training), ("quality", info.quality)):
         for key, value in facts.items():
-            table.add_row(title, key, readable_fact(value))
+            if key not in ("source_lengths", "target_lengths"):
+                table.add_row(title, key, readable_fact(value))
         if not facts:
             table.add_row(title, "[yellow]unknown[/]", "")
     return table
@@ -82,6 +85,7 @@ def trained(shown: Trained) -> RenderableType:
     facts.add_row("similarity", f"{gate.similarity:.3f} correlation of similarities, re-embedded to projected")
     judged_by = f"{gate.n_queries:,} {kind}, {gate.n_documents:,} documents, each left out of the fit"
     facts.add_row("measured on", f"{judged_by}; {gate.collection_size:,} in the collection")
+    facts.add_row("distance", f"{gate.metric}; beside exact rows {with_interval(gate.beside_exact)} is found")
     facts.add_row("time", f"{done.embedding_seconds:.0f} s embedding, {done.fitting_seconds:.0f} s fitting")
     for path in shown.files:
         facts.add_row("written", f"{escape(str(path))} ({readable_size(path.stat().st_size)})")

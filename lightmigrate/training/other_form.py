@@ -1,0 +1,44 @@
+"""Whether stored vectors are the new model's own in another form: measured on a few documents, before any learning."""
+
+from __future__ import annotations
+
+from lightmigrate.errors import CostError
+from lightmigrate.providers.base import Provider
+from lightmigrate.quality.identity import Identity, identify
+from lightmigrate.stores.base import Page
+from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.vectors import Metric, evenly
+
+# Documents that the new model embeds. One model's vectors agree in all of them, two models' in none; the scales of
+# vectors rounded to 8 bits need more.
+DOCUMENTS = 30
+
+
+def measure_form(
+    sample: Page, provider: Provider, limit: SpendingLimit, metric: Metric, documents: int = DOCUMENTS
+) -> Identity | None:
+    """Compare some stored vectors with those of a model. Calls the model.
+
+    Args:
+        sample: records with usable vectors.
+        provider: the model.
+        limit: of what may be spent on it.
+        metric: the distance of the collection.
+        documents: at most so many are embedded.
+
+    Returns:
+        `None` where no record has a text, or embedding would cost more than the limit.
+
+    Raises:
+        ProviderError: the model fails.
+    """
+    with_text = [row for row, text in enumerate(sample.texts) if text and text.strip()]
+    if not with_text:
+        return None
+    page = sample.rows([with_text[place] for place in evenly(len(with_text), documents)])
+    texts = [text or "" for text in page.texts]
+    try:
+        limit.pay(provider, provider.bill(texts).dollars, "recognising the model")
+    except CostError:
+        return None
+    return identify(page.vectors, provider.embed(texts), metric=metric)
