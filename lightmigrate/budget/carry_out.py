@@ -123,7 +123,7 @@ def carry_out(
         training={"embedded_whole": len(exact), "extract_words": extract_words},
         quality=gate.to_json(),
     ).info
-    projection = Projection((PartlyExact(step, exact, provider.embed),), info, spaces=training.projection.spaces)
+    projection = Projection((PartlyExact(step, exact, provider.embed_each),), info, spaces=training.projection.spaces)
     with Provenance(provenance) as rows:
         rows.start(plan.address, facts, training.projection)
         done = 0
@@ -193,10 +193,11 @@ def rows_of(
     """
     rows = []
     fingerprints = fingerprints_of(project(projection, page))
+    refused = {digest for step in projection.steps if isinstance(step, PartlyExact) for digest in step.refused}
     for row_id, vector, text, fingerprint in zip(page.ids, page.vectors, page.texts, fingerprints, strict=True):
         digest = text_digest(text) if text else b""
         has_extract = extract_words and text and text.strip()
         origin = VectorOrigin.EXTRACT if has_extract else VectorOrigin.PROJECTED
-        origin = VectorOrigin.EXACT if digest in exact else origin
+        origin = VectorOrigin.EXACT if digest in exact and digest not in refused else origin
         rows.append(Row(row_id, origin, np.asarray(vector), fingerprint, digest in fitted))
     return rows

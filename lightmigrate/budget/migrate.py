@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def migrate_by_plan(
             newest = next(version for version in reversed(kept) if version.own == plan.address)
             late = WithTexts(stores[0].collection(newest.address), texts or {})
             _add_late_rows(engine.place, plan, carried_out[0].projection, late)
-    return result
+    return replace(result, shortened=provider.shortened)
 
 
 def _add_late_rows(place: Path, plan: BudgetPlan, projection: Projection, backup: Collection) -> None:

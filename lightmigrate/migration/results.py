@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightmigrate.errors import BackupError
 from lightmigrate.migration.verify import Verification
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import Route
@@ -64,6 +65,7 @@ class MigrationResult(Result):
             over after the exchange (open databases only).
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        shortened: the texts that the new model did not take whole, where it embedded some.
     """
 
     collection_name: str
@@ -80,6 +82,7 @@ class MigrationResult(Result):
     written_late: int = 0
     vector: str = ""
     part: str = ""
+    shortened: Shortened = NONE_SHORTENED
 
     @property
     def address(self) -> Address:

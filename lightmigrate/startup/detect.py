@@ -15,7 +15,7 @@ from lightmigrate.startup.report import StartupFinding, Verdict
 from lightmigrate.startup.target_model import TargetModel, recorded_identity, recorded_model
 from lightmigrate.stores.base import Collection, CollectionFacts
 from lightmigrate.training.limits import SpendingLimit
-from lightmigrate.vectors import evenly
+from lightmigrate.vectors import evenly, finite_rows
 
 # The verdict for a server. Another prefix, or another part of the text, is still the same space.
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
@@ -107,5 +107,9 @@ def by_measuring(
         limit.pay(target.provider, target.provider.bill(texts).dollars, "recognising the model")
     except CostError as error:
         return StartupFinding.about(facts, expected, "unknown", str(error))
-    identity = identify(compared.vectors, target.provider.embed(texts))
+    embedded = target.provider.embed_each(texts)
+    taken = finite_rows(embedded)
+    if not taken.any():
+        return StartupFinding.about(facts, expected, "unknown", "the model refuses its documents")
+    identity = identify(compared.vectors[taken], embedded[taken])
     return StartupFinding.about(facts, expected, VERDICTS[identity.verdict], identity.reason)

@@ -14,6 +14,8 @@ from lightmigrate.migration.results import MigrationResult
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import LogProgress, Progress, logger
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.decide import Decision, preservation_line
 from lightmigrate.startup.detect import from_records
@@ -95,6 +97,7 @@ class _Start:
         self._database = database
         self._policy = policy
         self._source: ProjectionSource
+        self._provider: Provider | None = None
         self._started = Deadline(None)
         self._log = LogProgress()
         self._recovered: str | None = None
@@ -110,6 +113,7 @@ class _Start:
             if isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
             self._source = source_for(self._policy, str(self._database) if self._is_folder else "PATH")
+            self._provider = self._source.target.provider
             while not self._once():
                 self._wait()
         except ModelMismatchError:
@@ -231,4 +235,5 @@ class _Start:
             backup=self._backup,
             seconds=self._started.elapsed,
             error=error,
+            shortened=NONE_SHORTENED if self._provider is None else self._provider.shortened,
         )

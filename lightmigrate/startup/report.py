@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
@@ -113,6 +114,7 @@ class StartReport(Result):
         backup: name of the backup that was made.
         seconds: duration.
         error: what failed; empty when nothing did.
+        shortened: the texts that the application's model did not take whole.
     """
 
     database: str
@@ -122,6 +124,7 @@ class StartReport(Result):
     backup: str | None
     seconds: float
     error: str = ""
+    shortened: Shortened = NONE_SHORTENED
 
     @property
     def mismatches(self) -> tuple[CollectionReport, ...]:

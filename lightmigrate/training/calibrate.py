@@ -112,9 +112,9 @@ def _in_time(
     if math.isinf(deadline.left):
         return data
     timed = list(request.documents[:TIMED_DOCUMENTS])
-    provider.embed(timed[:1])  # loads the model
+    provider.embed_each(timed[:1])  # loads the model
     started = time.monotonic()
-    provider.embed(timed[1:])
+    provider.embed_each(timed[1:])
     seconds_per_token = (time.monotonic() - started) / max(1, estimated_tokens(timed[1:]))
     expected = seconds_per_token * estimated_tokens([*request.documents, *request.queries, *request.words])
     allowed = SHARE_OF_TIME * deadline.left

@@ -121,6 +121,8 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+        if result.shortened.reason:
+            lines.append(f"  [yellow]{escape(str(result.shortened))}[/]")
     last = results[-1]
     kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
