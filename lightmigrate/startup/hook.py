@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import AnotherRunError, LightmigrateError, ModelMismatchError, RefusedError
+from lightmigrate.errors import AnotherRunError, DatabaseError, LightmigrateError, ModelMismatchError, RefusedError
 from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.results import MigrationResult
@@ -130,12 +130,14 @@ class _Start:
     def _once(self) -> bool:
         """Look and act; `False` if another process is migrating."""
         if self._is_folder and not open_folder(self._database).exists() and not self._workspace.folder.exists():
+            if (instead := open_folder(self._database).instead()) is not None:
+                raise DatabaseError(instead)
             return True  # there is no database yet
         try:
             migrator = Migrator(self._database, on_progress=self._progress)
             self._recovered = migrator.recover() or self._recovered
-            if migrator.interrupted and not self._go_on(migrator):
-                migrator.undo()
+            if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
+                self._recovered = "an interrupted migration was undone: the database is unchanged"
             self._act(migrator)
         except AnotherRunError:
             return False

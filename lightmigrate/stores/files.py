@@ -105,6 +105,12 @@ class FileDatabase(Protocol):
     def require(self) -> None:
         """Raise `DatabaseError`, with a likely correction, when there is no database. Only reads."""
 
+    def instead(self) -> str | None:
+        """What the folder holds in place of a database, in one line with the way out. Only reads.
+
+        `None` when there is a database, or nothing that is known: an application may begin a new database there.
+        """
+
     def catalog(self) -> list[CollectionFacts]:
         """All its collections, by name, without opening it; only reads.
 

@@ -326,7 +326,7 @@ class AsideMigration:
                 yield
             except LightmigrateError:
                 self._workspace.forget_build()
-                cutover.recover(self._workspace)
+                cutover.recover(self._workspace, own=True)
                 raise
             except Exception as error:
                 raise FailedError(f"{type(error).__name__}: {error}; {self._state_after_failure()}") from error

@@ -16,8 +16,10 @@ from lightmigrate.stores.chroma.folder import (
     require_chroma_folder,
     writes_of,
 )
+from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
 from lightmigrate.stores.chroma.sample import sample_vectors
+from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class ChromaFiles:
     def require(self) -> None:
         """Raise `DatabaseError` when there is none."""
         require_chroma_folder(self.folder)
+
+    def instead(self) -> str | None:
+        """What is in the place of a database; see `FileDatabase.instead`. Only reads."""
+        return None if self.exists() else what_is_there(self.folder) or foreign_database(self.folder)
 
     def catalog(self) -> list[CollectionFacts]:
         """All collections of all tenants and databases, by name; only reads."""
