@@ -157,6 +157,10 @@ class CollectionNotFoundError(DatabaseError):
     """No collection has this address."""
 
 
+class DamagedCollectionError(RefusedError):
+    """The vectors of a collection cannot be read; its documents can be embedded again. Nothing was changed."""
+
+
 class NothingToMigrateError(DatabaseError):
     """The collection is empty, or none of its records has a vector."""
 

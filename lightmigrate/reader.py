@@ -13,11 +13,12 @@ from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for
-from lightmigrate.errors import DatabaseError
+from lightmigrate.errors import DamagedCollectionError, DatabaseError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
@@ -104,6 +105,21 @@ class DatabaseReader:
         with self._explaining():
             return self._engine.catalog()
 
+    def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
+        """The collections whose vectors cannot be read, with what is wrong and the command that helps. Only reads.
+
+        Args:
+            thorough: also look into the files of a folder; otherwise only at their presence and sizes.
+        """
+        if not isinstance(self._database, FileDatabase):
+            return {}
+        with self._explaining():
+            faults = self._database.damaged(thorough=thorough)
+        return {
+            address: f"{fault}; embed its documents again:  {embed_again_command(self._argument, address)}"
+            for address, fault in faults.items()
+        }
+
     def check_dimensions(self, expected_dim: int) -> list[Mismatch]:
         """The collections whose vectors have another dimension than `expected_dim`. Only reads.
 
@@ -119,7 +135,7 @@ class DatabaseReader:
         """
         with self._explaining():
             if isinstance(self._database, FileDatabase):
-                return diagnose_files(self._database, self.unfinished, expected_dim)
+                return diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
             return diagnose_store(self._database, self.collections(), self.backups(), self.unfinished, expected_dim)
 
     def calibration_data(
@@ -132,6 +148,7 @@ class DatabaseReader:
         seed: int = 0,
     ) -> CalibrationData:
         """Sample documents and their vectors to train on. Only reads. See `data_from_collection`."""
+        self._require_readable(address_of(collection))
         with self._reading() as store:
             return data_from_collection(
                 store.collection(address_of(collection)),
@@ -195,6 +212,7 @@ class DatabaseReader:
         default one.
         """
         model = cached(provider)
+        self._require_readable(address_of(collection))
         with self._reading() as store:
             read = read_curve_data(
                 WithTexts(store.collection(address_of(collection)), texts or {}),
@@ -232,6 +250,7 @@ class DatabaseReader:
 
         See `fit_bridge` for the arguments and errors; `provider` without a cache gets the default one.
         """
+        self._require_readable(address_of(collection))
         with self._reading() as store:
             return fit_bridge(
                 store.collection(address_of(collection)),
@@ -300,6 +319,11 @@ class DatabaseReader:
         """Wait until no other run works on the database; for a server, none on this machine. Only reads."""
         self._engine.wait()
 
+    def _require_readable(self, address: Address) -> None:
+        """Raise `DamagedCollectionError` when the vectors of a collection cannot be read."""
+        if (fault := self.damaged().get(address)) is not None:
+            raise DamagedCollectionError(f"collection {address} cannot be read: {fault}")
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Store]:
         """The open database, or a copy of one that is files: opening that one itself would write to it."""
@@ -336,14 +360,17 @@ class DatabaseReader:
         if len({job.address for job in jobs}) < len(jobs):
             names = len({job.address for job in jobs})
             raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
+        anew = [job for job in jobs if isinstance(job.projection, EmbedAgain)]
+        dimensions = {facts.address: facts.dimension or 0 for facts in self._engine.catalog()} if anew else {}
         return [
             Request(
                 job.address,
-                job.load(),
+                job.load(dimensions.get(job.address, 0)),
                 self._engine.describe_model(job.embedding_function),
                 job.file,
                 job.embedding_function,
                 job.texts,
+                isinstance(job.projection, EmbedAgain),
             )
             for job in jobs
         ]

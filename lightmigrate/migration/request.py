@@ -27,6 +27,7 @@ class Request:
         file: the file the projection was loaded from; `None` when it was not loaded from a file.
         function: the embedding function, when the caller passed one.
         texts: the texts of its records by id, when the collection does not store them.
+        anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
     """
 
     address: Address
@@ -35,6 +36,7 @@ class Request:
     file: Path | None = None
     function: object = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.

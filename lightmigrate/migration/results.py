@@ -66,6 +66,8 @@ class MigrationResult(Result):
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
         shortened: the texts that the new model did not take whole, where it embedded some.
+        lost_vectors: records whose vector could not be read and that have no text to embed: they have the centre of the
+            new space.
     """
 
     collection_name: str
@@ -83,6 +85,7 @@ class MigrationResult(Result):
     vector: str = ""
     part: str = ""
     shortened: Shortened = NONE_SHORTENED
+    lost_vectors: int = 0
 
     @property
     def address(self) -> Address:

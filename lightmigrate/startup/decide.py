@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lightmigrate.errors import LightmigrateError, ModelMismatchError
+from lightmigrate.errors import LightmigrateError, ModelMismatchError, ProviderError
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.progress import logger
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.terms.extract import Embed
+from lightmigrate.providers.base import Provider
 from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import ProjectionSource
-from lightmigrate.startup.report import CollectionReport, StartupFinding
+from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
 from lightmigrate.startup.target_model import recorded_model
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
+from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.vectors import Vectors
 
 
 @dataclass
@@ -37,6 +43,18 @@ class Decision:
         if finding.mismatch:
             self._act(finding, lambda: None)
 
+    def add_damaged(self, facts: CollectionFacts, fault: str) -> bool:
+        """Report on a collection whose vectors cannot be read; returns whether it is to be made anew from its texts."""
+        finding = StartupFinding.about(facts, self.source.target.stated_dimension, "damaged", fault)
+        policy = self.source.policy
+        if policy.on_mismatch == "migrate" and policy.embed_again and self.source.target.provider is not None:
+            self.reports[facts.address] = CollectionReport(finding)
+            return True
+        logger.warning("⚠ %s cannot be read and is left as it is: %s", facts.address, fault)
+        action: Action = "refused" if policy.on_mismatch == "migrate" else "warned"
+        self.reports[facts.address] = CollectionReport(finding, action, reason=fault)
+        return False
+
     def jobs(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
         """Measure the pending collections and return the migrations. Only reads; may call the model.
 
@@ -45,6 +63,11 @@ class Decision:
         """
         jobs = []
         for address, facts in pending.items():
+            earlier = self.reports.get(address)
+            if earlier is not None and (earlier.finding.emptied or earlier.finding.verdict == "damaged"):
+                job = self._act(earlier.finding, functools.partial(self._anew, store.collection(address), facts))
+                jobs += [job] if job is not None else []
+                continue
             collection = store.collection(address)
             finding = by_measuring(facts, collection, self.source.target, self.source.limit)
             self.reports[address] = CollectionReport(finding)
@@ -54,6 +77,26 @@ class Decision:
             elif finding.verdict == "unknown":
                 logger.warning("%s: the model of its vectors is not known: %s", address, finding.evidence)
         return jobs
+
+    def add_emptied(self, finding: StartupFinding) -> None:
+        """Report on a collection that is to be made anew for another dimension."""
+        self.reports[finding.address] = CollectionReport(finding)
+
+    def _anew(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
+        """The migration of a collection that is made anew from its stored texts, if it has any."""
+        target, provider = self.source.target, self.source.target.provider
+        dimension = target.dimension or 0
+        model = Model(target.model or "unnamed", dimension) if provider is None else provider.model
+        if facts.count and provider is not None:
+            pages = collection.scan(PAGE_ROWS, vectors=False)
+            bills = [provider.bill([text for text in page.texts if text and text.strip()]) for page in pages]
+            dollars = (
+                None if any(bill.dollars is None for bill in bills) else sum(bill.dollars or 0.0 for bill in bills)
+            )
+            self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
+        logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.name, dimension)
+        self.reports[facts.address] = replace(self.reports[facts.address], target_model=model.name)
+        return CollectionJob(facts.address, EmbedAgain(model, _embed(provider)), target.function)
 
     def require_no_mismatch(self) -> None:
         """Raise `ModelMismatchError` for a mismatch, when the policy says `raise`."""
@@ -100,8 +143,21 @@ class Decision:
         return CollectionJob(facts.address, found.projection, function)
 
 
+def _embed(provider: Provider | None) -> Embed:
+    """How a provider embeds texts; without one there are no texts to embed."""
+    if provider is not None:
+        return provider.embed_each
+
+    def refuse(texts: Sequence[str]) -> Vectors:
+        raise ProviderError(f"no embedding function was given for {len(texts)} texts: give the application's")
+
+    return refuse
+
+
 def preservation_line(report: CollectionReport) -> str:
     """What a migration is expected to keep, in one line."""
+    if report.finding.verdict in ("empty", "damaged"):
+        return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
     preservation = report.preservation
     if preservation is None or preservation.expected is None:
         stated = preservation.stated if preservation is not None else ""

@@ -46,10 +46,7 @@ def from_records(
     """
     stated = target.stated_dimension
     if facts.dimension is None or not facts.count:
-        if facts.dimension is not None and stated not in (None, facts.dimension):
-            evidence = f"it is empty but only takes vectors of {facts.dimension} dimensions: delete and create it again"
-            return StartupFinding.about(facts, stated, "empty", evidence)
-        return StartupFinding.about(facts, stated, "empty", "it holds no vectors")
+        return _empty(facts, target)
     recorded = recorded_identity(facts.embedding_function)
     if recorded is not None and recorded == target.identity and stated in (None, facts.dimension):
         return StartupFinding.about(facts, facts.dimension, "same", "it records the application's embedding function")
@@ -61,6 +58,19 @@ def from_records(
     if target.provider is not None:
         return None
     return _by_name(facts, target, memory)
+
+
+def _empty(facts: CollectionFacts, target: TargetModel) -> StartupFinding:
+    """The finding about a collection without records, which may still take vectors of one dimension only."""
+    expected = target.stated_dimension
+    if facts.dimension is not None and facts.count == 0 and expected is None:
+        recorded = recorded_identity(facts.embedding_function)
+        known = recorded is not None and recorded == target.identity
+        expected = facts.dimension if known else target.dimension
+    if facts.count == 0 and None not in (facts.dimension, expected) and facts.dimension != expected:
+        evidence = f"it is empty but only takes vectors of {facts.dimension} dimensions, the model makes {expected}"
+        return StartupFinding.about(facts, expected, "empty", evidence)
+    return StartupFinding.about(facts, target.stated_dimension, "empty", "it holds no vectors")
 
 
 def _other_dimension(facts: CollectionFacts, expected: int | None) -> StartupFinding:

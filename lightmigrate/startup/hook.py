@@ -147,15 +147,27 @@ class _Start:
         memory, policy = self._memory(migrator), self._policy
         decision = Decision(self._source, memory)
         pending: dict[Address, CollectionFacts] = {}
+        to_migrate = policy.on_mismatch == "migrate"
+        damaged = migrator.damaged(thorough=False)
         for facts in migrator.collections():
             if not policy.includes(facts.address):
                 continue
-            to_migrate = policy.on_mismatch == "migrate"
+            if facts.address in damaged:
+                if decision.add_damaged(facts, damaged[facts.address]):
+                    pending[facts.address] = facts
+                continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
             if finding is None or (finding.mismatch and to_migrate):
                 pending[facts.address] = facts
+                if finding is not None and finding.emptied:
+                    decision.add_emptied(finding)
             else:
                 decision.add_known(finding)
+        if any(facts.count and facts.address not in decision.reports for facts in pending.values()):
+            for address, fault in migrator.damaged().items():  # what is about to be read is looked at thoroughly
+                undecided = address in pending and address not in decision.reports
+                if undecided and not decision.add_damaged(pending[address], fault):
+                    del pending[address]
         self._reports = decision.reports
         results = migrator.migrate(self._decide(decision, pending), policy.backup) if pending else []
         decision.require_no_mismatch()

@@ -35,6 +35,8 @@ class Policy(Result):
         collections: patterns (`*` and `?`) of the names of the collections to look at, as `name`,
             `name.vector[part]` or `tenant/database/name`; all by default. A pattern that starts with `!` excludes what
             it matches. Separated by commas in the environment.
+        embed_again: whether a collection whose vectors cannot be read is made anew from its stored documents, all of
+            which the new model then embeds. By default it is only reported.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -45,6 +47,7 @@ class Policy(Result):
     max_seconds: float | None = None
     backup: bool = True
     collections: tuple[str, ...] = ()
+    embed_again: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
@@ -124,6 +127,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "max_seconds": float,
         "backup": _yes_or_no,
         "collections": _patterns,
+        "embed_again": _yes_or_no,
     }
 )
 

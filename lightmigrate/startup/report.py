@@ -10,7 +10,7 @@ from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
-Verdict = Literal["same", "other dimension", "other model", "mixed", "empty", "unknown"]
+Verdict = Literal["same", "other dimension", "other model", "mixed", "empty", "damaged", "unknown"]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
 Origin = Literal["calibrated", "projection", "chain"]
 
@@ -26,7 +26,7 @@ class StartupFinding(Result):
         count: number of records.
         current_dim: dimension of its vectors.
         expected_dim: of the application's vectors; `None` where it did not matter.
-        verdict: `same` is the application's model; `unknown` could not be determined.
+        verdict: `same` is the application's model; `damaged` vectors cannot be read; `unknown` could not be determined.
         evidence: how that is known, in one sentence with the numbers.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
@@ -58,8 +58,17 @@ class StartupFinding(Result):
 
     @property
     def mismatch(self) -> bool:
-        """Whether the application's model cannot search it."""
-        return self.verdict in ("other dimension", "other model", "mixed")
+        """Whether the application's model cannot search it, or cannot add to it."""
+        return self.verdict in ("other dimension", "other model", "mixed") or self.emptied
+
+    @property
+    def emptied(self) -> bool:
+        """Whether it holds nothing, but only takes vectors of another dimension than the application's."""
+        return (
+            self.verdict == "empty"
+            and None not in (self.current_dim, self.expected_dim)
+            and (self.current_dim != self.expected_dim)
+        )
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,20 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
         if str(facts.address) in state.models:
             function += f" (vectors of {escape(state.models[str(facts.address)])})"
-        vectors = _vectors(state.samples.get(str(facts.address)))
+        fault = state.damaged.get(str(facts.address))
+        vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         table.add_row(escape(str(facts.address)), f"{facts.count:,}", dimension, vectors, facts.space, function)
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
     if state.backups:
         lines.append(f"backups: {', '.join(state.backups)}")
-    return Group(*lines, table)
+    faults: list[RenderableType] = [
+        f"[bold red]{escape(name)} cannot be read[/]: {escape(fault)}" for name, fault in state.damaged.items()
+    ]
+    if state.unsupported is not None:
+        faults.append(f"[bold red]{escape(state.unsupported)}[/]")
+    return Group(*lines, table, *faults)
 
 
 def _vectors(sample: VectorSample | None) -> str:
@@ -121,6 +127,9 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+        if result.lost_vectors:
+            lost = f"{result.lost_vectors:,} records have no text: they have the centre of the new space as vector"
+            lines.append(f"  [yellow]{lost}[/]")
         if result.shortened.reason:
             lines.append(f"  [yellow]{escape(str(result.shortened))}[/]")
     last = results[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lightmigrate.migration.aside.room import plan_at, require_room, require_roo
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
 from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
@@ -139,11 +141,15 @@ class AsideMigration:
             plan = plan_at(self._workspace.location, catalog, {r.address: r.projection for r in requests})
             if not force:
                 require_passed(plan)
+            damaged = self.files.damaged()
+            require_readable(requests, damaged, shlex.quote(str(self.path)))
             outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             workspace, copy = self._workspace, self.files.at(self._workspace.staging)
-            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, self._on_progress)
+            options = build.Options(
+                self._page_size, verify, invalid_vectors, not force, index, self._on_progress, frozenset(damaged)
+            )
 
             def builder(run: str) -> build.Build:
                 return build.Build(copy, workspace.drafts, workspace.scratch, run, requests, options)
@@ -151,6 +157,7 @@ class AsideMigration:
             intention = self._begin(plan, requests, invalid_vectors, lambda run: builder(run).can_resume())
             not_resumable = replace(intention, copied=None)
             results = builder(intention.run).run(catalog, lambda: workspace.write_journal(not_resumable))
+            copy.put_back(workspace.unreadable)
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
             sign_new(copy, self.files, verified, outgoing if auto_backup else None)
             if beside is not None:
@@ -171,6 +178,7 @@ class AsideMigration:
                 verification=built.verification,
                 seconds=seconds,
                 index=built.route,
+                lost_vectors=built.lost,
                 vector=planned.vector,
                 part=planned.part,
             )
@@ -232,7 +240,9 @@ class AsideMigration:
     def _copy(self, intention: Intention) -> Intention:
         """Copy the database; what comes back says what it looked like, and is on the disk."""
         self._workspace.write_journal(intention)
-        copied = build.copy_database(self._workspace.location, self._workspace.staging, self._on_progress)
+        workspace = self._workspace
+        copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
+        self.files.at(workspace.staging).set_aside(self.files.damaged(), workspace.unreadable)
         intention = replace(intention, copied=copied)
         self._workspace.write_journal(intention)
         return intention

@@ -101,6 +101,7 @@ class ShadowMigration:
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`. The disk of a server cannot be seen from here: 0 bytes needed, 0 free."""
+        self._require_supported()
         projections = {request.address: request.projection for request in requests}
         return make_plan(self.path, self.catalog(), projections, needed=0, free=0)
 
@@ -126,8 +127,14 @@ class ShadowMigration:
     ) -> list[MigrationResult]:
         """Build, keep current, verify, exchange. Writes. See `Migrator.migrate`."""
         with self._locked():
+            self._require_supported()
             requests = source(self._store) if callable(source) else source
             return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []
+
+    def _require_supported(self) -> None:
+        """Raise `DatabaseError` when nothing can be migrated in this database."""
+        if (reason := self._store.unsupported()) is not None:
+            raise DatabaseError(reason)
 
     def wait(self) -> None:
         """See `Migrator.wait`."""
@@ -143,10 +150,19 @@ class ShadowMigration:
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         plan = self.plan(requests)
+        filled = {planned.address for planned in plan.collections if planned.count}
+        for request in requests:
+            if request.anew and request.address in filled:
+                raise LightmigrateError(
+                    f"collection {request.address} can be embedded again only in a folder: stop the server, and run "
+                    "the same command on its folder"
+                )
         if not force:
             require_passed(plan)
             for request in requests:
                 sample = sample_of(self._store.collection(request.address))
+                if not len(sample):
+                    continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
             built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]

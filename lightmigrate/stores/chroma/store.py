@@ -58,6 +58,10 @@ class ChromaStore:
         """An address without a name for each database, in the order of `collections`."""
         raise NotImplementedError
 
+    def unsupported(self) -> str | None:
+        """`None`: the client of this package reads and writes folders itself."""
+        return None
+
     @property
     def capabilities(self) -> Capabilities:
         """What Chroma guarantees."""
