@@ -82,8 +82,9 @@ class Migrator(DatabaseReader):
         Raises:
             LightmigrateError: of the kind that says why; the database is unchanged.
         """
-        asked: RequestSource = self._deciding(jobs) if callable(jobs) else self._requests(jobs)
-        return self._engine.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
+        with self._naming():
+            asked: RequestSource = self._deciding(jobs) if callable(jobs) else self._requests(jobs)
+            return self._engine.migrate(asked, auto_backup, verify, invalid_vectors, force, index)
 
     def migrate_collections(
         self,
@@ -136,18 +137,19 @@ class Migrator(DatabaseReader):
         See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
         `provider` without a cache gets the default one.
         """
-        return migrate_by_plan(
-            self._engine,
-            plan,
-            cached(provider),
-            MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
-            embedding_function=embedding_function,
-            model=self._engine.describe_model(embedding_function),
-            source_model=source_model,
-            queries=queries,
-            texts=texts,
-            on_progress=self._on_progress,
-        )
+        with self._naming():
+            return migrate_by_plan(
+                self._engine,
+                plan,
+                cached(provider),
+                MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
+                embedding_function=embedding_function,
+                model=self._engine.describe_model(embedding_function),
+                source_model=source_model,
+                queries=queries,
+                texts=texts,
+                on_progress=self._on_progress,
+            )
 
     def refine(
         self,
@@ -190,6 +192,7 @@ class Migrator(DatabaseReader):
         """
         address = address_of(collection)
         with (
+            self._naming(),
             only_run(self.place),
             self._writing() as store,
             Provenance.existing(self.place, self._argument) as provenance,
@@ -214,7 +217,8 @@ class Migrator(DatabaseReader):
         if self.unfinished is not None and not self.interrupted:
             self._engine.recover()
             return []
-        return self._engine.resume(auto_backup, verify, force, index)
+        with self._naming():
+            return self._engine.resume(auto_backup, verify, force, index)
 
     def recover(self) -> str | None:
         """Finish or undo an exchange that a crash interrupted. Writes only when there is something to do.
@@ -249,7 +253,8 @@ class Migrator(DatabaseReader):
             WrittenSinceError: records were written after the migration, and `written` is `refuse`.
             DatabaseInUseError: another process has the database open.
         """
-        return self._engine.rollback(backup, written)
+        with self._naming():
+            return self._engine.rollback(backup, written)
 
     def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
         """Delete backups for good. Writes.

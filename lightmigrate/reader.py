@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for
-from lightmigrate.errors import DamagedCollectionError, DatabaseError
+from lightmigrate.errors import DamagedCollectionError, DatabaseError, LightmigrateError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
@@ -39,7 +39,7 @@ from lightmigrate.refinement.status import (
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.open import open_database
+from lightmigrate.stores.open import argument_of, open_database
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.sources import data_from_collection
 from lightmigrate.training.train import Training, train
@@ -82,13 +82,14 @@ class DatabaseReader:
 
     @property
     def _argument(self) -> str:
-        """The database as a command that a message proposes is given it; a server takes options instead."""
-        return shlex.quote(str(self.path)) if self.is_folder else "DATABASE"
+        """The database as a command that a message proposes is given it."""
+        return argument_of(self._database)
 
     @property
     def unfinished(self) -> str | None:
         """What an interrupted run left, in a sentence; `None` when there is nothing. Only reads."""
-        return self._engine.unfinished
+        unfinished = self._engine.unfinished
+        return None if unfinished is None else self._named(unfinished)
 
     @property
     def interrupted(self) -> bool:
@@ -294,8 +295,7 @@ class DatabaseReader:
         What `refine` wrote since is known and counts as unchanged. Of a folder a temporary copy is read.
 
         Raises:
-            DatabaseError: nothing was migrated, or it was migrated without verification.
-            DatabaseInUseError: another process has the folder open.
+            DatabaseError: nothing was migrated, or without verification; or another process has the folder open.
         """
         with self._explaining(), self._provenance() as provenance:
             if not isinstance(self._engine, AsideMigration):
@@ -306,7 +306,8 @@ class DatabaseReader:
             record = Record.read(self.path)
             if record is None or not record.collections:
                 raise DatabaseError(
-                    f"{self.path} holds no verified migration to compare with; run  lightmigrate migrate {self.path}"
+                    f"{self.path} holds no verified migration to compare with; plan one:  lightmigrate plan DATABASE "
+                    "--target-model MODEL"
                 )
             with self._reading() as store:
                 return [check_with_refinement(store, one, provenance, self._page_size) for one in record.collections]
@@ -316,7 +317,7 @@ class DatabaseReader:
         return self._engine.backups()
 
     def wait(self) -> None:
-        """Wait until no other run works on the database; for a server, none on this machine. Only reads."""
+        """Wait until no other run works on it; for a server, none on this machine. Only reads."""
         self._engine.wait()
 
     def _require_readable(self, address: Address) -> None:
@@ -347,12 +348,25 @@ class DatabaseReader:
     def _explaining(self) -> Iterator[None]:
         """Add to a `DatabaseError` that an exchange was interrupted, which may be why the database cannot be read."""
         try:
-            yield
+            with self._naming():
+                yield
         except DatabaseError as error:
             unfinished = self.unfinished
             if unfinished is None or type(error) is not DatabaseError:
                 raise
             raise DatabaseError(f"{error}; {unfinished}") from None
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Name this database in the commands that an error proposes: below this room they say DATABASE."""
+        try:
+            yield
+        except LightmigrateError as error:
+            error.args = (self._named(str(error)), *error.args[1:])
+            raise
+
+    def _named(self, message: str) -> str:
+        return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: self._argument, message)
 
     def _requests(self, jobs: Sequence[CollectionJob]) -> list[Request]:
         if not jobs:
@@ -360,7 +374,7 @@ class DatabaseReader:
         if len({job.address for job in jobs}) < len(jobs):
             names = len({job.address for job in jobs})
             raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
-        anew = [job for job in jobs if isinstance(job.projection, EmbedAgain)]
+        anew = any(isinstance(job.projection, EmbedAgain) for job in jobs)
         dimensions = {facts.address: facts.dimension or 0 for facts in self._engine.catalog()} if anew else {}
         return [
             Request(
@@ -378,7 +392,7 @@ class DatabaseReader:
 
 def address_of(collection: str | Address) -> Address:
     """The address of a collection that is named or already an address."""
-    return collection if isinstance(collection, Address) else Address(collection)
+    return Address(collection) if isinstance(collection, str) else collection
 
 
 def cached(provider: Provider) -> Provider:

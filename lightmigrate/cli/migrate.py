@@ -84,6 +84,9 @@ def migrate(
     ] = None,
     queries: Queries = None,
     cache: Cache = None,
+    show_ids: Annotated[  # where errors are printed
+        bool, option("Show the ids of records that a refusal is about.", "--show-ids")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:

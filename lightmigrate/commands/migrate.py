@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -235,7 +236,7 @@ def migrate_by_plan(
     """
     from lightmigrate.budget.plan import BudgetPlan
 
-    plan = BudgetPlan.load(plan_file)
+    plan = BudgetPlan.load(plan_file, shlex.join(database.words) or "DATABASE")
     if queries is None and plan.queries_file and Path(plan.queries_file).is_file():
         queries = Path(plan.queries_file)
     asked = read_queries(queries, plan.seed)

@@ -99,5 +99,7 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
 
 def _checked(path: Path, sha256: str) -> Path:
     if not path.is_file() or file_sha256(path) != sha256:
-        raise DatabaseError(f"{path} is missing or was changed: run  lightmigrate migrate  again with the same options")
+        raise DatabaseError(
+            f"{path} is missing or was changed:  lightmigrate resume DATABASE --undo  discards the interrupted run"
+        )
     return path

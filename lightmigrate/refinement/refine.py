@@ -213,7 +213,8 @@ class Refiner:
         if not len(page) or not self._is_exact(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(state.written)} vectors looked at are those that its migration "
-                "gave it: it was rolled back, migrated or embedded again since; plan again (lightmigrate plan)"
+                "gave it: it was rolled back, migrated or embedded again since; plan again:  "
+                "lightmigrate plan DATABASE --target-model MODEL"
             )
         return tokens_of(self._provider, [text or "" for text in page.texts])
 

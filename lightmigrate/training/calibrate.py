@@ -99,7 +99,7 @@ def _data(collection: Collection, documents: int) -> CalibrationData:
     except NotEnoughTextsError as error:
         raise NotEnoughTextsError(
             f"collection {collection.address} stores {error.available} different documents, calibrating needs at least "
-            f"{FEWEST_DOCUMENTS}: use a projection made elsewhere (lightmigrate registry find)",
+            f"{FEWEST_DOCUMENTS}: use a projection made elsewhere:  lightmigrate registry list",
             asked=FEWEST_DOCUMENTS,
             available=error.available,
         ) from None

@@ -68,11 +68,11 @@ class AsideMigration:
         if workspace.busy():
             return None
         if workspace.exchange_interrupted():
-            return f"an exchange was interrupted:  lightmigrate resume {self.path}  finishes or undoes it"
+            return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
         if workspace.resumable:
-            return f"a migration was interrupted:  lightmigrate resume {self.path}  goes on, or discards it with --undo"
+            return "a migration was interrupted:  lightmigrate resume DATABASE  goes on, or discards it with --undo"
         if workspace.has_leftovers():
-            return f"a migration was interrupted:  lightmigrate resume {self.path} --undo  removes what it left"
+            return "a migration was interrupted:  lightmigrate resume DATABASE --undo  removes what it left"
         return None
 
     def recover(self) -> str | None:
@@ -348,7 +348,8 @@ class AsideMigration:
         state = cutover.recover(self._workspace) or "nothing was changed"
         if self.interrupted:
             free = shutil.disk_usage(self._workspace.location.home).free
-            state += f" (lightmigrate resume, or resume --undo); {free / 2**20:,.0f} MiB are free"
+            room = f"{free / 2**20:,.0f} MiB are free"
+            state += f":  lightmigrate resume DATABASE  goes on, or discards it with --undo; {room}"
         return state
 
     def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:

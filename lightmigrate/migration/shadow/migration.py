@@ -67,10 +67,10 @@ class ShadowMigration:
         if is_locked(self._lock):
             return None
         if self._store.interrupted_exchange():
-            return "an exchange was interrupted:  lightmigrate resume  on this database finishes or undoes it"
+            return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
         if self.interrupted:
             return (
-                "a migration was interrupted: the same  lightmigrate migrate  goes on,  lightmigrate resume --undo  "
+                "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
                 "discards what it built"
             )
         return None
@@ -203,7 +203,10 @@ class ShadowMigration:
         """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`."""
         newest = {backup.own: backup for backup in self._shadows.backups()}
         if not newest:
-            raise DatabaseError(f"{self.path} holds no migration to compare with; run  lightmigrate migrate")
+            raise DatabaseError(
+                f"{self.path} holds no migration to compare with; plan one:  lightmigrate plan DATABASE "
+                "--target-model MODEL"
+            )
         return [self._check(own, backup) for own, backup in newest.items()]
 
     def _check(self, own: Address, backup: Version) -> CollectionCheck:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
+from lightmigrate.stores.chroma.folder import DATABASE_FILE, read_catalog, reading, require_chroma_folder
 from lightmigrate.stores.chroma.hnsw import HnswHeader, entry_point
 from lightmigrate.stores.chroma.labels import read_labels
 from lightmigrate.stores.chroma.layout import LABELS_FILE
@@ -54,14 +55,22 @@ def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
         folder: a Chroma folder.
         thorough: also look into the files, and for records that neither the index nor the log holds. Otherwise only
             their presence, their headers and their sizes are checked, which takes a millisecond.
+
+    Raises:
+        DatabaseError: not a Chroma folder, or its sqlite file cannot be read.
     """
+    require_chroma_folder(folder)
     faults = {}
-    with reading(folder / DATABASE_FILE) as connection:
-        for row in connection.execute(_COLLECTIONS).fetchall():
-            if row["filled"]:
-                fault = _fault(connection, folder / row["segment"], row, thorough=thorough)
-                if fault is not None:
-                    faults[Address(row["name"], row["tenant"], row["database"])] = fault
+    try:
+        with reading(folder / DATABASE_FILE) as connection:
+            for row in connection.execute(_COLLECTIONS).fetchall():
+                if row["filled"]:
+                    fault = _fault(connection, folder / row["segment"], row, thorough=thorough)
+                    if fault is not None:
+                        faults[Address(row["name"], row["tenant"], row["database"])] = fault
+    except sqlite3.Error as error:
+        read_catalog(folder)  # raises the error that says what is wrong
+        raise DatabaseError(f"cannot read {folder / DATABASE_FILE}: {error}; copy the database again") from None
     return faults
 
 

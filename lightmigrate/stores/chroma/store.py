@@ -83,7 +83,9 @@ class ChromaStore:
         try:
             opened = client.get_collection(address.name, embedding_function=None)
         except NotFoundError:
-            raise CollectionNotFoundError(f"no collection {address} in {self}; see  lightmigrate doctor") from None
+            raise CollectionNotFoundError(
+                f"no collection {address} in {self}; see  lightmigrate doctor DATABASE"
+            ) from None
         return ChromaCollection(client, opened, self._removals(address))
 
     def versions(self) -> list[Version]:
