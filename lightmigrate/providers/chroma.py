@@ -70,10 +70,9 @@ class ChromaProvider(Provider):
             return list(function(list(texts)))
         except Exception as error:  # whatever the function's own library raises  # noqa: BLE001
             reason = reason_of(error, texts)
-            message = (
-                f"the embedding function {self.name} failed with {type(error).__name__}"
-                f"{f': {reason}' if reason else ''}; try it by itself"
-            )
+            own = type(error).__name__
+            said = "" if reason in ("", own) else f": {reason.removeprefix(f'{own}: ')}"
+            message = f"the embedding function {self.name} failed with {own}{said}; try it by itself"
             if is_about_texts(error):
                 raise TextsRefusedError(message, texts=texts, reason=reason) from None
             raise ProviderError(message) from None

@@ -57,11 +57,16 @@ _PIECE = 4
 
 
 def reason_of(error: Exception, texts: Sequence[str]) -> str:
-    """What an exception of a server or a library says, in one line, without the texts and without keys."""
+    """What a server says, in one line, without the texts and without keys.
+
+    A library may put anything into its exceptions, texts and keys included. So of one that does not carry a server's
+    answer only the type is named, and the limit if it states one.
+    """
     body = getattr(error, "body", None)
     message = _message_in(body) or getattr(error, "message", None) or str(error)
     if not isinstance(_status(error), int):
-        message = re.sub(r"""'[^']*'|"[^"]*\"""", "…", str(message))  # what a library quotes may be a text
+        limit = _first(_LIMITS, str(message))
+        return type(error).__name__ + (f": at most {limit} tokens" if limit is not None else "")
     words = str(message).split()
     sent = " ".join(" ".join(texts).split())
     quoted = [False] * len(words)

@@ -224,9 +224,16 @@ def test_a_function_of_the_application_that_raises_is_treated_alike(error: Excep
 
 def test_a_lost_connection_is_not_taken_for_a_refusal() -> None:
     function = Function(ConnectionResetError("gone"))
-    with pytest.raises(ProviderError, match="failed with ConnectionResetError: gone; try it by itself"):
+    with pytest.raises(ProviderError, match="failed with ConnectionResetError; try it by itself"):
         ChromaProvider(function).embed([*TEXTS, LONG])
     assert function.calls == 1
+
+
+def test_of_a_library_s_exception_only_the_type_and_the_limit_are_told() -> None:
+    error = ValueError(f"sk-secret {LONG[:60]}: the maximum input length is 300 tokens")
+    asked = ChromaProvider(Function(error))
+    asked.embed([TEXTS[0], LONG])
+    assert asked.shortened.reason == "ValueError: at most 300 tokens"
 
 
 def test_a_vector_that_is_not_finite_is_that_of_one_text() -> None:
