@@ -24,7 +24,7 @@ from lightmigrate.quality.metrics import search
 from lightmigrate.stores.base import Collection
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_collection
-from lightmigrate.vectors import Metric, Vectors
+from lightmigrate.vectors import Metric, Vectors, finite_rows
 
 # Share of the documents left out of a first fit, on which the recall of the bridge is measured.
 MEASURED_SHARE = 0.2
@@ -127,12 +127,17 @@ def fit_bridge(
     """
     report = reporting(on_progress, collection.address.name)
     data = data_from_collection(collection, samples, fewest=FEWEST_DOCUMENTS, seed=seed, on_progress=on_progress)
-    old, new = np.asarray(data.vectors), provider.embed(data.texts, partial(report, "embed documents"))
+    new = provider.embed_each(data.texts, partial(report, "embed documents"))
+    refused = np.flatnonzero(~finite_rows(new)).tolist()
+    data = data.without(frozenset(), frozenset(refused))
+    old, new = np.asarray(data.vectors), np.delete(new, refused, axis=0)
     fit_to = partial(fit, seed=seed, source_model=provider.model, target_model=source_model)
     measured = max(1, round(MEASURED_SHARE * len(old)))
     trial = fit_to(new[measured:], old[measured:])
     sentences, rows = pseudo_queries(data.texts[:measured], seed=seed)
-    queries = provider.embed_queries(sentences, partial(report, "embed queries"))
+    queries = provider.embed_each(sentences, partial(report, "embed queries"), queries=True)
+    taken = finite_rows(queries)
+    queries, rows = queries[taken], [row for row, kept in zip(rows, taken, strict=True) if kept]
     report("fit", 0, 1)
     quality = {
         "reembedded_recall": _recall(new, queries, rows, "cosine"),

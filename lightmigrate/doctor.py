@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from lightmigrate.errors import DamagedCollectionError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.backup import backups_of
 from lightmigrate.migration.aside.location import Location
@@ -17,7 +19,7 @@ from lightmigrate.migration.aside.room import needed_bytes
 from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
-from lightmigrate.stores.base import CollectionFacts, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
 from lightmigrate.vectors import Vectors, meaningful
 
@@ -81,6 +83,8 @@ class Diagnosis(Result):
         backups: names of the backups.
         samples: statistics of a sample of each collection's vectors, where vectors could be read.
         models: the model of the vectors, for the collections that were migrated.
+        damaged: collections whose vectors cannot be read, with what is wrong.
+        unsupported: why nothing can be migrated here, such as the version of a server; `None` for nothing.
     """
 
     path: Path
@@ -95,6 +99,8 @@ class Diagnosis(Result):
     backups: tuple[str, ...]
     samples: dict[str, VectorSample]
     models: dict[str, str]
+    damaged: dict[str, str]
+    unsupported: str | None = None
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -115,13 +121,19 @@ def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list
     ]
 
 
-def diagnose_files(files: FileDatabase, unfinished: str | None, expected_dim: int | None = None) -> Diagnosis:
+def diagnose_files(
+    files: FileDatabase,
+    unfinished: str | None,
+    expected_dim: int | None = None,
+    damaged: Mapping[Address, str] = types.MappingProxyType({}),
+) -> Diagnosis:
     """Diagnose a database that is files. Only reads, and works while other processes write.
 
     Args:
         files: the database.
         unfinished: what an interrupted run left; see `Diagnosis`.
         expected_dim: dimension of the embedding model in use, if it is known.
+        damaged: the collections whose vectors cannot be read, with what is wrong and what helps.
 
     Raises:
         DatabaseError: the folder does not exist, or holds no database.
@@ -141,6 +153,7 @@ def diagnose_files(files: FileDatabase, unfinished: str | None, expected_dim: in
         backups=tuple(backup.name for backup in backups_of(location)),
         samples={str(address): VectorSample.of(vectors) for address, vectors in files.sample(SAMPLED).items()},
         models=_models_of(Record.read(files.folder)),
+        damaged={str(address): fault for address, fault in damaged.items()},
     )
 
 
@@ -160,7 +173,13 @@ def diagnose_store(
         unfinished: what an interrupted run left; see `Diagnosis`.
         expected_dim: dimension of the embedding model in use, if it is known.
     """
-    vectors = {f.address: store.collection(f.address).sample(SAMPLED).vectors for f in catalog if f.count}
+    vectors, damaged = dict[Address, Vectors](), dict[str, str]()
+    for facts in catalog:
+        if facts.count:
+            try:
+                vectors[facts.address] = store.collection(facts.address).sample(SAMPLED).vectors
+            except DamagedCollectionError as error:
+                damaged[str(facts.address)] = str(error)
     return Diagnosis(
         path=Path(str(store)),
         bytes=None,
@@ -174,6 +193,8 @@ def diagnose_store(
         backups=tuple(backup.name for backup in backups),
         samples={str(address): VectorSample.of(sample) for address, sample in vectors.items()},
         models={},
+        damaged=damaged,
+        unsupported=store.unsupported(),
     )
 
 

@@ -103,6 +103,20 @@ class ProviderError(LightmigrateError):
     """An embedding model cannot be loaded or reached, or its answer is not usable."""
 
 
+class TextsRefusedError(ProviderError):
+    """An embedding model refuses some texts: they are blank, longer than it takes, or not allowed.
+
+    Attributes:
+        texts: the refused texts, as far as they are known (not in the message, because messages are logged).
+        reason: what the model said, in one line without texts and keys; empty when it said nothing.
+    """
+
+    def __init__(self, message: str, *, texts: Sequence[str] = (), reason: str = "") -> None:
+        super().__init__(message)
+        self.texts = tuple(texts)
+        self.reason = reason
+
+
 class CostError(RefusedError):
     """The next call would cost more than the limit; what was embedded is kept.
 
@@ -141,6 +155,10 @@ class DatabaseError(LightmigrateError):
 
 class CollectionNotFoundError(DatabaseError):
     """No collection has this address."""
+
+
+class DamagedCollectionError(RefusedError):
+    """The vectors of a collection cannot be read; its documents can be embedded again. Nothing was changed."""
 
 
 class NothingToMigrateError(DatabaseError):

@@ -83,15 +83,16 @@ class Migrator(DatabaseReader):
         Raises:
             LightmigrateError: of the kind that says why; the database is unchanged.
         """
-        if not callable(jobs) and all(job.embedded is None for job in jobs):
-            return self._engine.migrate(self._requests(jobs), auto_backup, verify, invalid_vectors, force, index)
-        return migrate_recorded(
-            self._engine,
-            jobs if callable(jobs) else lambda store: jobs,
-            self._requests,
-            MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
-            reporting(self._on_progress),
-        )
+        with self._naming():
+            if not callable(jobs) and all(job.embedded is None for job in jobs):
+                return self._engine.migrate(self._requests(jobs), auto_backup, verify, invalid_vectors, force, index)
+            return migrate_recorded(
+                self._engine,
+                jobs if callable(jobs) else lambda store: jobs,
+                self._requests,
+                MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
+                reporting(self._on_progress),
+            )
 
     def migrate_collections(
         self,
@@ -144,18 +145,19 @@ class Migrator(DatabaseReader):
         See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
         `provider` without a cache gets the default one.
         """
-        return migrate_by_plan(
-            self._engine,
-            plan,
-            cached(provider),
-            MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
-            embedding_function=embedding_function,
-            model=self._engine.describe_model(embedding_function),
-            source_model=source_model,
-            queries=queries,
-            texts=texts,
-            on_progress=self._on_progress,
-        )
+        with self._naming():
+            return migrate_by_plan(
+                self._engine,
+                plan,
+                cached(provider),
+                MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
+                embedding_function=embedding_function,
+                model=self._engine.describe_model(embedding_function),
+                source_model=source_model,
+                queries=queries,
+                texts=texts,
+                on_progress=self._on_progress,
+            )
 
     def refine(
         self,
@@ -198,6 +200,7 @@ class Migrator(DatabaseReader):
         """
         address = address_of(collection)
         with (
+            self._naming(),
             only_run(self.place),
             self._writing() as store,
             Provenance.existing(self.place, self._argument) as provenance,
@@ -222,7 +225,8 @@ class Migrator(DatabaseReader):
         if self.unfinished is not None and not self.interrupted:
             self._engine.recover()
             return []
-        return self._engine.resume(auto_backup, verify, force, index)
+        with self._naming():
+            return self._engine.resume(auto_backup, verify, force, index)
 
     def recover(self) -> str | None:
         """Finish or undo an exchange that a crash interrupted. Writes only when there is something to do.
@@ -257,7 +261,8 @@ class Migrator(DatabaseReader):
             WrittenSinceError: records were written after the migration, and `written` is `refuse`.
             DatabaseInUseError: another process has the database open.
         """
-        return self._engine.rollback(backup, written)
+        with self._naming():
+            return self._engine.rollback(backup, written)
 
     def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
         """Delete backups for good. Writes.

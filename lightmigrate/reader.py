@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for
-from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
+from lightmigrate.errors import DamagedCollectionError, DatabaseError, LightmigrateError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
@@ -39,9 +40,9 @@ from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.joined import JoinedCollections
-from lightmigrate.stores.open import open_database
+from lightmigrate.stores.open import argument_of, open_database
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.grouping import group_by_model, recorded_name, several_models
+from lightmigrate.training.grouping import only_group
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
 
@@ -83,13 +84,14 @@ class DatabaseReader:
 
     @property
     def _argument(self) -> str:
-        """The database as a command that a message proposes is given it; a server takes options instead."""
-        return shlex.quote(str(self.path)) if self.is_folder else "DATABASE"
+        """The database as a command that a message proposes is given it."""
+        return argument_of(self._database)
 
     @property
     def unfinished(self) -> str | None:
         """What an interrupted run left, in a sentence; `None` when there is nothing. Only reads."""
-        return self._engine.unfinished
+        unfinished = self._engine.unfinished
+        return None if unfinished is None else self._named(unfinished)
 
     @property
     def interrupted(self) -> bool:
@@ -106,6 +108,21 @@ class DatabaseReader:
         with self._explaining():
             return self._engine.catalog()
 
+    def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
+        """The collections whose vectors cannot be read, with what is wrong and the command that helps. Only reads.
+
+        Args:
+            thorough: also look into the files of a folder; otherwise only at their presence and sizes.
+        """
+        if not isinstance(self._database, FileDatabase):
+            return {}
+        with self._explaining():
+            faults = self._database.damaged(thorough=thorough)
+        return {
+            address: f"{fault}; embed its documents again:  {embed_again_command(self._argument, address)}"
+            for address, fault in faults.items()
+        }
+
     def check_dimensions(self, expected_dim: int) -> list[Mismatch]:
         """The collections whose vectors have another dimension than `expected_dim`. Only reads.
 
@@ -121,7 +138,7 @@ class DatabaseReader:
         """
         with self._explaining():
             if isinstance(self._database, FileDatabase):
-                return diagnose_files(self._database, self.unfinished, expected_dim)
+                return diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
             return diagnose_store(self._database, self.collections(), self.backups(), self.unfinished, expected_dim)
 
     def calibration_data(
@@ -147,8 +164,9 @@ class DatabaseReader:
             CollectionNotFoundError: the database holds vectors of several models, or none.
             LightmigrateError: as `data_from_readable`.
         """
+        damaged = self._require_readable(collection)
         with self._reading() as store:
-            read = self._as_one(store, collection, texts or {})
+            read = self._as_one(store, collection, texts or {}, damaged)
             return data_from_readable(
                 read,
                 samples,
@@ -212,9 +230,10 @@ class DatabaseReader:
         `provider` without a cache gets the default one.
         """
         model = cached(provider)
+        damaged = self._require_readable(collection)
         with self._reading() as store:
             read = read_curve_data(
-                self._as_one(store, collection, texts or {}),
+                self._as_one(store, collection, texts or {}, damaged),
                 model,
                 samples=samples,
                 lengths=lengths,
@@ -249,6 +268,7 @@ class DatabaseReader:
 
         See `fit_bridge` for the arguments and errors; `provider` without a cache gets the default one.
         """
+        self._require_readable(collection)
         with self._reading() as store:
             return fit_bridge(
                 store.collection(address_of(collection)),
@@ -292,8 +312,7 @@ class DatabaseReader:
         What `refine` wrote since is known and counts as unchanged. Of a folder a temporary copy is read.
 
         Raises:
-            DatabaseError: nothing was migrated, or it was migrated without verification.
-            DatabaseInUseError: another process has the folder open.
+            DatabaseError: nothing was migrated, or without verification; or another process has the folder open.
         """
         with self._explaining(), self._provenance() as provenance:
             if not isinstance(self._engine, AsideMigration):
@@ -304,7 +323,8 @@ class DatabaseReader:
             record = Record.read(self.path)
             if record is None or not record.collections:
                 raise DatabaseError(
-                    f"{self.path} holds no verified migration to compare with; run  lightmigrate migrate {self.path}"
+                    f"{self.path} holds no verified migration to compare with; plan one:  lightmigrate plan DATABASE "
+                    "--target-model MODEL"
                 )
             with self._reading() as store:
                 return [check_with_refinement(store, one, provenance, self._page_size) for one in record.collections]
@@ -314,25 +334,26 @@ class DatabaseReader:
         return self._engine.backups()
 
     def wait(self) -> None:
-        """Wait until no other run works on the database; for a server, none on this machine. Only reads."""
+        """Wait until no other run works on it; for a server, none on this machine. Only reads."""
         self._engine.wait()
 
-    def _as_one(self, store: Store, collection: str | Address | None, texts: Mapping[str, str]) -> JoinedCollections:
-        """One collection with its texts by id, or all collections of the database as one."""
+    def _as_one(
+        self, store: Store, collection: str | Address | None, texts: Mapping[str, str], damaged: Collection[Address]
+    ) -> JoinedCollections:
+        """One collection with its texts by id, or all readable collections of the database as one."""
         if collection is not None:
-            address = address_of(collection)
-            opened = store.collection(address)
+            opened = store.collection(address_of(collection))
             return JoinedCollections([WithTexts(opened, texts) if texts else opened])
         filled = [facts for facts in self._engine.catalog() if facts.count and facts.dimension]
-        grouping = group_by_model(store, filled, {facts.address: recorded_name(facts) for facts in filled})
-        if len(grouping.groups) != 1 or grouping.mixed:
-            raise CollectionNotFoundError(several_models(grouping, self._argument))
-        (group,) = grouping.groups
-        if texts and len(group.members) > 1:
-            raise LightmigrateError(
-                f"texts by id are of one collection, {self.path} holds {len(group.members)}: name one (--collection)"
-            )
-        return JoinedCollections([WithTexts(c, texts) if texts else c for c in group.open(store).members])
+        readable = [facts for facts in filled if facts.address not in damaged]
+        return only_group(store, readable, self._argument).open(store, texts)
+
+    def _require_readable(self, collection: str | Address | None) -> Mapping[Address, str]:
+        """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the named one is."""
+        damaged = self.damaged()
+        if collection is not None and (fault := damaged.get(address_of(collection))) is not None:
+            raise DamagedCollectionError(f"collection {address_of(collection)} cannot be read: {fault}")
+        return damaged
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Store]:
@@ -357,12 +378,25 @@ class DatabaseReader:
     def _explaining(self) -> Iterator[None]:
         """Add to a `DatabaseError` that an exchange was interrupted, which may be why the database cannot be read."""
         try:
-            yield
+            with self._naming():
+                yield
         except DatabaseError as error:
             unfinished = self.unfinished
             if unfinished is None or type(error) is not DatabaseError:
                 raise
             raise DatabaseError(f"{error}; {unfinished}") from None
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Name this database in the commands that an error proposes: below this room they say DATABASE."""
+        try:
+            yield
+        except LightmigrateError as error:
+            error.args = (self._named(str(error)), *error.args[1:])
+            raise
+
+    def _named(self, message: str) -> str:
+        return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: self._argument, message)
 
     def _requests(self, jobs: Sequence[CollectionJob]) -> list[Request]:
         if not jobs:
@@ -370,14 +404,17 @@ class DatabaseReader:
         if len({job.address for job in jobs}) < len(jobs):
             names = len({job.address for job in jobs})
             raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
+        anew = any(isinstance(job.projection, EmbedAgain) for job in jobs)
+        dimensions = {facts.address: facts.dimension or 0 for facts in self._engine.catalog()} if anew else {}
         return [
             Request(
                 job.address,
-                job.load(),
+                job.load(dimensions.get(job.address, 0)),
                 self._engine.describe_model(job.embedding_function),
                 job.file,
                 job.embedding_function,
                 job.texts,
+                isinstance(job.projection, EmbedAgain),
             )
             for job in jobs
         ]
@@ -385,7 +422,7 @@ class DatabaseReader:
 
 def address_of(collection: str | Address) -> Address:
     """The address of a collection that is named or already an address."""
-    return collection if isinstance(collection, Address) else Address(collection)
+    return Address(collection) if isinstance(collection, str) else collection
 
 
 def cached(provider: Provider) -> Provider:

@@ -48,6 +48,11 @@ def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
     return valid
 
 
+def finite_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:
+    """Which rows of `(n, d)` hold neither NaN nor infinity: bool `(n,)`."""
+    return np.asarray(np.isfinite(vectors).all(axis=1))
+
+
 def evenly(total: int, most: int) -> list[int]:
     """Up to `most` of `total` row numbers, evenly spaced from the first to the last."""
     places: list[int] = np.linspace(0, total - 1, min(most, total)).astype(int).tolist()

@@ -118,7 +118,7 @@ def carry_out(
         training={"embedded_whole": len(exact), "extract_words": extract_words},
         quality=gate.to_json(),
     )
-    projection = PartlyExact.of(described, exact, provider.embed)
+    projection = PartlyExact.of(described, exact, provider.embed_each)
     with Provenance(provenance) as rows, rows.together():
         rows.start(plan.address, facts, training.projection)
         done = 0

@@ -19,6 +19,7 @@ from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.training.calibration_data import CalibrationData
@@ -49,6 +50,7 @@ class CostQualityCurve(Result):
         nothing: the same when nothing is done; `None` also when the old model was not available.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
+        shortened: the texts that the new model did not take whole while this was measured.
     """
 
     model: str
@@ -63,6 +65,7 @@ class CostQualityCurve(Result):
     nothing: QualityEstimate | None
     growth: float
     query_set: QuerySet
+    shortened: Shortened
     _estimator: QualityEstimator = field(repr=False, compare=False)
 
     def within(self, tokens: float) -> CurvePoint:
@@ -192,6 +195,7 @@ def measure_curve(
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
+        shortened=provider.shortened,
         _estimator=estimator,
     )
 

@@ -33,6 +33,7 @@ from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.training.texts import NO_TEXTS
 from lightmigrate.training.train import Training
+from lightmigrate.vectors import finite_rows
 
 # Shares of exact rows for which the expected quality is stored, for `status`.
 STATUS_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75)
@@ -129,10 +130,10 @@ def learn(
         announce(f"{len(texts):,} texts, all of them, about {bill.tokens:,} tokens{price}: learning would cost as much")
         limit.pay(provider, bill.dollars, f"embedding {len(texts)} texts")
         report = reporting(on_progress)
-        provider.embed(texts, lambda done, total: report("embed", done, total))
+        taken = finite_rows(provider.embed_each(texts, lambda done, total: report("embed", done, total)))
         projection = _for_the_others(data, provider, source_model)
         expected = [(0.0, UNKNOWN.to_json()), (1.0, EVERYTHING.to_json())]
-        digests = {text_digest(text) for text in texts}
+        digests = {text_digest(text) for text, embedded in zip(texts, taken, strict=True) if embedded}
         facts |= {"dimension": projection.info.target.dimension, "expected": expected}
         return Learned(projection, None, EmbeddedTexts(provider, digests, digests, facts), {}, without_text)
     training = calibrate(
@@ -189,8 +190,9 @@ def _all_texts(collection: JoinedCollections, data: CalibrationData, provider: C
 
 def _for_the_others(data: CalibrationData, provider: Cached, source_model: Model) -> Projection:
     """A projection for records without a text, fitted to texts that are embedded already."""
-    new = provider.embed(data.texts)
-    old = np.asarray(data.vectors)
+    embedded = provider.embed_each(data.texts)
+    taken = finite_rows(embedded)
+    new, old = embedded[taken], np.asarray(data.vectors)[taken]
     if len(new) < 2:
         weights = np.zeros((old.shape[1], new.shape[1]), dtype=np.float32)
         return Projection.affine(weights, new[0], source=source_model, target=provider.model)

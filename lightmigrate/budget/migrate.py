@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,4 +94,4 @@ def migrate_by_plan(
             projection, extract_words = carried_out[0].projection, plan.setting.extract_words
             migrated = Recorded(plan.address, projection, extract_words, dict(texts or {}))
             add_late_rows(engine.place, stores[0], [migrated])
-    return result
+    return replace(result, shortened=provider.shortened)

@@ -50,11 +50,10 @@ def too_few_texts(address: Address, size: CollectionSize, needed: int) -> NotEno
     least, median, most = GAINS
     return NotEnoughTextsError(
         f"collection {address}: {size.texts} of {size.records} records have a text, {needed} are needed to "
-        "calibrate on. If the texts are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}). "
-        "Otherwise project the vectors with a projection trained on texts of the same kind (lightmigrate train --texts "
-        "FILE --source-model OLD --target-model NEW; then  lightmigrate migrate DATABASE -p PROJECTION). Their own "
-        f"texts would have kept {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, "
-        "benchmarks/results/retention.md)",
+        "calibrate on. If the texts are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}): they "
+        f"keep {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, benchmarks/results/retention.md). "
+        "Otherwise project the vectors with a projection trained on texts of the same kind:  lightmigrate train "
+        "--texts FILE --source-model OLD --target-model NEW; and then  lightmigrate migrate DATABASE -p FILE",
         asked=needed,
         available=size.texts,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,22 +13,24 @@ from lightmigrate.projection.steps import Step
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed
 from lightmigrate.training.text_digest import text_digest
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 
 @dataclass(frozen=True)
 class PartlyExact:
-    """Embeds some texts with the new model, and projects the records of all others.
+    """Embeds some texts with the new model, and projects the records of all others and of texts that it refuses.
 
     Attributes:
         steps: the projection of the others, applied in order.
         digests: of the texts to embed; see `text_digest`.
         embed: embeds texts with the new model; with a cache, because verifying the result embeds them again.
+        refused: digests of the texts among them that the model has refused so far.
     """
 
     steps: Sequence[Step]
     digests: AbstractSet[bytes]
     embed: Embed
+    refused: set[bytes] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,7 +49,11 @@ class PartlyExact:
         exact = np.array([bool(text) and text_digest(text or "") in self.digests for text in texts], dtype=bool)
         output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
         if exact.any():
-            output[exact] = self.embed([text or "" for text, own in zip(texts, exact, strict=True) if own])
+            rows = np.flatnonzero(exact)
+            output[rows] = self.embed([texts[row] or "" for row in rows.tolist()])
+            left = rows[~finite_rows(output[rows])]
+            self.refused.update(text_digest(texts[row] or "") for row in left.tolist())
+            exact[left] = False
         if not exact.all():
             others = [text for text, own in zip(texts, exact, strict=True) if not own]
             output[~exact] = self._project(vectors[~exact], others)

@@ -121,8 +121,8 @@ class BudgetPlan(Result):
         return path
 
     @classmethod
-    def load(cls, path: Path) -> BudgetPlan:
-        """Read what `save` wrote; only reads.
+    def load(cls, path: Path, database: str = "DATABASE") -> BudgetPlan:
+        """Read what `save` wrote; only reads. `database` is what a command is to be given.
 
         Raises:
             LightmigrateError: the file is missing, or is not a plan of this version.
@@ -136,7 +136,7 @@ class BudgetPlan(Result):
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LightmigrateError(
                 f"{path} is not a plan of this lightmigrate ({type(error).__name__}); write one:  lightmigrate plan "
-                "DATABASE --target-model MODEL -o FILE"
+                f"{database} --target-model MODEL --budget 30% -o FILE"
             ) from None
 
     def require_unchanged(self, now: CollectionSize) -> None:

@@ -122,7 +122,7 @@ def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Pr
     if embedded is None:
         return request
     collection = WithTexts(store.collection(job.address), job.texts) if job.texts else store.collection(job.address)
-    projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed)
+    projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed_each)
     provenance.start(job.address, embedded.facts, request.projection)
     for page in collection.scan(PAGE_ROWS):
         provenance.add(job.address, rows_of(page, projection, 0, embedded.digests, embedded.fitted))
@@ -143,11 +143,12 @@ def rows_of(
     """
     rows = []
     fingerprints = fingerprints_of(project(projection, page))
+    refused = {digest for step in projection.steps if isinstance(step, PartlyExact) for digest in step.refused}
     for row_id, vector, text, fingerprint in zip(page.ids, page.vectors, page.texts, fingerprints, strict=True):
         digest = text_digest(text) if text else b""
         has_extract = extract_words and text and text.strip()
         origin = VectorOrigin.EXTRACT if has_extract else VectorOrigin.PROJECTED
-        origin = VectorOrigin.EXACT if digest in exact else origin
+        origin = VectorOrigin.EXACT if digest in exact and digest not in refused else origin
         rows.append(Row(row_id, origin, np.asarray(vector), fingerprint, digest in fitted))
     return rows
 

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the outermost place: nothing may pass as a traceback
         if os.environ.get("LIGHTMIGRATE_TRACEBACK"):
             raise
-        code = _report(error, as_json="--json" in words)
+        code = _report(error, as_json="--json" in words, show_ids="--show-ids" in words)
     except KeyboardInterrupt:
         from lightmigrate.cli.show.terminal import messages
 
@@ -106,7 +106,7 @@ def _not_chosen() -> None:
     """Stands in the overview for a command that was not chosen; never called."""
 
 
-def _report(error: Exception, as_json: bool) -> int:
+def _report(error: Exception, *, as_json: bool, show_ids: bool) -> int:
     from rich.markup import escape
 
     from lightmigrate.cli.output import write_json
@@ -121,13 +121,16 @@ def _report(error: Exception, as_json: bool) -> int:
         text, code = "not confirmed: nothing was changed", RefusedError.exit_code
     else:
         text, code = f"{type(error).__name__}: {error} (LIGHTMIGRATE_TRACEBACK=1 shows where)", 1
-    line = " ".join(text.split())
+    line = " ".join(part.strip() for part in text.splitlines())
     if as_json:
         attributes = error.__dict__ if isinstance(error, LightmigrateError) else {}  # typer adds a note to its own
-        numbers = {name: plain(value) for name, value in attributes.items() if isinstance(value, (int, str, tuple))}
+        hidden = {"texts"} if show_ids else {"texts", "ids"}
+        shown = {name: value for name, value in attributes.items() if name not in hidden}
+        numbers = {name: plain(value) for name, value in shown.items() if isinstance(value, (int, str, tuple))}
         write_json({"error": type(error).__name__, "message": line, **numbers})
     word = "refused" if code == RefusedError.exit_code else "error"
     messages.print(f"[bold red]{word}:[/] {escape(line)}")
     if isinstance(error, InvalidVectorsError):
-        messages.print(f"  ids: {escape(', '.join(error.ids[:10]))}{' …' if len(error.ids) > 10 else ''}")
+        ids = f"{', '.join(error.ids[:10])}{' …' if len(error.ids) > 10 else ''}"
+        messages.print(f"  ids: {escape(ids) if show_ids else 'add --show-ids'}")
     return code

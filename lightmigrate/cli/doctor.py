@@ -29,6 +29,7 @@ def doctor(
     print_result(diagnosis, databases.diagnosis, as_json)
     if not as_json and diagnosis.unfinished is not None:
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
-    if not as_json and (diagnosis.mismatches or expected_dim is None):
+    healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
+    if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
         folder = database.words[0] if len(database.words) == 1 else "FOLDER"
         print_next("train", "--from", folder, "--target-model", "NEW_MODEL")

@@ -28,6 +28,7 @@ from lightmigrate.commands.migrate import (
     FunctionRecord,
     migrate_by_plan,
     migrate_calibrated,
+    migrate_embedding_again,
     migrate_with_projection,
 )
 from lightmigrate.errors import LightmigrateError
@@ -68,24 +69,38 @@ def migrate(
         int | None,
         option("Instead: train one on so many of the collection's own documents.", "--calibrate", min=50),
     ] = None,
+    embed_again: Annotated[
+        bool,
+        option(
+            "Instead: make the named collections anew from their stored texts, for vectors that cannot be read.",
+            "--embed-again",
+        ),
+    ] = False,
     plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
     collection: Collections = None,
     max_cost: Annotated[
-        float | None, option("Dollars that --calibrate may cost at most.", "--max-cost", panel=NEW_MODEL)
+        float | None,
+        option("Dollars that --calibrate or --embed-again may cost at most.", "--max-cost", panel=NEW_MODEL),
     ] = None,
     queries: Queries = None,
     cache: Cache = None,
+    show_ids: Annotated[  # where errors are printed
+        bool, option("Show the ids of records that a refusal is about.", "--show-ids")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Build a new database aside, verify it, put it in place at once.
 
-    With a projection, with one trained on the collection itself (--calibrate), or as `plan -o` planned (--plan).
+    With a projection, with one trained on the collection itself (--calibrate), as `plan -o` planned (--plan), or from
+    the stored texts alone (--embed-again).
     """
     from lightmigrate.cli.show import databases, terminal
 
-    if sum(choice is not None for choice in (projection, calibrate, plan_file)) != 1:
-        raise LightmigrateError("give --projection FILE, --calibrate DOCUMENTS to train one, or --plan FILE")
+    if sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None)) != 1:
+        raise LightmigrateError(
+            "give --projection FILE, --calibrate DOCUMENTS to train one, --plan FILE, or --embed-again"
+        )
     names = collection or []
     with conversation(as_json, yes) as talk:
         if projection is not None:
@@ -106,6 +121,18 @@ def migrate(
                     conversation=talk,
                 )
             ]
+        elif embed_again:
+            results = migrate_embedding_again(
+                database,
+                target,
+                options,
+                collections=names,
+                max_cost=max_cost,
+                function=function,
+                texts=texts,
+                cache=cache,
+                conversation=talk,
+            )
         else:
             calibration = Calibration(calibrate or 0, target, max_cost)
             results = migrate_calibrated(

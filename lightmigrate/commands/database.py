@@ -108,6 +108,9 @@ def only_collection(migrator: Migrator, name: str) -> Address:
         CollectionNotFoundError: there is none, or more than one.
     """
     addresses = [facts.address for facts in migrator.collections() if facts.count and facts.dimension]
+    if not name and len(addresses) > 1:
+        damaged = migrator.damaged()
+        addresses = [address for address in addresses if address not in damaged]
     return only_one(addresses, name, migrator)
 
 
@@ -143,7 +146,9 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
 
 
 def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[str]) -> list[Address]:
-    """The named collections, or all whose vectors have the dimension that the projection takes. Only reads.
+    """The named collections, or all that can be read and whose vectors have the projection's dimension. Only reads.
+
+    An emptied collection that keeps this dimension is among them: it is made anew for the other one.
 
     Raises:
         NothingToMigrateError: the database has no vectors.
@@ -152,8 +157,9 @@ def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[st
     catalog = migrator.collections()
     if names:
         return [find_address(name, catalog) for name in names]
-    filled = [facts for facts in catalog if facts.count and facts.dimension]
-    addresses = [facts.address for facts in filled if facts.dimension == projection.info.source.dimension]
+    source, target = projection.info.source.dimension, projection.info.target.dimension
+    filled = [facts for facts in _readable(migrator, catalog) if facts.dimension and (facts.count or source != target)]
+    addresses = [facts.address for facts in filled if facts.dimension == source]
     if not addresses and filled:
         projection.check_input(int(filled[0].dimension or 0))
     if not addresses:
@@ -162,7 +168,7 @@ def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[st
 
 
 def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequence[str]) -> list[CollectionFacts]:
-    """The named collections, or all whose vectors have another dimension than the new model's. Only reads.
+    """The named collections, or all that can be read and have another dimension than the new model. Only reads.
 
     Raises:
         CollectionNotFoundError: there is no collection of one of the names.
@@ -175,8 +181,8 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
         raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
     wanted = [
         facts
-        for facts in catalog
-        if (facts.address in chosen if chosen else facts.count and facts.dimension not in (None, dimension))
+        for facts in (catalog if chosen else _readable(migrator, catalog))
+        if (facts.address in chosen if chosen else facts.dimension not in (None, dimension))
     ]
     if not wanted:
         raise NothingToMigrateError(
@@ -184,6 +190,16 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
             "(--collection) to migrate it all the same"
         )
     return wanted
+
+
+def _readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
+    """The collections whose vectors can be read; a warning names each of the others. Only reads."""
+    from lightmigrate.progress import logger
+
+    damaged = migrator.damaged()
+    for address, fault in damaged.items():
+        logger.warning("collection %s cannot be read and is left as it is: %s", address, fault)
+    return [facts for facts in catalog if facts.address not in damaged]
 
 
 def require_one_for_texts(addresses: Sequence[Address], texts: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightmigrate.commands.database import (
     DatabaseChoice,
     addresses_for,
     addresses_of_other_dimension,
+    find_address,
     require_one_for_texts,
 )
 from lightmigrate.errors import (
@@ -26,6 +28,7 @@ from lightmigrate.errors import (
 if TYPE_CHECKING:
     from lightmigrate.budget.learn import Learned
     from lightmigrate.migration.collection_job import CollectionJob, EmbeddedTexts
+    from lightmigrate.migration.embed_again import EmbedAgain
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
     from lightmigrate.migrator import Migrator
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from lightmigrate.training.grouping import ModelGroup
     from lightmigrate.training.limits import SpendingLimit
     from lightmigrate.training.texts import TextsFile
+
+# Records read at once to count their texts.
+PAGE_ROWS = 1000
 
 # What a store records of an embedding function: its name and its configuration.
 FunctionRecord = Mapping[str, Any]
@@ -107,6 +113,8 @@ def migrate_calibrated(
     The texts that the model embeds get its own vectors; where learning would cost as much as embedding every text,
     every text is embedded. A collection that cannot be migrated is named, and the others are.
 
+    An emptied collection that keeps another dimension is made anew for the new one.
+
     Args:
         database: the database.
         calibration: what to train on, and the new model.
@@ -128,18 +136,21 @@ def migrate_calibrated(
     wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
 
     def decide(store: Store) -> list[CollectionJob]:
+        from lightmigrate.migration.embed_again import EmbedAgain
         from lightmigrate.training.grouping import ModelGroup, group_by_model, recorded_name
         from lightmigrate.training.limits import SpendingLimit
 
         limit = SpendingLimit(calibration.max_cost)
-        grouping = group_by_model(store, wanted, {facts.address: recorded_name(facts) for facts in wanted})
+        again = EmbedAgain(provider.model, provider.embed_each)
+        jobs = [_job(facts.address, again, function, {}) for facts in wanted if not facts.count]
+        filled = [facts for facts in wanted if facts.count]
+        grouping = group_by_model(store, filled, {facts.address: recorded_name(facts) for facts in filled})
         left_out: list[LightmigrateError] = [
             RefusedError(f"collection {address}: {reason}; embed its documents again, or add --force")
             for address, reason in grouping.mixed.items()
             if not options.force
         ]
-        forced = [ModelGroup((facts,)) for facts in wanted if options.force and facts.address in grouping.mixed]
-        jobs: list[CollectionJob] = []
+        forced = [ModelGroup((facts,)) for facts in filled if options.force and facts.address in grouping.mixed]
         for group in (*grouping.groups, *forced):
             computed = _computed(store, group, grouping.samples, provider, limit, conversation)
             if computed is not None:
@@ -166,6 +177,75 @@ def migrate_calibrated(
         return jobs
 
     return _migrate(migrator, decide, options)
+
+
+def migrate_embedding_again(
+    database: DatabaseChoice,
+    target: ModelChoice,
+    options: MigrationOptions,
+    *,
+    collections: Sequence[str],
+    max_cost: float | None = None,
+    function: object = None,
+    texts: TextsFile | None = None,
+    cache: Path | None = None,
+    conversation: Conversation,
+) -> list[MigrationResult]:
+    """Make collections anew from their stored texts. Calls the model; asks, then writes.
+
+    The way out for a collection whose vectors cannot be read: they are not read.
+
+    Args:
+        database: the database, a folder.
+        target: the new model.
+        options: how to migrate; `invalid_vectors` says what becomes of records without a text.
+        collections: their names.
+        max_cost: dollars that it may cost at most.
+        function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        texts: file of texts by id, for one collection that does not store its texts.
+        cache: file that keeps embeddings.
+        conversation: with the caller; shown the number of texts and their cost before it is asked.
+
+    Raises:
+        InvalidVectorsError: some records have no text that the model embeds, and `options` refuses them.
+        LightmigrateError: as `Migrator.migrate`; the database is unchanged.
+    """
+    from lightmigrate.commands.train import Estimate
+    from lightmigrate.migration.embed_again import EmbedAgain
+    from lightmigrate.stores.external_texts import texts_of
+    from lightmigrate.training.limits import SpendingLimit
+
+    if not target.model:
+        raise LightmigrateError("--embed-again needs the new model: --target-model, and --target-provider")
+    if not collections:
+        raise LightmigrateError("--embed-again embeds whole collections: name each with --collection")
+    provider = target.open(cache)
+    migrator = database.open(conversation, writing=True)
+    if function is None and target.provider == "chroma":
+        function = _own_function(provider)
+    catalog = {facts.address: facts for facts in migrator.collections()}
+    addresses = [find_address(name, list(catalog.values())) for name in collections]
+    texts_by_id = texts.read() if texts is not None else {}
+    require_one_for_texts(addresses, texts_by_id)
+    again = EmbedAgain(provider.model, provider.embed_each)
+    jobs = [_job(address, again, function, texts_by_id) for address in addresses]
+    migrator.plan(jobs)
+
+    def decide(store: Store) -> list[CollectionJob]:
+        count = tokens = 0
+        for address in addresses:
+            for page in store.collection(address).scan(PAGE_ROWS, vectors=False):
+                stored = [text for text in texts_of(page, texts_by_id) if text and text.strip()]
+                count += len(stored)
+                tokens += provider.bill(stored).tokens
+        bill = provider.priced(tokens)
+        conversation.show(Estimate(provider.name, count, 0, 0, bill.tokens, bill.dollars))
+        SpendingLimit(max_cost).pay(provider, bill.dollars, f"embedding {count} documents")
+        _require_consent(conversation, options)
+        return jobs
+
+    results = _migrate(migrator, decide, options)
+    return [replace(result, shortened=provider.shortened) for result in results]
 
 
 def migrate_by_plan(
@@ -197,7 +277,7 @@ def migrate_by_plan(
     """
     from lightmigrate.budget.plan import BudgetPlan
 
-    plan = BudgetPlan.load(plan_file)
+    plan = BudgetPlan.load(plan_file, shlex.join(database.words) or "DATABASE")
     if queries is None and plan.queries_file and Path(plan.queries_file).is_file():
         queries = Path(plan.queries_file)
     asked = read_queries(queries, plan.seed)
@@ -243,7 +323,7 @@ def _migrate(
 
 def _job(
     address: Address,
-    projection: Projection,
+    projection: Projection | EmbedAgain,
     function: object,
     texts: Mapping[str, str],
     embedded: EmbeddedTexts | None = None,

@@ -61,6 +61,8 @@ def refine(
     """
     migrator = database.open(conversation, writing=True)
     inputs = migrator.refinement_inputs()
+    if not inputs:
+        migrator.status()  # raises the error that says that nothing was migrated by a plan, and what to do
     address = only_one(list(inputs), collection, migrator)
     provider = ModelChoice.from_json(inputs[address].provider).open(cache)
     file = inputs[address].texts_file

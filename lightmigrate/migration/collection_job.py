@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
@@ -36,7 +37,7 @@ class CollectionJob:
 
     Attributes:
         collection_name: its name, or its address, which also says which vector and which part of a table.
-        projection: a `Projection`, or the path of one.
+        projection: a `Projection`, or the path of one; or `EmbedAgain`, to make the collection anew from its texts.
         embedding_function: the new model's Chroma embedding function (or `{"name", "config"}`), to be recorded on the
             collection; `None` keeps the record.
         tenant: tenant of the collection; used when `collection_name` is a name.
@@ -48,7 +49,7 @@ class CollectionJob:
     """
 
     collection_name: str | Address
-    projection: Projection | str | Path
+    projection: Projection | EmbedAgain | str | Path
     embedding_function: object = None
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
@@ -65,8 +66,14 @@ class CollectionJob:
     @property
     def file(self) -> Path | None:
         """The file of the projection; `None` for a projection in memory."""
-        return None if isinstance(self.projection, Projection) else Path(self.projection)
+        return None if isinstance(self.projection, (Projection, EmbedAgain)) else Path(self.projection)
 
-    def load(self) -> Projection:
-        """The projection, loaded from its file when a path was given. Only reads."""
+    def load(self, dimension: int = 0) -> Projection:
+        """The projection, loaded from its file when a path was given. Only reads.
+
+        Args:
+            dimension: of the stored vectors, for `EmbedAgain`.
+        """
+        if isinstance(self.projection, EmbedAgain):
+            return self.projection.projection(dimension)
         return self.projection if isinstance(self.projection, Projection) else Projection.load(self.projection)

@@ -42,10 +42,10 @@ class Digest:
         return f"{self._vectors % 2**256:064x}"
 
 
-def digest_of(collection: Collection, page_size: int) -> Digest:
-    """The digests of a whole collection. Only reads."""
+def digest_of(collection: Collection, page_size: int, *, vectors: bool = True) -> Digest:
+    """The digests of a whole collection, or of one without its vectors. Only reads."""
     digest = Digest()
-    for page in collection.scan(page_size):
+    for page in collection.scan(page_size, vectors=vectors):
         digest.add(page)
     return digest
 

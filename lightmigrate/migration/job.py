@@ -28,12 +28,20 @@ class Job:
         invalid_vectors: `refuse` stops at invalid vectors (NaN, infinity, all zero); `centre` replaces them by the
             centre of the new space, which keeps their records.
         texts: texts of the records by id, when the collection does not store them; they are read and not written.
+        anew: whether the new vectors come from the texts alone, and the old ones are not read.
     """
 
     source: Collection
     projection: Projection
     invalid_vectors: InvalidVectors
     texts: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
+
+    def new_vectors(self, page: Page) -> Vectors:
+        """The page's vectors in the new space, float32 `(n, d_out)`; made anew, NaN where the text is missing."""
+        if self.anew:
+            return self.projection.steps[0].apply(page.vectors, texts_of(page, self.texts))
+        return project(self.projection, page, self.texts)
 
 
 @dataclass
@@ -50,12 +58,20 @@ class InvalidRows:
 
     def look(self, page: Page) -> bool:
         """Check a page; returns whether all records so far can be migrated."""
-        if self.job.invalid_vectors == "refuse":
+        if self.job.invalid_vectors == "refuse" and not self.job.anew:
             self.ids += [page.ids[row] for row in np.flatnonzero(~meaningful(page.vectors)).tolist()]
         return not self.ids
 
     def require_none(self, total: int) -> None:
         """Raise `InvalidVectorsError` when any of `total` records was invalid."""
+        if self.ids and self.job.anew:
+            raise InvalidVectorsError(
+                f"{len(self.ids)} of {total} records in {self.job.source.address} have no text that the new model "
+                "embeds, and their vectors are lost: give their texts by id (--texts FILE.jsonl), or pass "
+                "invalid_vectors='centre' (--invalid-vectors centre) to keep these records with the centre of the new "
+                "space as vector",
+                ids=self.ids,
+            )
         if self.ids:
             raise InvalidVectorsError(
                 f"{len(self.ids)} of {total} vectors in {self.job.source.address} hold NaN or infinity or are all "

@@ -114,13 +114,14 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
     """Check that a projection can be applied to a collection. Only reads.
 
     Raises:
-        NothingToMigrateError: the collection is empty or has no vectors.
+        NothingToMigrateError: the collection has no vectors, and takes vectors of any dimension.
         WrongDirectionError: the projection leads to the dimension the collection already has.
         DimensionError: the projection takes vectors of another dimension.
     """
-    if not facts.count:
+    if not facts.count and facts.dimension in (None, projection.info.target.dimension):
         raise NothingToMigrateError(
-            f"collection {facts.address} is empty: nothing to migrate; delete it and create it for the new model"
+            f"collection {facts.address} is empty and takes vectors of {projection.info.target.dimension} dimensions "
+            "already: nothing to migrate"
         )
     if facts.dimension is None:
         raise NothingToMigrateError(

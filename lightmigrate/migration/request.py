@@ -27,6 +27,7 @@ class Request:
         file: the file the projection was loaded from; `None` when it was not loaded from a file.
         function: the embedding function, when the caller passed one.
         texts: the texts of its records by id, when the collection does not store them.
+        anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
     """
 
     address: Address
@@ -35,6 +36,7 @@ class Request:
     file: Path | None = None
     function: object = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.
@@ -97,5 +99,7 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
 
 def _checked(path: Path, sha256: str) -> Path:
     if not path.is_file() or file_sha256(path) != sha256:
-        raise DatabaseError(f"{path} is missing or was changed: run  lightmigrate migrate  again with the same options")
+        raise DatabaseError(
+            f"{path} is missing or was changed:  lightmigrate resume DATABASE --undo  discards the interrupted run"
+        )
     return path

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightmigrate.errors import BackupError
 from lightmigrate.migration.verify import Verification
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import Route
@@ -64,6 +65,9 @@ class MigrationResult(Result):
             over after the exchange (open databases only).
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        shortened: the texts that the new model did not take whole, where it embedded some.
+        lost_vectors: records whose vector could not be read and that have no text to embed: they have the centre of the
+            new space.
     """
 
     collection_name: str
@@ -80,6 +84,8 @@ class MigrationResult(Result):
     written_late: int = 0
     vector: str = ""
     part: str = ""
+    shortened: Shortened = NONE_SHORTENED
+    lost_vectors: int = 0
 
     @property
     def address(self) -> Address:

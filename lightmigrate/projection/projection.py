@@ -166,7 +166,7 @@ class Projection:
 
         Args:
             embed: embeds texts as documents with the new model: n texts to float32 `(n, d_out)`, such as
-                `provider.embed`. It is called for every page; a provider with a cache embeds each extract once.
+                `provider.embed_each`. It is called for every page; a provider with a cache embeds each extract once.
         """
         steps = (step.reading_with(embed) if isinstance(step, (Sum, ByText)) else step for step in self.steps)
         error = self.error.reading_with(embed) if isinstance(self.error, (Sum, ByText)) else self.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import ProviderError
+from lightmigrate.errors import ProviderError, TextsRefusedError
+from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
-from lightmigrate.vectors import Vectors, as_vectors
+from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
+from lightmigrate.vectors import Vectors, as_vectors, finite_rows
 
 # Called with the number of texts embedded so far and the number of all.
 Progress = Callable[[int, int], None]
@@ -53,6 +56,10 @@ class Provider(ABC):
         self.prefix = prefix
         self.query_prefix = query_prefix
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
+        self._careful = {queries: CarefulEncoder(self._encoder(queries)) for queries in (False, True)}
+        self._cut: set[bytes] = set()  # digests of texts
+        self._refused: set[bytes] = set()
+        self._reason = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -70,18 +77,55 @@ class Provider(ABC):
         dimension, normalised = self._shape or (0, False)
         return Model(self.name, dimension, self.provider, self.revision, self.prefix, self.query_prefix, normalised)
 
+    @property
+    def shortened(self) -> Shortened:
+        """The different texts that this object was given and that the model did not take whole; blank ones excepted."""
+        return Shortened(len(self._cut), len(self._refused), self._reason)
+
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed documents, `prefix` before each: float32 `(n, d)`, row i for text i.
 
+        Texts longer than the model takes are cut; `shortened` counts them.
+
         Raises:
+            TextsRefusedError: the model refuses some of the texts; the others were embedded.
             ProviderError: the model cannot be reached or loaded, or its answer is invalid.
             CostError: the next call would exceed the allowed cost.
         """
-        return self._all(self.worded(texts), False, progress)
+        return self._require_all(texts, self.embed_each(texts, progress))
 
     def embed_queries(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed queries, `query_prefix` before each: float32 `(n, d)`. Raises as `embed` does."""
-        return self._all(self.worded(texts, queries=True), True, progress)
+        return self._require_all(texts, self.embed_each(texts, progress, queries=True))
+
+    def embed_each(self, texts: Sequence[str], progress: Progress | None = None, *, queries: bool = False) -> Vectors:
+        """The same, with a row of NaN for each text that is blank or that the model refuses.
+
+        Raises:
+            ProviderError, CostError: as `embed`; `TextsRefusedError` only when the model refuses every text.
+        """
+        sent = [row for row, text in enumerate(texts) if text.strip()]
+        if not sent:
+            return np.full((len(texts), self.model.dimension), np.nan, np.float32)
+        embedded = self._all(self.worded([texts[row] for row in sent], queries), queries, progress)
+        if len(sent) == len(texts):
+            return embedded
+        vectors = np.full((len(texts), embedded.shape[1]), np.nan, np.float32)
+        vectors[sent] = embedded
+        return vectors
+
+    def _require_all(self, texts: Sequence[str], vectors: Vectors) -> Vectors:
+        """The vectors, unless one of them is missing."""
+        refused = np.flatnonzero(~finite_rows(vectors)).tolist()
+        if refused:
+            blank = sum(not texts[row].strip() for row in refused)
+            raise TextsRefusedError(
+                f"{self.name} did not embed {len(refused)} of {len(texts)} texts, {blank} of them blank"
+                f"{f': {self._reason}' if self._reason else ''}; leave them out",
+                texts=[texts[row] for row in refused],
+                reason=self._reason,
+            )
+        return vectors
 
     def bill(self, texts: Sequence[str], queries: Sequence[str] = ()) -> Bill:
         """The estimated cost of embedding these documents and queries; calls no model."""
@@ -102,7 +146,24 @@ class Provider(ABC):
 
     @abstractmethod
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        """Embed one batch, its prefixes in place: numbers `(n, d)`. Most models treat queries like documents."""
+        """Embed one batch, its prefixes in place: numbers `(n, d)`. Most models treat queries like documents.
+
+        Raises:
+            TextsRefusedError: the model refuses some of the texts, or fails in a way that may be because of one.
+            ProviderError: it fails for another reason.
+        """
+
+    def answer(self, texts: Sequence[str], queries: bool = False) -> Answer:
+        """Embed one batch of texts, prefixes in place and none of them blank, with as much of each as the model takes.
+
+        Raises:
+            TextsRefusedError: the model refuses every text.
+            ProviderError: it fails for another reason.
+        """
+        return self._careful[queries].answer(texts)
+
+    def _encoder(self, queries: bool) -> Callable[[Sequence[str]], Vectors]:
+        return lambda texts: self.checked(self.encode(texts, queries), len(texts))
 
     def checked(self, answer: Any, expected: int) -> Vectors:
         """An answer of `encode` as float32 `(expected, d)`; `ProviderError` when it is invalid."""
@@ -117,7 +178,14 @@ class Provider(ABC):
                 f"{self.name} gave {len(vectors)} vectors for {expected} texts: the answer was cut short; try again"
             )
         if not np.isfinite(vectors).all():
-            raise ProviderError(f"{self.name} answered with NaN or infinity; check the model")
+            raise TextsRefusedError(
+                f"{self.name} answered with NaN or infinity; check the model", reason="the answer is NaN or infinity"
+            )
+        self._require_shape(vectors)
+        return vectors
+
+    def _require_shape(self, vectors: Vectors) -> None:
+        """Learn the dimension from the first vectors; `ProviderError` when later ones have another."""
         if self._shape is None:
             lengths = np.linalg.norm(vectors, axis=1)
             self._shape = vectors.shape[1], bool(np.all(np.abs(lengths - 1) < 0.01))
@@ -126,13 +194,17 @@ class Provider(ABC):
                 f"{self.name} gave vectors of {vectors.shape[1]} dimensions, before it was {self._shape[0]}; "
                 "was the model exchanged?"
             )
-        return vectors
 
     def _all(self, texts: list[str], queries: bool, progress: Progress | None) -> Vectors:
         output: Vectors | None = None
         done = 0
         for rows in self._batches(texts):
-            vectors = self.checked(self.encode([texts[row] for row in rows], queries), len(rows))
+            batch = [texts[row] for row in rows]
+            answer = self.answer(batch, queries)
+            self._note(batch, answer)
+            vectors = answer.vectors
+            if (taken := vectors[finite_rows(vectors)]).size:
+                self._require_shape(taken)
             if output is None:
                 output = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
             output[rows] = vectors
@@ -140,6 +212,15 @@ class Provider(ABC):
             if progress is not None:
                 progress(done, len(texts))
         return np.empty((0, self.model.dimension), dtype=np.float32) if output is None else output
+
+    def _note(self, texts: Sequence[str], answer: Answer) -> None:
+        """Count the texts that were cut or refused."""
+        if answer.reason and not self._reason:
+            logger.warning("%s does not take every text whole: %s", self.name, answer.reason)
+        self._reason = answer.reason or self._reason
+        for text, sent in zip(texts, answer.sent, strict=True):
+            if sent != text:
+                (self._refused if sent is None else self._cut).add(hashlib.sha256(text.encode()).digest())
 
     def _batches(self, texts: list[str]) -> Iterator[list[int]]:
         """Row numbers, texts of like length together, because a batch is padded to its longest."""

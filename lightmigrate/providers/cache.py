@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from lightmigrate.errors import CostError, ProviderError
 from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.careful import Answer
 from lightmigrate.vectors import Vectors
 
 SECONDS_TO_WAIT = 60.0
@@ -24,9 +26,11 @@ PROBE = "lightmigrate asks: which embedding model are you?"
 # One model gives one text vectors of at least this cosine on two days; two models never do.
 SAME_PROBE = 0.999
 
-
 # SQLite's name for a database that is in no file.
 IN_MEMORY = Path(":memory:")
+
+# The reason for a cut that an earlier run made.
+CUT_BEFORE = "longer than the model took before"
 
 
 def default_cache() -> Path:
@@ -93,28 +97,43 @@ class Cached(Provider):
         return self.inner.priced(tokens)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
-        """Embed one batch: cached texts from disk, others by the inner provider, once for equal texts."""
+        """Embed one batch; rows of NaN for texts that the model refuses. See `answer`."""
+        return self.answer(texts, queries).vectors
+
+    def answer(self, texts: Sequence[str], queries: bool = False) -> Answer:
+        """Embed one batch: cached texts from disk, others by the inner provider, once for equal texts.
+
+        A text that was cut is stored as what was embedded of it, with the number of its characters, so that the next
+        run does not ask for the whole text again.
+        """
         self._check()
         known = self._read(texts, queries)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
         self.misses += len(missing)
+        sent: dict[str, str | None] = {text: text[:length] for text, (length, _) in known.items()}
+        vectors = {text: vector for text, (_, vector) in known.items()}
+        reason = "" if all(sent[text] == text for text in sent) else CUT_BEFORE
         if missing:
             started = time.monotonic()
-            vectors = self.inner.checked(self.inner.encode(missing, queries), len(missing))
+            answer = self.inner.answer(missing, queries)
             seconds = time.monotonic() - started
             self.seconds += seconds
-            self._write(missing, vectors, queries)
-            self._remember_speed(estimated_tokens(missing), seconds)
-            known.update(zip(missing, vectors, strict=True))
-        return np.stack([known[text] for text in texts])
+            self._write(missing, answer, queries)
+            self._remember_speed(estimated_tokens([part for part in answer.sent if part is not None]), seconds)
+            vectors.update(zip(missing, answer.vectors, strict=True))
+            sent.update(zip(missing, answer.sent, strict=True))
+            reason = answer.reason or reason
+        return Answer(np.stack([vectors[text] for text in texts]), [sent[text] for text in texts], reason)
 
     def has(self, texts: Sequence[str]) -> list[bool]:
-        """Which of some documents are in the cache; calls the model once, to see whether the cache is still right."""
+        """Which of some documents are in the cache, whole or cut to the model's limit.
+
+        Calls the model once, to see whether the cache is still right.
+        """
         self._check()
-        query = "SELECT 1 FROM embeddings WHERE model = ? AND text = ?"
-        keys = [(self.key, _digest(text, queries=False)) for text in self.worded(texts)]
-        return [self._execute(query, key).fetchone() is not None for key in keys]
+        known = self._read(self.worded(texts), queries=False)
+        return [text in known for text in self.worded(texts)]
 
     def probe(self) -> Vectors:
         """The model's vector of a fixed text, float32 `(1, d)`, asked for once; never from the cache.
@@ -158,7 +177,8 @@ class Cached(Provider):
             texts: the documents.
             vectors: `(n, d)`, row i for text i.
         """
-        self._write(self.worded(texts), self.inner.checked(vectors, len(texts)), queries=False)
+        worded = self.worded(texts)
+        self._write(worded, Answer(self.inner.checked(vectors, len(texts)), worded), queries=False)
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""
@@ -173,37 +193,52 @@ class Cached(Provider):
             self._connection.close()
             self._connection = None
 
-    def _read(self, texts: Sequence[str], queries: bool) -> dict[str, Vectors]:
-        known: dict[str, Vectors] = {}
+    def _read(self, texts: Sequence[str], queries: bool) -> dict[str, tuple[int, Vectors]]:
+        """The texts that are cached: how many of their characters were embedded, and the vector."""
+        known: dict[str, tuple[int, Vectors]] = {}
         dimension = self._dimension() * 4
         for text in dict.fromkeys(texts):
-            row = self._execute(
-                "SELECT vector FROM embeddings WHERE model = ? AND text = ?", (self.key, _digest(text, queries))
-            ).fetchone()
+            length = len(text)
+            row = self._vector(text, queries)
+            if row is None and (cut := self._select("SELECT characters FROM cuts", text, queries)) is not None:
+                length = int(cut[0])
+                row = self._vector(text[:length], queries)
             if row is None:
                 continue
             if len(row[0]) != dimension:
                 raise ProviderError(f"{self.path} has vectors of several dimensions for {self.name}; delete it")
-            known[text] = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+            known[text] = length, np.frombuffer(row[0], dtype="<f4").astype(np.float32)
         return known
+
+    def _vector(self, text: str, queries: bool) -> tuple[Any, ...] | None:
+        return self._select("SELECT vector FROM embeddings", text, queries)
+
+    def _select(self, query: str, text: str, queries: bool) -> tuple[Any, ...] | None:
+        values = self.key, _digest(text, queries)
+        row: tuple[Any, ...] | None = self._execute(f"{query} WHERE model = ? AND text = ?", values).fetchone()
+        return row
 
     def _dimension(self) -> int:
         """Of the vectors this model has on disk, 0 when there are none."""
         row = self._execute("SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def _write(self, texts: Sequence[str], vectors: Vectors, queries: bool) -> None:
-        found, before = vectors.shape[1], self._dimension()
+    def _write(self, texts: Sequence[str], answer: Answer, queries: bool) -> None:
+        found, before = answer.vectors.shape[1], self._dimension()
         if before not in (0, found):
             raise ProviderError(
                 f"{self.name} gives {found} dimensions where {self.path} has {before}; "
                 "was the model exchanged under its name? delete that file"
             )
-        rows = [
-            (self.key, _digest(text, queries), vector.astype("<f4").tobytes())
-            for text, vector in zip(texts, vectors, strict=True)
+        embedded = [
+            (text, sent, vector)
+            for text, sent, vector in zip(texts, answer.sent, answer.vectors, strict=True)
+            if sent is not None
         ]
+        rows = [(self.key, _digest(sent, queries), vector.astype("<f4").tobytes()) for _, sent, vector in embedded]
+        cuts = [(self.key, _digest(text, queries), len(sent)) for text, sent, _ in embedded if sent != text]
         self._change("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+        self._change("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", cuts)
 
     def _remember_speed(self, tokens: int, seconds: float) -> None:
         self._change(
@@ -239,6 +274,10 @@ class Cached(Provider):
                 "(model TEXT PRIMARY KEY, tokens INTEGER NOT NULL, seconds REAL NOT NULL)"
             )
             connection.execute("CREATE TABLE IF NOT EXISTS probes (model TEXT PRIMARY KEY, vector BLOB NOT NULL)")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS cuts "
+                "(model TEXT, text BLOB, characters INTEGER NOT NULL, PRIMARY KEY (model, text))"
+            )
             self._connection = connection
         return self._connection
 

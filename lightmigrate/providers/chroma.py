@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightmigrate.errors import MissingExtraError, ProviderError
+from lightmigrate.errors import MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.openai import PRICES
+from lightmigrate.providers.refusals import is_about_texts, reason_of
 
 # Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
@@ -68,9 +69,13 @@ class ChromaProvider(Provider):
         try:
             return list(function(list(texts)))
         except Exception as error:  # whatever the function's own library raises  # noqa: BLE001
-            raise ProviderError(
-                f"the embedding function {self.name} failed with {type(error).__name__}; try it by itself"
-            ) from None
+            reason = reason_of(error, texts)
+            own = type(error).__name__
+            said = "" if reason in ("", own) else f": {reason.removeprefix(f'{own}: ')}"
+            message = f"the embedding function {self.name} failed with {own}{said}; try it by itself"
+            if is_about_texts(error):
+                raise TextsRefusedError(message, texts=texts, reason=reason) from None
+            raise ProviderError(message) from None
 
 
 def model_name(function: str, config: Mapping[str, Any] | None) -> str:

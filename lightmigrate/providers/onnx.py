@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightmigrate.errors import MissingExtraError, ProviderError
+from lightmigrate.errors import MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.files import file_sha256
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.refusals import reason_of
 from lightmigrate.vectors import as_vectors, normalise_rows
 
 Pooling = Literal["mean", "cls"]
@@ -82,9 +83,11 @@ class OnnxProvider(Provider):
         try:
             (output,) = session.run([wanted], {node.name: known[node.name] for node in session.get_inputs()})
         except Exception as error:  # the runtime's exception types are not public  # noqa: BLE001
-            raise ProviderError(
+            raise TextsRefusedError(
                 f"{self.path.name} failed with {type(error).__name__} on {len(texts)} texts of up to {mask.shape[1]} "
-                "tokens; does the model take that many? lower max_tokens"
+                "tokens; does the model take that many? lower max_tokens",
+                texts=texts,
+                reason=reason_of(error, texts),
             ) from None
         if output.ndim == 3 and self.pooling == "cls":
             output = output[:, 0]

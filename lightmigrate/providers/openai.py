@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightmigrate.errors import CostError, MissingExtraError, ProviderError
+from lightmigrate.errors import CostError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.refusals import is_about_texts, reason_of
 
 # Dollars for a million tokens, as OpenAI publishes them.
 PRICES = {"text-embedding-3-small": 0.02, "text-embedding-3-large": 0.13, "text-embedding-ada-002": 0.10}
@@ -124,26 +125,33 @@ class OpenAIProvider(Provider):
             raise ProviderError(
                 f"{self._server()} has no model {self.name!r}; check the name, and that the URL ends like /v1"
             ) from None
-        except openai.RateLimitError:
-            raise ProviderError(
-                f"{self._server()} is busy or the quota is used up, tried up to {self.retries + 1} times; go on later: "
-                "what is in the cache is not asked for again"
-            ) from None
-        except openai.BadRequestError:
-            longest, empty = max(len(text) for text in texts), sum(not text for text in texts)
-            suffix = f" in {self.dimensions} dimensions" if self.dimensions else ""
-            raise ProviderError(
-                f"{self.name} refused {len(texts)} texts{suffix}, {empty} of them empty, the longest of {longest:,} "
-                "characters: leave out what is empty or too long"
-            ) from None
         except openai.APITimeoutError:
             raise ProviderError(f"{self._server()} did not answer within {self.timeout:g} seconds; try later") from None
         except openai.APIConnectionError:
             raise ProviderError(f"{self._server()} cannot be reached; is the server running?") from None
         except openai.APIStatusError as error:
-            raise ProviderError(f"{self._server()} failed with status {error.status_code}; try again later") from None
+            raise self._failed(error, texts) from None
         except (openai.OpenAIError, ValueError):  # a body that does not follow the API
             raise self._no_embeddings() from None
+
+    def _failed(self, error: Any, texts: Sequence[str]) -> ProviderError:
+        """The error for an answer with a status that is no success, with the server's own reason."""
+        reason = reason_of(error, texts)
+        said = f": {reason}" if reason else ""
+        if is_about_texts(error):
+            suffix = f" in {self.dimensions} dimensions" if self.dimensions else ""
+            return TextsRefusedError(
+                f"{self.name} refused {len(texts)} texts{suffix}, the longest of {max(map(len, texts)):,} characters"
+                f"{said}; check the model's name and its options",
+                texts=texts,
+                reason=reason,
+            )
+        if error.status_code == 429:
+            return ProviderError(
+                f"{self._server()} is busy or the quota is used up, tried up to {self.retries + 1} times{said}; go on "
+                "later: what is in the cache is not asked for again"
+            )
+        return ProviderError(f"{self._server()} failed with status {error.status_code}{said}; try again later")
 
     def _no_embeddings(self) -> ProviderError:
         return ProviderError(f"{self._server()} did not answer with embeddings; check the URL")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightmigrate.errors import MissingExtraError, ProviderError
+from lightmigrate.errors import MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.files import file_sha256
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.refusals import reason_of
 
 # Files that determine the vectors: weights, tokenizers and settings, without the model card.
 _WEIGHTS = {".bin", ".json", ".model", ".safetensors", ".txt"}
@@ -52,8 +53,10 @@ class SentenceTransformersProvider(Provider):
                 list(texts), batch_size=self.batch_size, convert_to_numpy=True, show_progress_bar=False
             )
         except Exception as error:  # mostly out of memory, for which torch has many types  # noqa: BLE001
-            raise ProviderError(
-                f"{self.name} failed with {type(error).__name__}; does it fit into memory? try device='cpu'"
+            raise TextsRefusedError(
+                f"{self.name} failed with {type(error).__name__}; does it fit into memory? try device='cpu'",
+                texts=texts,
+                reason=reason_of(error, texts),
             ) from None
 
     def _load(self) -> Any:

@@ -13,6 +13,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, old_vectors_of
 from lightmigrate.stores.base import Address, Collection
 from lightmigrate.training.text_digest import in_random_order, text_digest
+from lightmigrate.vectors import finite_rows
 
 Order = Literal["random", "newest", "retrieved", "uncertain"]
 
@@ -61,7 +62,10 @@ def _retrieved(rows: ProjectedRows) -> list[str]:
         raise LightmigrateError("the order 'retrieved' needs queries of users: --queries FILE, or another --order")
     gain: defaultdict[str, float] = defaultdict(float)
     for start in range(0, len(rows.queries), BATCH):
-        vectors = rows.provider.embed_queries(rows.queries[start : start + BATCH])
+        vectors = rows.provider.embed_each(rows.queries[start : start + BATCH], queries=True)
+        vectors = vectors[finite_rows(vectors)]
+        if not len(vectors):
+            continue
         answers, _ = rows.collection.nearest(vectors, min(RETRIEVED, rows.collection.count()))
         for ids in answers:
             for rank, row_id in enumerate(ids):
@@ -71,7 +75,7 @@ def _retrieved(rows: ProjectedRows) -> list[str]:
 
 def _uncertain(rows: ProjectedRows) -> list[str]:
     """The rows with the largest expected error of the projection first."""
-    projection = rows.provenance.projections(rows.address)[0].reading_with(rows.provider.embed)
+    projection = rows.provenance.projections(rows.address)[0].reading_with(rows.provider.embed_each)
     shuffled, error = rows.shuffled(), dict[str, float]()
     for start in range(0, len(shuffled), BATCH):
         stored = rows.provenance.rows_by_id(rows.address, shuffled[start : start + BATCH])

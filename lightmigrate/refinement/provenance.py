@@ -194,7 +194,7 @@ class Provenance:
         if not stored:
             raise LightmigrateError(
                 f"{self.path} holds nothing about the collection {address}: only a collection that was migrated by a "
-                "plan (lightmigrate migrate --plan) can be refined"
+                "plan can be refined:  lightmigrate plan DATABASE --target-model MODEL"
             )
         try:
             facts = dict(json.loads(stored[0][0]))

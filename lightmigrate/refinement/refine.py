@@ -15,6 +15,7 @@ import numpy as np
 from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedError
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.refinement.order import BATCH, ORDERS, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.refit import refit_projection
@@ -23,6 +24,7 @@ from lightmigrate.refinement.writer import ROWS_AT_ONCE, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.training.request import tokens_of
+from lightmigrate.vectors import finite_rows
 
 # If no fingerprint matches any more, the model embeds this many texts, and a stored vector of at least this cosine is
 # its own: half precision and another batch change a cosine by less than a thousandth.
@@ -43,6 +45,7 @@ class Refinement(Result):
         reprojected: rows that took vectors of a refitted projection.
         status: of the collection afterwards.
         seconds: duration.
+        shortened: the texts that the model did not take whole.
     """
 
     collection_name: str
@@ -52,6 +55,7 @@ class Refinement(Result):
     reprojected: int
     status: RefinementStatus
     seconds: float
+    shortened: Shortened = NONE_SHORTENED
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,7 @@ class Refiner:
             reprojected=self._reprojected,
             status=refinement_status(self._address, self._collection.ids(), self._provenance),
             seconds=time.monotonic() - started,
+            shortened=self._provider.shortened,
         )
 
     def _query_tokens(self, order: Order) -> int:
@@ -208,7 +213,8 @@ class Refiner:
         if not len(page) or not self._is_exact(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(state.written)} vectors looked at are those that its migration "
-                "gave it: it was rolled back, migrated or embedded again since; plan again (lightmigrate plan)"
+                "gave it: it was rolled back, migrated or embedded again since; plan again:  "
+                "lightmigrate plan DATABASE --target-model MODEL"
             )
         return tokens_of(self._provider, [text or "" for text in page.texts])
 
@@ -217,12 +223,21 @@ class Refiner:
         exact = self._writer.embedded(page)
         if exact.shape != page.vectors.shape:
             return False
-        lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(page.vectors, axis=1)
-        return bool(np.all(np.sum(exact * page.vectors, axis=1) >= SAME * lengths))
+        taken = finite_rows(exact)
+        if not taken.any():
+            return False
+        exact, stored = exact[taken], page.vectors[taken]
+        lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(stored, axis=1)
+        return bool(np.all(np.sum(exact * stored, axis=1) >= SAME * lengths))
 
     def _make_exact(self, page: Page) -> int:
-        """Embed these documents and write their vectors; returns the number of rows that hold them now."""
-        written, changed = self._writer.give(page, self._writer.embedded(page))
+        """Embed these documents and write their vectors; returns the number of rows that hold them now.
+
+        A row whose text the model refuses keeps its projected vector.
+        """
+        vectors = self._writer.embedded(page)
+        taken = np.flatnonzero(finite_rows(vectors)).tolist()
+        written, changed = self._writer.give(page.rows(taken), vectors[taken])
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)
@@ -235,7 +250,7 @@ class Refiner:
 
     def _reproject(self) -> None:
         """Apply the newest projection to every row that is not exact. If interrupted, the next run goes on with it."""
-        newest = self._provenance.projections(self._address)[0].reading_with(self._provider.embed)
+        newest = self._provenance.projections(self._address)[0].reading_with(self._provider.embed_each)
         ids = self._provenance.ids(self._address, *NOT_EXACT)
         for start in range(0, len(ids), BATCH):
             state = self._writer.refresh(ids[start : start + BATCH])

@@ -46,7 +46,7 @@ def refit_projection(
         provider: the new model, with a cache that holds the extracts and words that the migration embedded.
         seed: of every random choice.
     """
-    present = provenance.projections(address)[0].reading_with(provider.embed)
+    present = provenance.projections(address)[0].reading_with(provider.embed_each)
     pairs = present.info.training["pairs"]
     exact = list(provenance.rows(address, VectorOrigin.EXACT))
     if len(exact) < GROWTH * pairs and pairs < MOST_PAIRS:

@@ -17,7 +17,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import Provenance, Row
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of, matches
 from lightmigrate.stores.base import Address, Collection, Page
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 # Rows compared and written at once.
 ROWS_AT_ONCE = 64
@@ -81,8 +81,8 @@ class VectorWriter:
         return state
 
     def embedded(self, page: Page) -> Vectors:
-        """The documents of a page as the new model embeds them, float32 `(n, d)`."""
-        return self._provider.embed([text or "" for text in page.texts])
+        """The documents of a page as the new model embeds them, float32 `(n, d)`; NaN for a text that it refuses."""
+        return self._provider.embed_each([text or "" for text in page.texts])
 
     def give(self, page: Page, vectors: Vectors) -> tuple[dict[str, bytes], Page]:
         """Replace the vectors of rows that still hold their own vector and the text that was read. Writes.
@@ -123,7 +123,9 @@ class VectorWriter:
         They belong to the application now. If its vector was overwritten, the new model's own vector replaces it.
         """
         while len(page := page.rows([row for row, text in enumerate(page.texts) if (text or "").strip()])):
-            written, page = self.give(page, self.embedded(page))
+            vectors = self.embedded(page)
+            taken = np.flatnonzero(finite_rows(vectors)).tolist()
+            written, page = self.give(page.rows(taken), vectors[taken])
             self._provenance.forget(self._address, list(written))
 
     def _forget(self, state: RowState) -> None:

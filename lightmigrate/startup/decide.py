@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lightmigrate.errors import LightmigrateError, ModelMismatchError
+from lightmigrate.errors import LightmigrateError, ModelMismatchError, ProviderError
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import logger
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.terms.extract import Embed
+from lightmigrate.providers.base import Provider
 from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
-from lightmigrate.startup.report import CollectionReport, Preservation, StartupFinding
-from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
+from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
+from lightmigrate.vectors import Vectors
 
 # Collections that the log names one by one; of more only their number.
 NAMED = 5
@@ -42,14 +48,28 @@ class Decision:
         elif finding.verdict in ("unknown", "variant"):
             self._warn([finding])
 
+    def add_damaged(self, facts: CollectionFacts, fault: str) -> bool:
+        """Report on a collection whose vectors cannot be read; returns whether it is to be made anew from its texts."""
+        finding = StartupFinding.about(facts, self.source.target.stated_dimension, "damaged", fault)
+        policy = self.source.policy
+        if policy.on_mismatch == "migrate" and policy.embed_again and self.source.target.provider is not None:
+            self.reports[facts.address] = CollectionReport(finding)
+            return True
+        logger.warning("⚠ %s cannot be read and is left as it is: %s", facts.address, fault)
+        action: Action = "refused" if policy.on_mismatch == "migrate" else "warned"
+        self.reports[facts.address] = CollectionReport(finding, action, reason=fault)
+        return False
+
     def jobs(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
         """Measure the pending collections and return the migrations. Only reads; may call the model.
 
         Raises:
             ModelMismatchError: there is a mismatch, and the policy says `raise`.
         """
+        jobs = self._made_anew(store, pending)
+        others = {address: facts for address, facts in pending.items() if address not in self.reports}
         measured = by_measuring(
-            store, list(pending.values()), self.source.target, self.source.limit, self._names(pending)
+            store, list(others.values()), self.source.target, self.source.limit, self._names(others)
         )
         self.reports.update({address: CollectionReport(finding) for address, finding in measured.findings.items()})
         mixed = [measured.findings[address] for address in measured.grouping.mixed]
@@ -59,7 +79,8 @@ class Decision:
             found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
             if found and not self.source.policy.migrates(found[0]):
                 self._warn(found)
-        jobs, computed = self._computed(measured.findings.values())
+        computed_jobs, computed = self._computed(measured.findings.values())
+        jobs += computed_jobs
         for group in measured.grouping.groups:
             members = [
                 facts
@@ -70,6 +91,37 @@ class Decision:
                 wanted = replace(group, members=tuple(members))
                 jobs += self._jobs_of(store, wanted, measured.findings, measured.grouping.samples)
         return jobs
+
+    def add_emptied(self, finding: StartupFinding) -> None:
+        """Report on a collection that is to be made anew for another dimension."""
+        self.reports[finding.address] = CollectionReport(finding)
+
+    def _made_anew(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
+        """The migrations of the emptied and damaged collections among the pending ones, which are reported already."""
+        jobs = []
+        for address, facts in pending.items():
+            if (report := self.reports.get(address)) is not None:
+                try:
+                    jobs.append(self._anew(store.collection(address), facts))
+                except LightmigrateError as error:
+                    self._refuse([report.finding], str(error))
+        return jobs
+
+    def _anew(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
+        """The migration of a collection that is made anew from its stored texts, if it has any."""
+        target, provider = self.source.target, self.source.target.provider
+        dimension = target.dimension or 0
+        model = Model(target.model or "unnamed", dimension) if provider is None else provider.model
+        if facts.count and provider is not None:
+            pages = collection.scan(PAGE_ROWS, vectors=False)
+            bills = [provider.bill([text for text in page.texts if text and text.strip()]) for page in pages]
+            dollars = (
+                None if any(bill.dollars is None for bill in bills) else sum(bill.dollars or 0.0 for bill in bills)
+            )
+            self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
+        logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.name, dimension)
+        self.reports[facts.address] = replace(self.reports[facts.address], target_model=model.name)
+        return CollectionJob(facts.address, EmbedAgain(model, _embed(provider)), target.function)
 
     def require_no_mismatch(self) -> None:
         """Raise `ModelMismatchError` for a mismatch, when the policy says `raise`."""
@@ -192,8 +244,22 @@ def _evidence(findings: Sequence[StartupFinding]) -> str:
     return different[0] if len(different) == 1 else f"{different[0]}; {len(different) - 1} more findings in the report"
 
 
-def preservation_line(preservation: Preservation | None) -> str:
+def _embed(provider: Provider | None) -> Embed:
+    """How a provider embeds texts; without one there are no texts to embed."""
+    if provider is not None:
+        return provider.embed_each
+
+    def refuse(texts: Sequence[str]) -> Vectors:
+        raise ProviderError(f"no embedding function was given for {len(texts)} texts: give the application's")
+
+    return refuse
+
+
+def preservation_line(report: CollectionReport) -> str:
     """What a migration is expected to keep, in one line."""
+    if report.finding.verdict in ("empty", "damaged"):
+        return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
+    preservation = report.preservation
     if preservation is None or preservation.expected is None:
         stated = preservation.stated if preservation is not None else ""
         return f"Semantic preservation: not measured on this collection ({stated or 'nor on any other'})"

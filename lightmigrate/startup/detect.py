@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lightmigrate.errors import CostError
 from lightmigrate.quality.identity import FEWEST_AT_HOME, Kind, identify
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import StartupFinding, Verdict
-from lightmigrate.startup.target_model import TargetModel, is_default, recorded_model
+from lightmigrate.startup.target_model import TargetModel, is_default, recorded_identity, recorded_model
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.distance import space_of
 from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.other_form import measure_form
-from lightmigrate.vectors import evenly
+from lightmigrate.vectors import evenly, finite_rows
 
 # The verdict for a server. Other texts than the stored ones are still of the same space.
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
@@ -63,10 +65,7 @@ def from_records(
     """
     stated = target.stated_dimension
     if facts.dimension is None or not facts.count:
-        if facts.dimension is not None and stated not in (None, facts.dimension):
-            evidence = f"it is empty but only takes vectors of {facts.dimension} dimensions: delete and create it again"
-            return StartupFinding.about(facts, stated, "empty", evidence)
-        return StartupFinding.about(facts, stated, "empty", "it holds no vectors")
+        return _empty(facts, target)
     remembered = memory.recall(facts, target) if stated in (None, facts.dimension) else None
     if remembered is not None:
         evidence = f"its vectors were recognised at an earlier start: {remembered.evidence}"
@@ -77,6 +76,19 @@ def from_records(
     if target.provider is not None:
         return None
     return _by_name(facts, target, memory)
+
+
+def _empty(facts: CollectionFacts, target: TargetModel) -> StartupFinding:
+    """The finding about a collection without records, which may still take vectors of one dimension only."""
+    expected = target.stated_dimension
+    if facts.dimension is not None and facts.count == 0 and expected is None:
+        recorded = recorded_identity(facts.embedding_function)
+        known = recorded is not None and recorded == target.identity
+        expected = facts.dimension if known else target.dimension
+    if facts.count == 0 and None not in (facts.dimension, expected) and facts.dimension != expected:
+        evidence = f"it is empty but only takes vectors of {facts.dimension} dimensions, the model makes {expected}"
+        return StartupFinding.about(facts, expected, "empty", evidence)
+    return StartupFinding.about(facts, target.stated_dimension, "empty", "it holds no vectors")
 
 
 def other_dimension(facts: CollectionFacts, expected: int | None) -> StartupFinding:
@@ -202,17 +214,24 @@ def _identified(
     except CostError as error:
         unknown = {f.address: StartupFinding.about(f, target.dimension, "unknown", str(error)) for f, _ in pages}
         return findings | unknown
-    vectors = target.provider.embed(texts)
-    pooled = identify(pool.vectors, vectors)
-    start = 0
+    vectors = target.provider.embed_each(texts)
+    taken = finite_rows(vectors)
+    pooled = identify(pool.vectors[taken], vectors[taken]) if taken.any() else None
+    start = before = 0
     for facts, page in pages:
-        rows = slice(start, start + len(page))
+        rows = np.arange(start, start + len(page))[taken[start : start + len(page)]]
         start += len(page)
-        if len(page) >= FEWEST_AT_HOME or (len(pages) == 1 and len(page) >= FEWEST_DOCUMENTS + 2):
-            identity = identify(page.vectors, vectors[rows], metric=space_of(store.collection(facts.address)))
+        if pooled is None or not len(rows):
+            evidence = "the model refuses its documents"
+            findings[facts.address] = StartupFinding.about(facts, target.dimension, "unknown", evidence)
+            continue
+        kinds = pooled.rows[before : before + len(rows)]
+        before += len(rows)
+        if len(rows) >= FEWEST_AT_HOME or (len(pages) == 1 and len(rows) >= FEWEST_DOCUMENTS + 2):
+            identity = identify(pool.vectors[rows], vectors[rows], metric=space_of(store.collection(facts.address)))
             verdict, reason, form = VERDICTS[identity.verdict], identity.reason, identity.form
         else:
-            (verdict, reason), form = _of_few(pooled.rows[rows]), pooled.form
+            (verdict, reason), form = _of_few(kinds), pooled.form
             if pooled.verdict == "form" and form is not None and verdict in ("same", "variant"):
                 seen = not form.is_rescaled or space_of(store.collection(facts.address)) != "cosine"
                 verdict, reason = ("other form", pooled.reason) if seen else (verdict, reason)

@@ -10,6 +10,7 @@ from typing import Any
 
 from lightmigrate.errors import (
     AnotherRunError,
+    DatabaseError,
     DatabaseInUseError,
     DiskSpaceError,
     LightmigrateError,
@@ -22,6 +23,8 @@ from lightmigrate.migration.results import MigrationResult
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import LogProgress, Progress, logger
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.decide import Decision, preservation_line
@@ -109,6 +112,7 @@ class _Start:
         self._database = database
         self._policy = policy
         self._source: ProjectionSource
+        self._provider: Provider | None = None
         self._started = Deadline(None)
         self._log = LogProgress()
         self._recovered: str | None = None
@@ -124,6 +128,7 @@ class _Start:
             if isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
             self._source = source_for(self._policy, str(self._database) if self._is_folder else "PATH")
+            self._provider = self._source.target.provider
             while not self._once():
                 self._wait()
         except ModelMismatchError:
@@ -140,12 +145,14 @@ class _Start:
     def _once(self) -> bool:
         """Look and act; `False` if another process is migrating."""
         if self._is_folder and not open_folder(self._database).exists() and not self._workspace.folder.exists():
+            if (instead := open_folder(self._database).instead()) is not None:
+                raise DatabaseError(instead)
             return True  # there is no database yet
         try:
             migrator = Migrator(self._database, on_progress=self._progress)
             self._recovered = migrator.recover() or self._recovered
-            if migrator.interrupted and not self._go_on(migrator):
-                migrator.undo()
+            if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
+                self._recovered = "an interrupted migration was undone: the database is unchanged"
             self._act(migrator)
         except AnotherRunError:
             return False
@@ -155,15 +162,27 @@ class _Start:
         memory, policy = self._memory(migrator), self._policy
         decision = Decision(self._source, memory)
         pending: dict[Address, CollectionFacts] = {}
+        to_migrate = policy.on_mismatch == "migrate"
+        damaged = migrator.damaged(thorough=False)
         for facts in migrator.collections():
             if not policy.includes(facts.address):
                 continue
-            to_migrate = policy.on_mismatch == "migrate"
+            if facts.address in damaged:
+                if decision.add_damaged(facts, damaged[facts.address]):
+                    pending[facts.address] = facts
+                continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
             if finding is None or (to_migrate and policy.migrates(finding)):
                 pending[facts.address] = facts
+                if finding is not None and finding.emptied:
+                    decision.add_emptied(finding)
             else:
                 decision.add_known(finding)
+        if any(facts.count and facts.address not in decision.reports for facts in pending.values()):
+            for address, fault in migrator.damaged().items():  # what is about to be read is looked at thoroughly
+                undecided = address in pending and address not in decision.reports
+                if undecided and not decision.add_damaged(pending[address], fault):
+                    del pending[address]
         self._reports = decision.reports
         results = self._migrate(migrator, decision, pending) if pending else []
         decision.require_no_mismatch()
@@ -238,7 +257,7 @@ class _Start:
             address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
             self._reports[address] = replace(report, exact=exact.get(address, 0))
-            kept[preservation_line(report.preservation)].append(address)
+            kept[preservation_line(report)].append(address)
         for line, addresses in kept.items():  # the same for all collections that were judged together
             title = str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"
             logger.info("  %s%s", f"{title}: " if len(results) > 1 else "", line)
@@ -286,4 +305,5 @@ class _Start:
             backup=self._backup,
             seconds=self._started.elapsed,
             error=error,
+            shortened=NONE_SHORTENED if self._provider is None else self._provider.shortened,
         )

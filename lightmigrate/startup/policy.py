@@ -40,6 +40,8 @@ class Policy(Result):
             it matches. Separated by commas in the environment.
         on_variant: what to do about vectors of the application's model with another prefix, precision or revision:
             `warn` at every start; or `migrate` them like those of another model.
+        embed_again: whether a collection whose vectors cannot be read is made anew from its stored documents, all of
+            which the new model then embeds. By default it is only reported.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -51,6 +53,7 @@ class Policy(Result):
     backup: bool = True
     collections: tuple[str, ...] = ()
     on_variant: OnVariant = "warn"
+    embed_again: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
@@ -136,6 +139,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "max_seconds": float,
         "backup": _yes_or_no,
         "collections": _patterns,
+        "embed_again": _yes_or_no,
     }
 )
 

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lightmigrate.budget.learn import UNKNOWN, Learned, embedded_texts, learn
 from lightmigrate.budget.quality_estimator import EVERYTHING
 from lightmigrate.errors import (
@@ -36,7 +38,7 @@ from lightmigrate.training.grouping import ModelGroup
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.texts import NO_TEXTS
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 # Documents, with a sentence of each, that the new model embeds to compare existing projections.
 MEASURED_DOCUMENTS = 200
@@ -303,7 +305,19 @@ class ProjectionSource:
             old_queries = self._old_queries(queries, part.vectors.shape[1])
         except CostError:
             return None
-        return _Embedded(part, provider.embed(texts), provider.embed_queries(queries), old_queries, query_rows)
+        documents, embedded = provider.embed_each(texts), provider.embed_each(queries, queries=True)
+        taken = finite_rows(documents)
+        place = np.cumsum(taken) - 1
+        kept = np.flatnonzero(taken[list(query_rows)] & finite_rows(embedded))
+        if taken.sum() < 3:
+            return None
+        return _Embedded(
+            part.rows(np.flatnonzero(taken).tolist()),
+            documents[taken],
+            embedded[kept],
+            None if old_queries is None else old_queries[kept],
+            [int(place[query_rows[row]]) for row in kept],
+        )
 
     def _old_queries(self, queries: Sequence[str], dimension: int) -> Vectors | None:
         """Queries as the old model embeds them, if it is available and has the dimension of the stored vectors."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.quality.form import Form
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 
-Verdict = Literal["same", "variant", "other form", "other dimension", "other model", "mixed", "empty", "unknown"]
+Verdict = Literal[
+    "same", "variant", "other form", "other dimension", "other model", "mixed", "empty", "damaged", "unknown"
+]
 Action = Literal["nothing", "migrated", "warned", "refused", "failed"]
 Origin = Literal["arithmetic", "embedded", "calibrated", "projection", "chain"]
 
@@ -28,7 +31,8 @@ class StartupFinding(Result):
         expected_dim: of the application's vectors; `None` where it did not matter.
         verdict: `same` is the application's model; `variant` is its model with another prefix, precision or revision,
             which is searched a little worse until it is migrated; `other form` is its model, too, in another length or
-            shortened, which follows from what is stored; `unknown` could not be determined.
+            shortened, which follows from what is stored; `damaged` vectors cannot be read; `unknown` could not be
+            determined.
         evidence: how that is known, in one sentence with the numbers.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
@@ -69,8 +73,17 @@ class StartupFinding(Result):
 
     @property
     def mismatch(self) -> bool:
-        """Whether the application's model cannot search it."""
-        return self.verdict in ("other form", "other dimension", "other model", "mixed")
+        """Whether the application's model cannot search it, or cannot add to it."""
+        return self.verdict in ("other form", "other dimension", "other model", "mixed") or self.emptied
+
+    @property
+    def emptied(self) -> bool:
+        """Whether it holds nothing, but only takes vectors of another dimension than the application's."""
+        return (
+            self.verdict == "empty"
+            and None not in (self.current_dim, self.expected_dim)
+            and (self.current_dim != self.expected_dim)
+        )
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,7 @@ class StartReport(Result):
         backup: name of the backup that was made.
         seconds: duration.
         error: what failed; empty when nothing did.
+        shortened: the texts that the application's model did not take whole.
     """
 
     database: str
@@ -143,6 +157,7 @@ class StartReport(Result):
     backup: str | None
     seconds: float
     error: str = ""
+    shortened: Shortened = NONE_SHORTENED
 
     @property
     def mismatches(self) -> tuple[CollectionReport, ...]:

@@ -1,7 +1,6 @@
 """What a store is: where vectors live, what it can promise, and the pages in which records travel.
 
-Everything above this room works through these protocols. A store is one file or one folder beside this one; `open.py`
-lists them. `tests/contract/` holds every store to what is written here.
+Everything above this room works through these protocols. `tests/contract/` holds every store to what is written here.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ class CollectionFacts(Result):
 
 @dataclass(frozen=True)
 class Page:
-    """Some records of a collection, column by column, all columns n long.
+    """Some records of a collection; all columns are n long.
 
     Attributes:
         ids: unique within the collection; opaque: the store encodes its own kind of key as text, losing nothing.
@@ -279,11 +278,13 @@ class Store(Protocol):
     def folder(self) -> Path | None:
         """The local folder that holds the database, where files about it can be kept; `None` for a server."""
 
+    def unsupported(self) -> str | None:
+        """Why nothing can be migrated here, such as the version of a server, with what helps. Only reads."""
+
     def __str__(self) -> str:
         """An address that identifies the database, without password or key."""
 
-    def __enter__(self) -> Store:
-        """Return the store itself."""
+    def __enter__(self) -> Store: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -324,10 +325,8 @@ class Store(Protocol):
     ) -> Collection:
         """Create an empty version of a collection with all its settings, to be filled. Writes.
 
-        From here on the store logs what is written to `source`, if it can.
-
         Args:
-            source: the collection whose settings are copied.
+            source: the collection whose settings are copied; from here on the store logs what is written to it.
             key: see `Version`.
             dimension: of the new vectors.
             model: what to record about the embedding model (`describe_model`); `None` keeps the record of `source`.
@@ -344,8 +343,7 @@ class Store(Protocol):
     ) -> int:
         """Put `incoming`, a version of `live`, in place; the old `live` becomes a backup. Writes.
 
-        After a crash at any point the name leads to the whole old or the whole new collection, or `recover`
-        completes the exchange or undoes it.
+        After a crash the name leads to the whole old or new collection, or `recover` completes or undoes the exchange.
 
         Args:
             incoming: a complete and verified version.

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -105,6 +105,12 @@ class FileDatabase(Protocol):
     def require(self) -> None:
         """Raise `DatabaseError`, with a likely correction, when there is no database. Only reads."""
 
+    def instead(self) -> str | None:
+        """What the folder holds in place of a database, in one line with the way out. Only reads.
+
+        `None` when there is a database, or nothing that is known: an application may begin a new database there.
+        """
+
     def catalog(self) -> list[CollectionFacts]:
         """All its collections, by name, without opening it; only reads.
 
@@ -121,6 +127,13 @@ class FileDatabase(Protocol):
     def unfinished(self) -> bool:
         """Whether a crash left an unfinished write, which the store itself recovers when it next opens the database."""
 
+    def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
+        """The collections whose vectors cannot be read, with what is wrong; only reads, without opening it.
+
+        Args:
+            thorough: also look into the files; otherwise only at their presence and sizes, in a millisecond.
+        """
+
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """The number of the last write of each record, by id, for every collection that has records; only reads."""
 
@@ -132,6 +145,21 @@ class FileDatabase(Protocol):
 
     def isolate(self) -> None:
         """Rename the files of a copy, so that one folder can hold both it and the original. Writes."""
+
+    def set_aside(self, damaged: Collection[Address], place: Path) -> None:
+        """Move files that cannot be read out of a closed copy, so that the store does not open them. Writes.
+
+        Args:
+            damaged: the collections that they belong to; see `damaged`.
+            place: a folder for them; need not exist.
+        """
+
+    def put_back(self, place: Path) -> None:
+        """Move back unchanged what `set_aside` moved to a place, if anything. Writes.
+
+        Raises:
+            VerificationError: the store changed such a collection meanwhile.
+        """
 
     def tidy(self) -> None:
         """Delete files that no collection of a closed database uses any more. Writes."""

@@ -249,6 +249,9 @@ class MemoryStore:
         """What it can promise."""
         return CAPABILITIES
 
+    def unsupported(self) -> None:
+        """`None`: everything can be migrated."""
+
     @property
     def folder(self) -> Path | None:
         """`None`: it has no folder."""

@@ -7,6 +7,7 @@ register it here.
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -82,6 +83,18 @@ def connect(
     server = _attribute("lightmigrate.stores.chroma.live", "connect_store")
     store: Store = server(host, port, ssl=ssl, headers=headers or {}, tenant=tenant, database=database)
     return store
+
+
+def argument_of(database: Database) -> str:
+    """The database as a command is given it, quoted for a shell: a folder, a URL, or the options of a server."""
+    place = str(database.folder) if isinstance(database, FileDatabase) else str(database)
+    if not isinstance(database, FileDatabase) and database.folder is None and "://" not in place:
+        server, *path = place.split("/")
+        host, _, port = server.rpartition(":")
+        if host and port.isdecimal():
+            names = zip(("--tenant", "--database"), path, strict=False)
+            return shlex.join(["--host", host, "--port", port, *(word for pair in names for word in pair)])
+    return shlex.quote(place)
 
 
 def open_chroma_client(folder: Path) -> Any:

@@ -104,7 +104,7 @@ def _data(collection: Readable, documents: int, read: CalibrationData | None) ->
     if available < FEWEST_DOCUMENTS:
         raise NotEnoughTextsError(
             f"collection {collection.address} stores {available} different documents, calibrating needs at least "
-            f"{FEWEST_DOCUMENTS}: use a projection made elsewhere (lightmigrate registry find)",
+            f"{FEWEST_DOCUMENTS}: use a projection made elsewhere:  lightmigrate registry list",
             asked=FEWEST_DOCUMENTS,
             available=available,
         )
@@ -132,8 +132,8 @@ def seconds_to_embed(texts: Sequence[str], provider: Provider, deadline: Deadlin
     if math.isinf(deadline.left) or not texts:
         return 0.0
     timed = list(texts[:TIMED_DOCUMENTS])
-    provider.embed(timed[:1])  # loads the model
+    provider.embed_each(timed[:1])  # loads the model
     started = time.monotonic()
-    provider.embed(timed[1:])
+    provider.embed_each(timed[1:])
     seconds_per_token = (time.monotonic() - started) / max(1, estimated_tokens(timed[1:]))
     return seconds_per_token * estimated_tokens(texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +60,27 @@ class CalibrationData:
     def with_words(self, most: int) -> CalibrationData:
         """The same with at most so many frequent words."""
         return self if self.words is None else replace(self, words=self.words.first(most))
+
+    def without(self, texts: AbstractSet[str], rows: AbstractSet[int]) -> CalibrationData:
+        """Without some texts, because a model refuses them.
+
+        Args:
+            texts: left out wherever they are: documents, queries of users, words.
+            rows: more calibration documents to leave out, by row.
+        """
+        kept = [row for row, text in enumerate(self.texts) if text not in texts and row not in rows]
+        more = [row for row, text in enumerate(self.extract_texts) if text not in texts]
+        return replace(
+            self,
+            texts=[self.texts[row] for row in kept],
+            vectors=None if self.vectors is None else self.vectors[kept],
+            words=None if self.words is None else self.words.without(texts),
+            about={**self.about, "chosen": len(kept)},
+            queries=[query for query in self.queries if query not in texts],
+            extract_texts=[self.extract_texts[row] for row in more],
+            extract_vectors=None if self.extract_vectors is None else self.extract_vectors[more],
+            positions=None if self.positions is None else self.positions[kept],
+        )
 
     def without_texts(self) -> CalibrationData:
         """The same for a projection that reads no texts."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
-from lightmigrate.errors import LightmigrateError
+from lightmigrate.errors import LightmigrateError, TextsRefusedError
 from lightmigrate.estimators.extracts import Extracts, OtherExtracts
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.progress import Report
@@ -62,6 +63,7 @@ def embed_data(
 
     Raises:
         LightmigrateError: the old model makes vectors of another dimension than the stored ones.
+        TextsRefusedError: a model refuses some of the texts.
         ProviderError: a model fails.
     """
 
@@ -90,6 +92,61 @@ def embed_data(
     return EmbeddedData(np.asarray(old), new, old_queries, new_queries, words, extracts)
 
 
+def embed_accepted(
+    data: CalibrationData,
+    requested: Callable[[CalibrationData], EmbeddingRequest],
+    extract_words: int | None,
+    target: Provider,
+    source: Provider | None,
+    report: Report,
+) -> tuple[CalibrationData, EmbeddingRequest, EmbeddedData]:
+    """Embed calibration data without the texts that a model refuses; see `embed_data`.
+
+    Args:
+        data: the calibration data.
+        requested: makes the request of some data.
+        extract_words: see `embed_data`, here and below.
+        target: the new model.
+        source: the old model.
+        report: receives the progress.
+
+    Returns:
+        The data that was embedded, its request and its vectors.
+
+    Raises:
+        TextsRefusedError: a model refuses all documents but one, or more.
+        ProviderError: a model fails.
+    """
+    while True:
+        request = requested(data)
+        try:
+            return data, request, embed_data(data, request, extract_words, target, source, report)
+        except TextsRefusedError as error:
+            rest = _without_refused(data, request, frozenset(error.texts), extract_words)
+            if len(rest.texts) < 2 or _size(rest) == _size(data):
+                raise
+            data = rest
+
+
+def _without_refused(
+    data: CalibrationData, request: EmbeddingRequest, refused: AbstractSet[str], extract_words: int | None
+) -> CalibrationData:
+    """The data without refused texts, and without documents whose extract or sentence was refused."""
+    rows, texts = set[int](), set(refused)
+    if request.query_rows is not None:
+        pairs = zip(request.query_rows, request.queries, strict=True)
+        rows.update(row for row, sentence in pairs if sentence in refused)
+    if extract_words:
+        whole = (*data.texts, *data.extract_texts)
+        texts.update(text for text in whole if extract_of(text, extract_words) in refused)
+    return data.without(texts, rows)
+
+
+def _size(data: CalibrationData) -> tuple[int, ...]:
+    words = 0 if data.words is None else len(data.words.words)
+    return len(data.texts), len(data.extract_texts), len(data.queries), words
+
+
 def embed_words(words: FrequentWords, provider: Provider, progress: BatchProgress | None = None) -> WordVectors:
     """Embed the frequent words of a collection with the new model; calls it."""
     return WordVectors(words.words, provider.embed(words.words, progress), words.counts, words.documents)
@@ -116,4 +173,4 @@ def embed_extracts(
     extracts = [extract_of(text, extract_words) for text in (*texts, *more_texts)]
     own, more = np.split(provider.embed(extracts, progress), [len(texts)])
     others = None if more_vectors is None or not len(more) else OtherExtracts(more_vectors, more_texts, more)
-    return Extracts(extract_words, own, provider.embed, others)
+    return Extracts(extract_words, own, provider.embed_each, others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lightmigrate.projection.terms.lexical import STEM_LETTERS, words_of
@@ -32,6 +33,11 @@ class FrequentWords:
     def first(self, most: int) -> FrequentWords:
         """The `most` most frequent of them."""
         return FrequentWords(self.words[:most], self.counts[:most], self.documents)
+
+    def without(self, words: AbstractSet[str]) -> FrequentWords:
+        """All but these words."""
+        kept = [(word, count) for word, count in zip(self.words, self.counts, strict=True) if word not in words]
+        return FrequentWords([word for word, _ in kept], [count for _, count in kept], self.documents)
 
 
 class WordCounter:

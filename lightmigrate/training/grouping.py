@@ -7,6 +7,7 @@ be of several (`quality.mixture`); collections that record different models are 
 from __future__ import annotations
 
 import shlex
+import types
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
 from lightmigrate.projection.space import Space
 from lightmigrate.providers.chroma import DEFAULT_FUNCTIONS, model_name, said_identity
 from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.mixture import FEWEST_ROWS, find_mixture
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.vectors import Vectors, evenly, meaningful
 
@@ -65,9 +68,20 @@ class ModelGroup:
             return f"collection {self.members[0].address}"
         return f"{len(self.members)} collections of {self.dimension} dimensions"
 
-    def open(self, store: Store) -> JoinedCollections:
-        """Its collections as one; only reads."""
-        return JoinedCollections([store.collection(facts.address) for facts in self.members])
+    def open(self, store: Store, texts: Mapping[str, str] = types.MappingProxyType({})) -> JoinedCollections:
+        """Its collections as one; only reads.
+
+        Args:
+            store: the open database.
+            texts: by id, for a single collection that does not store them.
+
+        Raises:
+            LightmigrateError: `texts` for several collections.
+        """
+        if texts and len(self.members) > 1:
+            raise LightmigrateError(f"texts by id are of one collection, not of {len(self.members)}: name one")
+        opened = [store.collection(facts.address) for facts in self.members]
+        return JoinedCollections([WithTexts(opened[0], texts)] if texts else opened)
 
 
 @dataclass(frozen=True)
@@ -202,7 +216,24 @@ def recorded_name(facts: CollectionFacts) -> str:
     return model_name(name, config)
 
 
-def several_models(grouping: Grouping, database: str) -> str:
+def only_group(store: Store, collections: Sequence[CollectionFacts], database: str) -> ModelGroup:
+    """The collections as one group. Only reads.
+
+    Args:
+        store: the open database.
+        collections: those that hold vectors.
+        database: as a command is given it.
+
+    Raises:
+        CollectionNotFoundError: they are of several models, or there are none.
+    """
+    grouping = group_by_model(store, collections, {facts.address: recorded_name(facts) for facts in collections})
+    if len(grouping.groups) != 1 or grouping.mixed:
+        raise CollectionNotFoundError(_several_models(grouping, database))
+    return grouping.groups[0]
+
+
+def _several_models(grouping: Grouping, database: str) -> str:
     """Why the collections of a database cannot be read as one, and what to do, in one line.
 
     Args:

@@ -80,7 +80,7 @@ class Deadline:
         if self.left < expected:
             raise DeadlineError(
                 f"{action} would take {expected:.0f} s, {max(0.0, self.left):.0f} s of {self._seconds:.0f} s are left: "
-                "nothing was migrated; raise max_seconds, or run lightmigrate migrate by hand"
+                "nothing was migrated; raise max_seconds (LIGHTMIGRATE_MAX_SECONDS)"
             )
 
     def within(self, act: Callable[[], T], action: str) -> T:
@@ -107,6 +107,6 @@ class Deadline:
             if outcome.done():
                 raise
         raise DeadlineError(
-            f"{action} did not end within {self._seconds:.0f} s: nothing was migrated; raise max_seconds, or run "
-            "lightmigrate migrate by hand"
+            f"{action} did not end within {self._seconds:.0f} s: nothing was migrated; raise max_seconds "
+            "(LIGHTMIGRATE_MAX_SECONDS)"
         )

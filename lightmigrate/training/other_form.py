@@ -7,7 +7,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.quality.identity import Identity, identify
 from lightmigrate.stores.base import Page
 from lightmigrate.training.limits import SpendingLimit
-from lightmigrate.vectors import Metric, evenly
+from lightmigrate.vectors import Metric, evenly, finite_rows
 
 # Documents that the new model embeds. One model's vectors agree in all of them, two models' in none; the scales of
 # vectors rounded to 8 bits need more.
@@ -27,7 +27,7 @@ def measure_form(
         documents: at most so many are embedded.
 
     Returns:
-        `None` where no record has a text, or embedding would cost more than the limit.
+        `None` where no record has a text that the model embeds, or embedding would cost more than the limit.
 
     Raises:
         ProviderError: the model fails.
@@ -41,4 +41,6 @@ def measure_form(
         limit.pay(provider, provider.bill(texts).dollars, "recognising the model")
     except CostError:
         return None
-    return identify(page.vectors, provider.embed(texts), metric=metric)
+    vectors = provider.embed_each(texts)
+    taken = finite_rows(vectors)
+    return identify(page.vectors[taken], vectors[taken], metric=metric) if taken.any() else None

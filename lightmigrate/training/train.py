@@ -18,10 +18,11 @@ from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.gate import Gate, Thresholds
 from lightmigrate.results import Result
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.embedded import embed_data
+from lightmigrate.training.embedded import embed_accepted
 from lightmigrate.training.fitting import Fitter, Fitting
 from lightmigrate.training.judge import Judge
 from lightmigrate.training.request import MOST_SENTENCES, EmbeddingRequest
@@ -38,6 +39,7 @@ class Training(Result):
         bill: their estimated cost.
         embedding_seconds: for all calls of models.
         fitting_seconds: for the fit.
+        shortened: the texts that the new model did not take whole; refused ones were left out.
         gate_when_exact: the judgement when a share of the documents, in [0, 1], is embedded by the new model and only
             the others are projected.
         gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
@@ -54,6 +56,7 @@ class Training(Result):
     embedding_seconds: float
     fitting_seconds: float
     data: CalibrationData = field(repr=False, compare=False)
+    shortened: Shortened
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
     gate_of: Callable[[npt.NDArray[np.int64], int], Gate] = field(repr=False, compare=False)
@@ -68,6 +71,7 @@ class Training(Result):
             "estimated_dollars": self.bill.dollars,
             "embedding_seconds": self.embedding_seconds,
             "fitting_seconds": self.fitting_seconds,
+            "shortened": self.shortened.to_json(),
         }
 
 
@@ -125,7 +129,14 @@ def train(
     request = EmbeddingRequest.of(data, seed, extract_words, sentences)
     bill = request.bill(target)
     started = time.monotonic()
-    embedded = embed_data(data, request, extract_words, target, source, report)
+    data, request, embedded = embed_accepted(
+        data,
+        lambda given: EmbeddingRequest.of(given, seed, extract_words, sentences),
+        extract_words,
+        target,
+        source,
+        report,
+    )
     embedding_ended = time.monotonic()
 
     report("fit", 0, 1)
@@ -162,6 +173,7 @@ def train(
         embedding_seconds=embedding_ended - started,
         fitting_seconds=fitting_ended - embedding_ended,
         data=data,
+        shortened=target.shortened,
         gate_when_exact=partial(judge.judge, predicted, judges),
         gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
         gate_of=lambda rows, size: judge.judge(predicted[rows], rows + (judges.start or 0), collection_size=size),

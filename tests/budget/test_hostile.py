@@ -11,13 +11,14 @@ import pytest
 
 from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.errors import LightmigrateError, NotEnoughTextsError
+from lightmigrate.errors import LightmigrateError, NotEnoughTextsError, TextsRefusedError
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.stores.chroma.client import open_client
 from tests.budget.collections import (
     NEW,
     NOTES,
     ROWS,
+    Counting,
     build,
     cached,
     curve,
@@ -58,6 +59,38 @@ def test_texts_that_are_there_again_and_again(tmp_path: Path) -> None:
     assert through(folder, tmp_path, 40).share_exact == 1.0
     with open_client(folder) as client:
         require_reembedded(client)
+
+
+class Choosy(Counting):
+    """The new model behind a policy: it refuses a text that names the number of a row, and cuts longer texts."""
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        if any("forbidden" in text for text in texts):
+            raise TextsRefusedError("refused", texts=texts, reason="flagged by the content policy")
+        if any(len(text) > 4000 for text in texts):
+            raise TextsRefusedError("refused", texts=texts, reason="maximum input length is 1000 tokens")
+        return super().encode(texts, queries)
+
+
+def test_refused_and_blank_texts_stay_projected_and_long_ones_are_cut_all_the_way(tmp_path: Path) -> None:
+    documents = texts(200)
+    documents[3] = "forbidden words are in here"
+    documents[7], documents[11] = "", "  "
+    documents[13] = " ".join(documents[20:40])
+    provider = cached(tmp_path, Choosy())
+    folder = build(tmp_path / "db", documents)
+    drawn = curve(folder, provider, samples=190, lengths=(12,))
+    assert drawn.shortened.reason
+    plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration)))
+    result = Migrator(folder).migrate_by_plan(plan, provider, force=True)
+    assert result.n_migrated == 200
+    done = Migrator(folder).refine("notes", provider)
+    assert (done.status.exact, done.status.records) == (197, 200)
+    assert done.shortened.cut >= 1
+    assert done.shortened.refused == 1
+    assert np.isfinite(np.stack(list(vectors_in(folder).values()))).all()
+    again = Migrator(folder).refine("notes", provider)
+    assert (again.embedded, again.status.exact) == (0, 197)
 
 
 def test_texts_of_one_word(tmp_path: Path) -> None:

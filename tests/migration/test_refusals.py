@@ -60,7 +60,7 @@ def test_not_a_chroma_folder_and_the_one_below_is_suggested(database: Path) -> N
 
 def test_a_file_that_is_not_sqlite(tmp_path: Path, projection: Projection) -> None:
     (tmp_path / "chroma.sqlite3").write_bytes(b"rubbish" * 1000)
-    with pytest.raises(DatabaseError, match=r"cannot read .*chroma\.sqlite3"):
+    with pytest.raises(DatabaseError, match=r"chroma\.sqlite3 is not an SQLite file"):
         ChromaMigrator(tmp_path).migrate_collection("thought_nodes", projection)
 
 

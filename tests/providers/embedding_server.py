@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +23,8 @@ class EmbeddingServer(ThreadingHTTPServer):
         failures: what to answer to the next requests instead: a status, or the name of a way to go wrong.
         texts: every text it embedded, in order.
         requests: how many it got.
+        refused: how many of them it refused for their texts.
+        refuses: the status and the message with which it refuses some texts; `None` when it takes them.
         closing: set when it ends, so that an answer it never gave does not hold anybody up.
     """
 
@@ -32,7 +34,8 @@ class EmbeddingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures: list[int | str] = []
         self.texts: list[str] = []
-        self.requests = 0
+        self.requests = self.refused = 0
+        self.refuses: Callable[[list[str]], tuple[int, str] | None] = empty_or_too_long
         self.closing = threading.Event()
         self.lock = threading.Lock()
 
@@ -44,6 +47,10 @@ class EmbeddingServer(ThreadingHTTPServer):
         with self.lock:
             self.texts += texts
             return shared_minilm().embed(texts)
+
+
+def empty_or_too_long(texts: list[str]) -> tuple[int, str] | None:
+    return None if all(0 < len(text) <= 20_000 for text in texts) else (400, "empty or too long")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -68,8 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {"hello": "world"})
         if failure == "html":
             return self.answer(200, "<html>a proxy's login page</html>")
-        if not all(0 < len(text) <= 20_000 for text in body["input"]):
-            return self.answer(400, {"error": {"message": "empty or too long"}})
+        refusal = self.server.refuses(body["input"])
+        if refusal is not None:
+            self.server.refused += 1
+            return self.answer(refusal[0], {"error": {"message": refusal[1]}})
         vectors = self.server.embed(body["input"])
         if body.get("dimensions"):
             vectors = vectors[:, : body["dimensions"]]

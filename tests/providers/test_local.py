@@ -19,7 +19,7 @@ from lightmigrate.providers.onnx import OnnxProvider
 from lightmigrate.providers.open import PROVIDERS, open_provider
 from tests.encoders import minilm, minilm_files, shared_minilm
 
-TEXTS = ["a cat sat on the mat", "a kitten lay on the rug", "interest rates rose again", ""]
+TEXTS = ["a cat sat on the mat", "a kitten lay on the rug", "interest rates rose again", "x"]
 
 
 def test_what_means_the_same_is_near() -> None:
@@ -105,10 +105,13 @@ def test_weights_beside_the_graph_are_a_part_of_the_revision(tmp_path: Path) -> 
     assert len(revisions) == 2
 
 
-def test_more_tokens_than_a_model_takes_are_an_error_without_the_text() -> None:
-    with pytest.raises(ProviderError, match=r"on 1 texts of up to 1002 tokens; .* lower max_tokens") as caught:
-        minilm(max_tokens=2000).embed(["secret " * 1000])
-    assert "secret" not in str(caught.value)
+def test_a_text_of_more_tokens_than_a_model_takes_is_cut_to_what_it_takes() -> None:
+    model = minilm(max_tokens=2000)
+    vectors = model.embed([TEXTS[0], "secret " * 1000, TEXTS[1]])
+    assert (model.shortened.cut, model.shortened.refused) == (1, 0)
+    assert "secret" not in model.shortened.reason
+    assert vectors[1] @ minilm(max_tokens=500).embed(["secret " * 1000])[0] > 0.9
+    assert np.sum(vectors[::2] * shared_minilm().embed(TEXTS[:2]), axis=1).min() > 0.98
 
 
 class MiniLM(EmbeddingFunction[Documents]):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.budget.settings import BudgetSetting, CurvePoint
+    from lightmigrate.providers.careful import Shortened
     from lightmigrate.quality.retention import QualityEstimate
     from lightmigrate.refinement.refine import Refinement
     from lightmigrate.refinement.status import RefinementStatus
@@ -49,7 +50,12 @@ def curve(measured: CostQualityCurve) -> RenderableType:
         )
     basis = f"measured on {measured.calibration:,} documents, each left out of the fit that it judges"
     cost = f"{measured.paid:,} tokens were embedded for that, and are part of every line"
-    return Group(table, doing_nothing(measured), f"{basis}; {cost}")
+    return Group(table, doing_nothing(measured), f"{basis}; {cost}", *not_whole(measured.shortened))
+
+
+def not_whole(shortened: Shortened) -> list[str]:
+    """How many texts the new model did not take whole; nothing when it took all."""
+    return [f"[yellow]{escape(str(shortened))}[/]"] if shortened.reason else []
 
 
 def doing_nothing(measured: CostQualityCurve) -> str:
@@ -142,7 +148,7 @@ def refined(done: Refinement) -> RenderableType:
         )
     if done.written_by_application:
         lines.append(f"  {done.written_by_application:,} rows that the application wrote meanwhile were left alone")
-    return Group(*lines, statuses([done.status]))
+    return Group(*lines, *not_whole(done.shortened), statuses([done.status]))
 
 
 def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:

@@ -38,7 +38,8 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
         if str(facts.address) in state.models:
             function += f" (vectors of {escape(state.models[str(facts.address)])})"
-        vectors = _vectors(state.samples.get(str(facts.address)))
+        fault = state.damaged.get(str(facts.address))
+        vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
         rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
     for row in rows_to_show(rows):
@@ -48,7 +49,12 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
     if state.backups:
         lines.append(f"backups: {', '.join(state.backups)}")
-    return Group(*lines, table)
+    faults: list[RenderableType] = [
+        f"[bold red]{escape(name)} cannot be read[/]: {escape(fault)}" for name, fault in state.damaged.items()
+    ]
+    if state.unsupported is not None:
+        faults.append(f"[bold red]{escape(state.unsupported)}[/]")
+    return Group(*lines, table, *faults)
 
 
 def _vectors(sample: VectorSample | None) -> str:
@@ -133,11 +139,19 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+        lines += [f"  [yellow]{loss}[/]" for loss in _losses([result])]
     if len(results) > LISTED:
-        lines += _migrated_many(results)
+        lines += [*_migrated_many(results), *(f"[yellow]{loss}[/]" for loss in _losses(results))]
     last = results[-1]
     kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
+
+
+def _losses(results: Sequence[MigrationResult]) -> list[str]:
+    """What was not embedded as it is stored, over some collections."""
+    lost = sum(result.lost_vectors for result in results)
+    lines = [f"{lost:,} records have no text: they have the centre of the new space as vector"] if lost else []
+    return lines + list(dict.fromkeys(escape(str(r.shortened)) for r in results if r.shortened.reason))
 
 
 def _migrated_many(results: Sequence[MigrationResult]) -> list[str]:

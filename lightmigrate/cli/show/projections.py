@@ -87,6 +87,8 @@ def trained(shown: Trained) -> RenderableType:
     facts.add_row("measured on", f"{judged_by}; {gate.collection_size:,} in the collection")
     facts.add_row("distance", f"{gate.metric}; beside exact rows {with_interval(gate.beside_exact)} is found")
     facts.add_row("time", f"{done.embedding_seconds:.0f} s embedding, {done.fitting_seconds:.0f} s fitting")
+    if done.shortened.reason:
+        facts.add_row("not whole", f"[yellow]{printable(str(done.shortened))}[/]")
     for path in shown.files:
         facts.add_row("written", f"{escape(str(path))} ({readable_size(path.stat().st_size)})")
     return Group(facts, answers, f"[{colour}]{gate.verdict}[/]  {gate.reason}")

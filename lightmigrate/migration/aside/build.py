@@ -18,13 +18,14 @@ from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.recall import LOSS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
-from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint
 
 
@@ -39,6 +40,7 @@ class Options:
         check_fit: whether the stored vectors must look like those the projection is for.
         index: the route to begin with, see `stores.files.Route`.
         on_progress: called after every step.
+        damaged: the collections whose vectors cannot be read.
     """
 
     page_size: int
@@ -47,6 +49,7 @@ class Options:
     check_fit: bool
     index: Route
     on_progress: OnProgress
+    damaged: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ class Built:
     Attributes:
         route: how its collection was replaced.
         verification: the results of the verification; `None` when it was switched off.
+        lost: records without a vector of their own; see `Draft`.
     """
 
     route: Route
     verification: Verification | None
+    lost: int
 
 
 def copy_database(location: Location, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
@@ -166,15 +171,18 @@ class Build:
                 replacement.finish(store)
         self._copy.tidy()
         _compare_catalogs(before, self._copy.catalog(), self._requests)
-        return [Built(route, result) for route, result in zip(routes, results, strict=True)]
+        built = zip(routes, results, drafts, strict=True)
+        return [Built(route, result, draft.lost) for route, result, draft in built]
 
     def _sample(self, store: Store, number: int) -> Page | None:
         """A sample of a collection that is not replaced yet, after checking that the projection is for its vectors."""
         if self._replacements[number].begun():
             return None
         request = self._requests[number]
+        if request.anew:
+            return None
         sample = sample_of(store.collection(request.address))
-        if self._options.check_fit:
+        if self._options.check_fit and len(sample):
             require_fitting(request.address, sample.vectors, request.projection)
         return sample
 
@@ -184,8 +192,10 @@ class Build:
         earlier = self._drafted(number)
         if earlier is not None:
             return earlier
-        source = store.collection(self._replacements[number].source())
-        job = Job(source, request.projection, options.invalid_vectors, request.texts)
+        source: Collection = store.collection(self._replacements[number].source())
+        if request.anew:
+            source = WithoutVectors(source, request.texts)
+        job = Job(source, request.projection, options.invalid_vectors, request.texts, request.anew)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     def _drafted(self, number: int) -> Draft | None:
@@ -198,7 +208,7 @@ class Build:
 
         A kept graph whose recall is below that of the old index is replaced by a rebuilt index.
         """
-        truths, routes = [draft.exact(self._options.page_size) for draft in drafts], [self._options.index] * len(drafts)
+        truths, routes = [draft.exact(self._options.page_size) for draft in drafts], self._routes(drafts)
         while True:
             tried = zip(self._replacements, drafts, routes, strict=True)
             routes = [replacement.put(draft, route) for replacement, draft, route in tried]
@@ -219,6 +229,11 @@ class Build:
                 )  # fmt: skip
                 routes[number] = "rebuild"
 
+    def _routes(self, drafts: Sequence[Draft]) -> list[Route]:
+        """The first route of each: an index that cannot be read, or that holds nothing, is not kept."""
+        pairs = zip(self._requests, drafts, strict=True)
+        return ["rewrite" if request.anew or not draft.count else self._options.index for request, draft in pairs]
+
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
 
@@ -235,8 +250,9 @@ class Build:
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
         if not self._options.verify:
             return {}
+        damaged, size = self._options.damaged, self._options.page_size
         digests = (
-            (facts.address, digest_of(store.collection(facts.address), self._options.page_size))
+            (facts.address, digest_of(store.collection(facts.address), size, vectors=facts.address not in damaged))
             for facts in collections
         )
         return {address: (digest.content, digest.vectors) for address, digest in digests}
@@ -248,6 +264,8 @@ def _compare_catalogs(
     """The same collections with the same counts, and only the requested dimensions changed."""
     dimensions = {request.address: request.projection.info.target.dimension for request in requests}
     expected = {f.address: (f.count, dimensions.get(f.address, f.dimension)) for f in before}
+    emptied = {f.address: (0, None) for f in before if not f.count and f.address in dimensions}
+    expected.update(emptied)  # the first record determines the dimension
     actual = {f.address: (f.count, f.dimension) for f in after}
     if expected != actual:
         wrong = next(a for a in expected.keys() | actual.keys() if expected.get(a) != actual.get(a))

@@ -47,8 +47,12 @@ def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unc
     workspace.clear()
 
 
-def recover(workspace: Workspace) -> str | None:
+def recover(workspace: Workspace, *, own: bool = False) -> str | None:
     """Finish or undo an exchange that a crash interrupted. Must hold the lock. A half-built copy is left to be resumed.
+
+    Args:
+        workspace: of the database, locked.
+        own: whether it was this run that failed, and that tells so itself; then a build is deleted without a word.
 
     Returns:
         What was interrupted and how it ended, in a sentence; `None` when there was nothing to do.
@@ -67,8 +71,10 @@ def recover(workspace: Workspace) -> str | None:
         outcome = "an interrupted exchange was undone: the old database is in place"
     elif exchanging:
         outcome = "an exchange had ended; its journal was closed"
-    elif workspace.has_leftovers():
-        outcome = "an interrupted migration was undone: the database is unchanged"
+    elif workspace.has_leftovers() and not own:
+        begun = intention is None or intention.description is not None
+        what = "an interrupted migration was undone" if begun else "the copy of an interrupted run was deleted"
+        outcome = f"{what}: the database is unchanged"
     else:
         outcome = ""
     workspace.close_journal()

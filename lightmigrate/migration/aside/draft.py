@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.errors import NothingToMigrateError
 from lightmigrate.files import replacing
 from lightmigrate.migration.baseline import Baseline
-from lightmigrate.migration.job import InvalidRows, Job, project, projected
+from lightmigrate.migration.job import InvalidRows, Job, projected
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import Page
+from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.read_ahead import read_ahead
-from lightmigrate.vectors import Vectors, evenly
+from lightmigrate.vectors import Vectors, evenly, meaningful
 
 _NUMBER = np.dtype("<f4")
 
@@ -45,6 +46,8 @@ class Draft:
         records: ids, texts and payloads: a JSON list a line.
         vectors: float32 rows, little-endian, nothing else.
         projection: the projection that gave the vectors.
+        lost: records without a vector of their own, which have the centre of the new space: only in a collection made
+            anew.
     """
 
     baseline: Baseline
@@ -53,6 +56,7 @@ class Draft:
     records: Path
     vectors: Path
     projection: Projection
+    lost: int = 0
 
     @property
     def count(self) -> int:
@@ -112,7 +116,7 @@ class Draft:
             if fields.pop("sha256") != _sha256(fields, sample, records, vectors):
                 return None
             baseline = Baseline(**fields["baseline"], vectors=np.load(sample, allow_pickle=False))
-            return cls(baseline, fields["dimension"], fields["queries"], records, vectors, projection)
+            return cls(baseline, fields["dimension"], fields["queries"], records, vectors, projection, fields["lost"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -141,7 +145,8 @@ class Draft:
         """
         folder.mkdir(exist_ok=True)
         header, sample_file, records, vectors = _files(folder, number)
-        baseline, dimension, done, invalid = Baseline.of(job.source, sample), 0, 0, InvalidRows(job)
+        dimension, done = job.projection.info.target.dimension, 0
+        baseline, invalid, lost = Baseline.of(job.source, sample), InvalidRows(job), _LostRows(dimension)
         query_rows = evenly(len(baseline.ids), QUERIES)
         queries = {baseline.ids[row]: 0 for row in query_rows}
         exact = Exact(baseline.vectors[query_rows], baseline.space) if baseline.space else None
@@ -160,8 +165,9 @@ class Draft:
             read_ahead(job.source.scan(page_size)) as pages,
         ):
             for group in _grouped(valid_pages(pages)):
-                projected = project(job.projection, group, job.texts)
-                dimension = projected.shape[1]
+                projected = job.new_vectors(group)
+                if job.anew:
+                    lost.look(projected, group, done)
                 numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
                 columns = zip(group.ids, group.texts, group.payloads, strict=True)
                 lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
@@ -172,7 +178,10 @@ class Draft:
             for file in (lines, numbers):
                 file.flush()
                 os.fsync(file.fileno())
+        if job.invalid_vectors == "refuse":
+            invalid.ids += lost.ids
         invalid.require_none(baseline.records)
+        lost.give_centre(vectors, job.source.address)
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
         with replacing(sample_file) as stream:
@@ -181,10 +190,51 @@ class Draft:
             "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
             "dimension": dimension,
             "queries": list(queries.values()),
+            "lost": len(lost.ids),
         }
         with replacing(header) as stream:
             stream.write(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
-        return cls(baseline, dimension, list(queries.values()), records, vectors, job.projection)
+        return cls(baseline, dimension, list(queries.values()), records, vectors, job.projection, len(lost.ids))
+
+
+class _LostRows:
+    """The records of a collection made anew that have no vector.
+
+    Attributes:
+        ids: their ids.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self.ids: list[str] = []
+        self._rows: list[int] = []
+        self._sum = np.zeros(dimension)
+        self._count = 0
+
+    def look(self, vectors: Vectors, page: Page, start: int) -> None:
+        """Find the records without a vector in a page, whose first record has the number `start`."""
+        valid = meaningful(vectors)
+        self._sum += vectors[valid].sum(axis=0, dtype=np.float64)
+        self._count += int(valid.sum())
+        for row in np.flatnonzero(~valid).tolist():
+            self._rows.append(start + row)
+            self.ids.append(page.ids[row])
+
+    def give_centre(self, file: Path, address: Address) -> None:
+        """Write the mean of all vectors in the place of each that is missing. Writes to the draft's vectors.
+
+        Raises:
+            NothingToMigrateError: no record has a vector.
+        """
+        if not self._rows:
+            return
+        if not self._count or not self._sum.any():
+            raise NothingToMigrateError(f"collection {address} stores no text that the new model embeds: add the texts")
+        with file.open("r+b") as numbers:
+            for row in self._rows:
+                numbers.seek(row * len(self._sum) * _NUMBER.itemsize)
+                numbers.write((self._sum / self._count).astype(_NUMBER).tobytes())
+            numbers.flush()
+            os.fsync(numbers.fileno())
 
 
 def _grouped(pages: Iterator[Page]) -> Iterator[Page]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lightmigrate.migration.aside.room import plan_at, require_room, require_roo
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
 from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
@@ -66,11 +68,11 @@ class AsideMigration:
         if workspace.busy():
             return None
         if workspace.exchange_interrupted():
-            return f"an exchange was interrupted:  lightmigrate resume {self.path}  finishes or undoes it"
+            return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
         if workspace.resumable:
-            return f"a migration was interrupted:  lightmigrate resume {self.path}  goes on, or discards it with --undo"
+            return "a migration was interrupted:  lightmigrate resume DATABASE  goes on, or discards it with --undo"
         if workspace.has_leftovers():
-            return f"a migration was interrupted:  lightmigrate resume {self.path} --undo  removes what it left"
+            return "a migration was interrupted:  lightmigrate resume DATABASE --undo  removes what it left"
         return None
 
     def recover(self) -> str | None:
@@ -139,13 +141,17 @@ class AsideMigration:
             plan = plan_at(self._workspace.location, catalog, {r.address: r.projection for r in requests})
             if not force:
                 require_passed(plan)
+            damaged = self.files.damaged()
+            require_readable(requests, damaged, shlex.quote(str(self.path)))
             outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
             if not auto_backup:
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             workspace, copy = self._workspace, self.files.at(self._workspace.staging)
             records = sum(planned.count for planned in plan.collections)
             on_progress = together(self._on_progress, records, len(plan.collections))
-            options = build.Options(self._page_size, verify, invalid_vectors, not force, index, on_progress)
+            options = build.Options(
+                self._page_size, verify, invalid_vectors, not force, index, on_progress, frozenset(damaged)
+            )
 
             def builder(run: str) -> build.Build:
                 return build.Build(copy, workspace.drafts, workspace.scratch, run, requests, options)
@@ -153,6 +159,7 @@ class AsideMigration:
             intention = self._begin(plan, requests, invalid_vectors, lambda run: builder(run).can_resume())
             not_resumable = replace(intention, copied=None)
             results = builder(intention.run).run(catalog, lambda: workspace.write_journal(not_resumable))
+            copy.put_back(workspace.unreadable)
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
             sign_new(copy, self.files, verified, outgoing if auto_backup else None)
             if beside is not None:
@@ -173,6 +180,7 @@ class AsideMigration:
                 verification=built.verification,
                 seconds=seconds,
                 index=built.route,
+                lost_vectors=built.lost,
                 vector=planned.vector,
                 part=planned.part,
             )
@@ -234,7 +242,9 @@ class AsideMigration:
     def _copy(self, intention: Intention) -> Intention:
         """Copy the database; what comes back says what it looked like, and is on the disk."""
         self._workspace.write_journal(intention)
-        copied = build.copy_database(self._workspace.location, self._workspace.staging, self._on_progress)
+        workspace = self._workspace
+        copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
+        self.files.at(workspace.staging).set_aside(self.files.damaged(), workspace.unreadable)
         intention = replace(intention, copied=copied)
         self._workspace.write_journal(intention)
         return intention
@@ -328,7 +338,7 @@ class AsideMigration:
                 yield
             except LightmigrateError:
                 self._workspace.forget_build()
-                cutover.recover(self._workspace)
+                cutover.recover(self._workspace, own=True)
                 raise
             except Exception as error:
                 raise FailedError(f"{type(error).__name__}: {error}; {self._state_after_failure()}") from error
@@ -340,7 +350,8 @@ class AsideMigration:
         state = cutover.recover(self._workspace) or "nothing was changed"
         if self.interrupted:
             free = shutil.disk_usage(self._workspace.location.home).free
-            state += f" (lightmigrate resume, or resume --undo); {free / 2**20:,.0f} MiB are free"
+            room = f"{free / 2**20:,.0f} MiB are free"
+            state += f":  lightmigrate resume DATABASE  goes on, or discards it with --undo; {room}"
         return state
 
     def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:

@@ -53,6 +53,7 @@ class Workspace:
         exchange: how another database takes its place there.
         staging: where the new database is built.
         drafts: where the new collections are kept until they are written and compared.
+        unreadable: where damaged indexes of the copy are kept while it is open.
         scratch: where indexes are built that are to come into the new database.
         request: where the projections are kept that it is built with.
         trash: where folders go that are about to be deleted.
@@ -66,6 +67,7 @@ class Workspace:
         self.folder = self.location.workspace
         self.staging = self.folder / "new"
         self.drafts = self.folder / "drafts"
+        self.unreadable = self.folder / "unreadable"
         self.scratch = self.folder / "scratch"
         self.request = self.folder / "request"
         self.trash = self.folder / "trash"
@@ -164,7 +166,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete what a run left: an unfinished build, or a database that was to be deleted."""
-        for leftover in (self.staging, self.drafts, self.scratch, self.trash, self.request):
+        for leftover in (self.staging, self.drafts, self.unreadable, self.scratch, self.trash, self.request):
             if leftover.exists():
                 shutil.rmtree(leftover)
 

@@ -67,10 +67,10 @@ class ShadowMigration:
         if is_locked(self._lock):
             return None
         if self._store.interrupted_exchange():
-            return "an exchange was interrupted:  lightmigrate resume  on this database finishes or undoes it"
+            return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
         if self.interrupted:
             return (
-                "a migration was interrupted: the same  lightmigrate migrate  goes on,  lightmigrate resume --undo  "
+                "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
                 "discards what it built"
             )
         return None
@@ -101,6 +101,7 @@ class ShadowMigration:
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`. The disk of a server cannot be seen from here: 0 bytes needed, 0 free."""
+        self._require_supported()
         projections = {request.address: request.projection for request in requests}
         return make_plan(self.path, self.catalog(), projections, needed=0, free=0)
 
@@ -126,8 +127,14 @@ class ShadowMigration:
     ) -> list[MigrationResult]:
         """Build, keep current, verify, exchange. Writes. See `Migrator.migrate`."""
         with self._locked():
+            self._require_supported()
             requests = source(self._store) if callable(source) else source
             return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []
+
+    def _require_supported(self) -> None:
+        """Raise `DatabaseError` when nothing can be migrated in this database."""
+        if (reason := self._store.unsupported()) is not None:
+            raise DatabaseError(reason)
 
     def wait(self) -> None:
         """See `Migrator.wait`."""
@@ -143,6 +150,13 @@ class ShadowMigration:
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         plan = self.plan(requests)
+        filled = {planned.address for planned in plan.collections if planned.count}
+        for request in requests:
+            if request.anew and request.address in filled:
+                raise LightmigrateError(
+                    f"collection {request.address} can be embedded again only in a folder: stop the server, and run "
+                    "the same command on its folder"
+                )
         records = sum(planned.count for planned in plan.collections)
         on_progress = together(self._on_progress, records, len(plan.collections))
         self._shadows = Shadows(self._store, self._page_size, on_progress)
@@ -150,6 +164,8 @@ class ShadowMigration:
             require_passed(plan)
             for request in requests:
                 sample = sample_of(self._store.collection(request.address))
+                if not len(sample):
+                    continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
             built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
@@ -190,7 +206,10 @@ class ShadowMigration:
         """Compare every migrated collection with its newest backup. Only reads. See `Migrator.verify`."""
         newest = {backup.own: backup for backup in self._shadows.backups()}
         if not newest:
-            raise DatabaseError(f"{self.path} holds no migration to compare with; run  lightmigrate migrate")
+            raise DatabaseError(
+                f"{self.path} holds no migration to compare with; plan one:  lightmigrate plan DATABASE "
+                "--target-model MODEL"
+            )
         return [self._check(own, backup) for own, backup in newest.items()]
 
     def _check(self, own: Address, backup: Version) -> CollectionCheck:

@@ -15,9 +15,9 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionError, ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
-# Embeds n texts as documents with the new model: float32 `(n, d_new)`.
+# Embeds n texts as documents with the new model: float32 `(n, d_new)`, NaN for a text that the model refuses.
 Embed = Callable[[Sequence[str]], Vectors]
 
 # Words are separated by white space; in Chinese and Japanese, which use none, every character counts as a word.
@@ -64,7 +64,7 @@ class Extract:
         return self.source_dimension, self.weights.shape[1]
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
-        """The term's value for each text; zero for records without a text.
+        """The term's value for each text; zero for records without a text, or whose extract the model refuses.
 
         Raises:
             ProjectionError: no `embed` is set, or it returns vectors of another dimension.
@@ -79,7 +79,7 @@ class Extract:
         if self.embed is None:
             raise ProjectionError(
                 f"this projection embeds an extract (the first {self.words} words) of every text with the new model: "
-                "give it the model with projection.reading_with(provider.embed)"
+                "give it the model with projection.reading_with(provider.embed_each)"
             )
         vectors = self.embed(extracts)
         if vectors.shape != (len(extracts), len(self.weights)):
@@ -87,7 +87,7 @@ class Extract:
                 f"the model returned vectors of shape {vectors.shape} for {len(extracts)} texts, the projection was "
                 f"fitted with a model of {len(self.weights)} dimensions; use that model"
             )
-        return vectors
+        return np.where(finite_rows(vectors)[:, None], vectors, np.float32(0))
 
     def scaled(self, by: Scale) -> Extract:
         """The same term with its output multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""

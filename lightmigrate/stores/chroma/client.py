@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,9 @@ try:
     from chromadb.config import Settings
 except ImportError:
     raise MissingExtraError("chromadb", "chroma") from None
+
+# How long the version of a server is waited for.
+SECONDS = 10.0
 
 
 def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
@@ -33,11 +40,29 @@ def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tena
         client = chromadb.HttpClient(host, port, ssl, dict(headers), _silent(), tenant, database)
         client.heartbeat()
     except Exception as error:  # noqa: BLE001  # httpx, chromadb and ValueError
+        if (version := _old_version(host, port, ssl=ssl, headers=headers)) is not None:
+            raise DatabaseError(
+                f"the Chroma server at {host}:{port} is of version {version}, and 1.3 or newer is needed: update the "
+                "server, which keeps its data, and run this again"
+            ) from None
         raise DatabaseError(
             f"no Chroma server answers at {host}:{port} for {tenant}/{database} ({type(error).__name__}); "
             "check --host, --port, --ssl, --header, --tenant and --database"
         ) from None
     return client
+
+
+def _old_version(host: str, port: int, *, ssl: bool, headers: Mapping[str, str]) -> str | None:
+    """The version of a server that only speaks the first version of the API, as servers up to 0.5 did."""
+    connection = (http.client.HTTPSConnection if ssl else http.client.HTTPConnection)(host, port, timeout=SECONDS)
+    try:
+        with contextlib.closing(connection):
+            connection.request("GET", "/api/v1/version", headers=dict(headers))
+            answer = connection.getresponse()
+            version = json.loads(answer.read(200)) if answer.status == 200 else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    return version if isinstance(version, str) and re.fullmatch(r"0\.[\d.]+", version) else None
 
 
 def _silent() -> Settings:

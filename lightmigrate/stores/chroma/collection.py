@@ -88,7 +88,7 @@ class ChromaCollection:
 
     def facts(self) -> CollectionFacts:
         """What the database says about it; only reads."""
-        index = next(iter(vector_indexes(self.schema(), VECTOR_INDEXES[::-1])), {})
+        index = next(iter(vector_indexes(self.schema(), VECTOR_INDEXES[::-1])), {}) or self._configuration()
         function = index.get("embedding_function") or {}
         return CollectionFacts(
             name=self.address.name,
@@ -104,6 +104,13 @@ class ChromaCollection:
             ),
             id=self.id,
         )
+
+    def _configuration(self) -> Mapping[str, Any]:
+        """Distance and embedding function, as a server without schemas states them."""
+        configuration = self._collection.get_model().configuration_json or {}
+        index = configuration.get("hnsw") or configuration.get("hnsw_configuration") or {}
+        space = (self._collection.metadata or {}).get("hnsw:space") or index.get("space")
+        return {"space": space, "embedding_function": configuration.get("embedding_function")}
 
     def count(self) -> int:
         """Number of records."""
@@ -306,7 +313,7 @@ class ChromaCollection:
         that the index was built with, unless the metadata were changed afterwards. So where the two differ in the
         distance, it is measured.
         """
-        schema: dict[str, Any] = copy.deepcopy(self._schema)
+        schema: dict[str, Any] = copy.deepcopy(self._schema or {})  # servers before 1.3 have none
         metadata = self._collection.metadata or {}
         for index in vector_indexes(schema):
             if index.get("space") != metadata.get("hnsw:space", index.get("space")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,12 @@ from lightmigrate.stores.chroma.folder import (
     require_chroma_folder,
     writes_of,
 )
+from lightmigrate.stores.chroma.foreign import what_is_there
+from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
 from lightmigrate.stores.chroma.sample import sample_vectors
+from lightmigrate.stores.chroma.set_aside import put_back, set_aside
+from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -54,6 +58,10 @@ class ChromaFiles:
         """Raise `DatabaseError` when there is none."""
         require_chroma_folder(self.folder)
 
+    def instead(self) -> str | None:
+        """What is in the place of a database; see `FileDatabase.instead`. Only reads."""
+        return None if self.exists() else what_is_there(self.folder) or foreign_database(self.folder)
+
     def catalog(self) -> list[CollectionFacts]:
         """All collections of all tenants and databases, by name; only reads."""
         return read_catalog(self.folder)
@@ -69,6 +77,10 @@ class ChromaFiles:
     def unfinished(self) -> bool:
         """Whether a crash left sqlite's own journal."""
         return has_unfinished_write(self.folder / DATABASE_FILE)
+
+    def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
+        """The collections whose index cannot be read; see `health.damaged_indexes`. Only reads."""
+        return damaged_indexes(self.folder, thorough=thorough)
 
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""
@@ -94,6 +106,14 @@ class ChromaFiles:
     def isolate(self) -> None:
         """Rename every index folder of a closed copy, so that no name is shared with the original. Writes."""
         rename_indexes(self.folder)
+
+    def set_aside(self, damaged: Collection[Address], place: Path) -> None:
+        """Move the index folders of damaged collections out of a closed copy; see `set_aside`. Writes."""
+        set_aside(self.folder, damaged, place)
+
+    def put_back(self, place: Path) -> None:
+        """Move them back; see `set_aside.put_back`. Writes."""
+        put_back(self.folder, place)
 
     def tidy(self) -> None:
         """Delete the index folders that no segment names any more. Writes."""

@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.chroma.foreign import DATABASE_FILE as DATABASE_FILE
+from lightmigrate.stores.chroma.foreign import what_is_there, what_is_wrong, what_was_meant
 from lightmigrate.stores.files import users_of
-
-DATABASE_FILE = "chroma.sqlite3"
+from lightmigrate.stores.foreign import foreign_database
 
 _WRITES = """
     SELECT databases.tenant_id, databases.name, collections.name, embeddings.embedding_id, embeddings.seq_id
@@ -38,12 +39,16 @@ def is_chroma_folder(folder: Path) -> bool:
 
 def require_chroma_folder(folder: Path) -> None:
     """Raise `DatabaseError` when there is no Chroma database in `folder`."""
+    if is_chroma_folder(folder):
+        return
+    there = what_is_there(folder) or foreign_database(folder) or what_was_meant(folder)
+    if there is not None:
+        raise DatabaseError(there)
     if not folder.is_dir():
         raise DatabaseError(f"no such folder: {folder}; give the folder that holds {DATABASE_FILE}")
-    if not is_chroma_folder(folder):
-        below = next((path.parent for path in sorted(folder.glob(f"*/{DATABASE_FILE}"))), None)
-        hint = f"did you mean {below}?" if below else f"give the folder that holds {DATABASE_FILE}"
-        raise DatabaseError(f"{folder} is not a Chroma folder: it has no {DATABASE_FILE}; {hint}")
+    raise DatabaseError(
+        f"{folder} is not a Chroma folder: it has no {DATABASE_FILE}; give the folder that holds {DATABASE_FILE}"
+    )
 
 
 def read_catalog(folder: Path) -> list[CollectionFacts]:
@@ -66,8 +71,9 @@ def read_catalog(folder: Path) -> list[CollectionFacts]:
             """  # noqa: S608
             return [_facts(connection, row) for row in connection.execute(query)]
     except (sqlite3.Error, ValueError) as error:
+        known = what_is_wrong(folder / DATABASE_FILE)
         raise DatabaseError(
-            f"cannot read {folder / DATABASE_FILE}: {error}; open it once with Chroma to repair it"
+            known or f"cannot read {folder / DATABASE_FILE}: {error}; open it once with Chroma to repair it"
         ) from None
 
 

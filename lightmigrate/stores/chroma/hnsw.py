@@ -188,6 +188,17 @@ class HnswFiles:
             _write(folder / name, (self.folder / name).read_bytes())
 
 
+def entry_point(content: bytes) -> int:
+    """The element at which a search enters the graph, from the content of `header.bin`.
+
+    Raises:
+        ValueError: the header is too short.
+    """
+    if len(content) < _HEADER.size + _GRAPH.size:
+        raise ValueError("a header that is too short")
+    return int(_GRAPH.unpack_from(content, _HEADER.size)[1])
+
+
 def _write(path: Path, content: Any) -> None:
     with path.open("wb") as file:
         file.write(content)

@@ -11,6 +11,9 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
 from lightmigrate.stores.chroma.client import connect
 from lightmigrate.stores.chroma.store import ChromaStore
 
+# The first version of a server that keeps schemas.
+OLDEST = "1.3"
+
 
 class LiveChromaStore(ChromaStore):
     """The client's own tenant and database. See `stores.base.Store`. Never closes the client.
@@ -38,6 +41,20 @@ class LiveChromaStore(ChromaStore):
         """The folder of a client of this process; `None` for a server."""
         settings = self._live.get_settings()
         return None if settings.chroma_server_host else Path(settings.persist_directory)
+
+    def unsupported(self) -> str | None:
+        """Why this server is too old: before 1.3 it keeps no schemas, by which a collection is copied. Only reads."""
+        if not self._live.get_settings().chroma_server_host:
+            return None
+        version = str(self._live.get_version())
+        collections = self._live.list_collections(limit=1)
+        old = version.startswith("0.") or any(one.get_model().serialized_schema is None for one in collections)
+        if not old:
+            return None
+        return (
+            f"the Chroma server at {self} is older than {OLDEST} (it answers as version {version}), and {OLDEST} or "
+            "newer is needed: update the server, which keeps its data, and run this again"
+        )
 
     def __str__(self) -> str:
         settings, own = self._live.get_settings(), (self._live.tenant, self._live.database)

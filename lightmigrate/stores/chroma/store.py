@@ -57,6 +57,10 @@ class ChromaStore:
         """An address without a name for each database, in the order of `collections`."""
         raise NotImplementedError
 
+    def unsupported(self) -> str | None:
+        """`None`: the client of this package reads and writes folders itself."""
+        return None
+
     @property
     def capabilities(self) -> Capabilities:
         """What Chroma guarantees."""
@@ -78,7 +82,9 @@ class ChromaStore:
         try:
             opened = client.get_collection(address.name, embedding_function=None)
         except NotFoundError:
-            raise CollectionNotFoundError(f"no collection {address} in {self}; see  lightmigrate doctor") from None
+            raise CollectionNotFoundError(
+                f"no collection {address} in {self}; see  lightmigrate doctor DATABASE"
+            ) from None
         return ChromaCollection(client, opened, self._removals(address))
 
     def versions(self) -> list[Version]:

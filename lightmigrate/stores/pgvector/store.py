@@ -74,6 +74,9 @@ class PgStore:
         """What it can promise."""
         return CAPABILITIES
 
+    def unsupported(self) -> None:
+        """`None`: everything can be migrated."""
+
     @property
     def folder(self) -> Path | None:
         """`None`: a server."""

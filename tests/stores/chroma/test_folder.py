@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lightmigrate import auto_migrate
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
@@ -84,12 +85,71 @@ def test_what_is_no_chroma_folder(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="is not a Chroma folder"):
         read_catalog(tmp_path)
     (tmp_path / "chroma.sqlite3").write_bytes(b"no database" * 100)
-    with pytest.raises(DatabaseError, match="cannot read"):
+    with pytest.raises(DatabaseError, match=r"is not an SQLite file \(1,100 bytes\): copy the database again"):
+        read_catalog(tmp_path)
+    (tmp_path / "chroma.sqlite3").write_bytes(b"")
+    with pytest.raises(DatabaseError, match=r"is empty \(0 bytes\): copy it again, or delete it"):
+        read_catalog(tmp_path)
+    (tmp_path / "chroma.sqlite3").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(DatabaseError, match=r"Git LFS pointer .*: run  git lfs pull"):
         read_catalog(tmp_path)
     (tmp_path / "chroma.sqlite3").unlink()
-    sqlite3.connect(tmp_path / "chroma.sqlite3").close()
-    with pytest.raises(DatabaseError):
+    with sqlite3.connect(tmp_path / "chroma.sqlite3") as connection:
+        connection.execute("CREATE TABLE bookmarks (id)")
+    connection.close()
+    with pytest.raises(DatabaseError, match=r"is an SQLite file, but not Chroma's: give the folder"):
         read_catalog(tmp_path)
+
+
+def parquet_folder(folder: Path) -> Path:
+    """A folder as Chroma 0.3 left it."""
+    (folder / "index").mkdir(parents=True)
+    for name in ("chroma-collections.parquet", "chroma-embeddings.parquet"):
+        (folder / name).write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    return folder
+
+
+def with_files(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_what_a_folder_holds_in_place_of_a_database_is_said_with_what_helps(database: Path, tmp_path: Path) -> None:
+    old = parquet_folder(tmp_path / "old home" / "old")
+    with pytest.raises(DatabaseError, match=rf"did you mean {old}\? .*chroma-migrate"):
+        ChromaFiles(old.parent).require()
+    assert auto_migrate(old.parent, expected_dim=384).action == "nothing"  # a new database may begin beside it
+    index = next(path.parent for path in database.glob("*/header.bin"))
+    places = {
+        old: r"is a database of Chroma 0\.3 .*pip install chroma-migrate && chroma-migrate",
+        index: rf"is an index folder of a Chroma database: give {database}",
+        database / DATABASE_FILE: f"is a file: give its folder, {database}",
+        with_files(tmp_path / "faiss", "index.faiss", "index.pkl"): "is a FAISS index",
+        with_files(tmp_path / "qdrant", "raft_state.json"): "is a Qdrant storage",
+        with_files(tmp_path / "lance", "docs.lance"): "is a LanceDB database",
+    }
+    for folder, said in places.items():
+        files = ChromaFiles(folder)
+        with pytest.raises(DatabaseError, match=said) as caught:
+            files.require()
+        assert files.instead() == str(caught.value)
+        report = auto_migrate(folder, expected_dim=384)
+        assert (report.action, report.error) == ("failed", files.instead())
+    for folder in (tmp_path / "nowhere", with_files(tmp_path / "empty")):
+        assert ChromaFiles(folder).instead() is None
+        assert auto_migrate(folder, expected_dim=384).action == "nothing"
+
+
+def test_tables_of_a_newer_chroma_are_named(database: Path) -> None:
+    with sqlite3.connect(database / DATABASE_FILE) as connection:
+        connection.execute("INSERT INTO migrations SELECT dir, 11, filename, sql, hash FROM migrations LIMIT 1")
+        connection.execute("UPDATE migrations SET dir = 'sysdb' WHERE version = 11")
+        connection.execute("ALTER TABLE collections RENAME COLUMN dimension TO dimensions")
+    connection.close()
+    with pytest.raises(DatabaseError, match=r"was written by a newer Chroma \(sysdb 11\): update lightmigrate"):
+        read_catalog(database)
 
 
 def test_names_that_need_quoting(database: Path, tmp_path: Path) -> None:

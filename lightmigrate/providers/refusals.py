@@ -1,0 +1,159 @@
+"""What a model says when it refuses a text: the reason in one line, and how long a text may be."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from lightmigrate.errors import TextsRefusedError
+
+# A request that was refused for what is in it: bad request, too large, unprocessable.
+_REFUSING = {400, 413, 422}
+
+# Statuses of 500 and 429 that servers give to a text that they cannot embed, by what the message says.
+_ABOUT_INPUT = re.compile(
+    r"too (large|long|many)|exceed|context (length|size|window)|maximum|unsupported value|batch size|nan\b",
+    re.IGNORECASE,
+)
+
+# Words of a refusal for what a text says, not for its length.
+_POLICY = re.compile(r"polic|content.?filter|moderat|safety|flagged|harmful|prohibited|inappropriate", re.IGNORECASE)
+
+# Words of a refusal for length.
+_LENGTH = re.compile(r"token|length|too (large|long|big)|exceed|context|maximum|limit|reduce|size", re.IGNORECASE)
+
+# Words of a refusal of a whole request, of which each text alone may be accepted.
+_REQUEST = re.compile(
+    r"per request|per batch|in (the|your|one|a) batch|batch (is|size)|array too long|inputs? array", re.IGNORECASE
+)
+
+# Words of a refusal for the number of texts in a request.
+_NUMBER_OF_TEXTS = re.compile(
+    r"array|batch size|number of (inputs|texts|items)|\d+ (inputs|texts|items)", re.IGNORECASE
+)
+
+# The most tokens of a text, as servers say it: OpenAI, vLLM, TEI, Voyage, Ollama, Cohere.
+_NUMBER = r"(\d[\d,_]*)"
+_LIMITS = (
+    rf"max(?:imum)?\.? (?:input|context|sequence|allowed)?[ _]?(?:length|tokens?|size)[^\d]{{0,20}}{_NUMBER}",
+    rf"(?:less|fewer|shorter|more|longer|at most|up to) (?:than )?{_NUMBER} tokens",
+    rf"limit(?: of| is|:)? {_NUMBER}",
+    rf"context (?:length|size|window)[^\d]{{0,20}}{_NUMBER}",
+    rf"{_NUMBER}[- ]token (?:limit|context)",
+    rf"physical batch size[^\d]{{0,30}}{_NUMBER}",
+)
+_GIVEN = (
+    rf"(?:requested|given|got|has|have|contains?|provided|input of|resulted in)[:\s]*{_NUMBER}(?: tokens)?",
+    rf"\({_NUMBER} tokens\)",
+)
+_PLACE = re.compile(r"input\W{0,2}\[(\d+)\]")
+
+_SECRET = re.compile(r"\b(sk|pk|key|tok)-[\w-]{6,}|Bearer \S+", re.IGNORECASE)
+
+# As much of a server's reason as a message quotes, and the fewest words in a row that count as a piece of a text.
+MOST_CHARACTERS = 200
+_PIECE = 4
+
+
+def reason_of(error: Exception, texts: Sequence[str]) -> str:
+    """What a server says, in one line, without the texts and without keys.
+
+    A library may put anything into its exceptions, texts and keys included. So of one that does not carry a server's
+    answer only the type is named, and the limit if it states one.
+    """
+    body = getattr(error, "body", None)
+    message = _message_in(body) or getattr(error, "message", None) or str(error)
+    if not isinstance(_status(error), int):
+        limit = _first(_LIMITS, str(message))
+        return type(error).__name__ + (f": at most {limit} tokens" if limit is not None else "")
+    words = str(message).split()
+    sent = " ".join(" ".join(texts).split())
+    quoted = [False] * len(words)
+    for start in range(len(words)):
+        run = words[start : start + _PIECE]
+        if " ".join(run) in sent and (len(run) == _PIECE or len(run[0]) > 20):
+            quoted[start : start + len(run)] = [True] * len(run)
+    for text in {" ".join(text.split()) for text in texts}:
+        length = len(text.split())
+        if len(text) > 3 and length < _PIECE:
+            for start in range(len(words)):
+                if text in " ".join(words[start : start + length]):
+                    quoted[start : start + length] = [True] * len(words[start : start + length])
+    kept = [word for word, hidden in zip(words, quoted, strict=True) if not hidden]
+    reason = _SECRET.sub("…", " ".join(kept))
+    key = os.environ.get("OPENAI_API_KEY", "")
+    if len(key) > 3:
+        reason = reason.replace(key, "…")
+    return reason if len(reason) <= MOST_CHARACTERS else reason[: MOST_CHARACTERS - 1] + "…"
+
+
+def is_about_texts(error: Exception) -> bool:
+    """Whether an exception of a server or a library may be about the texts, and not about the connection or the key."""
+    status = _status(error)
+    if isinstance(status, int):
+        return status in _REFUSING or (status in (429, 500) and bool(_ABOUT_INPUT.search(str(error))))
+    unrelated = (ConnectionError, TimeoutError, ImportError, OSError)
+    names = {parent.__name__ for parent in type(error).__mro__}
+    return not isinstance(error, unrelated) and not names & {"APIConnectionError", "TransportError", "RequestException"}
+
+
+def is_policy(refusal: TextsRefusedError) -> bool:
+    """Whether a text was refused for what it says, so that a part of it is not what was meant to be embedded."""
+    return bool(_POLICY.search(refusal.reason))
+
+
+def is_length(refusal: TextsRefusedError) -> bool:
+    """Whether a text was refused for its length."""
+    return bool(_LENGTH.search(refusal.reason))
+
+
+def is_whole_request(refusal: TextsRefusedError) -> bool:
+    """Whether the request as a whole was too large."""
+    return bool(_REQUEST.search(refusal.reason))
+
+
+def is_number_of_texts(refusal: TextsRefusedError) -> bool:
+    """Whether the request had too many texts, and not too many tokens."""
+    return bool(_NUMBER_OF_TEXTS.search(refusal.reason))
+
+
+def place_of(refusal: TextsRefusedError) -> int | None:
+    """The position, in the request, of the text that was refused; `None` where the reason does not say it."""
+    found = _PLACE.search(refusal.reason)
+    return None if found is None else int(found[1])
+
+
+def token_limit(refusal: TextsRefusedError) -> int | None:
+    """The most tokens of a text, as the reason says it; `None` where it does not."""
+    return _first(_LIMITS, refusal.reason)
+
+
+def tokens_given(refusal: TextsRefusedError) -> int | None:
+    """The tokens of the refused text, as the reason says it; `None` where it does not."""
+    limit, given = token_limit(refusal), _first(_GIVEN, refusal.reason)
+    return given if given is not None and limit is not None and given > limit else None
+
+
+def _status(error: Exception) -> object:
+    """The HTTP status that an exception of a client library carries, if any."""
+    return getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _first(patterns: Sequence[str], reason: str) -> int | None:
+    for pattern in patterns:
+        found = re.search(pattern, reason, re.IGNORECASE)
+        if found is not None:
+            return int(re.sub(r"[,_]", "", found[1])) or None
+    return None
+
+
+def _message_in(body: object) -> str:
+    """The message in the body of an answer, whichever of the usual forms it has."""
+    if isinstance(body, dict):
+        for name in ("message", "error", "detail", "msg"):
+            if name in body and (message := _message_in(body[name])):
+                return message
+    if isinstance(body, list) and body:
+        return _message_in(body[0])
+    return body if isinstance(body, str) else ""
