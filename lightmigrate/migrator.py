@@ -9,6 +9,7 @@ from pathlib import Path
 from lightmigrate.budget.migrate import migrate_by_plan
 from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.recorded import migrate_recorded
+from lightmigrate.engine import requests_of
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import InvalidVectors
@@ -18,7 +19,8 @@ from lightmigrate.progress import reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
-from lightmigrate.reader import DatabaseReader, address_of, cached
+from lightmigrate.providers.cache import cached
+from lightmigrate.reader import DatabaseReader, address_of
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
@@ -85,11 +87,13 @@ class Migrator(DatabaseReader):
         """
         with self._naming():
             if not callable(jobs) and all(job.embedded is None for job in jobs):
-                return self._engine.migrate(self._requests(jobs), auto_backup, verify, invalid_vectors, force, index)
+                return self._engine.migrate(
+                    requests_of(jobs, self._engine), auto_backup, verify, invalid_vectors, force, index
+                )
             return migrate_recorded(
                 self._engine,
                 jobs if callable(jobs) else lambda store: jobs,
-                self._requests,
+                lambda decided: requests_of(decided, self._engine),
                 MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
                 reporting(self._on_progress),
             )

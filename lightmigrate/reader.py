@@ -12,21 +12,20 @@ from lightmigrate.bridge import fit_bridge
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
-from lightmigrate.engine import engine_for
+from lightmigrate.engine import engine_for, requests_of
 from lightmigrate.errors import DamagedCollectionError, DatabaseError, LightmigrateError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.collection_job import CollectionJob
-from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
+from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.plan import Plan
-from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
-from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.cache import cached
 from lightmigrate.refinement.checks import check_with_refinement, refined_rows
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
@@ -155,10 +154,8 @@ class DatabaseReader:
         Args:
             collection: name or address of the collection; `None` for all collections of the database, which must be of
                 one model, as one.
-            samples: documents to calibrate on; fewer when all collections together have fewer.
             texts: by id, for records of one collection that does not store them.
             reads_texts: whether the projection may read texts; by default only if no `texts` are given.
-            seed: of every random choice.
 
         Raises:
             CollectionNotFoundError: the database holds vectors of several models, or none.
@@ -286,7 +283,7 @@ class DatabaseReader:
             LightmigrateError: what `migrate` would raise before it begins.
         """
         with self._explaining():
-            return self._engine.plan(self._requests(jobs))
+            return self._engine.plan(requests_of(jobs, self._engine))
 
     def status(self) -> list[RefinementStatus]:
         """Where the vectors come from, for the collections migrated by a plan. Only reads, also while others write.
@@ -344,9 +341,8 @@ class DatabaseReader:
         if collection is not None:
             opened = store.collection(address_of(collection))
             return JoinedCollections([WithTexts(opened, texts) if texts else opened])
-        filled = [facts for facts in self._engine.catalog() if facts.count and facts.dimension]
-        readable = [facts for facts in filled if facts.address not in damaged]
-        return only_group(store, readable, self._argument).open(store, texts)
+        catalog = [facts for facts in self._engine.catalog() if facts.count and facts.address not in damaged]
+        return only_group(store, [facts for facts in catalog if facts.dimension], self._argument).open(store, texts)
 
     def _require_readable(self, collection: str | Address | None) -> Mapping[Address, str]:
         """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the named one is."""
@@ -398,33 +394,7 @@ class DatabaseReader:
     def _named(self, message: str) -> str:
         return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: self._argument, message)
 
-    def _requests(self, jobs: Sequence[CollectionJob]) -> list[Request]:
-        if not jobs:
-            raise DatabaseError("no collection to migrate was named")
-        if len({job.address for job in jobs}) < len(jobs):
-            names = len({job.address for job in jobs})
-            raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
-        anew = any(isinstance(job.projection, EmbedAgain) for job in jobs)
-        dimensions = {facts.address: facts.dimension or 0 for facts in self._engine.catalog()} if anew else {}
-        return [
-            Request(
-                job.address,
-                job.load(dimensions.get(job.address, 0)),
-                self._engine.describe_model(job.embedding_function),
-                job.file,
-                job.embedding_function,
-                job.texts,
-                isinstance(job.projection, EmbedAgain),
-            )
-            for job in jobs
-        ]
-
 
 def address_of(collection: str | Address) -> Address:
     """The address of a collection that is named or already an address."""
     return Address(collection) if isinstance(collection, str) else collection
-
-
-def cached(provider: Provider) -> Provider:
-    """The provider with a cache: the default one unless it has one."""
-    return provider if isinstance(provider, Cached) else Cached(provider)

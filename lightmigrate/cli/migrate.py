@@ -22,15 +22,10 @@ from lightmigrate.cli.options import (
 )
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, function_record
+from lightmigrate.commands.calibrate import Calibration, migrate_calibrated
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.migrate import (
-    Calibration,
-    FunctionRecord,
-    migrate_by_plan,
-    migrate_calibrated,
-    migrate_embedding_again,
-    migrate_with_projection,
-)
+from lightmigrate.commands.embed_again import migrate_embedding_again
+from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
 

@@ -288,6 +288,11 @@ class Cached(Provider):
         return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
 
 
+def cached(provider: Provider) -> Provider:
+    """The provider with a cache: the default one unless it has one."""
+    return provider if isinstance(provider, Cached) else Cached(provider)
+
+
 def same_probe(before: Vectors, now: Vectors) -> bool:
     """Whether two vectors `(d,)` of one text are of one model."""
     lengths = float(np.linalg.norm(before) * np.linalg.norm(now)) if before.shape == now.shape else 0.0

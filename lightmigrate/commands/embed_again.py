@@ -1,0 +1,93 @@
+"""`migrate --embed-again`: collections made anew from their stored texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.database import DatabaseChoice, find_address, require_one_for_texts
+from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
+from lightmigrate.errors import LightmigrateError
+
+if TYPE_CHECKING:
+    from lightmigrate.migration.collection_job import CollectionJob
+    from lightmigrate.migration.options import MigrationOptions
+    from lightmigrate.migration.results import MigrationResult
+    from lightmigrate.stores.base import Store
+    from lightmigrate.training.texts import TextsFile
+
+# Records read at once to count their texts.
+PAGE_ROWS = 1000
+
+
+def migrate_embedding_again(
+    database: DatabaseChoice,
+    target: ModelChoice,
+    options: MigrationOptions,
+    *,
+    collections: Sequence[str],
+    max_cost: float | None = None,
+    function: object = None,
+    texts: TextsFile | None = None,
+    cache: Path | None = None,
+    conversation: Conversation,
+) -> list[MigrationResult]:
+    """Make collections anew from their stored texts. Calls the model; asks, then writes.
+
+    The way out for a collection whose vectors cannot be read: they are not read.
+
+    Args:
+        database: the database, a folder.
+        target: the new model.
+        options: how to migrate; `invalid_vectors` says what becomes of records without a text.
+        collections: their names.
+        max_cost: dollars that it may cost at most.
+        function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        texts: file of texts by id, for one collection that does not store its texts.
+        cache: file that keeps embeddings.
+        conversation: with the caller; shown the number of texts and their cost before it is asked.
+
+    Raises:
+        InvalidVectorsError: some records have no text that the model embeds, and `options` refuses them.
+        LightmigrateError: as `Migrator.migrate`; the database is unchanged.
+    """
+    from lightmigrate.commands.train import Estimate
+    from lightmigrate.migration.embed_again import EmbedAgain
+    from lightmigrate.stores.external_texts import texts_of
+    from lightmigrate.training.limits import SpendingLimit
+
+    if not target.model:
+        raise LightmigrateError("--embed-again needs the new model: --target-model, and --target-provider")
+    if not collections:
+        raise LightmigrateError("--embed-again embeds whole collections: name each with --collection")
+    provider = target.open(cache)
+    migrator = database.open(conversation, writing=True)
+    if function is None and target.provider == "chroma":
+        function = own_function(provider)
+    catalog = {facts.address: facts for facts in migrator.collections()}
+    addresses = [find_address(name, list(catalog.values())) for name in collections]
+    texts_by_id = texts.read() if texts is not None else {}
+    require_one_for_texts(addresses, texts_by_id)
+    again = EmbedAgain(provider.model, provider.embed_each)
+    jobs = [new_job(address, again, function, texts_by_id) for address in addresses]
+    migrator.plan(jobs)
+
+    def decide(store: Store) -> list[CollectionJob]:
+        count = tokens = 0
+        for address in addresses:
+            for page in store.collection(address).scan(PAGE_ROWS, vectors=False):
+                stored = [text for text in texts_of(page, texts_by_id) if text and text.strip()]
+                count += len(stored)
+                tokens += provider.bill(stored).tokens
+        bill = provider.priced(tokens)
+        conversation.show(Estimate(provider.name, count, 0, 0, bill.tokens, bill.dollars))
+        SpendingLimit(max_cost).pay(provider, bill.dollars, f"embedding {count} documents")
+        require_consent(conversation, options)
+        return jobs
+
+    results = run_migration(migrator, decide, options)
+    return [replace(result, shortened=provider.shortened) for result in results]
