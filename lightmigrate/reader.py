@@ -72,11 +72,6 @@ class DatabaseReader:
         return self._engine.path
 
     @property
-    def is_folder(self) -> bool:
-        """Whether the database is files on this machine, and not an open one."""
-        return isinstance(self._database, FileDatabase)
-
-    @property
     def place(self) -> Path:
         """The folder for files about the database: its own, or for a server one among the user's files."""
         return self._engine.place
@@ -154,8 +149,10 @@ class DatabaseReader:
         Args:
             collection: name or address of the collection; `None` for all collections of the database, which must be of
                 one model, as one.
+            samples: documents to calibrate on; fewer when all collections together have fewer.
             texts: by id, for records of one collection that does not store them.
             reads_texts: whether the projection may read texts; by default only if no `texts` are given.
+            seed: of every random choice.
 
         Raises:
             CollectionNotFoundError: the database holds vectors of several models, or none.
