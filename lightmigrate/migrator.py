@@ -119,7 +119,7 @@ class Migrator(DatabaseReader):
     def migrate_by_plan(
         self,
         plan: BudgetPlan,
-        provider: Provider,
+        provider: Provider | object,
         auto_backup: bool = True,
         verify: bool = True,
         *,
@@ -134,7 +134,7 @@ class Migrator(DatabaseReader):
         """Migrate one collection exactly as planned. Calls the model; writes.
 
         See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
-        `provider` without a cache gets the default one.
+        `provider`, or an embedding function of any kind, without a cache gets the default one.
         """
         return migrate_by_plan(
             self._engine,
@@ -152,7 +152,7 @@ class Migrator(DatabaseReader):
     def refine(
         self,
         collection: str | Address,
-        provider: Provider,
+        provider: Provider | object,
         *,
         documents: int | None = None,
         tokens: float | None = None,
@@ -170,7 +170,8 @@ class Migrator(DatabaseReader):
 
         Args:
             collection: name or address of the collection.
-            provider: the new model. Without a cache it gets the default one.
+            provider: the new model: a `Provider`, or an embedding function of any kind (`providers.functions`). Without
+                a cache it gets the default one.
             documents: embed at most so many.
             tokens: embed at most so many tokens, estimated.
             seconds: stop after about so many.

@@ -26,6 +26,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.refinement.checks import check_with_refinement, refined_rows
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
@@ -145,8 +146,8 @@ class DatabaseReader:
     def train(
         self,
         collection: str | Address,
-        provider: Provider,
-        previous: Provider | None = None,
+        provider: Provider | object,
+        previous: Provider | object | None = None,
         *,
         samples: int = 1000,
         source_model: Model | None = None,
@@ -159,8 +160,9 @@ class DatabaseReader:
 
         Args:
             collection: name or address of the collection.
-            provider: the new model. Without a cache it gets the default one.
-            previous: the old model, where it is available: then doing nothing is measured, too.
+            provider: the new model: a `Provider`, or an embedding function of any kind (`providers.functions`). Without
+                a cache it gets the default one.
+            previous: likewise the old model, where it is available: then doing nothing is measured, too.
             samples: documents to calibrate on.
             source_model: the model of the stored vectors; unnamed by default.
             texts: by id, for records whose text the collection does not store.
@@ -171,14 +173,19 @@ class DatabaseReader:
         """
         data = self.calibration_data(collection, samples, texts=texts, seed=seed)
         return train(
-            data, cached(provider), previous, source_model=source_model, seed=seed, on_progress=self._on_progress
+            data,
+            cached(provider),
+            None if previous is None else provider_of(previous),
+            source_model=source_model,
+            seed=seed,
+            on_progress=self._on_progress,
         )
 
     def cost_quality_curve(
         self,
         collection: str | Address,
-        provider: Provider,
-        previous: Provider | None = None,
+        provider: Provider | object,
+        previous: Provider | object | None = None,
         *,
         samples: int | None = None,
         lengths: Sequence[int] | None = None,
@@ -211,7 +218,7 @@ class DatabaseReader:
             read.data,
             read.size,
             model,
-            previous,
+            None if previous is None else provider_of(previous),
             lengths=read.lengths,
             source_model=source_model,
             sampled=read.sampled,
@@ -222,7 +229,7 @@ class DatabaseReader:
     def bridge(
         self,
         collection: str | Address,
-        provider: Provider,
+        provider: Provider | object,
         *,
         samples: int = 1000,
         source_model: Model | None = None,
@@ -354,6 +361,16 @@ def address_of(collection: str | Address) -> Address:
     return collection if isinstance(collection, Address) else Address(collection)
 
 
-def cached(provider: Provider) -> Provider:
-    """The provider with a cache: the default one unless it has one."""
+def provider_of(function: Provider | object) -> Provider:
+    """The provider of an embedding function of any kind (see `providers.functions`), or the provider itself.
+
+    Raises:
+        LightmigrateError: the object cannot embed texts.
+    """
+    return function if isinstance(function, Provider) else ChromaProvider(function)
+
+
+def cached(function: Provider | object) -> Provider:
+    """The provider with a cache: the default one unless it has one. See `provider_of`."""
+    provider = provider_of(function)
     return provider if isinstance(provider, Cached) else Cached(provider)
