@@ -135,6 +135,18 @@ class NotEnoughTextsError(LightmigrateError):
         self.available = available
 
 
+class AmbiguousTextsError(LightmigrateError):
+    """It is not known which texts were embedded: several are possible, or the only one does not explain the vectors.
+
+    Attributes:
+        candidates: the possible sources of the texts, in words.
+    """
+
+    def __init__(self, message: str, *, candidates: Sequence[str]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
+
+
 class DatabaseError(LightmigrateError):
     """The database does not exist or cannot be read."""
 

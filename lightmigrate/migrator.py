@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightmigrate.budget.migrate import migrate_by_plan
@@ -23,8 +23,9 @@ from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
-from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase, Route, require_unused
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.source import Texts, TextSource, form_from_json
 
 
 class Migrator(DatabaseReader):
@@ -126,7 +127,7 @@ class Migrator(DatabaseReader):
         embedding_function: object = None,
         source_model: Model | None = None,
         queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
@@ -159,7 +160,7 @@ class Migrator(DatabaseReader):
         seconds: float | None = None,
         order: Order = "random",
         queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         refit: bool = True,
         seed: int = 0,
         stop: Callable[[], bool] = lambda: False,
@@ -178,7 +179,8 @@ class Migrator(DatabaseReader):
             order: which rows come first: `random`, `newest`, `retrieved` (most often found by `queries`), or
                 `uncertain` (the largest expected error of the projection).
             queries: queries of users, for `retrieved`.
-            texts: by id, for records whose text the collection does not store.
+            texts: texts by id for records that store none; or where the embedded texts come from, by default as the
+                collection was migrated.
             refit: refit the projection on the exact rows and apply it to the others; only in the order `random`.
             seed: of every random choice.
             stop: called before every batch; `True` ends the run.
@@ -195,8 +197,11 @@ class Migrator(DatabaseReader):
             self._writing() as store,
             Provenance.existing(self.place, self._argument) as provenance,
         ):
-            texts_of = WithTexts(store.collection(address), texts or {})
-            refiner = Refiner(address, texts_of, provenance, cached(provider), queries=queries, seed=seed)
+            noted = form_from_json(provenance.facts(address).get("text_form") or {})
+            if noted is not None and not isinstance(texts, TextSource):
+                texts = TextSource(noted, texts or {})
+            collection_read = with_texts(store.collection(address), texts)
+            refiner = Refiner(address, collection_read, provenance, cached(provider), queries=queries, seed=seed)
             limits = Limits(documents, tokens, seconds)
             return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
 

@@ -37,9 +37,11 @@ from lightmigrate.refinement.status import (
     refinement_status,
 )
 from lightmigrate.stores.base import Address, CollectionFacts, Store
-from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import open_database
+from lightmigrate.texts.chosen import chosen_texts, with_texts
+from lightmigrate.texts.find import FoundTexts, find_texts
+from lightmigrate.texts.source import Texts, TextSource
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.sources import data_from_collection
 from lightmigrate.training.train import Training, train
@@ -128,7 +130,7 @@ class DatabaseReader:
         collection: str | Address,
         samples: int = 1000,
         *,
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         reads_texts: bool | None = None,
         seed: int = 0,
     ) -> CalibrationData:
@@ -151,7 +153,7 @@ class DatabaseReader:
         *,
         samples: int = 1000,
         source_model: Model | None = None,
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         seed: int = 0,
     ) -> Training:
         """Train and judge a projection on a collection's own documents. Calls the model; only reads the database.
@@ -165,7 +167,8 @@ class DatabaseReader:
             previous: likewise the old model, where it is available: then doing nothing is measured, too.
             samples: documents to calibrate on.
             source_model: the model of the stored vectors; unnamed by default.
-            texts: by id, for records whose text the collection does not store.
+            texts: where the embedded texts come from (`TextSource`), or texts by id for records that store none; by
+                default what the records tell.
             seed: of every random choice.
 
         Raises:
@@ -192,7 +195,7 @@ class DatabaseReader:
         tokens: float | None = None,
         token_share: float | None = None,
         queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         source_model: Model | None = None,
         seed: int = 0,
     ) -> CostQualityCurve:
@@ -201,10 +204,10 @@ class DatabaseReader:
         See `read_curve_data` and `measure_curve` for the arguments and errors; `provider` without a cache gets the
         default one.
         """
-        model = cached(provider)
+        model, old_model = cached(provider), None if previous is None else provider_of(previous)
         with self._reading() as store:
             read = read_curve_data(
-                WithTexts(store.collection(address_of(collection)), texts or {}),
+                with_texts(store.collection(address_of(collection)), texts, old_model),
                 model,
                 samples=samples,
                 lengths=lengths,
@@ -218,7 +221,7 @@ class DatabaseReader:
             read.data,
             read.size,
             model,
-            None if previous is None else provider_of(previous),
+            old_model,
             lengths=read.lengths,
             source_model=source_model,
             sampled=read.sampled,
@@ -232,6 +235,7 @@ class DatabaseReader:
         provider: Provider | object,
         *,
         samples: int = 1000,
+        texts: Texts = None,
         source_model: Model | None = None,
         seed: int = 0,
     ) -> Projection:
@@ -244,10 +248,30 @@ class DatabaseReader:
                 store.collection(address_of(collection)),
                 cached(provider),
                 samples=samples,
+                texts=texts,
                 source_model=source_model,
                 seed=seed,
                 on_progress=self._on_progress,
             )
+
+    def find_texts(self, collection: str | Address, model: Provider | object | None = None) -> FoundTexts:
+        """Find where a collection's embedded texts come from: proposed from its records, and checked. Only reads.
+
+        Args:
+            collection: name or address of the collection.
+            model: the model of the stored vectors, where it is at hand: then it embeds a few of each candidate.
+        """
+        with self._reading() as store:
+            opened = store.collection(address_of(collection))
+            return find_texts(opened, None if model is None else provider_of(model), beside_documents=True)
+
+    def text_source(
+        self, collection: str | Address, texts: Texts = None, model: Provider | object | None = None
+    ) -> TextSource:
+        """Where a collection's embedded texts come from: as given, or as found. Only reads. See `chosen_texts`."""
+        with self._reading() as store:
+            opened = store.collection(address_of(collection))
+            return chosen_texts(opened, texts, None if model is None else provider_of(model))
 
     def plan(self, jobs: Sequence[CollectionJob]) -> Plan:
         """What `migrate` would do, with every check that needs no copy. Only reads.

@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migration",),
     ("training",),
     ("registry",),
+    ("texts",),
     ("stores.open",),
     ("stores.memory", "stores.chroma", "stores.pgvector"),
     ("stores", "estimators", "providers.open"),
@@ -51,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
-COMMON = "base|files|open|memory|distance|external_texts|read_ahead|timestamp"
+COMMON = "base|files|open|memory|distance|read_ahead|timestamp"
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")
 

@@ -22,7 +22,9 @@ from lightmigrate.refinement.checks import EXACT_WHEN_MIGRATED
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.stores.base import Collection, Role, Store
-from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.collection import WithTexts
+from lightmigrate.texts.source import Texts, TextSource, form_from_json
 from lightmigrate.training.collection_sample import PAGE_ROWS
 
 
@@ -36,7 +38,7 @@ def migrate_by_plan(
     model: Mapping[str, Any] | None = None,
     source_model: Model | None = None,
     queries: Sequence[str] = (),
-    texts: Mapping[str, str] | None = None,
+    texts: Texts = None,
     on_progress: OnProgress | None = None,
 ) -> MigrationResult:
     """Migrate one collection exactly as planned. Calls the model; writes the database and the provenance file.
@@ -52,7 +54,8 @@ def migrate_by_plan(
         model: what to record of it.
         source_model: the model of the stored vectors; unnamed by default.
         queries: the queries that the plan was made with.
-        texts: the texts by id that the plan was made with.
+        texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
+            too.
         on_progress: receives the progress of each step.
 
     Raises:
@@ -63,13 +66,16 @@ def migrate_by_plan(
     with only_run(engine.place), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "provenance.sqlite3"
         stores: list[Store] = []
+        sources: list[TextSource] = []
         carried_out: list[CarriedOut] = []
 
         def requests(store: Store) -> Sequence[Request]:
             stores.append(store)
+            collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
+            sources.append(collection.source)
             done = carry_out(
                 plan,
-                WithTexts(store.collection(plan.address), texts or {}),
+                collection,
                 provider,
                 draft,
                 source_model=source_model,
@@ -78,7 +84,7 @@ def migrate_by_plan(
                 on_progress=on_progress,
             )
             carried_out.append(done)
-            return [Request(plan.address, done.projection, model, None, embedding_function, texts or {})]
+            return [Request(plan.address, done.projection, model, None, embedding_function, collection.source)]
 
         def beside(place: Path) -> None:
             with Provenance.of(place) as provenance:
@@ -98,9 +104,15 @@ def migrate_by_plan(
         if not isinstance(engine, AsideMigration) and result.backup_path is not None:
             kept = [version for version in stores[0].versions() if version.role is Role.BACKUP]
             newest = next(version for version in reversed(kept) if version.own == plan.address)
-            late = WithTexts(stores[0].collection(newest.address), texts or {})
+            late = WithTexts(stores[0].collection(newest.address), sources[0])
             _add_late_rows(engine.place, plan, carried_out[0].projection, late)
     return result
+
+
+def planned_texts(plan: BudgetPlan, texts: Texts) -> Texts:
+    """The texts of a plan: those that are given, in the form that the plan says if only texts by id are."""
+    form = form_from_json(plan.text_form)
+    return texts if isinstance(texts, TextSource) or form is None else TextSource(form, texts or {})
 
 
 def _add_late_rows(place: Path, plan: BudgetPlan, projection: Projection, backup: Collection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation, Notice
@@ -166,7 +167,7 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
     return wanted
 
 
-def require_one_for_texts(addresses: Sequence[Address], texts: Mapping[str, str]) -> None:
+def require_one_for_texts(addresses: Sequence[Address], texts: Path | None) -> None:
     """Raise `LightmigrateError` when texts by id are given for more than one collection."""
     if texts and len(addresses) != 1:
         raise LightmigrateError(

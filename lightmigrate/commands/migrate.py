@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmigrate.commands.arguments import ModelChoice, read_queries
+from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import (
     DatabaseChoice,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, CollectionFacts, Store
+    from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
+    from lightmigrate.texts.source import Texts
     from lightmigrate.training.limits import SpendingLimit
-    from lightmigrate.training.texts import TextsFile
 
 # What a store records of an embedding function: its name and its configuration.
 FunctionRecord = Mapping[str, Any]
@@ -54,7 +54,7 @@ def migrate_with_projection(
     *,
     collections: Sequence[str] = (),
     function: object = None,
-    texts: TextsFile | None = None,
+    texts: TextsChoice = FOUND_TEXTS,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Migrate collections with a projection file. Asks, then writes.
@@ -65,7 +65,8 @@ def migrate_with_projection(
         options: how to migrate.
         collections: their names; by default all whose vectors the projection takes.
         function: what to record as the embedding function of the collections; `None` keeps the record.
-        texts: file of texts by id, for one collection that does not store its texts.
+        texts: where the embedded texts come from, for a projection that reads them; a file of texts by id is for one
+            collection.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
@@ -73,10 +74,10 @@ def migrate_with_projection(
     """
     migrator = database.open(conversation, writing=True)
     loaded = _load(projection)
-    texts_by_id = texts.read() if texts is not None else {}
+    embedded = texts.read()
     addresses = addresses_for(migrator, loaded, collections)
-    require_one_for_texts(addresses, texts_by_id)
-    jobs = [_job(address, loaded, function, texts_by_id) for address in addresses]
+    require_one_for_texts(addresses, texts.path)
+    jobs = [_job(address, loaded, function, embedded) for address in addresses]
     conversation.show(migrator.plan(jobs))
     _require_consent(conversation, options)
     return _migrate(migrator, jobs, options)
@@ -89,6 +90,7 @@ def migrate_calibrated(
     *,
     collections: Sequence[str] = (),
     function: object = None,
+    texts: TextsChoice = FOUND_TEXTS,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Train a projection on each collection's own documents, and migrate with it. Calls the model; asks, then writes.
@@ -99,6 +101,7 @@ def migrate_calibrated(
         options: how to migrate.
         collections: their names; by default all whose vectors have another dimension than the new model's.
         function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        texts: where the embedded texts come from; a file of texts by id is for one collection.
         conversation: with the caller; shown each training before it is asked.
 
     Raises:
@@ -112,15 +115,19 @@ def migrate_calibrated(
     if function is None and calibration.target.provider == "chroma":
         function = _own_function(provider)
     facts = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
+    require_one_for_texts([one.address for one in facts], texts.path)
+    given = texts.read()
 
     def decide(store: Store) -> list[CollectionJob]:
+        from lightmigrate.texts.chosen import with_texts
         from lightmigrate.training.limits import SpendingLimit
 
         limit = SpendingLimit(calibration.max_cost)
-        jobs = [
-            _job(one.address, _trained(store, one, provider, calibration, limit, options, conversation), function, {})
-            for one in facts
-        ]
+        jobs = []
+        for one in facts:
+            collection = with_texts(store.collection(one.address), given)
+            projection = _trained(collection, one, provider, calibration, limit, options, conversation)
+            jobs.append(_job(one.address, projection, function, collection.source))
         _require_consent(conversation, options)
         return jobs
 
@@ -134,7 +141,7 @@ def migrate_by_plan(
     *,
     function: object = None,
     queries: Path | None = None,
-    texts: Path | None = None,
+    texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
     conversation: Conversation,
 ) -> MigrationResult:
@@ -146,7 +153,7 @@ def migrate_by_plan(
         options: how to migrate.
         function: what to record as the embedding function of the collection; `None` keeps the record.
         queries: where the file of queries is now, if it was moved.
-        texts: where the file of texts by id is now, if it was moved.
+        texts: where the file of texts by id is now, if it was moved; the plan says the rest.
         cache: file that keeps embeddings.
         conversation: with the caller; shown the plan before it is asked.
 
@@ -164,7 +171,7 @@ def migrate_by_plan(
     provider = ModelChoice.from_json(plan.provider).open(cache)
     conversation.show(plan)
     _require_consent(conversation, options)
-    file = plan.texts_file if texts is None else replace(plan.texts_file, path=str(texts))
+    file = plan.texts_file if texts.path is None else replace(plan.texts_file, path=str(texts.path))
     return database.open(conversation, writing=True).migrate_by_plan(
         plan,
         provider,
@@ -200,7 +207,7 @@ def _migrate(
     )
 
 
-def _job(address: Address, projection: Projection, function: object, texts: Mapping[str, str]) -> CollectionJob:
+def _job(address: Address, projection: Projection, function: object, texts: Texts) -> CollectionJob:
     from lightmigrate.migration.collection_job import CollectionJob
 
     return CollectionJob(address, projection, function, texts=texts)
@@ -220,7 +227,7 @@ def _own_function(provider: Cached) -> object:
 
 
 def _trained(
-    store: Store,
+    collection: Collection,
     facts: CollectionFacts,
     provider: Cached,
     calibration: Calibration,
@@ -235,7 +242,7 @@ def _trained(
     from lightmigrate.training.calibrate import calibrate
 
     training = calibrate(
-        store.collection(facts.address),
+        collection,
         provider,
         calibration.documents,
         source_model=Model(recorded_model(facts.embedding_function) or "unnamed", facts.dimension or 0),

@@ -14,7 +14,8 @@ from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import ProjectionSource
 from lightmigrate.startup.report import CollectionReport, StartupFinding
 from lightmigrate.startup.target_model import recorded_model
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
+from lightmigrate.startup.texts import StartupTexts, startup_texts
+from lightmigrate.stores.base import Address, CollectionFacts, Store
 
 
 @dataclass
@@ -45,11 +46,11 @@ class Decision:
         """
         jobs = []
         for address, facts in pending.items():
-            collection = store.collection(address)
-            finding = by_measuring(facts, collection, self.source.target, self.source.limit)
-            self.reports[address] = CollectionReport(finding)
+            texts = startup_texts(store.collection(address), facts, self.source)
+            finding = by_measuring(facts, texts.collection, self.source.target, self.source.limit)
+            self.reports[address] = CollectionReport(finding, texts=texts.line)
             if finding.mismatch:
-                job = self._act(finding, functools.partial(self._job, collection, facts))
+                job = self._act(finding, functools.partial(self._job, texts, facts))
                 jobs += [job] if job is not None else []
             elif finding.verdict == "unknown":
                 logger.warning("%s: the model of its vectors is not known: %s", address, finding.evidence)
@@ -78,12 +79,17 @@ class Decision:
             f". {reason}" if reason else "",
         )  # fmt: skip
         refused = self.source.policy.on_mismatch == "migrate"
-        self.reports[finding.address] = CollectionReport(finding, "refused" if refused else "warned", reason=reason)
+        self.reports[finding.address] = replace(
+            self.reports[finding.address], action="refused" if refused else "warned", reason=reason
+        )
         return None
 
-    def _job(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
+    def _job(self, texts: StartupTexts, facts: CollectionFacts) -> CollectionJob:
+        texts.require_decided()
+        if texts.line:
+            logger.info("%s: what was embedded is %s", facts.address, texts.line)
         source_name = self.memory.model(facts) or recorded_model(facts.embedding_function)
-        found = self.source.find(collection, facts, source_name)
+        found = self.source.find(texts.collection, facts, source_name)
         info = found.projection.info
         logger.info(
             "✓ %s projection %s → %s, migrating %s...", "Learned" if found.origin == "calibrated" else "Found",
@@ -97,7 +103,7 @@ class Decision:
             preservation=found.preservation,
         )
         function = self.source.target.function
-        return CollectionJob(facts.address, found.projection, function)
+        return CollectionJob(facts.address, found.projection, function, texts=texts.collection.source)
 
 
 def preservation_line(report: CollectionReport) -> str:

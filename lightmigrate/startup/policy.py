@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address
+from lightmigrate.texts.source import chosen_form
 
 OnMismatch = Literal["migrate", "warn", "raise"]
 OnFailure = Literal["continue", "raise"]
@@ -35,6 +36,9 @@ class Policy(Result):
         collections: patterns (`*` and `?`) of the names of the collections to look at, as `name`,
             `name.vector[part]` or `tenant/database/name`; all by default. A pattern that starts with `!` excludes what
             it matches. Separated by commas in the environment.
+        text_field: the field of the metadata that was embedded, `document` for the stored document; by default what the
+            records tell.
+        text_template: what was embedded, as a template of fields of the metadata and the document.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -45,11 +49,14 @@ class Policy(Result):
     max_seconds: float | None = None
     backup: bool = True
     collections: tuple[str, ...] = ()
+    text_field: str = ""
+    text_template: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
             raise _wrong("collections", self.collections, "a list of patterns")
         object.__setattr__(self, "collections", tuple(self.collections))
+        chosen_form(self.text_field, self.text_template)
         for name, choices in (("on_mismatch", get_args(OnMismatch)), ("on_failure", get_args(OnFailure))):
             if getattr(self, name) not in choices:
                 raise _wrong(name, getattr(self, name), f"one of {', '.join(choices)}")
@@ -124,6 +131,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "max_seconds": float,
         "backup": _yes_or_no,
         "collections": _patterns,
+        "text_field": str,
+        "text_template": lambda text: text.replace("\\n", "\n"),
     }
 )
 

@@ -89,6 +89,7 @@ class CollectionReport(Result):
         preservation: what it is expected to keep.
         migrated: vectors migrated.
         reason: why it was not migrated, in one sentence with the way out.
+        texts: where its embedded texts come from and how that is known; empty for documents that nobody doubts.
     """
 
     finding: StartupFinding
@@ -99,6 +100,7 @@ class CollectionReport(Result):
     preservation: Preservation | None = None
     migrated: int = 0
     reason: str = ""
+    texts: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.stores.base import Collection
-from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.texts.chosen import form_fact, with_texts
+from lightmigrate.texts.forms import DOCUMENT
+from lightmigrate.texts.source import Texts, TextSource
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
@@ -23,7 +25,7 @@ def data_from_collection(
     documents: int,
     *,
     fewest: int | None = None,
-    texts: Mapping[str, str] | None = None,
+    texts: Texts = None,
     reads_texts: bool | None = None,
     queries: Sequence[str] = (),
     seed: int = 0,
@@ -35,8 +37,9 @@ def data_from_collection(
         collection: an open collection.
         documents: how many to sample, at least 1.
         fewest: accept a collection with fewer documents, but at least so many; by default only exactly `documents`.
-        texts: by id, for records whose text the collection does not store.
-        reads_texts: whether the projection may read texts. By default only if no `texts` are given: what the
+        texts: where the embedded texts come from, or texts by id for records that store none; by default what the
+            records tell (`chosen_texts`).
+        reads_texts: whether the projection may read texts. By default only if none are given by id: what the
             collection does not store, a migration reads only if it is given the same texts.
         queries: queries of users, for the gate.
         seed: of every random choice.
@@ -44,12 +47,15 @@ def data_from_collection(
 
     Raises:
         NotEnoughTextsError: the collection has fewer usable documents.
+        AmbiguousTextsError: it is not known which texts were embedded.
     """
     report = reporting(on_progress, collection.address.name)
+    embedded = with_texts(collection, texts)
     if reads_texts is None:
-        reads_texts = not texts
+        reads_texts = not (texts.by_id if isinstance(texts, TextSource) else texts)
+    chosen = isinstance(texts, TextSource) or embedded.source.form != DOCUMENT
     sample = sample_collection(
-        WithTexts(collection, texts) if texts else collection,
+        embedded,
         documents,
         fewest=fewest,
         seed=seed,
@@ -60,7 +66,11 @@ def data_from_collection(
         vectors=sample.vectors,
         words=sample.words if reads_texts else None,
         collection_size=sample.report.usable,
-        about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
+        about={
+            "corpus": f"collection {collection.address}",
+            **sample.report.to_json(),
+            **(form_fact(embedded.source) if chosen else {}),
+        },
         queries=queries,
     )
 

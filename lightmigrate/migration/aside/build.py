@@ -26,6 +26,7 @@ from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint
+from lightmigrate.texts.chosen import texts_for
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ class Build:
         if earlier is not None:
             return earlier
         source = store.collection(self._replacements[number].source())
-        job = Job(source, request.projection, options.invalid_vectors, request.texts)
+        texts = texts_for(request.projection, source, request.texts)
+        job = Job(source, request.projection, options.invalid_vectors, texts)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     def _drafted(self, number: int) -> Draft | None:
