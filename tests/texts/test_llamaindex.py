@@ -27,8 +27,8 @@ NODES: list[Any] = [
         text_template="{{meta}} {metadata_str}\n---\n{content}\n",
     ),
     TextNode(text="blank values", metadata={"a": " ", "b": ""}, metadata_template="{value}"),
-    Node(text_resource=MediaResource(text="a newer node "), metadata={"a": "x "}),
-    Node(text_resource=MediaResource(text="a newer node"), metadata={"a": " "}, metadata_template="{value}"),
+    Node(text_resource=MediaResource(text="a newer node "), extra_info={"a": "x "}),
+    Node(text_resource=MediaResource(text="a newer node"), extra_info={"a": " "}, metadata_template="{value}"),
     Document(text="a document", metadata=METADATA, excluded_embed_metadata_keys=["title"]),
     IndexNode.from_text_node(TextNode(text="an index node", metadata={"a": "b"}), "i"),
 ]
