@@ -216,11 +216,12 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
         choice = TextsChoice(
             documents.texts, documents.text_key, documents.id_key, documents.text_field, documents.text_template
         )
+        embedded = choice.read()
         migrator = documents.database.open(conversation)
         data = migrator.calibration_data(
             only_collection(migrator, documents.collection),
             documents.samples,
-            texts=choice.read(),
+            texts=embedded,
             reads_texts=documents.reads_texts,
             seed=seed,
         )
