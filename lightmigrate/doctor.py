@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,17 @@ from lightmigrate.migration.aside.room import needed_bytes
 from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
+from lightmigrate.texts.find import FoundTexts, found_in
 from lightmigrate.vectors import Vectors, meaningful
 
 # Vectors sampled from each collection: enough to detect a second model that made a twentieth of them.
 SAMPLED = 500
+
+# Records looked at for where their texts come from. In databases of more collections fields beside documents are not
+# considered, which takes a second for each.
+TEXTS_SAMPLED, MOST_SEARCHED = 400, 20
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Diagnosis(Result):
         backups: names of the backups.
         samples: statistics of a sample of each collection's vectors, where vectors could be read.
         models: the model of the vectors, for the collections that were migrated.
+        texts: where the embedded texts come from, for the collections whose records could be read.
     """
 
     path: Path
@@ -95,6 +101,7 @@ class Diagnosis(Result):
     backups: tuple[str, ...]
     samples: dict[str, VectorSample]
     models: dict[str, str]
+    texts: dict[str, FoundTexts] = field(default_factory=dict)
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -141,6 +148,7 @@ def diagnose_files(files: FileDatabase, unfinished: str | None, expected_dim: in
         backups=tuple(backup.name for backup in backups_of(location)),
         samples={str(address): VectorSample.of(vectors) for address, vectors in files.sample(SAMPLED).items()},
         models=_models_of(Record.read(files.folder)),
+        texts=_texts_of(files.sample_records(TEXTS_SAMPLED)),
     )
 
 
@@ -160,7 +168,7 @@ def diagnose_store(
         unfinished: what an interrupted run left; see `Diagnosis`.
         expected_dim: dimension of the embedding model in use, if it is known.
     """
-    vectors = {f.address: store.collection(f.address).sample(SAMPLED).vectors for f in catalog if f.count}
+    pages = {f.address: store.collection(f.address).sample(SAMPLED) for f in catalog if f.count}
     return Diagnosis(
         path=Path(str(store)),
         bytes=None,
@@ -172,9 +180,18 @@ def diagnose_store(
         used_by={},
         unfinished=unfinished,
         backups=tuple(backup.name for backup in backups),
-        samples={str(address): VectorSample.of(sample) for address, sample in vectors.items()},
+        samples={str(address): VectorSample.of(page.vectors) for address, page in pages.items()},
         models={},
+        texts=_texts_of(pages),
     )
+
+
+def _texts_of(pages: Mapping[Address, Page]) -> dict[str, FoundTexts]:
+    """Where the embedded texts of each collection come from, by some of its records."""
+    return {
+        str(address): found_in(page, address, beside_documents=len(pages) <= MOST_SEARCHED)
+        for address, page in pages.items()
+    }
 
 
 def _models_of(record: Record | None) -> dict[str, str]:

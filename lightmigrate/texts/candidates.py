@@ -93,7 +93,7 @@ def text_fields(records: Sequence[Fields], different: float = DIFFERENT) -> list
         and sum(number >= WORDS for number in words) >= MOST_VALUES * len(words)
         and len(values[name]) >= max(different * len(words), min(2, len(words)))
     ]
-    return sorted(names, key=lambda name: -sum(lengths[name]))
+    return sorted(names, key=lambda name: (-sum(lengths[name]), name))
 
 
 def _words_in(value: str) -> int:

@@ -87,25 +87,17 @@ class FoundTexts(Result):
         if not self.candidates:
             return "no record has a text"
         (first, *others), because = self.candidates, ""
+        explained = [each for each in others if each.explanation is not None]
         if first.explanation is not None:
-            because = f", which explains {first.explanation.share:.0%} of the vectors' variance"
-            because += "".join(
-                f", {other.texts} {other.explanation.share:.0%}" for other in others if other.explanation is not None
-            )
+            because = f", which explains {first.explanation.share:.1%} of the vectors' variance"
+        if explained:
+            compared = "clearly more than" if self.how == "explained" else "which cannot be told apart from"
+            shares = [f"{each.texts} ({each.explanation.share:.1%})" for each in explained if each.explanation]
+            because += f", {compared} {', '.join(shares)}"
         if self.how == "measured":
             because = f": the model's vectors of it are at a median cosine of {first.cosine:.3f} to the stored ones"
             because += "".join(f", of {other.texts} {other.cosine:.3f}" for other in others if other.cosine is not None)
-        if self.how == "undecided":
-            because += "; these cannot be told apart"
         return f"{first.texts}{because}"
-
-    def choices(self, database: str) -> list[str]:
-        """The commands that choose each candidate that can be chosen by an option."""
-        return [
-            f"lightmigrate migrate {database} --collection {self.address} {option} …"
-            for candidate in self.candidates
-            if (option := option_for(candidate.form))
-        ]
 
     def require_decided(self) -> None:
         """Raise `AmbiguousTextsError` when the candidates differ and cannot be told apart, or explain nothing."""

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
+from lightmigrate.texts.find import option_for
+from lightmigrate.texts.forms import DOCUMENT, TemplateForm
 
 if TYPE_CHECKING:
     from lightmigrate.doctor import Diagnosis, VectorSample
@@ -42,7 +44,31 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
     if state.backups:
         lines.append(f"backups: {', '.join(state.backups)}")
-    return Group(*lines, table)
+    return Group(*lines, table, *_texts(state))
+
+
+def _texts(state: Diagnosis) -> list[str]:
+    """Where the embedded texts come from, where it is not simply the document; and how to choose."""
+    lines = []
+    for name, found in state.texts.items():
+        if not found.candidates:
+            lines.append(
+                f"{escape(name)}: no record has a document, or a field that looks like a text: give the texts by id "
+                "(--texts FILE.jsonl)"
+            )
+            continue
+        if found.form != DOCUMENT:
+            lines.append(f"what was embedded in {escape(name)}: {escape(str(found))}")
+        if found.without_text:
+            lines.append(f"{escape(name)}: {found.without_text} of {found.sampled} sampled records have no text")
+        options = [option for each in found.candidates if (option := option_for(each.form))]
+        if found.how == "undecided":
+            lines.append(f"  choose for train, plan and migrate: {escape(' or '.join(options))}")
+        elif found.unexplained:
+            lines.append(f"  say so if it was embedded all the same: {escape(options[0])}; or give --texts FILE.jsonl")
+        elif found.how == "explained" and isinstance(found.form, TemplateForm):
+            lines.append(f"  for train, plan and migrate: {escape(option_for(found.form))}")
+    return lines
 
 
 def _vectors(sample: VectorSample | None) -> str:
