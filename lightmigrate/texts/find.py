@@ -83,6 +83,16 @@ class FoundTexts(Result):
         explained = self.candidates[0].explanation if self.candidates else None
         return explained is not None and not explained.clear and self.how != "measured"
 
+    def to_json(self) -> dict[str, object]:
+        """As plain JSON values; `texts` says in words what was found."""
+        return {
+            "texts": str(self),
+            "how": self.how,
+            "candidates": [candidate.to_json() for candidate in self.candidates],
+            "without_text": self.without_text,
+            "sampled": self.sampled,
+        }
+
     def __str__(self) -> str:
         if not self.candidates:
             return "no record has a text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ def test_no_text_at_all_is_said_with_the_way_out(tmp_path: Path, capsys: pytest.
 def test_documents_are_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = doctor(write(tmp_path, [{"title": f"A title of {row % 20} words"} for row in range(ROWS)], TEXTS), capsys)
     assert "embedded" not in said.partition("embedding function")[2]
+
+
+def test_what_was_found_is_in_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [{"data": text} for text in TEXTS])
+    with pytest.raises(SystemExit):
+        main(["doctor", str(tmp_path), "--json"])
+    texts = json.loads(capsys.readouterr().out)["texts"]["notes"]
+    assert (texts["how"], texts["candidates"][0]["texts"]) == ("only", "the metadata field 'data'")
 
 
 def test_an_open_store_of_another_kind_is_looked_at_as_well() -> None:
