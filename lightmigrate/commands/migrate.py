@@ -120,12 +120,17 @@ def migrate_calibrated(
 
     def decide(store: Store) -> list[CollectionJob]:
         from lightmigrate.texts.chosen import with_texts
+        from lightmigrate.texts.find import SAMPLED
+        from lightmigrate.texts.not_texts import require_texts, rows_by_uri
         from lightmigrate.training.limits import SpendingLimit
 
         limit = SpendingLimit(calibration.max_cost)
         jobs = []
         for one in facts:
             collection = with_texts(store.collection(one.address), given)
+            if not options.force:
+                page = collection.sample(SAMPLED)
+                require_texts(one.address, rows_by_uri(page, page.texts), len(page))
             projection = _trained(collection, one, provider, calibration, limit, options, conversation)
             jobs.append(_job(one.address, projection, function, collection.source))
         _require_consent(conversation, options)

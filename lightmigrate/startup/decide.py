@@ -85,7 +85,7 @@ class Decision:
         return None
 
     def _job(self, texts: StartupTexts, facts: CollectionFacts) -> CollectionJob:
-        texts.require_decided()
+        texts.require_known()
         if texts.line:
             logger.info("%s: what was embedded is %s", facts.address, texts.line)
         source_name = self.memory.model(facts) or recorded_model(facts.embedding_function)

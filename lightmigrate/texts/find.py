@@ -16,6 +16,7 @@ from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.texts.candidates import Candidate, candidates_in
 from lightmigrate.texts.explained import FEWEST, Errors, Explanation, errors_of
 from lightmigrate.texts.forms import DOCUMENT, DocumentForm, FieldForm, TemplateForm, TextForm
+from lightmigrate.texts.not_texts import rows_by_uri
 from lightmigrate.texts.source import TextSource
 from lightmigrate.vectors import Vectors, evenly, meaningful
 
@@ -64,6 +65,7 @@ class FoundTexts(Result):
         candidates: all that were considered, the chosen one first; none for records without any text.
         without_text: sampled records in which the chosen form finds no text.
         sampled: sampled records.
+        by_uri: those without a text that have the address of something else, such as an image.
     """
 
     address: Address
@@ -71,6 +73,7 @@ class FoundTexts(Result):
     candidates: tuple[CandidateTexts, ...]
     without_text: int
     sampled: int
+    by_uri: int = 0
 
     @property
     def form(self) -> TextForm:
@@ -91,6 +94,7 @@ class FoundTexts(Result):
             "candidates": [candidate.to_json() for candidate in self.candidates],
             "without_text": self.without_text,
             "sampled": self.sampled,
+            "by_uri": self.by_uri,
         }
 
     def __str__(self) -> str:
@@ -175,8 +179,9 @@ def found_in(
         )
         for place in order
     ]
-    without = sum(not _is_text(text) for text in (texts[order[0]] if order else page.texts))
-    return FoundTexts(address, how, tuple(described), without, len(page))
+    own = texts[order[0]] if order else page.texts
+    without = sum(not _is_text(text) for text in own)
+    return FoundTexts(address, how, tuple(described), without, len(page), rows_by_uri(page, own))
 
 
 def _measured(columns: Sequence[Sequence[str]], vectors: Vectors, model: Provider | None) -> list[float] | None:

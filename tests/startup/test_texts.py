@@ -165,6 +165,34 @@ def test_the_text_in_a_field_of_the_metadata_is_found_and_named(tmp_path: Path) 
     assert cosine(rows["embeddings"], encode(256, [f"{text} data" for text in TEXTS])) > 0.8
 
 
+def with_images(folder: Path, images: int) -> Path:
+    """Texts, and images by their uri, whose vectors another part of the model made."""
+    vectors = np.concatenate([encode(128, TEXTS), np.roll(encode(128, TEXTS[:images]), 9, axis=1)])
+    with open_client(folder) as client:
+        client.create_collection("shop", embedding_function=None).add(
+            ids=[str(row) for row in range(ROWS + images)],
+            embeddings=vectors,
+            documents=[*TEXTS, *[None] * images],
+            uris=[*[None] * ROWS, *[f"/images/{row}.png" for row in range(images)]],
+        )
+    return folder
+
+
+def test_images_are_not_given_vectors_that_nobody_measured(tmp_path: Path) -> None:
+    folder = with_images(tmp_path / "db", 20)
+    before = rows_of(folder, "shop")
+    report = auto_migrate(folder, LangChainModel(256), **LENIENT)
+    assert report.action == "refused"
+    assert "20 of 180 sampled records have a uri and no text" in report.collections[0].reason
+    assert np.array_equal(rows_of(folder, "shop")["embeddings"], before["embeddings"])
+
+
+def test_a_few_records_without_a_text_are_counted_and_named(tmp_path: Path) -> None:
+    report = auto_migrate(with_images(tmp_path / "db", 3), LangChainModel(256), **LENIENT)
+    assert report.action == "migrated", report
+    assert "3 of 163 sampled records have no text and are projected from their vectors" in report.collections[0].texts
+
+
 @pytest.mark.parametrize("by", ["option", "environment"])
 def test_of_two_fields_that_cannot_be_told_apart_the_operator_names_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str

@@ -60,7 +60,10 @@ def _texts(state: Diagnosis) -> list[str]:
         if found.form != DOCUMENT:
             lines.append(f"what was embedded in {escape(name)}: {escape(str(found))}")
         if found.without_text:
-            lines.append(f"{escape(name)}: {found.without_text} of {found.sampled} sampled records have no text")
+            lines.append(
+                f"{escape(name)}: {found.without_text} of {found.sampled} sampled records have no text"
+                + (f", {found.by_uri} of them a uri (images are not projected by auto_migrate)" if found.by_uri else "")
+            )
         options = [option for each in found.candidates if (option := option_for(each.form))]
         if found.how == "undecided":
             lines.append(f"  choose for train, plan and migrate: {escape(' or '.join(options))}")
