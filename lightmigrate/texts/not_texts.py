@@ -32,8 +32,8 @@ def require_texts(address: Address, by_uri: int, sampled: int) -> None:
     if by_uri > FEW * sampled:
         raise NotTextsError(
             f"collection {address}: {by_uri} of {sampled} sampled records have a uri and no text, such as images, "
-            "and a projection is fitted to texts and judged by texts: embed those records again with the new model, or move "
-            "them to a collection of their own",
+            "and a projection is fitted to texts and judged by texts: embed those records again with the new model, or "
+            "move them to a collection of their own",
             by_uri=by_uri,
             sampled=sampled,
         )
