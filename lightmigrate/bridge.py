@@ -22,6 +22,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.quality.metrics import search
 from lightmigrate.stores.base import Collection
+from lightmigrate.texts.source import Texts
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_collection
 from lightmigrate.vectors import Metric, Vectors, finite_rows
@@ -103,6 +104,7 @@ def fit_bridge(
     provider: Provider,
     *,
     samples: int = 1000,
+    texts: Texts = None,
     source_model: Model | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -117,6 +119,7 @@ def fit_bridge(
         collection: an open collection that stores texts.
         provider: the new model, with a cache.
         samples: documents to fit to; fewer where the collection has fewer, but at least 50.
+        texts: where the embedded texts come from; by default what the records tell.
         source_model: the model of the stored vectors; unnamed by default.
         seed: of every random choice.
         on_progress: receives the progress of each step.
@@ -126,7 +129,9 @@ def fit_bridge(
         ProviderError: the model fails.
     """
     report = reporting(on_progress, collection.address.name)
-    data = data_from_collection(collection, samples, fewest=FEWEST_DOCUMENTS, seed=seed, on_progress=on_progress)
+    data = data_from_collection(
+        collection, samples, fewest=FEWEST_DOCUMENTS, texts=texts, seed=seed, on_progress=on_progress
+    )
     new = provider.embed_each(data.texts, partial(report, "embed documents"))
     refused = np.flatnonzero(~finite_rows(new)).tolist()
     data = data.without(frozenset(), frozenset(refused))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,17 @@ from lightmigrate.migration.aside.room import needed_bytes
 from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
+from lightmigrate.texts.find import FoundTexts, found_in
 from lightmigrate.vectors import Vectors, meaningful
 
 # Vectors sampled from each collection: enough to detect a second model that made a twentieth of them.
 SAMPLED = 500
+
+# Records looked at for where their texts come from. In databases of more collections fields beside documents are not
+# considered, which takes a second for each.
+TEXTS_SAMPLED, MOST_SEARCHED = 400, 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Diagnosis(Result):
         models: the model of the vectors, for the collections that were migrated.
         damaged: collections whose vectors cannot be read, with what is wrong.
         unsupported: why nothing can be migrated here, such as the version of a server; `None` for nothing.
+        texts: where the embedded texts come from, for the collections whose records could be read.
     """
 
     path: Path
@@ -101,6 +107,7 @@ class Diagnosis(Result):
     models: dict[str, str]
     damaged: dict[str, str]
     unsupported: str | None = None
+    texts: dict[str, FoundTexts] = field(default_factory=dict)
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -154,6 +161,7 @@ def diagnose_files(
         samples={str(address): VectorSample.of(vectors) for address, vectors in files.sample(SAMPLED).items()},
         models=_models_of(Record.read(files.folder)),
         damaged={str(address): fault for address, fault in damaged.items()},
+        texts=_texts_of(files.sample_records(TEXTS_SAMPLED)),
     )
 
 
@@ -173,11 +181,11 @@ def diagnose_store(
         unfinished: what an interrupted run left; see `Diagnosis`.
         expected_dim: dimension of the embedding model in use, if it is known.
     """
-    vectors, damaged = dict[Address, Vectors](), dict[str, str]()
+    pages, damaged = dict[Address, Page](), dict[str, str]()
     for facts in catalog:
         if facts.count:
             try:
-                vectors[facts.address] = store.collection(facts.address).sample(SAMPLED).vectors
+                pages[facts.address] = store.collection(facts.address).sample(SAMPLED)
             except DamagedCollectionError as error:
                 damaged[str(facts.address)] = str(error)
     return Diagnosis(
@@ -191,11 +199,20 @@ def diagnose_store(
         used_by={},
         unfinished=unfinished,
         backups=tuple(backup.name for backup in backups),
-        samples={str(address): VectorSample.of(sample) for address, sample in vectors.items()},
+        samples={str(address): VectorSample.of(page.vectors) for address, page in pages.items()},
         models={},
         damaged=damaged,
         unsupported=store.unsupported(),
+        texts=_texts_of(pages),
     )
+
+
+def _texts_of(pages: Mapping[Address, Page]) -> dict[str, FoundTexts]:
+    """Where the embedded texts of each collection come from, by some of its records."""
+    return {
+        str(address): found_in(page, address, beside_documents=len(pages) <= MOST_SEARCHED)
+        for address, page in pages.items()
+    }
 
 
 def _models_of(record: Record | None) -> dict[str, str]:

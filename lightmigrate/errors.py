@@ -149,6 +149,32 @@ class NotEnoughTextsError(LightmigrateError):
         self.available = available
 
 
+class NotTextsError(LightmigrateError):
+    """Many records are no texts, and what a projection makes of their vectors cannot be measured.
+
+    Attributes:
+        by_uri: sampled records that have the address of something (an image) and no text.
+        sampled: sampled records.
+    """
+
+    def __init__(self, message: str, *, by_uri: int, sampled: int) -> None:
+        super().__init__(message)
+        self.by_uri = by_uri
+        self.sampled = sampled
+
+
+class AmbiguousTextsError(LightmigrateError):
+    """It is not known which texts were embedded: several are possible, or the only one does not explain the vectors.
+
+    Attributes:
+        candidates: the possible sources of the texts, in words.
+    """
+
+    def __init__(self, message: str, *, candidates: Sequence[str]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
+
+
 class DatabaseError(LightmigrateError):
     """The database does not exist or cannot be read."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightmigrate.budget.migrate import migrate_by_plan
 from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.recorded import migrate_recorded
 from lightmigrate.engine import requests_of
+from lightmigrate.learner import DatabaseLearner
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import InvalidVectors
@@ -20,17 +21,18 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
-from lightmigrate.reader import DatabaseReader, address_of
+from lightmigrate.reader import address_of
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
-from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase, Route, require_unused
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.source import Texts, TextSource, form_from_json
 
 
-class Migrator(DatabaseReader):
+class Migrator(DatabaseLearner):
     """One database: its collections, their migrations, and what comes before and after them.
 
     A database that is files (a folder) is migrated aside: the new one is built in a copy, verified, and exchanged with
@@ -132,14 +134,14 @@ class Migrator(DatabaseReader):
     def migrate_by_plan(
         self,
         plan: BudgetPlan,
-        provider: Provider,
+        provider: Provider | object,
         auto_backup: bool = True,
         verify: bool = True,
         *,
         embedding_function: object = None,
         source_model: Model | None = None,
         queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
@@ -147,7 +149,7 @@ class Migrator(DatabaseReader):
         """Migrate one collection exactly as planned. Calls the model; writes.
 
         See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
-        `provider` without a cache gets the default one.
+        `provider`, or an embedding function of any kind, without a cache gets the default one.
         """
         with self._naming():
             return migrate_by_plan(
@@ -166,14 +168,14 @@ class Migrator(DatabaseReader):
     def refine(
         self,
         collection: str | Address,
-        provider: Provider,
+        provider: Provider | object,
         *,
         documents: int | None = None,
         tokens: float | None = None,
         seconds: float | None = None,
         order: Order = "random",
         queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
+        texts: Texts = None,
         refit: bool = True,
         seed: int = 0,
         stop: Callable[[], bool] = lambda: False,
@@ -184,14 +186,16 @@ class Migrator(DatabaseReader):
 
         Args:
             collection: name or address of the collection.
-            provider: the new model. Without a cache it gets the default one.
+            provider: the new model: a `Provider`, or an embedding function of any kind (`providers.functions`). Without
+                a cache it gets the default one.
             documents: embed at most so many.
             tokens: embed at most so many tokens, estimated.
             seconds: stop after about so many.
             order: which rows come first: `random`, `newest`, `retrieved` (most often found by `queries`), or
                 `uncertain` (the largest expected error of the projection).
             queries: queries of users, for `retrieved`.
-            texts: by id, for records whose text the collection does not store.
+            texts: texts by id for records that store none; or where the embedded texts come from, by default as the
+                collection was migrated.
             refit: refit the projection on the exact rows and apply it to the others; only in the order `random`.
             seed: of every random choice.
             stop: called before every batch; `True` ends the run.
@@ -209,8 +213,11 @@ class Migrator(DatabaseReader):
             self._writing() as store,
             Provenance.existing(self.place, self._argument) as provenance,
         ):
-            texts_of = WithTexts(store.collection(address), texts or {})
-            refiner = Refiner(address, texts_of, provenance, cached(provider), queries=queries, seed=seed)
+            noted = form_from_json(provenance.facts(address).get("text_form") or {})
+            if noted is not None and not isinstance(texts, TextSource):
+                texts = TextSource(noted, texts or {})
+            collection_read = with_texts(store.collection(address), texts)
+            refiner = Refiner(address, collection_read, provenance, cached(provider), queries=queries, seed=seed)
             limits = Limits(documents, tokens, seconds)
             return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
 

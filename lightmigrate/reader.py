@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.bridge import fit_bridge
-from lightmigrate.budget.curve import CostQualityCurve, measure_curve
-from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for, requests_of
-from lightmigrate.errors import DamagedCollectionError, DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseError, LightmigrateError
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
@@ -22,10 +19,6 @@ from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
-from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.base import Provider
-from lightmigrate.providers.cache import cached
 from lightmigrate.refinement.checks import check_with_refinement, refined_rows
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
@@ -36,14 +29,8 @@ from lightmigrate.refinement.status import (
     refinement_status,
 )
 from lightmigrate.stores.base import Address, CollectionFacts, Store
-from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import argument_of, open_database
-from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.grouping import only_group
-from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
-from lightmigrate.training.train import Training, train
 
 PAGE_SIZE = 1000
 
@@ -135,144 +122,6 @@ class DatabaseReader:
                 return diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
             return diagnose_store(self._database, self.collections(), self.backups(), self.unfinished, expected_dim)
 
-    def calibration_data(
-        self,
-        collection: str | Address | None = None,
-        samples: int = 1000,
-        *,
-        texts: Mapping[str, str] | None = None,
-        reads_texts: bool | None = None,
-        seed: int = 0,
-    ) -> CalibrationData:
-        """Sample documents and their vectors to train on. Only reads. See `data_from_readable`.
-
-        Args:
-            collection: name or address of the collection; `None` for all collections of the database, which must be of
-                one model, as one.
-            samples: documents to calibrate on; fewer when all collections together have fewer.
-            texts: by id, for records of one collection that does not store them.
-            reads_texts: whether the projection may read texts; by default only if no `texts` are given.
-            seed: of every random choice.
-
-        Raises:
-            CollectionNotFoundError: the database holds vectors of several models, or none.
-            LightmigrateError: as `data_from_readable`.
-        """
-        damaged = self._require_readable(collection)
-        with self._reading() as store:
-            read = self._as_one(store, collection, texts or {}, damaged)
-            return data_from_readable(
-                read,
-                samples,
-                fewest=FEWEST_DOCUMENTS if len(read.members) > 1 else None,
-                reads_texts=not texts if reads_texts is None else reads_texts,
-                seed=seed,
-                on_progress=self._on_progress,
-            )
-
-    def train(
-        self,
-        collection: str | Address | None,
-        provider: Provider,
-        previous: Provider | None = None,
-        *,
-        samples: int = 1000,
-        source_model: Model | None = None,
-        texts: Mapping[str, str] | None = None,
-        seed: int = 0,
-    ) -> Training:
-        """Train and judge a projection on a collection's own documents. Calls the model; only reads the database.
-
-        `train` of `lightmigrate` takes `calibration_data` and has more options.
-
-        Args:
-            collection: name or address of the collection; `None` for all, see `calibration_data`.
-            provider: the new model. Without a cache it gets the default one.
-            previous: the old model, where it is available: then doing nothing is measured, too.
-            samples: documents to calibrate on.
-            source_model: the model of the stored vectors; unnamed by default.
-            texts: by id, for records whose text the collection does not store.
-            seed: of every random choice.
-
-        Raises:
-            LightmigrateError: as `data_from_collection` and `train`.
-        """
-        data = self.calibration_data(collection, samples, texts=texts, seed=seed)
-        return train(
-            data, cached(provider), previous, source_model=source_model, seed=seed, on_progress=self._on_progress
-        )
-
-    def cost_quality_curve(
-        self,
-        collection: str | Address | None,
-        provider: Provider,
-        previous: Provider | None = None,
-        *,
-        samples: int | None = None,
-        lengths: Sequence[int] | None = None,
-        tokens: float | None = None,
-        token_share: float | None = None,
-        queries: Sequence[str] = (),
-        texts: Mapping[str, str] | None = None,
-        source_model: Model | None = None,
-        seed: int = 0,
-    ) -> CostQualityCurve:
-        """Measure what each budget setting costs and keeps for a collection. Calls the model; only reads the database.
-
-        `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
-        model: see `calibration_data`. See `read_curve_data` and `measure_curve` for the arguments and errors;
-        `provider` without a cache gets the default one.
-        """
-        model = cached(provider)
-        damaged = self._require_readable(collection)
-        with self._reading() as store:
-            read = read_curve_data(
-                self._as_one(store, collection, texts or {}, damaged),
-                model,
-                samples=samples,
-                lengths=lengths,
-                tokens=tokens,
-                token_share=token_share,
-                queries=queries,
-                seed=seed,
-                on_progress=self._on_progress,
-            )
-        return measure_curve(
-            read.data,
-            read.size,
-            model,
-            previous,
-            lengths=read.lengths,
-            source_model=source_model,
-            sampled=read.sampled,
-            seed=seed,
-            on_progress=self._on_progress,
-        )
-
-    def bridge(
-        self,
-        collection: str | Address,
-        provider: Provider,
-        *,
-        samples: int = 1000,
-        source_model: Model | None = None,
-        seed: int = 0,
-    ) -> Projection:
-        """Fit a projection from the new model's space to a collection's. Calls the model; only reads the database.
-
-        See `fit_bridge` for the arguments and errors; `provider` without a cache gets the default one.
-        """
-        self._require_readable(collection)
-        with self._reading() as store:
-            return fit_bridge(
-                store.collection(address_of(collection)),
-                cached(provider),
-                samples=samples,
-                source_model=source_model,
-                seed=seed,
-                on_progress=self._on_progress,
-            )
-
     def plan(self, jobs: Sequence[CollectionJob]) -> Plan:
         """What `migrate` would do, with every check that needs no copy. Only reads.
 
@@ -331,23 +180,6 @@ class DatabaseReader:
         """Wait until no other run works on it; for a server, none on this machine. Only reads."""
         self._engine.wait()
 
-    def _as_one(
-        self, store: Store, collection: str | Address | None, texts: Mapping[str, str], damaged: Collection[Address]
-    ) -> JoinedCollections:
-        """One collection with its texts by id, or all readable collections of the database as one."""
-        if collection is not None:
-            opened = store.collection(address_of(collection))
-            return JoinedCollections([WithTexts(opened, texts) if texts else opened])
-        catalog = [facts for facts in self._engine.catalog() if facts.count and facts.address not in damaged]
-        return only_group(store, [facts for facts in catalog if facts.dimension], self._argument).open(store, texts)
-
-    def _require_readable(self, collection: str | Address | None) -> Mapping[Address, str]:
-        """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the named one is."""
-        damaged = self.damaged()
-        if collection is not None and (fault := damaged.get(address_of(collection))) is not None:
-            raise DamagedCollectionError(f"collection {address_of(collection)} cannot be read: {fault}")
-        return damaged
-
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Store]:
         """The open database, or a copy of one that is files: opening that one itself would write to it."""
@@ -394,4 +226,4 @@ class DatabaseReader:
 
 def address_of(collection: str | Address) -> Address:
     """The address of a collection that is named or already an address."""
-    return Address(collection) if isinstance(collection, str) else collection
+    return collection if isinstance(collection, Address) else Address(collection)

@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lightmigrate_train",),
     ("startup", "demo"),
     ("migrator",),
+    ("learner",),
     ("reader",),
     ("bridge", "integrations"),
     ("budget",),
@@ -37,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migration",),
     ("training",),
     ("registry",),
+    ("texts",),
     ("stores.open",),
     ("stores.memory", "stores.chroma", "stores.pgvector"),
     ("stores", "estimators", "providers.open"),
@@ -51,7 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
-COMMON = "base|files|foreign|open|memory|distance|external_texts|joined|read_ahead|timestamp"
+COMMON = "base|files|foreign|open|memory|distance|joined|read_ahead|timestamp"
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")
 

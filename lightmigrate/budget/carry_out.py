@@ -24,6 +24,8 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.stores.base import Collection
+from lightmigrate.texts.collection import WithTexts
+from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.sources import data_from_collection
@@ -112,6 +114,7 @@ def carry_out(
         "dimension": training.projection.info.target.dimension,
         "reads_texts": data.words is not None,
         "texts_file": plan.texts_file.to_json(),
+        "text_form": form_to_json(collection.source.form) if isinstance(collection, WithTexts) else {},
         "expected": _expected_by_share(training, without_texts, size),
     }
     described = training.projection.with_facts(

@@ -57,7 +57,7 @@ def read_curve_data(
     """Count and sample a collection for its curve, within a budget. Only reads; calls no model.
 
     Args:
-        collection: an open collection, with its texts by id if it does not store them (`WithTexts`).
+        collection: an open collection, with the embedded texts (`with_texts`).
         provider: the new model.
         samples: documents to calibrate on first; see `usual_samples` for the default.
         lengths: lengths of extracts, in words. Without a budget all are tried, by default 8, 24 and 96; with one only

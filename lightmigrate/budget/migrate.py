@@ -21,7 +21,8 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.stores.base import Store
-from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.source import Texts, TextSource, form_from_json
 
 
 def migrate_by_plan(
@@ -34,7 +35,7 @@ def migrate_by_plan(
     model: Mapping[str, Any] | None = None,
     source_model: Model | None = None,
     queries: Sequence[str] = (),
-    texts: Mapping[str, str] | None = None,
+    texts: Texts = None,
     on_progress: OnProgress | None = None,
 ) -> MigrationResult:
     """Migrate one collection exactly as planned. Calls the model; writes the database and the provenance file.
@@ -50,7 +51,8 @@ def migrate_by_plan(
         model: what to record of it.
         source_model: the model of the stored vectors; unnamed by default.
         queries: the queries that the plan was made with.
-        texts: the texts by id that the plan was made with.
+        texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
+            too.
         on_progress: receives the progress of each step.
 
     Raises:
@@ -61,13 +63,16 @@ def migrate_by_plan(
     with only_run(engine.place), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "provenance.sqlite3"
         stores: list[Store] = []
+        sources: list[TextSource] = []
         carried_out: list[CarriedOut] = []
 
         def requests(store: Store) -> Sequence[Request]:
             stores.append(store)
+            collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
+            sources.append(collection.source)
             done = carry_out(
                 plan,
-                WithTexts(store.collection(plan.address), texts or {}),
+                collection,
                 provider,
                 draft,
                 source_model=source_model,
@@ -76,7 +81,7 @@ def migrate_by_plan(
                 on_progress=on_progress,
             )
             carried_out.append(done)
-            return [Request(plan.address, done.projection, model, None, embedding_function, texts or {})]
+            return [Request(plan.address, done.projection, model, None, embedding_function, collection.source)]
 
         def beside(place: Path) -> None:
             keep_beside(place, draft)
@@ -92,6 +97,11 @@ def migrate_by_plan(
         )
         if not isinstance(engine, AsideMigration) and result.backup_path is not None:
             projection, extract_words = carried_out[0].projection, plan.setting.extract_words
-            migrated = Recorded(plan.address, projection, extract_words, dict(texts or {}))
-            add_late_rows(engine.place, stores[0], [migrated])
+            add_late_rows(engine.place, stores[0], [Recorded(plan.address, projection, extract_words, sources[0])])
     return replace(result, shortened=provider.shortened)
+
+
+def planned_texts(plan: BudgetPlan, texts: Texts) -> Texts:
+    """The texts of a plan: those that are given, in the form that the plan says if only texts by id are."""
+    form = form_from_json(plan.text_form)
+    return texts if isinstance(texts, TextSource) or form is None else TextSource(form, texts or {})

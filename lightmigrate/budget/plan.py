@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from lightmigrate.files import replacing
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result, read_as
 from lightmigrate.stores.base import Address
+from lightmigrate.texts.forms import TextForm
+from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
 
 FORMAT_VERSION = 2
@@ -44,6 +46,7 @@ class BudgetPlan(Result):
         texts_file: the file with the texts that the collection does not store.
         vector: which vector of the collection's records; see `Address`.
         part: which of the collection's records; see `Address`.
+        text_form: how the embedded texts are put together (`form_to_json`); empty where the records tell.
     """
 
     collection_name: str
@@ -64,6 +67,7 @@ class BudgetPlan(Result):
     texts_file: TextsFile = NO_TEXTS
     vector: str = ""
     part: str = ""
+    text_form: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def address(self) -> Address:
@@ -81,6 +85,7 @@ class BudgetPlan(Result):
         seed: int = 0,
         queries_file: Path | None = None,
         texts_file: TextsFile = NO_TEXTS,
+        text_form: TextForm | None = None,
     ) -> BudgetPlan:
         """A plan for a point of a curve.
 
@@ -92,6 +97,7 @@ class BudgetPlan(Result):
             seed: the seed of the curve.
             queries_file: the file with the queries of users, for the command line.
             texts_file: the file with texts that the collection does not store, for the command line.
+            text_form: how the embedded texts are put together; `None` where the records tell.
         """
         return cls(
             collection_name=address.name,
@@ -112,6 +118,7 @@ class BudgetPlan(Result):
             texts_file=texts_file,
             vector=address.vector,
             part=address.part,
+            text_form={} if text_form is None else form_to_json(text_form),
         )
 
     def save(self, path: Path) -> Path:

@@ -27,7 +27,9 @@ from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store
-from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.texts.chosen import texts_for
+from lightmigrate.texts.collection import WithTexts
+from lightmigrate.texts.source import STORED, TextSource, form_to_json
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.text_digest import text_digest
 
@@ -40,13 +42,13 @@ class Recorded:
         address: the collection.
         projection: that the migration applies.
         extract_words: length of the extracts that it embeds; 0 for none.
-        texts: its texts by id, where the collection does not store them.
+        texts: where its texts come from.
     """
 
     address: Address
     projection: Projection
     extract_words: int
-    texts: dict[str, str]
+    texts: TextSource
 
 
 def migrate_recorded(
@@ -92,7 +94,12 @@ def migrate_recorded(
                     made.append(request if job.embedded is None else _recorded(store, job, request, provenance))
             report("record", len(jobs), len(jobs))
             recorded.extend(
-                Recorded(job.address, request.projection, 0, dict(job.texts))
+                Recorded(
+                    job.address,
+                    request.projection,
+                    0,
+                    request.texts if isinstance(request.texts, TextSource) else STORED,
+                )
                 for job, request in zip(jobs, made, strict=True)
                 if job.embedded is not None
             )
@@ -121,12 +128,13 @@ def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Pr
     embedded = job.embedded
     if embedded is None:
         return request
-    collection = WithTexts(store.collection(job.address), job.texts) if job.texts else store.collection(job.address)
+    stored = store.collection(job.address)
+    source = job.texts if isinstance(job.texts, TextSource) else texts_for(request.projection, stored, job.texts)
     projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed_each)
-    provenance.start(job.address, embedded.facts, request.projection)
-    for page in collection.scan(PAGE_ROWS):
+    provenance.start(job.address, {**embedded.facts, "text_form": form_to_json(source.form)}, request.projection)
+    for page in WithTexts(stored, source).scan(PAGE_ROWS):
         provenance.add(job.address, rows_of(page, projection, 0, embedded.digests, embedded.fitted))
-    return replace(request, projection=projection)
+    return replace(request, projection=projection, texts=source)
 
 
 def rows_of(
@@ -178,7 +186,7 @@ def add_late_rows(place: Path, store: Store, recorded: Sequence[Recorded]) -> No
             if migrated.address not in backups:
                 continue
             old: Collection = store.collection(backups[migrated.address])
-            for page in (WithTexts(old, migrated.texts) if migrated.texts else old).scan(PAGE_ROWS):
+            for page in WithTexts(old, migrated.texts).scan(PAGE_ROWS):
                 known = provenance.rows_by_id(migrated.address, page.ids)
                 late = page.rows([row for row, record in enumerate(page.ids) if record not in known])
                 if len(late):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from lightmigrate.cli.database import DATABASE
 from lightmigrate.cli.groups import expanded
-from lightmigrate.cli.options import REQUIRED_TARGET, AsJson, Cache, Collection, option
+from lightmigrate.cli.options import REQUIRED_TARGET, TEXTS, AsJson, Cache, Collection, option
 from lightmigrate.cli.output import conversation, write_json
-from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.arguments import ModelChoice, TextsChoice
 from lightmigrate.commands.bridge import bridge as fit
 from lightmigrate.commands.database import DatabaseChoice
 
@@ -18,6 +18,7 @@ from lightmigrate.commands.database import DatabaseChoice
 def bridge(
     database: Annotated[DatabaseChoice, DATABASE],
     target: Annotated[ModelChoice, REQUIRED_TARGET],
+    texts: Annotated[TextsChoice, TEXTS],
     output: Annotated[Path, option("File for the projection, .npz.", "--output", "-o")],
     collection: Collection = "",
     samples: Annotated[int, option("How many documents to fit to.", "--samples", min=50, show_default=True)] = 1000,
@@ -32,7 +33,14 @@ def bridge(
 
     with conversation(as_json) as talk:
         projection = fit(
-            database, target, output, collection=collection, samples=samples, cache=cache, conversation=talk
+            database,
+            target,
+            output,
+            collection=collection,
+            samples=samples,
+            texts=texts,
+            cache=cache,
+            conversation=talk,
         )
     if as_json:
         write_json({"file": str(output), **projection.info.to_json()})

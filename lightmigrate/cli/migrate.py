@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from lightmigrate.cli.database import DATABASE
 from lightmigrate.cli.groups import Group, expanded
@@ -11,7 +11,7 @@ from lightmigrate.cli.options import (
     MIGRATION_OPTIONS,
     NEW_MODEL,
     OPTIONAL_TARGET,
-    TEXTS_BY_ID,
+    TEXTS,
     AsJson,
     Cache,
     Collections,
@@ -21,18 +21,13 @@ from lightmigrate.cli.options import (
     option,
 )
 from lightmigrate.cli.output import conversation, print_next, print_result
-from lightmigrate.commands.arguments import ModelChoice, function_record
+from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.calibrate import Calibration, migrate_calibrated
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.embed_again import migrate_embedding_again
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
-
-if TYPE_CHECKING:
-    from lightmigrate.training.texts import TextsFile as TextsById
-else:
-    TextsById = object  # typer evaluates annotations, and the module would load NumPy
 
 _FUNCTION = Group(
     {
@@ -58,7 +53,7 @@ def migrate(
     target: Annotated[ModelChoice, OPTIONAL_TARGET],
     options: Annotated[MigrationOptions, MIGRATION_OPTIONS],
     function: Annotated[FunctionRecord | None, _FUNCTION],
-    texts: Annotated[TextsById, TEXTS_BY_ID],
+    texts: Annotated[TextsChoice, TEXTS],
     projection: ProjectionFile = None,
     calibrate: Annotated[
         int | None,
@@ -103,7 +98,6 @@ def migrate(
                 database, projection, options, collections=names, function=function, texts=texts, conversation=talk
             )
         elif plan_file is not None:
-            moved = Path(texts.path) if texts.path else None
             results = [
                 migrate_by_plan(
                     database,
@@ -111,7 +105,7 @@ def migrate(
                     options,
                     function=function,
                     queries=queries,
-                    texts=moved,
+                    texts=texts,
                     cache=cache,
                     conversation=talk,
                 )
@@ -131,7 +125,7 @@ def migrate(
         else:
             calibration = Calibration(calibrate or 0, target, max_cost)
             results = migrate_calibrated(
-                database, calibration, options, collections=names, function=function, conversation=talk
+                database, calibration, options, collections=names, function=function, texts=texts, conversation=talk
             )
     print_result(results, databases.migrated, as_json)
     if as_json:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from lightmigrate.cli.groups import Group
-from lightmigrate.commands.arguments import Budget, ModelChoice
+from lightmigrate.commands.arguments import Budget, ModelChoice, TextsChoice
 from lightmigrate.files import user_folder
 from lightmigrate.migration.options import MigrationOptions
-
-if TYPE_CHECKING:
-    from lightmigrate.training.texts import TextsFile as TextsById
 
 # What the rooms offer, named here because importing them would load NumPy for `--help`; a test compares them.
 PROVIDERS = ("sentence-transformers", "openai", "onnx", "chroma")
@@ -76,14 +73,37 @@ TextKey = Annotated[str, option("Field of the texts in --texts.", "--text-key", 
 IdKey = Annotated[str, option("Field of the ids in --texts.", "--id-key", show_default=True)]
 
 
-def texts_by_id(texts: Path | None, text_key: str, id_key: str) -> TextsById:
-    """The file of texts by id that these options name, or none."""
-    from lightmigrate.training.texts import TextsFile as TextsById  # loads NumPy
+TextField = Annotated[
+    str,
+    option(
+        "Field of the metadata that was embedded; `document` for the stored document. Default: found in the records.",
+        "--text-field",
+    ),
+]
+TextTemplate = Annotated[
+    str,
+    option(
+        "What was embedded, of fields of the metadata and the document: '{title}: {document}'. \\n is a line break.",
+        "--text-template",
+    ),
+]
 
-    return TextsById.at(texts, text_key, id_key)
+
+def texts_choice(texts: Path | None, text_key: str, id_key: str, text_field: str, text_template: str) -> TextsChoice:
+    """Where the embedded texts come from, by these options."""
+    return TextsChoice(texts, text_key, id_key, text_field, text_template.replace("\\n", "\n"))
 
 
-TEXTS_BY_ID = Group({"texts": (TextsFile, None), "text_key": (TextKey, "text"), "id_key": (IdKey, "id")}, texts_by_id)
+TEXTS = Group(
+    {
+        "texts": (TextsFile, None),
+        "text_key": (TextKey, "text"),
+        "id_key": (IdKey, "id"),
+        "text_field": (TextField, ""),
+        "text_template": (TextTemplate, ""),
+    },
+    texts_choice,
+)
 
 
 def _model(prefix: str, panel: str, model_help: str, provider_help: str, provider: str, default: object) -> Group:

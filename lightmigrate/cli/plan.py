@@ -13,7 +13,7 @@ from lightmigrate.cli.options import (
     NEW_MODEL,
     OPTIONAL_TARGET,
     SOURCE,
-    TEXTS_BY_ID,
+    TEXTS,
     AsJson,
     Cache,
     Collections,
@@ -21,7 +21,7 @@ from lightmigrate.cli.options import (
     Queries,
     Seed,
     option,
-    texts_by_id,
+    texts_choice,
 )
 from lightmigrate.cli.output import conversation, print_next, print_result, write_json
 from lightmigrate.commands.arguments import Budget, ModelChoice
@@ -36,13 +36,11 @@ _MEASURING = Group(
             None,
         ),
         "queries": (Queries, None),
-        **TEXTS_BY_ID.parameters,
+        **TEXTS.parameters,
         "seed": (Seed, 0),
         "cache": (Cache, None),
     },
-    lambda samples, queries, texts, text_key, id_key, seed, cache: Measuring(
-        samples, queries, texts_by_id(texts, text_key, id_key), seed, cache
-    ),
+    lambda samples, queries, seed, cache, **texts: Measuring(samples, queries, texts_choice(**texts), seed, cache),
 )
 
 
@@ -75,8 +73,7 @@ def plan(
         print_result(checked, databases.plan, as_json)
         if not as_json:
             chosen = [word for name in names for word in ("--collection", name)]
-            if measuring.texts is not None and measuring.texts.path:
-                chosen += ["--texts", measuring.texts.path]
+            chosen += measuring.texts.words
             print_next("migrate", *database.words, "--projection", projection, *chosen)
         return
     if len(names) > 1:

@@ -19,7 +19,9 @@ from lightmigrate.cli.options import (
     IdKey,
     Queries,
     Seed,
+    TextField,
     TextKey,
+    TextTemplate,
     Yes,
     option,
 )
@@ -33,10 +35,13 @@ from lightmigrate.errors import RefusedError
 _DOCUMENTS, _FIT, _OUTPUT = "Documents", "Fit", "Output"
 
 
-def _documents(database: Path | None, from_chroma: Path | None, reads_texts: bool | None, **more: object) -> Documents:
+def _documents(
+    database: Path | None, from_chroma: Path | None, reads_texts: bool | None, text_template: str, **more: object
+) -> Documents:
     folder = database or from_chroma
     choice = None if folder is None else DatabaseChoice(folder, (str(folder),))
-    return Documents(database=choice, reads_texts=reads_texts, **more)  # type: ignore[arg-type]  # as declared below
+    template = text_template.replace("\\n", "\n")
+    return Documents(database=choice, reads_texts=reads_texts, text_template=template, **more)  # type: ignore[arg-type]  # as declared below
 
 
 _FROM = Group(
@@ -60,6 +65,8 @@ _FROM = Group(
         ),
         "text_key": (TextKey, "text"),
         "id_key": (IdKey, "id"),
+        "text_field": (TextField, ""),
+        "text_template": (TextTemplate, ""),
         "samples": (
             Annotated[int, option("How many documents.", "--samples", panel=_DOCUMENTS, min=2, show_default=True)],
             1000,

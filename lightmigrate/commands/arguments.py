@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lightmigrate.budget.settings import CurvePoint
     from lightmigrate.providers.base import Provider
     from lightmigrate.providers.cache import Cached
+    from lightmigrate.texts.source import Texts
     from lightmigrate.training.texts import TextsFile
 
 DEFAULT_PROVIDER = "sentence-transformers"
@@ -177,11 +178,55 @@ class Budget:
 NO_BUDGET = Budget()
 
 
-def texts_file(path: Path | None, text_key: str, id_key: str) -> TextsFile:
-    """The file of texts by id."""
-    from lightmigrate.training.texts import TextsFile
+@dataclass(frozen=True)
+class TextsChoice:
+    """Where a collection's embedded texts come from, as the caller says; found where nothing is said.
 
-    return TextsFile.at(path, text_key, id_key)
+    Attributes:
+        path: a `.jsonl` file of texts by id, for records that store none; `None` for no file.
+        text_key: field of the texts in it.
+        id_key: field of the ids in it.
+        field: a field of the metadata; `document` for the stored document.
+        template: a template of the metadata and the document, such as `{title}: {document}`.
+    """
+
+    path: Path | None = None
+    text_key: str = "text"
+    id_key: str = "id"
+    field: str = ""
+    template: str = ""
+
+    def __post_init__(self) -> None:
+        if self.field and self.template:
+            raise LightmigrateError("give --text-field NAME or --text-template TEMPLATE, not both")
+
+    @property
+    def file(self) -> TextsFile:
+        """The file of texts by id, or none."""
+        from lightmigrate.training.texts import TextsFile
+
+        return TextsFile.at(self.path, self.text_key, self.id_key)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As options of a command."""
+        named = {"--texts": self.path, "--text-field": self.field, "--text-template": self.template}
+        return tuple(str(word) for option, value in named.items() if value for word in (option, value))
+
+    def read(self) -> Texts:
+        """The texts by id, and where the others come from if the caller said so; reads the file.
+
+        Raises:
+            LightmigrateError: the file or the template cannot be read.
+        """
+        from lightmigrate.texts.source import TextSource, chosen_form
+
+        by_id = self.file.read()
+        form = chosen_form(self.field, self.template)
+        return by_id if form is None else TextSource(form, by_id)
+
+
+FOUND_TEXTS = TextsChoice()
 
 
 def read_queries(path: Path | None, seed: int, text_key: str = "text") -> Sequence[str]:

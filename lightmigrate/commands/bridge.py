@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_collection
 
@@ -20,6 +20,7 @@ def bridge(
     *,
     collection: str = "",
     samples: int = 1000,
+    texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
     conversation: Conversation,
 ) -> Projection:
@@ -31,6 +32,7 @@ def bridge(
         output: file for the projection, `.npz`.
         collection: its name; may be empty when there is only one with vectors.
         samples: documents to fit to.
+        texts: where the embedded texts come from.
         cache: file that keeps embeddings.
         conversation: with the caller.
 
@@ -39,6 +41,6 @@ def bridge(
     """
     provider = target.open(cache)
     migrator = database.open(conversation)
-    projection = migrator.bridge(only_collection(migrator, collection), provider, samples=samples)
+    projection = migrator.bridge(only_collection(migrator, collection), provider, samples=samples, texts=texts.read())
     projection.save(output)
     return projection

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.commands.database import DatabaseChoice, addresses_of_other_dimension
+from lightmigrate.commands.database import DatabaseChoice, addresses_of_other_dimension, require_one_for_texts
 from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
 from lightmigrate.errors import (
+    AmbiguousTextsError,
     CostError,
     FailedGateError,
     LightmigrateError,
     NotEnoughTextsError,
+    NotTextsError,
     RefusedError,
 )
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from lightmigrate.migration.results import MigrationResult
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, Page, Store
+    from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+    from lightmigrate.stores.joined import Collections
+    from lightmigrate.texts.collection import CollectionsWithTexts
+    from lightmigrate.texts.source import Texts, TextSource
     from lightmigrate.training.grouping import ModelGroup
     from lightmigrate.training.limits import SpendingLimit
 
@@ -55,6 +60,7 @@ def migrate_calibrated(
     *,
     collections: Sequence[str] = (),
     function: object = None,
+    texts: TextsChoice = FOUND_TEXTS,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Train one projection for all collections of one old model, and migrate. Calls the model; asks, then writes.
@@ -70,6 +76,7 @@ def migrate_calibrated(
         options: how to migrate.
         collections: their names; by default all whose vectors have another dimension than the new model's.
         function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        texts: where the embedded texts come from; a file of texts by id is for one collection.
         conversation: with the caller; shown each training before it is asked.
 
     Raises:
@@ -83,6 +90,8 @@ def migrate_calibrated(
     if function is None and calibration.target.provider == "chroma":
         function = own_function(provider)
     wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
+    require_one_for_texts([facts.address for facts in wanted], texts.path)
+    given = texts.read()
 
     def decide(store: Store) -> list[CollectionJob]:
         from lightmigrate.migration.embed_again import EmbedAgain
@@ -91,22 +100,23 @@ def migrate_calibrated(
 
         limit = SpendingLimit(calibration.max_cost)
         again = EmbedAgain(provider.model, provider.embed_each)
-        jobs = [new_job(facts.address, again, function, {}) for facts in wanted if not facts.count]
-        filled = [facts for facts in wanted if facts.count]
-        grouping = group_by_model(store, filled, {facts.address: recorded_name(facts) for facts in filled})
-        left_out: list[LightmigrateError] = [
+        jobs = [new_job(facts.address, again, function) for facts in wanted if not facts.count]
+        embedded, left_out = _with_texts(store, [facts for facts in wanted if facts.count], given, options.force)
+        filled = [facts for facts in wanted if facts.address in embedded.sources]
+        grouping = group_by_model(embedded, filled, {facts.address: recorded_name(facts) for facts in filled})
+        left_out += [
             RefusedError(f"collection {address}: {reason}; embed its documents again, or add --force")
             for address, reason in grouping.mixed.items()
             if not options.force
         ]
         forced = [ModelGroup((facts,)) for facts in filled if options.force and facts.address in grouping.mixed]
         for group in (*grouping.groups, *forced):
-            computed = _computed(store, group, grouping.samples, provider, limit, conversation)
+            computed = _computed(embedded, group, grouping.samples, provider, limit, conversation)
             if computed is not None:
-                jobs += [new_job(facts.address, computed, function, {}) for facts in group.members]
+                jobs += [new_job(facts.address, computed, function) for facts in group.members]
                 continue
             try:
-                learned = _learned(store, group, provider, calibration, limit, conversation)
+                learned = _learned(embedded, group, provider, calibration, limit, conversation)
             except (NotEnoughTextsError, CostError) as error:
                 left_out.append(error)
                 continue
@@ -117,7 +127,9 @@ def migrate_calibrated(
                     left_out.append(FailedGateError(reason))
                 else:
                     projection = learned.projection_for(facts.address)
-                    jobs.append(new_job(facts.address, projection, function, {}, learned.embedded))
+                    jobs.append(
+                        new_job(facts.address, projection, function, embedded.sources[facts.address], learned.embedded)
+                    )
         if not jobs and left_out:
             raise left_out[0]
         if left_out:
@@ -128,8 +140,32 @@ def migrate_calibrated(
     return run_migration(migrator, decide, options)
 
 
+def _with_texts(
+    store: Store, wanted: Sequence[CollectionFacts], given: Texts, force: bool
+) -> tuple[CollectionsWithTexts, list[LightmigrateError]]:
+    """The collections with their embedded texts, and why others cannot be learned from."""
+    from lightmigrate.texts.chosen import chosen_texts
+    from lightmigrate.texts.collection import CollectionsWithTexts
+    from lightmigrate.texts.find import SAMPLED
+    from lightmigrate.texts.not_texts import require_texts, rows_by_uri
+
+    sources, left_out = dict[Address, TextSource](), list[LightmigrateError]()
+    for facts in wanted:
+        try:
+            collection = store.collection(facts.address)
+            source = chosen_texts(collection, given)
+            if not force:
+                page = collection.sample(SAMPLED)
+                require_texts(facts.address, rows_by_uri(page, source.texts_of(page)), len(page))
+        except (AmbiguousTextsError, NotTextsError) as error:
+            left_out.append(error)
+        else:
+            sources[facts.address] = source
+    return CollectionsWithTexts(store, sources), left_out
+
+
 def _computed(
-    store: Store,
+    store: Collections,
     group: ModelGroup,
     samples: Mapping[Address, Page],
     provider: Cached,
@@ -154,7 +190,7 @@ def _computed(
 
 
 def _learned(
-    store: Store,
+    store: Collections,
     group: ModelGroup,
     provider: Cached,
     calibration: Calibration,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation, Notice
@@ -202,7 +203,7 @@ def _readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[Co
     return [facts for facts in catalog if facts.address not in damaged]
 
 
-def require_one_for_texts(addresses: Sequence[Address], texts: Mapping[str, str]) -> None:
+def require_one_for_texts(addresses: Sequence[Address], texts: Path | None) -> None:
     """Raise `LightmigrateError` when texts by id are given for more than one collection."""
     if texts and len(addresses) != 1:
         raise LightmigrateError(

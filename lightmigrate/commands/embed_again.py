@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, find_address, require_one_for_texts
 from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
     from lightmigrate.stores.base import Store
-    from lightmigrate.training.texts import TextsFile
 
 # Records read at once to count their texts.
 PAGE_ROWS = 1000
@@ -32,7 +31,7 @@ def migrate_embedding_again(
     collections: Sequence[str],
     max_cost: float | None = None,
     function: object = None,
-    texts: TextsFile | None = None,
+    texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
@@ -47,7 +46,7 @@ def migrate_embedding_again(
         collections: their names.
         max_cost: dollars that it may cost at most.
         function: what to record as the embedding function of the collections; one of Chroma's own records itself.
-        texts: file of texts by id, for one collection that does not store its texts.
+        texts: where the embedded texts come from; a file of texts by id is for one collection.
         cache: file that keeps embeddings.
         conversation: with the caller; shown the number of texts and their cost before it is asked.
 
@@ -57,7 +56,7 @@ def migrate_embedding_again(
     """
     from lightmigrate.commands.train import Estimate
     from lightmigrate.migration.embed_again import EmbedAgain
-    from lightmigrate.stores.external_texts import texts_of
+    from lightmigrate.texts.chosen import texts_of_records
     from lightmigrate.training.limits import SpendingLimit
 
     if not target.model:
@@ -70,19 +69,22 @@ def migrate_embedding_again(
         function = own_function(provider)
     catalog = {facts.address: facts for facts in migrator.collections()}
     addresses = [find_address(name, list(catalog.values())) for name in collections]
-    texts_by_id = texts.read() if texts is not None else {}
-    require_one_for_texts(addresses, texts_by_id)
+    embedded = texts.read()
+    require_one_for_texts(addresses, texts.path)
     again = EmbedAgain(provider.model, provider.embed_each)
-    jobs = [new_job(address, again, function, texts_by_id) for address in addresses]
-    migrator.plan(jobs)
+    migrator.plan([new_job(address, again, function, embedded) for address in addresses])
 
     def decide(store: Store) -> list[CollectionJob]:
+        jobs = []
         count = tokens = 0
         for address in addresses:
-            for page in store.collection(address).scan(PAGE_ROWS, vectors=False):
-                stored = [text for text in texts_of(page, texts_by_id) if text and text.strip()]
+            collection = store.collection(address)
+            source = texts_of_records(collection, embedded)
+            for page in collection.scan(PAGE_ROWS, vectors=False):
+                stored = [text for text in source.texts_of(page) if text and text.strip()]
                 count += len(stored)
                 tokens += provider.bill(stored).tokens
+            jobs.append(new_job(address, again, function, source))
         bill = provider.priced(tokens)
         conversation.show(Estimate(provider.name, count, 0, 0, bill.tokens, bill.dollars))
         SpendingLimit(max_cost).pay(provider, bill.dollars, f"embedding {count} documents")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmigrate.commands.arguments import ModelChoice, read_queries
+from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, require_one_for_texts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
     from lightmigrate.stores.base import Address, Store
-    from lightmigrate.training.texts import TextsFile
+    from lightmigrate.texts.source import Texts
 
 # What a store records of an embedding function: its name and its configuration.
 FunctionRecord = Mapping[str, Any]
@@ -34,7 +34,7 @@ def migrate_with_projection(
     *,
     collections: Sequence[str] = (),
     function: object = None,
-    texts: TextsFile | None = None,
+    texts: TextsChoice = FOUND_TEXTS,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Migrate collections with a projection file. Asks, then writes.
@@ -45,7 +45,8 @@ def migrate_with_projection(
         options: how to migrate.
         collections: their names; by default all whose vectors the projection takes.
         function: what to record as the embedding function of the collections; `None` keeps the record.
-        texts: file of texts by id, for one collection that does not store its texts.
+        texts: where the embedded texts come from, for a projection that reads them; a file of texts by id is for one
+            collection.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
@@ -53,10 +54,10 @@ def migrate_with_projection(
     """
     migrator = database.open(conversation, writing=True)
     loaded = _load(projection)
-    texts_by_id = texts.read() if texts is not None else {}
+    embedded = texts.read()
     addresses = addresses_for(migrator, loaded, collections)
-    require_one_for_texts(addresses, texts_by_id)
-    jobs = [new_job(address, loaded, function, texts_by_id) for address in addresses]
+    require_one_for_texts(addresses, texts.path)
+    jobs = [new_job(address, loaded, function, embedded) for address in addresses]
     conversation.show(migrator.plan(jobs))
     require_consent(conversation, options)
     return run_migration(migrator, jobs, options)
@@ -69,7 +70,7 @@ def migrate_by_plan(
     *,
     function: object = None,
     queries: Path | None = None,
-    texts: Path | None = None,
+    texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
     conversation: Conversation,
 ) -> MigrationResult:
@@ -81,7 +82,7 @@ def migrate_by_plan(
         options: how to migrate.
         function: what to record as the embedding function of the collection; `None` keeps the record.
         queries: where the file of queries is now, if it was moved.
-        texts: where the file of texts by id is now, if it was moved.
+        texts: where the file of texts by id is now, if it was moved; the plan says the rest.
         cache: file that keeps embeddings.
         conversation: with the caller; shown the plan before it is asked.
 
@@ -99,7 +100,7 @@ def migrate_by_plan(
     provider = ModelChoice.from_json(plan.provider).open(cache)
     conversation.show(plan)
     require_consent(conversation, options)
-    file = plan.texts_file if texts is None else replace(plan.texts_file, path=str(texts))
+    file = plan.texts_file if texts.path is None else replace(plan.texts_file, path=str(texts.path))
     return database.open(conversation, writing=True).migrate_by_plan(
         plan,
         provider,
@@ -140,7 +141,7 @@ def new_job(
     address: Address,
     projection: Projection | EmbedAgain,
     function: object,
-    texts: Mapping[str, str],
+    texts: Texts = None,
     embedded: EmbeddedTexts | None = None,
 ) -> CollectionJob:
     """A job, made without loading the migration before it is needed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightmigrate.commands.arguments import NO_BUDGET, Budget, ModelChoice, read_queries
+from lightmigrate.commands.arguments import FOUND_TEXTS, NO_BUDGET, Budget, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
 from lightmigrate.errors import LightmigrateError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
-    from lightmigrate.training.texts import TextsFile
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Measuring:
     Attributes:
         samples: documents to calibrate on; `None` for a number that suits the collection and the budget.
         queries: file with queries of users.
-        texts: file of texts by id, for a collection that does not store its texts.
+        texts: where the embedded texts come from.
         seed: of every random choice.
         cache: file that keeps embeddings.
     """
 
     samples: int | None = None
     queries: Path | None = None
-    texts: TextsFile | None = None
+    texts: TextsChoice = FOUND_TEXTS
     seed: int = 0
     cache: Path | None = None
 
@@ -113,7 +112,7 @@ def plan_budget(
     provider = target.open(measuring.cache, **limit)
     previous = None if source is None else source.open(measuring.cache)
     queries = read_queries(measuring.queries, measuring.seed)
-    texts = measuring.texts.read() if measuring.texts is not None else {}
+    texts = measuring.texts.read()
     migrator = database.open(conversation)
     address = only_collection(migrator, collection) if collection else only_filled(migrator)
     if address is None and budget.is_given:
@@ -121,6 +120,7 @@ def plan_budget(
             "a plan is for one collection: name it (--collection), or migrate all of one model together:  "
             f"{migrate_all(database, target)}"
         )
+    source_of_texts = None if address is None else migrator.text_source(address, texts, previous)
     curve = migrator.cost_quality_curve(
         address,
         provider,
@@ -129,15 +129,14 @@ def plan_budget(
         tokens=budget.tokens_allowed(provider),
         token_share=budget.share,
         queries=queries,
-        texts=texts,
+        texts=source_of_texts or texts,
         seed=measuring.seed,
     )
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
-    from lightmigrate.training.texts import NO_TEXTS
 
     plan, point = None, budget.choose(curve, provider)
-    if point is not None and address is not None:
+    if point is not None and address is not None and source_of_texts is not None:
         plan = BudgetPlan.of(
             address,
             curve,
@@ -145,7 +144,8 @@ def plan_budget(
             target.to_json(),
             seed=measuring.seed,
             queries_file=measuring.queries,
-            texts_file=measuring.texts or NO_TEXTS,
+            texts_file=measuring.texts.file,
+            text_form=source_of_texts.form,
         )
         if output is not None:
             plan.save(output)

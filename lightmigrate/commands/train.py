@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lightmigrate.commands.arguments import ModelChoice, read_queries
+from lightmigrate.commands.arguments import ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_collection
 from lightmigrate.errors import LightmigrateError, MissingExtraError
@@ -32,6 +32,8 @@ class Documents:
         texts: without a database: file of texts, `None` for the packaged corpus. With one: its texts by id.
         text_key: field or column of the texts.
         id_key: field of the ids.
+        text_field: with a database: the field of the metadata that was embedded; see `TextsChoice`, also below.
+        text_template: with a database: a template of what was embedded.
         samples: how many documents.
         queries: file with queries of users, by which the gate then judges.
         reads_texts: whether the projection may read texts; `None` decides by whether a migration will have them.
@@ -42,6 +44,8 @@ class Documents:
     texts: Path | None = None
     text_key: str = "text"
     id_key: str = "id"
+    text_field: str = ""
+    text_template: str = ""
     samples: int = 1000
     queries: Path | None = None
     reads_texts: bool | None = None
@@ -199,7 +203,6 @@ def _open(model: ModelChoice, cache: Path | None, device: str, **more: object) -
 
 def _data(documents: Documents, seed: int, conversation: Conversation) -> CalibrationData:
     from lightmigrate.training.sources import data_from_file
-    from lightmigrate.training.texts import TextsFile
 
     if documents.database is None:
         data = data_from_file(
@@ -210,12 +213,15 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
             seed=seed,
         )
     else:
-        texts = TextsFile.at(documents.texts, documents.text_key, documents.id_key).read()
+        choice = TextsChoice(
+            documents.texts, documents.text_key, documents.id_key, documents.text_field, documents.text_template
+        )
+        embedded = choice.read()
         migrator = documents.database.open(conversation)
         data = migrator.calibration_data(
             only_collection(migrator, documents.collection) if documents.collection else None,
             documents.samples,
-            texts=texts,
+            texts=embedded,
             reads_texts=documents.reads_texts,
             seed=seed,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.texts.source import Texts
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class CollectionJob:
             collection; `None` keeps the record.
         tenant: tenant of the collection; used when `collection_name` is a name.
         database: database of the collection; used when `collection_name` is a name.
-        texts: texts of the records by id, for a projection that reads texts and a collection that does not store them.
-            They are only read; an interrupted run keeps them beside the database until it is resumed or undone.
+        texts: for a projection that reads texts: where the embedded texts come from (`TextSource`), or texts by id for
+            records that store none. By default those that the projection was trained on, or those that the collection's
+            records tell. They are only read; an interrupted run keeps them beside the database until it is resumed or
+            undone.
         embedded: texts that the new model has embedded already; `None` for none. Where each vector comes from is then
             recorded for `status` and `refine`.
     """
@@ -53,7 +56,7 @@ class CollectionJob:
     embedding_function: object = None
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Texts = None
     embedded: EmbeddedTexts | None = None
 
     @property

@@ -17,7 +17,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed
 from lightmigrate.stores.base import Address, Cursor, Page
-from lightmigrate.stores.external_texts import WithTexts
+from lightmigrate.texts.collection import WithTexts
 from lightmigrate.vectors import Vectors
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from lightmigrate.errors import InvalidVectorsError
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Collection, Page
-from lightmigrate.stores.external_texts import texts_of
+from lightmigrate.texts.source import STORED, TextSource
 from lightmigrate.vectors import Vectors, meaningful
 
 # What to do with vectors that hold NaN or infinity or are all zero.
@@ -27,20 +27,20 @@ class Job:
         projection: the projection of its vectors.
         invalid_vectors: `refuse` stops at invalid vectors (NaN, infinity, all zero); `centre` replaces them by the
             centre of the new space, which keeps their records.
-        texts: texts of the records by id, when the collection does not store them; they are read and not written.
+        texts: where the texts come from that the projection reads; they are not written.
         anew: whether the new vectors come from the texts alone, and the old ones are not read.
     """
 
     source: Collection
     projection: Projection
     invalid_vectors: InvalidVectors
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: TextSource = STORED
     anew: bool = False
 
     def new_vectors(self, page: Page) -> Vectors:
         """The page's vectors in the new space, float32 `(n, d_out)`; made anew, NaN where the text is missing."""
         if self.anew:
-            return self.projection.steps[0].apply(page.vectors, texts_of(page, self.texts))
+            return self.projection.steps[0].apply(page.vectors, self.texts.texts_of(page))
         return project(self.projection, page, self.texts)
 
 
@@ -81,9 +81,9 @@ class InvalidRows:
             )
 
 
-def project(projection: Projection, page: Page, texts: Mapping[str, str] | None = None) -> Vectors:
+def project(projection: Projection, page: Page, texts: TextSource = STORED) -> Vectors:
     """The page's vectors in the new space, float32 `(n, d_out)`; invalid rows become its centre."""
-    return projected(projection, page.vectors, texts_of(page, texts or {}))
+    return projected(projection, page.vectors, texts.texts_of(page))
 
 
 def projected(projection: Projection, vectors: Vectors, texts: Sequence[str | None] | None) -> Vectors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightmigrate.files import file_sha256
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, Store
+from lightmigrate.texts.source import Texts, TextSource, form_from_json, form_to_json
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Request:
         model: the description of the new embedding model to record (`Store.describe_model`); `None` keeps the old one.
         file: the file the projection was loaded from; `None` when it was not loaded from a file.
         function: the embedding function, when the caller passed one.
-        texts: the texts of its records by id, when the collection does not store them.
+        texts: where the texts come from that the projection reads; see `CollectionJob`.
         anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
     """
 
@@ -35,7 +36,7 @@ class Request:
     model: Mapping[str, Any] | None
     file: Path | None = None
     function: object = None
-    texts: Mapping[str, str] = field(default_factory=dict)
+    texts: Texts = None
     anew: bool = False
 
 
@@ -65,15 +66,18 @@ def write_requests(
         except ProjectionFileError:
             return None
         texts = f"{number}.texts.json"
-        if request.texts:
-            (folder / texts).write_text(json.dumps(dict(sorted(request.texts.items()))))
+        source = request.texts if isinstance(request.texts, TextSource) else None
+        by_id = source.by_id if source is not None else dict(request.texts or {})  # type: ignore[arg-type]  # a mapping
+        if by_id:
+            (folder / texts).write_text(json.dumps(dict(sorted(by_id.items()))))
         collections.append(
             {
                 "address": asdict(request.address),
                 "model": request.model,
                 "projection": name,
                 "sha256": file_sha256(folder / name),
-                "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if request.texts else None,
+                "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if by_id else None,
+                "text_form": None if source is None else form_to_json(source.form),
             }
         )
     return {"collections": collections, "invalid_vectors": invalid_vectors}
@@ -92,8 +96,10 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
         texts = (
             json.loads(_checked(folder / texts_file["file"], texts_file["sha256"]).read_text()) if texts_file else {}
         )
+        form = form_from_json(entry.get("text_form") or {})
         address = Address(**entry["address"])
-        requests.append(Request(address, Projection.load(path), entry["model"], path, None, texts))
+        source = texts if form is None else TextSource(form, texts)
+        requests.append(Request(address, Projection.load(path), entry["model"], path, None, source))
     return requests
 
 

@@ -22,6 +22,7 @@ from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Step, Sum, join
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
+from lightmigrate.projection.terms.lexical import Lexical
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.vectors import Vectors, as_vectors
 
@@ -160,6 +161,13 @@ class Projection:
         sums = [step.with_text if isinstance(step, ByText) else step for step in self.steps]
         terms = (term for step in sums if isinstance(step, Sum) for term in step.terms)
         return max((term.words for term in terms if isinstance(term, Extract)), default=None)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it reads the texts of records."""
+        sums = [step.with_text if isinstance(step, ByText) else step for step in self.steps]
+        terms = [term for step in sums if isinstance(step, Sum) for term in step.terms]
+        return any(isinstance(term, (Extract, Lexical)) for term in terms)
 
     def reading_with(self, embed: Embed) -> Projection:
         """The same function with an embedding function, for a projection that embeds extracts.

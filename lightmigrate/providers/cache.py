@@ -16,6 +16,7 @@ from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.providers.careful import Answer
+from lightmigrate.providers.chroma import provider_of
 from lightmigrate.vectors import Vectors
 
 SECONDS_TO_WAIT = 60.0
@@ -288,8 +289,9 @@ class Cached(Provider):
         return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
 
 
-def cached(provider: Provider) -> Provider:
-    """The provider with a cache: the default one unless it has one."""
+def cached(function: Provider | object) -> Provider:
+    """The provider with a cache: the default one unless it has one. See `provider_of`."""
+    provider = provider_of(function)
     return provider if isinstance(provider, Cached) else Cached(provider)
 
 

@@ -1,4 +1,4 @@
-"""Embedding functions of Chroma: those it registers, and those written for its interface."""
+"""Embedding functions: those that Chroma registers, by name, and the objects that applications embed with."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from typing import Any
 
 from lightmigrate.errors import MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.functions import (
+    documents_embedder,
+    queries_embedder,
+    require_embedder,
+    stated_model,
+    wants_key,
+)
 from lightmigrate.providers.openai import PRICES
 from lightmigrate.providers.refusals import is_about_texts, reason_of
 
@@ -28,13 +35,15 @@ _MODEL_KEYS = ("model_name", "model", "model_id")
 
 
 class ChromaProvider(Provider):
-    """A Chroma embedding function. It holds its own prefixes and secrets, which are not read.
+    """An embedding function as applications have it. It holds its own prefixes and secrets, which are not read.
 
     Args:
-        function: the embedding function, or the name of a registered one such as `default`, or its `name` and `config`
-            as Chroma records them: a mapping or a JSON object.
+        function: the embedding function: a Chroma function, an object of LangChain, LlamaIndex or
+            sentence-transformers, or any callable (see `functions`); or the name of a function that Chroma registers
+            such as `default`, or its `name` and `config` as Chroma records them: a mapping or a JSON object.
 
     Raises:
+        LightmigrateError: the object cannot embed texts.
         ProviderError: Chroma has no function of that name, or cannot build it.
     """
 
@@ -42,9 +51,10 @@ class ChromaProvider(Provider):
 
     def __init__(self, function: Any) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
+        require_embedder(self.function)
         name, config = said_identity(self.function)
         super().__init__(model_name(name, config))
-        self._wants_key = any(_PAID.search(str(key)) for key in config or {})
+        self._wants_key = wants_key(self.function) or any(_PAID.search(str(key)) for key in config or {})
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     def priced(self, tokens: int) -> Bill:
@@ -64,8 +74,8 @@ class ChromaProvider(Provider):
         return "/".join((super().key, self._settings))
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        """Embed one batch; queries with the function's `embed_query` when it has one."""
-        function = getattr(self.function, "embed_query", self.function) if queries else self.function
+        """Embed one batch; queries with the object's own method for queries, where it has one."""
+        function = (queries_embedder if queries else documents_embedder)(self.function)
         try:
             return list(function(list(texts)))
         except Exception as error:  # whatever the function's own library raises  # noqa: BLE001
@@ -102,7 +112,7 @@ def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):
         return name, {str(key): value for key, value in config.items() if not _SECRET.search(str(key))}
-    return getattr(function, "__name__", type(function).__name__), None
+    return stated_model(function) or getattr(function, "__name__", type(function).__name__), None
 
 
 def _digest(config: Mapping[str, Any]) -> str:
@@ -129,3 +139,12 @@ def _registered(function: str | Mapping[str, Any]) -> Any:
             f"Chroma cannot build {record['name']} ({type(error).__name__}): is its library installed, its key set, "
             "its config complete?"
         ) from None
+
+
+def provider_of(function: Provider | object) -> Provider:
+    """The provider of an embedding function of any kind (see `providers.functions`), or the provider itself.
+
+    Raises:
+        LightmigrateError: the object cannot embed texts.
+    """
+    return function if isinstance(function, Provider) else ChromaProvider(function)

@@ -13,6 +13,8 @@ from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.texts.forms import TextForm
+from lightmigrate.texts.source import form_from_json
 from lightmigrate.training.texts import TextsFile
 
 _ENDS = ("value", "low", "high")
@@ -64,10 +66,12 @@ class RefinementInputs:
     Attributes:
         provider: how the model is opened; see `BudgetPlan.provider`.
         texts_file: where the texts are that the collection does not store.
+        text_form: how the embedded texts are put together; `None` where the records tell.
     """
 
     provider: Mapping[str, Any]
     texts_file: TextsFile
+    text_form: TextForm | None = None
 
 
 def refinement_status(address: Address, ids: Sequence[str], provenance: Provenance) -> RefinementStatus:
@@ -132,7 +136,9 @@ def refinement_inputs(provenance: Provenance) -> dict[Address, RefinementInputs]
     """What `refine` needs, for each collection that was migrated by a plan. Only reads."""
     facts = {address: provenance.facts(address) for address in provenance.addresses()}
     return {
-        address: RefinementInputs(dict(noted["provider"]), TextsFile(**noted["texts_file"]))
+        address: RefinementInputs(
+            dict(noted["provider"]), TextsFile(**noted["texts_file"]), form_from_json(noted.get("text_form") or {})
+        )
         for address, noted in facts.items()
     }
 

@@ -17,7 +17,12 @@ from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
+from lightmigrate.startup.texts import StartupTexts, startup_texts
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
+from lightmigrate.stores.joined import Collections
+from lightmigrate.texts.chosen import texts_of_records
+from lightmigrate.texts.collection import CollectionsWithTexts
+from lightmigrate.texts.source import STORED, TextSource, chosen_form
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
 from lightmigrate.vectors import Vectors
@@ -34,11 +39,13 @@ class Decision:
         source: finds projections.
         memory: of the models of the database.
         reports: one for each collection that was looked at.
+        texts: where the embedded texts come from, of each collection that was measured.
     """
 
     source: ProjectionSource
     memory: Memory
     reports: dict[Address, CollectionReport] = field(default_factory=dict)
+    texts: dict[Address, StartupTexts] = field(default_factory=dict)
 
     def add_known(self, finding: StartupFinding) -> None:
         """Report on a collection that was decided without opening the database."""
@@ -68,10 +75,13 @@ class Decision:
         """
         jobs = self._made_anew(store, pending)
         others = {address: facts for address, facts in pending.items() if address not in self.reports}
+        self.texts = {a: startup_texts(store.collection(a), facts, self.source) for a, facts in others.items()}
+        embedded = CollectionsWithTexts(store, {a: texts.collection.source for a, texts in self.texts.items()})
         measured = by_measuring(
-            store, list(others.values()), self.source.target, self.source.limit, self._names(others)
+            embedded, list(others.values()), self.source.target, self.source.limit, self._names(others)
         )
-        self.reports.update({address: CollectionReport(finding) for address, finding in measured.findings.items()})
+        for address, finding in measured.findings.items():
+            self.reports[address] = CollectionReport(finding, texts=self.texts[address].line)
         mixed = [measured.findings[address] for address in measured.grouping.mixed]
         if mixed:
             self._refuse(mixed, "its vectors are of two models, so no projection fits all: embed its documents again")
@@ -87,10 +97,30 @@ class Decision:
                 for facts in group.members
                 if facts.address not in computed and self.source.policy.migrates(measured.findings[facts.address])
             ]
+            members = self._with_known_texts(members, measured.findings)
             if members:
                 wanted = replace(group, members=tuple(members))
-                jobs += self._jobs_of(store, wanted, measured.findings, measured.grouping.samples)
+                jobs += self._jobs_of(embedded, wanted, measured.findings, measured.grouping.samples)
         return jobs
+
+    def _with_known_texts(
+        self, members: Sequence[CollectionFacts], findings: Mapping[Address, StartupFinding]
+    ) -> list[CollectionFacts]:
+        """The collections that can be learned from: it is known which texts were embedded. The others are reported."""
+        if self.source.policy.on_mismatch != "migrate":
+            return list(members)
+        known = []
+        for facts in members:
+            texts = self.texts[facts.address]
+            try:
+                texts.require_known()
+            except LightmigrateError as error:
+                self._refuse([findings[facts.address]], str(error))
+                continue
+            if texts.line:
+                logger.info("%s: what was embedded is %s", facts.address, texts.line)
+            known.append(facts)
+        return known
 
     def add_emptied(self, finding: StartupFinding) -> None:
         """Report on a collection that is to be made anew for another dimension."""
@@ -112,16 +142,19 @@ class Decision:
         target, provider = self.source.target, self.source.target.provider
         dimension = target.dimension or 0
         model = Model(target.model or "unnamed", dimension) if provider is None else provider.model
+        texts = STORED
         if facts.count and provider is not None:
-            pages = collection.scan(PAGE_ROWS, vectors=False)
-            bills = [provider.bill([text for text in page.texts if text and text.strip()]) for page in pages]
+            form = chosen_form(self.source.policy.text_field, self.source.policy.text_template)
+            texts = texts_of_records(collection, None if form is None else TextSource(form))
+            pages = (texts.texts_of(page) for page in collection.scan(PAGE_ROWS, vectors=False))
+            bills = [provider.bill([text for text in page if text and text.strip()]) for page in pages]
             dollars = (
                 None if any(bill.dollars is None for bill in bills) else sum(bill.dollars or 0.0 for bill in bills)
             )
             self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
         logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.name, dimension)
         self.reports[facts.address] = replace(self.reports[facts.address], target_model=model.name)
-        return CollectionJob(facts.address, EmbedAgain(model, _embed(provider)), target.function)
+        return CollectionJob(facts.address, EmbedAgain(model, _embed(provider)), target.function, texts=texts)
 
     def require_no_mismatch(self) -> None:
         """Raise `ModelMismatchError` for a mismatch, when the policy says `raise`."""
@@ -150,7 +183,7 @@ class Decision:
 
     def _jobs_of(
         self,
-        store: Store,
+        store: Collections,
         group: ModelGroup,
         findings: Mapping[Address, StartupFinding],
         samples: Mapping[Address, Page],
@@ -175,7 +208,8 @@ class Decision:
             except LightmigrateError as error:
                 self._refuse([findings[address]], str(error))
                 continue
-            jobs.append(CollectionJob(address, projection, self.source.target.function, embedded=found.embedded))
+            function, texts = self.source.target.function, self.texts[address].collection.source
+            jobs.append(CollectionJob(address, projection, function, texts=texts, embedded=found.embedded))
             self._report(address, found)
         if jobs:
             info = found.projection.info
@@ -195,12 +229,15 @@ class Decision:
             preservation=found.preservation_of(address),
         )
 
+    def _act(self, finding: StartupFinding, action: Action, reason: str) -> None:
+        earlier = self.reports.get(finding.address, CollectionReport(finding))
+        self.reports[finding.address] = replace(earlier, finding=finding, action=action, reason=reason)
+
     def _refuse(self, findings: Sequence[StartupFinding], reason: str) -> None:
         """Report collections that are not migrated, with the reason."""
         migrating = self.source.policy.on_mismatch == "migrate"
         for finding in findings:
-            report = CollectionReport(finding, "refused" if migrating else "warned", reason=reason)
-            self.reports[finding.address] = report
+            self._act(finding, "refused" if migrating else "warned", reason)
         logger.warning(
             "⚠ %s of the application's model: %s%s", _titled(findings, "is not", "are not"), _evidence(findings),
             f". {reason}" if reason else "",
@@ -213,7 +250,7 @@ class Decision:
             logger.warning("%s is not known: %s", title, _evidence(findings))
             return
         for finding in findings:
-            self.reports[finding.address] = CollectionReport(finding, "warned", reason=_VARIANT)
+            self._act(finding, "warned", _VARIANT)
         logger.warning("⚠ %s: %s. %s", _titled(findings, "", ""), _evidence(findings), _VARIANT)
 
 

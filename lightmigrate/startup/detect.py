@@ -18,8 +18,9 @@ from lightmigrate.registry.library import same_name
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.report import StartupFinding, Verdict
 from lightmigrate.startup.target_model import TargetModel, is_default, recorded_identity, recorded_model
-from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.distance import space_of
+from lightmigrate.stores.joined import Collections
 from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.other_form import measure_form
@@ -128,7 +129,7 @@ class Measured:
 
 
 def by_measuring(
-    store: Store,
+    store: Collections,
     collections: Sequence[CollectionFacts],
     target: TargetModel,
     limit: SpendingLimit,
@@ -187,7 +188,7 @@ def _of_other_dimension(
 
 
 def _identified(
-    store: Store,
+    store: Collections,
     collections: Sequence[CollectionFacts],
     target: TargetModel,
     limit: SpendingLimit,

@@ -69,8 +69,9 @@ def auto_migrate(
 
     Args:
         database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), or an open client.
-        embedding_function: the application's Chroma embedding function. With it projections can be trained and
-            measured, and another model of the same dimension is recognised.
+        embedding_function: what the application embeds with: a Chroma function, an object of LangChain, LlamaIndex or
+            sentence-transformers, or a callable. With it projections can be trained and measured, and another model of
+            the same dimension is recognised.
         expected_dim: dimension of the application's vectors, for a call without the function.
         target_model: name or description of the application's model, to look for in the registry; by default the name
             that the function states.

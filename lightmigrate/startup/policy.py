@@ -13,6 +13,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 from lightmigrate.startup.report import StartupFinding
 from lightmigrate.stores.base import Address
+from lightmigrate.texts.source import chosen_form
 
 OnMismatch = Literal["migrate", "warn", "raise"]
 OnVariant = Literal["warn", "migrate"]
@@ -42,6 +43,9 @@ class Policy(Result):
             `warn` at every start; or `migrate` them like those of another model.
         embed_again: whether a collection whose vectors cannot be read is made anew from its stored documents, all of
             which the new model then embeds. By default it is only reported.
+        text_field: the field of the metadata that was embedded, `document` for the stored document; by default what the
+            records tell.
+        text_template: what was embedded, as a template of fields of the metadata and the document.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -54,11 +58,14 @@ class Policy(Result):
     collections: tuple[str, ...] = ()
     on_variant: OnVariant = "warn"
     embed_again: bool = False
+    text_field: str = ""
+    text_template: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
             raise _wrong("collections", self.collections, "a list of patterns")
         object.__setattr__(self, "collections", tuple(self.collections))
+        chosen_form(self.text_field, self.text_template)
         for name, kind in (("on_mismatch", OnMismatch), ("on_variant", OnVariant), ("on_failure", OnFailure)):
             choices = get_args(kind)
             if getattr(self, name) not in choices:
@@ -140,6 +147,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "backup": _yes_or_no,
         "collections": _patterns,
         "embed_again": _yes_or_no,
+        "text_field": str,
+        "text_template": lambda text: text.replace("\\n", "\n"),
     }
 )
 

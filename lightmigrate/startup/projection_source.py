@@ -32,8 +32,8 @@ from lightmigrate.registry.ranking import Ranked, rank
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import Origin, Preservation
 from lightmigrate.startup.target_model import TargetModel
-from lightmigrate.stores.base import Address, Page, Store
-from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.joined import Collections, JoinedCollections
 from lightmigrate.training.grouping import ModelGroup
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
@@ -115,7 +115,7 @@ class ProjectionSource:
             return None
         return FoundProjection("arithmetic", projection, Preservation(EVERYTHING, None, "computed, not learned"))
 
-    def find(self, store: Store, group: ModelGroup) -> FoundProjection:
+    def find(self, store: Collections, group: ModelGroup) -> FoundProjection:
         """What to migrate the collections of one model with. Only reads; may call the new model.
 
         Args:

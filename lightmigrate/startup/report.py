@@ -117,6 +117,7 @@ class CollectionReport(Result):
         migrated: vectors migrated.
         exact: those among them that the new model made from the whole text.
         reason: why it was not migrated, in one sentence with the way out.
+        texts: where its embedded texts come from and how that is known; empty for documents that nobody doubts.
     """
 
     finding: StartupFinding
@@ -128,6 +129,7 @@ class CollectionReport(Result):
     migrated: int = 0
     exact: int = 0
     reason: str = ""
+    texts: str = ""
 
     @property
     def route(self) -> Origin | None:

@@ -140,6 +140,12 @@ class FileDatabase(Protocol):
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
 
+    def sample_records(self, most: int) -> Mapping[Address, Page]:
+        """Up to `most` records with their vectors of each collection; others may write meanwhile. Only reads.
+
+        Collections whose records cannot be read from outside are left out.
+        """
+
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
         """Bytes needed, besides a copy, to write vectors of these dimensions to these collections; only reads."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,13 @@ import numpy.typing as npt
 from lightmigrate.stores.base import Address, Collection, Cursor, Page
 from lightmigrate.stores.distance import space_of
 from lightmigrate.vectors import Metric, evenly
+
+
+class Collections(Protocol):
+    """Opens collections: a `Store`, or something before one."""
+
+    def collection(self, address: Address) -> Collection:
+        """The collection at an address; see `Store`."""
 
 
 @dataclass(frozen=True)

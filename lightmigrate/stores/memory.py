@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DimensionError, LightmigrateError
+from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -287,7 +288,7 @@ class MemoryStore:
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """A mapping of `name` and `config`, as it is; `None` for a function, about which nothing is recorded."""
-        if embedding_function is None or callable(embedding_function):
+        if embedding_function is None or is_embedder(embedding_function):
             return None
         if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
             return dict(embedding_function)

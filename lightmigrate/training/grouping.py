@@ -7,7 +7,6 @@ be of several (`quality.mixture`); collections that record different models are 
 from __future__ import annotations
 
 import shlex
-import types
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
+from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.projection.space import Space
 from lightmigrate.providers.chroma import DEFAULT_FUNCTIONS, model_name, said_identity
 from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.mixture import FEWEST_ROWS, find_mixture
-from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-from lightmigrate.stores.external_texts import WithTexts
-from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.stores.base import Address, CollectionFacts, Page
+from lightmigrate.stores.joined import Collections, JoinedCollections
 from lightmigrate.vectors import Vectors, evenly, meaningful
 
 # Vectors examined in one collection, and of all collections of one dimension together; at least so many of each.
@@ -68,20 +66,9 @@ class ModelGroup:
             return f"collection {self.members[0].address}"
         return f"{len(self.members)} collections of {self.dimension} dimensions"
 
-    def open(self, store: Store, texts: Mapping[str, str] = types.MappingProxyType({})) -> JoinedCollections:
-        """Its collections as one; only reads.
-
-        Args:
-            store: the open database.
-            texts: by id, for a single collection that does not store them.
-
-        Raises:
-            LightmigrateError: `texts` for several collections.
-        """
-        if texts and len(self.members) > 1:
-            raise LightmigrateError(f"texts by id are of one collection, not of {len(self.members)}: name one")
-        opened = [store.collection(facts.address) for facts in self.members]
-        return JoinedCollections([WithTexts(opened[0], texts)] if texts else opened)
+    def open(self, store: Collections) -> JoinedCollections:
+        """Its collections as one; only reads."""
+        return JoinedCollections([store.collection(facts.address) for facts in self.members])
 
 
 @dataclass(frozen=True)
@@ -100,7 +87,7 @@ class Grouping:
 
 
 def group_by_model(
-    store: Store, collections: Sequence[CollectionFacts], names: Mapping[Address, str] | None = None
+    store: Collections, collections: Sequence[CollectionFacts], names: Mapping[Address, str] | None = None
 ) -> Grouping:
     """Group collections by the model of their vectors. Only reads; calls no model.
 
@@ -132,7 +119,7 @@ def group_by_model(
     return Grouping(tuple(sorted(groups, key=lambda group: -group.count)), mixed, samples)
 
 
-def _sample(store: Store, address: Address, most: int) -> Page:
+def _sample(store: Collections, address: Address, most: int) -> Page:
     page = store.collection(address).sample(most)
     return page.rows(np.flatnonzero(meaningful(page.vectors)).tolist()) if len(page) else page
 
@@ -216,7 +203,7 @@ def recorded_name(facts: CollectionFacts) -> str:
     return model_name(name, config)
 
 
-def only_group(store: Store, collections: Sequence[CollectionFacts], database: str) -> ModelGroup:
+def only_group(store: Collections, collections: Sequence[CollectionFacts], database: str) -> ModelGroup:
     """The collections as one group. Only reads.
 
     Args:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.stores.base import Collection
 from lightmigrate.stores.distance import space_of
-from lightmigrate.stores.external_texts import WithTexts
 from lightmigrate.stores.joined import JoinedCollections, Readable
+from lightmigrate.texts.chosen import stated_form, with_texts
+from lightmigrate.texts.source import Texts, TextSource
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
@@ -25,7 +28,7 @@ def data_from_collection(
     documents: int,
     *,
     fewest: int | None = None,
-    texts: Mapping[str, str] | None = None,
+    texts: Texts = None,
     reads_texts: bool | None = None,
     queries: Sequence[str] = (),
     seed: int = 0,
@@ -37,8 +40,9 @@ def data_from_collection(
         collection: an open collection.
         documents: how many to sample, at least 1.
         fewest: accept a collection with fewer documents, but at least so many; by default only exactly `documents`.
-        texts: by id, for records whose text the collection does not store.
-        reads_texts: whether the projection may read texts. By default only if no `texts` are given: what the
+        texts: where the embedded texts come from, or texts by id for records that store none; by default what the
+            records tell (`chosen_texts`).
+        reads_texts: whether the projection may read texts. By default only if none are given by id: what the
             collection does not store, a migration reads only if it is given the same texts.
         queries: queries of users, for the gate.
         seed: of every random choice.
@@ -46,13 +50,17 @@ def data_from_collection(
 
     Raises:
         NotEnoughTextsError: the collection has fewer usable documents.
+        AmbiguousTextsError: it is not known which texts were embedded.
     """
+    embedded = with_texts(collection, texts)
+    by_id = texts.by_id if isinstance(texts, TextSource) else texts
     return data_from_readable(
-        WithTexts(collection, texts) if texts else collection,
+        embedded,
         documents,
         fewest=fewest,
-        reads_texts=not texts if reads_texts is None else reads_texts,
+        reads_texts=not by_id if reads_texts is None else reads_texts,
         queries=queries,
+        about=stated_form([embedded], texts),
         seed=seed,
         on_progress=on_progress,
     )
@@ -65,6 +73,7 @@ def data_from_readable(
     fewest: int | None = None,
     reads_texts: bool = True,
     queries: Sequence[str] = (),
+    about: Mapping[str, Any] = types.MappingProxyType({}),
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> CalibrationData:
@@ -85,7 +94,11 @@ def data_from_readable(
         vectors=sample.vectors,
         words=sample.words if reads_texts else None,
         collection_size=sample.report.usable,
-        about={"corpus": f"collection {collection.address}", **sample.report.to_json()},
+        about={
+            "corpus": f"collection {collection.address}",
+            **sample.report.to_json(),
+            **about,
+        },
         queries=queries,
         metric=collection.metric if isinstance(collection, JoinedCollections) else space_of(collection),
         positions=sample.positions,

@@ -137,6 +137,9 @@ def test_without_verification_the_result_says_so(database: Path, projection: Pro
     assert_migrated(old, contents(database)[THOUGHTS], projection)
 
 
+NAMED = {"name": "new_model_function", "config": {"model": "new-model"}}
+
+
 class NamedFunction(EmbeddingFunction[Any]):
     """A new model as Chroma sees one; it is never called here."""
 
@@ -166,8 +169,15 @@ class OtherFunction(NamedFunction):
         return "some_other_function"
 
 
-def test_the_new_embedding_function_is_recorded_and_another_conflicts(database: Path, projection: Projection) -> None:
-    ChromaMigrator(database).migrate_collection("thought_nodes", projection, embedding_function=NamedFunction())
+def test_the_new_embedding_function_is_recorded_in_place_of_the_old_one_and_another_conflicts(
+    database: Path, projection: Projection
+) -> None:
+    """See tests/stores/chroma/test_recording.py for collections that record none, or one of Chroma's own."""
+    register_embedding_function(NamedFunction)  # type: ignore[no-untyped-call]
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection, embedding_function={"name": "of_old", "config": {}})
+    back = make_projection(source=projection.info.target, target=projection.info.source)
+    migrator.migrate_collection("thought_nodes", back, embedding_function=NamedFunction())
     with open_client(database) as client:
         collection = client.get_collection("thought_nodes", embedding_function=NamedFunction())
         recorded = collection.get_model().configuration_json["embedding_function"]
@@ -180,7 +190,7 @@ def test_a_function_that_says_nothing_of_itself_takes_the_place_of_the_old_one(
     database: Path, projection: Projection
 ) -> None:
     migrator = ChromaMigrator(database)
-    migrator.migrate_collection("thought_nodes", projection, embedding_function=NamedFunction())
+    migrator.migrate_collection("thought_nodes", projection, embedding_function=NAMED)
     back = make_projection(source=projection.info.target, target=projection.info.source)
     migrator.migrate_collection("thought_nodes", back, embedding_function=lambda input: [[1.0] * 16 for _ in input])
     (facts,) = [f for f in migrator.collections() if (f.tenant, f.name) == ("default_tenant", "thought_nodes")]
@@ -194,7 +204,7 @@ def test_a_function_that_says_nothing_of_itself_takes_the_place_of_the_old_one(
 def test_the_recorded_embedding_function_is_kept_and_never_built(database: Path, projection: Projection) -> None:
     register_embedding_function(NamedFunction)  # type: ignore[no-untyped-call]
     migrator = ChromaMigrator(database)
-    migrator.migrate_collection("thought_nodes", projection, embedding_function=NamedFunction())
+    migrator.migrate_collection("thought_nodes", projection, embedding_function=NAMED)
     back = make_projection(source=projection.info.target, target=projection.info.source)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Chroma turns a failing build into a warning

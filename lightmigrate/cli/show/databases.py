@@ -11,6 +11,8 @@ from rich.markup import escape
 
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
+from lightmigrate.texts.find import option_for
+from lightmigrate.texts.forms import DOCUMENT, TemplateForm
 
 if TYPE_CHECKING:
     from lightmigrate.doctor import Diagnosis, VectorSample
@@ -54,7 +56,34 @@ def diagnosis(state: Diagnosis) -> RenderableType:
     ]
     if state.unsupported is not None:
         faults.append(f"[bold red]{escape(state.unsupported)}[/]")
-    return Group(*lines, table, *faults)
+    return Group(*lines, table, *faults, *_texts(state))
+
+
+def _texts(state: Diagnosis) -> list[str]:
+    """Where the embedded texts come from, where it is not simply the document; and how to choose."""
+    lines = []
+    for name, found in state.texts.items():
+        if not found.candidates:
+            lines.append(
+                f"{escape(name)}: no record has a document, or a field that looks like a text: give the texts by id "
+                "(--texts FILE.jsonl)"
+            )
+            continue
+        if found.form != DOCUMENT:
+            lines.append(f"what was embedded in {escape(name)}: {escape(str(found))}")
+        if found.without_text:
+            lines.append(
+                f"{escape(name)}: {found.without_text} of {found.sampled} sampled records have no text"
+                + (f", {found.by_uri} of them a uri (images are not projected by auto_migrate)" if found.by_uri else "")
+            )
+        options = [option for each in found.candidates if (option := option_for(each.form))]
+        if found.how == "undecided":
+            lines.append(f"  choose for train, plan and migrate: {escape(' or '.join(options))}")
+        elif found.unexplained:
+            lines.append(f"  say so if it was embedded all the same: {escape(options[0])}; or give --texts FILE.jsonl")
+        elif found.how == "explained" and isinstance(found.form, TemplateForm):
+            lines.append(f"  for train, plan and migrate: {escape(option_for(found.form))}")
+    return lines
 
 
 def _vectors(sample: VectorSample | None) -> str:

@@ -27,6 +27,8 @@ from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint
+from lightmigrate.texts.chosen import texts_for, texts_of_records
+from lightmigrate.texts.source import STORED
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,11 @@ class Build:
             return earlier
         source: Collection = store.collection(self._replacements[number].source())
         if request.anew:
-            source = WithoutVectors(source, request.texts)
-        job = Job(source, request.projection, options.invalid_vectors, request.texts, request.anew)
+            source = WithoutVectors(source, STORED)
+            texts = texts_of_records(source, request.texts)
+        else:
+            texts = texts_for(request.projection, source, request.texts)
+        job = Job(source, request.projection, options.invalid_vectors, texts, request.anew)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     def _drafted(self, number: int) -> Draft | None:

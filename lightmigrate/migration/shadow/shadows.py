@@ -20,6 +20,7 @@ from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, sync
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.stores.base import Address, Collection, Role, Store, Version
+from lightmigrate.texts.chosen import texts_for
 
 # Largest number of passes over a collection that is written to while it is read.
 PASSES = 10
@@ -78,7 +79,8 @@ class Shadows:
         started = time.monotonic()
         target = self._shadow_for(request, invalid_vectors)
         source = self._store.collection(request.address)
-        job = Job(source, request.projection, invalid_vectors, request.texts)
+        texts = texts_for(request.projection, source, request.texts)
+        job = Job(source, request.projection, invalid_vectors, texts)
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
         try:
             snapshot, sample = bring_over(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, LightmigrateError, MissingExtraError
+from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
-from lightmigrate.stores.chroma.schema import NOT_KNOWN
+from lightmigrate.stores.chroma.schema import NOT_KNOWN, ONLY_REPLACES
 
 try:
     import chromadb
@@ -73,10 +74,11 @@ def describe_function(embedding_function: object) -> dict[str, Any]:
     """What Chroma records about an embedding function: `{"name": ..., "config": ...}`. Calls no model.
 
     A function without name and config is recorded as unknown, as Chroma does it. Keeping the present record would name
-    a model whose vectors were replaced.
+    a model whose vectors were replaced. Where a function is recorded that comes as an object, `schema.recording`
+    decides; a mapping is recorded as it is.
 
     Args:
-        embedding_function: a Chroma embedding function, or such a mapping.
+        embedding_function: an embedding function of any kind (`providers.functions`), or such a mapping.
 
     Raises:
         LightmigrateError: it is neither a function nor such a mapping.
@@ -86,10 +88,10 @@ def describe_function(embedding_function: object) -> dict[str, Any]:
         record = dict(function)
     else:
         try:
-            record = {"name": function.name(), "config": function.get_config()}
-        except (AttributeError, NotImplementedError):
+            record = {"name": function.name(), "config": function.get_config(), ONLY_REPLACES: True}
+        except (AttributeError, NotImplementedError, TypeError):
             record = {}
-        if not _is_record(record) and callable(function):  # Chroma's base class answers NotImplemented
+        if not _is_record(record) and is_embedder(function):  # Chroma's base class answers NotImplemented
             record = dict(NOT_KNOWN)
     if record != NOT_KNOWN and not _is_record(record):
         raise LightmigrateError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
     has_unfinished_write,
@@ -19,6 +19,7 @@ from lightmigrate.stores.chroma.folder import (
 from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
+from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.foreign import foreign_database
@@ -89,6 +90,10 @@ class ChromaFiles:
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
         return sample_vectors(self.folder, most)
+
+    def sample_records(self, most: int) -> Mapping[Address, Page]:
+        """Up to `most` records with their vectors of each collection; see `records`. Only reads."""
+        return sample_records(self.folder, most)
 
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
         """Bytes that drafts and the largest route write besides a copy of the folder; only reads.

@@ -33,7 +33,7 @@ from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.folder import existing
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
-from lightmigrate.stores.chroma.schema import vector_indexes, with_function
+from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function
 from lightmigrate.stores.files import NewVectors, Route
 from lightmigrate.vectors import Vectors
 
@@ -259,7 +259,7 @@ class ChromaReplacement:
     def _take_place(
         self, layout: Layout, segment: str, draft: NewVectors, rows: dict[str, int], *, complete: bool
     ) -> None:
-        schema = layout.schema if self._model is None else with_function(layout.schema, self._model)
+        schema = layout.schema if self._model is None else recording(layout.schema, self._model)
 
         def logged(ids: list[str]) -> Vectors:
             known = np.array([rows.get(record, -1) for record in ids])

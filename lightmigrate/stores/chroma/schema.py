@@ -41,6 +41,49 @@ def without_plain_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "keys": special}
 
 
+# A key of a description: the function is recorded only in place of another one (see `recording`).
+ONLY_REPLACES = "only_replaces"
+
+
+def recording(schema: Mapping[str, Any], function: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the schema for vectors of another function, which Chroma can still open in every process.
+
+    Chroma builds a recorded function from its name wherever it reads the collection's configuration, and fails in a
+    process that does not know the name. So the object that an application hands over is recorded only where a function
+    was recorded, and only if Chroma itself has it, or if the recorded one was the application's own, too, whose
+    processes register what they use. Otherwise the collection records that its function is not known.
+
+    Args:
+        schema: of the collection with the old vectors.
+        function: see `client.describe_function`.
+    """
+    if not function.get(ONLY_REPLACES) and function != NOT_KNOWN:
+        return with_function(schema, function)
+    recorded = {record["name"] for index in vector_indexes(schema) if (record := _known(index)) is not None}
+    if not recorded:
+        return copy.deepcopy(dict(schema))
+    if function == NOT_KNOWN:
+        return with_function(schema, NOT_KNOWN)
+    own, registered = _registered_functions()
+    if function["name"] in own or (function["name"] in registered and not recorded & own):
+        return with_function(schema, {"name": function["name"], "config": function["config"]})
+    return with_function(schema, NOT_KNOWN)
+
+
+def _known(index: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The function that an index records; `None` for none, and for one that is recorded as not known."""
+    record = index.get("embedding_function")
+    return record if isinstance(record, Mapping) and record.get("type") == "known" and record.get("name") else None
+
+
+def _registered_functions() -> tuple[set[str], set[str]]:
+    """The names of the functions that Chroma has in every process, and of those registered in this one."""
+    from chromadb.utils.embedding_functions import known_embedding_functions  # chromadb takes a second to import
+
+    own = {name for name, function in known_embedding_functions.items() if function.__module__.startswith("chromadb.")}
+    return own, set(known_embedding_functions) - own
+
+
 def with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy of the schema that records a function (see `describe_function`); `None` removes the record."""
     changed = copy.deepcopy(dict(schema))

@@ -15,6 +15,7 @@ from chromadb.api.types import Schema
 from chromadb.errors import NotFoundError
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
+from lightmigrate.providers.functions import is_chroma_function
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -26,7 +27,7 @@ from lightmigrate.stores.base import (
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import ROLES, State, VersionName
-from lightmigrate.stores.chroma.schema import with_function
+from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -109,7 +110,7 @@ class ChromaStore:
         The first records determine the dimension.
         """
         assert isinstance(like, ChromaCollection)  # noqa: S101  # a store copies its own kind only
-        schema = like.schema() if model is None else with_function(like.schema(), model)
+        schema = like.schema() if model is None else recording(like.schema(), model)
         return self.create_with(address, schema, like.settings()["metadata"])
 
     def create_with(
@@ -199,7 +200,7 @@ class ChromaStore:
         for candidate in gc.get_objects():
             if type(candidate) is handle and candidate is not old.handle and candidate.id == old.handle.id:
                 candidate._model = new.fresh_model()  # Chroma has no public method for this
-                if callable(function):
+                if is_chroma_function(function):
                     candidate._embedding_function = function
                 moved += 1
         return moved

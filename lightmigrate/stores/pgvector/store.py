@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
+from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -145,9 +146,9 @@ class PgStore:
         """`None`: PostgreSQL records no embedding model.
 
         Raises:
-            LightmigrateError: the object is neither callable nor a mapping.
+            LightmigrateError: the object is neither an embedding function nor a mapping.
         """
-        if embedding_function is None or callable(embedding_function) or isinstance(embedding_function, Mapping):
+        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
             return None
         raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
 

@@ -130,7 +130,8 @@ class Function:
 
 
 def test_an_embedding_function_is_described_by_name_and_configuration() -> None:
-    assert describe_function(Function()) == {"name": "mine", "config": {"model": "x"}}
+    described = {"name": "mine", "config": {"model": "x"}, "only_replaces": True}
+    assert describe_function(Function()) == described
     assert describe_function({"name": "mine", "config": {}}) == {"name": "mine", "config": {}}
     unusable: list[Any] = [3, "mine", {"name": "mine"}, {"config": {}}, {"name": 1, "config": {}}]
     for bad in unusable:

@@ -1,26 +1,28 @@
-"""A collection whose texts are stored outside the database and looked up by id."""
+"""A collection with the texts that were embedded in place of the documents that are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Cursor, Page, WrittenRecords
+from lightmigrate.stores.joined import Collections
+from lightmigrate.texts.source import STORED, TextSource
 from lightmigrate.vectors import Vectors
 
 
 @dataclass(frozen=True)
 class WithTexts:
-    """A `Collection` whose pages are completed with external texts, which are never written to it.
+    """A `Collection` whose pages hold the embedded texts, which are never written to it.
 
     Attributes:
         collection: the open collection.
-        external: texts by id, for records that store none; a stored text is newer and wins.
+        source: where the texts come from.
     """
 
     collection: Collection
-    external: Mapping[str, str]
+    source: TextSource
 
     @property
     def address(self) -> Address:
@@ -37,11 +39,11 @@ class WithTexts:
 
     def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
         """All records, with these texts."""
-        return (self._with_texts(page) for page in self.collection.scan(size, after, vectors=vectors))
+        return (self.source.applied(page) for page in self.collection.scan(size, after, vectors=vectors))
 
     def sample(self, n: int, seed: int = 0) -> Page:
         """Some records from all over, with these texts."""
-        return self._with_texts(self.collection.sample(n, seed))
+        return self.source.applied(self.collection.sample(n, seed))
 
     def ids(self) -> list[str]:
         """All ids."""
@@ -49,7 +51,7 @@ class WithTexts:
 
     def records(self, ids: Sequence[str]) -> Page:
         """Some records, with these texts."""
-        return self._with_texts(self.collection.records(ids))
+        return self.source.applied(self.collection.records(ids))
 
     def put(self, page: Page) -> None:
         """Write records as they are given."""
@@ -79,13 +81,19 @@ class WithTexts:
         """What was written."""
         return self.collection.changes(since)
 
-    def _with_texts(self, page: Page) -> Page:
-        return replace(page, texts=texts_of(page, self.external))
 
+@dataclass(frozen=True)
+class CollectionsWithTexts:
+    """Opens collections with their embedded texts in place of the documents that are stored.
 
-def texts_of(page: Page, external: Mapping[str, str]) -> Sequence[str | None]:
-    """The text of each record of a page: the one it stores, or the external one of its id, or none."""
-    if not external:
-        return page.texts
-    stored_texts = zip(page.ids, page.texts, strict=True)
-    return [stored if stored and stored.strip() else external.get(record, stored) for record, stored in stored_texts]
+    Attributes:
+        store: opens them without.
+        sources: where the texts of each come from; a collection that is not listed has its documents.
+    """
+
+    store: Collections
+    sources: Mapping[Address, TextSource]
+
+    def collection(self, address: Address) -> Collection:
+        """The collection, with its texts; only to be read."""
+        return WithTexts(self.store.collection(address), self.sources.get(address, STORED))

@@ -1,0 +1,228 @@
+"""The part of `Migrator` that learns from stored vectors and texts. It calls models and only reads the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from lightmigrate.bridge import fit_bridge
+from lightmigrate.budget.curve import CostQualityCurve, measure_curve
+from lightmigrate.budget.curve_data import read_curve_data
+from lightmigrate.errors import DamagedCollectionError, LightmigrateError
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import cached
+from lightmigrate.providers.chroma import provider_of
+from lightmigrate.reader import DatabaseReader, address_of
+from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.texts.chosen import chosen_texts, stated_form, with_texts
+from lightmigrate.texts.collection import WithTexts
+from lightmigrate.texts.find import FoundTexts, find_texts
+from lightmigrate.texts.source import Texts, TextSource
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.grouping import only_group
+from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
+from lightmigrate.training.train import Training, train
+
+
+class DatabaseLearner(DatabaseReader):
+    """One database, learned from. See `DatabaseReader`."""
+
+    def calibration_data(
+        self,
+        collection: str | Address | None = None,
+        samples: int = 1000,
+        *,
+        texts: Texts = None,
+        reads_texts: bool | None = None,
+        seed: int = 0,
+    ) -> CalibrationData:
+        """Sample documents and their vectors to train on. Only reads. See `data_from_readable`.
+
+        Args:
+            collection: name or address of the collection; `None` for all collections of the database, which must be of
+                one model, as one.
+            samples: documents to calibrate on; fewer when all collections together have fewer.
+            texts: where the embedded texts come from, or texts by id for records of one collection that stores none; by
+                default what the records tell (`chosen_texts`).
+            reads_texts: whether the projection may read texts; by default only if none are given by id.
+            seed: of every random choice.
+
+        Raises:
+            CollectionNotFoundError: the database holds vectors of several models, or none.
+            LightmigrateError: as `data_from_readable`.
+        """
+        damaged = self._require_readable(collection)
+        with self._reading() as store:
+            read = self._as_one(store, collection, texts, damaged)
+            by_id = texts.by_id if isinstance(texts, TextSource) else texts
+            return data_from_readable(
+                read,
+                samples,
+                fewest=FEWEST_DOCUMENTS if len(read.members) > 1 else None,
+                reads_texts=not by_id if reads_texts is None else reads_texts,
+                about=stated_form([one for one in read.members if isinstance(one, WithTexts)], texts),
+                seed=seed,
+                on_progress=self._on_progress,
+            )
+
+    def train(
+        self,
+        collection: str | Address | None,
+        provider: Provider | object,
+        previous: Provider | object | None = None,
+        *,
+        samples: int = 1000,
+        source_model: Model | None = None,
+        texts: Texts = None,
+        seed: int = 0,
+    ) -> Training:
+        """Train and judge a projection on a collection's own documents. Calls the model; only reads the database.
+
+        `train` of `lightmigrate` takes `calibration_data` and has more options.
+
+        Args:
+            collection: name or address of the collection; `None` for all, see `calibration_data`.
+            provider: the new model: a `Provider`, or an embedding function of any kind (`providers.functions`). Without
+                a cache it gets the default one.
+            previous: likewise the old model, where it is available: then doing nothing is measured, too.
+            samples: documents to calibrate on.
+            source_model: the model of the stored vectors; unnamed by default.
+            texts: where the embedded texts come from (`TextSource`), or texts by id for records that store none; by
+                default what the records tell.
+            seed: of every random choice.
+
+        Raises:
+            LightmigrateError: as `data_from_collection` and `train`.
+        """
+        data = self.calibration_data(collection, samples, texts=texts, seed=seed)
+        return train(
+            data,
+            cached(provider),
+            None if previous is None else provider_of(previous),
+            source_model=source_model,
+            seed=seed,
+            on_progress=self._on_progress,
+        )
+
+    def cost_quality_curve(
+        self,
+        collection: str | Address | None,
+        provider: Provider | object,
+        previous: Provider | object | None = None,
+        *,
+        samples: int | None = None,
+        lengths: Sequence[int] | None = None,
+        tokens: float | None = None,
+        token_share: float | None = None,
+        queries: Sequence[str] = (),
+        texts: Texts = None,
+        source_model: Model | None = None,
+        seed: int = 0,
+    ) -> CostQualityCurve:
+        """Measure what each budget setting costs and keeps for a collection. Calls the model; only reads the database.
+
+        `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
+        model: see `calibration_data`. See `read_curve_data` and `measure_curve` for the arguments and errors;
+        `provider` without a cache gets the default one.
+        """
+        model, old_model = cached(provider), None if previous is None else provider_of(previous)
+        damaged = self._require_readable(collection)
+        with self._reading() as store:
+            read = read_curve_data(
+                self._as_one(store, collection, texts, damaged, old_model),
+                model,
+                samples=samples,
+                lengths=lengths,
+                tokens=tokens,
+                token_share=token_share,
+                queries=queries,
+                seed=seed,
+                on_progress=self._on_progress,
+            )
+        return measure_curve(
+            read.data,
+            read.size,
+            model,
+            old_model,
+            lengths=read.lengths,
+            source_model=source_model,
+            sampled=read.sampled,
+            seed=seed,
+            on_progress=self._on_progress,
+        )
+
+    def bridge(
+        self,
+        collection: str | Address,
+        provider: Provider | object,
+        *,
+        samples: int = 1000,
+        texts: Texts = None,
+        source_model: Model | None = None,
+        seed: int = 0,
+    ) -> Projection:
+        """Fit a projection from the new model's space to a collection's. Calls the model; only reads the database.
+
+        See `fit_bridge` for the arguments and errors; `provider` without a cache gets the default one.
+        """
+        self._require_readable(collection)
+        with self._reading() as store:
+            return fit_bridge(
+                store.collection(address_of(collection)),
+                cached(provider),
+                samples=samples,
+                texts=texts,
+                source_model=source_model,
+                seed=seed,
+                on_progress=self._on_progress,
+            )
+
+    def find_texts(self, collection: str | Address, model: Provider | object | None = None) -> FoundTexts:
+        """Find where a collection's embedded texts come from: proposed from its records, and checked. Only reads.
+
+        Args:
+            collection: name or address of the collection.
+            model: the model of the stored vectors, where it is at hand: then it embeds a few of each candidate.
+        """
+        self._require_readable(collection)
+        with self._reading() as store:
+            opened = store.collection(address_of(collection))
+            return find_texts(opened, None if model is None else provider_of(model), beside_documents=True)
+
+    def text_source(
+        self, collection: str | Address, texts: Texts = None, model: Provider | object | None = None
+    ) -> TextSource:
+        """Where a collection's embedded texts come from: as given, or as found. Only reads. See `chosen_texts`."""
+        self._require_readable(collection)
+        with self._reading() as store:
+            opened = store.collection(address_of(collection))
+            return chosen_texts(opened, texts, None if model is None else provider_of(model))
+
+    def _as_one(
+        self,
+        store: Store,
+        collection: str | Address | None,
+        texts: Texts,
+        damaged: Collection[Address],
+        model: Provider | None = None,
+    ) -> JoinedCollections:
+        """One collection, or all readable collections of the database as one, with their embedded texts."""
+        if collection is not None:
+            return JoinedCollections([with_texts(store.collection(address_of(collection)), texts, model)])
+        catalog = [facts for facts in self.collections() if facts.count and facts.address not in damaged]
+        group = only_group(store, [facts for facts in catalog if facts.dimension], self._argument)
+        by_id = texts.by_id if isinstance(texts, TextSource) else texts
+        if by_id and len(group.members) > 1:
+            raise LightmigrateError(
+                f"texts by id are of one collection, {self.path} holds {len(group.members)}: name one (--collection)"
+            )
+        return JoinedCollections([with_texts(member, texts, model) for member in group.open(store).members])
+
+    def _require_readable(self, collection: str | Address | None) -> Mapping[Address, str]:
+        """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the named one is."""
+        damaged = self.damaged()
+        if collection is not None and (fault := damaged.get(address_of(collection))) is not None:
+            raise DamagedCollectionError(f"collection {address_of(collection)} cannot be read: {fault}")
+        return damaged

@@ -1,0 +1,80 @@
+"""Which texts of a collection a starting server reads: as the policy says, or as its records tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightmigrate.providers.base import Provider
+from lightmigrate.startup.projection_source import ProjectionSource
+from lightmigrate.stores.base import Collection, CollectionFacts
+from lightmigrate.texts.collection import WithTexts
+from lightmigrate.texts.find import SAMPLED, FoundTexts, find_texts
+from lightmigrate.texts.forms import DOCUMENT
+from lightmigrate.texts.not_texts import require_texts, rows_by_uri
+from lightmigrate.texts.source import TextSource, chosen_form
+
+
+@dataclass(frozen=True)
+class StartupTexts:
+    """A collection with its embedded texts.
+
+    Attributes:
+        collection: to be read by all that embeds texts or looks at them.
+        facts: about it.
+        found: how the texts were found; `None` where the policy says what they are.
+    """
+
+    collection: WithTexts
+    facts: CollectionFacts
+    found: FoundTexts | None
+
+    @property
+    def line(self) -> str:
+        """Where the texts come from, for reports; empty for documents that nobody doubts."""
+        form = self.collection.source.form
+        if self.found is None:
+            return f"{form}, as the policy says"
+        line = "" if form == DOCUMENT and len(self.found.candidates) < 2 else str(self.found)
+        if not self.found.without_text or not self.found.candidates:
+            return line
+        without = f"{self.found.without_text} of {self.found.sampled} sampled records have no text"
+        return f"{line or form}; {without} and are projected from their vectors alone"
+
+    def require_known(self) -> None:
+        """Raise when a projection must not be learned from the texts and applied to all records.
+
+        Raises:
+            AmbiguousTextsError: it is not known which texts were embedded.
+            NotTextsError: many of the records are no texts.
+        """
+        if self.found is not None:
+            self.found.require_decided()
+            require_texts(self.facts.address, self.found.by_uri, self.found.sampled)
+            return
+        page = self.collection.sample(SAMPLED)
+        require_texts(self.facts.address, rows_by_uri(page, page.texts), len(page))
+
+
+def startup_texts(collection: Collection, facts: CollectionFacts, source: ProjectionSource) -> StartupTexts:
+    """The collection with its embedded texts. Only reads; calls a model only to compare candidates.
+
+    Args:
+        collection: the open collection.
+        facts: about it.
+        source: the models and the policy.
+    """
+    form = chosen_form(source.policy.text_field, source.policy.text_template)
+    if form is not None:
+        return StartupTexts(WithTexts(collection, TextSource(form)), facts, None)
+    found = find_texts(collection, _old_model(facts, source))
+    return StartupTexts(WithTexts(collection, TextSource(found.form)), facts, found)
+
+
+def _old_model(facts: CollectionFacts, source: ProjectionSource) -> Provider | None:
+    """A model that may have made the vectors and that costs nothing to ask, where there is a limit."""
+    for model in (source.previous, source.target.provider):
+        if model is None or (source.policy.max_cost is not None and model.priced(1000).dollars != 0):
+            continue
+        if model.model.dimension == facts.dimension:
+            return model
+    return None
