@@ -30,7 +30,7 @@ _INDEXES = {
 
 def diagnosis(state: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
-    table = new_table("collection", "records", "dimension", "vectors", "distance", "embedding function")
+    table = new_table("collection", "records", "dimension", "vectors", "distance", "recorded function")
     rows: list[TableRow] = []
     wrong = {mismatch.address for mismatch in state.mismatches}
     for facts in state.collections:
