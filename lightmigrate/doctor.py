@@ -219,4 +219,5 @@ def _models_of(record: Record | None) -> dict[str, str]:
     """The models that the record of a database names, by collection."""
     if record is None:
         return {}
-    return {str(entry.address): str(entry.target.get("name", "unnamed")) for entry in record.collections}
+    named = (entry for entry in record.collections if entry.target)
+    return {str(entry.address): str(entry.target.get("name", "unnamed")) for entry in named}
