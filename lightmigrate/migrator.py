@@ -143,6 +143,7 @@ class Migrator(DatabaseLearner):
         source_model: Model | None = None,
         queries: Sequence[str] = (),
         texts: Texts = None,
+        distance: Metric | None = None,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
@@ -163,6 +164,7 @@ class Migrator(DatabaseLearner):
                 source_model=source_model,
                 queries=queries,
                 texts=texts,
+                distance=distance,
                 on_progress=self._on_progress,
             )
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightmigrate.errors import LightmigrateError, RefusedError
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.terms.base import Texts
-from lightmigrate.stores.base import Metric, Page, Store
+from lightmigrate.stores.base import Address, Metric, Page
 from lightmigrate.vectors import METRICS, Vectors
-
-if TYPE_CHECKING:
-    from lightmigrate.migration.request import Request
 
 # The name of both models, in the header of a projection that changes nothing.
 SAME = "the same"
@@ -65,11 +61,12 @@ def require_distance(name: str | None) -> Metric | None:
     return known
 
 
-def require_changeable(store: Store, requests: Iterable[Request]) -> None:
-    """Raise `RefusedError` when a request is for another distance and the store cannot change it. Only reads."""
-    for request in requests:
-        address, distance = request.address, request.distance
-        if distance is None or store.collection(address).facts().space == distance:
-            continue
-        if (reason := store.fixed_distance(address)) is not None:
-            raise RefusedError(f"the distance of {address} cannot be changed to {distance}: {reason}")
+def distance_command(database: str, address: Address, distance: str) -> str:
+    """The command that changes only the distance of a collection.
+
+    Args:
+        database: what names the database on the command line, quoted.
+        address: of the collection.
+        distance: that it gets.
+    """
+    return f"lightmigrate migrate {database} --collection {shlex.quote(str(address))} --distance {distance}"

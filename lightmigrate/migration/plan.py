@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from lightmigrate.errors import (
     DimensionError,
     FailedGateError,
     NothingToMigrateError,
+    RefusedError,
     WrongDirectionError,
 )
 from lightmigrate.migration.distance import SAME, keeps_vectors
 from lightmigrate.migration.request import Request
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts, Metric
+from lightmigrate.stores.base import Address, CollectionFacts, Metric, Store
 
 
 @dataclass(frozen=True)
@@ -174,3 +175,13 @@ def require_passed(plan: Plan) -> None:
                 f"collection {planned.name}: its projection failed the gate: {planned.quality.get('reason')}; "
                 "calibrate on more of your own documents, embed again, or add --force"
             )
+
+
+def require_changeable(store: Store, requests: Iterable[Request]) -> None:
+    """Raise `RefusedError` when a request is for another distance and the store cannot change it. Only reads."""
+    for request in requests:
+        address, distance = request.address, request.distance
+        if distance is None or store.collection(address).facts().space == distance:
+            continue
+        if (reason := store.fixed_distance(address)) is not None:
+            raise RefusedError(f"the distance of {address} cannot be changed to {distance}: {reason}")

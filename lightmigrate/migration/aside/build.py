@@ -18,9 +18,10 @@ from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.digest import digest_of
-from lightmigrate.migration.distance import centre_of, keeps_vectors, require_changeable
+from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.plan import require_changeable
 from lightmigrate.migration.recall import LOSS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting

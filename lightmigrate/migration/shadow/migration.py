@@ -22,9 +22,9 @@ from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.changes import OnWritten, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
-from lightmigrate.migration.distance import keeps_vectors, require_changeable
+from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_passed
+from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_changeable, require_passed
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import (
     Backup,
