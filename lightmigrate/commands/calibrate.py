@@ -153,7 +153,8 @@ def _with_texts(
     from lightmigrate.texts.find import SAMPLED
     from lightmigrate.texts.not_texts import require_texts, rows_by_uri
 
-    sources, left_out = dict[Address, TextSource](), list[LightmigrateError]()
+    sources: dict[Address, TextSource] = {}
+    left_out: list[LightmigrateError] = []
     for facts in wanted:
         try:
             collection = store.collection(facts.address)
