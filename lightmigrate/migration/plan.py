@@ -133,7 +133,8 @@ def check_job(facts: CollectionFacts, projection: Projection, distance: Metric |
         WrongDirectionError: the projection leads to the dimension the collection already has.
         DimensionError: the projection takes vectors of another dimension.
     """
-    kept, other_distance = keeps_vectors(projection), distance not in (None, facts.space) or facts.stated_space
+    kept, stated = keeps_vectors(projection), facts.stated_space or facts.space
+    other_distance = distance is not None and {distance} != {facts.space, stated}
     if kept and not other_distance:
         raise NothingToMigrateError(f"the distance of collection {facts.address} is {distance} already")
     if not facts.count and not other_distance and facts.dimension in (None, projection.info.target.dimension):

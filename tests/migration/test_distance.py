@@ -13,6 +13,7 @@ from lightmigrate import ChromaMigrator, CollectionJob
 from lightmigrate.errors import InvalidVectorsError, LightmigrateError, NothingToMigrateError
 from lightmigrate.stores.base import Address, Metric
 from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.distance import distances, measured_space
 from lightmigrate.stores.files import Route
@@ -102,6 +103,18 @@ def test_the_distance_that_it_has_already_keeps_the_graph(indexed: Path) -> None
     assert result.index == "keep"
     with pytest.raises(NothingToMigrateError, match="the distance of collection notes is ip already"):
         ChromaMigrator(indexed).migrate([CollectionJob("notes", distance="ip")])
+
+
+def test_metadata_that_state_another_distance_are_mended_and_the_graph_is_kept(indexed: Path) -> None:
+    with open_client(indexed) as client:
+        notes = client.get_collection("notes", embedding_function=None)
+        ChromaCollection(client, notes).set_metadata({"owner": "raa", "hnsw:space": "cosine"})
+    (facts,) = (facts for facts in ChromaMigrator(indexed).collections() if facts.name == "notes")
+    assert (facts.space, facts.stated_space) == ("ip", "cosine")
+    (result,) = ChromaMigrator(indexed).migrate([CollectionJob("notes", distance="ip")])
+    assert result.index == "keep"
+    (facts,) = (facts for facts in ChromaMigrator(indexed).collections() if facts.name == "notes")
+    assert (facts.space, facts.stated_space) == ("ip", None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
