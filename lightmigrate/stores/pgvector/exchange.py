@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
+from lightmigrate.progress import logger
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import (
     Column,
@@ -100,6 +102,11 @@ def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: 
     distances = table.metrics_of(old)
     distance = distances[0] if len(distances) == 1 else None
     backup = backup_of(old, part="", key=key, snapshot=log.snapshot(session), distance=distance)
+    if kept.distance not in (None, distance):
+        logger.warning(
+            "%s: its index is for %s now; queries must use %s, any other operator does not use the index",
+            table.name, kept.distance, OPERATORS[kept.distance],
+        )  # fmt: skip
     _alter(session, table, "RENAME {} TO {}", old.sql, sql.Identifier(backup.name))
     _alter(session, table, "RENAME {} TO {}", new.sql, old.sql)
     if old.not_null:  # the application writes only the new column

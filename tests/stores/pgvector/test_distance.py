@@ -48,7 +48,7 @@ def vectors(maker: PgMaker) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]
     return np.array([row[0] for row in rows], np.float32)
 
 
-def test_there_and_back(database: PgMaker) -> None:
+def test_there_and_back(database: PgMaker, caplog: pytest.LogCaptureFixture) -> None:
     before, migrator = indexes(database), Migrator(database.locator, page_size=25)
     (result,) = migrator.migrate([CollectionJob("docs", distance="cosine")])
     assert result.verification is not None
@@ -58,10 +58,12 @@ def test_there_and_back(database: PgMaker) -> None:
         for name, words in before.items()
     }
     assert "vector_cosine_ops" in indexes(database)["docs_hnsw"]
+    assert "docs: its index is for cosine now; queries must use <=>" in caplog.text
     assert (vectors(database) == make_vectors(ROWS)).all()
     assert [facts.space for facts in migrator.collections()] == ["cosine"]
     assert migrator.verify()[0].unchanged
     migrator.rollback()
+    assert "docs: its index is for l2 now; queries must use <->" in caplog.text
     assert indexes(database) == before
     assert (vectors(database) == make_vectors(ROWS)).all()
     migrator.rollback()  # and forward again
