@@ -85,7 +85,7 @@ def migrate(
     With a projection, with one trained on the collection itself (--calibrate), as `plan -o` planned (--plan), or from
     the stored texts alone (--embed-again).
     """
-    from lightmigrate.cli.show import databases, terminal
+    from lightmigrate.cli.show import databases, scores, terminal
 
     if sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None)) != 1:
         raise LightmigrateError(
@@ -130,6 +130,8 @@ def migrate(
     print_result(results, databases.migrated, as_json)
     if as_json:
         return
+    if example := scores.example([result.scores for result in results]):
+        print_next("status", *database.words, "--thresholds", example, why="if results are cut off by a distance")
     if plan_file is not None:
         print_next("status", *database.words)
         return
