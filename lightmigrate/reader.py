@@ -165,8 +165,8 @@ class DatabaseReader:
             if not any(facts.id in kept for facts in catalog):
                 raise LightmigrateError(
                     f"{self.path} holds no distances of before and after a migration: none was made, or by an older "
-                    "lightmigrate, or it was rolled back; the next one measures them:  lightmigrate plan DATABASE "
-                    "--target-model MODEL"
+                    "lightmigrate, or it was rolled back; while there is a backup of before, they can be measured:  "
+                    "lightmigrate status DATABASE --queries FILE --source-model OLD --target-model NEW"
                 )
             exact = self._exact_when_migrated(catalog)
             return [

@@ -48,7 +48,11 @@ def status(
     print_result(statuses, scores.statuses, as_json)
     if as_json:
         return
-    if any(one.refinement is not None and one.refinement.share_exact < 1 for one in statuses):
+    if thresholds and queries is None:
+        asked = ["--thresholds", ",".join(thresholds), "--queries", "FILE"]
+        models = ["--source-model", "OLD", "--target-model", "NEW"]
+        print_next("status", *database.words, *asked, *models, why="for searches")
+    elif any(one.refinement is not None and one.refinement.share_exact < 1 for one in statuses):
         print_next("refine", *database.words)
     elif not thresholds and (example := scores.example([one.scores for one in statuses])):
         print_next("status", *database.words, "--thresholds", example)

@@ -35,16 +35,17 @@ def test_from_migrate_to_thresholds(run: Run, tmp_path: Path) -> None:
     folder, file = build(tmp_path / "home" / "db"), make_projection().save(tmp_path / "p.npz")
     code, out, err = run("migrate", folder, "-p", file, "--force", "--yes")
     assert code == 0, err
-    assert out.count("of the nearest record: median") == 3
-    assert "squared l2 distance of the nearest record: median" in out
+    assert out.count("between nearest records: median") == 3
+    assert "squared l2 distance between nearest records: median" in out
     (proposed,) = (line for line in out.splitlines() if "if results are cut off by a distance" in line)
     code, out, err = run(*proposed.partition("lightmigrate ")[2].split())
     assert code == 0, err
-    assert "in place of queries" in out
+    assert "in place of queries: right for distances between records, but not for searches" in out
+    assert f"for searches:  lightmigrate status {folder} --thresholds" in out.splitlines()[-1]
 
     code, out, err = run("status", folder)
     assert code == 0, err
-    assert out.count("of the nearest record: median") == 3
+    assert out.count("between nearest records: median") == 3
     assert f"lightmigrate status {folder} --thresholds" in out.splitlines()[-1]
     code, out, _ = run("status", folder, "--json")
     listed = json.loads(out)

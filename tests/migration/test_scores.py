@@ -111,7 +111,7 @@ def test_what_a_migration_before_this_version_left_is_said(tmp_path: Path) -> No
     folder = build(tmp_path / "home" / "db")
     Migrator(folder).migrate_collection("in_cosine", make_projection())
     (folder / SCORES_FILE).unlink()
-    with pytest.raises(LightmigrateError, match=r"or by an older lightmigrate.*lightmigrate plan .*db --target-model"):
+    with pytest.raises(LightmigrateError, match=r"or by an older lightmigrate.*lightmigrate status .*db --queries"):
         Migrator(folder).scores([0.2])
 
 

@@ -54,7 +54,7 @@ def nearest(moved: Sequence[ScoreShift]) -> str:
     if (rank := first.before.neighbours.shape[1]) > 1 and len(moved) == 1:
         farthest = f"; of the {rank}th {_number(first.before.farthest.median)} before, "
         farthest += f"{_number(first.now.farthest.median)} now"
-    return f"{name} of the nearest record: median {_number(before)} before, {_number(now)}{changed} now{farthest}"
+    return f"{name} between nearest records: median {_number(before)} before, {_number(now)}{changed} now{farthest}"
 
 
 def example(moved: Iterable[ScoreShift | None]) -> str:
@@ -130,8 +130,8 @@ def _basis(moved: Sequence[ScoreShift]) -> list[str]:
         return [*lines, f"measured with {samples:,} queries"]
     return [
         *lines,
-        f"measured from {samples:,} records in place of queries: right for distances between records; for searches "
-        "measure with what users search for and both models (--queries FILE --source-model OLD --target-model NEW)",
+        f"[yellow]measured from {samples:,} records in place of queries: right for distances between records, but not "
+        "for searches[/], whose queries are farther away",
     ]
 
 
