@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for, requests_of
 from lightmigrate.errors import DatabaseError, LightmigrateError
@@ -18,9 +20,12 @@ from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.distance import distance_command
 from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.plan import Plan
+from lightmigrate.migration.recall import distances_from
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
-from lightmigrate.refinement.checks import check_with_refinement, refined_rows
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import cached
+from lightmigrate.refinement.checks import check_with_refinement, refined_rows, shares_when_migrated
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
     RefinementInputs,
@@ -29,10 +34,12 @@ from lightmigrate.refinement.status import (
     refinement_inputs,
     refinement_status,
 )
+from lightmigrate.scores.shift import QUERIES, ScoreShift
+from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database
-from lightmigrate.vectors import METRICS
+from lightmigrate.vectors import METRICS, meaningful
 
 PAGE_SIZE = 1000
 
@@ -161,6 +168,91 @@ class DatabaseReader:
             addresses = refinable(provenance, self._engine.catalog(), self._argument)
             ids = self._engine.ids(addresses)
             return [refinement_status(address, ids[address], provenance) for address in addresses]
+
+    def scores(self, thresholds: Sequence[float] = ()) -> list[ScoreShift]:
+        """How distances moved in the newest migration of each collection. Only reads, also while others write.
+
+        Args:
+            thresholds: distances by which results were cut off before, as the database reported them; the result says
+                what corresponds to each now.
+
+        Raises:
+            LightmigrateError: nothing was measured: no collection was migrated, or an older lightmigrate did it.
+        """
+        with self._explaining():
+            kept, catalog = read_scores(self.place), self._engine.catalog()
+            if not any(facts.id in kept for facts in catalog):
+                raise LightmigrateError(
+                    f"{self.path} holds no distances of before and after a migration: none was made, or by an older "
+                    "lightmigrate, or it was rolled back; while there is a backup of before, they can be measured:  "
+                    "lightmigrate status DATABASE --queries FILE --source-model OLD --target-model NEW"
+                )
+            exact = self._exact_when_migrated(catalog)
+            return [
+                replace(
+                    kept[facts.id].at(facts.address).with_thresholds(thresholds), share_exact=exact.get(facts.address)
+                )
+                for facts in catalog
+                if facts.id in kept
+            ]
+
+    def measure_scores(
+        self,
+        queries: Sequence[str],
+        source: Provider | object,
+        target: Provider | object,
+        *,
+        thresholds: Sequence[float] = (),
+    ) -> list[ScoreShift]:
+        """How the distances from users' queries moved: both models embed them. Calls the models; only reads.
+
+        They are compared with the vectors of the newest backup and with those of now, of every collection that has
+        vectors of the old model's dimension there and of the new one's here. Of a folder temporary copies are read.
+
+        Args:
+            queries: what users searched for; a few hundred are enough.
+            source: the old model: a `Provider`, or an embedding function of any kind. Without a cache it gets the
+                default one, and so does `target`.
+            target: the new model.
+            thresholds: see `scores`.
+
+        Raises:
+            LightmigrateError: there are no queries, no backup has vectors of the old model's dimension, or a model
+                fails.
+        """
+        old, new = (cached(model) for model in (source, target))
+        with self._explaining():
+            if not queries:
+                raise LightmigrateError(
+                    "there are no queries to measure with: give what users searched for, one a line"
+                )
+            embedded = [model.embed_each(queries, queries=True) for model in (old, new)]
+            usable = np.logical_and(*map(meaningful, embedded))
+            before, now = (vectors[usable] for vectors in embedded)
+            with self._engine.before(old.model.dimension) as collections:
+                measured = {
+                    address: distances_from(before, collection, self._page_size)
+                    for address, collection in collections.items()
+                }
+            shifts = []
+            with self._reading() as store:
+                for facts in store.collections():
+                    if facts.address in measured and facts.count and facts.dimension == new.model.dimension:
+                        found = distances_from(now, store.collection(facts.address), self._page_size)
+                        shifts.append(ScoreShift.of(facts.address, measured[facts.address], found, QUERIES))
+            moved = [shift.with_thresholds(thresholds) for shift in shifts if shift is not None]
+            if not moved:
+                raise LightmigrateError(
+                    f"{self.path}: no backup holds a collection with {old.model.dimension} dimensions that has "
+                    f"{new.model.dimension} now: name the models of the last migration, whose backup is still there:  "
+                    "lightmigrate clean DATABASE  lists them"
+                )
+            return moved
+
+    def _exact_when_migrated(self, catalog: Sequence[CollectionFacts]) -> dict[Address, float]:
+        """The share of rows that were exact right after the migration, where it is known."""
+        with self._provenance() as provenance:
+            return {} if provenance is None else shares_when_migrated(provenance, catalog)
 
     def refinement_inputs(self) -> dict[Address, RefinementInputs]:
         """What `refine` needs, for each collection migrated by a plan; empty when there is none. Only reads."""

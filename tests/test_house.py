@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migration",),
     ("training",),
     ("registry",),
-    ("texts",),
+    ("texts", "scores"),
     ("stores.open",),
     ("stores.memory", "stores.chroma", "stores.pgvector"),
     ("stores", "estimators", "providers.open"),

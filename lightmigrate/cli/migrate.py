@@ -88,7 +88,7 @@ def migrate(
     With a projection, with one trained on the collection itself (--calibrate), as `plan -o` planned (--plan), or from
     the stored texts alone (--embed-again). With --distance alone the vectors stay, and only the index is built anew.
     """
-    from lightmigrate.cli.show import databases, terminal
+    from lightmigrate.cli.show import databases, scores, terminal
 
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
     if ways > 1 or (not ways and distance is None):
@@ -154,6 +154,8 @@ def migrate(
     print_result(results, databases.migrated, as_json)
     if as_json:
         return
+    if example := scores.example([result.scores for result in results]):
+        print_next("status", *database.words, "--thresholds", example, why="if results are cut off by a distance")
     if plan_file is not None:
         print_next("status", *database.words)
         return

@@ -1,12 +1,14 @@
-"""recall@10 of an index: the share of the true nearest neighbours, among all stored vectors, that a search finds."""
+"""The true nearest neighbours of some vectors: how many of them an index finds (recall@10), and how far they are."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.stores.base import Collection
-from lightmigrate.vectors import Vectors
+from lightmigrate.scores.distances import RANDOM, Distances, random_pairs
+from lightmigrate.stores.base import Collection, Metric
+from lightmigrate.stores.distance import space_of
+from lightmigrate.vectors import Vectors, meaningful
 
 # Number of searches: the standard error of the mean recall is then about 0.005.
 QUERIES = 200
@@ -29,7 +31,7 @@ class Exact:
         space: `l2`, `cosine` or `ip`.
     """
 
-    def __init__(self, queries: Vectors, space: str) -> None:
+    def __init__(self, queries: Vectors, space: Metric) -> None:
         self.queries = queries
         self._space = space
         self._nearest = np.full((len(queries), NEIGHBOURS + 1), np.inf, np.float32)
@@ -50,13 +52,55 @@ class Exact:
             return None
         _, distances = collection.nearest(self.queries, NEIGHBOURS + 1)
         farthest = self._nearest.max(axis=1)
-        scale = np.maximum(np.einsum("nd,nd->n", self.queries, self.queries), 1)
-        limits = farthest + TOLERANCE * scale
+        limits = farthest + TOLERANCE * self._scale
         hits = [
             sum(distance <= limit for distance in row) - 1
             for row, limit in zip(distances, limits.tolist(), strict=True)
         ]
         return float(np.mean(np.clip(hits, 0, NEIGHBOURS)) / NEIGHBOURS)
+
+    def distances(self) -> Distances | None:
+        """The distances to the up to 10 nearest records, without the query itself, and between the queries.
+
+        `None` when there are no queries, or no other records.
+        """
+        nearest = np.sort(self._nearest, axis=1)
+        found = np.isfinite(nearest)
+        if not len(nearest) or (count := int(found.sum(axis=1).max()) - 1) < 1:
+            return None
+        own = np.zeros(len(nearest))
+        if self._space == "ip":
+            own = 1 - np.einsum("nd,nd->n", self.queries, self.queries)
+        # Where a longer vector is nearer than the query itself, that may not be among those that were kept.
+        gaps = np.where(found, np.abs(nearest - own[:, None]), np.inf)
+        itself = np.where(gaps.min(axis=1) <= TOLERANCE * self._scale, gaps.argmin(axis=1), count)
+        others = nearest[:, : count + 1][np.arange(count + 1) != itself[:, None]].reshape(-1, count)
+        return self._measured(others, self.queries, np.array(random_pairs(len(self.queries)), np.intp))
+
+    def distances_from_outside(self, sample: Vectors) -> Distances | None:
+        """The same for queries that are not stored: no record is left out.
+
+        Args:
+            sample: `(m, d)`, some stored vectors, to which the random distances are measured.
+        """
+        nearest = np.sort(self._nearest, axis=1)
+        if not len(nearest) or not (count := min(NEIGHBOURS, int(np.isfinite(nearest).sum(axis=1).max()))):
+            return None
+        columns = (np.arange(len(nearest))[:, None] * RANDOM + np.arange(min(RANDOM, len(sample)))) % max(
+            1, len(sample)
+        )
+        return self._measured(nearest[:, :count], sample, columns)
+
+    def _measured(self, nearest: Vectors, sample: Vectors, columns: npt.NDArray[np.intp]) -> Distances:
+        """With the distances to those of a sample that the columns `(q, r)` choose."""
+        random = np.take_along_axis(self._distances(sample), columns, axis=1)
+        floor = -np.inf if self._space == "ip" else 0  # rounding
+        return Distances(self._space, np.maximum(nearest, floor), np.maximum(random, floor).astype(np.float32))
+
+    @property
+    def _scale(self) -> npt.NDArray[np.float32]:
+        """The size of what distances are the difference of; `(q,)`."""
+        return np.asarray(np.maximum(np.einsum("nd,nd->n", self.queries, self.queries), 1))
 
     def _distances(self, vectors: Vectors) -> npt.NDArray[np.float32]:
         """Distances `(q, n)` as `stores.base.Metric` defines them."""
@@ -69,3 +113,15 @@ class Exact:
             if self._space == "cosine":
                 products /= np.sqrt(own * squares)
             return np.asarray(1 - products)
+
+
+def distances_from(queries: Vectors, collection: Collection, page_size: int) -> Distances | None:
+    """The distances from queries `(q, d)` that are not stored to a collection's records. Reads all vectors.
+
+    `None` when there are no queries, or no records.
+    """
+    exact = Exact(queries, space_of(collection))
+    for page in collection.scan(page_size):
+        exact.add(page.vectors)
+    sample = collection.sample(len(queries)).vectors
+    return exact.distances_from_outside(sample[meaningful(sample)])

@@ -10,6 +10,7 @@ from lightmigrate.errors import BackupError
 from lightmigrate.migration.verify import Verification
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
+from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import Route
 
@@ -68,6 +69,7 @@ class MigrationResult(Result):
         shortened: the texts that the new model did not take whole, where it embedded some.
         lost_vectors: records whose vector could not be read and that have no text to embed: they have the centre of the
             new space.
+        scores: how distances between records moved, for thresholds; `None` where there were none to measure.
     """
 
     collection_name: str
@@ -86,6 +88,7 @@ class MigrationResult(Result):
     part: str = ""
     shortened: Shortened = NONE_SHORTENED
     lost_vectors: int = 0
+    scores: ScoreShift | None = None
 
     @property
     def address(self) -> Address:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lightmigrate.migration.aside.record import CollectionRecord, check_collection
 from lightmigrate.migration.results import CollectionCheck
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.refinement.vector_fingerprint import matches
-from lightmigrate.stores.base import Address, Collection, Store
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 
 # Among the facts of a collection: how many rows were exact right after its migration.
 EXACT_WHEN_MIGRATED = "exact_when_migrated"
@@ -43,6 +44,21 @@ def refined_rows(provenance: Provenance | None, address: Address) -> int:
         return 0
     before = provenance.facts(address).get(EXACT_WHEN_MIGRATED)
     return 0 if before is None else max(0, provenance.counts(address)[VectorOrigin.EXACT] - int(before))
+
+
+def shares_when_migrated(provenance: Provenance, catalog: Sequence[CollectionFacts]) -> dict[Address, float]:
+    """The share of the rows that were exact right after the migration, by collection, where it is known. Only reads.
+
+    A collection that has another dimension now was migrated again, or rolled back.
+    """
+    dimensions = {facts.address: facts.dimension for facts in catalog}
+    shares = {}
+    for address in provenance.addresses():
+        facts = provenance.facts(address)
+        if EXACT_WHEN_MIGRATED in facts and facts["dimension"] == dimensions.get(address):
+            rows = sum(provenance.counts(address).values())
+            shares[address] = min(1.0, int(facts[EXACT_WHEN_MIGRATED]) / max(1, rows))
+    return shares
 
 
 def _as_refined(collection: Collection, provenance: Provenance, address: Address, page_size: int) -> bool:

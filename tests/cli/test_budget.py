@@ -47,6 +47,7 @@ def test_from_the_curve_to_an_exact_collection(
     code, said, _ = run(capsys, "status", folder, "--json")
     assert (code, said[0]["records"]) == (0, ROWS)
     assert 0 < said[0]["share_exact"] < 1
+    assert said[0]["scores"]["share_exact"] == said[0]["share_exact"]
 
     code, said, _ = run(capsys, "refine", folder, *cache, "--documents", 10)
     assert code == 0
@@ -55,6 +56,11 @@ def test_from_the_curve_to_an_exact_collection(
 
     code, said, _ = run(capsys, "refine", folder, *cache, "--json")
     assert (code, said["status"]["share_exact"]) == (0, 1.0)
+
+    code, said, _ = run(capsys, "status", folder)
+    assert "100%" in said
+    assert re.search(r"notes: the distances are those of \d+% exact rows, now 100% are", said)
+    assert re.search(r"the distances are those of .* 100% are", run(capsys, "status", folder, "--thresholds", ".4")[1])
 
 
 def test_a_changed_collection_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

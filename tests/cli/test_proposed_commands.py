@@ -86,6 +86,7 @@ def nothing(folder: Path) -> None:
 
 SITUATIONS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "status without a plan": (nothing, ["status", "PATH"]),
+    "thresholds without a migration": (nothing, ["status", "PATH", "--thresholds", ".3"]),
     "refine without a plan": (nothing, ["refine", "PATH"]),
     "verify without a migration": (nothing, ["verify", "PATH"]),
     "doctor": (nothing, ["doctor", "PATH"]),
@@ -134,7 +135,7 @@ def test_proposed_commands_run(
         model = ["--target-provider", "openai"] if "--target-model" in command else []
         consent = ["--yes"] if command[0] in ("migrate", "refine") else []
         places = {
-            "FILE": str(texts if "--texts" in command else projection),
+            "FILE": str(texts if {"--texts", "--queries"} & set(command) else projection),
             "NEW_MODEL": "M",
             "MODEL": "M",
             "OLD": "O",

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
+from lightmigrate.cli.show.scores import distances, nearest
 from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
 from lightmigrate.texts.find import option_for
 from lightmigrate.texts.forms import DOCUMENT, TemplateForm
@@ -192,9 +193,11 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
+        lines += [f"  {nearest([result.scores])}"] if result.scores else []
         lines += [f"  [yellow]{loss}[/]" for loss in _losses([result])]
     if len(results) > LISTED:
-        lines += [*_migrated_many(results), *(f"[yellow]{loss}[/]" for loss in _losses(results))]
+        moved = distances([result.scores for result in results if result.scores is not None])
+        lines += [*_migrated_many(results), *moved, *(f"[yellow]{loss}[/]" for loss in _losses(results))]
     last = results[-1]
     kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")

@@ -27,6 +27,7 @@ from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
+from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint
 from lightmigrate.texts.chosen import texts_for, texts_of_records
@@ -64,11 +65,13 @@ class Built:
         route: how its collection was replaced.
         verification: the results of the verification; `None` when it was switched off.
         lost: records without a vector of their own; see `Draft`.
+        scores: how distances moved; `None` where there were none to measure.
     """
 
     route: Route
     verification: Verification | None
     lost: int
+    scores: ScoreShift | None
 
 
 def copy_database(location: Location, staging: Path, on_progress: OnProgress) -> Mapping[str, tuple[int, int]]:
@@ -168,7 +171,8 @@ class Build:
             samples = [self._sample(store, number) for number in range(len(self._requests))]
             digests = self._digests(store, untouched)
             drafts = [self._draft(store, *pair) for pair in enumerate(samples)]
-        with self._replaced(drafts) as (store, routes, recalls):
+        truths = [draft.exact(self._options.page_size) for draft in drafts]
+        with self._replaced(drafts, truths) as (store, routes, recalls):
             results = [self._verify(store, *pair) for pair in enumerate(recalls)]
             if self._digests(store, untouched) != digests:
                 raise VerificationError("a collection that was not to be migrated changed; the copy was deleted")
@@ -177,8 +181,12 @@ class Build:
                 replacement.finish(store)
         self._copy.tidy()
         _compare_catalogs(before, self._copy.catalog(), self._requests)
-        built = zip(routes, results, drafts, strict=True)
-        return [Built(route, result, draft.lost) for route, result, draft in built]
+        scores = [self._scores(*each) for each in zip(self._requests, drafts, truths, strict=True)]
+        built = zip(routes, results, drafts, scores, strict=True)
+        return [Built(route, result, draft.lost, moved) for route, result, draft, moved in built]
+
+    def _scores(self, request: Request, draft: Draft, truth: Exact | None) -> ScoreShift | None:
+        return ScoreShift.of(request.address, draft.distances, truth.distances() if truth else None)
 
     def _sample(self, store: Store, number: int) -> Page | None:
         """A sample of a collection that is not replaced yet, after checking that the projection is for its vectors."""
@@ -220,12 +228,14 @@ class Build:
         return Draft.written(self._drafts, number, self._requests[number].projection)
 
     @contextlib.contextmanager
-    def _replaced(self, drafts: Sequence[Draft]) -> Iterator[tuple[Store, list[Route], list[float | None]]]:
+    def _replaced(
+        self, drafts: Sequence[Draft], truths: Sequence[Exact | None]
+    ) -> Iterator[tuple[Store, list[Route], list[float | None]]]:
         """Put every draft in place of its collection; yields the open store, the routes and the recalls of the indexes.
 
         A kept graph whose recall is below that of the old index is replaced by a rebuilt index.
         """
-        truths, routes = [draft.exact(self._options.page_size) for draft in drafts], self._routes(drafts)
+        routes = self._routes(drafts)
         while True:
             tried = zip(self._replacements, drafts, routes, strict=True)
             routes = [replacement.put(draft, route) for replacement, draft, route in tried]

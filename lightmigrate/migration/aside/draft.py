@@ -25,6 +25,8 @@ from lightmigrate.migration.job import InvalidRows, Job, projected
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.projection.projection import Projection
+from lightmigrate.scores.distances import Distances
+from lightmigrate.scores.stored import distances_from_json, distances_to_json
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.read_ahead import read_ahead
 from lightmigrate.vectors import Vectors, evenly, meaningful
@@ -48,6 +50,7 @@ class Draft:
         projection: the projection that gave the vectors.
         lost: records without a vector of their own, which have the centre of the new space: only in a collection made
             anew.
+        distances: from the queries in the old space; `None` where they were not measured.
     """
 
     baseline: Baseline
@@ -57,6 +60,7 @@ class Draft:
     vectors: Path
     projection: Projection
     lost: int = 0
+    distances: Distances | None = None
 
     @property
     def count(self) -> int:
@@ -116,7 +120,9 @@ class Draft:
             if fields.pop("sha256") != _sha256(fields, sample, records, vectors):
                 return None
             baseline = Baseline(**fields["baseline"], vectors=np.load(sample, allow_pickle=False))
-            return cls(baseline, fields["dimension"], fields["queries"], records, vectors, projection, fields["lost"])
+            distances = distances_from_json(fields["distances"]) if fields.get("distances") else None
+            queries, lost = fields["queries"], fields["lost"]
+            return cls(baseline, fields["dimension"], queries, records, vectors, projection, lost, distances)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -184,6 +190,7 @@ class Draft:
         lost.give_centre(vectors, job.source.address)
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
+        distances = exact.distances() if exact else None
         with replacing(sample_file) as stream:
             np.save(stream, baseline.vectors)
         fields = {
@@ -191,10 +198,12 @@ class Draft:
             "dimension": dimension,
             "queries": list(queries.values()),
             "lost": len(lost.ids),
+            "distances": distances_to_json(distances) if distances else None,
         }
         with replacing(header) as stream:
             stream.write(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
-        return cls(baseline, dimension, list(queries.values()), records, vectors, job.projection, len(lost.ids))
+        rows = list(queries.values())
+        return cls(baseline, dimension, rows, records, vectors, job.projection, len(lost.ids), distances)
 
 
 class _LostRows:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lightmigrate.errors import LocationError
 from lightmigrate.migration.aside.record import RECORD_FILE
+from lightmigrate.scores.stored import SCORES_FILE
 from lightmigrate.stores.files import FileDatabase
 
 # The models that `startup` stores for a database; exchanged with it.
@@ -22,7 +23,7 @@ MODELS_FILE = "lightmigrate-models.json"
 PROVENANCE_FILE = "lightmigrate-provenance.sqlite3"
 
 # All files of lightmigrate that are exchanged with the database.
-COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, RECORD_FILE)
+COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, RECORD_FILE)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, find_backup, new_backup_path
 from lightmigrate.migration.aside.changes import carry_over, changes_since
+from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
 from lightmigrate.migration.aside.workspace import Intention, Workspace
@@ -33,7 +34,9 @@ from lightmigrate.migration.results import (
     choose_backups,
 )
 from lightmigrate.progress import OnProgress, logger, together
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.scores.shift import ScoreShift
+from lightmigrate.scores.stored import keep_scores
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint, require_unused
 
 
@@ -162,6 +165,7 @@ class AsideMigration:
             copy.put_back(workspace.unreadable)
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
             sign_new(copy, self.files, verified, outgoing if auto_backup else None)
+            self._keep_scores(copy, [built.scores for built in results])
             if beside is not None:
                 beside(workspace.staging)
             give_rights_of(self.path, self.path / self.files.main, workspace.staging)
@@ -181,11 +185,18 @@ class AsideMigration:
                 seconds=seconds,
                 index=built.route,
                 lost_vectors=built.lost,
+                scores=built.scores,
                 vector=planned.vector,
                 part=planned.part,
             )
             for planned, built in zip(plan.collections, results, strict=True)
         ]
+
+    def _keep_scores(self, copy: FileDatabase, measured: Sequence[ScoreShift | None]) -> None:
+        """Keep how distances moved in the new database. Writes to the copy."""
+        ids = {facts.address: facts.id for facts in copy.catalog()}
+        shifts = {ids[moved.address]: moved for moved in measured if moved is not None}
+        keep_scores(copy.folder, shifts, set(ids.values()))
 
     def _begin(
         self,
@@ -273,6 +284,18 @@ class AsideMigration:
     def backups(self) -> list[Backup]:
         """See `Migrator.backups`."""
         return backups_of(self._workspace.location)
+
+    @contextlib.contextmanager
+    def before(self, dimension: int) -> Iterator[dict[Address, Collection]]:
+        """The filled collections of the newest backup that has some with such vectors. Reads a temporary copy of it."""
+        for backup in reversed(self.backups()):
+            files = self.files.at(backup.path)
+            old = [facts.address for facts in files.catalog() if facts.count and facts.dimension == dimension]
+            if old:
+                with open_copy(files, self._on_progress) as store:
+                    yield {address: store.collection(address) for address in old}
+                return
+        yield {}
 
     def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
         """See `Migrator.rollback`."""

@@ -37,7 +37,8 @@ from lightmigrate.migration.shadow.shadows import PASSES, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
-from lightmigrate.stores.base import Address, CollectionFacts, Store, Version
+from lightmigrate.scores.stored import keep_scores
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import Route
 from lightmigrate.stores.timestamp import next_timestamp
@@ -176,8 +177,13 @@ class ShadowMigration:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)
             stamp = self._free_stamp()
-            pairs = zip(plan.collections, built, strict=True)
-            return [self._cut_over(planned, shadow, stamp, auto_backup) for planned, shadow in pairs]
+            results: list[MigrationResult] = []
+            try:
+                for planned, shadow in zip(plan.collections, built, strict=True):
+                    results.append(self._cut_over(planned, shadow, stamp, auto_backup))
+            finally:
+                self._keep_scores(results)
+            return results
         except LightmigrateError:
             raise
         except Exception as error:
@@ -185,6 +191,18 @@ class ShadowMigration:
                 f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
                 "the same migration again, it resumes where it stopped"
             ) from error
+
+    def _keep_scores(self, migrated: Sequence[MigrationResult]) -> None:
+        """Keep how distances moved beside the database. Writes there; a full disk fails no migration that is done."""
+        moved = [result.scores for result in migrated if result.scores is not None]
+        if not moved:
+            return
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+            shifts = {self._store.collection(shift.address).facts().id: shift for shift in moved}
+            keep_scores(self.place, shifts)
+        except (OSError, LightmigrateError) as error:
+            logger.warning("%s: how distances moved could not be kept: %s", self.path, error)
 
     def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
         """Not possible, because a server stores no projections: recovers the exchange, then raises.
@@ -239,6 +257,13 @@ class ShadowMigration:
     def _described(self, backup: Version) -> Backup:
         name = _name_of(backup)
         return Backup(name, self.path / name, None, None)
+
+    @contextlib.contextmanager
+    def before(self, dimension: int) -> Iterator[dict[Address, Collection]]:
+        """The newest backup with such vectors of each collection, as far as it holds records. Only reads."""
+        versions = {version.own: self._store.collection(version.address) for version in self._shadows.backups()}
+        facts = {own: collection.facts() for own, collection in versions.items()}
+        yield {own: versions[own] for own, old in facts.items() if old.count and old.dimension == dimension}
 
     def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
         """Put the old collections back. See `Migrator.rollback`."""
@@ -299,6 +324,7 @@ class ShadowMigration:
             seconds=time.monotonic() - built.started,
             handles_moved=moved,
             written_late=late,
+            scores=built.scores,
             vector=planned.vector,
             part=planned.part,
         )

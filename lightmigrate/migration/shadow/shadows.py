@@ -17,9 +17,11 @@ from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.request import Request, write_requests
+from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, synchronise
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
+from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, Role, Store, Version
 from lightmigrate.texts.chosen import texts_for
 
@@ -43,6 +45,7 @@ class Shadow:
         checked: result of the verification; `None` when it was switched off.
         function: the application's embedding function, for its collection objects.
         started: start of the build, in seconds of the monotonic clock.
+        scores: how distances moved; `None` where there were none to measure.
     """
 
     job: Job
@@ -53,6 +56,7 @@ class Shadow:
     checked: Verification | None
     function: object
     started: float
+    scores: ScoreShift | None
 
 
 class Shadows:
@@ -85,15 +89,17 @@ class Shadows:
         centre = centre_of(sample_of(source)) if kept else None
         job = Job(source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre)
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
+        scores = ScoreMeasurement(job)
         try:
             snapshot, sample = bring_over(
-                job, target, self._page_size, self._on_progress, comparison if verified else None
+                job, target, self._page_size, self._on_progress, comparison if verified else None, scores
             )
             checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
         except VerificationError:
             self._store.delete(target.address)
             raise
-        return Shadow(job, target, target.facts().id, snapshot, comparison, checked, request.function, started)
+        shadow_id, moved = target.facts().id, scores.shift()
+        return Shadow(job, target, shadow_id, snapshot, comparison, checked, request.function, started, moved)
 
     def _shadow_for(self, request: Request, invalid_vectors: InvalidVectors) -> Collection:
         """The shadow of an earlier run with the same requests, or a new one; other shadows are deleted."""

@@ -9,6 +9,7 @@ from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.job import InvalidRows, Job
+from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.stores.base import Collection, Page
@@ -29,7 +30,12 @@ class Snapshot:
 
 
 def bring_over(
-    job: Job, target: Collection, page_size: int, on_progress: OnProgress, comparison: Comparison | None
+    job: Job,
+    target: Collection,
+    page_size: int,
+    on_progress: OnProgress,
+    comparison: Comparison | None,
+    scores: ScoreMeasurement,
 ) -> tuple[Snapshot, Page]:
     """Read the source once, write every record with its new vector, read it back. Writes to the target.
 
@@ -42,6 +48,7 @@ def bring_over(
         page_size: records in a page, of which a handful is in memory at once.
         on_progress: called after every page.
         comparison: receives the records that are read back; with `None` nothing is read back.
+        scores: receives the old and new vectors.
 
     Returns:
         The state of the source, and a sample of its records.
@@ -64,7 +71,9 @@ def bring_over(
             samples.append(page.rows(range(-read % step, len(page), step)))
             read += len(page)
             if invalid.look(page):
-                yield page.with_vectors(job.new_vectors(page))
+                moved = page.with_vectors(job.new_vectors(page))
+                scores.add(page.vectors, moved.vectors)
+                yield moved
 
     def written(pages: Iterable[Page]) -> Iterator[Page]:
         for page in pages:

@@ -1,0 +1,40 @@
+"""Measures how distances move while a shadow is built: the vectors pass by once, in both spaces."""
+
+from __future__ import annotations
+
+from lightmigrate.migration.baseline import sample_of
+from lightmigrate.migration.job import Job
+from lightmigrate.migration.recall import QUERIES, Exact
+from lightmigrate.scores.shift import ScoreShift
+from lightmigrate.stores.distance import measured_space
+from lightmigrate.vectors import Vectors, evenly
+
+
+class ScoreMeasurement:
+    """The distances from some records to all, in both spaces. Calls the model only as projecting the records does.
+
+    Args:
+        job: the source and its projection.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._address = job.source.address
+        self._spaces: tuple[Exact, Exact] | None = None
+        space = measured_space(job.source)
+        if space is not None:
+            sample = sample_of(job.source)
+            chosen = sample.rows(evenly(len(sample), QUERIES))
+            self._spaces = Exact(chosen.vectors, space), Exact(job.new_vectors(chosen), job.distance or space)
+
+    def add(self, before: Vectors, now: Vectors) -> None:
+        """Add the old vectors `(n, d)` and the new ones `(n, d_out)` of some records."""
+        if self._spaces is not None:
+            for exact, vectors in zip(self._spaces, (before, now), strict=True):
+                exact.add(vectors)
+
+    def shift(self) -> ScoreShift | None:
+        """How distances moved; `None` where there was nothing to measure."""
+        if self._spaces is None:
+            return None
+        before, now = (exact.distances() for exact in self._spaces)
+        return ScoreShift.of(self._address, before, now)
