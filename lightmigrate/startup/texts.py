@@ -72,9 +72,11 @@ def startup_texts(collection: Collection, facts: CollectionFacts, source: Projec
 
 def _old_model(facts: CollectionFacts, source: ProjectionSource) -> Provider | None:
     """A model that may have made the vectors and that costs nothing to ask, where there is a limit."""
-    for model in (source.previous, source.target.provider):
-        if model is None or (source.policy.max_cost is not None and model.priced(1000).dollars != 0):
-            continue
-        if model.model.dimension == facts.dimension:
-            return model
-    return None
+
+    def may_be_asked(model: Provider | None) -> bool:
+        return model is not None and (source.policy.max_cost is None or model.priced(1000).dollars == 0)
+
+    previous, target = source.previous, source.target
+    if may_be_asked(previous) and previous is not None and previous.model.dimension == facts.dimension:
+        return previous
+    return target.provider if may_be_asked(target.provider) and target.dimension == facts.dimension else None

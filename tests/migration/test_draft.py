@@ -69,11 +69,11 @@ def test_the_same_records_are_projected_together_whatever_pages_they_come_in(
     """Or a run that is gone on with in other pages would not end with the same bits, on some machines."""
     groups: list[list[str]] = []
 
-    def watched(of: Projection, page: Any, texts: Any) -> Any:
+    def watched(job: Job, page: Any) -> Any:
         groups.append(list(page.ids))
-        return project(of, page, texts)
+        return project(job.projection, page, job.texts)
 
-    monkeypatch.setattr(draft_module, "project", watched)
+    monkeypatch.setattr(Job, "new_vectors", watched)
     monkeypatch.setattr(draft_module, "_BATCH", 8)
     with ChromaFolderStore(database) as store:
         source = store.collection(NOTES)
