@@ -91,6 +91,8 @@ class Diagnosis(Result):
         damaged: collections whose vectors cannot be read, with what is wrong.
         unsupported: why nothing can be migrated here, such as the version of a server; `None` for nothing.
         texts: where the embedded texts come from, for the collections whose records could be read.
+        distances: the collections whose metadata state another distance than their index has, with the command that
+            gives them that one.
     """
 
     path: Path
@@ -108,6 +110,7 @@ class Diagnosis(Result):
     damaged: dict[str, str]
     unsupported: str | None = None
     texts: dict[str, FoundTexts] = field(default_factory=dict)
+    distances: dict[str, str] = field(default_factory=dict)
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -219,4 +222,5 @@ def _models_of(record: Record | None) -> dict[str, str]:
     """The models that the record of a database names, by collection."""
     if record is None:
         return {}
-    return {str(entry.address): str(entry.target.get("name", "unnamed")) for entry in record.collections}
+    named = (entry for entry in record.collections if entry.target)
+    return {str(entry.address): str(entry.target.get("name", "unnamed")) for entry in named}

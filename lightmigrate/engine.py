@@ -37,8 +37,8 @@ def requests_of(jobs: Sequence[CollectionJob], engine: Engine) -> list[Request]:
     if len({job.address for job in jobs}) < len(jobs):
         names = len({job.address for job in jobs})
         raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
-    anew = any(isinstance(job.projection, EmbedAgain) for job in jobs)
-    dimensions = {facts.address: facts.dimension or 0 for facts in engine.catalog()} if anew else {}
+    needed = any(job.needs_dimension for job in jobs)
+    dimensions = {facts.address: facts.dimension or 0 for facts in engine.catalog()} if needed else {}
     return [
         Request(
             job.address,
@@ -48,6 +48,7 @@ def requests_of(jobs: Sequence[CollectionJob], engine: Engine) -> list[Request]:
             job.embedding_function,
             job.texts,
             isinstance(job.projection, EmbedAgain),
+            job.distance,
         )
         for job in jobs
     ]

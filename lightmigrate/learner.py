@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from lightmigrate.bridge import fit_bridge
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
+from lightmigrate.migration.distance import require_distance
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.reader import DatabaseReader, address_of
-from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.base import Address, Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import chosen_texts, stated_form, with_texts
 from lightmigrate.texts.collection import WithTexts
@@ -36,6 +38,7 @@ class DatabaseLearner(DatabaseReader):
         *,
         texts: Texts = None,
         reads_texts: bool | None = None,
+        distance: Metric | None = None,
         seed: int = 0,
     ) -> CalibrationData:
         """Sample documents and their vectors to train on. Only reads. See `data_from_readable`.
@@ -47,6 +50,7 @@ class DatabaseLearner(DatabaseReader):
             texts: where the embedded texts come from, or texts by id for records of one collection that stores none; by
                 default what the records tell (`chosen_texts`).
             reads_texts: whether the projection may read texts; by default only if none are given by id.
+            distance: to judge by, where the migration changes it; `None` for that of the collection.
             seed: of every random choice.
 
         Raises:
@@ -55,7 +59,7 @@ class DatabaseLearner(DatabaseReader):
         """
         damaged = self._require_readable(collection)
         with self._reading() as store:
-            read = self._as_one(store, collection, texts, damaged)
+            read = replace(self._as_one(store, collection, texts, damaged), distance=require_distance(distance))
             by_id = texts.by_id if isinstance(texts, TextSource) else texts
             return data_from_readable(
                 read,
@@ -76,6 +80,7 @@ class DatabaseLearner(DatabaseReader):
         samples: int = 1000,
         source_model: Model | None = None,
         texts: Texts = None,
+        distance: Metric | None = None,
         seed: int = 0,
     ) -> Training:
         """Train and judge a projection on a collection's own documents. Calls the model; only reads the database.
@@ -91,12 +96,13 @@ class DatabaseLearner(DatabaseReader):
             source_model: the model of the stored vectors; unnamed by default.
             texts: where the embedded texts come from (`TextSource`), or texts by id for records that store none; by
                 default what the records tell.
+            distance: to judge by; see `calibration_data`.
             seed: of every random choice.
 
         Raises:
             LightmigrateError: as `data_from_collection` and `train`.
         """
-        data = self.calibration_data(collection, samples, texts=texts, seed=seed)
+        data = self.calibration_data(collection, samples, texts=texts, distance=distance, seed=seed)
         return train(
             data,
             cached(provider),
@@ -119,19 +125,22 @@ class DatabaseLearner(DatabaseReader):
         queries: Sequence[str] = (),
         texts: Texts = None,
         source_model: Model | None = None,
+        distance: Metric | None = None,
         seed: int = 0,
     ) -> CostQualityCurve:
         """Measure what each budget setting costs and keeps for a collection. Calls the model; only reads the database.
 
         `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
-        model: see `calibration_data`. See `read_curve_data` and `measure_curve` for the arguments and errors;
-        `provider` without a cache gets the default one.
+        model: see `calibration_data`, also for `distance`. See `read_curve_data` and `measure_curve` for the arguments
+        and errors; `provider` without a cache gets the default one.
         """
         model, old_model = cached(provider), None if previous is None else provider_of(previous)
         damaged = self._require_readable(collection)
         with self._reading() as store:
             read = read_curve_data(
-                self._as_one(store, collection, texts, damaged, old_model),
+                replace(
+                    self._as_one(store, collection, texts, damaged, old_model), distance=require_distance(distance)
+                ),
                 model,
                 samples=samples,
                 lengths=lengths,

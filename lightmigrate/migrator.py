@@ -26,7 +26,7 @@ from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Store
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
 from lightmigrate.stores.files import FileDatabase, Route, require_unused
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
@@ -69,8 +69,8 @@ class Migrator(DatabaseLearner):
     ) -> list[MigrationResult]:
         """Migrate collections in one go: one exchange, one backup. Writes. See `MigrationOptions` for the options.
 
-        Ids, texts, payloads, their order, and the collection's metadata, distance and index settings are kept; other
-        collections are not touched. An interrupted run of the same jobs is continued.
+        Ids, texts, payloads, their order, and the collection's metadata, index settings and distance (unless a job asks
+        for another one) are kept; other collections are not touched. An interrupted run of the same jobs is continued.
 
         Args:
             jobs: the collections. Or a function that decides, given a `Store` to read in: the copy of the folder that
@@ -116,7 +116,7 @@ class Migrator(DatabaseLearner):
     def migrate_collection(
         self,
         collection_name: str,
-        projection_path: Projection | str | Path,
+        projection_path: Projection | str | Path | None = None,
         auto_backup: bool = True,
         verify: bool = True,
         *,
@@ -126,9 +126,10 @@ class Migrator(DatabaseLearner):
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
+        distance: Metric | None = None,
     ) -> MigrationResult:
-        """Migrate one collection. Writes. See `migrate`."""
-        job = CollectionJob(collection_name, projection_path, embedding_function, tenant, database)
+        """Migrate one collection. Writes. See `migrate`, and `CollectionJob` for `distance`."""
+        job = CollectionJob(collection_name, projection_path, embedding_function, tenant, database, distance=distance)
         return self.migrate([job], auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index)[0]
 
     def migrate_by_plan(
@@ -142,6 +143,7 @@ class Migrator(DatabaseLearner):
         source_model: Model | None = None,
         queries: Sequence[str] = (),
         texts: Texts = None,
+        distance: Metric | None = None,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
         index: Route = "keep",
@@ -162,6 +164,7 @@ class Migrator(DatabaseLearner):
                 source_model=source_model,
                 queries=queries,
                 texts=texts,
+                distance=distance,
                 on_progress=self._on_progress,
             )
 

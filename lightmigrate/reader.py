@@ -17,6 +17,7 @@ from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.distance import distance_command
 from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.recall import distances_from
@@ -38,7 +39,7 @@ from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database
-from lightmigrate.vectors import meaningful
+from lightmigrate.vectors import METRICS, meaningful
 
 PAGE_SIZE = 1000
 
@@ -127,8 +128,26 @@ class DatabaseReader:
         """
         with self._explaining():
             if isinstance(self._database, FileDatabase):
-                return diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
-            return diagnose_store(self._database, self.collections(), self.backups(), self.unfinished, expected_dim)
+                found = diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
+            else:
+                found = diagnose_store(
+                    self._database, self.collections(), self.backups(), self.unfinished, expected_dim
+                )
+        wrong = self.stated_distances(found.collections)
+        return replace(found, distances={str(address): line for address, line in wrong.items()})
+
+    def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
+        """The collections whose metadata state another distance than their index has, with the command that helps.
+
+        Args:
+            catalog: the collections to look at.
+        """
+        return {
+            facts.address: f"its metadata state {facts.stated_space}, its index computes {facts.space}; to get "
+            f"{facts.stated_space}:  {distance_command(self._argument, facts.address, facts.stated_space)}"
+            for facts in catalog
+            if facts.stated_space in METRICS
+        }
 
     def plan(self, jobs: Sequence[CollectionJob]) -> Plan:
         """What `migrate` would do, with every check that needs no copy. Only reads.

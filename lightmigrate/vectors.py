@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ Vectors = npt.NDArray[np.float32]
 #   cosine   1 - cosine
 #   ip       1 - inner product
 Metric = Literal["l2", "cosine", "ip"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 # In shorter rows the squares of the numbers lose digits to underflow.
 SHORTEST = np.float32(1e-15)
@@ -46,6 +47,12 @@ def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
         rows = vectors[unsure]
         valid[unsure] = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
     return valid
+
+
+def with_direction(vectors: Vectors) -> npt.NDArray[np.bool_]:
+    """Which rows of `(n, d)` have a length whose square float32 can hold, so that a cosine is defined: bool `(n,)`."""
+    squares = _squares(vectors)
+    return np.asarray((squares > SHORTEST**2) & (squares < np.inf))
 
 
 def finite_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from lightmigrate.refinement.order import Order
 from lightmigrate.registry.library import ENVIRONMENT
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
 from lightmigrate.stores.files import Route
+from lightmigrate.vectors import METRICS
 
 # What belongs to single features; nothing loads it that does not use them.
 EXTRAS = {"chromadb", "onnx", "onnxruntime", "openai", "pyarrow", "sqlalchemy", "tokenizers", "torch"}
@@ -112,5 +113,6 @@ def test_the_options_offer_what_the_rooms_have() -> None:
     assert get_args(cli_choices.OnWritten) == get_args(OnWritten)
     assert get_args(cli_choices.Route) == get_args(Route)
     assert get_args(cli_choices.Order) == get_args(Order)
+    assert get_args(cli_choices.Metric) == METRICS
     assert (cli_choices.DEFAULT_TENANT, cli_choices.DEFAULT_DATABASE) == (DEFAULT_TENANT, DEFAULT_DATABASE)
     assert cli_choices.REGISTRY_VARIABLE == ENVIRONMENT

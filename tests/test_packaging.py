@@ -83,4 +83,4 @@ def test_the_wheel_alone_in_an_empty_environment(built: Path, tmp_path: Path) ->
     assert "ridge" in run(command, "inspect", tmp_path / "p.npz").stdout
     done = subprocess.run([command, "demo", "--folder", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("chromadb is not installed: run pip install 'lightmigrate[chroma]'")
+    assert done.stderr.strip().endswith("chromadb is not installed: run  pip install 'lightmigrate[chroma]'")

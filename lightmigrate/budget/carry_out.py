@@ -23,7 +23,7 @@ from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
 from lightmigrate.refinement.provenance import Provenance
-from lightmigrate.stores.base import Collection
+from lightmigrate.stores.base import Collection, Metric
 from lightmigrate.texts.collection import WithTexts
 from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.calibration_data import CalibrationData
@@ -57,6 +57,7 @@ def carry_out(
     *,
     source_model: Model | None = None,
     queries: Sequence[str] = (),
+    distance: Metric | None = None,
     force: bool = False,
     on_progress: OnProgress | None = None,
 ) -> CarriedOut:
@@ -69,6 +70,7 @@ def carry_out(
         provenance: path of the file that records where each row's vector will come from.
         source_model: the model of the stored vectors; unnamed by default.
         queries: the queries of users that the plan was made with.
+        distance: that the collection will have; `None` if it keeps its own.
         force: go on although the gate's verdict is FAIL.
         on_progress: receives the progress.
 
@@ -87,7 +89,7 @@ def carry_out(
     lengths = [extract_words] if extract_words else []
     size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
     plan.require_unchanged(size)
-    data = _data(plan, collection, queries, on_progress)
+    data = _data(plan, collection, queries, distance, on_progress)
     training = train(
         data,
         provider,
@@ -133,11 +135,15 @@ def carry_out(
 
 
 def _data(
-    plan: BudgetPlan, collection: Collection, queries: Sequence[str], on_progress: OnProgress | None
+    plan: BudgetPlan,
+    collection: Collection,
+    queries: Sequence[str],
+    distance: Metric | None,
+    on_progress: OnProgress | None,
 ) -> CalibrationData:
     """The calibration data of a plan: the documents embedded whole, and extracts of the other sampled documents."""
     sampled = data_from_collection(
-        collection, plan.sampled, queries=queries, seed=plan.seed, on_progress=on_progress
+        collection, plan.sampled, queries=queries, distance=distance, seed=plan.seed, on_progress=on_progress
     ).with_words(plan.words)
     fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
     data = sampled.first(fitted, plan.sampled - fitted)

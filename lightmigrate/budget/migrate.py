@@ -13,6 +13,7 @@ from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.recorded import Recorded, add_late_rows, keep_beside
 from lightmigrate.engine import Engine
 from lightmigrate.migration.aside.migration import AsideMigration
+from lightmigrate.migration.distance import require_distance
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import MigrationResult
@@ -20,7 +21,7 @@ from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.lock import only_run
-from lightmigrate.stores.base import Store
+from lightmigrate.stores.base import Metric, Store
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
 
@@ -36,6 +37,7 @@ def migrate_by_plan(
     source_model: Model | None = None,
     queries: Sequence[str] = (),
     texts: Texts = None,
+    distance: Metric | None = None,
     on_progress: OnProgress | None = None,
 ) -> MigrationResult:
     """Migrate one collection exactly as planned. Calls the model; writes the database and the provenance file.
@@ -53,6 +55,7 @@ def migrate_by_plan(
         queries: the queries that the plan was made with.
         texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
             too.
+        distance: that the collection gets; by default as planned.
         on_progress: receives the progress of each step.
 
     Raises:
@@ -60,6 +63,7 @@ def migrate_by_plan(
         AnotherRunError: another run is working on the database.
         LightmigrateError: as `carry_out` and `Migrator.migrate`; the database is unchanged.
     """
+    wanted = require_distance(distance or plan.distance or None)
     with only_run(engine.place), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "provenance.sqlite3"
         stores: list[Store] = []
@@ -77,11 +81,13 @@ def migrate_by_plan(
                 draft,
                 source_model=source_model,
                 queries=queries,
+                distance=wanted,
                 force=options.force,
                 on_progress=on_progress,
             )
             carried_out.append(done)
-            return [Request(plan.address, done.projection, model, None, embedding_function, collection.source)]
+            source = collection.source
+            return [Request(plan.address, done.projection, model, None, embedding_function, source, distance=wanted)]
 
         def beside(place: Path) -> None:
             keep_beside(place, draft)

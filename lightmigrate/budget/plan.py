@@ -15,7 +15,7 @@ from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.files import replacing
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result, read_as
-from lightmigrate.stores.base import Address
+from lightmigrate.stores.base import Address, Metric
 from lightmigrate.texts.forms import TextForm
 from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
@@ -47,6 +47,7 @@ class BudgetPlan(Result):
         vector: which vector of the collection's records; see `Address`.
         part: which of the collection's records; see `Address`.
         text_form: how the embedded texts are put together (`form_to_json`); empty where the records tell.
+        distance: that the collection gets, by which it was judged; empty if it keeps its own.
     """
 
     collection_name: str
@@ -68,6 +69,7 @@ class BudgetPlan(Result):
     vector: str = ""
     part: str = ""
     text_form: Mapping[str, Any] = field(default_factory=dict)
+    distance: str = ""
 
     @property
     def address(self) -> Address:
@@ -86,6 +88,7 @@ class BudgetPlan(Result):
         queries_file: Path | None = None,
         texts_file: TextsFile = NO_TEXTS,
         text_form: TextForm | None = None,
+        distance: Metric | None = None,
     ) -> BudgetPlan:
         """A plan for a point of a curve.
 
@@ -98,6 +101,7 @@ class BudgetPlan(Result):
             queries_file: the file with the queries of users, for the command line.
             texts_file: the file with texts that the collection does not store, for the command line.
             text_form: how the embedded texts are put together; `None` where the records tell.
+            distance: that the collection gets; `None` if it keeps its own.
         """
         return cls(
             collection_name=address.name,
@@ -119,6 +123,7 @@ class BudgetPlan(Result):
             vector=address.vector,
             part=address.part,
             text_form={} if text_form is None else form_to_json(text_form),
+            distance=distance or "",
         )
 
     def save(self, path: Path) -> Path:

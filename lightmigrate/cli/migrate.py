@@ -15,6 +15,7 @@ from lightmigrate.cli.options import (
     AsJson,
     Cache,
     Collections,
+    Distance,
     ProjectionFile,
     Queries,
     Yes,
@@ -24,6 +25,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.calibrate import Calibration, migrate_calibrated
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.distance import migrate_distance
 from lightmigrate.commands.embed_again import migrate_embedding_again
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.errors import LightmigrateError
@@ -68,6 +70,7 @@ def migrate(
     ] = False,
     plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
     collection: Collections = None,
+    distance: Distance = None,
     max_cost: Annotated[
         float | None,
         option("Dollars that --calibrate or --embed-again may cost at most.", "--max-cost", panel=NEW_MODEL),
@@ -83,19 +86,28 @@ def migrate(
     """Build a new database aside, verify it, put it in place at once.
 
     With a projection, with one trained on the collection itself (--calibrate), as `plan -o` planned (--plan), or from
-    the stored texts alone (--embed-again).
+    the stored texts alone (--embed-again). With --distance alone the vectors stay, and only the index is built anew.
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
-    if sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None)) != 1:
+    ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
+    if ways > 1 or (not ways and distance is None):
         raise LightmigrateError(
-            "give --projection FILE, --calibrate DOCUMENTS to train one, --plan FILE, or --embed-again"
+            "give --projection FILE, --calibrate DOCUMENTS to train one, --plan FILE, or --embed-again; or "
+            "--distance alone to change only that"
         )
     names = collection or []
     with conversation(as_json, yes) as talk:
         if projection is not None:
             results = migrate_with_projection(
-                database, projection, options, collections=names, function=function, texts=texts, conversation=talk
+                database,
+                projection,
+                options,
+                collections=names,
+                function=function,
+                texts=texts,
+                distance=distance,
+                conversation=talk,
             )
         elif plan_file is not None:
             results = [
@@ -107,6 +119,7 @@ def migrate(
                     queries=queries,
                     texts=texts,
                     cache=cache,
+                    distance=distance,
                     conversation=talk,
                 )
             ]
@@ -120,12 +133,23 @@ def migrate(
                 function=function,
                 texts=texts,
                 cache=cache,
+                distance=distance,
                 conversation=talk,
             )
-        else:
-            calibration = Calibration(calibrate or 0, target, max_cost)
+        elif calibrate is not None:
             results = migrate_calibrated(
-                database, calibration, options, collections=names, function=function, texts=texts, conversation=talk
+                database,
+                Calibration(calibrate, target, max_cost),
+                options,
+                collections=names,
+                function=function,
+                texts=texts,
+                distance=distance,
+                conversation=talk,
+            )
+        elif distance is not None:
+            results = migrate_distance(
+                database, distance, options, collections=names, function=function, conversation=talk
             )
     print_result(results, databases.migrated, as_json)
     if as_json:
@@ -135,6 +159,6 @@ def migrate(
     if plan_file is not None:
         print_next("status", *database.words)
         return
-    if function is None:
+    if function is None and ways:
         terminal.output.print("the recorded embedding function was not changed (--embedding-function)")
     print_next("verify" if options.verify else "doctor", *database.words)

@@ -20,6 +20,7 @@ InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
 Route = Literal["keep", "rebuild", "rewrite"]
+Metric = Literal["l2", "cosine", "ip"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
 
@@ -46,6 +47,10 @@ Cache = Annotated[
 ]
 Seed = Annotated[int, option("Seed of every random choice.", show_default=True)]
 Queries = Annotated[Path | None, option("File with queries of users, .txt, .jsonl or .parquet.", "--queries")]
+Distance = Annotated[
+    Metric | None,
+    option("Distance that the collections get; by default they keep theirs.", "--distance", panel=MIGRATION),
+]
 Index = Annotated[
     Route,
     option(

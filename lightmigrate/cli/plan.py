@@ -17,6 +17,7 @@ from lightmigrate.cli.options import (
     AsJson,
     Cache,
     Collections,
+    Distance,
     ProjectionFile,
     Queries,
     Seed,
@@ -26,6 +27,7 @@ from lightmigrate.cli.options import (
 from lightmigrate.cli.output import conversation, print_next, print_result, write_json
 from lightmigrate.commands.arguments import Budget, ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.distance import plan_distance
 from lightmigrate.commands.plan import Measuring, Planned, plan_budget, plan_projection
 from lightmigrate.errors import LightmigrateError
 
@@ -53,6 +55,7 @@ def plan(
     measuring: Annotated[Measuring, _MEASURING],
     projection: ProjectionFile = None,
     collection: Collections = None,
+    distance: Distance = None,
     output: Annotated[
         Path | None, option("File for the chosen plan, for `migrate --plan`.", "--output", "-o", panel=BUDGET)
     ] = None,
@@ -60,21 +63,30 @@ def plan(
 ) -> None:
     """Show what `migrate` would do, or what each budget buys. Only reads.
 
-    With a projection: every check. With a new model (--target-model): what each share of its cost keeps.
+    With a projection: every check. With a new model (--target-model): what each share of its cost keeps. With
+    --distance alone: every check of changing only that.
     """
     from lightmigrate.cli.show import databases
 
     names = collection or []
-    if (projection is None) == (not target.model):
-        raise LightmigrateError("give --projection FILE, or --target-model MODEL to see what it costs and keeps")
-    if projection is not None:
+    ways = (projection is not None) + bool(target.model)
+    if ways > 1 or (not ways and distance is None):
+        raise LightmigrateError(
+            "give --projection FILE, or --target-model MODEL to see what it costs and keeps, or --distance alone"
+        )
+    if not target.model:
         with conversation(as_json) as talk:
-            checked = plan_projection(database, projection, collections=names, conversation=talk)
+            if projection is not None:
+                checked = plan_projection(database, projection, collections=names, distance=distance, conversation=talk)
+            elif distance is not None:
+                checked = plan_distance(database, distance, collections=names, conversation=talk)
         print_result(checked, databases.plan, as_json)
         if not as_json:
             chosen = [word for name in names for word in ("--collection", name)]
+            chosen += ["--distance", distance] if distance is not None else []
             chosen += measuring.texts.words
-            print_next("migrate", *database.words, "--projection", projection, *chosen)
+            by = [] if projection is None else ["--projection", projection]
+            print_next("migrate", *database.words, *by, *chosen)
         return
     if len(names) > 1:
         raise LightmigrateError(f"{len(names)} collections were named, a budget is for one: plan each")
@@ -86,6 +98,7 @@ def plan(
             budget,
             measuring,
             collection="".join(names),
+            distance=distance,
             output=output,
             conversation=talk,
         )

@@ -17,6 +17,7 @@ from lightmigrate.cli.options import (
     Cache,
     Collection,
     IdKey,
+    Metric,
     Queries,
     Seed,
     TextField,
@@ -81,6 +82,13 @@ _FROM = Group(
                     "--read/--no-read",
                     panel=_DOCUMENTS,
                 ),
+            ],
+            None,
+        ),
+        "distance": (
+            Annotated[
+                Metric | None,
+                option("Distance to judge by; by default that of the collection.", "--distance", panel=_DOCUMENTS),
             ],
             None,
         ),
@@ -160,7 +168,8 @@ def train(
     print_result(trained, projections.trained, as_json)
     if not as_json:
         database = "DATABASE" if documents.database is None else documents.database.words[0]
-        print_next("plan", database, "--projection", trained.files[0])
+        judged = ["--distance", documents.distance] if documents.distance is not None else []
+        print_next("plan", database, "--projection", trained.files[0], *judged)
         print_next("registry", "add", trained.files[0], why="for other databases too")
     if trained.training.gate.verdict == "FAIL":
         raise typer.Exit(RefusedError.exit_code)

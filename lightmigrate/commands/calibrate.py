@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from lightmigrate.migration.results import MigrationResult
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-    from lightmigrate.stores.joined import Collections
+    from lightmigrate.stores.base import Address, CollectionFacts, Metric, Page, Store
+    from lightmigrate.stores.joined import JoinedCollections
     from lightmigrate.texts.collection import CollectionsWithTexts
     from lightmigrate.texts.source import Texts, TextSource
     from lightmigrate.training.grouping import ModelGroup
@@ -61,6 +61,7 @@ def migrate_calibrated(
     collections: Sequence[str] = (),
     function: object = None,
     texts: TextsChoice = FOUND_TEXTS,
+    distance: Metric | None = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Train one projection for all collections of one old model, and migrate. Calls the model; asks, then writes.
@@ -77,6 +78,7 @@ def migrate_calibrated(
         collections: their names; by default all whose vectors have another dimension than the new model's.
         function: what to record as the embedding function of the collections; one of Chroma's own records itself.
         texts: where the embedded texts come from; a file of texts by id is for one collection.
+        distance: that the collections get, by which the projection is judged; `None` keeps theirs.
         conversation: with the caller; shown each training before it is asked.
 
     Raises:
@@ -100,7 +102,7 @@ def migrate_calibrated(
 
         limit = SpendingLimit(calibration.max_cost)
         again = EmbedAgain(provider.model, provider.embed_each)
-        jobs = [new_job(facts.address, again, function) for facts in wanted if not facts.count]
+        jobs = [new_job(facts.address, again, function, distance=distance) for facts in wanted if not facts.count]
         embedded, left_out = _with_texts(store, [facts for facts in wanted if facts.count], given, options.force)
         filled = [facts for facts in wanted if facts.address in embedded.sources]
         grouping = group_by_model(embedded, filled, {facts.address: recorded_name(facts) for facts in filled})
@@ -111,12 +113,13 @@ def migrate_calibrated(
         ]
         forced = [ModelGroup((facts,)) for facts in filled if options.force and facts.address in grouping.mixed]
         for group in (*grouping.groups, *forced):
-            computed = _computed(embedded, group, grouping.samples, provider, limit, conversation)
+            opened = group.open(embedded, distance)
+            computed = _computed(opened, group, grouping.samples, provider, limit, conversation)
             if computed is not None:
-                jobs += [new_job(facts.address, computed, function) for facts in group.members]
+                jobs += [new_job(facts.address, computed, function, distance=distance) for facts in group.members]
                 continue
             try:
-                learned = _learned(embedded, group, provider, calibration, limit, conversation)
+                learned = _learned(opened, group, provider, calibration, limit, conversation)
             except (NotEnoughTextsError, CostError) as error:
                 left_out.append(error)
                 continue
@@ -127,8 +130,9 @@ def migrate_calibrated(
                     left_out.append(FailedGateError(reason))
                 else:
                     projection = learned.projection_for(facts.address)
+                    texts_of = embedded.sources[facts.address]
                     jobs.append(
-                        new_job(facts.address, projection, function, embedded.sources[facts.address], learned.embedded)
+                        new_job(facts.address, projection, function, texts_of, learned.embedded, distance=distance)
                     )
         if not jobs and left_out:
             raise left_out[0]
@@ -149,7 +153,8 @@ def _with_texts(
     from lightmigrate.texts.find import SAMPLED
     from lightmigrate.texts.not_texts import require_texts, rows_by_uri
 
-    sources, left_out = dict[Address, TextSource](), list[LightmigrateError]()
+    sources: dict[Address, TextSource] = {}
+    left_out: list[LightmigrateError] = []
     for facts in wanted:
         try:
             collection = store.collection(facts.address)
@@ -165,7 +170,7 @@ def _with_texts(
 
 
 def _computed(
-    store: Collections,
+    opened: JoinedCollections,
     group: ModelGroup,
     samples: Mapping[Address, Page],
     provider: Cached,
@@ -178,7 +183,9 @@ def _computed(
 
     pool = Page.joined([samples[facts.address] for facts in group.members if facts.address in samples])
     model = provider.model
-    identity = measure_form(pool, provider, limit, group.open(store).metric)
+    # lengths count if they do before or after the migration
+    metric = opened.metric if opened.present_metric == "cosine" else opened.present_metric
+    identity = measure_form(pool, provider, limit, metric)
     if identity is None:
         return None
     projection = identity.exact(replace(model, dimension=group.dimension, normalised=False), model)
@@ -190,7 +197,7 @@ def _computed(
 
 
 def _learned(
-    store: Collections,
+    opened: JoinedCollections,
     group: ModelGroup,
     provider: Cached,
     calibration: Calibration,
@@ -203,7 +210,7 @@ def _learned(
     from lightmigrate.projection.model import Model
 
     learned = learn(
-        group.open(store),
+        opened,
         provider,
         calibration.documents,
         opened_by=calibration.target.to_json(),

@@ -159,7 +159,7 @@ def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[st
     if names:
         return [find_address(name, catalog) for name in names]
     source, target = projection.info.source.dimension, projection.info.target.dimension
-    filled = [facts for facts in _readable(migrator, catalog) if facts.dimension and (facts.count or source != target)]
+    filled = [facts for facts in readable(migrator, catalog) if facts.dimension and (facts.count or source != target)]
     addresses = [facts.address for facts in filled if facts.dimension == source]
     if not addresses and filled:
         projection.check_input(int(filled[0].dimension or 0))
@@ -182,7 +182,7 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
         raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
     wanted = [
         facts
-        for facts in (catalog if chosen else _readable(migrator, catalog))
+        for facts in (catalog if chosen else readable(migrator, catalog))
         if (facts.address in chosen if chosen else facts.dimension not in (None, dimension))
     ]
     if not wanted:
@@ -193,7 +193,7 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
     return wanted
 
 
-def _readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
+def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
     """The collections whose vectors can be read; a warning names each of the others. Only reads."""
     from lightmigrate.progress import logger
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
-    from lightmigrate.stores.base import Store
+    from lightmigrate.stores.base import Metric, Store
 
 # Records read at once to count their texts.
 PAGE_ROWS = 1000
@@ -33,6 +33,7 @@ def migrate_embedding_again(
     function: object = None,
     texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
+    distance: Metric | None = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Make collections anew from their stored texts. Calls the model; asks, then writes.
@@ -48,6 +49,7 @@ def migrate_embedding_again(
         function: what to record as the embedding function of the collections; one of Chroma's own records itself.
         texts: where the embedded texts come from; a file of texts by id is for one collection.
         cache: file that keeps embeddings.
+        distance: that the collections get; `None` keeps theirs.
         conversation: with the caller; shown the number of texts and their cost before it is asked.
 
     Raises:
@@ -72,7 +74,7 @@ def migrate_embedding_again(
     embedded = texts.read()
     require_one_for_texts(addresses, texts.path)
     again = EmbedAgain(provider.model, provider.embed_each)
-    migrator.plan([new_job(address, again, function, embedded) for address in addresses])
+    migrator.plan([new_job(address, again, function, embedded, distance=distance) for address in addresses])
 
     def decide(store: Store) -> list[CollectionJob]:
         jobs = []
@@ -84,7 +86,7 @@ def migrate_embedding_again(
                 stored = [text for text in source.texts_of(page) if text and text.strip()]
                 count += len(stored)
                 tokens += provider.bill(stored).tokens
-            jobs.append(new_job(address, again, function, source))
+            jobs.append(new_job(address, again, function, source, distance=distance))
         bill = provider.priced(tokens)
         conversation.show(Estimate(provider.name, count, 0, 0, bill.tokens, bill.dollars))
         SpendingLimit(max_cost).pay(provider, bill.dollars, f"embedding {count} documents")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.stores.base import Address, Store
+    from lightmigrate.stores.base import Address, Metric, Store
     from lightmigrate.texts.source import Texts
 
 # What a store records of an embedding function: its name and its configuration.
@@ -35,6 +35,7 @@ def migrate_with_projection(
     collections: Sequence[str] = (),
     function: object = None,
     texts: TextsChoice = FOUND_TEXTS,
+    distance: Metric | None = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
     """Migrate collections with a projection file. Asks, then writes.
@@ -47,6 +48,7 @@ def migrate_with_projection(
         function: what to record as the embedding function of the collections; `None` keeps the record.
         texts: where the embedded texts come from, for a projection that reads them; a file of texts by id is for one
             collection.
+        distance: that the collections get; `None` keeps theirs.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
@@ -57,7 +59,7 @@ def migrate_with_projection(
     embedded = texts.read()
     addresses = addresses_for(migrator, loaded, collections)
     require_one_for_texts(addresses, texts.path)
-    jobs = [new_job(address, loaded, function, embedded) for address in addresses]
+    jobs = [new_job(address, loaded, function, embedded, distance=distance) for address in addresses]
     conversation.show(migrator.plan(jobs))
     require_consent(conversation, options)
     return run_migration(migrator, jobs, options)
@@ -72,6 +74,7 @@ def migrate_by_plan(
     queries: Path | None = None,
     texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
+    distance: Metric | None = None,
     conversation: Conversation,
 ) -> MigrationResult:
     """Migrate one collection exactly as a budget plan says. Calls the model; asks, then writes.
@@ -84,6 +87,7 @@ def migrate_by_plan(
         queries: where the file of queries is now, if it was moved.
         texts: where the file of texts by id is now, if it was moved; the plan says the rest.
         cache: file that keeps embeddings.
+        distance: that the collection gets; by default as planned.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
@@ -109,6 +113,7 @@ def migrate_by_plan(
         embedding_function=function,
         queries=asked,
         texts=file.read(),
+        distance=distance,
         invalid_vectors=options.invalid_vectors,
         force=options.force,
         index=options.index,
@@ -139,15 +144,17 @@ def run_migration(
 
 def new_job(
     address: Address,
-    projection: Projection | EmbedAgain,
+    projection: Projection | EmbedAgain | None,
     function: object,
     texts: Texts = None,
     embedded: EmbeddedTexts | None = None,
+    *,
+    distance: Metric | None = None,
 ) -> CollectionJob:
     """A job, made without loading the migration before it is needed."""
     from lightmigrate.migration.collection_job import CollectionJob
 
-    return CollectionJob(address, projection, function, texts=texts, embedded=embedded)
+    return CollectionJob(address, projection, function, texts=texts, embedded=embedded, distance=distance)
 
 
 def require_consent(conversation: Conversation, options: MigrationOptions) -> None:

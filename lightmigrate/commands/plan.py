@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lightmigrate.commands.arguments import FOUND_TEXTS, NO_BUDGET, Budget, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
+from lightmigrate.commands.distance import show_stated_distances
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.stores.base import Metric
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,12 @@ class Planned(Result):
 
 
 def plan_projection(
-    database: DatabaseChoice, projection: Path, *, collections: Sequence[str] = (), conversation: Conversation
+    database: DatabaseChoice,
+    projection: Path,
+    *,
+    collections: Sequence[str] = (),
+    distance: Metric | None = None,
+    conversation: Conversation,
 ) -> Plan:
     """What migrating with a projection would do, and whether it can. Only reads.
 
@@ -66,6 +73,7 @@ def plan_projection(
         database: the database.
         projection: its file.
         collections: their names; by default all whose vectors the projection takes.
+        distance: that they get; `None` if they keep theirs: then those whose metadata state another one are shown.
         conversation: with the caller.
 
     Raises:
@@ -77,7 +85,10 @@ def plan_projection(
     migrator = database.open(conversation)
     loaded = Projection.load(projection)
     addresses = addresses_for(migrator, loaded, collections)
-    return migrator.plan([CollectionJob(address, loaded) for address in addresses])
+    planned = migrator.plan([CollectionJob(address, loaded, distance=distance) for address in addresses])
+    if distance is None:
+        show_stated_distances(migrator, addresses, conversation)
+    return planned
 
 
 def plan_budget(
@@ -88,6 +99,7 @@ def plan_budget(
     measuring: Measuring = DEFAULT_MEASURING,
     *,
     collection: str = "",
+    distance: Metric | None = None,
     output: Path | None = None,
     conversation: Conversation,
 ) -> Planned:
@@ -100,6 +112,7 @@ def plan_budget(
         budget: what to choose.
         measuring: what to measure with.
         collection: its name; empty for all collections, which must be of one model, as one.
+        distance: that the collection gets, by which is judged; `None` if it keeps its own.
         output: file for the plan.
         conversation: with the caller.
 
@@ -120,6 +133,9 @@ def plan_budget(
             "a plan is for one collection: name it (--collection), or migrate all of one model together:  "
             f"{migrate_all(database, target)}"
         )
+    if distance is None:
+        shown = [facts.address for facts in migrator.collections()] if address is None else [address]
+        show_stated_distances(migrator, shown, conversation)
     source_of_texts = None if address is None else migrator.text_source(address, texts, previous)
     curve = migrator.cost_quality_curve(
         address,
@@ -130,6 +146,7 @@ def plan_budget(
         token_share=budget.share,
         queries=queries,
         texts=source_of_texts or texts,
+        distance=distance,
         seed=measuring.seed,
     )
     from lightmigrate.budget.missing_texts import MissingTexts
@@ -146,6 +163,7 @@ def plan_budget(
             queries_file=measuring.queries,
             texts_file=measuring.texts.file,
             text_form=source_of_texts.form,
+            distance=distance,
         )
         if output is not None:
             plan.save(output)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lightmigrate.training.calibration_data import CalibrationData
     from lightmigrate.training.fitting import Fitter
     from lightmigrate.training.train import Training
+    from lightmigrate.vectors import Metric
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Documents:
         samples: how many documents.
         queries: file with queries of users, by which the gate then judges.
         reads_texts: whether the projection may read texts; `None` decides by whether a migration will have them.
+        distance: to judge by, where the migration will change it; `None` for that of the collection.
     """
 
     database: DatabaseChoice | None = None
@@ -49,6 +51,7 @@ class Documents:
     samples: int = 1000
     queries: Path | None = None
     reads_texts: bool | None = None
+    distance: Metric | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,8 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
             reads_texts=documents.reads_texts,
             seed=seed,
         )
-    return replace(data, queries=read_queries(documents.queries, seed, documents.text_key))
+    queries = read_queries(documents.queries, seed, documents.text_key)
+    return replace(data, queries=queries, metric=documents.distance or data.metric)
 
 
 def _require_consent(data: CalibrationData, provider: Provider, seed: int, conversation: Conversation) -> None:

@@ -32,6 +32,8 @@ class Baseline:
         ids: ids of the sampled records, all of which have a usable vector.
         vectors: the sampled vectors, float32 `(s, d)`.
         recall: recall@10 of the index; `None` where it was not measured.
+        distance: that the new index is to have; `None` for that of the old one.
+        new_settings_sha256: `settings_sha256` of the new collection.
     """
 
     records: int
@@ -41,10 +43,23 @@ class Baseline:
     ids: Sequence[str]
     vectors: Vectors
     recall: float | None = None
+    distance: Metric | None = None
+    new_settings_sha256: str = ""
+
+    @property
+    def new_space(self) -> Metric | None:
+        """The distance that is to be measured on the new index; `None` where none can be measured."""
+        return None if self.space is None else self.distance or self.space
 
     @classmethod
-    def of(cls, collection: Collection, sample: Page | None = None) -> Baseline:
-        """The baseline of an open collection; `sample` saves reading one again. Only reads."""
+    def of(cls, collection: Collection, sample: Page | None = None, distance: Metric | None = None) -> Baseline:
+        """The baseline of an open collection. Only reads.
+
+        Args:
+            collection: the open collection.
+            sample: saves reading one again.
+            distance: that it is to have afterwards; `None` for its own.
+        """
         sample = sample_of(collection) if sample is None else meaningful_rows(sample)
         space = measured_space(collection)
         return cls(
@@ -54,6 +69,8 @@ class Baseline:
             found=found_by_search(collection, sample.vectors, space),
             ids=sample.ids,
             vectors=sample.vectors,
+            distance=distance,
+            new_settings_sha256=settings_sha256(collection, distance),
         )
 
 

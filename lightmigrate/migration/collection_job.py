@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.migration.distance import require_distance, same_vectors
 from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric
 from lightmigrate.texts.source import Texts
 
 
@@ -38,7 +40,8 @@ class CollectionJob:
 
     Attributes:
         collection_name: its name, or its address, which also says which vector and which part of a table.
-        projection: a `Projection`, or the path of one; or `EmbedAgain`, to make the collection anew from its texts.
+        projection: a `Projection`, or the path of one; or `EmbedAgain`, to make the collection anew from its texts; or
+            nothing, to change the distance alone: the vectors stay as they are.
         embedding_function: the new model's Chroma embedding function (or `{"name", "config"}`), to be recorded on the
             collection; `None` keeps the record.
         tenant: tenant of the collection; used when `collection_name` is a name.
@@ -49,15 +52,24 @@ class CollectionJob:
             undone.
         embedded: texts that the new model has embedded already; `None` for none. Where each vector comes from is then
             recorded for `status` and `refine`.
+        distance: that the index gets: `l2`, `cosine` or `ip`; `None` keeps it.
+
+    Raises:
+        LightmigrateError: there is no such distance, or neither a projection nor a distance.
     """
 
     collection_name: str | Address
-    projection: Projection | EmbedAgain | str | Path
+    projection: Projection | EmbedAgain | str | Path | None = None
     embedding_function: object = None
     tenant: str = DEFAULT_TENANT
     database: str = DEFAULT_DATABASE
     texts: Texts = None
     embedded: EmbeddedTexts | None = None
+    distance: Metric | None = None
+
+    def __post_init__(self) -> None:
+        if require_distance(self.distance) is None and self.projection is None:
+            raise LightmigrateError(f"the job for {self.address} has no projection and no distance: give one of them")
 
     @property
     def address(self) -> Address:
@@ -69,14 +81,21 @@ class CollectionJob:
     @property
     def file(self) -> Path | None:
         """The file of the projection; `None` for a projection in memory."""
-        return None if isinstance(self.projection, (Projection, EmbedAgain)) else Path(self.projection)
+        return Path(self.projection) if isinstance(self.projection, (str, Path)) else None
+
+    @property
+    def needs_dimension(self) -> bool:
+        """Whether `load` needs the dimension of the stored vectors."""
+        return self.projection is None or isinstance(self.projection, EmbedAgain)
 
     def load(self, dimension: int = 0) -> Projection:
         """The projection, loaded from its file when a path was given. Only reads.
 
         Args:
-            dimension: of the stored vectors, for `EmbedAgain`.
+            dimension: of the stored vectors, where `needs_dimension`.
         """
+        if self.projection is None:
+            return same_vectors(max(1, dimension))
         if isinstance(self.projection, EmbedAgain):
             return self.projection.projection(dimension)
         return self.projection if isinstance(self.projection, Projection) else Projection.load(self.projection)

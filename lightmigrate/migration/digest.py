@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from lightmigrate.stores.base import Collection, Page
+from lightmigrate.stores.base import Collection, Metric, Page
 
 
 class Digest:
@@ -50,9 +50,14 @@ def digest_of(collection: Collection, page_size: int, *, vectors: bool = True) -
     return digest
 
 
-def settings_sha256(collection: Collection) -> str:
-    """Digest of the settings of a collection, without the description of its embedding model. Only reads."""
-    return hashlib.sha256(json.dumps(collection.settings(), sort_keys=True).encode()).hexdigest()
+def settings_sha256(collection: Collection, distance: Metric | None = None) -> str:
+    """Digest of the settings of a collection, without the description of its embedding model. Only reads.
+
+    Args:
+        collection: the open collection.
+        distance: the settings that it would have with this distance; `None` for its own.
+    """
+    return hashlib.sha256(json.dumps(collection.settings(distance), sort_keys=True).encode()).hexdigest()
 
 
 def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from lightmigrate.errors import InvalidVectorsError
+from lightmigrate.errors import InvalidVectorsError, NothingToMigrateError
+from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import Collection, Page
+from lightmigrate.stores.base import Collection, Metric, Page
 from lightmigrate.texts.source import STORED, TextSource
-from lightmigrate.vectors import Vectors, meaningful
+from lightmigrate.vectors import Vectors, finite_rows, meaningful, with_direction
 
 # What to do with vectors that hold NaN or infinity or are all zero.
 InvalidVectors = Literal["refuse", "centre"]
@@ -29,6 +31,8 @@ class Job:
             centre of the new space, which keeps their records.
         texts: where the texts come from that the projection reads; they are not written.
         anew: whether the new vectors come from the texts alone, and the old ones are not read.
+        distance: of the new index; `None` for that of the old one.
+        centre: the vector `(d,)` that invalid ones are replaced by where the vectors stay as they are.
     """
 
     source: Collection
@@ -36,12 +40,33 @@ class Job:
     invalid_vectors: InvalidVectors
     texts: TextSource = STORED
     anew: bool = False
+    distance: Metric | None = None
+    centre: Vectors | None = None
+
+    def valid(self, vectors: Vectors) -> npt.NDArray[np.bool_]:
+        """Which of the stored vectors `(n, d)` can be migrated: bool `(n,)`.
+
+        One that stays as it is may be all zero, except in an index by cosine.
+        """
+        if not keeps_vectors(self.projection):
+            return meaningful(vectors)
+        return with_direction(vectors) if self.distance == "cosine" else finite_rows(vectors)
 
     def new_vectors(self, page: Page) -> Vectors:
         """The page's vectors in the new space, float32 `(n, d_out)`; made anew, NaN where the text is missing."""
         if self.anew:
             return self.projection.steps[0].apply(page.vectors, self.texts.texts_of(page))
+        if keeps_vectors(self.projection):
+            valid = self.valid(page.vectors)
+            return page.vectors if valid.all() else np.where(valid[:, None], page.vectors, self._centre())
         return project(self.projection, page, self.texts)
+
+    def _centre(self) -> Vectors:
+        if self.centre is None:
+            raise NothingToMigrateError(
+                f"no vector of {self.source.address} can be compared by {self.distance}: embed its documents again"
+            )
+        return self.centre
 
 
 @dataclass
@@ -59,7 +84,7 @@ class InvalidRows:
     def look(self, page: Page) -> bool:
         """Check a page; returns whether all records so far can be migrated."""
         if self.job.invalid_vectors == "refuse" and not self.job.anew:
-            self.ids += [page.ids[row] for row in np.flatnonzero(~meaningful(page.vectors)).tolist()]
+            self.ids += [page.ids[row] for row in np.flatnonzero(~self.job.valid(page.vectors)).tolist()]
         return not self.ids
 
     def require_none(self, total: int) -> None:
@@ -70,6 +95,14 @@ class InvalidRows:
                 "embeds, and their vectors are lost: give their texts by id (--texts FILE.jsonl), or pass "
                 "invalid_vectors='centre' (--invalid-vectors centre) to keep these records with the centre of the new "
                 "space as vector",
+                ids=self.ids,
+            )
+        if self.ids and keeps_vectors(self.job.projection):
+            raise InvalidVectorsError(
+                f"{len(self.ids)} of {total} vectors in {self.job.source.address} cannot be compared by "
+                f"{self.job.distance}: they hold NaN or infinity, or are all zero and have no direction; embed those "
+                "documents again, or pass invalid_vectors='centre' (--invalid-vectors centre) to keep their records "
+                "with the mean of the others as vector",
                 ids=self.ids,
             )
         if self.ids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ from lightmigrate.errors import (
     DimensionError,
     FailedGateError,
     NothingToMigrateError,
+    RefusedError,
     WrongDirectionError,
 )
+from lightmigrate.migration.distance import SAME, keeps_vectors
+from lightmigrate.migration.request import Request
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.base import Address, CollectionFacts, Metric, Store
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class PlannedCollection(Result):
         quality: the quality that was measured when the projection was made; empty when it was not measured.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        distance: of its index now.
+        target_distance: of its index afterwards.
     """
 
     name: str
@@ -48,6 +53,13 @@ class PlannedCollection(Result):
     quality: Mapping[str, Any]
     vector: str = ""
     part: str = ""
+    distance: str = ""
+    target_distance: str = ""
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether its vectors stay as they are, and only the distance changes."""
+        return self.source_model == self.target_model == SAME
 
     @property
     def address(self) -> Address:
@@ -80,14 +92,14 @@ class Plan(Result):
 
 
 def make_plan(
-    path: Path, catalog: Sequence[CollectionFacts], projections: Mapping[Address, Projection], *, needed: int, free: int
+    path: Path, catalog: Sequence[CollectionFacts], requests: Sequence[Request], *, needed: int, free: int
 ) -> Plan:
-    """Check every collection and its projection against the database. Only reads.
+    """Check every request against the database. Only reads.
 
     Args:
         path: the database, as messages name it.
         catalog: all collections of the database.
-        projections: projections of the collections to migrate, by address.
+        requests: the collections to migrate, and how.
         needed: bytes that the migration needs; 0 where the disk cannot be seen.
         free: free bytes; 0 where the disk cannot be seen.
 
@@ -96,39 +108,46 @@ def make_plan(
     """
     by_address = {facts.address: facts for facts in catalog}
     planned = []
-    for address, projection in projections.items():
+    for request in requests:
+        address = request.address
         if address not in by_address:
             known = ", ".join(str(other) for other in by_address) or "none at all"
             raise CollectionNotFoundError(f"no collection {address} in {path}; there are: {known}")
-        planned.append(check_job(by_address[address], projection))
+        planned.append(check_job(by_address[address], request.projection, request.distance))
+    chosen = {request.address for request in requests}
     return Plan(
         path=path,
         collections=tuple(planned),
-        untouched=tuple(str(facts.address) for facts in catalog if facts.address not in projections),
+        untouched=tuple(str(facts.address) for facts in catalog if facts.address not in chosen),
         needed_bytes=needed,
         free_bytes=free,
     )
 
 
-def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollection:
+def check_job(facts: CollectionFacts, projection: Projection, distance: Metric | None = None) -> PlannedCollection:
     """Check that a projection can be applied to a collection. Only reads.
 
     Raises:
-        NothingToMigrateError: the collection has no vectors, and takes vectors of any dimension.
+        NothingToMigrateError: the collection has no vectors, and takes vectors of any dimension; or only the distance
+            was to be changed, and it is that one already.
         WrongDirectionError: the projection leads to the dimension the collection already has.
         DimensionError: the projection takes vectors of another dimension.
     """
-    if not facts.count and facts.dimension in (None, projection.info.target.dimension):
+    kept, stated = keeps_vectors(projection), facts.stated_space or facts.space
+    other_distance = distance is not None and {distance} != {facts.space, stated}
+    if kept and not other_distance:
+        raise NothingToMigrateError(f"the distance of collection {facts.address} is {distance} already")
+    if not facts.count and not other_distance and facts.dimension in (None, projection.info.target.dimension):
         raise NothingToMigrateError(
             f"collection {facts.address} is empty and takes vectors of {projection.info.target.dimension} dimensions "
             "already: nothing to migrate"
         )
-    if facts.dimension is None:
+    if facts.dimension is None and facts.count:
         raise NothingToMigrateError(
             f"collection {facts.address} has {facts.count} records but no vectors; add them with the new model"
         )
     try:
-        projection.check_input(facts.dimension)
+        projection.check_input(facts.dimension or projection.info.source.dimension)
     except (DimensionError, WrongDirectionError) as error:
         raise type(error)(f"collection {facts.address}: {error}", expected=error.expected, found=error.found) from None
     info = projection.info
@@ -137,13 +156,15 @@ def check_job(facts: CollectionFacts, projection: Projection) -> PlannedCollecti
         tenant=facts.tenant,
         database=facts.database,
         count=facts.count,
-        current_dim=facts.dimension,
-        target_dim=info.target.dimension,
+        current_dim=facts.dimension or 0,
+        target_dim=(facts.dimension or 0) if kept else info.target.dimension,
         source_model=info.source.name,
         target_model=info.target.name,
         quality=info.quality,
         vector=facts.vector,
         part=facts.part,
+        distance=facts.space,
+        target_distance=distance or facts.space,
     )
 
 
@@ -155,3 +176,13 @@ def require_passed(plan: Plan) -> None:
                 f"collection {planned.name}: its projection failed the gate: {planned.quality.get('reason')}; "
                 "calibrate on more of your own documents, embed again, or add --force"
             )
+
+
+def require_changeable(store: Store, requests: Iterable[Request]) -> None:
+    """Raise `RefusedError` when a request is for another distance and the store cannot change it. Only reads."""
+    for request in requests:
+        address, distance = request.address, request.distance
+        if distance is None or store.collection(address).facts().space == distance:
+            continue
+        if (reason := store.fixed_distance(address)) is not None:
+            raise RefusedError(f"the distance of {address} cannot be changed to {distance}: {reason}")

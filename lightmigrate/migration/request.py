@@ -11,9 +11,10 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseError, ProjectionFileError
 from lightmigrate.files import file_sha256
+from lightmigrate.migration.distance import keeps_vectors, require_distance, same_vectors
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.base import Address, Metric, Store
 from lightmigrate.texts.source import Texts, TextSource, form_from_json, form_to_json
 
 
@@ -29,6 +30,7 @@ class Request:
         function: the embedding function, when the caller passed one.
         texts: where the texts come from that the projection reads; see `CollectionJob`.
         anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
+        distance: of the new index; `None` keeps the distance.
     """
 
     address: Address
@@ -38,6 +40,7 @@ class Request:
     function: object = None
     texts: Texts = None
     anew: bool = False
+    distance: Metric | None = None
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.
@@ -58,8 +61,11 @@ def write_requests(
     collections = []
     for number, request in enumerate(requests):
         name = f"{number}{request.file.suffix if request.file else '.npz'}"
+        kept = keeps_vectors(request.projection)
         try:
-            if request.file is not None:
+            if kept:
+                name = ""
+            elif request.file is not None:
                 shutil.copyfile(request.file, folder / name)
             else:
                 request.projection.save(folder / name)
@@ -75,9 +81,11 @@ def write_requests(
                 "address": asdict(request.address),
                 "model": request.model,
                 "projection": name,
-                "sha256": file_sha256(folder / name),
+                "sha256": "" if kept else file_sha256(folder / name),
                 "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if by_id else None,
                 "text_form": None if source is None else form_to_json(source.form),
+                **({"dimension": request.projection.info.source.dimension} if kept else {}),
+                **({"distance": request.distance} if request.distance is not None else {}),
             }
         )
     return {"collections": collections, "invalid_vectors": invalid_vectors}
@@ -91,7 +99,9 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
     """
     requests = []
     for entry in description["collections"]:
-        path = _checked(folder / entry["projection"], entry["sha256"])
+        path = _checked(folder / entry["projection"], entry["sha256"]) if entry["projection"] else None
+        projection = same_vectors(entry["dimension"]) if path is None else Projection.load(path)
+        distance = require_distance(entry.get("distance"))
         texts_file = entry.get("texts")
         texts = (
             json.loads(_checked(folder / texts_file["file"], texts_file["sha256"]).read_text()) if texts_file else {}
@@ -99,7 +109,7 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
         form = form_from_json(entry.get("text_form") or {})
         address = Address(**entry["address"])
         source = texts if form is None else TextSource(form, texts)
-        requests.append(Request(address, Projection.load(path), entry["model"], path, None, source))
+        requests.append(Request(address, projection, entry["model"], path, None, source, distance=distance))
     return requests
 
 

@@ -39,7 +39,8 @@ class Verification(Result):
         largest_vector_error: largest difference between a stored number and the recomputed one,
             relative to the length of its vector.
         floats_rounded: numbers in payloads whose last bit changed; Chroma's own log does this.
-        space: distance function, measured on the new index and equal to the old one's.
+        space: distance function, measured on the new index: the old one's, or the one that was asked for.
+        space_before: distance function, measured on the old index.
         found: share of stored vectors that a search through the new index finds, of 100.
         found_before: the same in the old index.
         recall: recall@10 of the new index: share of the true nearest neighbours, among all stored vectors, that a
@@ -57,6 +58,7 @@ class Verification(Result):
     largest_vector_error: float
     floats_rounded: int
     space: str | None
+    space_before: str | None
     found: float | None
     found_before: float | None
     recall: float | None
@@ -120,10 +122,10 @@ class Comparison:
         if not self._shared:
             _require_equal("number of records", self.records, target.count())
         settings = settings_sha256(target)
-        _require_equal("settings (their digest)", baseline.settings_sha256, settings)
+        _require_equal("settings (their digest)", baseline.new_settings_sha256, settings)
         space = measured_space(target)
         if baseline.space is not None:  # the old one had vectors that could be searched for
-            _require_equal("distance function", baseline.space, space)
+            _require_equal("distance function", baseline.new_space, space)
         stored = target.records(baseline.ids)
         if len(stored) != len(baseline.ids) and not self._shared:
             raise VerificationError("the records changed while they were compared; run this again")
@@ -140,12 +142,13 @@ class Comparison:
             largest_vector_error=self._error,
             floats_rounded=self._rounded,
             space=space,
+            space_before=baseline.space,
             found=found,
             found_before=baseline.found,
             recall=recall,
             recall_before=baseline.recall,
             similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
-            neighbour_overlap=neighbour_overlap(before, after, metric=space or "cosine") if len(before) > 10 else None,
+            neighbour_overlap=_overlap(before, after, baseline) if len(before) > 10 else None,
             content_sha256=self._digest.content,
             vectors_sha256=self._digest.vectors,
             settings_sha256=settings,
@@ -185,7 +188,7 @@ def verify(
     Raises:
         VerificationError: something differs; the message names the first difference.
     """
-    _require_equal("settings (their digest)", baseline.settings_sha256, settings_sha256(target))
+    _require_equal("settings (their digest)", baseline.new_settings_sha256, settings_sha256(target))
     _require_equal("number of records", baseline.records, target.count())
     comparison = Comparison()
     with read_ahead(zip_longest(expected, target.scan(page_size))) as pairs:
@@ -195,6 +198,12 @@ def verify(
             comparison.add(old, new)
             on_progress(Progress("verify", comparison.records, baseline.records, target.address.name))
     return comparison.conclude(baseline, target, recall)
+
+
+def _overlap(before: Vectors, after: Vectors, baseline: Baseline) -> float:
+    """The neighbours that stay the same, those of the old vectors by the old distance and the others by the new one."""
+    old, new = baseline.space or "cosine", baseline.new_space or "cosine"
+    return neighbour_overlap(before, after, metric=new, metric_before=old)
 
 
 def _rows(page: Page) -> Iterator[_Row]:

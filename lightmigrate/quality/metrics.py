@@ -85,7 +85,9 @@ def search(queries: Array, documents: Array, k: int, metric: Metric = "cosine") 
     return ranking
 
 
-def neighbour_overlap(before: Array, after: Array, k: int = 10, metric: Metric = "cosine") -> float:
+def neighbour_overlap(
+    before: Array, after: Array, k: int = 10, metric: Metric = "cosine", metric_before: Metric | None = None
+) -> float:
     """Share of each row's k nearest other rows that remain among its k nearest, averaged: overlap@k in [0, 1].
 
     Args:
@@ -93,10 +95,11 @@ def neighbour_overlap(before: Array, after: Array, k: int = 10, metric: Metric =
         after: `(n, d_out)`.
         k: neighbours looked at.
         metric: the distance.
+        metric_before: the distance in `before`, if it was another one.
     """
     rankings = []
-    for space in (before, after):
-        nearest = search(space, space, k + 1, metric)
+    for space, by in ((before, metric_before or metric), (after, metric)):
+        nearest = search(space, space, k + 1, by)
         itself = nearest == np.arange(len(space))[:, None]
         itself[~itself.any(axis=1), -1] = True  # an exact duplicate replaced it: drop the farthest
         rankings.append(nearest[~itself].reshape(len(space), k))

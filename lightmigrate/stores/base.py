@@ -1,4 +1,4 @@
-"""What a store is: where vectors live, what it can promise, and the pages in which records travel.
+"""What a store is: where vectors live, and what it can promise; records travel in pages (`stores.page`).
 
 Everything above this room works through these protocols. `tests/contract/` holds every store to what is written here.
 """
@@ -12,20 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from lightmigrate.results import Result
-from lightmigrate.vectors import Metric as Metric  # stores and those who use them find it here, too
+from lightmigrate.stores.page import Cursor as Cursor  # stores and those who use them find these here, too
+from lightmigrate.stores.page import Page as Page
+from lightmigrate.stores.page import Payload as Payload
+from lightmigrate.stores.page import WrittenRecords as WrittenRecords
+from lightmigrate.vectors import Metric as Metric
 from lightmigrate.vectors import Vectors
 
 DEFAULT_TENANT = "default_tenant"
 DEFAULT_DATABASE = "default_database"
-
-# A payload holds only what JSON can represent, so that a file can keep it while a database is built.
-Payload = Mapping[str, Any]
-
-# Where a scan resumes. Opaque: only the store that returned it can interpret it. It is text that a journal can keep.
-Cursor = str
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,7 @@ class CollectionFacts(Result):
         id: the store's own id; a collection created later under the same name has another one.
         vector: which vector of its records; see `Address`.
         part: which of its records; see `Address`.
+        stated_space: the distance that its metadata state, where its index has another one; `None` where they agree.
     """
 
     name: str
@@ -102,77 +99,12 @@ class CollectionFacts(Result):
     id: str = ""
     vector: str = ""
     part: str = ""
+    stated_space: str | None = None
 
     @property
     def address(self) -> Address:
         """Where it is."""
         return Address(self.name, self.tenant, self.database, self.vector, self.part)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some records of a collection; all columns are n long.
-
-    Attributes:
-        ids: unique within the collection; opaque: the store encodes its own kind of key as text, losing nothing.
-        vectors: float32 `(n, d)`; `(n, 0)` where they were not requested.
-        texts: what was embedded, as far as it is stored; `None` where there is none.
-        payloads: everything else that a record holds; opaque, JSON; `None` where empty (never an empty mapping).
-        cursor: where a scan resumes after these records; `None` for a page that did not come from a scan.
-    """
-
-    ids: Sequence[str]
-    vectors: Vectors
-    texts: Sequence[str | None]
-    payloads: Sequence[Payload | None]
-    cursor: Cursor | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @classmethod
-    def joined(cls, pages: Sequence[Page]) -> Page:
-        """The records of all pages, in order; vectors are `(0, 0)` when there are no records."""
-        full = [page for page in pages if len(page)]
-        return cls(
-            ids=[record for page in full for record in page.ids],
-            vectors=np.concatenate([page.vectors for page in full]) if full else np.zeros((0, 0), np.float32),
-            texts=[text for page in full for text in page.texts],
-            payloads=[payload for page in full for payload in page.payloads],
-        )
-
-    def part(self, start: int, end: int) -> Page:
-        """The records from `start` to before `end`."""
-        rows = slice(start, end)
-        return Page(self.ids[rows], self.vectors[rows], self.texts[rows], self.payloads[rows])
-
-    def rows(self, rows: Sequence[int]) -> Page:
-        """Some of the records, in the order given."""
-        return Page(
-            ids=[self.ids[row] for row in rows],
-            vectors=self.vectors[list(rows)],
-            texts=[self.texts[row] for row in rows],
-            payloads=[self.payloads[row] for row in rows],
-        )
-
-    def with_vectors(self, vectors: Vectors) -> Page:
-        """The same records with other vectors `(n, d_out)`."""
-        return Page(self.ids, vectors, self.texts, self.payloads, self.cursor)
-
-
-@dataclass(frozen=True)
-class WrittenRecords:
-    """What was written to a collection since an earlier point in time.
-
-    Attributes:
-        written: ids of records that were added or changed, each once; some may have been deleted again.
-        deleted: ids of records that were deleted; the caller may never have read some of them.
-        mark: the point in time up to which this is complete; pass it to the next `changes`.
-    """
-
-    written: Sequence[str]
-    deleted: Sequence[str]
-    mark: str
 
 
 class Collection(Protocol):
@@ -232,8 +164,12 @@ class Collection(Protocol):
         The distances are those of `facts().space`, as `Metric` defines them, whatever the store uses inside.
         """
 
-    def settings(self) -> Mapping[str, Any]:
-        """Its settings (distance, index, metadata) without the embedding model, comparable by `==`."""
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
+        """Its settings (distance, index, metadata) without the embedding model, comparable by `==`. Only reads.
+
+        Args:
+            distance: the settings that it would have with this distance, wherever it is stated; `None` for its own.
+        """
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """What was written since an earlier `changes`; `None` where the store keeps no log (`Capabilities`).
@@ -310,7 +246,20 @@ class Store(Protocol):
             LightmigrateError: the object is neither an embedding function nor what the store records about one.
         """
 
-    def create(self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None) -> Collection:
+    def fixed_distance(self, address: Address) -> str | None:
+        """Why the distance of a collection cannot be changed, in one line; `None` where it can. Only reads.
+
+        Where it can, `create` and `create_version` take a distance.
+        """
+
+    def create(
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
+    ) -> Collection:
         """Create an empty collection with the settings of another one in a store of the same kind. Writes.
 
         Args:
@@ -318,10 +267,16 @@ class Store(Protocol):
             like: the collection whose settings are copied.
             dimension: of its vectors.
             model: what to record about the embedding model (`describe_model`); `None` copies the record of `like`.
+            distance: with this one, so that its settings are `like.settings(distance)`; `None` keeps that of `like`.
         """
 
     def create_version(
-        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> Collection:
         """Create an empty version of a collection with all its settings, to be filled. Writes.
 
@@ -330,6 +285,7 @@ class Store(Protocol):
             key: see `Version`.
             dimension: of the new vectors.
             model: what to record about the embedding model (`describe_model`); `None` keeps the record of `source`.
+            distance: see `create`; also after an exchange.
         """
 
     def exchange(

@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.stores.base import Collection, Metric
-from lightmigrate.vectors import meaningful
+from lightmigrate.vectors import METRICS, meaningful
 
 # Sample sizes for finding a usable vector; the second one is used when the first sample has none.
 _RECORDS = (20, 2000)
-
-_METRICS: tuple[Metric, ...] = ("l2", "cosine", "ip")
 
 
 def measured_space(collection: Collection) -> Metric | None:
@@ -33,13 +31,13 @@ def measured_space(collection: Collection) -> Metric | None:
     page = collection.records(list({record: None for row in ids for record in row}))
     usable = np.flatnonzero(meaningful(page.vectors)).tolist()
     stored = {page.ids[row]: page.vectors[row : row + 1].astype(np.float64) for row in usable}
-    errors: dict[Metric, float] = dict.fromkeys(_METRICS, 0.0)
+    errors: dict[Metric, float] = dict.fromkeys(METRICS, 0.0)
     for query, row, row_distances in zip(queries.astype(np.float64), ids, measured, strict=True):
         for record, distance in zip(row, row_distances, strict=True):
             if record in stored and np.isfinite(distance):
-                for metric in _METRICS:
+                for metric in METRICS:
                     errors[metric] += abs(distances(query, stored[record], metric)[0] - distance)
-    measured_metric = min(_METRICS, key=errors.__getitem__)
+    measured_metric = min(METRICS, key=errors.__getitem__)
     return measured_metric if any(errors.values()) else None
 
 
@@ -49,7 +47,7 @@ def space_of(collection: Collection) -> Metric:
     if measured is not None:
         return measured
     stated = collection.facts().space
-    return next((metric for metric in _METRICS if metric == stated), "cosine")
+    return next((metric for metric in METRICS if metric == stated), "cosine")
 
 
 def distances(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 # An engine may close its files in threads of its own, a little after close() has returned.
 RELEASE_SECONDS = 3.0
@@ -72,7 +72,8 @@ class Replacement(Protocol):
 
         Args:
             draft: the new content of the collection.
-            route: the first route to try; if it is not possible, the next ones are tried.
+            route: the first route to try; if it is not possible, the next ones are tried. A graph of another distance
+                must not be kept.
 
         Returns:
             The route that was taken.
@@ -187,6 +188,7 @@ class FileDatabase(Protocol):
         number: int,
         page_size: int,
         on_done: Callable[[int, int], None],
+        distance: Metric | None = None,
     ) -> Replacement:
         """New vectors for one collection of this database, which must be a closed copy. See `Replacement`.
 
@@ -199,6 +201,7 @@ class FileDatabase(Protocol):
             number: of the collection within the run; the same for every process, too.
             page_size: records held in memory at once.
             on_done: called with the number of records written and the total.
+            distance: that its index gets, and that its settings state; `None` keeps them.
         """
 
 

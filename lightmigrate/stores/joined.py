@@ -28,9 +28,11 @@ class JoinedCollections:
 
     Attributes:
         members: the open collections, at least one; nothing may write to them meanwhile.
+        distance: that they will have after their migration; `None` if they keep theirs.
     """
 
     members: Sequence[Collection]
+    distance: Metric | None = None
 
     @property
     def address(self) -> Address:
@@ -64,8 +66,13 @@ class JoinedCollections:
         shares = {int(member): min(n, -(-n * int(self.counts[member]) // total)) for member in read}
         return Page.joined([self.members[member].sample(share, seed) for member, share in shares.items()])
 
-    @cached_property
+    @property
     def metric(self) -> Metric:
+        """The distance to judge by: the one that they will have, or that of the member with the most records."""
+        return self.distance or self.present_metric
+
+    @cached_property
+    def present_metric(self) -> Metric:
         """The distance of the member with the most records; see `space_of`."""
         return space_of(self.members[int(np.argmax(self.counts))])
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DimensionError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, DimensionError, LightmigrateError
 from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
@@ -27,6 +25,8 @@ from lightmigrate.stores.base import (
     WrittenRecords,
 )
 from lightmigrate.stores.distance import distances
+from lightmigrate.stores.memory_tables import MemoryDatabase as MemoryDatabase
+from lightmigrate.stores.memory_tables import Record, Table
 from lightmigrate.vectors import Vectors, as_vectors, evenly
 
 CAPABILITIES = Capabilities(
@@ -37,72 +37,6 @@ CAPABILITIES = Capabilities(
     stale_handles=False,
     shared_records=False,
 )
-
-
-@dataclass(frozen=True)
-class _Record:
-    position: int
-    vector: Vectors
-    text: str | None
-    payload: str  # JSON, so that callers cannot change it in place
-
-
-@dataclass
-class _Table:
-    id: str
-    dimension: int
-    metric: Metric
-    settings: str  # JSON
-    model: Mapping[str, Any] | None
-    version: Version | None = None
-    replaced_at: int = 0  # length of the collection's log when a backup was replaced
-    records: dict[str, _Record] = field(default_factory=dict)
-
-    def like(self, table_id: str, dimension: int, model: Mapping[str, Any] | None, version: Version | None) -> _Table:
-        return _Table(table_id, dimension, self.metric, self.settings, self.model if model is None else model, version)
-
-
-class MemoryDatabase:
-    """What several clients of one database in memory share: collections, a log of what was written, a lock."""
-
-    def __init__(self) -> None:
-        self.tables: dict[Address, _Table] = {}
-        self.log: dict[Address, list[tuple[str, bool]]] = {}  # id, deleted
-        self.lock = threading.RLock()
-        self.numbers = itertools.count(1)
-
-    def create_collection(
-        self,
-        address: Address,
-        dimension: int,
-        metric: Metric = "l2",
-        settings: Mapping[str, Any] | None = None,
-        model: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Create an empty collection, as an application does. Writes.
-
-        Args:
-            address: an unused address.
-            dimension: of its vectors.
-            metric: its distance.
-            settings: its other settings, JSON.
-            model: what to record about the embedding model.
-        """
-        with self.lock:
-            table = _Table(str(next(self.numbers)), dimension, metric, json.dumps(settings or {}), model)
-            self.put_table(address, table)
-
-    def put_table(self, address: Address, table: _Table) -> None:
-        """Create a collection; refused when the address is taken."""
-        if address in self.tables:
-            raise LightmigrateError(f"there is a collection {address} already: choose another name")
-        self.tables[address] = table
-
-    def table(self, address: Address) -> _Table:
-        """The table at an address; `CollectionNotFoundError` when there is none."""
-        if address not in self.tables:
-            raise CollectionNotFoundError(f"no collection {address} in memory; there are {len(self.tables)} others")
-        return self.tables[address]
 
 
 class MemoryCollection:
@@ -119,7 +53,7 @@ class MemoryCollection:
         return self._address
 
     @property
-    def _table(self) -> _Table:
+    def _table(self) -> Table:
         return self._database.table(self._address)
 
     def facts(self) -> CollectionFacts:
@@ -184,7 +118,7 @@ class MemoryCollection:
             for record, vector, text, payload in rows:
                 stored = table.records.get(record)
                 position = stored.position if stored else next(self._database.numbers)
-                table.records[record] = _Record(position, vector, text, payload)
+                table.records[record] = Record(position, vector, text, payload)
             self._note(page.ids, deleted=False)
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
@@ -194,7 +128,7 @@ class MemoryCollection:
             _require_dimension(table, vectors, len(ids))
             for record, vector in zip(ids, vectors, strict=True):
                 if stored := table.records.get(record):
-                    table.records[record] = _Record(stored.position, vector.copy(), stored.text, stored.payload)
+                    table.records[record] = Record(stored.position, vector.copy(), stored.text, stored.payload)
                     self._note([record], deleted=False)
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -216,9 +150,9 @@ class MemoryCollection:
         nearest_ids = [[ids[row] for row in order] for order in orders]
         return nearest_ids, [row[order].tolist() for row, order in zip(rows, orders, strict=True)]
 
-    def settings(self) -> Mapping[str, Any]:
-        """Its distance and what it was created with."""
-        return {"metric": self._table.metric, "settings": json.loads(self._table.settings)}
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
+        """Its distance, or another one, and what it was created with."""
+        return {"metric": distance or self._table.metric, "settings": json.loads(self._table.settings)}
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """What was written since an earlier `changes`; only reads."""
@@ -296,20 +230,34 @@ class MemoryStore:
             f"{type(embedding_function).__name__} is no embedding model: give a mapping of name and config"
         )
 
+    def fixed_distance(self, address: Address) -> str | None:
+        """`None`: it can be changed."""
+        return None
+
     def create(
-        self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> MemoryCollection:
         """Create an empty collection with all the settings of another. Writes."""
-        return self._create(address, like, dimension, model, None)
+        return self._create(address, like, dimension, model, distance, None)
 
     def create_version(
-        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> MemoryCollection:
         """Create an empty version of a collection, to be built. Writes."""
         with self.database.lock:
             kept = self.database.table(source.address).version
             version = _version(kept.own if kept else source.address, Role.BUILDING, key)
-            return self._create(version.address, source, dimension, model, version)
+            return self._create(version.address, source, dimension, model, distance, version)
 
     def _create(
         self,
@@ -317,11 +265,12 @@ class MemoryStore:
         like: Collection,
         dimension: int,
         model: Mapping[str, Any] | None,
+        distance: Metric | None,
         version: Version | None,
     ) -> MemoryCollection:
         assert isinstance(like, MemoryCollection)  # noqa: S101  # a store copies its own kind only
         with self.database.lock:
-            table = like._table.like(str(next(self.database.numbers)), dimension, model, version)
+            table = like._table.like(str(next(self.database.numbers)), dimension, model, distance, version)
             self.database.put_table(address, table)
             return self.collection(address)
 
@@ -380,7 +329,7 @@ def _version(own: Address, role: Role, key: str) -> Version:
     return Version(own, role, key, Address(name, own.tenant, own.database, own.vector, own.part))
 
 
-def _page(table: _Table, records: Mapping[str, _Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
+def _page(table: Table, records: Mapping[str, Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
     stored = [record.vector for record in records.values()] if vectors else []
     return Page(
         ids=list(records),
@@ -391,7 +340,7 @@ def _page(table: _Table, records: Mapping[str, _Record], vectors: bool = True, c
     )
 
 
-def _require_dimension(table: _Table, vectors: Vectors, n: int) -> None:
+def _require_dimension(table: Table, vectors: Vectors, n: int) -> None:
     if n and vectors.shape != (n, table.dimension):
         raise DimensionError(
             f"vectors of {vectors.shape[1]} numbers for a collection of {table.dimension}: project them first",

@@ -9,7 +9,7 @@ from typing import Any
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Cursor, Page, WrittenRecords
 from lightmigrate.stores.joined import Collections
 from lightmigrate.texts.source import STORED, TextSource
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class WithTexts:
         """Search."""
         return self.collection.nearest(vectors, k)
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """All that configures it."""
-        return self.collection.settings()
+        return self.collection.settings(distance)
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """What was written."""

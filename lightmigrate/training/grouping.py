@@ -21,7 +21,7 @@ from lightmigrate.quality.metrics import unit
 from lightmigrate.quality.mixture import FEWEST_ROWS, find_mixture
 from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.joined import Collections, JoinedCollections
-from lightmigrate.vectors import Vectors, evenly, meaningful
+from lightmigrate.vectors import Metric, Vectors, evenly, meaningful
 
 # Vectors examined in one collection, and of all collections of one dimension together; at least so many of each.
 SAMPLED, POOLED, FEWEST_OF_EACH = 1000, 1500, 2
@@ -66,9 +66,9 @@ class ModelGroup:
             return f"collection {self.members[0].address}"
         return f"{len(self.members)} collections of {self.dimension} dimensions"
 
-    def open(self, store: Collections) -> JoinedCollections:
-        """Its collections as one; only reads."""
-        return JoinedCollections([store.collection(facts.address) for facts in self.members])
+    def open(self, store: Collections, distance: Metric | None = None) -> JoinedCollections:
+        """Its collections as one, to be judged by a distance that they will have; only reads."""
+        return JoinedCollections([store.collection(facts.address) for facts in self.members], distance)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
 from lightmigrate.training.frequent_words import WordCounter
 from lightmigrate.training.texts import read_texts
+from lightmigrate.vectors import Metric
 
 # With fewer documents a projection is useless, whatever the gate says.
 FEWEST_DOCUMENTS = 50
@@ -31,6 +32,7 @@ def data_from_collection(
     texts: Texts = None,
     reads_texts: bool | None = None,
     queries: Sequence[str] = (),
+    distance: Metric | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> CalibrationData:
@@ -45,6 +47,7 @@ def data_from_collection(
         reads_texts: whether the projection may read texts. By default only if none are given by id: what the
             collection does not store, a migration reads only if it is given the same texts.
         queries: queries of users, for the gate.
+        distance: to judge by, where the migration changes it; `None` for that of the collection.
         seed: of every random choice.
         on_progress: receives the number of records read.
 
@@ -55,7 +58,7 @@ def data_from_collection(
     embedded = with_texts(collection, texts)
     by_id = texts.by_id if isinstance(texts, TextSource) else texts
     return data_from_readable(
-        embedded,
+        JoinedCollections([embedded], distance),
         documents,
         fewest=fewest,
         reads_texts=not by_id if reads_texts is None else reads_texts,

@@ -17,6 +17,7 @@ from lightmigrate.cli.app import main
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.projection.model import Model
 from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
 from tests.databases import make_projection
 from tests.migration.test_damaged import index_of
 
@@ -72,6 +73,13 @@ def damaged(folder: Path) -> None:
     shutil.rmtree(index_of(folder, "two-words"))
 
 
+def stated(folder: Path) -> None:
+    """The metadata state another distance than the index has, as Chroma 0.4 and 0.5 allowed."""
+    with open_client(folder) as client:
+        handle = client.get_collection("two-words", embedding_function=None)
+        ChromaCollection(client, handle).set_metadata({"hnsw:space": "cosine"})
+
+
 def nothing(folder: Path) -> None:
     """As it is."""
 
@@ -82,6 +90,8 @@ SITUATIONS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "refine without a plan": (nothing, ["refine", "PATH"]),
     "verify without a migration": (nothing, ["verify", "PATH"]),
     "doctor": (nothing, ["doctor", "PATH"]),
+    "doctor of another distance": (stated, ["doctor", "PATH"]),
+    "plan of another distance": (stated, ["plan", "PATH", "-p", "PROJECTION"]),
     "doctor of a damaged one": (damaged, ["doctor", "PATH"]),
     "train on a damaged one": (damaged, ["train", "--from", "PATH", "--collection", "two-words", "--target-model", "M",
                                          "--target-provider", "openai"]),

@@ -8,6 +8,7 @@ import pytest
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.base import Address, Role, Store
+from lightmigrate.stores.distance import measured_space
 from tests.contract.makers import Maker
 from tests.contract.material import (
     IDS,
@@ -36,6 +37,32 @@ def test_a_version_has_the_settings_of_its_source(maker: Maker, store: Store) ->
     assert version.facts().space == "cosine"
     assert version.count() == 0
     assert list(version.scan(5)) == []
+
+
+def test_a_version_can_have_another_distance_and_the_backup_keeps_its_own(maker: Maker, store: Store) -> None:
+    address = filled(maker, "docs", metric="l2")
+    store = maker.client()
+    source, before = store.collection(address), everything(store.collection(address))
+    settings, wanted = source.settings(), source.settings("cosine")
+    assert store.fixed_distance(address) is None
+    assert settings != wanted
+    assert source.settings("l2") == settings
+    version = store.create_version(source, "k1", OLD, None, "cosine")
+    assert version.settings() == wanted
+    version.add(before)
+    store.exchange(version, source, KEY)
+    for client in (store, maker.client()):
+        live = client.collection(address)
+        assert live.settings() == wanted
+        assert (live.facts().space, measured_space(live)) == ("cosine", "cosine")
+        assert_same(everything(live), before, maker.tolerance("cosine"))
+        (backup,) = client.versions()
+        old = client.collection(backup.address)
+        assert (old.settings(), measured_space(old)) == (settings, "l2")
+    store.restore(store.versions()[0], LATER)
+    live = maker.client().collection(address)
+    assert (live.settings(), measured_space(live)) == (settings, "l2")
+    assert_same(everything(live), before)
 
 
 def test_versions_are_listed_with_role_and_key_and_are_no_collections(maker: Maker, store: Store) -> None:

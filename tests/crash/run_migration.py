@@ -18,6 +18,40 @@ WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod",
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
 
 
+def change_distance(database: Path, fatal: int | None, progress: Connection) -> None:
+    """Give two collections another distance; see `migrate` for the arguments."""
+    watch = _Watch(database.parent, fatal)
+    progress.send("go")
+    watch.begin()
+    jobs = [CollectionJob(name, distance="l2") for name in ("thought_nodes", "notes")]
+    ChromaMigrator(database, page_size=5).migrate(jobs)
+    progress.send(watch.seen)
+
+
+class _Watch:
+    """Counts the file operations on or beside a database, and kills this process right before one of them.
+
+    Attributes:
+        seen: how many there were so far.
+    """
+
+    def __init__(self, parent: Path, fatal: int | None) -> None:
+        self._parent, self._fatal, self.seen = str(parent), fatal, 0
+
+    def begin(self) -> None:
+        """Count from now on; for ever."""
+        if self._fatal is not None:
+            sys.addaudithook(self._operation)
+
+    def _operation(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in WATCHED and str(arguments[0]).startswith(self._parent):
+            if event == "open" and not int(str(arguments[2] or 0)) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+            self.seen += 1
+            if self.seen == self._fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
 def migrate(
     database: Path, projection: Path, place: str, route: Route, fatal: int | None, progress: Connection
 ) -> None:
@@ -34,24 +68,13 @@ def migrate(
     """
     if place == "inside":
         location.is_mount_point = lambda folder: True
-    parent, seen = str(database.parent), 0
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        if event in WATCHED and str(arguments[0]).startswith(parent):
-            if event == "open" and not int(str(arguments[2] or 0)) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                return
-            seen += 1
-            if seen == fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+    watch = _Watch(database.parent, fatal)
     progress.send("go")
-    if fatal is not None:
-        sys.addaudithook(watch)
+    watch.begin()
     jobs = [CollectionJob("thought_nodes", projection), CollectionJob("notes", projection)]
     try:
         ChromaMigrator(database, page_size=5).migrate(jobs, index=route)
     except LightmigrateError as error:
         progress.send(type(error).__name__)
     else:
-        progress.send(seen)
+        progress.send(watch.seen)

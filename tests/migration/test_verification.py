@@ -111,7 +111,7 @@ def test_another_distance_function_under_the_same_settings(
     """What a database says of its index is not always true, so the distances themselves are measured."""
 
     monkeypatch.setattr(ChromaFolderStore, "create", forgetful)
-    monkeypatch.setattr(ChromaCollection, "settings", lambda self: {})
+    monkeypatch.setattr(ChromaCollection, "settings", lambda self, distance=None: {})
     with pytest.raises(VerificationError, match="distance function: cosine before, l2 after"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
 

@@ -104,7 +104,7 @@ def test_starting_again_drops_the_earlier_migration(file: Path) -> None:
 
 def test_a_collection_without_provenance_is_named_with_the_way_out(file: Path, tmp_path: Path) -> None:
     with Provenance(file) as provenance:
-        message = r"holds nothing about the collection team/db/letters: .*lightmigrate migrate --plan"
+        message = r"holds nothing about the collection team/db/letters: .*lightmigrate plan"
         with pytest.raises(LightmigrateError, match=message):
             provenance.ids(LETTERS, *VectorOrigin)
     with pytest.raises(LightmigrateError, match="lightmigrate plan DATABASE --target-model"):

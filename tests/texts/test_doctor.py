@@ -62,7 +62,7 @@ def test_no_text_at_all_is_said_with_the_way_out(tmp_path: Path, capsys: pytest.
 
 def test_documents_are_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = doctor(write(tmp_path, [{"title": f"A title of {row % 20} words"} for row in range(ROWS)], TEXTS), capsys)
-    assert "embedded" not in said.partition("embedding function")[2]
+    assert "embedded" not in said.partition("recorded function")[2]
 
 
 def test_what_was_found_is_in_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

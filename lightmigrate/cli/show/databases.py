@@ -17,7 +17,7 @@ from lightmigrate.texts.forms import DOCUMENT, TemplateForm
 
 if TYPE_CHECKING:
     from lightmigrate.doctor import Diagnosis, VectorSample
-    from lightmigrate.migration.plan import Plan
+    from lightmigrate.migration.plan import Plan, PlannedCollection
     from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Mismatch, Rollback
     from lightmigrate.migration.verify import Verification
 
@@ -31,7 +31,7 @@ _INDEXES = {
 
 def diagnosis(state: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
-    table = new_table("collection", "records", "dimension", "vectors", "distance", "embedding function")
+    table = new_table("collection", "records", "dimension", "vectors", "distance", "recorded function")
     rows: list[TableRow] = []
     wrong = {mismatch.address for mismatch in state.mismatches}
     for facts in state.collections:
@@ -57,7 +57,11 @@ def diagnosis(state: Diagnosis) -> RenderableType:
     ]
     if state.unsupported is not None:
         faults.append(f"[bold red]{escape(state.unsupported)}[/]")
-    return Group(*lines, table, *faults, *_texts(state))
+    distances = [f"[yellow]{escape(name)}: {escape(line)}[/]" for name, line in state.distances.items()]
+    if len(distances) > LISTED:
+        more = len(distances) - LISTED
+        distances[LISTED:] = [f"[yellow]and {more} more whose metadata state another distance (--json)[/]"]
+    return Group(*lines, table, *faults, *distances, *_texts(state))
 
 
 def _texts(state: Diagnosis) -> list[str]:
@@ -126,15 +130,18 @@ def _surroundings(state: Diagnosis) -> list[str]:
 
 def plan(made: Plan) -> RenderableType:
     """What `plan` shows."""
-    table = new_table("collection", "records", "dimension", "model", "expected quality")
+    table = new_table("collection", "records", "dimension", "model", "distance", "expected quality")
     rows = [
         TableRow(
             escape(str(collection.address)),
             collection.count,
             (
-                f"{collection.current_dim} → {collection.target_dim}",
-                f"{collection.source_model} → {collection.target_model}",
-                stated_quality(collection.quality),
+                _from_to(collection.current_dim or "–", collection.target_dim or "–"),
+                "vectors stay"
+                if collection.keeps_vectors
+                else f"{collection.source_model} → {collection.target_model}",
+                _from_to(collection.distance, collection.target_distance),
+                "exact" if collection.keeps_vectors else _quality(collection),
             ),
         )
         for collection in made.collections
@@ -149,8 +156,23 @@ def plan(made: Plan) -> RenderableType:
         lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
     if made.seconds_kept is not None and made.seconds_rebuilt is not None:
         kept, rebuilt = readable_seconds(made.seconds_kept), readable_seconds(made.seconds_rebuilt)
-        lines.append(f"time: about {kept}; {rebuilt} if the index must be rebuilt to find as much as before")
+        if all(collection.distance == collection.target_distance for collection in made.collections):
+            lines.append(f"time: about {kept}; {rebuilt} if the index must be rebuilt to find as much as before")
+        else:
+            lines.append(f"time: about {rebuilt}; an index of another distance is built anew")
     return Group(*lines, table)
+
+
+def _from_to(before: object, after: object) -> str:
+    """What something was and will be; once if it stays."""
+    return str(before) if before == after else f"{before} → {after}"
+
+
+def _quality(collection: PlannedCollection) -> str:
+    """What the projection states of its quality, and the distance by which it was judged if that is another one."""
+    stated, judged = stated_quality(collection.quality), collection.quality.get("metric")
+    changed = collection.distance != collection.target_distance
+    return f"{stated}, by {judged}" if changed and judged not in (None, collection.target_distance) else stated
 
 
 def migrated(results: Sequence[MigrationResult]) -> RenderableType:
@@ -159,13 +181,15 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
     for result in results if len(results) <= LISTED else ():
         lines.append(
             f"[green]✓[/] [bold]{escape(str(result.address))}[/]: {result.n_migrated:,} records, "
-            f"{result.previous_dim} → {result.current_dim} dimensions"
+            f"{_from_to(result.previous_dim, result.current_dim)} dimensions"
         )
         if result.verification is None:
             lines.append("  not verified: only the number of records and the dimension were checked")
         else:
             checked = result.verification
-            lines.append(f"  verified: every id, text, payload and vector; distance [bold]{checked.space}[/] measured")
+            lines.append(
+                f"  verified: every id, text, payload and vector; distance [bold]{_measured(checked)}[/] measured"
+            )
             lines.append(f"  index: {_INDEXES[result.index]}{_recall(checked)}")
             if checked.floats_rounded:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
@@ -191,16 +215,19 @@ def _migrated_many(results: Sequence[MigrationResult]) -> list[str]:
     kinds: dict[str, list[MigrationResult]] = defaultdict(list)
     for result in results:
         checked = result.verification
-        how = "not verified" if checked is None else f"verified; distance {checked.space} measured"
-        kinds[f"{result.previous_dim} → {result.current_dim} dimensions; {how}; {_INDEXES[result.index]}"].append(
-            result
-        )
+        how = "not verified" if checked is None else f"verified; distance {_measured(checked)} measured"
+        dimensions = f"{_from_to(result.previous_dim, result.current_dim)} dimensions"
+        kinds[f"{dimensions}; {how}; {_INDEXES[result.index]}"].append(result)
     lines = []
     for kind, equal in sorted(kinds.items(), key=lambda entry: -len(entry[1])):
         title = str(equal[0].address) if len(equal) == 1 else f"{len(equal)} collections"
         records = sum(result.n_migrated for result in equal)
         lines.append(f"[green]✓[/] [bold]{escape(title)}[/]: {records:,} records, {kind}")
     return lines
+
+
+def _measured(checked: Verification) -> str:
+    return _from_to(checked.space_before, checked.space)
 
 
 def _recall(checked: Verification) -> str:

@@ -18,8 +18,10 @@ from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.plan import require_changeable
 from lightmigrate.migration.recall import LOSS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting
@@ -134,6 +136,7 @@ class Build:
                 number=number,
                 page_size=options.page_size,
                 on_done=partial(reporting(options.on_progress, request.address.name), "write"),
+                distance=request.distance,
             )
             for number, request in enumerate(requests)
         ]
@@ -164,6 +167,7 @@ class Build:
         requested = {request.address for request in self._requests}
         untouched = [facts for facts in before if facts.address not in requested]
         with self._copy.open() as store:
+            require_changeable(store, (self._requests[n] for n, r in enumerate(self._replacements) if not r.begun()))
             samples = [self._sample(store, number) for number in range(len(self._requests))]
             digests = self._digests(store, untouched)
             drafts = [self._draft(store, *pair) for pair in enumerate(samples)]
@@ -192,7 +196,7 @@ class Build:
         if request.anew:
             return None
         sample = sample_of(store.collection(request.address))
-        if self._options.check_fit and len(sample):
+        if self._options.check_fit and len(sample) and not keeps_vectors(request.projection):
             require_fitting(request.address, sample.vectors, request.projection)
         return sample
 
@@ -208,7 +212,15 @@ class Build:
             texts = texts_of_records(source, request.texts)
         else:
             texts = texts_for(request.projection, source, request.texts)
-        job = Job(source, request.projection, options.invalid_vectors, texts, request.anew)
+        job = Job(
+            source,
+            request.projection,
+            options.invalid_vectors,
+            texts,
+            request.anew,
+            request.distance,
+            centre_of(sample),
+        )
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
 
     def _drafted(self, number: int) -> Draft | None:
@@ -245,9 +257,14 @@ class Build:
                 routes[number] = "rebuild"
 
     def _routes(self, drafts: Sequence[Draft]) -> list[Route]:
-        """The first route of each: an index that cannot be read, or that holds nothing, is not kept."""
-        pairs = zip(self._requests, drafts, strict=True)
-        return ["rewrite" if request.anew or not draft.count else self._options.index for request, draft in pairs]
+        """The first route of each: an index that cannot be read, holds nothing, or has another distance is not kept."""
+        return [self._route(request, draft) for request, draft in zip(self._requests, drafts, strict=True)]
+
+    def _route(self, request: Request, draft: Draft) -> Route:
+        if request.anew or not draft.count:
+            return "rewrite"
+        kept = request.distance in (None, draft.baseline.space)
+        return "rebuild" if self._options.index == "keep" and not kept else self._options.index
 
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
@@ -276,12 +293,19 @@ class Build:
 def _compare_catalogs(
     before: Sequence[CollectionFacts], after: Sequence[CollectionFacts], requests: Sequence[Request]
 ) -> None:
-    """The same collections with the same counts, and only the requested dimensions changed."""
+    """The same collections with the same counts, and only the requested dimensions and distances changed."""
     dimensions = {request.address: request.projection.info.target.dimension for request in requests}
     expected = {f.address: (f.count, dimensions.get(f.address, f.dimension)) for f in before}
     emptied = {f.address: (0, None) for f in before if not f.count and f.address in dimensions}
     expected.update(emptied)  # the first record determines the dimension
     actual = {f.address: (f.count, f.dimension) for f in after}
+    distances = {f.address: f.space for f in after}
+    for request in requests:
+        if request.distance not in (None, distances.get(request.address)):
+            raise VerificationError(
+                f"collection {request.address}: its distance should be {request.distance} and is "
+                f"{distances.get(request.address)}; the new database was deleted"
+            )
     if expected != actual:
         wrong = next(a for a in expected.keys() | actual.keys() if expected.get(a) != actual.get(a))
         raise VerificationError(

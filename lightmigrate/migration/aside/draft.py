@@ -100,9 +100,9 @@ class Draft:
 
     def exact(self, page_size: int) -> Exact | None:
         """The true nearest neighbours of the queries in the new space; only reads. `None` without queries."""
-        if self.baseline.space is None or not self.queries:
+        if self.baseline.new_space is None or not self.queries:
             return None
-        exact = Exact(self.vectors_of(self.queries), self.baseline.space)
+        exact = Exact(self.vectors_of(self.queries), self.baseline.new_space)
         with self.vectors.open("rb") as numbers:
             while (page := np.fromfile(numbers, _NUMBER, page_size * self.dimension)).size:
                 exact.add(page.reshape(-1, self.dimension).astype(np.float32, copy=False))
@@ -152,7 +152,7 @@ class Draft:
         folder.mkdir(exist_ok=True)
         header, sample_file, records, vectors = _files(folder, number)
         dimension, done = job.projection.info.target.dimension, 0
-        baseline, invalid, lost = Baseline.of(job.source, sample), InvalidRows(job), _LostRows(dimension)
+        baseline, invalid, lost = Baseline.of(job.source, sample, job.distance), InvalidRows(job), _LostRows(dimension)
         query_rows = evenly(len(baseline.ids), QUERIES)
         queries = {baseline.ids[row]: 0 for row in query_rows}
         exact = Exact(baseline.vectors[query_rows], baseline.space) if baseline.space else None

@@ -109,7 +109,7 @@ class AsideMigration:
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`."""
         location = self._workspace.location
-        planned = plan_at(location, self.catalog(), {r.address: r.projection for r in requests})
+        planned = plan_at(location, self.catalog(), requests)
         return with_seconds(planned, location, [r.projection for r in requests])
 
     @property
@@ -141,7 +141,7 @@ class AsideMigration:
             if not requests:
                 return []
             catalog = self.catalog()
-            plan = plan_at(self._workspace.location, catalog, {r.address: r.projection for r in requests})
+            plan = plan_at(self._workspace.location, catalog, requests)
             if not force:
                 require_passed(plan)
             damaged = self.files.damaged()

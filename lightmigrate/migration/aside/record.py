@@ -28,7 +28,7 @@ class CollectionRecord:
         tenant: its tenant.
         database: its database.
         source: the model its vectors came from (`Model.to_json`).
-        target: the model whose space they are in now.
+        target: the model whose space they are in now; empty, like `source`, where only the distance was changed.
         records: how many there were.
         content_sha256: order-free digest of ids, documents, metadatas and uris.
         vectors_sha256: order-free digest of ids and vectors as they read back.

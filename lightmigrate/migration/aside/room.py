@@ -11,6 +11,7 @@ from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.duration import Work, seconds_for
 from lightmigrate.migration.plan import Plan, make_plan
+from lightmigrate.migration.request import Request
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, CollectionFacts
 
@@ -18,14 +19,14 @@ SPARE_BYTES = 16 * 2**20
 SAFETY = 1.1
 
 
-def plan_at(location: Location, catalog: Sequence[CollectionFacts], projections: Mapping[Address, Projection]) -> Plan:
+def plan_at(location: Location, catalog: Sequence[CollectionFacts], requests: Sequence[Request]) -> Plan:
     """The plan of migrating these collections of a closed database. Only reads; raises what `make_plan` raises."""
     counts = {facts.address: facts.count for facts in catalog}
-    dimensions = {a: projection.info.target.dimension for a, projection in projections.items() if counts.get(a)}
+    dimensions = {r.address: r.projection.info.target.dimension for r in requests if counts.get(r.address)}
     return make_plan(
         location.database,
         catalog,
-        projections,
+        requests,
         needed=needed_bytes(location, dimensions),
         free=free_bytes(location),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lightmigrate.migration.aside.record import CollectionRecord, Record
+from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification
 from lightmigrate.stores.files import FileDatabase
@@ -23,13 +25,18 @@ def sign_new(
     collections = {record.address: record for record in earlier.collections} if earlier else {}
     for request, checked in migrated:
         address, info = request.address, request.projection.info
+        source: Mapping[str, Any] = info.source.to_json()
+        target: Mapping[str, Any] = info.target.to_json()
+        if keeps_vectors(request.projection):
+            known = collections.get(address)
+            source, target = (known.source, known.target) if known else ({}, {})
         if checked is not None:
             collections[address] = CollectionRecord(
                 name=address.name,
                 tenant=address.tenant,
                 database=address.database,
-                source=info.source.to_json(),
-                target=info.target.to_json(),
+                source=source,
+                target=target,
                 records=checked.records,
                 content_sha256=checked.content_sha256,
                 vectors_sha256=checked.vectors_sha256,

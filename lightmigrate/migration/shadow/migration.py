@@ -22,8 +22,9 @@ from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.changes import OnWritten, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
+from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_passed
+from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_changeable, require_passed
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import (
     Backup,
@@ -38,6 +39,7 @@ from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
+from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import Route
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.vectors import meaningful
@@ -103,8 +105,9 @@ class ShadowMigration:
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`. The disk of a server cannot be seen from here: 0 bytes needed, 0 free."""
         self._require_supported()
-        projections = {request.address: request.projection for request in requests}
-        return make_plan(self.path, self.catalog(), projections, needed=0, free=0)
+        plan = make_plan(self.path, self.catalog(), requests, needed=0, free=0)
+        require_changeable(self._store, requests)
+        return plan
 
     @property
     def interrupted(self) -> bool:
@@ -165,7 +168,7 @@ class ShadowMigration:
             require_passed(plan)
             for request in requests:
                 sample = sample_of(self._store.collection(request.address))
-                if not len(sample):
+                if not len(sample) or keeps_vectors(request.projection):
                     continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
@@ -243,7 +246,7 @@ class ShadowMigration:
             records_migrated=old.count(),
             contents_equal=digest.content == digest_of(old, self._page_size).content,
             vectors_equal=invalid == 0 and len(dimensions) <= 1,
-            settings_equal=settings_sha256(live) == settings_sha256(old),
+            settings_equal=settings_sha256(live) in (settings_sha256(old), settings_sha256(old, space_of(live))),
             invalid_vectors=invalid,
         )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
-from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.baseline import Baseline, sample_of
 from lightmigrate.migration.changes import Changes, carry
 from lightmigrate.migration.digest import record_digests
+from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.request import Request, write_requests
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
@@ -84,14 +85,16 @@ class Shadows:
         target = self._shadow_for(request, invalid_vectors)
         source = self._store.collection(request.address)
         texts = texts_for(request.projection, source, request.texts)
-        job = Job(source, request.projection, invalid_vectors, texts)
+        kept = keeps_vectors(request.projection)
+        centre = centre_of(sample_of(source)) if kept else None
+        job = Job(source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre)
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
         scores = ScoreMeasurement(job)
         try:
             snapshot, sample = bring_over(
                 job, target, self._page_size, self._on_progress, comparison if verified else None, scores
             )
-            checked = comparison.conclude(Baseline.of(source, sample), target) if verified else None
+            checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
         except VerificationError:
             self._store.delete(target.address)
             raise
@@ -113,7 +116,7 @@ class Shadows:
                     logger.warning("%s: another migration was interrupted; what it had built is deleted", version.own)
                 self._store.delete(version.address)  # it may have been created only in part
         source, dimension = self._store.collection(request.address), request.projection.info.target.dimension
-        return self._store.create_version(source, key, dimension, request.model)
+        return self._store.create_version(source, key, dimension, request.model, request.distance)
 
     def keep_up(self, shadow: Shadow) -> Snapshot:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
 from lightmigrate.migration.digest import record_digests
-from lightmigrate.migration.job import InvalidRows, Job, project
+from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.progress import OnProgress, Progress
@@ -71,7 +71,7 @@ def bring_over(
             samples.append(page.rows(range(-read % step, len(page), step)))
             read += len(page)
             if invalid.look(page):
-                moved = page.with_vectors(project(job.projection, page, job.texts))
+                moved = page.with_vectors(job.new_vectors(page))
                 scores.add(page.vectors, moved.vectors)
                 yield moved
 
@@ -176,7 +176,7 @@ class _Update:
     def write(self, page: Page) -> dict[str, bytes]:
         """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
-            moved = page.with_vectors(project(self.job.projection, page, self.job.texts))
+            moved = page.with_vectors(self.job.new_vectors(page))
             self.comparison.remove(self.target.records(moved.ids))
             self.target.put(moved)
             try:

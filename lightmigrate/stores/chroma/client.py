@@ -21,6 +21,8 @@ try:
 except ImportError:
     raise MissingExtraError("chromadb", "chroma") from None
 
+from lightmigrate.stores.chroma.bindings import bound_indexes
+
 # How long the version of a server is waited for.
 SECONDS = 10.0
 
@@ -28,7 +30,9 @@ SECONDS = 10.0
 def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
     """Chroma's own client of a folder, without telemetry; creates a missing folder. Close it when done."""
     # Chroma caches engines by the literal path: two spellings would open two engines on one folder.
-    return chromadb.PersistentClient(str(folder.resolve()), _silent(), tenant, database)
+    client = chromadb.PersistentClient(str(folder.resolve()), _silent(), tenant, database)
+    bound_indexes(client)
+    return client
 
 
 def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tenant: str, database: str) -> Any:

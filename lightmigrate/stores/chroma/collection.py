@@ -15,10 +15,16 @@ import numpy as np
 
 from lightmigrate.errors import DimensionError, LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload, WrittenRecords
-from lightmigrate.stores.chroma.schema import VECTOR_INDEXES, vector_indexes, with_function, without_plain_keys
+from lightmigrate.stores.chroma.schema import (
+    SPACE_KEY,
+    VECTOR_INDEXES,
+    vector_indexes,
+    with_function,
+    without_plain_keys,
+)
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.read_ahead import read_ahead_by
-from lightmigrate.vectors import Vectors, as_vectors
+from lightmigrate.vectors import Metric, Vectors, as_vectors
 
 # Index settings: the key in a collection's metadata, and the name in its schema.
 _METADATA_SETTINGS = {
@@ -90,26 +96,29 @@ class ChromaCollection:
         """What the database says about it; only reads."""
         index = next(iter(vector_indexes(self.schema(), VECTOR_INDEXES[::-1])), {}) or self._configuration()
         function = index.get("embedding_function") or {}
+        space = index.get("space") or "l2"
+        stated = (self._collection.metadata or {}).get(SPACE_KEY, space)
         return CollectionFacts(
             name=self.address.name,
             tenant=self.address.tenant,
             database=self.address.database,
             count=self.count(),
             dimension=self._collection.get_model().dimension,
-            space=index.get("space") or "l2",
+            space=space,
             embedding_function=(
                 {"name": function["name"], "config": function.get("config") or {}}
                 if function.get("type") == "known"
                 else None
             ),
             id=self.id,
+            stated_space=None if stated == space else str(stated),
         )
 
     def _configuration(self) -> Mapping[str, Any]:
         """Distance and embedding function, as a server without schemas states them."""
         configuration = self._collection.get_model().configuration_json or {}
         index = configuration.get("hnsw") or configuration.get("hnsw_configuration") or {}
-        space = (self._collection.metadata or {}).get("hnsw:space") or index.get("space")
+        space = (self._collection.metadata or {}).get(SPACE_KEY) or index.get("space")
         return {"space": space, "embedding_function": configuration.get("embedding_function")}
 
     def count(self) -> int:
@@ -299,25 +308,34 @@ class ChromaCollection:
         result = self._collection.query(query_embeddings=vectors, n_results=k, include=["distances"])
         return result["ids"], result["distances"]
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """Its schema, without the embedding function and Chroma's automatic entries, and its metadata."""
-        schema = without_plain_keys(with_function(self.schema(), None))
+        schema = without_plain_keys(with_function(self.schema(distance), None))
         for index in vector_indexes(schema):  # the default depends on the machine
             (index.get("hnsw") or {}).pop("num_threads", None)
-        return {"schema": schema, "metadata": self._collection.metadata or {}}
+        return {"schema": schema, "metadata": self.metadata(distance)}
 
-    def schema(self) -> dict[str, Any]:
+    def metadata(self, distance: Metric | None = None) -> dict[str, Any]:
+        """Its metadata; with another distance, where they state one."""
+        metadata = dict(self._collection.metadata or {})
+        if distance is not None and SPACE_KEY in metadata:
+            metadata[SPACE_KEY] = distance
+        return metadata
+
+    def schema(self, distance: Metric | None = None) -> dict[str, Any]:
         """The collection's schema as JSON, with the index settings that are in force.
 
         Folders written before Chroma 1.0 report the defaults; the `hnsw:*` keys of their metadata hold the settings
         that the index was built with, unless the metadata were changed afterwards. So where the two differ in the
-        distance, it is measured.
+        distance, it is measured. With `distance` it is the schema for an index of that one.
         """
         schema: dict[str, Any] = copy.deepcopy(self._schema or {})  # servers before 1.3 have none
         metadata = self._collection.metadata or {}
         for index in vector_indexes(schema):
-            if index.get("space") != metadata.get("hnsw:space", index.get("space")):
-                index["space"] = self._measured_space or metadata["hnsw:space"]
+            if distance is not None:
+                index["space"] = distance
+            elif index.get("space") != metadata.get(SPACE_KEY, index.get("space")):
+                index["space"] = self._measured_space or metadata[SPACE_KEY]
             for key, name in _METADATA_SETTINGS.items():
                 if key in metadata and index.get("hnsw") is not None:
                     index["hnsw"][name] = metadata[key]

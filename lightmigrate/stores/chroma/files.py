@@ -23,7 +23,7 @@ from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.foreign import foreign_database
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 if TYPE_CHECKING:
     from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
@@ -149,6 +149,7 @@ class ChromaFiles:
         number: int,
         page_size: int,
         on_done: Callable[[int, int], None],
+        distance: Metric | None = None,
     ) -> ChromaReplacement:
         """New vectors for one collection of this folder. See `ChromaReplacement`."""
         from lightmigrate.stores.chroma.replacement import ChromaReplacement  # likewise
@@ -163,4 +164,5 @@ class ChromaFiles:
             number=number,
             page_size=page_size,
             on_done=on_done,
+            distance=distance,
         )

@@ -17,6 +17,7 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma.foreign import DATABASE_FILE as DATABASE_FILE
 from lightmigrate.stores.chroma.foreign import what_is_there, what_is_wrong, what_was_meant
+from lightmigrate.stores.chroma.schema import SPACE_KEY
 from lightmigrate.stores.files import users_of
 from lightmigrate.stores.foreign import foreign_database
 
@@ -122,10 +123,14 @@ def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
     # collection can be changed afterwards, and then say something else.
     made_with = connection.execute(
         "SELECT str_value FROM segment_metadata JOIN segments ON segments.id = segment_id "
-        "WHERE collection = ? AND scope = 'VECTOR' AND key = 'hnsw:space'",
-        (row["id"],),
+        "WHERE collection = ? AND scope = 'VECTOR' AND key = ?",
+        (row["id"], SPACE_KEY),
     ).fetchone()
     space = made_with[0] if made_with else index.get("space") or (index.get("hnsw") or {}).get("space")
+    space = space or _DEFAULT_SPACE
+    stated = connection.execute(
+        "SELECT str_value FROM collection_metadata WHERE collection_id = ? AND key = ?", (row["id"], SPACE_KEY)
+    ).fetchone()
     function = index.get("embedding_function")
     return CollectionFacts(
         name=row["name"],
@@ -133,13 +138,14 @@ def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
         database=row["database"],
         count=count,
         dimension=row["dimension"],
-        space=space or _DEFAULT_SPACE,
+        space=space,
         embedding_function=(
             {"name": function["name"], "config": function.get("config") or {}}
             if function and function.get("type") == "known"
             else None
         ),
         id=row["id"],
+        stated_space=stated[0] if stated and stated[0] != space else None,
     )
 
 

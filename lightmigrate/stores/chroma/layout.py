@@ -20,7 +20,8 @@ import numpy as np
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.indexes import rename_segment
-from lightmigrate.vectors import Vectors
+from lightmigrate.stores.chroma.schema import SPACE_KEY
+from lightmigrate.vectors import Metric, Vectors
 
 # SHA-256 of the list of Chroma's schema migrations, with their checksums: Chroma 1.5.
 _KNOWN_TABLES = {"c82a4b3d2220ca8ca80bc65943a43381153fb67f0dfd46f394ae389b37afc601"}
@@ -56,6 +57,14 @@ _OTHER_FORMAT = """
     SELECT count(*) FROM embeddings_queue WHERE topic LIKE '%/' || ?
     AND vector IS NOT NULL AND (encoding <> 'FLOAT32' OR length(vector) <> ?)
 """
+
+
+# Where the distance is stated beside the schema: in the metadata, and by old versions at the segment of the index.
+_STATED_SPACE = (
+    "UPDATE collection_metadata SET str_value = ? WHERE key = ? AND collection_id = ?",
+    "UPDATE segment_metadata SET str_value = ? WHERE key = ? AND segment_id IN "
+    "(SELECT id FROM segments WHERE collection = ?)",
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ class Layout:
         *,
         complete: bool,
         at_once: int,
+        distance: Metric | None = None,
     ) -> None:
         """Replace the index of the collection, in one transaction. Writes.
 
@@ -138,6 +148,7 @@ class Layout:
             complete: whether the new index's files hold all records. Otherwise they hold the same records as the old
                 index, and Chroma adds the others from its log when it opens the database.
             at_once: logged vectors held in memory at once.
+            distance: of the new index, for metadata that state one; `None` leaves them.
         """
         with contextlib.closing(sqlite3.connect(self.folder / DATABASE_FILE)) as connection, connection:
             rename_segment(connection, self.segment, segment)
@@ -145,6 +156,9 @@ class Layout:
                 "UPDATE collections SET dimension = ?, schema_str = ? WHERE id = ?",
                 (dimension, json.dumps(schema, separators=(",", ":"), ensure_ascii=False), self.collection),
             )
+            if distance is not None:
+                for statement in _STATED_SPACE:
+                    connection.execute(statement, (distance, SPACE_KEY, self.collection))
             for numbers, ids in _logged(connection, self.collection, at_once):
                 vectors = np.ascontiguousarray(exchanged(ids), "<f4")
                 connection.executemany(

@@ -33,9 +33,9 @@ from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.folder import existing
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
-from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function
+from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function, with_space
 from lightmigrate.stores.files import NewVectors, Route
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 # Records that Chroma may hold in memory besides the index that it builds; each needs about the space of a vector.
 _IN_MEMORY = 20_000
@@ -77,6 +77,7 @@ class ChromaReplacement:
         number: of the collection within the run; the same for every process, too.
         page_size: records held in memory at once.
         on_done: called with the number of records written and the total.
+        distance: of the new index; `None` for that of the old one.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class ChromaReplacement:
         number: int,
         page_size: int,
         on_done: Callable[[int, int], None],
+        distance: Metric | None = None,
     ) -> None:
         self._names = Names.of(address, run, number)
         self._folder = folder
@@ -101,6 +103,7 @@ class ChromaReplacement:
         self._kept, self._rebuilt = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run} {number} {how}")) for how in ("k", "r"))
         self._page_size = page_size
         self._on_done = on_done
+        self._distance = distance
 
     def begun(self) -> bool:
         """Whether the collection has been changed already, so that no new draft can be made from it; only reads."""
@@ -191,7 +194,7 @@ class ChromaReplacement:
     def _built(self, draft: NewVectors) -> Path | None:
         """Build an index of all vectors of the draft; its folder, or `None` if it is incomplete on disk. Writes."""
         with ChromaFolderStore(self._folder) as store:
-            schema = store.collection(self._names.own).schema()
+            schema = store.collection(self._names.own).schema(self._distance)
         threshold, _ = _portions(draft.count, self._page_size)
         for settings in vector_indexes(schema):  # so that the last write to disk contains all records
             (settings.get("hnsw") or {})["sync_threshold"] = max(2, threshold)
@@ -243,7 +246,7 @@ class ChromaReplacement:
         if partial is not None and not partial.count():  # its creation may have been interrupted
             store.delete(partial.address)
             partial = None
-        target = partial or store.create(self._names.new, source, self._dimension, self._model)
+        target = partial or store.create(self._names.new, source, self._dimension, self._model, self._distance)
         done = target.count()
         for page in draft.pages(self._page_size, done):
             target.add(page)
@@ -259,7 +262,9 @@ class ChromaReplacement:
     def _take_place(
         self, layout: Layout, segment: str, draft: NewVectors, rows: dict[str, int], *, complete: bool
     ) -> None:
-        schema = layout.schema if self._model is None else recording(layout.schema, self._model)
+        schema = with_space(layout.schema, self._distance)
+        if self._model is not None:
+            schema = recording(schema, self._model)
 
         def logged(ids: list[str]) -> Vectors:
             known = np.array([rows.get(record, -1) for record in ids])
@@ -267,7 +272,15 @@ class ChromaReplacement:
             new[known >= 0] = draft.vectors_of(known[known >= 0])
             return new
 
-        layout.exchange(segment, draft.dimension, schema, logged, complete=complete, at_once=self._page_size)
+        layout.exchange(
+            segment,
+            draft.dimension,
+            schema,
+            logged,
+            complete=complete,
+            at_once=self._page_size,
+            distance=self._distance,
+        )
 
     def _report(self, done: int, draft: NewVectors) -> None:
         self._on_done(done, draft.count)

@@ -7,8 +7,13 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lightmigrate.vectors import Metric
+
 # Where a schema holds the settings of vector indexes.
 VECTOR_INDEXES = (("defaults",), ("keys", "#embedding"))
+
+# The key of a collection's metadata that states the distance, in the way of Chroma before 1.0.
+SPACE_KEY = "hnsw:space"
 
 # What a schema records about an embedding function that has no name and config.
 NOT_KNOWN: Mapping[str, str] = types.MappingProxyType({"type": "legacy"})
@@ -91,4 +96,12 @@ def with_function(schema: Mapping[str, Any], function: Mapping[str, Any] | None)
         index.pop("embedding_function", None)
         if function is not None:
             index["embedding_function"] = {"type": "known", **function}
+    return changed
+
+
+def with_space(schema: Mapping[str, Any], distance: Metric | None) -> dict[str, Any]:
+    """A copy of the schema for indexes of another distance; `None` changes nothing."""
+    changed = copy.deepcopy(dict(schema))
+    for index in vector_indexes(changed) if distance is not None else ():
+        index["space"] = distance
     return changed

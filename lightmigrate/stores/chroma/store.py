@@ -21,6 +21,7 @@ from lightmigrate.stores.base import (
     Capabilities,
     Collection,
     CollectionFacts,
+    Metric,
     Version,
     WrittenRecords,
 )
@@ -102,16 +103,25 @@ class ChromaStore:
         """What Chroma records about an embedding function; see `describe_function`. Calls no model."""
         return None if embedding_function is None else describe_function(embedding_function)
 
+    def fixed_distance(self, address: Address) -> str | None:
+        """`None`: a new collection can have any distance."""
+        return None
+
     def create(
-        self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> ChromaCollection:
         """Create an empty collection with all the settings of another. See `stores.base.Store`.
 
         The first records determine the dimension.
         """
         assert isinstance(like, ChromaCollection)  # noqa: S101  # a store copies its own kind only
-        schema = like.schema() if model is None else recording(like.schema(), model)
-        return self.create_with(address, schema, like.settings()["metadata"])
+        schema = like.schema(distance)
+        return self.create_with(address, schema if model is None else recording(schema, model), like.metadata(distance))
 
     def create_with(
         self, address: Address, schema: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
@@ -131,12 +141,17 @@ class ChromaStore:
         return self.collection(address)
 
     def create_version(
-        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> ChromaCollection:
         """Create an empty version of a collection, to be filled. See `stores.base.Store`."""
         own = source.address
         name = VersionName(VersionName.parse(own.name).own, State.NEW, key).name
-        return self.create(Address(name, own.tenant, own.database), source, dimension, model)
+        return self.create(Address(name, own.tenant, own.database), source, dimension, model, distance)
 
     def exchange(
         self,

@@ -21,7 +21,7 @@ from lightmigrate.stores.pgvector import log
 from lightmigrate.stores.pgvector.distances import OPERATORS, as_metric
 from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged
-from lightmigrate.stores.pgvector.tables import METRICS, Column, read_table
+from lightmigrate.stores.pgvector.tables import Column, read_table
 from lightmigrate.stores.pgvector.triggers import quietly
 from lightmigrate.stores.pgvector.values import decode, decode_key, encode, encode_key
 from lightmigrate.stores.pgvector.vectors import as_literal, read_vectors
@@ -86,12 +86,10 @@ class PgCollection:
 
     @property
     def metric(self) -> Metric:
-        """Its distance: that of an index on this column, or on the application's column."""
-        for column in (self.column, self.own):
-            for index in self.table.indexes_of(column):
-                if index.spec.operators in METRICS:
-                    return METRICS[index.spec.operators]
-        return self._fallback_metric
+        """Its distance: that of an index on this column, that it is to get, or that of the application's column."""
+        kept = self.column.kept.distance if self.column.kept else None
+        of_this, of_own = (self.table.metrics_of(column) for column in (self.column, self.own))
+        return next(metric for metric in (*of_this[:1], kept, *of_own[:1], self._fallback_metric) if metric)
 
     @property
     def dimension(self) -> int | None:
@@ -215,12 +213,13 @@ class PgCollection:
         ids = [[encode_key(row[:-1]) for row in rows] for rows in results]
         return ids, [[as_metric(metric, row[-1]) for row in rows] for rows in results]
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """Its distance and the indexes on its vectors; for a version being built, the indexes that it will get."""
         building = self.column.kept is not None and self.column.kept.role == Role.BUILDING.value
-        indexes = self.table.indexes_of(self.own if building else self.column)
-        specs = [asdict(index.spec) | {"options": list(index.spec.options)} for index in indexes]
-        return {"metric": self.metric, "indexes": sorted(specs, key=str)}
+        specs = [index.spec for index in self.table.indexes_of(self.column)]
+        specs = [spec.by(distance) for spec in (self.table.specs_for(self.column, self.own) if building else specs)]
+        indexes = [asdict(spec) | {"options": list(spec.options)} for spec in specs]
+        return {"metric": distance or self.metric, "indexes": sorted(indexes, key=str)}
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """What was written since an earlier `changes`; `None` while no version is kept and so no log."""

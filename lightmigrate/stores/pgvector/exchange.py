@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
+from lightmigrate.progress import logger
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import (
     Column,
-    Index,
     IndexSpec,
     KeptColumn,
     Table,
@@ -32,12 +33,12 @@ def build_indexes(session: Session, incoming: PgCollection) -> None:
     table = read_table(session, incoming.address.name)
     column = table.vector(incoming.column.name)
     existing = {index.spec for index in table.indexes_of(column)}
-    for number, index in enumerate(table.indexes_of(incoming.own)):
-        if index.spec in existing:
+    for number, spec in enumerate(table.specs_for(column, incoming.own)):
+        if spec in existing:
             continue
         name = _index_name(table, column, number)
         session.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(table.schema, name)))
-        session.execute(index_statement(table, column, index.spec, name, concurrently=True))
+        session.execute(index_statement(table, column, spec, name, concurrently=True))
 
 
 def index_statement(table: Table, column: Column, spec: IndexSpec, name: str, *, concurrently: bool) -> sql.Composed:
@@ -98,7 +99,14 @@ def _require_same(session: Session, live: PgCollection) -> None:
 def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str) -> None:
     """Exchange the names of two columns, with comment, NOT NULL and the names of indexes."""
     dependents.require_none(session, table, old)
-    backup = backup_of(old, part="", key=key, snapshot=log.snapshot(session))
+    distances = table.metrics_of(old)
+    distance = distances[0] if len(distances) == 1 else None
+    backup = backup_of(old, part="", key=key, snapshot=log.snapshot(session), distance=distance)
+    if kept.distance not in (None, distance):
+        logger.warning(
+            "%s: its index is for %s now; queries must use %s, any other operator does not use the index",
+            table.name, kept.distance, OPERATORS[kept.distance],
+        )  # fmt: skip
     _alter(session, table, "RENAME {} TO {}", old.sql, sql.Identifier(backup.name))
     _alter(session, table, "RENAME {} TO {}", new.sql, old.sql)
     if old.not_null:  # the application writes only the new column
@@ -106,18 +114,19 @@ def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: 
     missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, old.sql)
     if (old.not_null or kept.not_null) and not session.rows(missing):
         _alter(session, table, "ALTER {} SET NOT NULL", old.sql)
-    _rename_indexes(session, table, table.indexes_of(new), old)
+    _rename_indexes(session, table, new, old)
     comment(session, table, backup.name, backup.comment())
     comment(session, table, old.name, old.comment)
     log.start(session, read_table(session, table.name), None)
 
 
-def _rename_indexes(session: Session, table: Table, new: list[Index], old: Column) -> None:
+def _rename_indexes(session: Session, table: Table, new: Column, old: Column) -> None:
     before = table.indexes_of(old)
-    places: Mapping[IndexSpec, str] = {index.spec: index.name for index in before}
+    specs = table.specs_for(new, old)
+    places: Mapping[IndexSpec, str] = {spec: index.name for spec, index in zip(specs, before, strict=True)}
     for number, index in enumerate(before):
         _rename_index(session, table, index.name, _index_name(table, old, number))
-    for index in new:
+    for index in table.indexes_of(new):
         if index.spec in places:
             _rename_index(session, table, index.name, places[index.spec])
 

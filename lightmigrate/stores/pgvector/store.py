@@ -22,6 +22,7 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.exchange import comment, exchange, index_statement
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import KeptColumn, Table, read_table, read_tables
@@ -152,8 +153,28 @@ class PgStore:
             return None
         raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
 
+    def fixed_distance(self, address: Address) -> str | None:
+        """Why a collection's distance is not that of one index of its own; `None` where it is. Only reads."""
+        collection = self.collection(address)
+        metrics, operator = collection.table.metrics_of(collection.own), OPERATORS[collection.metric]
+        if address.part:
+            return f"table {address.name} holds several collections, and all of them share its indexes"
+        if len(metrics) > 1:
+            return f"{address} has indexes for {' and '.join(metrics)}: drop those that no query uses"
+        if not metrics:
+            return (
+                f"{address} has no index, and the operator of a query (such as {operator}) chooses the distance: "
+                "change the queries instead"
+            )
+        return None
+
     def create(
-        self, address: Address, like: Collection, dimension: int, model: Mapping[str, Any] | None
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> PgCollection:
         """Create an empty table with the columns, the key and the vector indexes of another. Writes."""
         assert isinstance(like, PgCollection)  # noqa: S101  # a store copies its own kind only
@@ -175,11 +196,18 @@ class PgStore:
             for number, index in enumerate(source.indexes_of(like.own)):
                 index_name = f"{address.name[:40]}_{like.own.name[:15]}_{number}"
                 column = created.vector(like.own.name)
-                self._session.execute(index_statement(created, column, index.spec, index_name, concurrently=False))
+                self._session.execute(
+                    index_statement(created, column, index.spec.by(distance), index_name, concurrently=False)
+                )
         return self.collection(address)
 
     def create_version(
-        self, source: Collection, key: str, dimension: int, model: Mapping[str, Any] | None
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
     ) -> PgCollection:
         """Add an empty vector column, and start to log which rows are written. Writes.
 
@@ -189,7 +217,7 @@ class PgStore:
         """
         assert isinstance(source, PgCollection)  # noqa: S101  # its own kind only
         table, own, part = read_table(self._session, source.address.name), source.own, source.address.part
-        kept = KeptColumn(own.name, part, Role.BUILDING.value, key)
+        kept = KeptColumn(own.name, part, Role.BUILDING.value, key, distance=distance)
         self._require_possible(table, source, kept, dimension)
         column_type = sql.SQL("vector") if part else sql.SQL("vector({})").format(sql.Literal(dimension))
         with self._session.transaction():

@@ -30,6 +30,17 @@ class IndexSpec:
     operators: str
     options: tuple[str, ...]
 
+    @property
+    def metric(self) -> Metric | None:
+        """The distance it is for; `None` for another one than those of `Metric`."""
+        return METRICS.get(self.operators)
+
+    def by(self, distance: Metric | None) -> IndexSpec:
+        """The same settings for another distance; `None` keeps it, and an index without a `Metric` stays as it is."""
+        if distance is None or self.metric is None:
+            return self
+        return replace(self, operators=next(name for name, metric in METRICS.items() if metric == distance))
+
 
 @dataclass(frozen=True)
 class Index:
@@ -52,6 +63,7 @@ class KeptColumn:
         key: see `Version`.
         not_null: whether the application's column was declared NOT NULL.
         snapshot: PostgreSQL's snapshot at the time when it was replaced.
+        distance: that its index has, or is to get; `None` for that of the application's column.
     """
 
     own: str
@@ -60,6 +72,7 @@ class KeptColumn:
     key: str
     not_null: bool = False
     snapshot: str = ""
+    distance: Metric | None = None
 
     @property
     def name(self) -> str:
@@ -176,10 +189,19 @@ class Table:
         """The valid indexes on a vector column, by name."""
         return [index for index in self.indexes if index.column == column.number and index.valid]
 
+    def metrics_of(self, column: Column) -> list[Metric]:
+        """The distances that a column has indexes for, each once."""
+        return list(dict.fromkeys(index.spec.metric for index in self.indexes_of(column) if index.spec.metric))
 
-def backup_of(column: Column, *, part: str, key: str, snapshot: str) -> KeptColumn:
+    def specs_for(self, version: Column, own: Column) -> list[IndexSpec]:
+        """The settings of the indexes that a version gets: those of the application's column, for its distance."""
+        distance = version.kept.distance if version.kept else None
+        return [index.spec.by(distance) for index in self.indexes_of(own)]
+
+
+def backup_of(column: Column, *, part: str, key: str, snapshot: str, distance: Metric | None) -> KeptColumn:
     """The comment of an application's column that becomes a backup."""
-    return KeptColumn(column.name, part, Role.BACKUP.value, key, column.not_null, snapshot)
+    return KeptColumn(column.name, part, Role.BACKUP.value, key, column.not_null, snapshot, distance)
 
 
 def replaced(kept: KeptColumn, *, key: str, not_null: bool, snapshot: str) -> KeptColumn:

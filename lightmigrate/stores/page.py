@@ -1,0 +1,83 @@
+"""The pages in which records travel between a store and everything above it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.vectors import Vectors
+
+# A payload holds only what JSON can represent, so that a file can keep it while a database is built.
+Payload = Mapping[str, Any]
+
+# Where a scan resumes. Opaque: only the store that returned it can interpret it. It is text that a journal can keep.
+Cursor = str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some records of a collection; all columns are n long.
+
+    Attributes:
+        ids: unique within the collection; opaque: the store encodes its own kind of key as text, losing nothing.
+        vectors: float32 `(n, d)`; `(n, 0)` where they were not requested.
+        texts: what was embedded, as far as it is stored; `None` where there is none.
+        payloads: everything else that a record holds; opaque, JSON; `None` where empty (never an empty mapping).
+        cursor: where a scan resumes after these records; `None` for a page that did not come from a scan.
+    """
+
+    ids: Sequence[str]
+    vectors: Vectors
+    texts: Sequence[str | None]
+    payloads: Sequence[Payload | None]
+    cursor: Cursor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def joined(cls, pages: Sequence[Page]) -> Page:
+        """The records of all pages, in order; vectors are `(0, 0)` when there are no records."""
+        full = [page for page in pages if len(page)]
+        return cls(
+            ids=[record for page in full for record in page.ids],
+            vectors=np.concatenate([page.vectors for page in full]) if full else np.zeros((0, 0), np.float32),
+            texts=[text for page in full for text in page.texts],
+            payloads=[payload for page in full for payload in page.payloads],
+        )
+
+    def part(self, start: int, end: int) -> Page:
+        """The records from `start` to before `end`."""
+        rows = slice(start, end)
+        return Page(self.ids[rows], self.vectors[rows], self.texts[rows], self.payloads[rows])
+
+    def rows(self, rows: Sequence[int]) -> Page:
+        """Some of the records, in the order given."""
+        return Page(
+            ids=[self.ids[row] for row in rows],
+            vectors=self.vectors[list(rows)],
+            texts=[self.texts[row] for row in rows],
+            payloads=[self.payloads[row] for row in rows],
+        )
+
+    def with_vectors(self, vectors: Vectors) -> Page:
+        """The same records with other vectors `(n, d_out)`."""
+        return Page(self.ids, vectors, self.texts, self.payloads, self.cursor)
+
+
+@dataclass(frozen=True)
+class WrittenRecords:
+    """What was written to a collection since an earlier point in time.
+
+    Attributes:
+        written: ids of records that were added or changed, each once; some may have been deleted again.
+        deleted: ids of records that were deleted; the caller may never have read some of them.
+        mark: the point in time up to which this is complete; pass it to the next `changes`.
+    """
+
+    written: Sequence[str]
+    deleted: Sequence[str]
+    mark: str
