@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,3 +93,15 @@ def test_many_collections_are_answered_together(run: Run, tmp_path: Path, monkey
     assert len(METRICS) == 3
     code, out, _ = run("status", folder, "--thresholds", ".3")
     assert (code, out.count("1 collections")) == (0, 3)
+
+
+def test_another_distance_is_named(run: Run, tmp_path: Path) -> None:
+    folder = build(tmp_path / "home" / "db")
+    code, out, err = run("migrate", folder, "-c", "in_l2", "--distance", "cosine", "--yes")
+    assert code == 0, err
+    assert re.search(
+        r"squared l2 distance between nearest records: median \S+ before, \S+ \(cosine distance\) now", out
+    )
+    code, out, err = run("status", folder, "--thresholds", "4")
+    assert code == 0, err
+    assert "(squared l2 distance before, cosine distance now)" in out

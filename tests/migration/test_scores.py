@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightmigrate import Migrator, Projection
+from lightmigrate import CollectionJob, Migrator, Projection
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.recall import Exact
 from lightmigrate.migration.results import MigrationResult
@@ -146,3 +147,22 @@ def test_json_holds_quantiles_and_no_ids(tmp_path: Path) -> None:
     assert set(said["before"]) == {"metric", "nearest", "farthest", "neighbours", "random"}
     assert said["before"]["nearest"]["p5"] <= said["before"]["nearest"]["median"] <= said["before"]["farthest"]["p95"]
     assert said["thresholds"] == []
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_distance_is_the_other_side_of_the_correspondence(opened: bool, tmp_path: Path) -> None:
+    folder, vectors = build(tmp_path / "home" / "db"), make_vectors(ROWS, seed=METRICS.index("l2"))
+    with open_client(folder) if opened else contextlib.nullcontext(folder) as database:
+        Migrator(database).migrate([CollectionJob("in_l2", distance="cosine")])
+        true = {metric: true_distances(vectors, metric)[:, :10] for metric in METRICS}
+        threshold = float(np.quantile(true["l2"], 0.3))
+        (shift,) = Migrator(database).scores([threshold])
+    for side, metric in ((shift.before, "l2"), (shift.now, "cosine")):
+        assert side.metric == metric
+        np.testing.assert_allclose(
+            np.sort(side.neighbours, axis=0), np.sort(true[side.metric], axis=0), rtol=1e-3, atol=1e-4
+        )
+    (found,) = shift.thresholds
+    assert found.share == pytest.approx(0.3, abs=0.01)
+    assert np.mean(true["cosine"] <= found.now) == pytest.approx(0.3, abs=0.01)
+    assert (found.similarity, found.similarity_now) == (None, 1 - found.now)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The distances as the database reports them.
 _NAMES = {"cosine": "cosine distance", "l2": "squared l2 distance", "ip": "1 - inner product"}
 
+_SIDES = ("before", "now")
+
 
 def statuses(collections: Sequence[CollectionStatus]) -> RenderableType:
     """What `status` shows."""
@@ -47,7 +49,7 @@ def distances(moved: Sequence[ScoreShift]) -> list[str]:
 def nearest(moved: Sequence[ScoreShift]) -> str:
     """How far the nearest records were and are, in some collections with the same metrics."""
     first = moved[0]
-    before, now = (_median([getattr(shift, side).nearest.median for shift in moved]) for side in ("before", "now"))
+    before, now = (_median([getattr(shift, side).nearest.median for shift in moved]) for side in _SIDES)
     name = _NAMES[first.before.metric]
     changed = "" if first.before.metric == first.now.metric else f" ({_NAMES[first.now.metric]})"
     farthest = ""
@@ -120,9 +122,10 @@ def _basis(moved: Sequence[ScoreShift]) -> list[str]:
             "[yellow]below, above: the threshold let through nothing or everything that was measured, and so does one "
             "below or above that[/]"
         )
-    metrics = sorted({_NAMES[shift.before.metric] for shift in moved})
+    before, now = (", ".join(sorted({_NAMES[getattr(shift, side).metric] for shift in moved})) for side in _SIDES)
+    metrics = before if before == now else f"{before} before, {now} now"
     lines += [
-        f"thresholds are distances as the database reports them ({', '.join(metrics)}): smaller is nearer",
+        f"thresholds are distances as the database reports them ({metrics}): smaller is nearer",
         "share: of the nearest records, that it lets through; unchanged: that the old threshold would let through now",
     ]
     samples = sum(shift.samples for shift in moved)

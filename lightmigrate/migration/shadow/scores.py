@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
@@ -23,8 +25,10 @@ class ScoreMeasurement:
         space = measured_space(job.source)
         if space is not None:
             sample = sample_of(job.source)
+            sample = sample.rows(np.flatnonzero(job.valid(sample.vectors)).tolist())
             chosen = sample.rows(evenly(len(sample), QUERIES))
-            self._spaces = Exact(chosen.vectors, space), Exact(job.new_vectors(chosen), job.distance or space)
+            new_space = job.distance or space
+            self._spaces = Exact(chosen.vectors, space), Exact(job.new_vectors(chosen), new_space)
 
     def add(self, before: Vectors, now: Vectors) -> None:
         """Add the old vectors `(n, d)` and the new ones `(n, d_out)` of some records."""
