@@ -24,7 +24,7 @@ FLAT = make_projection(source=Model("two", 2, normalised=False), target=Model("t
 
 @pytest.mark.parametrize("emptied", [False, True])
 def test_a_collection_without_records(emptied: bool, tmp_path: Path) -> None:
-    """It is refused as a job, and comes through beside one with the dimension it was locked to."""
+    """As a job it is refused, or made anew where it keeps a dimension; beside one it comes through as it was."""
     folder = tmp_path / "home" / "db"
     with open_client(folder) as client:
         client.create_collection("some", embedding_function=None).add(ids=["a"], embeddings=make_vectors(1))
@@ -35,9 +35,15 @@ def test_a_collection_without_records(emptied: bool, tmp_path: Path) -> None:
             empty.delete(ids=ids)
     before, bytes_before = contents(folder, (EMPTY,))["/".join(EMPTY)], folder_hash(folder)
     migrator = ChromaMigrator(folder)
-    with pytest.raises(NothingToMigrateError, match="collection empty is empty"):
-        migrator.migrate([CollectionJob("some", PROJECTION), CollectionJob("empty", PROJECTION)])
-    assert folder_hash(folder) == bytes_before
+    both = [CollectionJob("some", PROJECTION), CollectionJob("empty", PROJECTION)]
+    if emptied:
+        migrator.migrate(both)
+        assert {one.name: one.dimension for one in read_catalog(folder)} == {"some": NEW_DIM, "empty": None}
+        migrator.rollback()
+    else:
+        with pytest.raises(NothingToMigrateError, match="collection empty is empty"):
+            migrator.migrate(both)
+        assert folder_hash(folder) == bytes_before
 
     migrator.migrate_collection("some", PROJECTION)
     assert_same(before, contents(folder, (EMPTY,))["/".join(EMPTY)])

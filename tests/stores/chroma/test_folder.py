@@ -46,8 +46,12 @@ def test_the_catalog_knows_the_recorded_embedding_function(tmp_path: Path) -> No
 
 
 def test_the_catalog_of_a_database_from_before_schemas(database: Path) -> None:
-    """Older Chroma versions have neither of the two configuration columns; the metadata says the distance."""
+    """Older Chroma versions have neither of the two configuration columns; the index's metadata say the distance."""
     with sqlite3.connect(database / "chroma.sqlite3") as connection:
+        connection.execute(
+            "INSERT INTO segment_metadata (segment_id, key, str_value) SELECT segments.id, 'hnsw:space', 'ip' FROM "
+            "segments JOIN collections ON collection = collections.id WHERE scope = 'VECTOR' AND name = 'notes'"
+        )
         connection.execute("ALTER TABLE collections DROP COLUMN schema_str")
         connection.execute("ALTER TABLE collections DROP COLUMN config_json_str")
     connection.close()
