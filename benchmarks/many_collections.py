@@ -42,7 +42,11 @@ WAYS = ("learned", "everything", "by hand")
 
 
 def build(folder: Path, collections: int) -> None:
-    """The folder. The old vector of a chunk is that of its document plus noise: only its cost matters here."""
+    """The folder. The old vector of a chunk lies between that of its document and that of another one.
+
+    So chunks of one document differ along the directions in which the model's vectors differ, as real ones do. With
+    noise in all directions they would look like rows of several models.
+    """
     corpus, rng = load_corpus(), np.random.default_rng(0)
     chunks = [
         (" ".join(words[start : start + WORDS_OF_A_CHUNK]), row)
@@ -54,7 +58,8 @@ def build(folder: Path, collections: int) -> None:
         for number in range(collections):
             chosen = [chunks[place] for place in rng.integers(0, len(chunks), int(rng.integers(3, 31)))]
             rows = [row for _, row in chosen]
-            vectors = corpus.old_documents[rows] + rng.normal(0, 0.01, (len(rows), corpus.old_documents.shape[1]))
+            others = rng.integers(0, len(corpus.documents), len(rows))
+            vectors = 0.6 * corpus.old_documents[rows] + 0.4 * corpus.old_documents[others]
             collection = client.create_collection(f"file-{uuid.UUID(int=number)}", metadata={"hnsw:space": "cosine"})
             collection.add(
                 ids=[f"{number}-{place}" for place in range(len(rows))],

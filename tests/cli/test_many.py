@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightmigrate.cli.app import main
+from lightmigrate.cli.show import terminal
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.progress import Progress, together
 from tests.encoders import WordLlamaFunction
@@ -28,7 +29,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal.output, "_width", 200)  # the console is made once, whatever COLUMNS says later
     monkeypatch.chdir(tmp_path)
     return many(tmp_path / "home" / "chroma_data")
 
