@@ -21,7 +21,7 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import chosen_texts, stated_form, with_texts
 from lightmigrate.texts.collection import WithTexts
 from lightmigrate.texts.find import FoundTexts, find_texts
-from lightmigrate.texts.source import Texts, TextSource
+from lightmigrate.texts.source import Texts, TextSource, by_id
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.grouping import only_group
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
@@ -60,12 +60,11 @@ class DatabaseLearner(DatabaseReader):
         damaged = self._require_readable(collection)
         with self._reading() as store:
             read = replace(self._as_one(store, collection, texts, damaged), distance=require_distance(distance))
-            by_id = texts.by_id if isinstance(texts, TextSource) else texts
             return data_from_readable(
                 read,
                 samples,
                 fewest=FEWEST_DOCUMENTS if len(read.members) > 1 else None,
-                reads_texts=not by_id if reads_texts is None else reads_texts,
+                reads_texts=not by_id(texts) if reads_texts is None else reads_texts,
                 about=stated_form([one for one in read.members if isinstance(one, WithTexts)], texts),
                 seed=seed,
                 on_progress=self._on_progress,
@@ -222,8 +221,7 @@ class DatabaseLearner(DatabaseReader):
             return JoinedCollections([with_texts(store.collection(address_of(collection)), texts, model)])
         catalog = [facts for facts in self.collections() if facts.count and facts.address not in damaged]
         group = only_group(store, [facts for facts in catalog if facts.dimension], self._argument)
-        by_id = texts.by_id if isinstance(texts, TextSource) else texts
-        if by_id and len(group.members) > 1:
+        if by_id(texts) and len(group.members) > 1:
             raise LightmigrateError(
                 f"texts by id are of one collection, {self.path} holds {len(group.members)}: name one (--collection)"
             )

@@ -15,7 +15,7 @@ from lightmigrate.migration.distance import keeps_vectors, require_distance, sam
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, Metric, Store
-from lightmigrate.texts.source import Texts, TextSource, form_from_json, form_to_json
+from lightmigrate.texts.source import Texts, TextSource, by_id, form_from_json, form_to_json
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ def write_requests(
             return None
         texts = f"{number}.texts.json"
         source = request.texts if isinstance(request.texts, TextSource) else None
-        by_id = source.by_id if source is not None else dict(request.texts or {})  # type: ignore[arg-type]  # a mapping
-        if by_id:
-            (folder / texts).write_text(json.dumps(dict(sorted(by_id.items()))))
+        given = by_id(request.texts)
+        if given:
+            (folder / texts).write_text(json.dumps(dict(sorted(given.items()))))
         collections.append(
             {
                 "address": asdict(request.address),
                 "model": request.model,
                 "projection": name,
                 "sha256": "" if kept else file_sha256(folder / name),
-                "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if by_id else None,
+                "texts": {"file": texts, "sha256": file_sha256(folder / texts)} if given else None,
                 "text_form": None if source is None else form_to_json(source.form),
                 **({"dimension": request.projection.info.source.dimension} if kept else {}),
                 **({"distance": request.distance} if request.distance is not None else {}),

@@ -57,6 +57,11 @@ STORED = TextSource()
 Texts = TextSource | Mapping[str, str] | None
 
 
+def by_id(texts: Texts) -> Mapping[str, str]:
+    """The texts by id among what a caller gave."""
+    return texts.by_id if isinstance(texts, TextSource) else texts or {}
+
+
 def chosen_form(field: str = "", template: str = "") -> TextForm | None:
     """The form that a user names: a field (`document` is the stored document) or a template; `None` for neither.
 

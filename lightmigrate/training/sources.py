@@ -12,7 +12,7 @@ from lightmigrate.stores.base import Collection
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.joined import JoinedCollections, Readable
 from lightmigrate.texts.chosen import stated_form, with_texts
-from lightmigrate.texts.source import Texts, TextSource
+from lightmigrate.texts.source import Texts, by_id
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import sample_collection
 from lightmigrate.training.corpus import draw, packaged_corpus
@@ -56,12 +56,11 @@ def data_from_collection(
         AmbiguousTextsError: it is not known which texts were embedded.
     """
     embedded = with_texts(collection, texts)
-    by_id = texts.by_id if isinstance(texts, TextSource) else texts
     return data_from_readable(
         JoinedCollections([embedded], distance),
         documents,
         fewest=fewest,
-        reads_texts=not by_id if reads_texts is None else reads_texts,
+        reads_texts=not by_id(texts) if reads_texts is None else reads_texts,
         queries=queries,
         about=stated_form([embedded], texts),
         seed=seed,

@@ -9,7 +9,9 @@ small collections meets both. Starting the engine anew takes some milliseconds a
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,6 +57,7 @@ class _IndexBound:
         with self._lock:
             if collection_id not in self._touched and len(self._touched) >= self._most and not self._calls:
                 self._engine.stop()
+                _return_memory()
                 self._engine.start()
                 self._touched.clear()
             self._touched.add(collection_id)
@@ -64,6 +67,12 @@ class _IndexBound:
         finally:
             with self._lock:
                 self._calls -= 1
+
+
+def _return_memory() -> None:
+    """Give freed memory back to the system: the C library keeps most of what many small indexes held (measured)."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def bound_indexes(client: Any) -> None:
