@@ -7,7 +7,10 @@ together hold every record.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +34,10 @@ _COLLECTIONS = """
     WHERE dimension IS NOT NULL AND vectors.type = 'urn:chroma:segment/vector/hnsw-local-persisted'
 """
 
-# The records whose vector is not in the log.
-_INDEXED = """
-    SELECT embedding_id FROM embeddings WHERE segment_id = ? AND embedding_id NOT IN
-    (SELECT id FROM embeddings_queue WHERE topic LIKE '%/' || ? AND vector IS NOT NULL)
-"""
+_RECORDS = "SELECT embedding_id FROM embeddings WHERE segment_id = ?"
+
+# The log has no index by topic, so it is read once for all collections.
+_LOGGED = "SELECT topic, id FROM embeddings_queue WHERE vector IS NOT NULL"
 
 _FILES = ("header.bin", "data_level0.bin", "length.bin", "link_lists.bin", LABELS_FILE)
 _MAY_BE_EMPTY = "link_lists.bin"  # a small index has no higher levels
@@ -54,7 +56,7 @@ def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
     Args:
         folder: a Chroma folder.
         thorough: also look into the files, and for records that neither the index nor the log holds. Otherwise only
-            their presence, their headers and their sizes are checked, which takes a millisecond.
+            their presence, their headers and their sizes are checked, which takes some milliseconds.
 
     Raises:
         DatabaseError: not a Chroma folder, or its sqlite file cannot be read.
@@ -63,9 +65,10 @@ def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
     faults = {}
     try:
         with reading(folder / DATABASE_FILE) as connection:
+            log = functools.cache(functools.partial(_log, connection))
             for row in connection.execute(_COLLECTIONS).fetchall():
                 if row["filled"]:
-                    fault = _fault(connection, folder / row["segment"], row, thorough=thorough)
+                    fault = _fault(connection, folder / row["segment"], row, log, thorough=thorough)
                     if fault is not None:
                         faults[Address(row["name"], row["tenant"], row["database"])] = fault
     except sqlite3.Error as error:
@@ -74,14 +77,29 @@ def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
     return faults
 
 
-def _fault(connection: sqlite3.Connection, index: Path, row: sqlite3.Row, *, thorough: bool) -> str | None:
+def _log(connection: sqlite3.Connection) -> Mapping[str, set[str]]:
+    """The ids of the records whose vector is in the log, by the id of their collection."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    for topic, record in connection.execute(_LOGGED):
+        ids[topic.rpartition("/")[2]].add(record)
+    return ids
+
+
+def _fault(
+    connection: sqlite3.Connection,
+    index: Path,
+    row: sqlite3.Row,
+    log: Callable[[], Mapping[str, set[str]]],
+    *,
+    thorough: bool,
+) -> str | None:
     # versions before 1.0 note what was indexed in the index's own file, and not in this table
     written = row["indexed"] is not None or (index / LABELS_FILE).exists()
     if written and (fault := _fault_of_files(index, row["dimension"])) is not None:
         return fault
     if written and not thorough:
         return None
-    records = {record for (record,) in connection.execute(_INDEXED, (row["records"], row["id"]))}
+    records = {record for (record,) in connection.execute(_RECORDS, (row["records"],))} - log().get(row["id"], set())
     if not written:
         return f"{len(records):,} records are neither in its index nor in the log" if records else None
     try:
