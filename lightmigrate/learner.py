@@ -1,21 +1,25 @@
-"""The part of `Migrator` that learns from stored vectors and texts. It calls models and only reads the database."""
+"""The part of `Migrator` that learns and measures with models. It calls them, and only reads the database."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from lightmigrate.bridge import fit_bridge
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.migration.distance import require_distance
+from lightmigrate.migration.recall import distances_from
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.reader import DatabaseReader, address_of
+from lightmigrate.scores.shift import QUERIES, ScoreShift
 from lightmigrate.stores.base import Address, Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import chosen_texts, stated_form, with_texts
@@ -26,10 +30,11 @@ from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.grouping import only_group
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
+from lightmigrate.vectors import meaningful
 
 
 class DatabaseLearner(DatabaseReader):
-    """One database, learned from. See `DatabaseReader`."""
+    """One database, read with models at hand. See `DatabaseReader`."""
 
     def calibration_data(
         self,
@@ -207,6 +212,59 @@ class DatabaseLearner(DatabaseReader):
         with self._reading() as store:
             opened = store.collection(address_of(collection))
             return chosen_texts(opened, texts, None if model is None else provider_of(model))
+
+    def measure_scores(
+        self,
+        queries: Sequence[str],
+        source: Provider | object,
+        target: Provider | object,
+        *,
+        thresholds: Sequence[float] = (),
+    ) -> list[ScoreShift]:
+        """How the distances from users' queries moved: both models embed them. Calls the models; only reads.
+
+        They are compared with the vectors of the newest backup and with those of now, of every collection that has
+        vectors of the old model's dimension there and of the new one's here. Of a folder temporary copies are read.
+
+        Args:
+            queries: what users searched for; a few hundred are enough.
+            source: the old model: a `Provider`, or an embedding function of any kind. Without a cache it gets the
+                default one, and so does `target`.
+            target: the new model.
+            thresholds: see `scores`.
+
+        Raises:
+            LightmigrateError: there are no queries, no backup has vectors of the old model's dimension, or a model
+                fails.
+        """
+        old, new = (cached(model) for model in (source, target))
+        with self._explaining():
+            if not queries:
+                raise LightmigrateError(
+                    "there are no queries to measure with: give what users searched for, one a line"
+                )
+            embedded = [model.embed_each(queries, queries=True) for model in (old, new)]
+            usable = np.logical_and(*map(meaningful, embedded))
+            before, now = (vectors[usable] for vectors in embedded)
+            with self._engine.before(old.model.dimension) as collections:
+                measured = {
+                    address: distances_from(before, collection, self._page_size)
+                    for address, collection in collections.items()
+                }
+            shifts = []
+            with self._reading() as store:
+                for facts in store.collections():
+                    if facts.address in measured and facts.count and facts.dimension == new.model.dimension:
+                        found = distances_from(now, store.collection(facts.address), self._page_size)
+                        shifts.append(ScoreShift.of(facts.address, measured[facts.address], found, QUERIES))
+            moved = [shift.with_thresholds(thresholds) for shift in shifts if shift is not None]
+            if not moved:
+                raise LightmigrateError(
+                    f"{self.path}: no backup holds a collection with {old.model.dimension} dimensions that has "
+                    f"{new.model.dimension} now: name the models of the last migration, whose backup is still there:  "
+                    "lightmigrate clean DATABASE  lists them"
+                )
+            return moved
 
     def _as_one(
         self,

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for, requests_of
 from lightmigrate.errors import DatabaseError, LightmigrateError
@@ -20,11 +18,8 @@ from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.distance import distance_command
 from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.plan import Plan
-from lightmigrate.migration.recall import distances_from
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
-from lightmigrate.providers.base import Provider
-from lightmigrate.providers.cache import cached
 from lightmigrate.refinement.checks import check_with_refinement, refined_rows, shares_when_migrated
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.status import (
@@ -34,12 +29,12 @@ from lightmigrate.refinement.status import (
     refinement_inputs,
     refinement_status,
 )
-from lightmigrate.scores.shift import QUERIES, ScoreShift
+from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database
-from lightmigrate.vectors import METRICS, meaningful
+from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
 
@@ -195,59 +190,6 @@ class DatabaseReader:
                 for facts in catalog
                 if facts.id in kept
             ]
-
-    def measure_scores(
-        self,
-        queries: Sequence[str],
-        source: Provider | object,
-        target: Provider | object,
-        *,
-        thresholds: Sequence[float] = (),
-    ) -> list[ScoreShift]:
-        """How the distances from users' queries moved: both models embed them. Calls the models; only reads.
-
-        They are compared with the vectors of the newest backup and with those of now, of every collection that has
-        vectors of the old model's dimension there and of the new one's here. Of a folder temporary copies are read.
-
-        Args:
-            queries: what users searched for; a few hundred are enough.
-            source: the old model: a `Provider`, or an embedding function of any kind. Without a cache it gets the
-                default one, and so does `target`.
-            target: the new model.
-            thresholds: see `scores`.
-
-        Raises:
-            LightmigrateError: there are no queries, no backup has vectors of the old model's dimension, or a model
-                fails.
-        """
-        old, new = (cached(model) for model in (source, target))
-        with self._explaining():
-            if not queries:
-                raise LightmigrateError(
-                    "there are no queries to measure with: give what users searched for, one a line"
-                )
-            embedded = [model.embed_each(queries, queries=True) for model in (old, new)]
-            usable = np.logical_and(*map(meaningful, embedded))
-            before, now = (vectors[usable] for vectors in embedded)
-            with self._engine.before(old.model.dimension) as collections:
-                measured = {
-                    address: distances_from(before, collection, self._page_size)
-                    for address, collection in collections.items()
-                }
-            shifts = []
-            with self._reading() as store:
-                for facts in store.collections():
-                    if facts.address in measured and facts.count and facts.dimension == new.model.dimension:
-                        found = distances_from(now, store.collection(facts.address), self._page_size)
-                        shifts.append(ScoreShift.of(facts.address, measured[facts.address], found, QUERIES))
-            moved = [shift.with_thresholds(thresholds) for shift in shifts if shift is not None]
-            if not moved:
-                raise LightmigrateError(
-                    f"{self.path}: no backup holds a collection with {old.model.dimension} dimensions that has "
-                    f"{new.model.dimension} now: name the models of the last migration, whose backup is still there:  "
-                    "lightmigrate clean DATABASE  lists them"
-                )
-            return moved
 
     def _exact_when_migrated(self, catalog: Sequence[CollectionFacts]) -> dict[Address, float]:
         """The share of rows that were exact right after the migration, where it is known."""
