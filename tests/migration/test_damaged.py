@@ -203,6 +203,21 @@ def test_records_without_a_text_are_counted_as_lost_and_kept_when_asked(database
     np.testing.assert_allclose(vectors[3], vectors[-1], atol=1e-6)
 
 
+def test_texts_by_id_are_embedded_and_not_written(database: Path) -> None:
+    with open_client(database) as client:
+        collection = client.get_collection("broken", embedding_function=None)
+        collection.update(["broken3"], CORPUS.old_documents[:1], documents=[""])
+    shutil.rmtree(index_of(database, "broken"))
+    again = EmbedAgain(ChromaProvider(NEW).model, ChromaProvider(NEW).embed_each)
+    Migrator(database).migrate([CollectionJob("broken", again, texts={"broken3": "kept elsewhere"})])
+    with open_client(database) as client:
+        rows = client.get_collection("broken", embedding_function=None).get(
+            "broken3", include=["embeddings", "documents"]
+        )
+    assert rows["documents"] == [""]
+    np.testing.assert_allclose(rows["embeddings"], shared_wordllama(64).embed(["kept elsewhere"]), atol=1e-6)
+
+
 def test_a_start_makes_it_anew_only_where_the_policy_allows(database: Path) -> None:
     shutil.rmtree(index_of(database, "broken"))
     report = auto_migrate(database, NEW, min_quality=0.0, embed_again=True)
