@@ -19,6 +19,9 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.reader import DatabaseReader, address_of
+from lightmigrate.registry.library import Library
+from lightmigrate.routes.compare import Comparison, compare_routes
+from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.scores.shift import QUERIES, ScoreShift
 from lightmigrate.stores.base import Address, Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
@@ -27,7 +30,7 @@ from lightmigrate.texts.collection import WithTexts
 from lightmigrate.texts.find import FoundTexts, find_texts
 from lightmigrate.texts.source import Texts, TextSource, by_id
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.grouping import only_group
+from lightmigrate.training.grouping import only_group, recorded_name
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
 from lightmigrate.vectors import meaningful
@@ -165,6 +168,55 @@ class DatabaseLearner(DatabaseReader):
             seed=seed,
             on_progress=self._on_progress,
         )
+
+    def compare_routes(
+        self,
+        collection: str | Address | None,
+        provider: Provider | object,
+        previous: Provider | object | None = None,
+        *,
+        goal: Goal = DEFAULT_GOAL,
+        samples: int | None = None,
+        tokens: float | None = None,
+        token_share: float | None = None,
+        queries: Sequence[str] = (),
+        texts: Texts = None,
+        source_model: Model | None = None,
+        distance: Metric | None = None,
+        seed: int = 0,
+    ) -> Comparison:
+        """Compare the ways to a new model: cost, time and quality of each. Calls the model; only reads the database.
+
+        `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
+        model: see `calibration_data`, also for `distance`. See `routes.compare.compare_routes` for the arguments and
+        errors; `provider` without a cache gets the default one.
+        """
+        model, old_model = cached(provider), None if previous is None else provider_of(previous)
+        damaged = self._require_readable(collection)
+        with self._reading() as store:
+            read = self._as_one(store, collection, texts, damaged, old_model)
+            names = {recorded_name(member.facts()) for member in read.members}
+            return compare_routes(
+                replace(read, distance=require_distance(distance)),
+                model,
+                goal,
+                stored_bytes=self.stored_bytes,
+                always=True,
+                previous=old_model,
+                source_model=source_model,
+                candidates=Library().find(
+                    source_dim=read.members[0].facts().dimension or 0,
+                    target_dim=model.model.dimension,
+                    source=names.pop() if len(names) == 1 else "",
+                    target=model.name,
+                ),
+                samples=samples,
+                tokens=tokens,
+                token_share=token_share,
+                queries=queries,
+                seed=seed,
+                on_progress=self._on_progress,
+            )
 
     def bridge(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.budget.migrate import migrate_by_plan
 from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.budget.planned_job import planned_job
 from lightmigrate.budget.recorded import migrate_recorded
 from lightmigrate.engine import requests_of
 from lightmigrate.learner import DatabaseLearner
@@ -150,23 +151,23 @@ class Migrator(DatabaseLearner):
     ) -> MigrationResult:
         """Migrate one collection exactly as planned. Calls the model; writes.
 
-        See `migrate` for the options, and `budget.migrate.migrate_by_plan` for the other arguments and the errors.
+        See `migrate` for the options, and `budget.planned_job` for the other arguments and the errors.
         `provider`, or an embedding function of any kind, without a cache gets the default one.
         """
-        with self._naming():
-            return migrate_by_plan(
-                self._engine,
-                plan,
-                cached(provider),
-                MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
-                embedding_function=embedding_function,
-                model=self._engine.describe_model(embedding_function),
-                source_model=source_model,
-                queries=queries,
-                texts=texts,
-                distance=distance,
-                on_progress=self._on_progress,
-            )
+        model = cached(provider)
+        job = planned_job(
+            plan,
+            model,
+            embedding_function=embedding_function,
+            source_model=source_model,
+            queries=queries,
+            texts=texts,
+            distance=distance,
+            force=force,
+            on_progress=self._on_progress,
+        )
+        (result,) = self.migrate(job, auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index)
+        return replace(result, shortened=model.shortened)
 
     def refine(
         self,

@@ -68,6 +68,11 @@ class DatabaseReader:
         return self._engine.place
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of the folder that a migration copies; 0 for an open database. Only reads."""
+        return self._engine.stored_bytes
+
+    @property
     def _argument(self) -> str:
         """The database as a command that a message proposes is given it."""
         return argument_of(self._database)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.budget.quality_estimator import MOST_FITTED
+from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.providers.base import Provider
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.training.request import tokens_of
@@ -27,6 +27,12 @@ FIRST_SHARE = 0.05
 FIRST_SHARE_OF_BUDGET = 0.1
 FEWEST, MOST = 20, 300
 ENOUGH, SHARE_OF_ENOUGH = 100, 0.02
+
+# Where nobody says how many documents to calibrate on, measuring takes at most this share of embedding everything.
+MEASURING_SHARE = 0.1
+
+# Tokens that a sentence of a long document has, about.
+SENTENCE_TOKENS = 30
 
 # Share of a budget that single words may take.
 WORDS_SHARE = 0.1
@@ -50,6 +56,29 @@ def usual_samples(size: CollectionSize, allowed: float | None) -> int:
         enough = max(ENOUGH, SHARE_OF_ENOUGH * size.texts)
         documents = min(FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(size), enough)
     return int(max(2, min(max(documents, FEWEST), MOST, size.texts)))
+
+
+def measuring_within(size: CollectionSize, tokens: float) -> tuple[int, list[int]] | None:
+    """How many documents to calibrate on, and which lengths of extracts to try, so that it takes at most these tokens.
+
+    As many documents as usual if possible, then as many lengths as possible. `None` if not even the fewest documents
+    can be measured.
+
+    Args:
+        size: of the collection, with the lengths to choose from.
+        tokens: that measuring may take.
+    """
+    documents, each = usual_samples(size, None), _tokens_each(size)
+    while documents >= min(FEWEST, size.texts):
+        spent = documents * each + sentences_for(documents) * min(each, SENTENCE_TOKENS) + WORDS_SHARE * tokens
+        lengths = sorted(size.extract_tokens)
+        while lengths:
+            extracts = 2 * documents * sum(size.extract_tokens[words] for words in lengths) / max(1, size.texts)
+            if spent + extracts <= tokens:
+                return documents, lengths
+            lengths.pop()
+        documents = documents * 3 // 4
+    return None
 
 
 def drawn_samples(size: CollectionSize) -> int:

@@ -1,183 +1,154 @@
-"""Carries out a plan: embeds what it allows, makes the projection, and records where each row's vector will come from.
+"""Carries out a budget setting: embeds what it allows, and makes the projection for the rest.
 
 Every embedding goes through a cache on disk before it is used, so that an interrupted run pays for nothing twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.budget.partly_exact import PartlyExact
-from lightmigrate.budget.plan import BudgetPlan
-from lightmigrate.budget.quality_estimator import EVERYTHING, MOST_FITTED, sentences_for
-from lightmigrate.budget.recorded import rows_of
-from lightmigrate.errors import FailedGateError, ModelMismatchError
-from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.budget.learned import Learned, expected_by_share, gates_of
+from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
+from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.migration.collection_job import EmbeddedTexts
+from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.terms.extract import extract_of
-from lightmigrate.providers.base import Provider
-from lightmigrate.quality.gate import Gate
-from lightmigrate.refinement.provenance import Provenance
-from lightmigrate.stores.base import Collection, Metric
+from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.gate import Thresholds
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.texts.chosen import stated_form
 from lightmigrate.texts.collection import WithTexts
-from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import PAGE_ROWS
-from lightmigrate.training.sources import data_from_collection
+from lightmigrate.training.sources import data_from_readable
 from lightmigrate.training.text_digest import in_random_order, text_digest
-from lightmigrate.training.train import Training, train
-
-# Shares of exact rows for which the expected quality is stored, for `status`.
-STATUS_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75)
+from lightmigrate.training.texts import NO_TEXTS, TextsFile
+from lightmigrate.training.train import train
 
 
 @dataclass(frozen=True)
-class CarriedOut:
-    """What a plan's tokens bought.
+class Sampling:
+    """The choices that a setting was measured with, so that the same documents are embedded.
 
     Attributes:
-        projection: for the migration; it asks the new model, through its cache, for what was paid.
-        training: of the projection, with its judgement.
+        documents: number of documents to sample; the first of them are calibrated on, as many as are embedded whole.
+        words: number of single words to embed.
+        seed: of every random choice.
+        queries: of users; sentences of the documents stand in for them when there are none.
     """
 
-    projection: Projection
-    training: Training
+    documents: int
+    words: int
+    seed: int = 0
+    queries: Sequence[str] = ()
 
 
 def carry_out(
-    plan: BudgetPlan,
-    collection: Collection,
-    provider: Provider,
-    provenance: Path,
+    collection: JoinedCollections,
+    provider: Cached,
+    setting: BudgetSetting,
+    size: CollectionSize,
+    sampling: Sampling,
     *,
+    opened_by: Mapping[str, Any],
     source_model: Model | None = None,
-    queries: Sequence[str] = (),
-    distance: Metric | None = None,
-    force: bool = False,
+    texts_file: TextsFile = NO_TEXTS,
+    thresholds: Thresholds | None = None,
     on_progress: OnProgress | None = None,
-) -> CarriedOut:
-    """Embed what a plan allows and make the projection. Calls the model; writes the provenance file and the cache.
+) -> Learned:
+    """Embed what a setting needs to be learned, and make the projection. Only reads; fills the model's cache.
+
+    The extracts, and the documents embedded whole that it is not fitted to, are embedded when it is applied.
 
     Args:
-        plan: the plan.
-        collection: the open collection, with the texts it was planned with; only read.
-        provider: the new model, with a cache.
-        provenance: path of the file that records where each row's vector will come from.
+        collection: the open collections of one model as one, with the texts it was measured with.
+        provider: the new model.
+        setting: what is embedded.
+        size: of the collections.
+        sampling: the choices that the setting was measured with.
+        opened_by: how to open the new model, for `refine`; empty if only the caller can.
         source_model: the model of the stored vectors; unnamed by default.
-        queries: the queries of users that the plan was made with.
-        distance: that the collection will have; `None` if it keeps its own.
-        force: go on although the gate's verdict is FAIL.
+        texts_file: the file with the texts that the collections do not store.
+        thresholds: of the gate.
         on_progress: receives the progress.
 
     Raises:
-        PlanOutdatedError: the collection, or the queries, are not those of the plan.
-        FailedGateError: the gate's verdict is FAIL.
-        ModelMismatchError: the provider is another model than the plan's.
+        LightmigrateError: as `train`.
     """
-    report = reporting(on_progress, str(plan.address))
-    if provider.name != plan.model:
-        raise ModelMismatchError(
-            f"the plan is for the model {plan.model}, not for {provider.name}: use {plan.model}, or plan again"
-        )
-    plan.query_set.require(queries)
-    extract_words = plan.setting.extract_words
-    lengths = [extract_words] if extract_words else []
-    size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
-    plan.require_unchanged(size)
-    data = _data(plan, collection, queries, distance, on_progress)
+    extract_words = setting.extract_words
+    data = _data(collection, setting, sampling, on_progress)
     training = train(
         data,
         provider,
         source_model=source_model,
         extract_words=extract_words or None,
         sentences=sentences_for(len(data.texts)),
-        seed=plan.seed,
+        thresholds=thresholds,
+        seed=sampling.seed,
         on_progress=on_progress,
     )
-    without_texts = training.gate
-    if size.texts < size.records and (extract_words or data.words is not None):
-        sentences = sentences_for(len(data.texts))
-        without_texts = train(data.without_texts(), provider, sentences=sentences, seed=plan.seed).gate
+    with_text, without_texts = size.texts / max(1, size.records), None
+    if with_text < 1:
+        without_texts = training.gate
+        if extract_words or data.words is not None:
+            sentences = sentences_for(len(data.texts))
+            without_texts = train(data.without_texts(), provider, sentences=sentences, seed=sampling.seed).gate
     fitted = {text_digest(text) for text in data.texts}
-    exact = fitted | _embedded_whole(plan, collection, fitted)
+    exact = fitted | _embedded_whole(collection, setting, sampling.seed, fitted)
     gate = training.gate_when_exact(len(exact) / max(1, size.texts))
-    if gate.verdict == "FAIL" and not force:
-        raise FailedGateError(
-            f"collection {plan.address}: {gate.reason}; plan for more, embed everything again, or add --force"
-        )
     facts = {
         "model": provider.name,
-        "provider": plan.provider,
+        "provider": opened_by,
         "dimension": training.projection.info.target.dimension,
         "reads_texts": data.words is not None,
-        "texts_file": plan.texts_file.to_json(),
-        "text_form": form_to_json(collection.source.form) if isinstance(collection, WithTexts) else {},
-        "expected": _expected_by_share(training, without_texts, size),
+        "texts_file": texts_file.to_json(),
+        "expected": expected_by_share(training, without_texts, with_text),
     }
-    described = training.projection.with_facts(
-        training={"embedded_whole": len(exact), "extract_words": extract_words},
-        quality=gate.to_json(),
+    projection = training.projection.with_facts(
+        training={"embedded_whole": len(exact), "extract_words": extract_words}, quality=gate.to_json()
     )
-    projection = PartlyExact.of(described, exact, provider.embed_each)
-    with Provenance(provenance) as rows, rows.together():
-        rows.start(plan.address, facts, training.projection)
-        done = 0
-        for page in collection.scan(PAGE_ROWS):
-            rows.add(plan.address, rows_of(page, projection, extract_words, exact, fitted))
-            done += len(page)
-            report("embed", done, size.records)
-    return CarriedOut(projection, training)
+    embedded = EmbeddedTexts(provider, exact, fitted, facts, extract_words)
+    gates = gates_of(collection, training) if len(collection.members) > 1 else {collection.address: gate}
+    kept = gate.expected_retention
+    if without_texts is not None:
+        kept = kept.mixed(without_texts.expected_retention, with_text)
+    return Learned(projection, training, embedded, gates, size.records - size.texts, kept)
 
 
 def _data(
-    plan: BudgetPlan,
-    collection: Collection,
-    queries: Sequence[str],
-    distance: Metric | None,
-    on_progress: OnProgress | None,
+    collection: JoinedCollections, setting: BudgetSetting, sampling: Sampling, on_progress: OnProgress | None
 ) -> CalibrationData:
-    """The calibration data of a plan: the documents embedded whole, and extracts of the other sampled documents."""
-    sampled = data_from_collection(
-        collection, plan.sampled, queries=queries, distance=distance, seed=plan.seed, on_progress=on_progress
-    ).with_words(plan.words)
-    fitted = min(plan.setting.documents, plan.sampled, MOST_FITTED)
-    data = sampled.first(fitted, plan.sampled - fitted)
-    return data if plan.setting.reads_texts else data.without_texts()
+    """The calibration data of a setting: the documents embedded whole, and extracts of the other sampled documents."""
+    sampled = data_from_readable(
+        collection,
+        sampling.documents,
+        queries=sampling.queries,
+        about=stated_form([member for member in collection.members if isinstance(member, WithTexts)], None),
+        seed=sampling.seed,
+        on_progress=on_progress,
+    ).with_words(sampling.words)
+    fitted = min(setting.documents, sampling.documents, MOST_FITTED)
+    data = sampled.first(fitted, sampling.documents - fitted)
+    return data if setting.reads_texts else data.without_texts()
 
 
-def _expected_by_share(
-    training: Training, without_texts: Gate, size: CollectionSize
-) -> list[tuple[float, dict[str, Any]]]:
-    """The quality to expect for some shares of exact records, for `status`; records without a text stay projected."""
-    texts = size.texts / max(1, size.records)
-    of_texts = [(share, training.gate_when_exact(share).expected_retention) for share in STATUS_SHARES]
-    if texts == 1:
-        return [(share, expected.to_json()) for share, expected in of_texts]
-    of_others = without_texts.expected_retention
-    return [
-        (share * texts, expected.mixed(of_others, texts).to_json())
-        for share, expected in (*of_texts, (1.0, EVERYTHING))
-    ]
-
-
-def _embedded_whole(plan: BudgetPlan, collection: Collection, fitted: set[bytes]) -> set[bytes]:
+def _embedded_whole(collection: JoinedCollections, setting: BudgetSetting, seed: int, fitted: set[bytes]) -> set[bytes]:
     """Digests of the texts, besides the calibration documents, that the new model embeds whole.
 
-    Random ones, as many as the plan allows, and all that are no longer than their extract.
+    Random ones, as many as the setting allows, and all that are no longer than their extract.
     """
-    others, whole, words = set[bytes](), set[bytes](), plan.setting.extract_words
-    for page in collection.scan(PAGE_ROWS):
+    others, whole, words = set[bytes](), set[bytes](), setting.extract_words
+    for page in collection.scan(PAGE_ROWS, vectors=False):
         for text in page.texts:
             if text and text.strip() and (digest := text_digest(text)) not in fitted:
                 if words and extract_of(text, words) == text:
                     whole.add(digest)
                 else:
                     others.add(digest)
-    more = max(0, plan.setting.documents - len(fitted))
-    whole.update(in_random_order(others, plan.seed)[:more])
+    more = max(0, setting.documents - len(fitted))
+    whole.update(in_random_order(others, seed)[:more])
     return whole

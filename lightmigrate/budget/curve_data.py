@@ -10,6 +10,7 @@ from lightmigrate.budget.budget_split import (
     SHOWN,
     drawn_samples,
     lengths_within,
+    measuring_within,
     more_extracts,
     usual_samples,
     words_within,
@@ -50,6 +51,7 @@ def read_curve_data(
     lengths: Sequence[int] | None = None,
     tokens: float | None = None,
     token_share: float | None = None,
+    measuring_share: float | None = None,
     queries: Sequence[str] = (),
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -64,6 +66,7 @@ def read_curve_data(
             the longest that it buys, by default of 8 to 128.
         tokens: budget in tokens, for everything.
         token_share: the same as a share of what embedding everything takes.
+        measuring_share: without a budget and `samples`: measuring takes at most this share of embedding everything.
         queries: queries of users; sentences of the documents stand in for them when there are none.
         seed: of every random choice.
         on_progress: receives the progress.
@@ -76,7 +79,16 @@ def read_curve_data(
     known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
     size = CollectionSize.of(collection, provider, known, lambda done, total: report("count", done, total))
     allowed = tokens if token_share is None else token_share * size.tokens
-    calibration = samples or usual_samples(size, allowed)
+    calibration, measuring = samples or usual_samples(size, allowed), allowed
+    if measuring_share is not None and samples is None and allowed is None:
+        measuring = measuring_share * size.tokens
+        within = measuring_within(size, measuring)
+        if within is None:
+            raise RefusedError(
+                f"measuring projections would take more than {measuring:,.0f} of {size.tokens:,} tokens: name how many "
+                "documents to calibrate on (--samples 50)"
+            )
+        calibration, known = within
     if calibration > size.texts:
         raise too_few_texts(collection.address, size, calibration)
     sampled = data_from_readable(
@@ -88,9 +100,9 @@ def read_curve_data(
         on_progress=on_progress,
     )
     if sampled.words is not None:
-        sampled = replace(sampled, words=words_within(sampled.words, provider, allowed))
-    measuring = tokens_to_measure(sampled.first(calibration), provider)
-    tried = lengths_within(size, None if allowed is None else _left(allowed, measuring, size))
+        sampled = replace(sampled, words=words_within(sampled.words, provider, measuring))
+    spent = tokens_to_measure(sampled.first(calibration), provider)
+    tried = sorted(known) if allowed is None else lengths_within(size, _left(allowed, spent, size))
     data = sampled.first(calibration, more_extracts(size, tried, calibration, allowed))
     return CurveData(data, size, tried, len(sampled.texts))
 

@@ -11,7 +11,7 @@ from lightmigrate.budget.settings import BudgetSetting, CurvePoint
 from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
-from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.quality.retention import EVERYTHING, QualityEstimate
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.request import EmbeddingRequest, tokens_of
 from lightmigrate.training.train import Training
@@ -30,9 +30,6 @@ GROWTH = (0.0, 0.3)
 # The same power for the number of extracts: .2 to .5 on Cranfield, to MiniLM, from 500 to all of them. A few
 # calibration documents cannot measure it.
 EXTRACT_GROWTH = 0.25
-
-# The quality of records that the new model embedded.
-EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
 
 
 class QualityEstimator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,17 +87,18 @@ def migrate_recorded(
                 held.enter_context(only_run(engine.place))
             except AnotherRunError as error:
                 raise RefusedError(str(error)) from None  # a start waits for migrations, not for hours of `refine`
-            made = []
+            total = sum(store.collection(job.address).count() for job in jobs if job.embedded is not None)
+            made, done = [], 0
             with Provenance(draft) as provenance, provenance.together():
-                for number, (job, request) in enumerate(zip(jobs, plain, strict=True)):
-                    report("record", number, len(jobs))
-                    made.append(request if job.embedded is None else _recorded(store, job, request, provenance))
-            report("record", len(jobs), len(jobs))
+                for job, request in zip(jobs, plain, strict=True):
+                    made.append(_recorded(store, job, request))
+                    for page in _pages(store, job, made[-1], provenance):
+                        report("embed", done := done + page, total)
             recorded.extend(
                 Recorded(
                     job.address,
                     request.projection,
-                    0,
+                    job.embedded.extract_words,
                     request.texts if isinstance(request.texts, TextSource) else STORED,
                 )
                 for job, request in zip(jobs, made, strict=True)
@@ -123,18 +124,31 @@ def migrate_recorded(
     return results
 
 
-def _recorded(store: Store, job: CollectionJob, request: Request, provenance: Provenance) -> Request:
-    """The request with the exact rows of a job, after recording its rows. Calls the model only through its cache."""
+def _recorded(store: Store, job: CollectionJob, request: Request) -> Request:
+    """The request, with the exact rows of the job's embedded texts if it has any."""
     embedded = job.embedded
     if embedded is None:
         return request
     stored = store.collection(job.address)
     source = job.texts if isinstance(job.texts, TextSource) else texts_for(request.projection, stored, job.texts)
     projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed_each)
-    provenance.start(job.address, {**embedded.facts, "text_form": form_to_json(source.form)}, request.projection)
-    for page in WithTexts(stored, source).scan(PAGE_ROWS):
-        provenance.add(job.address, rows_of(page, projection, 0, embedded.digests, embedded.fitted))
     return replace(request, projection=projection, texts=source)
+
+
+def _pages(store: Store, job: CollectionJob, recorded: Request, provenance: Provenance) -> Iterator[int]:
+    """Record the rows of a job page by page; yields the number of records of each.
+
+    Embeds what the projection needs, extracts among them, so that the cache holds it when the rows are written.
+    """
+    embedded, source = job.embedded, recorded.texts
+    if embedded is None or not isinstance(source, TextSource):
+        return
+    learned = job.load()
+    provenance.start(job.address, {**embedded.facts, "text_form": form_to_json(source.form)}, learned)
+    for page in WithTexts(store.collection(job.address), source).scan(PAGE_ROWS):
+        rows = rows_of(page, recorded.projection, embedded.extract_words, embedded.digests, embedded.fitted)
+        provenance.add(job.address, rows)
+        yield len(page)
 
 
 def rows_of(

@@ -23,13 +23,14 @@ from lightmigrate.cli.options import (
 )
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
-from lightmigrate.commands.calibrate import Calibration, migrate_calibrated
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.distance import migrate_distance
 from lightmigrate.commands.embed_again import migrate_embedding_again
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
+from lightmigrate.commands.to_model import NewModel, migrate_to_model
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.routes.goal import Goal
 
 _FUNCTION = Group(
     {
@@ -48,6 +49,38 @@ _FUNCTION = Group(
     lambda embedding_function, embedding_config: function_record(embedding_function, embedding_config),
 )
 
+_GOAL = Group(
+    {
+        "quality": (
+            Annotated[
+                float,
+                option(
+                    "Expected share of what embedding everything gives that the route to --target-model has to keep.",
+                    "--quality",
+                    panel=NEW_MODEL,
+                    show_default=True,
+                ),
+            ],
+            0.95,
+        ),
+        "max_seconds": (
+            Annotated[
+                float | None,
+                option("Seconds that --target-model may take at most, as predicted.", "--max-seconds", panel=NEW_MODEL),
+            ],
+            None,
+        ),
+        "max_cost": (
+            Annotated[
+                float | None,
+                option("Dollars that embedding may cost at most.", "--max-cost", panel=NEW_MODEL),
+            ],
+            None,
+        ),
+    },
+    lambda quality, max_seconds, max_cost: Goal(quality, max_seconds, max_cost),
+)
+
 
 @expanded
 def migrate(
@@ -56,6 +89,7 @@ def migrate(
     options: Annotated[MigrationOptions, MIGRATION_OPTIONS],
     function: Annotated[FunctionRecord | None, _FUNCTION],
     texts: Annotated[TextsChoice, TEXTS],
+    goal: Annotated[Goal, _GOAL],
     projection: ProjectionFile = None,
     calibrate: Annotated[
         int | None,
@@ -71,10 +105,6 @@ def migrate(
     plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
     collection: Collections = None,
     distance: Distance = None,
-    max_cost: Annotated[
-        float | None,
-        option("Dollars that --calibrate or --embed-again may cost at most.", "--max-cost", panel=NEW_MODEL),
-    ] = None,
     queries: Queries = None,
     cache: Cache = None,
     show_ids: Annotated[  # where errors are printed
@@ -85,16 +115,17 @@ def migrate(
 ) -> None:
     """Build a new database aside, verify it, put it in place at once.
 
-    With a projection, with one trained on the collection itself (--calibrate), as `plan -o` planned (--plan), or from
-    the stored texts alone (--embed-again). With --distance alone the vectors stay, and only the index is built anew.
+    With --target-model alone on the cheapest route that keeps --quality: small databases are embedded again, of large
+    ones a part, and the rest is projected. Or with a projection, with one trained on the collection (--calibrate), as
+    `plan -o` planned (--plan), or from the stored texts alone (--embed-again). With --distance alone the vectors stay.
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
-    if ways > 1 or (not ways and distance is None):
+    if ways > 1 or (not ways and not target.model and distance is None):
         raise LightmigrateError(
-            "give --projection FILE, --calibrate DOCUMENTS to train one, --plan FILE, or --embed-again; or "
-            "--distance alone to change only that"
+            "give --target-model MODEL to take the best route; or one of --projection FILE, --calibrate DOCUMENTS, "
+            "--plan FILE and --embed-again; or --distance alone to change only that"
         )
     names = collection or []
     with conversation(as_json, yes) as talk:
@@ -129,17 +160,17 @@ def migrate(
                 target,
                 options,
                 collections=names,
-                max_cost=max_cost,
+                max_cost=goal.max_cost,
                 function=function,
                 texts=texts,
                 cache=cache,
                 distance=distance,
                 conversation=talk,
             )
-        elif calibrate is not None:
-            results = migrate_calibrated(
+        elif target.model or calibrate is not None:
+            results = migrate_to_model(
                 database,
-                Calibration(calibrate, target, max_cost),
+                NewModel(target, calibrate, goal, queries, cache),
                 options,
                 collections=names,
                 function=function,

@@ -102,24 +102,31 @@ def plan(
             output=output,
             conversation=talk,
         )
-    _print(planned, output, database, as_json)
-
-
-def _print(planned: Planned, output: Path | None, database: DatabaseChoice, as_json: bool) -> None:
-    from lightmigrate.cli.show import budget as show
-    from lightmigrate.cli.show import terminal
-
     if as_json:
         write_json(planned.to_json())
         return
-    terminal.output.print(show.curve(planned.curve))
-    if planned.missing_texts is not None:
-        terminal.output.print(show.missing_texts(planned.missing_texts, planned.curve.size.records))
+    _print(planned, output)
     if planned.plan is None:
-        terminal.output.print(
-            "\nchoose:  --budget 10%, --budget-tokens N, --max-cost D or --quality .95; keep it:  -o plan.json"
-        )
-        return
-    terminal.output.print(show.chosen(planned.plan, output))
-    if output is not None:
+        words = [*database.words, *target.words, *(word for name in names for word in ("--collection", name))]
+        if planned.comparison.chosen is not None:
+            print_next("migrate", *words)
+        for way in planned.comparison.ways_out:
+            print_next("migrate", *words, *way.options, why=way.reason)
+    elif output is not None:
         print_next("migrate", *database.words, "--plan", output)
+
+
+def _print(planned: Planned, output: Path | None) -> None:
+    from lightmigrate.cli.show import budget as show
+    from lightmigrate.cli.show import terminal
+    from lightmigrate.cli.show.routes import comparison
+
+    terminal.output.print(comparison(planned.comparison))
+    if planned.missing_texts is not None and planned.curve is not None:
+        terminal.output.print(show.missing_texts(planned.missing_texts, planned.curve.size.records))
+    if planned.plan is not None:
+        terminal.output.print(show.chosen(planned.plan, output))
+    elif planned.curve is not None:
+        terminal.output.print(
+            "otherwise:  --budget 10%, --budget-tokens N, --max-cost D or --quality .95, with -o FILE"
+        )

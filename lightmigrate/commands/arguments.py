@@ -34,6 +34,10 @@ _EXTRAS = {
 }
 
 
+# Options of a model that the command line calls otherwise than `--target-NAME`.
+_OPTION_NAMES = {"base_url": "--target-url", "price": "--price"}
+
+
 @dataclass(frozen=True)
 class ModelChoice:
     """An embedding model, as its provider calls it; no secrets, they come from the environment.
@@ -72,6 +76,16 @@ class ModelChoice:
         """As a plan keeps it."""
         options = {name: value for name, value in self.options.items() if value not in (None, "")}
         return {"provider": self.opened_by, "model": self.model, **options}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As options of a command that take it as the new model."""
+        provider = ("--target-provider", self.provider) if self.provider else ()
+        more: list[str] = []
+        for name, value in self.options.items():
+            if value not in (None, ""):
+                more += [_OPTION_NAMES.get(name, f"--target-{name.replace('_', '-')}"), str(value)]
+        return (*provider, "--target-model", self.model, *more)
 
     def require_installed(self) -> None:
         """Raise `MissingExtraError` when the library of the provider is not installed; loads nothing."""

@@ -127,10 +127,7 @@ def only_filled(migrator: Migrator) -> Address | None:
 
 def migrate_all(database: DatabaseChoice, target: ModelChoice) -> str:
     """The command that migrates all collections of a database to a model, each old model's together."""
-    provider = ["--target-provider", target.provider] if target.provider else []
-    return shlex.join(
-        ["lightmigrate", "migrate", *database.words, "--calibrate", "500", *provider, "--target-model", target.model]
-    )
+    return shlex.join(["lightmigrate", "migrate", *database.words, *target.words])
 
 
 def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Address:

@@ -11,14 +11,16 @@ from lightmigrate.commands.arguments import FOUND_TEXTS, NO_BUDGET, Budget, Mode
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
 from lightmigrate.commands.distance import show_stated_distances
-from lightmigrate.errors import LightmigrateError
+from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.results import Result
+from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 
 if TYPE_CHECKING:
     from lightmigrate.budget.curve import CostQualityCurve
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.routes.compare import Comparison
     from lightmigrate.stores.base import Metric
 
 
@@ -46,15 +48,17 @@ DEFAULT_MEASURING = Measuring()
 
 @dataclass(frozen=True)
 class Planned(Result):
-    """What each budget setting costs and keeps, and which one was chosen.
+    """What each route to a new model takes and keeps, and which one was chosen.
 
     Attributes:
-        curve: what was measured.
+        comparison: the routes.
+        curve: what was measured of budget settings; `None` when nothing was.
         missing_texts: what texts would gain where they are missing; `None` when every record has one.
         plan: the chosen setting; `None` when no budget was given.
     """
 
-    curve: CostQualityCurve
+    comparison: Comparison
+    curve: CostQualityCurve | None
     missing_texts: MissingTexts | None
     plan: BudgetPlan | None
 
@@ -103,13 +107,13 @@ def plan_budget(
     output: Path | None = None,
     conversation: Conversation,
 ) -> Planned:
-    """Measure what each budget setting costs and keeps, and choose one. Calls the model; writes only files.
+    """Compare the routes to a new model, and choose a budget setting. Calls the model; writes only files.
 
     Args:
         database: the database; only read.
         target: the new model.
         source: the old model, to compare with doing nothing.
-        budget: what to choose.
+        budget: what to choose; without one, what `migrate --target-model` would take is shown.
         measuring: what to measure with.
         collection: its name; empty for all collections, which must be of one model, as one.
         distance: that the collection gets, by which is judged; `None` if it keeps its own.
@@ -117,7 +121,7 @@ def plan_budget(
         conversation: with the caller.
 
     Raises:
-        LightmigrateError: as `Migrator.cost_quality_curve`; a file for the plan without a budget.
+        LightmigrateError: as `Migrator.compare_routes`; a file for the plan without a budget.
     """
     if output is not None and not budget.is_given:
         raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
@@ -137,10 +141,11 @@ def plan_budget(
         shown = [facts.address for facts in migrator.collections()] if address is None else [address]
         show_stated_distances(migrator, shown, conversation)
     source_of_texts = None if address is None else migrator.text_source(address, texts, previous)
-    curve = migrator.cost_quality_curve(
+    compared = migrator.compare_routes(
         address,
         provider,
         previous,
+        goal=DEFAULT_GOAL if budget.quality is None else Goal(budget.quality),
         samples=measuring.samples,
         tokens=budget.tokens_allowed(provider),
         token_share=budget.share,
@@ -149,6 +154,11 @@ def plan_budget(
         distance=distance,
         seed=measuring.seed,
     )
+    curve = compared.curve
+    if curve is None:
+        if budget.is_given:
+            raise RefusedError(f"no budget can be chosen: {compared.not_measured}")
+        return Planned(compared, None, None, None)
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
 
@@ -167,4 +177,4 @@ def plan_budget(
         )
         if output is not None:
             plan.save(output)
-    return Planned(curve, MissingTexts.of(curve), plan)
+    return Planned(compared, curve, MissingTexts.of(curve), plan)

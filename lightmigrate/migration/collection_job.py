@@ -26,12 +26,14 @@ class EmbeddedTexts:
         digests: of the texts; see `text_digest`.
         fitted: digests of those that the projection was fitted to.
         facts: about the migration, for `status` and `refine`; see `Provenance`.
+        extract_words: length in words of the extracts that the projection embeds of the others; 0 for none.
     """
 
     provider: Provider
     digests: AbstractSet[bytes]
     fitted: AbstractSet[bytes]
     facts: Mapping[str, Any]
+    extract_words: int = 0
 
 
 @dataclass(frozen=True)

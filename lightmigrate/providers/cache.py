@@ -289,7 +289,7 @@ class Cached(Provider):
         return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
 
 
-def cached(function: Provider | object) -> Provider:
+def cached(function: Provider | object) -> Cached:
     """The provider with a cache: the default one unless it has one. See `provider_of`."""
     provider = provider_of(function)
     return provider if isinstance(provider, Cached) else Cached(provider)

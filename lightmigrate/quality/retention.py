@@ -36,6 +36,11 @@ class QualityEstimate(Result):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+# The quality of records that the new model embedded, and of those of which nobody judged how they are projected.
+EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
+UNKNOWN = QualityEstimate(0.0, 0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Retention(Result):
     """Retrieval quality of one collection: migrated, re-embedded, and unchanged. Higher is better for all numbers.

@@ -31,10 +31,13 @@ class Policy(Result):
         on_failure: `continue` with the old database and log the error; or `raise` it.
         min_quality: expected retention, in [0, 1], below which nothing is migrated. By default the gate decides, and a
             projection that cannot be measured on the collection is used with a warning; with a value it is refused.
-        calibrate: stored documents that the new model may embed to train the projection of all collections of one old
-            model; 0 for none. Where that would cost as much as embedding every text, every text is embedded.
+        calibrate: stored documents that the new model embeds to learn a projection for all collections of one old
+            model, or every text where that costs no more; 0 for none. By default every text is embedded where that is
+            free, or within `max_cost`, and takes no longer than the start may; otherwise a projection is learned for at
+            most a tenth of what embedding everything takes.
         max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
-        max_seconds: for the whole start; a migration that would take longer does not happen. No limit by default.
+        max_seconds: for the whole start; a migration that would take longer does not happen. Without it there is no
+            limit, and every text is embedded only where that is expected to take less than a minute.
         backup: whether the old database is kept.
         collections: patterns (`*` and `?`) of the names of the collections to look at, as `name`,
             `name.vector[part]` or `tenant/database/name`; all by default. A pattern that starts with `!` excludes what
@@ -51,7 +54,7 @@ class Policy(Result):
     on_mismatch: OnMismatch = "migrate"
     on_failure: OnFailure = "continue"
     min_quality: float | None = None
-    calibrate: int = 500
+    calibrate: int | None = None
     max_cost: float | None = None
     max_seconds: float | None = None
     backup: bool = True
@@ -72,7 +75,8 @@ class Policy(Result):
                 raise _wrong(name, getattr(self, name), f"one of {', '.join(choices)}")
         if not (self.min_quality is None or 0 <= self.min_quality <= 1):
             raise _wrong("min_quality", self.min_quality, "between 0 and 1")
-        if isinstance(self.calibrate, bool) or not isinstance(self.calibrate, int) or self.calibrate < 0:
+        documents = self.calibrate
+        if isinstance(documents, bool) or not (documents is None or (isinstance(documents, int) and documents >= 0)):
             raise _wrong("calibrate", self.calibrate, "a number of documents, 0 for none")
         for name in ("max_cost", "max_seconds"):
             if not (getattr(self, name) is None or getattr(self, name) >= 0):  # NaN is refused too

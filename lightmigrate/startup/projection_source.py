@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lightmigrate.budget.learn import UNKNOWN, Learned, embedded_texts, learn
-from lightmigrate.budget.quality_estimator import EVERYTHING
+from lightmigrate.budget.learned import Learned, embedded_texts
 from lightmigrate.errors import (
     CostError,
     DeadlineError,
@@ -27,8 +26,10 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.form import Form
 from lightmigrate.quality.gate import Gate, Thresholds, gate
+from lightmigrate.quality.retention import EVERYTHING
 from lightmigrate.registry.library import Candidate, Library
 from lightmigrate.registry.ranking import Ranked, rank
+from lightmigrate.startup.learning import StartLimits, learn_for_start
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import Origin, Preservation
 from lightmigrate.startup.target_model import TargetModel
@@ -132,7 +133,7 @@ class ProjectionSource:
         reason = "there is no embedding function to train with"
         if self.target.provider is not None:
             reason = "calibrate=0"
-            if self.policy.calibrate:
+            if self.policy.calibrate != 0:
                 try:
                     return self._learned(collection, self.target.provider, group, candidates)
                 except (NotEnoughTextsError, CostError, DeadlineError) as error:
@@ -156,18 +157,16 @@ class ProjectionSource:
         """A projection trained on the collections' own documents, or none because every text was embedded."""
         prior = self._prior(collection, candidates)
         source = prior.info.source if prior is not None else Model(group.name or "unnamed", group.dimension)
-        learned = learn(
+        learned = learn_for_start(
             collection,
             provider,
-            self.policy.calibrate,
+            StartLimits(self.policy.calibrate, self.deadline, self.limit, self.policy.max_cost is not None),
+            title=group.title,
             opened_by=self.target.opened_by,
             source_model=source,
             priors=[None] if prior is None else [None, prior],
             previous=self.previous,
-            limit=self.limit,
-            deadline=self.deadline,
             thresholds=self._thresholds,
-            announce=lambda line: logger.info("%s: embedding %s", group.title, line),
         )
         if learned.training is None:
             if learned.without_text:
@@ -175,11 +174,9 @@ class ProjectionSource:
                     "%s: %d records have no text; their vectors were projected, and how well was not measured",
                     group.title, learned.without_text,
                 )  # fmt: skip
-            share = 1 - learned.without_text / max(1, collection.count())
-            kept = EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share)
-            return FoundProjection("embedded", learned.projection, Preservation(kept, None, ""), learned.embedded)
-        exact = len(learned.embedded.digests) / max(1, learned.training.data.collection_size)
-        measured = _measured(learned.training.gate_when_exact(min(1.0, exact)), "")
+            kept = Preservation(learned.expected, None, "")
+            return FoundProjection("embedded", learned.projection, kept, learned.embedded)
+        measured = replace(_measured(learned.training.gate, ""), expected=learned.expected)
         found = FoundProjection("calibrated", learned.projection, measured, learned.embedded, learned)
         if all(judgement.verdict == "FAIL" for judgement in learned.gates.values()):
             _require_passed(learned.training.gate)

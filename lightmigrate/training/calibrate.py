@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.base import Provider, estimated_tokens
+from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Thresholds
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.limits import Deadline, SpendingLimit
+from lightmigrate.training.model_speed import measure_speed
 from lightmigrate.training.request import EmbeddingRequest
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 from lightmigrate.training.train import Training, train
-
-# Embedded first, to measure the speed of the model.
-TIMED_DOCUMENTS = 16
 
 # Share of the time left that embedding may take: writing and verifying take theirs.
 SHARE_OF_TIME = 0.5
@@ -115,7 +112,9 @@ def _in_time(
     data: CalibrationData, request: EmbeddingRequest, provider: Provider, deadline: Deadline
 ) -> CalibrationData:
     """The data, or the part of it that the new model can embed in time, at the speed measured on a few documents."""
-    expected = seconds_to_embed([*request.documents, *request.queries, *request.words], provider, deadline)
+    if math.isinf(deadline.left):
+        return data
+    expected = measure_speed(provider, request.documents).seconds(len(request), request.bill(provider).tokens)
     allowed = SHARE_OF_TIME * deadline.left
     if expected <= allowed:
         return data
@@ -125,15 +124,3 @@ def _in_time(
         documents = FEWEST_DOCUMENTS
     part = data.first(documents)
     return part.with_words(int(len(request.words) * documents / len(data.texts)))
-
-
-def seconds_to_embed(texts: Sequence[str], provider: Provider, deadline: Deadline) -> float:
-    """How long a model will take for some texts, measured on the first of them; 0 when there is no deadline."""
-    if math.isinf(deadline.left) or not texts:
-        return 0.0
-    timed = list(texts[:TIMED_DOCUMENTS])
-    provider.embed_each(timed[:1])  # loads the model
-    started = time.monotonic()
-    provider.embed_each(timed[1:])
-    seconds_per_token = (time.monotonic() - started) / max(1, estimated_tokens(timed[1:]))
-    return seconds_per_token * estimated_tokens(texts)

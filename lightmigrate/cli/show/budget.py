@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightmigrate.budget.curve import CostQualityCurve
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
-    from lightmigrate.budget.settings import BudgetSetting, CurvePoint
+    from lightmigrate.budget.settings import BudgetSetting
     from lightmigrate.providers.careful import Shortened
     from lightmigrate.quality.retention import QualityEstimate
     from lightmigrate.refinement.refine import Refinement
@@ -28,29 +28,6 @@ _WHERE = ("provider", "base_url")
 
 # Characters of a bar for a quality of 1, or for all rows.
 _BAR = 6
-
-# A setting whose expected quality is a smaller share of the best one's is of no use to anybody.
-_LEAST_SHARE = 0.5
-
-
-def curve(measured: CostQualityCurve) -> RenderableType:
-    """What `plan --target-model` shows: the settings worth their cost, the cheapest first."""
-    table = _table("embedded", ("the rest from", "tokens", "share", "cost", "time"), ("expected quality", ""))
-    for point in worth_showing(measured):
-        dollars, seconds = point.dollars, point.seconds
-        table.add_row(
-            _documents(point.setting, measured.size.texts),
-            _projected_from(point.setting) if point.setting.documents < measured.size.texts else "–",
-            f"{point.tokens:,}",
-            f"{point.share_of_tokens:.0%}",
-            "–" if dollars is None else "free" if not dollars else f"${dollars:,.2f}",
-            "–" if seconds is None else readable_seconds(seconds),
-            _expected(point.expected),
-            Text("█" * round(_BAR * point.expected.value), style="cyan"),
-        )
-    basis = f"measured on {measured.calibration:,} documents, each left out of the fit that it judges"
-    cost = f"{measured.paid:,} tokens were embedded for that, and are part of every line"
-    return Group(table, doing_nothing(measured), f"{basis}; {cost}", *not_whole(measured.shortened))
 
 
 def not_whole(shortened: Shortened) -> list[str]:
@@ -79,28 +56,9 @@ def missing_texts(missing: MissingTexts, records: int) -> RenderableType:
     gain = missing.with_texts.value - missing.vectors_only.value
     return (
         f"{missing.records:,} of {records:,} records store no text: projected from their vectors alone, they keep "
-        f"{_expected(missing.vectors_only)}, and cannot be embedded; with their texts they would keep "
-        f"{_expected(missing.with_texts)} ({gain:+.2f}, measured on the others)"
+        f"{expected_quality(missing.vectors_only)}, and cannot be embedded; with their texts they would keep "
+        f"{expected_quality(missing.with_texts)} ({gain:+.2f}, measured on the others)"
     )
-
-
-def worth_showing(measured: CostQualityCurve) -> list[CurvePoint]:
-    """The settings of which more is expected than of every cheaper one, and re-embedding everything.
-
-    A setting that keeps less than half of what the best projection keeps is left out: on a small collection a
-    projection fitted to a few documents is of no use.
-    """
-    everything = measured.options[-1]
-    projections = [point.expected.value for point in measured.options if point is not everything]
-    least = _LEAST_SHARE * max(projections, default=0.0)
-    shown: list[CurvePoint] = []
-    best = 0.0
-    for point in measured.options:
-        value = point.expected.value
-        if point is everything or (value > best and value >= least):
-            shown.append(point)
-        best = max(best, value)
-    return shown
 
 
 def described(setting: BudgetSetting, texts: int) -> str:
@@ -108,10 +66,6 @@ def described(setting: BudgetSetting, texts: int) -> str:
     if setting.documents >= texts:
         return "embed everything"
     return f"embed {setting.documents:,} documents, project the rest from {_projected_from(setting)}"
-
-
-def _documents(setting: BudgetSetting, texts: int) -> str:
-    return "everything" if setting.documents >= texts else f"{setting.documents:,} texts"
 
 
 def _projected_from(setting: BudgetSetting) -> str:
@@ -127,7 +81,7 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     where = ", ".join([plan.model, *(str(plan.provider[name]) for name in _WHERE if name in plan.provider)])
     lines = [
         f"\n[bold]chosen[/]  {described(plan.setting, plan.size.texts)}: "
-        f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {_expected(plan.expected)}",
+        f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}",
         f"embedded by {escape(where)}",
     ]
     if file is not None:
@@ -153,7 +107,7 @@ def refined(done: Refinement) -> RenderableType:
 
 def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
     """What `status` shows."""
-    table = _table("collection", ("records", "exact", "with extract", "projected"), ("", "expected quality"))
+    table = table_of("collection", ("records", "exact", "with extract", "projected"), ("", "expected quality"))
     for status in collections:
         bar = Text("█" * round(_BAR * status.share_exact), style="green")
         bar.append("░" * (_BAR - len(bar.plain)), style="dim")
@@ -164,12 +118,13 @@ def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
             f"{status.extract:,}",
             f"{status.projected:,}",
             bar,
-            _expected(status.expected),
+            expected_quality(status.expected),
         )
     return table
 
 
-def _table(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
+def table_of(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
+    """A table without lines: a first column, numbers, and last columns."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(first, no_wrap=True)
     for column in numbers:
@@ -179,6 +134,6 @@ def _table(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
     return table
 
 
-def _expected(quality: QualityEstimate) -> str:
+def expected_quality(quality: QualityEstimate) -> str:
     """A share of what re-embedding everything gives; it is not known to three digits."""
     return f"{quality.value:.2f} [dim]\\[{quality.low:.2f}, {quality.high:.2f}][/]"

@@ -37,9 +37,10 @@ def notice(shown: Notice) -> RenderableType:
 
 
 def _planned(result: Result) -> RenderableType | None:
-    """A plan, of a migration or of a budget. Their modules load NumPy, and are loaded when there is one."""
+    """A plan, of a migration or a budget, or compared routes. Their modules load NumPy, and are loaded for one."""
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.routes.compare import Comparison
 
     if isinstance(result, Plan):
         from lightmigrate.cli.show.databases import plan
@@ -49,4 +50,8 @@ def _planned(result: Result) -> RenderableType | None:
         from lightmigrate.cli.show.budget import chosen
 
         return chosen(result, None)
+    if isinstance(result, Comparison):
+        from lightmigrate.cli.show.routes import comparison
+
+        return comparison(result)
     return None

@@ -1,0 +1,111 @@
+"""Every text embedded by the new model: nothing is learned, and what has no text is projected from the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.budget.learned import Learned
+from lightmigrate.estimators.fit import fit
+from lightmigrate.migration.collection_job import EmbeddedTexts
+from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.text_digest import text_digest
+from lightmigrate.training.texts import NO_TEXTS, TextsFile
+from lightmigrate.vectors import finite_rows, meaningful
+
+# Records that the projection of those without a text is fitted to.
+FITTED = 2000
+
+
+def embed_everything(
+    collection: JoinedCollections,
+    provider: Cached,
+    *,
+    opened_by: Mapping[str, Any],
+    source_model: Model,
+    texts_file: TextsFile = NO_TEXTS,
+    require: Callable[[int], None] = lambda done: None,
+    on_progress: OnProgress | None = None,
+) -> Learned:
+    """Embed every different text of some collections of one model, once. Only reads; fills the model's cache.
+
+    Every batch is in the cache before the next one is embedded, so that an interrupted run pays for nothing twice. 80
+    bytes are in memory for every different text, and the texts of one page.
+
+    Args:
+        collection: the open collections as one, with their embedded texts.
+        provider: the new model.
+        opened_by: how to open the new model, for `refine`; empty if only the caller can.
+        source_model: the model of the stored vectors.
+        texts_file: the file with the texts that the collections do not store.
+        require: called after each batch with the number of records done; raises to end it.
+        on_progress: receives the number of records whose text is embedded.
+
+    Raises:
+        TextsRefusedError: the model refuses every text.
+        ProviderError: the model fails.
+    """
+    report, total = reporting(on_progress), collection.count()
+
+    def embedded_so_far(records: int) -> None:
+        require(records)
+        report("embed", records, total)
+
+    accepted, refused = set[bytes](), set[bytes]()
+    done = without_text = 0
+    for page in collection.scan(PAGE_ROWS, vectors=False):
+        texts = {text_digest(text): text for text in page.texts if text and text.strip()}
+        without_text += sum(not (text and text.strip()) for text in page.texts)
+        new = [digest for digest in texts if digest not in accepted and digest not in refused]
+        if new:
+            on_batch = partial(_within_page, embedded_so_far, done, len(page))
+            taken = finite_rows(provider.embed_each([texts[digest] for digest in new], on_batch))
+            accepted.update(digest for digest, finite in zip(new, taken, strict=True) if finite)
+            refused.update(digest for digest, finite in zip(new, taken, strict=True) if not finite)
+        done += len(page)
+        embedded_so_far(done)
+    projection = _for_the_others(collection, provider, source_model)
+    share = 1 - without_text / max(1, collection.count())
+    facts = {
+        "model": provider.name,
+        "provider": opened_by,
+        "reads_texts": False,
+        "texts_file": texts_file.to_json(),
+        "dimension": projection.info.target.dimension,
+        "expected": [(0.0, UNKNOWN.to_json()), (1.0, EVERYTHING.to_json())],
+    }
+    embedded = EmbeddedTexts(provider, accepted, accepted, facts)
+    return Learned(projection, None, embedded, {}, without_text, EVERYTHING.mixed(UNKNOWN, share))
+
+
+def _within_page(report: Callable[[int], None], before: int, records: int, embedded: int, texts: int) -> None:
+    """Report records of a page as done in proportion to its texts."""
+    report(before + records * embedded // texts)
+
+
+def _for_the_others(collection: JoinedCollections, provider: Cached, source_model: Model) -> Projection:
+    """A projection for records without a text, fitted to some whose text is embedded already."""
+    page = collection.sample(FITTED)
+    old = np.asarray(page.vectors)
+    usable = [
+        row
+        for row in np.flatnonzero(meaningful(old)).tolist()
+        if (text := page.texts[row]) is not None and text.strip()
+    ]
+    new = provider.embed_each([page.texts[row] or "" for row in usable])
+    taken = finite_rows(new)
+    new, old = new[taken], old[usable][taken]
+    if len(new) < 2:
+        shape = old.shape[1], provider.model.dimension
+        offset = new[0] if len(new) else np.zeros(shape[1], np.float32)
+        return Projection.affine(np.zeros(shape, np.float32), offset, source=source_model, target=provider.model)
+    return fit(old, new, method="ridge", source_model=source_model, target_model=provider.model)

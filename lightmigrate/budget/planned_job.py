@@ -1,0 +1,101 @@
+"""A migration by a budget plan: embed what the plan pays for, project the rest, record where each vector comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lightmigrate.budget.carry_out import Sampling, carry_out
+from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.errors import FailedGateError, ModelMismatchError
+from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.distance import require_distance
+from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.cache import Cached
+from lightmigrate.stores.base import Metric, Store
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.source import Texts, TextSource, form_from_json
+
+
+def planned_job(
+    plan: BudgetPlan,
+    provider: Cached,
+    *,
+    embedding_function: object = None,
+    source_model: Model | None = None,
+    queries: Sequence[str] = (),
+    texts: Texts = None,
+    distance: Metric | None = None,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Callable[[Store], Sequence[CollectionJob]]:
+    """How to migrate one collection exactly as planned, for `Migrator.migrate`. Its result calls the model.
+
+    An interrupted run is run again with the same plan: what it embedded is in the cache.
+
+    Args:
+        plan: what to do.
+        provider: the new model.
+        embedding_function: the application's embedding function of the new model.
+        source_model: the model of the stored vectors; unnamed by default.
+        queries: the queries that the plan was made with.
+        texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
+            too.
+        distance: that the collection gets; by default as planned.
+        force: go on although the gate's verdict is FAIL.
+        on_progress: receives the progress of each step.
+
+    Raises:
+        PlanOutdatedError: the collection, or the queries, changed since the plan was made.
+        FailedGateError: the gate's verdict is FAIL.
+        ModelMismatchError: the provider is another model than the plan's.
+    """
+    wanted = require_distance(distance or plan.distance or None)
+
+    def decide(store: Store) -> Sequence[CollectionJob]:
+        report = reporting(on_progress, str(plan.address))
+        if provider.name != plan.model:
+            raise ModelMismatchError(
+                f"the plan is for the model {plan.model}, not for {provider.name}: use {plan.model}, or plan again"
+            )
+        plan.query_set.require(queries)
+        collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
+        lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
+        size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
+        plan.require_unchanged(size)
+        learned = carry_out(
+            JoinedCollections([collection], wanted),
+            provider,
+            plan.setting,
+            size,
+            Sampling(plan.sampled, plan.words, plan.seed, queries),
+            opened_by=plan.provider,
+            source_model=source_model,
+            texts_file=plan.texts_file,
+            on_progress=on_progress,
+        )
+        gate = learned.gates[plan.address]
+        if gate.verdict == "FAIL" and not force:
+            raise FailedGateError(
+                f"collection {plan.address}: {gate.reason}; plan for more, embed everything again, or add --force"
+            )
+        return [
+            CollectionJob(
+                plan.address,
+                learned.projection,
+                embedding_function,
+                texts=collection.source,
+                embedded=learned.embedded,
+                distance=wanted,
+            )
+        ]
+
+    return decide
+
+
+def planned_texts(plan: BudgetPlan, texts: Texts) -> Texts:
+    """The texts of a plan: those that are given, in the form that the plan says if only texts by id are."""
+    form = form_from_json(plan.text_form)
+    return texts if isinstance(texts, TextSource) or form is None else TextSource(form, texts or {})

@@ -1,0 +1,70 @@
+"""How the comparison of routes to a new model looks in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from lightmigrate.cli.show.budget import doing_nothing, expected_quality, not_whole, table_of
+from lightmigrate.cli.show.terminal import readable_seconds
+
+if TYPE_CHECKING:
+    from lightmigrate.routes.compare import Comparison
+    from lightmigrate.routes.route import Route
+
+
+def comparison(compared: Comparison) -> RenderableType:
+    """What `plan --target-model` shows, and `migrate --target-model` before it asks."""
+    table = table_of("route", ("tokens", "cost", "ready in", "exact in"), ("expected quality",))
+    for route in compared.routes:
+        chosen = route == compared.chosen
+        table.add_row(
+            Text(route.description, style="bold green" if chosen else ""),
+            *_numbers(route),
+            expected_quality(route.expected) if route.expected is not None else "[dim]not known[/]",
+        )
+    return Group(table, *_basis(compared), _chosen(compared))
+
+
+def _numbers(route: Route) -> list[str]:
+    if route.kind == "nothing":
+        return ["–"] * 4
+    dollars = route.dollars
+    return [
+        _short(route.tokens),
+        "unknown" if dollars is None else "free" if not dollars else f"${dollars:,.2f}",
+        "–" if route.seconds is None else readable_seconds(route.seconds),
+        "–" if route.exact_seconds is None else readable_seconds(route.exact_seconds),
+    ]
+
+
+def _basis(compared: Comparison) -> list[str]:
+    """What the numbers rest on."""
+    lines = []
+    if compared.without_text:
+        lines.append(f"{compared.without_text:,} of {compared.records:,} records have no text: they are projected")
+    if compared.curve is None:
+        return [*lines, escape(compared.not_measured)]
+    lines.append(doing_nothing(compared.curve))
+    lines.append(
+        f"measured on {compared.measured_on:,} texts, each left out of the fit that it judges; {compared.curve.paid:,} "
+        "tokens were embedded for that, and are part of every line that learns from them"
+    )
+    return [*lines, *not_whole(compared.curve.shortened)]
+
+
+def _chosen(compared: Comparison) -> str:
+    if compared.chosen is None:
+        return f"[yellow]{escape(compared.reason)}[/]"
+    return f"[bold]{escape(compared.chosen.description)}[/]: {escape(compared.reason)}"
+
+
+def _short(number: int) -> str:
+    """A number to two digits: 950, 19 k, 1.7 M."""
+    for size, unit in ((1_000_000, " M"), (1_000, " k")):
+        if number >= size:
+            return f"{number / size:.{0 if number >= 10 * size else 1}f}{unit}"
+    return str(number)

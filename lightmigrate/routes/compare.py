@@ -1,0 +1,241 @@
+"""Compares the routes to a new model for the collections of one old model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from lightmigrate.budget.budget_split import MEASURING_SHARE
+from lightmigrate.budget.curve import CostQualityCurve, measure_curve
+from lightmigrate.budget.curve_data import read_curve_data
+from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
+from lightmigrate.budget.settings import CurvePoint
+from lightmigrate.errors import NotEnoughTextsError, RefusedError
+from lightmigrate.progress import OnProgress
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
+from lightmigrate.registry.library import Candidate
+from lightmigrate.results import Result
+from lightmigrate.routes.choose import WayOut, choose
+from lightmigrate.routes.costs import Costs
+from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
+from lightmigrate.routes.known import KnownProjection, best_known
+from lightmigrate.routes.route import Kind, Route
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.training.model_speed import ModelSpeed
+
+# Embedding everything is not compared with anything where it takes less than this: nobody would want less.
+LITTLE_SECONDS, LITTLE_DOLLARS = 60.0, 0.05
+
+# A setting whose expected quality is a smaller share of the best one's is of no use to anybody.
+LEAST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Comparison(Result):
+    """The routes to a new model for the collections of one old model.
+
+    Attributes:
+        model: name of the new model.
+        collections: what is compared for.
+        records: of the collections.
+        without_text: records that store no text, which are projected whatever is embedded.
+        speed: of the new model.
+        routes: doing nothing first, then the cheapest first.
+        chosen: the route that reaches the goal; `None` when none does.
+        reason: why that one, or why none.
+        ways_out: what can be done when there is none.
+        measured_on: documents that the quality of projections was measured on; 0 when it was not.
+        not_measured: why not; empty when it was.
+        curve: what was measured; `None` when nothing was.
+        known: the existing projection among the routes.
+    """
+
+    model: str
+    collections: str
+    records: int
+    without_text: int
+    speed: ModelSpeed
+    routes: tuple[Route, ...]
+    chosen: Route | None
+    reason: str
+    ways_out: tuple[WayOut, ...]
+    measured_on: int
+    not_measured: str
+    curve: CostQualityCurve | None = field(repr=False, compare=False)
+    known: KnownProjection | None = field(repr=False, compare=False)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in super()._names() if name not in ("curve", "known")]
+
+
+def compare_routes(
+    collection: JoinedCollections,
+    provider: Cached,
+    goal: Goal = DEFAULT_GOAL,
+    *,
+    stored_bytes: int = 0,
+    always: bool = False,
+    previous: Provider | None = None,
+    source_model: Model | None = None,
+    candidates: Sequence[Candidate] = (),
+    samples: int | None = None,
+    tokens: float | None = None,
+    token_share: float | None = None,
+    queries: Sequence[str] = (),
+    seed: int = 0,
+    before_measuring: Callable[[Bill], None] = lambda bill: None,
+    on_progress: OnProgress | None = None,
+) -> Comparison:
+    """Compare the routes and choose one. Calls the model; only reads, and fills the model's cache.
+
+    A few texts tell how fast the model is. What projections keep is measured on some documents, for at most a tenth of
+    what embedding everything takes; not at all where embedding everything takes little and is within the goal.
+
+    Args:
+        collection: the open collections as one, with their embedded texts.
+        provider: the new model.
+        goal: what is to be reached.
+        stored_bytes: of the folder that a migration copies; 0 for an open database.
+        always: measure what projections keep, however little embedding everything takes.
+        previous: the old model, where it is available: then doing nothing is measured, too.
+        source_model: the model of the stored vectors; unnamed by default.
+        candidates: existing projections, from `Library.find`.
+        samples: documents to measure on; then that may take more than a tenth.
+        tokens: budget in tokens that is planned for: only what it buys is measured.
+        token_share: the same as a share of what embedding everything takes.
+        queries: queries of users, to judge by.
+        seed: of every random choice.
+        before_measuring: called with the most that measuring may take, before it does; raises to refuse it.
+        on_progress: receives the progress.
+
+    Raises:
+        RefusedError: measuring would take more than the budget.
+        NotEnoughTextsError: with a budget or `samples`: the collections do not store enough documents.
+        ProviderError: the model fails.
+    """
+    costs = Costs.measure(collection, provider, stored_bytes)
+    share = 1 - costs.count.without_text / max(1, costs.count.records)
+    everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
+    curve, known, not_measured = None, None, "embedding everything takes too little to compare it with anything"
+    asked_for = not (samples is None and tokens is None and token_share is None)
+    if always or asked_for or not _takes_little(everything, goal):
+        most = token_share if token_share is not None else MEASURING_SHARE
+        before_measuring(provider.priced(round(tokens or most * costs.count.tokens)))
+        try:
+            read = read_curve_data(
+                collection,
+                provider,
+                samples=samples,
+                tokens=tokens,
+                token_share=token_share,
+                measuring_share=MEASURING_SHARE,
+                queries=queries,
+                seed=seed,
+                on_progress=on_progress,
+            )
+        except (RefusedError, NotEnoughTextsError) as error:
+            if asked_for:
+                raise
+            not_measured = str(error)
+        else:
+            curve = measure_curve(
+                read.data,
+                read.size,
+                provider,
+                previous,
+                lengths=read.lengths,
+                source_model=source_model,
+                sampled=read.sampled,
+                seed=seed,
+                on_progress=on_progress,
+            )
+            known, not_measured = best_known(candidates, read.data, provider, seed), ""
+    routes = [_nothing(), *_measured(costs, curve, known, goal), everything]
+    if curve is not None:
+        routes[-1] = replace(everything, expected=curve.options[-1].expected)
+    choice = choose(routes, goal)
+    return Comparison(
+        model=provider.name,
+        collections=str(collection.address),
+        records=costs.count.records,
+        without_text=costs.count.without_text,
+        speed=costs.speed,
+        routes=tuple(routes),
+        chosen=choice.route,
+        reason=choice.reason,
+        ways_out=choice.ways_out,
+        measured_on=0 if curve is None else curve.calibration,
+        not_measured=not_measured,
+        curve=curve,
+        known=known,
+    )
+
+
+def worth_showing(options: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """The settings of which more is expected than of every cheaper one; the last option embeds everything.
+
+    A setting that keeps less than half of what the best projection keeps is left out: on a small collection a
+    projection fitted to a few documents is of no use.
+    """
+    projected = options[:-1]
+    least = LEAST_SHARE * max((point.expected.value for point in projected), default=0.0)
+    shown: list[CurvePoint] = []
+    best = 0.0
+    for point in projected:
+        value = point.expected.value
+        if value > best and value >= least:
+            shown.append(point)
+        best = max(best, value)
+    return [*shown, options[-1]]
+
+
+def _takes_little(everything: Route, goal: Goal) -> bool:
+    """Whether embedding everything is within the goal and takes so little that nobody would want less."""
+    quick = everything.seconds is not None and everything.seconds <= LITTLE_SECONDS
+    cheap = everything.dollars is not None and everything.dollars <= LITTLE_DOLLARS
+    return quick and cheap and goal.allows(everything)
+
+
+def _nothing() -> Route:
+    return Route("nothing", "do nothing", 0, 0, 0.0, 0.0, None, None, None, False)
+
+
+def _measured(costs: Costs, curve: CostQualityCurve | None, known: KnownProjection | None, goal: Goal) -> list[Route]:
+    """The routes whose quality was measured, the cheapest first."""
+    if curve is None:
+        return []
+    points = [*worth_showing(curve.options)[:-1], curve.reaching(goal.quality)]
+    everything = curve.options[-1].setting
+    settings = dict.fromkeys(point.setting for point in points if point.setting != everything)
+    routes = [_projected(costs, curve, curve.option(setting)) for setting in settings]
+    if known is not None:
+        route = costs.route("known", f"project {known.description}", 0, 0, known.gate.expected_retention, True)
+        routes.append(route)
+    return sorted(routes, key=lambda route: route.tokens)
+
+
+def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Route:
+    """A setting of the curve as a route."""
+    setting, size = point.setting, curve.size
+    texts = setting.documents + curve.words + sentences_for(min(setting.documents, MOST_FITTED))
+    kind: Kind = "learned"
+    description = f"embed {setting.documents:,}, project the rest{'' if setting.reads_texts else ' by vectors'}"
+    if setting.extract_words:
+        kind = "extracts"
+        texts += max(0, (size.different_texts or size.texts) - setting.documents)
+        description = f"embed {setting.documents:,}, {setting.extract_words} words of the rest"
+    training = curve.training(setting)
+    return costs.route(
+        kind,
+        description,
+        texts,
+        point.tokens,
+        point.expected,
+        True,
+        fitting_seconds=training.fitting_seconds * max(1.0, min(setting.documents, MOST_FITTED) / curve.calibration),
+        setting=setting,
+    )
