@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrator",),
     ("learner",),
     ("reader",),
-    ("bridge", "integrations"),
+    ("bridge", "integrations", "routes"),
     ("budget",),
     ("refinement",),
     ("engine", "doctor"),

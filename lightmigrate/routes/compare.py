@@ -24,6 +24,7 @@ from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.routes.known import KnownProjection, best_known
 from lightmigrate.routes.route import Kind, Route
 from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.model_speed import ModelSpeed
 
 # Embedding everything is not compared with anything where it takes less than this: nobody would want less.
@@ -42,7 +43,7 @@ class Comparison(Result):
         collections: what is compared for.
         records: of the collections.
         without_text: records that store no text, which are projected whatever is embedded.
-        speed: of the new model.
+        speed: of the new model; `None` where measuring it would have cost too much.
         routes: doing nothing first, then the cheapest first.
         chosen: the route that reaches the goal; `None` when none does.
         reason: why that one, or why none.
@@ -57,7 +58,7 @@ class Comparison(Result):
     collections: str
     records: int
     without_text: int
-    speed: ModelSpeed
+    speed: ModelSpeed | None
     routes: tuple[Route, ...]
     chosen: Route | None
     reason: str
@@ -117,7 +118,7 @@ def compare_routes(
         NotEnoughTextsError: with a budget or `samples`: the collections do not store enough documents.
         ProviderError: the model fails.
     """
-    costs = Costs.measure(collection, provider, stored_bytes)
+    costs = Costs.measure(collection, provider, stored_bytes, SpendingLimit(goal.max_cost))
     share = 1 - costs.count.without_text / max(1, costs.count.records)
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
     curve, known, not_measured = None, None, "embedding everything takes too little to compare it with anything"
@@ -223,11 +224,11 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
     setting, size = point.setting, curve.size
     texts = setting.documents + curve.words + sentences_for(min(setting.documents, MOST_FITTED))
     kind: Kind = "learned"
-    description = f"embed {setting.documents:,}, project the rest{'' if setting.reads_texts else ' by vectors'}"
+    description = f"embed {setting.documents:,}, project others{'' if setting.reads_texts else ' by vector'}"
     if setting.extract_words:
         kind = "extracts"
         texts += max(0, (size.different_texts or size.texts) - setting.documents)
-        description = f"embed {setting.documents:,}, {setting.extract_words} words of the rest"
+        description = f"embed {setting.documents:,}, {setting.extract_words} words of others"
     training = curve.training(setting)
     return costs.route(
         kind,

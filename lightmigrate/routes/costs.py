@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.budget.text_count import TextCount
+from lightmigrate.errors import CostError
 from lightmigrate.migration.duration import Work, seconds_to_write
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.routes.route import Kind, Route
 from lightmigrate.stores.joined import JoinedCollections
-from lightmigrate.training.model_speed import ModelSpeed, measure_speed
+from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.model_speed import NO_TIME, TIMED, ModelSpeed, measure_speed
 
 
 @dataclass(frozen=True)
@@ -22,31 +25,47 @@ class Costs:
     Attributes:
         provider: the new model.
         count: the texts of the collections.
-        speed: of the model.
+        speed: of the model; `None` when it was not measured.
         writing_seconds: to build, verify and exchange the new database, with new indexes.
     """
 
     provider: Cached
     count: TextCount
-    speed: ModelSpeed
+    speed: ModelSpeed | None
     writing_seconds: float
 
     @classmethod
-    def measure(cls, collection: JoinedCollections, provider: Cached, stored_bytes: int = 0) -> Costs:
+    def measure(
+        cls,
+        collection: JoinedCollections,
+        provider: Cached,
+        stored_bytes: int = 0,
+        limit: SpendingLimit | None = None,
+    ) -> Costs:
         """Count the texts, and measure the model on a few of them. Calls the model; only reads.
 
         Args:
             collection: the open collections as one, with their embedded texts.
             provider: the new model.
             stored_bytes: of the folder that a migration copies; 0 for an open database.
+            limit: of what may be spent; a model that would exceed it is not measured.
         """
         count = TextCount.of(collection, provider)
-        speed = measure_speed(provider, count.some_missing)
-        return cls(provider, count, speed, seconds_to_write(_work(collection, provider, stored_bytes))[1])
+        writing = seconds_to_write(_work(collection, provider, stored_bytes))[1]
+        if limit is not None and count.some_missing:
+            bill = provider.bill([*count.some_missing[:TIMED], *["word"] * TIMED])
+            try:
+                limit.pay(provider, bill.dollars, "measuring the speed of the model")
+            except CostError:
+                return cls(provider, count, None, writing)
+        return cls(provider, count, measure_speed(provider, count.some_missing), writing)
 
     def embedding_seconds(self) -> float:
-        """How long the model takes for all texts that are not in its cache."""
-        return self.speed.seconds(self.count.missing_texts, self.count.missing_tokens)
+        """How long the model takes for all texts that are not in its cache; infinite when nobody knows."""
+        return self._seconds(self.count.missing_texts, self.count.missing_tokens)
+
+    def _seconds(self, texts: int, tokens: int) -> float:
+        return math.inf if self.speed is None and texts else (self.speed or NO_TIME).seconds(texts, tokens)
 
     def everything(self, expected: QualityEstimate) -> Route:
         """The route that embeds every text."""
@@ -68,7 +87,7 @@ class Costs:
         setting: BudgetSetting | None = None,
     ) -> Route:
         """A route that embeds so many texts of so many tokens."""
-        seconds = self.speed.seconds(texts, tokens) + fitting_seconds + self.writing_seconds
+        seconds = self._seconds(texts, tokens) + fitting_seconds + self.writing_seconds
         exact_tokens, exact_seconds = tokens, seconds
         if kind != "everything":
             # what is learned from stays exact, sentences and extracts are extra: at least the rest, at most everything
@@ -76,15 +95,15 @@ class Costs:
             share = max(0.0, 1 - documents / max(1, self.count.texts))
             rest = round(share * self.count.missing_tokens)
             exact_tokens += rest
-            exact_seconds += self.speed.seconds(round(share * self.count.missing_texts), rest)
+            exact_seconds += self._seconds(round(share * self.count.missing_texts), rest)
         return Route(
             kind=kind,
             description=description,
             texts=texts,
             tokens=tokens,
             dollars=self.provider.priced(tokens).dollars,
-            seconds=seconds,
-            exact_seconds=exact_seconds,
+            seconds=seconds if math.isfinite(seconds) else None,
+            exact_seconds=exact_seconds if math.isfinite(exact_seconds) else None,
             exact_dollars=self.provider.priced(exact_tokens).dollars,
             expected=expected,
             measured=measured,

@@ -23,6 +23,7 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.limits import Deadline, SpendingLimit
+from lightmigrate.training.model_speed import NO_TIME
 from lightmigrate.training.request import EmbeddingRequest, tokens_of
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
 
@@ -112,7 +113,7 @@ def learn_for_start(
     }
     if limits.documents is not None:
         return learn(collection, provider, limits.documents, **learning)
-    costs = Costs.measure(collection, provider)
+    costs = Costs.measure(collection, provider, limit=limits.spending)
     everything = partial(_everything, collection, provider, limits, costs, title, opened_by, source_model)
     if _affordable(costs, limits, limits.seconds) and (embedded := everything(limits.seconds)) is not None:
         return embedded
@@ -188,7 +189,7 @@ def _worth_learning(data: CalibrationData, costs: Costs, limits: StartLimits) ->
 
     Documents of a free model are no expense: they are embedded once, and their records are exact from then on.
     """
-    share, speed = LEARNING_SHARE, costs.speed
+    share, speed = LEARNING_SHARE, costs.speed or NO_TIME
     free = costs.provider.priced(1_000_000).dollars == 0
     most_tokens, most_seconds = share * costs.count.tokens, share * costs.embedding_seconds()
     if data.words is not None:

@@ -85,7 +85,7 @@ def _timed(provider: Provider, texts: Sequence[str]) -> _Timed:
 
 def _missing(provider: Provider, texts: Sequence[str]) -> list[str]:
     """The texts that are not in the model's cache, blank ones left out."""
-    texts = [text for text in texts if text.strip()]
+    texts = [text for text in dict.fromkeys(texts) if text.strip()]
     if not isinstance(provider, Cached):
         return texts
     return [text for text, there in zip(texts, provider.has(texts), strict=True) if not there]

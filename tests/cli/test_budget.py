@@ -37,7 +37,7 @@ def test_from_the_curve_to_an_exact_collection(
     file, cache = tmp_path / "plan.json", ["--cache", tmp_path / "cache.sqlite3"]
     code, said, _ = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, "--budget", "55%", "-o", file)
     assert code == 0
-    assert "everything" in said
+    assert f"embed all {ROWS}" in said
     assert re.search(r"\d+-word extracts", said)  # as many as the budget buys
     assert f"lightmigrate migrate {folder} --plan {file}" in said
 
@@ -146,7 +146,7 @@ def test_settings_of_no_use_are_not_shown(folder: Path, tmp_path: Path, capsys: 
     words = ["plan", folder, *model(tmp_path), "--samples", 20]
     options = run(capsys, *words, "--json")[1]["curve"]["options"]
     _, out, _ = run(capsys, *words)
-    rows = [line for line in out.splitlines() if re.match(r"\d+ texts ", line)]
+    rows = [line for line in out.splitlines() if re.match(r"embed [\d,]+, ", line)]
     values = [float(re.findall(r"(\d\.\d\d) \[", line)[0]) for line in rows]
     assert values == sorted(values), "each keeps more than every cheaper one"
     best = max(point["expected"]["value"] for point in options[:-1])

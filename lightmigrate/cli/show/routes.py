@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def comparison(compared: Comparison) -> RenderableType:
     """What `plan --target-model` shows, and `migrate --target-model` before it asks."""
-    table = table_of("route", ("tokens", "cost", "ready in", "exact in"), ("expected quality",))
+    table = table_of("route", ("tokens", "cost", "ready", "exact"), ("expected quality",))
     for route in compared.routes:
         chosen = route == compared.chosen
         table.add_row(

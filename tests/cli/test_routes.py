@@ -1,0 +1,111 @@
+"""`migrate --target-model` alone: routes compared, the best one taken, or none with commands that work."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate.cli.app import main
+from lightmigrate.stores.chroma.client import open_client
+from tests.budget.collections import ROWS, build, require_reembedded, texts
+from tests.databases import folder_hash
+
+MODEL = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
+NEW = ("--target-provider", "chroma", "--target-model", MODEL)
+
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command; exit code, stdout (read as JSON where it is) and stderr."""
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+
+    def call(*words: object) -> tuple[int, Any, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, words)])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), json.loads(out) if out.startswith(("{", "[")) else out, err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return build(tmp_path / "my home" / "db")
+
+
+def test_a_small_database_comes_out_exact(run: Run, folder: Path) -> None:
+    code, out, shown = run("migrate", folder, *NEW, "--yes", "--json")
+    assert (code, out[0]["n_migrated"], out[0]["current_dim"]) == (0, ROWS, 128)
+    assert f"embed all {ROWS}" in shown
+    assert "exact, and nothing else was measured" in shown
+    with open_client(folder) as client:
+        require_reembedded(client)
+    code, out, _ = run("status", folder, "--json")
+    assert (code, out[0]["share_exact"]) == (0, 1.0)
+    assert run("verify", folder)[0] == 0
+    assert run("rollback", folder, "--yes")[0] == 0
+    assert run("doctor", folder, "--json")[1]["collections"][0]["dimension"] == 256
+
+
+def test_nothing_is_spent_or_changed_before_a_yes(run: Run, folder: Path) -> None:
+    before = folder_hash(folder)
+    code, _, message = run("migrate", folder, *NEW)
+    assert (code, "not confirmed" in message) == (2, True)
+    assert folder_hash(folder) == before
+
+
+def test_limits_that_no_route_keeps_name_commands_that_work(run: Run, folder: Path) -> None:
+    before = folder_hash(folder)
+    code, _, message = run("migrate", folder, *NEW, "--max-seconds", "0", "--yes")
+    assert (code, "within 0 s" in message) == (2, True)
+    assert folder_hash(folder) == before
+    (command,) = [part for part in message.replace("\n", " ").split(":  ") if part.startswith("lightmigrate migrate")]
+    words = shlex.split(command.strip())[1:]
+    assert words[words.index("--max-seconds") + 1] != "0"
+    words[words.index("--max-seconds") + 1] = "600"  # what was predicted on a busy machine may be short
+    assert run(*words, "--yes")[0] == 0
+
+
+def test_plan_shows_the_routes_and_the_command_that_takes_the_best(run: Run, folder: Path) -> None:
+    before = folder_hash(folder)
+    code, out, _ = run("plan", folder, *NEW, "--samples", 60)
+    assert code == 0
+    for expected in ("do nothing", f"embed all {ROWS}", "others", "ready", "expected quality"):
+        assert expected in out
+    assert folder_hash(folder) == before
+    command = out[out.index("lightmigrate migrate") :].splitlines()[0]
+    assert run(*shlex.split(command)[1:], "--yes")[0] == 0
+    code, out, _ = run("plan", folder, *NEW, "--json")
+    assert {"comparison", "curve", "plan"} <= out.keys()
+
+
+def test_texts_and_limits_that_make_no_sense(run: Run, folder: Path) -> None:
+    for words in (("--quality", "2"), ("--quality", "0"), ("--max-seconds", "-1"), ("--max-cost", "nan")):
+        code, _, message = run("migrate", folder, *NEW, *words, "--yes")
+        assert (code, words[0] in message) == (1, True)
+    assert run("migrate", folder, "--yes")[0] == 1
+
+
+def test_records_without_a_text_are_projected_from_the_others(run: Run, tmp_path: Path, folder: Path) -> None:
+    some = [text if row % 10 else None for row, text in enumerate(texts())]
+    from tests.budget.collections import add_records
+
+    place = tmp_path / "half" / "db"
+    with open_client(place) as client:
+        add_records(client.create_collection("notes", embedding_function=None), some)
+    code, _, message = run("migrate", place, *NEW, "--yes", "--json")
+    assert code == 2
+    assert "--quality" in message, "a tenth of the records cannot be embedded"
+    code, out, _ = run("migrate", place, *NEW, "--quality", ".5", "--yes", "--json")
+    assert (code, out[0]["n_migrated"]) == (0, ROWS)
+    _, status, _ = run("status", place, "--json")
+    assert (status[0]["exact"], status[0]["projected"]) == (ROWS - ROWS // 10, ROWS // 10)

@@ -1,0 +1,131 @@
+"""What a start embeds: everything where there is time and nothing to pay, otherwise what learning takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate.budget.learned import Learned
+from lightmigrate.errors import DeadlineError
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Bill, estimated_tokens
+from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.gate import Thresholds
+from lightmigrate.startup.learning import StartLimits, learn_for_start
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.stores.open import open_folder
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.training.limits import Deadline, SpendingLimit
+from tests.budget.collections import NOTES, ROWS, Counting, build, texts
+
+OLD = Model("potion-base-8M", 256)
+TOKENS = estimated_tokens(texts())
+
+
+class Clocked(Counting):
+    """The new model on a clock that only embedding moves.
+
+    Args:
+        everything: seconds that it takes for all texts.
+        price: dollars for all texts.
+        slower_after: texts after which it is ten times as slow.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, everything: float, price: float = 0.0, slower_after: int = 10**9
+    ) -> None:
+        super().__init__()
+        self.now, self._rate, self._price, self._slower_after = 0.0, everything / TOKENS, price / TOKENS, slower_after
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        slower = 10 if len(self.asked) > self._slower_after else 1
+        self.now += slower * self._rate * estimated_tokens(texts)
+        return super().encode(texts, queries)
+
+    def priced(self, tokens: int) -> Bill:
+        return Bill(tokens, tokens * self._price)
+
+
+Learn = Callable[..., tuple[Learned, Clocked]]
+
+
+@pytest.fixture
+def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
+    """Learns at the start of a server over 400 abstracts; what it did, and the model."""
+    folder = build(tmp_path / "db")
+
+    def run(
+        everything: float, max_seconds: float | None = None, max_cost: float | None = None, **options: Any
+    ) -> tuple[Learned, Clocked]:
+        refined = options.pop("refined", False)
+        documents, thresholds = options.pop("documents", None), options.pop("thresholds", None)
+        if options.pop("empty_cache", False):
+            (tmp_path / "cache.sqlite3").unlink(missing_ok=True)
+        model = Clocked(monkeypatch, everything, **options)
+        limits = StartLimits(
+            documents, Deadline(max_seconds), SpendingLimit(max_cost), max_cost is not None, refined=refined
+        )
+        with open_folder(folder).open() as store:
+            read = JoinedCollections([with_texts(store.collection(NOTES), None)])
+            provider = Cached(model, tmp_path / "cache.sqlite3")
+            done = learn_for_start(
+                read, provider, limits, title="notes", opened_by={}, source_model=OLD, thresholds=thresholds
+            )
+            return done, model
+
+    return run
+
+
+def test_everything_is_embedded_where_there_is_time(learned: Learn) -> None:
+    done, model = learned(everything=30)
+    assert done.training is None
+    assert len(done.embedded.digests) == ROWS
+    assert model.now < 60
+
+
+def test_otherwise_a_projection_is_learned_in_time(learned: Learn) -> None:
+    done, model = learned(everything=200, refined=True)
+    assert done.training is not None
+    assert 0 < len(done.embedded.digests) < ROWS
+    assert model.now < 60, "a minute"
+
+
+def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned: Learn) -> None:
+    done, _ = learned(everything=30, slower_after=200)
+    assert done.training is not None, "it was given up for a projection"
+    with pytest.raises(DeadlineError):
+        learned(everything=10_000, max_seconds=20)
+
+
+def test_rather_than_a_projection_that_fails_everything_is_embedded_where_nobody_set_a_limit(learned: Learn) -> None:
+    strict = Thresholds(passing=0.99, failing=0.98)
+    done, model = learned(everything=300, thresholds=strict)
+    assert done.training is None
+    assert model.now < 600
+    for options in (
+        {"everything": 300, "max_seconds": 250},
+        {"everything": 2000},
+        {"everything": 300, "refined": True},
+    ):
+        done, _ = learned(**options, thresholds=strict, empty_cache=True)
+        assert done.training is not None
+
+
+@pytest.mark.parametrize(("max_cost", "exact"), [(None, False), (0.5, False), (2.0, True)])
+def test_money_is_spent_on_everything_only_where_it_is_allowed(
+    max_cost: float | None, exact: bool, learned: Learn
+) -> None:
+    done, model = learned(everything=1, price=1.0, max_cost=max_cost, refined=True)
+    assert (done.training is None) == exact
+    if not exact:
+        assert estimated_tokens(model.asked) < 0.6 * TOKENS
+
+
+def test_a_number_of_documents_is_what_is_learned_from(learned: Learn) -> None:
+    done, _ = learned(everything=1, documents=60)
+    assert done.training is not None
+    assert len(done.training.data.texts) == 60
