@@ -112,7 +112,7 @@ class Costs:
 
 
 def _work(collection: JoinedCollections, provider: Cached, stored_bytes: int) -> Work:
-    new = provider.model.dimension
+    new = provider.probe().shape[1]
     members: Sequence[tuple[int, int, int]] = [
         (int(count), member.facts().dimension or 0, new)
         for member, count in zip(collection.members, collection.counts, strict=True)
