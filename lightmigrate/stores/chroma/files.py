@@ -19,6 +19,7 @@ from lightmigrate.stores.chroma.folder import (
 from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
+from lightmigrate.stores.chroma.log import drop_topics, index_topics
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
@@ -120,9 +121,14 @@ class ChromaFiles:
         """Move them back; see `set_aside.put_back`. Writes."""
         put_back(self.folder, place)
 
+    def prepare(self) -> None:
+        """Add an index by topic to the log of a closed copy that has many collections. Writes."""
+        index_topics(self.folder)
+
     def tidy(self) -> None:
-        """Delete the index folders that no segment names any more. Writes."""
+        """Delete the index folders that no segment names any more, and the index of `prepare`. Writes."""
         remove_orphaned_indexes(self.folder)
+        drop_topics(self.folder)
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records of an embedding function; see `client.describe_function`. Calls no model."""
