@@ -252,13 +252,14 @@ class Build:
             routes = [replacement.put(draft, route) for replacement, draft, route in tried]
             with self._copy.open() as store:
                 results: list[Verification | None] = []
-                again: dict[int, float] = {}
+                again: dict[int, float | None] = {}
                 for numbers in _portions(len(drafts)):
                     recalls = [self._recall(store, number, truths[number]) for number in numbers]
-                    for number, recall in zip(numbers, recalls, strict=True):
-                        before = drafts[number].baseline.recall
-                        if routes[number] == "keep" and recall is not None and before is not None:
-                            again.update({number: recall} if recall < before - LOSS else {})
+                    again |= {
+                        number: recall
+                        for number, recall in zip(numbers, recalls, strict=True)
+                        if routes[number] == "keep" and _is_worse(recall, drafts[number].baseline.recall)
+                    }
                     if not again:
                         results += [self._verify(store, *pair) for pair in zip(numbers, recalls, strict=True)]
                 if not again:
@@ -303,6 +304,10 @@ class Build:
             for facts in collections
         )
         return {address: (digest.content, digest.vectors) for address, digest in digests}
+
+
+def _is_worse(recall: float | None, before: float | None) -> bool:
+    return recall is not None and before is not None and recall < before - LOSS
 
 
 def _portions(count: int) -> Iterator[range]:

@@ -19,10 +19,10 @@ from lightmigrate.stores.chroma.folder import (
 from lightmigrate.stores.chroma.foreign import what_is_there
 from lightmigrate.stores.chroma.health import damaged_indexes
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_indexes, segments_of
-from lightmigrate.stores.chroma.log import drop_topics, index_topics
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
+from lightmigrate.stores.chroma.table_indexes import add_indexes, drop_indexes
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Metric, Vectors
 
@@ -122,13 +122,13 @@ class ChromaFiles:
         put_back(self.folder, place)
 
     def prepare(self) -> None:
-        """Add an index by topic to the log of a closed copy that has many collections. Writes."""
-        index_topics(self.folder)
+        """Add the indexes to a closed copy of many collections that Chroma lacks; see `table_indexes`. Writes."""
+        add_indexes(self.folder)
 
     def tidy(self) -> None:
-        """Delete the index folders that no segment names any more, and the index of `prepare`. Writes."""
+        """Delete the index folders that no segment names any more, and what `prepare` added. Writes."""
         remove_orphaned_indexes(self.folder)
-        drop_topics(self.folder)
+        drop_indexes(self.folder)
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records of an embedding function; see `client.describe_function`. Calls no model."""
