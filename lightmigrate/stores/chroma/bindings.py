@@ -20,7 +20,7 @@ from uuid import UUID
 from chromadb.api.rust import RustBindingsAPI
 
 # Collections whose vectors are touched before the engine is started anew; fewer where few files may be open.
-MOST_INDEXES = 64
+MOST_INDEXES = 32
 
 # The methods of the engine that load a collection's index; counting records does, too.
 _LOADING = ("_get", "_count", "_query", "_add", "_update", "_upsert", "_delete")
