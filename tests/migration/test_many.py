@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate.migration.aside import build
 from lightmigrate.migration.aside.workspace import Workspace
-from lightmigrate.stores.base import Address
+from lightmigrate.migration.verify import verify
+from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
@@ -51,7 +54,7 @@ def jobs(projection: Projection) -> list[CollectionJob]:
 def require_migrated(folder: Path, old: dict[Address, Vectors], projection: Projection) -> None:
     with ChromaFolderStore(folder) as store:
         for address, vectors in old.items():
-            (page,) = store.collection(address).scan(100)
+            (page,) = store.collection(address).scan(1000)
             np.testing.assert_allclose(page.vectors, projection.apply(vectors), atol=1e-5)
             assert list(page.texts) == [f"text {record.replace('-', ' ')}" for record in page.ids]
 
@@ -62,7 +65,7 @@ def test_it_goes_on_after_an_interruption_and_leaves_chromas_own_tables(
 ) -> None:
     before = schema(folder)
     with ChromaFolderStore(folder) as store:
-        old = {address: next(iter(store.collection(address).scan(100))).vectors for address in addresses()}
+        old = {address: next(iter(store.collection(address).scan(1000))).vectors for address in addresses()}
     with pytest.raises(KilledError):
         ChromaMigrator(folder, on_progress=dies(step, 20)).migrate(jobs(projection))
     assert schema(folder) == before
@@ -73,4 +76,31 @@ def test_it_goes_on_after_an_interruption_and_leaves_chromas_own_tables(
     assert {result.index for result in results} == {"keep"}
     assert all(result.verification is not None and result.verification.records == ROWS for result in results)
     assert schema(folder) == before
+    require_migrated(folder, old, projection)
+
+
+def test_where_one_graph_is_not_kept_all_are_verified_after_it_was_built_anew(
+    folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one is in the second portion: the first has been verified by then, and is verified again."""
+    large = Address("file-20")
+    with ChromaFolderStore(folder) as store:
+        ids = [f"20-{row}" for row in range(ROWS, 150)]
+        texts = [f"text {record.replace('-', ' ')}" for record in ids]
+        store.collection(large).add(Page(ids, make_vectors(150)[ROWS:], texts, [None] * len(ids)))
+        old = {address: next(iter(store.collection(address).scan(1000))).vectors for address in addresses()}
+    verified: list[str] = []
+
+    def noting(baseline: Any, expected: Any, target: Any, *others: Any, **named: Any) -> Any:
+        verified.append(target.address.name)
+        return verify(baseline, expected, target, *others, **named)
+
+    monkeypatch.setattr(build, "verify", noting)
+    monkeypatch.setattr(build, "LOSS", -0.5)  # as if the kept graph of the only one with enough records found less
+    results = ChromaMigrator(folder).migrate(jobs(projection))
+    routes = {result.collection_name: result.index for result in results}
+    assert routes.pop(large.name) == "rebuild"
+    assert set(routes.values()) == {"keep"}
+    names = [address.name for address in addresses()]
+    assert verified == names[:16] + names
     require_migrated(folder, old, projection)
