@@ -24,6 +24,9 @@ from lightmigrate.vectors import Vectors
 # Records of a collection that is kept, and bytes of all that are kept: what does not fit is read again.
 MOST_RECORDS, MOST_BYTES = 1000, 64 * 2**20
 
+# Open collections that are kept: one with its schema takes 44 KiB.
+MOST_OPEN = 64
+
 # Of a record besides its vector and the characters of its texts: Python's own objects.
 _BYTES_OF_A_RECORD = 1000
 
@@ -49,6 +52,8 @@ class Remembered:
         collection = opening(address)
         with self._lock:
             if self._changes == before:
+                if len(self._open) >= MOST_OPEN:
+                    self._open.clear()
                 self._open[address] = collection
         return collection
 
