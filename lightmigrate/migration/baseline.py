@@ -62,15 +62,16 @@ class Baseline:
         """
         sample = sample_of(collection) if sample is None else meaningful_rows(sample)
         space = measured_space(collection)
+        settings = settings_sha256(collection)
         return cls(
             records=collection.count(),
-            settings_sha256=settings_sha256(collection),
+            settings_sha256=settings,
             space=space,
             found=found_by_search(collection, sample.vectors, space),
             ids=sample.ids,
             vectors=sample.vectors,
             distance=distance,
-            new_settings_sha256=settings_sha256(collection, distance),
+            new_settings_sha256=settings if distance is None else settings_sha256(collection, distance),
         )
 
 

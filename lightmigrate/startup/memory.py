@@ -19,6 +19,7 @@ from lightmigrate.providers.cache import same_probe
 from lightmigrate.startup.report import Verdict
 from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.vectors import Vectors
 
 MEMORY_VERSION = 2
 
@@ -53,10 +54,11 @@ class Memory:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: Mapping[str, Any] = {}
+        self._probes: Mapping[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(file.read_bytes())
             if content["format"] == MEMORY_VERSION:
-                self._known = dict(content["collections"])
+                self._known, self._probes = dict(content["collections"]), dict(content.get("probes", {}))
 
     @classmethod
     def of_folder(cls, folder: Path) -> Memory:
@@ -85,7 +87,7 @@ class Memory:
             return None
         try:
             count = int(known["count"])
-            before = np.array(known["probe"], dtype=np.float32)
+            before = self._probe(known["probe"])
             remembered = Remembered(known["verdict"], str(known["evidence"]))
         except (KeyError, ValueError, TypeError):
             return None
@@ -95,17 +97,23 @@ class Memory:
             return None if target.identity is None else remembered
         return remembered if before.shape == target.probe.shape and same_probe(before[0], target.probe[0]) else None
 
+    def _probe(self, stored: Any) -> Vectors:
+        """The vector `(1, d)` of the fixed text: stored once for all collections, by older versions for each."""
+        return np.array(self._probes[stored] if isinstance(stored, str) else stored, dtype=np.float32)
+
     def learn(self, measured: Mapping[Remembered, list[CollectionFacts]], target: TargetModel) -> None:
         """Store what was measured of some collections. If that fails, the next start measures again."""
         if target.probe is None:
             return
+        probe = target.probe.tolist()
+        key = hashlib.sha256(json.dumps(probe).encode()).hexdigest()[:16]
         learnt = {
             facts.id: {
                 "dimension": facts.dimension,
                 "count": facts.count,
                 "model": target.model,
                 "function": target.identity,
-                "probe": target.probe.tolist(),
+                "probe": key,
                 "verdict": remembered.verdict,
                 "evidence": remembered.evidence,
             }
@@ -114,12 +122,15 @@ class Memory:
         }
         if not learnt:
             return
-        known = {**self._known, **learnt}
+        known, probes = {**self._known, **learnt}, {**self._probes, key: probe}
+        used = [each.get("probe") for each in known.values() if isinstance(each, Mapping)]
+        probes = {name: probes[name] for name in {name for name in used if isinstance(name, str)} & probes.keys()}
+        content = {"format": MEMORY_VERSION, "probes": probes, "collections": known}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as stream:
-                stream.write(json.dumps({"format": MEMORY_VERSION, "collections": known}, default=str).encode())
+                stream.write(json.dumps(content, default=str).encode())
         except OSError as error:
             logger.debug("%s cannot be written (%s)", self._file, error.strerror)
             return
-        self._known = known
+        self._known, self._probes = known, probes

@@ -168,8 +168,14 @@ class FileDatabase(Protocol):
             VerificationError: the store changed such a collection meanwhile.
         """
 
+    def prepare(self) -> None:
+        """Prepare a closed copy, so that reading one of many collections takes no longer because of the others. Writes.
+
+        What is added is deleted by `tidy`.
+        """
+
     def tidy(self) -> None:
-        """Delete files that no collection of a closed database uses any more. Writes."""
+        """Delete files that no collection of a closed database uses any more, and what `prepare` added. Writes."""
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What it would record about an embedding function; see `Store.describe_model`."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
-from lightmigrate.files import copy_tree
+from lightmigrate.files import copy_tree, sync_tree
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
@@ -32,6 +32,10 @@ from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page,
 from lightmigrate.stores.files import FileDatabase, Route, fingerprint
 from lightmigrate.texts.chosen import texts_for, texts_of_records
 from lightmigrate.texts.source import STORED
+
+# Collections that one step after another is done for: a store keeps only so many indexes in memory, and loading one
+# takes longer than reading a small collection.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -166,14 +170,14 @@ class Build:
         """
         requested = {request.address for request in self._requests}
         untouched = [facts for facts in before if facts.address not in requested]
+        begun = [replacement.begun() for replacement in self._replacements]
         with self._copy.open() as store:
-            require_changeable(store, (self._requests[n] for n, r in enumerate(self._replacements) if not r.begun()))
-            samples = [self._sample(store, number) for number in range(len(self._requests))]
+            require_changeable(store, (r for r, changed in zip(self._requests, begun, strict=True) if not changed))
             digests = self._digests(store, untouched)
-            drafts = [self._draft(store, *pair) for pair in enumerate(samples)]
+            drafts = self._all_drafts(store, begun)
+        sync_tree(self._drafts)  # before the first collection is replaced
         truths = [draft.exact(self._options.page_size) for draft in drafts]
-        with self._replaced(drafts, truths) as (store, routes, recalls):
-            results = [self._verify(store, *pair) for pair in enumerate(recalls)]
+        with self._replaced(drafts, truths) as (store, routes, results):
             if self._digests(store, untouched) != digests:
                 raise VerificationError("a collection that was not to be migrated changed; the copy was deleted")
             no_return()
@@ -188,10 +192,16 @@ class Build:
     def _scores(self, request: Request, draft: Draft, truth: Exact | None) -> ScoreShift | None:
         return ScoreShift.of(request.address, draft.distances, truth.distances() if truth else None)
 
+    def _all_drafts(self, store: Store, begun: Sequence[bool]) -> list[Draft]:
+        """The drafts of all requests; `begun` says which collections are replaced already."""
+        drafts: list[Draft] = []
+        for numbers in _portions(len(begun)):
+            samples = [None if begun[number] else self._sample(store, number) for number in numbers]
+            drafts += [self._draft(store, *pair) for pair in zip(numbers, samples, strict=True)]
+        return drafts
+
     def _sample(self, store: Store, number: int) -> Page | None:
         """A sample of a collection that is not replaced yet, after checking that the projection is for its vectors."""
-        if self._replacements[number].begun():
-            return None
         request = self._requests[number]
         if request.anew:
             return None
@@ -230,29 +240,35 @@ class Build:
     @contextlib.contextmanager
     def _replaced(
         self, drafts: Sequence[Draft], truths: Sequence[Exact | None]
-    ) -> Iterator[tuple[Store, list[Route], list[float | None]]]:
-        """Put every draft in place of its collection; yields the open store, the routes and the recalls of the indexes.
+    ) -> Iterator[tuple[Store, list[Route], list[Verification | None]]]:
+        """Put every draft in place of its collection and verify it; yields the open store, the routes and the results.
 
-        A kept graph whose recall is below that of the old index is replaced by a rebuilt index.
+        A kept graph whose recall is below that of the old index is replaced by a rebuilt index. Then all is verified
+        when that is done.
         """
         routes = self._routes(drafts)
         while True:
             tried = zip(self._replacements, drafts, routes, strict=True)
             routes = [replacement.put(draft, route) for replacement, draft, route in tried]
             with self._copy.open() as store:
-                recalls = [self._recall(store, *pair) for pair in enumerate(truths)]
-                worse = [
-                    recall is not None and draft.baseline.recall is not None and recall < draft.baseline.recall - LOSS
-                    for recall, draft in zip(recalls, drafts, strict=True)
-                ]
-                again = [number for number, route in enumerate(routes) if route == "keep" and worse[number]]
+                results: list[Verification | None] = []
+                again: dict[int, float | None] = {}
+                for numbers in _portions(len(drafts)):
+                    recalls = [self._recall(store, number, truths[number]) for number in numbers]
+                    again |= {
+                        number: recall
+                        for number, recall in zip(numbers, recalls, strict=True)
+                        if routes[number] == "keep" and _is_worse(recall, drafts[number].baseline.recall)
+                    }
+                    if not again:
+                        results += [self._verify(store, *pair) for pair in zip(numbers, recalls, strict=True)]
                 if not again:
-                    yield store, routes, recalls
+                    yield store, routes, results
                     return
-            for number in again:
+            for number, recall in again.items():
                 logger.info(
                     "%s: recall of the kept index is %.3f with the new vectors, %.3f before; rebuilding the index",
-                    self._requests[number].address, recalls[number], drafts[number].baseline.recall,
+                    self._requests[number].address, recall, drafts[number].baseline.recall,
                 )  # fmt: skip
                 routes[number] = "rebuild"
 
@@ -288,6 +304,14 @@ class Build:
             for facts in collections
         )
         return {address: (digest.content, digest.vectors) for address, digest in digests}
+
+
+def _is_worse(recall: float | None, before: float | None) -> bool:
+    return recall is not None and before is not None and recall < before - LOSS
+
+
+def _portions(count: int) -> Iterator[range]:
+    return (range(start, min(count, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE))
 
 
 def _compare_catalogs(

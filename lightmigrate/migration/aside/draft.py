@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
@@ -19,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import NothingToMigrateError
-from lightmigrate.files import replacing
 from lightmigrate.migration.baseline import Baseline
 from lightmigrate.migration.job import InvalidRows, Job, projected
 from lightmigrate.migration.recall import QUERIES, Exact
@@ -138,6 +136,9 @@ class Draft:
     ) -> Draft:
         """Read a job's collection, all of it, and write the draft of the new one into a folder.
 
+        The caller flushes the folder to the disk, once for all drafts. Until then a crash of the machine may leave a
+        draft incomplete, which its checksum shows.
+
         Args:
             job: what to draft.
             folder: is made when it is not there; what an interrupted call left in it is written over.
@@ -181,9 +182,6 @@ class Draft:
                 if exact:
                     exact.add(group.vectors)
                 done += len(group)
-            for file in (lines, numbers):
-                file.flush()
-                os.fsync(file.fileno())
         if job.invalid_vectors == "refuse":
             invalid.ids += lost.ids
         invalid.require_none(baseline.records)
@@ -191,7 +189,7 @@ class Draft:
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
         distances = exact.distances() if exact else None
-        with replacing(sample_file) as stream:
+        with sample_file.open("wb") as stream:
             np.save(stream, baseline.vectors)
         fields = {
             "baseline": {name: value for name, value in vars(baseline).items() if name != "vectors"},
@@ -200,8 +198,7 @@ class Draft:
             "lost": len(lost.ids),
             "distances": distances_to_json(distances) if distances else None,
         }
-        with replacing(header) as stream:
-            stream.write(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
+        header.write_bytes(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
         rows = list(queries.values())
         return cls(baseline, dimension, rows, records, vectors, job.projection, len(lost.ids), distances)
 
@@ -242,8 +239,6 @@ class _LostRows:
             for row in self._rows:
                 numbers.seek(row * len(self._sum) * _NUMBER.itemsize)
                 numbers.write((self._sum / self._count).astype(_NUMBER).tobytes())
-            numbers.flush()
-            os.fsync(numbers.fileno())
 
 
 def _grouped(pages: Iterator[Page]) -> Iterator[Page]:

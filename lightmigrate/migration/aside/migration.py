@@ -260,7 +260,9 @@ class AsideMigration:
         self._workspace.write_journal(intention)
         workspace = self._workspace
         copied = build.copy_database(workspace.location, workspace.staging, self._on_progress)
-        self.files.at(workspace.staging).set_aside(self.files.damaged(), workspace.unreadable)
+        copy = self.files.at(workspace.staging)
+        copy.set_aside(self.files.damaged(), workspace.unreadable)
+        copy.prepare()
         intention = replace(intention, copied=copied)
         self._workspace.write_journal(intention)
         return intention

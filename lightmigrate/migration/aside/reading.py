@@ -38,6 +38,7 @@ def open_copy(files: FileDatabase, on_progress: OnProgress) -> Iterator[Store]:
         copy = files.at(Path(folder) / files.folder.name)
         copy_database(location, copy.folder, on_progress)
         copy.set_aside(copy.damaged(), Path(folder) / "unreadable")
+        copy.prepare()
         with copy.open() as store:
             yield store
 

@@ -20,10 +20,10 @@ from uuid import UUID
 from chromadb.api.rust import RustBindingsAPI
 
 # Collections whose vectors are touched before the engine is started anew; fewer where few files may be open.
-MOST_INDEXES = 128
+MOST_INDEXES = 32
 
-# The methods of the engine that load a collection's index.
-_LOADING = ("_get", "_query", "_add", "_update", "_upsert", "_delete")
+# The methods of the engine that load a collection's index; counting records does, too.
+_LOADING = ("_get", "_count", "_query", "_add", "_update", "_upsert", "_delete")
 
 _installed = threading.Lock()
 

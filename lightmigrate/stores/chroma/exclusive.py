@@ -7,7 +7,9 @@ from typing import Any
 
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.folder import is_chroma_folder, read_catalog
+from lightmigrate.stores.chroma.remembered import Remembered, RememberedCollection
 from lightmigrate.stores.chroma.store import ChromaStore
 
 
@@ -21,6 +23,7 @@ class ChromaFolderStore(ChromaStore):
         self._folder = folder
         self._clients: dict[tuple[str, str], Any] = {}
         self._removed: dict[Address, list[str]] = {}
+        self._remembered = Remembered()
         # Read before Chroma opens it: a second connection of this process would drop Chroma's locks when it closes.
         catalog = read_catalog(folder) if is_chroma_folder(folder) else []
         self._places = list(dict.fromkeys(Address("", facts.tenant, facts.database) for facts in catalog))
@@ -44,8 +47,17 @@ class ChromaFolderStore(ChromaStore):
     def __str__(self) -> str:
         return str(self._folder)
 
-    def _removals(self, address: Address) -> list[str] | None:
-        return self._removed.setdefault(address, [])
+    def collection(self, address: Address) -> ChromaCollection:
+        """Open a collection; the same object until anything is written. See `stores.base.Store`."""
+        return self._remembered.opened(address, super().collection)
+
+    def _opened(self, client: Any, handle: Any, address: Address) -> RememberedCollection:
+        return RememberedCollection(client, handle, self._removed.setdefault(address, []), self._remembered)
+
+    def delete(self, address: Address) -> None:
+        """Delete a collection and its records. Chroma leaves the index folder on disk. Writes."""
+        with self._remembered.writing(self.collection(address).id):
+            self._client(address).delete_collection(address.name)
 
     def _databases(self) -> list[Address]:
         return self._places or [Address("")]  # the folder was empty when it was opened

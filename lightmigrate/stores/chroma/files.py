@@ -22,6 +22,7 @@ from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_i
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
+from lightmigrate.stores.chroma.table_indexes import add_indexes, drop_indexes
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Metric, Vectors
 
@@ -120,9 +121,14 @@ class ChromaFiles:
         """Move them back; see `set_aside.put_back`. Writes."""
         put_back(self.folder, place)
 
+    def prepare(self) -> None:
+        """Add the indexes to a closed copy of many collections that Chroma lacks; see `table_indexes`. Writes."""
+        add_indexes(self.folder)
+
     def tidy(self) -> None:
-        """Delete the index folders that no segment names any more. Writes."""
+        """Delete the index folders that no segment names any more, and what `prepare` added. Writes."""
         remove_orphaned_indexes(self.folder)
+        drop_indexes(self.folder)
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records of an embedding function; see `client.describe_function`. Calls no model."""

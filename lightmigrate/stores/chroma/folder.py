@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -70,7 +71,8 @@ def read_catalog(folder: Path) -> list[CollectionFacts]:
                 FROM collections JOIN databases ON databases.id = collections.database_id
                 ORDER BY tenant, database, collections.name
             """  # noqa: S608
-            return [_facts(connection, row) for row in connection.execute(query)]
+            notes = _Notes.of(connection)
+            return [notes.facts(row) for row in connection.execute(query)]
     except (sqlite3.Error, ValueError) as error:
         known = what_is_wrong(folder / DATABASE_FILE)
         raise DatabaseError(
@@ -112,41 +114,57 @@ def existing(folder: Path, addresses: Collection[Address]) -> set[Address]:
         return {a for a in addresses if connection.execute(query, (a.name, a.database, a.tenant)).fetchone()}
 
 
-def _facts(connection: sqlite3.Connection, row: sqlite3.Row) -> CollectionFacts:
-    (count,) = connection.execute(
-        "SELECT count(*) FROM embeddings WHERE segment_id IN "
-        "(SELECT id FROM segments WHERE collection = ? AND scope = 'METADATA')",
-        (row["id"],),
-    ).fetchone()
-    index = _index_configuration(row)
-    # An index keeps the distance that it was made with, which old versions note at its segment. The metadata of the
-    # collection can be changed afterwards, and then say something else.
-    made_with = connection.execute(
-        "SELECT str_value FROM segment_metadata JOIN segments ON segments.id = segment_id "
-        "WHERE collection = ? AND scope = 'VECTOR' AND key = ?",
-        (row["id"], SPACE_KEY),
-    ).fetchone()
-    space = made_with[0] if made_with else index.get("space") or (index.get("hnsw") or {}).get("space")
-    space = space or _DEFAULT_SPACE
-    stated = connection.execute(
-        "SELECT str_value FROM collection_metadata WHERE collection_id = ? AND key = ?", (row["id"], SPACE_KEY)
-    ).fetchone()
-    function = index.get("embedding_function")
-    return CollectionFacts(
-        name=row["name"],
-        tenant=row["tenant"],
-        database=row["database"],
-        count=count,
-        dimension=row["dimension"],
-        space=space,
-        embedding_function=(
-            {"name": function["name"], "config": function.get("config") or {}}
-            if function and function.get("type") == "known"
-            else None
-        ),
-        id=row["id"],
-        stated_space=stated[0] if stated and stated[0] != space else None,
-    )
+@dataclass(frozen=True)
+class _Notes:
+    """What other tables hold about the collections, by id; read at once for all.
+
+    Attributes:
+        counts: number of records.
+        made_with: the distance that an index was made with, which old versions note at its segment, and which it keeps.
+        stated: the distance in the metadata, which can be changed afterwards, and then say something else.
+    """
+
+    counts: Mapping[str, int]
+    made_with: Mapping[str, str]
+    stated: Mapping[str, str]
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection) -> _Notes:
+        counts = connection.execute(
+            "SELECT collection, sum(records) FROM segments JOIN "
+            "(SELECT segment_id, count(*) AS records FROM embeddings GROUP BY segment_id) ON segment_id = segments.id "
+            "WHERE scope = 'METADATA' GROUP BY collection"
+        )
+        made_with = connection.execute(
+            "SELECT collection, str_value FROM segment_metadata JOIN segments ON segments.id = segment_id "
+            "WHERE scope = 'VECTOR' AND key = ?",
+            (SPACE_KEY,),
+        )
+        stated = connection.execute(
+            "SELECT collection_id, str_value FROM collection_metadata WHERE key = ?", (SPACE_KEY,)
+        )
+        return cls(*({row[0]: row[1] for row in rows} for rows in (counts, made_with, stated)))
+
+    def facts(self, row: sqlite3.Row) -> CollectionFacts:
+        index = _index_configuration(row)
+        space = self.made_with.get(row["id"]) or index.get("space") or (index.get("hnsw") or {}).get("space")
+        space = space or _DEFAULT_SPACE
+        stated, function = self.stated.get(row["id"]), index.get("embedding_function")
+        return CollectionFacts(
+            name=row["name"],
+            tenant=row["tenant"],
+            database=row["database"],
+            count=self.counts.get(row["id"], 0),
+            dimension=row["dimension"],
+            space=space,
+            embedding_function=(
+                {"name": function["name"], "config": function.get("config") or {}}
+                if function and function.get("type") == "known"
+                else None
+            ),
+            id=row["id"],
+            stated_space=stated if stated and stated != space else None,
+        )
 
 
 def _index_configuration(row: sqlite3.Row) -> Mapping[str, Any]:

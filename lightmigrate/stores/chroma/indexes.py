@@ -12,6 +12,7 @@ import sqlite3
 import uuid
 from pathlib import Path
 
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 
 # Where the sqlite file refers to a segment, besides in `segments` itself.
@@ -22,6 +23,18 @@ def segments_of(file: Path) -> set[str]:
     """Ids of all segments that a sqlite file lists; only reads."""
     with reading(file) as connection:
         return {row[0] for row in connection.execute("SELECT id FROM segments")}
+
+
+def segment_of(folder: Path, address: Address) -> str | None:
+    """Id of the segment that holds a collection's vectors; `None` when there is no collection. Only reads."""
+    query = (
+        "SELECT segments.id FROM segments JOIN collections ON collections.id = segments.collection "
+        "JOIN databases ON databases.id = collections.database_id WHERE segments.scope = 'VECTOR' "
+        "AND collections.name = ? AND databases.name = ? AND databases.tenant_id = ?"
+    )
+    with reading(folder / DATABASE_FILE) as connection:
+        row = connection.execute(query, (address.name, address.database, address.tenant)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def remove_orphaned_indexes(folder: Path) -> None:

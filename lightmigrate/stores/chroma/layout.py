@@ -20,6 +20,7 @@ import numpy as np
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.indexes import rename_segment
+from lightmigrate.stores.chroma.log import topic_of
 from lightmigrate.stores.chroma.schema import SPACE_KEY
 from lightmigrate.vectors import Metric, Vectors
 
@@ -46,15 +47,15 @@ _COLLECTION = """
 # Writes with a vector in Chroma's log. The index may contain some of them already.
 _LOGGED = """
     SELECT seq_id, id, vector FROM embeddings_queue
-    WHERE topic LIKE '%/' || ? AND vector IS NOT NULL AND seq_id > ? ORDER BY seq_id LIMIT ?
+    WHERE topic = ? AND vector IS NOT NULL AND seq_id > ? ORDER BY seq_id LIMIT ?
 """
 
 # Deletions in the log; the index's files may still contain these records.
-_DELETED = "SELECT id FROM embeddings_queue WHERE topic LIKE '%/' || ? AND operation = 3"
+_DELETED = "SELECT id FROM embeddings_queue WHERE topic = ? AND operation = 3"
 
 # Number of logged vectors with another encoding or length.
 _OTHER_FORMAT = """
-    SELECT count(*) FROM embeddings_queue WHERE topic LIKE '%/' || ?
+    SELECT count(*) FROM embeddings_queue WHERE topic = ?
     AND vector IS NOT NULL AND (encoding <> 'FLOAT32' OR length(vector) <> ?)
 """
 
@@ -74,6 +75,7 @@ class Layout:
     Attributes:
         folder: the database.
         collection: Chroma's id of the collection.
+        topic: of its writes in Chroma's log.
         dimension: length of a vector.
         space: distance function in its schema.
         schema: the whole schema.
@@ -83,6 +85,7 @@ class Layout:
 
     folder: Path
     collection: str
+    topic: str
     dimension: int
     space: str
     schema: Mapping[str, Any]
@@ -110,7 +113,8 @@ class Layout:
                 or (row["type"], row["records_type"]) != (_VECTORS, _RECORDS)
             ):
                 return None
-            (other_format,) = connection.execute(_OTHER_FORMAT, (row["id"], 4 * row["dimension"])).fetchone()
+            topic = topic_of(connection, row["id"])
+            (other_format,) = connection.execute(_OTHER_FORMAT, (topic, 4 * row["dimension"])).fetchone()
             schema = json.loads(row["schema_str"])
             index = schema.get("keys", {}).get("#embedding", {}).get("float_list", {}).get("vector_index", {})
             space = index.get("config", {}).get("space")
@@ -120,12 +124,12 @@ class Layout:
             # Chroma creates the files of an empty index, too; it writes this file last, with the first records
             if indexed != (folder / row["segment"] / LABELS_FILE).is_file():
                 return None
-            return cls(folder, row["id"], row["dimension"], space, schema, row["segment"], indexed)
+            return cls(folder, row["id"], topic, row["dimension"], space, schema, row["segment"], indexed)
 
     def deleted(self) -> set[str]:
         """The ids of records that Chroma will remove from the index when it reads its log; only reads."""
         with reading(self.folder / DATABASE_FILE) as connection:
-            return {record for (record,) in connection.execute(_DELETED, (self.collection,))}
+            return {record for (record,) in connection.execute(_DELETED, (self.topic,))}
 
     def exchange(
         self,
@@ -159,7 +163,7 @@ class Layout:
             if distance is not None:
                 for statement in _STATED_SPACE:
                     connection.execute(statement, (distance, SPACE_KEY, self.collection))
-            for numbers, ids in _logged(connection, self.collection, at_once):
+            for numbers, ids in _logged(connection, self.topic, at_once):
                 vectors = np.ascontiguousarray(exchanged(ids), "<f4")
                 connection.executemany(
                     "UPDATE embeddings_queue SET vector = ? WHERE seq_id = ?",
@@ -175,9 +179,9 @@ class Layout:
                 )
 
 
-def _logged(connection: sqlite3.Connection, collection: str, at_once: int) -> Iterator[tuple[list[int], list[str]]]:
+def _logged(connection: sqlite3.Connection, topic: str, at_once: int) -> Iterator[tuple[list[int], list[str]]]:
     last = -1
-    while rows := connection.execute(_LOGGED, (collection, last, at_once)).fetchall():
+    while rows := connection.execute(_LOGGED, (topic, last, at_once)).fetchall():
         last = rows[-1][0]
         yield [row[0] for row in rows], [row[1] for row in rows]
 

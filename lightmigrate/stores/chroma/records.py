@@ -19,6 +19,7 @@ from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.hnsw import HnswHeader
 from lightmigrate.stores.chroma.labels import read_labels
 from lightmigrate.stores.chroma.layout import LABELS_FILE
+from lightmigrate.stores.chroma.log import logged_vectors
 from lightmigrate.vectors import Vectors, evenly
 
 _COLLECTIONS = """
@@ -46,17 +47,21 @@ def sample_records(folder: Path, most: int) -> dict[Address, Page]:
     """Up to `most` records with readable vectors of each collection that has any. Only reads."""
     pages: dict[Address, Page] = {}
     with reading(folder / DATABASE_FILE) as connection:
-        for row in connection.execute(_COLLECTIONS).fetchall():
-            page = _page(connection, folder, row, most)
+        collections = connection.execute(_COLLECTIONS).fetchall()
+        indexed = {row["id"]: _indexed(folder / row["vectors"], row["dimension"], most) for row in collections}
+        logged = logged_vectors(connection, {each: most for each, known in indexed.items() if len(known) < most})
+        for row in collections:
+            vectors = {**indexed[row["id"]]}
+            for record, blob in logged.get(row["id"], ()):  # the last one of each
+                if len(blob) == 4 * row["dimension"]:
+                    vectors[record] = np.frombuffer(blob, dtype="<f4")
+            page = _page(connection, row, vectors, most)
             if len(page):
                 pages[Address(row["name"], row["tenant"], row["database"])] = page
     return pages
 
 
-def _page(connection: sqlite3.Connection, folder: Path, collection: sqlite3.Row, most: int) -> Page:
-    vectors = dict(_indexed(folder / collection["vectors"], collection["dimension"], most))
-    if len(vectors) < most:
-        vectors.update(_logged(connection, collection["id"], collection["dimension"], most))
+def _page(connection: sqlite3.Connection, collection: sqlite3.Row, vectors: Mapping[str, Vectors], most: int) -> Page:
     contents = []
     for record in list(vectors)[:most]:
         row = connection.execute(_NUMBER, (collection["records"], record)).fetchone()
@@ -104,10 +109,3 @@ def _indexed(index: Path, dimension: int, most: int) -> Mapping[str, Vectors]:
 def _too_large(labels: Path) -> bool:
     """Whether the ids of all records take too long to read for a sample of them."""
     return labels.stat().st_size > _MOST_LABEL_BYTES
-
-
-def _logged(connection: sqlite3.Connection, collection: str, dimension: int, most: int) -> Mapping[str, Vectors]:
-    """The vectors of the first records in the log, each its last one there."""
-    query = "SELECT id, vector FROM embeddings_queue WHERE topic LIKE ? AND vector IS NOT NULL LIMIT ?"
-    rows = connection.execute(query, (f"%/{collection}", most))
-    return {record: np.frombuffer(blob, dtype="<f4") for record, blob in rows if len(blob) == 4 * dimension}

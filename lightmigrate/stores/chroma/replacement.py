@@ -32,6 +32,7 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.folder import existing
 from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.indexes import segment_of
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function, with_space
 from lightmigrate.stores.files import NewVectors, Route
@@ -109,7 +110,7 @@ class ChromaReplacement:
         """Whether the collection has been changed already, so that no new draft can be made from it; only reads."""
         addresses = self._addresses()
         renamed = self._names.own not in addresses or self._names.old in addresses
-        return renamed or self._segment() in (self._kept, self._rebuilt)
+        return renamed or segment_of(self._folder, self._names.own) in (self._kept, self._rebuilt)
 
     def source(self) -> Address:
         """The address of the old records; only reads."""
@@ -284,10 +285,6 @@ class ChromaReplacement:
 
     def _report(self, done: int, draft: NewVectors) -> None:
         self._on_done(done, draft.count)
-
-    def _segment(self) -> str | None:
-        layout = Layout.of(self._folder, self._names.own)
-        return layout.segment if layout is not None else None
 
     def _addresses(self) -> set[Address]:
         return existing(self._folder, (self._names.own, self._names.old, self._names.new))

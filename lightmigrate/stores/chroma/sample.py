@@ -6,7 +6,6 @@ an unexpected format is skipped.
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,12 @@ import numpy as np
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.hnsw import HnswHeader
+from lightmigrate.stores.chroma.log import logged_vectors
 from lightmigrate.vectors import Vectors, evenly
 
 _COLLECTIONS = """
-    SELECT collections.id, collections.name, dimension, databases.name, databases.tenant_id, segments.id
+    SELECT collections.id, collections.name, dimension, databases.name AS database, databases.tenant_id AS tenant,
+           segments.id AS segment
     FROM collections
     JOIN databases ON databases.id = collections.database_id
     JOIN segments ON segments.collection = collections.id AND segments.scope = 'VECTOR'
@@ -30,10 +31,14 @@ def sample_vectors(folder: Path, most: int = 200) -> dict[Address, Vectors]:
     """Up to `most` vectors, float32 `(n, d)`, of each collection that has readable vectors. Only reads."""
     samples: dict[Address, Vectors] = {}
     with reading(folder / DATABASE_FILE) as connection:
-        for collection, name, dimension, database, tenant, segment in connection.execute(_COLLECTIONS).fetchall():
-            vectors = [*_indexed(folder / segment, dimension, most), *_logged(connection, collection, dimension, most)]
+        collections = connection.execute(_COLLECTIONS).fetchall()
+        indexed = {row["id"]: _indexed(folder / row["segment"], row["dimension"], most) for row in collections}
+        logged = logged_vectors(connection, {each: most - len(vectors) for each, vectors in indexed.items()})
+        for row in collections:
+            blobs = (blob for _, blob in logged[row["id"]] if len(blob) == 4 * row["dimension"])
+            vectors = [*indexed[row["id"]], *(np.frombuffer(blob, dtype="<f4") for blob in blobs)]
             if vectors:
-                samples[Address(name, tenant, database)] = np.array(vectors[:most], dtype=np.float32)
+                samples[Address(row["name"], row["tenant"], row["database"])] = np.array(vectors, dtype=np.float32)
     return samples
 
 
@@ -49,9 +54,3 @@ def _indexed(index: Path, dimension: int, most: int) -> list[Any]:
         return []
     chosen = evenly(header.elements, most)
     return list(np.ascontiguousarray(rows[chosen, header.vector_at : header.label_at]).view(np.float32))
-
-
-def _logged(connection: sqlite3.Connection, collection: str, dimension: int, most: int) -> list[Any]:
-    query = "SELECT vector FROM embeddings_queue WHERE topic LIKE ? AND vector IS NOT NULL LIMIT ?"
-    blobs = [row[0] for row in connection.execute(query, (f"%/{collection}", most))]
-    return [np.frombuffer(blob, dtype="<f4") for blob in blobs if len(blob) == 4 * dimension]

@@ -16,6 +16,7 @@ from lightmigrate.errors import VerificationError
 from lightmigrate.files import replacing
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.foreign import DATABASE_FILE
+from lightmigrate.stores.chroma.log import topic_of
 
 _SEGMENTS = """
     SELECT segments.id, collections.id, collections.name, databases.tenant_id, databases.name, max_seq_id.seq_id
@@ -24,7 +25,7 @@ _SEGMENTS = """
     LEFT JOIN max_seq_id ON max_seq_id.segment_id = segments.id
     WHERE segments.scope = 'VECTOR'
 """
-_LOGGED = "SELECT count(*) FROM embeddings_queue WHERE topic LIKE '%/' || ?"
+_LOGGED = "SELECT count(*) FROM embeddings_queue WHERE topic = ?"
 
 # Lists what was taken out.
 _LIST = "set-aside.json"
@@ -38,7 +39,7 @@ def set_aside(folder: Path, damaged: Collection[Address], place: Path) -> None:
     with contextlib.closing(sqlite3.connect(folder / DATABASE_FILE)) as connection:
         found = [
             {"segment": segment, "collection": collection, "indexed": _number(indexed)}
-            | {"logged": connection.execute(_LOGGED, (collection,)).fetchone()[0]}
+            | {"logged": _logged(connection, collection)}
             for segment, collection, name, tenant, database, indexed in connection.execute(_SEGMENTS).fetchall()
             if Address(name, tenant, database) in damaged
         ]
@@ -64,7 +65,7 @@ def put_back(folder: Path, place: Path) -> None:
             segment, moved = entry["segment"], place / entry["segment"]
             if not connection.execute("SELECT 1 FROM segments WHERE id = ?", (segment,)).fetchone():
                 continue
-            before, logged = entry["logged"], connection.execute(_LOGGED, (entry["collection"],)).fetchone()[0]
+            before, logged = entry["logged"], _logged(connection, entry["collection"])
             if logged != before:
                 raise VerificationError(
                     f"the log of a damaged collection had {before} writes and has {logged}; the copy was deleted"
@@ -76,6 +77,11 @@ def put_back(folder: Path, place: Path) -> None:
             if entry["indexed"] is not None:
                 values = (segment, entry["indexed"])
                 connection.execute("INSERT INTO max_seq_id (segment_id, seq_id) VALUES (?, ?)", values)
+
+
+def _logged(connection: sqlite3.Connection, collection: str) -> int:
+    """How many writes of a collection are in the log."""
+    return int(connection.execute(_LOGGED, (topic_of(connection, collection),)).fetchone()[0])
 
 
 def _number(indexed: int | bytes | None) -> int | None:

@@ -51,9 +51,9 @@ class ChromaStore:
         """Chroma's client of the database that holds a collection."""
         raise NotImplementedError
 
-    def _removals(self, address: Address) -> list[str] | None:
-        """The ids that were removed through this store; `None` where other clients may write to the collection."""
-        return None
+    def _opened(self, client: Any, handle: Any, address: Address) -> ChromaCollection:
+        """Chroma's own collection object, as a collection that other clients may write to."""
+        return ChromaCollection(client, handle)
 
     def _databases(self) -> list[Address]:
         """An address without a name for each database, in the order of `collections`."""
@@ -87,7 +87,7 @@ class ChromaStore:
             raise CollectionNotFoundError(
                 f"no collection {address} in {self}; see  lightmigrate doctor DATABASE"
             ) from None
-        return ChromaCollection(client, opened, self._removals(address))
+        return self._opened(client, opened, address)
 
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
@@ -137,7 +137,7 @@ class ChromaStore:
             embedding_function=None,
         )
         if configures:
-            ChromaCollection(client, created, self._removals(address)).set_metadata(metadata or {})
+            self._opened(client, created, address).set_metadata(metadata or {})
         return self.collection(address)
 
     def create_version(

@@ -64,3 +64,12 @@ def test_chroma_itself_still_fails_so_the_bound_is_still_needed(folder: Path, fe
 
     with pytest.raises(InternalError, match="Nothing found on disk"):
         read_twice()
+
+
+def test_counting_loads_indexes_too_so_it_is_bounded(folder: Path, few_files: None) -> None:
+    """Chroma loads the index of a collection whose records are counted."""
+    with ChromaFolderStore(folder) as store:
+        for _ in range(2):
+            for number in range(COLLECTIONS):
+                assert store.collection(Address(f"file-{number}")).handle.count() == 3
+            assert store.collection(Address("file-0")).handle.get(include=["embeddings"])["ids"] == ["a", "b", "c"]
