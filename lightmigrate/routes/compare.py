@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lightmigrate.budget.budget_split import MEASURING_SHARE
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
@@ -118,43 +119,47 @@ def compare_routes(
         NotEnoughTextsError: with a budget or `samples`: the collections do not store enough documents.
         ProviderError: the model fails.
     """
+    read_data = partial(
+        read_curve_data,
+        collection,
+        provider,
+        samples=samples,
+        tokens=tokens,
+        token_share=token_share,
+        measuring_share=MEASURING_SHARE,
+        queries=queries,
+        seed=seed,
+        on_progress=on_progress,
+    )
+    # what was asked for and cannot be had is refused before the model is called
+    asked_for = not (samples is None and tokens is None and token_share is None)
+    read = read_data() if asked_for else None
     costs = Costs.measure(collection, provider, stored_bytes, SpendingLimit(goal.max_cost))
     share = 1 - costs.count.without_text / max(1, costs.count.records)
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
-    curve, known, not_measured = None, None, "embedding everything takes too little to compare it with anything"
-    asked_for = not (samples is None and tokens is None and token_share is None)
-    if always or asked_for or not _takes_little(everything, goal):
+    curve, known, not_measured = None, None, ""
+    if read is None and not always and _takes_little(everything, goal):
+        not_measured = "embedding everything takes too little to compare it with anything"
+    elif read is None:
+        try:
+            read = read_data()
+        except (RefusedError, NotEnoughTextsError) as error:
+            not_measured = str(error)
+    if read is not None:
         most = token_share if token_share is not None else MEASURING_SHARE
         before_measuring(provider.priced(round(tokens or most * costs.count.tokens)))
-        try:
-            read = read_curve_data(
-                collection,
-                provider,
-                samples=samples,
-                tokens=tokens,
-                token_share=token_share,
-                measuring_share=MEASURING_SHARE,
-                queries=queries,
-                seed=seed,
-                on_progress=on_progress,
-            )
-        except (RefusedError, NotEnoughTextsError) as error:
-            if asked_for:
-                raise
-            not_measured = str(error)
-        else:
-            curve = measure_curve(
-                read.data,
-                read.size,
-                provider,
-                previous,
-                lengths=read.lengths,
-                source_model=source_model,
-                sampled=read.sampled,
-                seed=seed,
-                on_progress=on_progress,
-            )
-            known, not_measured = best_known(candidates, read.data, provider, seed), ""
+        curve = measure_curve(
+            read.data,
+            read.size,
+            provider,
+            previous,
+            lengths=read.lengths,
+            source_model=source_model,
+            sampled=read.sampled,
+            seed=seed,
+            on_progress=on_progress,
+        )
+        known = best_known(candidates, read.data, provider, seed)
     routes = [_nothing(), *_measured(costs, curve, known, goal), everything]
     if curve is not None:
         routes[-1] = replace(everything, expected=curve.options[-1].expected)
