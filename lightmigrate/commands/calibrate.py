@@ -91,7 +91,7 @@ def migrate_calibrated(
     migrator = database.open(conversation, writing=True)
     if function is None and calibration.target.provider == "chroma":
         function = own_function(provider)
-    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
+    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)
     require_one_for_texts([facts.address for facts in wanted], texts.path)
     given = texts.read()
 

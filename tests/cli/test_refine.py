@@ -8,17 +8,26 @@ import pytest
 
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.vectors import Vectors
 from tests.budget.collections import build, texts
 from tests.cli.test_budget import run
-from tests.providers.embedding_server import KEY, MODEL, running_server
+from tests.encoders import shared_wordllama
+from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
 
-DOCUMENTS = texts(90)
+DOCUMENTS = texts(120)
+
+
+def quick(server: EmbeddingServer, asked: list[str]) -> Vectors:
+    """A real encoder that takes no time."""
+    server.texts += asked
+    return shared_wordllama(128).embed(asked)
 
 
 def test_it_asks_only_when_something_is_to_be_paid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(EmbeddingServer, "embed", quick)
     folder, plan = build(tmp_path / "home" / "db", DOCUMENTS), tmp_path / "plan.json"
     cache = tmp_path / "cache.sqlite3"
     with running_server() as server:
