@@ -32,7 +32,7 @@ def test_it_changes_alone_where_the_model_is_the_right_one(tmp_path: Path, caplo
         ("empty", "cosine", None),
     ]
     assert "memory: l2 → cosine, the vectors stay as they are" in caplog.text
-    assert "memory: now compared by cosine; the vectors are as they were" in caplog.text
+    assert "2 collections: now compared by cosine; the vectors are as they were" in caplog.text
     assert spaces(folder) == {"memory": ("cosine", None), "other": ("cosine", None)}
     np.testing.assert_array_equal(stored(folder), before)
 

@@ -26,8 +26,8 @@ from lightmigrate.stores.chroma.bindings import bound_indexes
 # How long the version of a server is waited for.
 SECONDS = 10.0
 
-# What to do about a server that is too old. Tried with servers of 1.0.20: the newer one opens their folder; they do not
-# open a folder that was migrated with a newer chromadb.
+# What to do about a server that is too old. Tried with servers of 1.0.20 (and 0.6.3): the newer one opens their folder;
+# they cannot use a folder that was migrated with a newer chromadb.
 UPDATE_SERVER = (
     "update the server, which keeps its data, and run this again; migrating its folder while it is stopped needs the "
     "newer server afterwards, too"
