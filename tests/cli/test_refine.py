@@ -46,7 +46,7 @@ def test_it_asks_only_when_something_is_to_be_paid(
         provider = Cached(OpenAIProvider(MODEL, base_url=server.url), cache)
         provider.embed(DOCUMENTS)  # by whatever run
         provider.close()
-        code, done, err = run(capsys, "refine", folder, "--cache", cache, "--json")
+        code, done, err = run(capsys, "refine", folder, "--cache", cache, "--no-refit", "--json")
         assert (code, done["status"]["share_exact"]) == (0, 1.0)
         assert done["embedded"] > 0
         assert "will embed" not in err

@@ -27,10 +27,10 @@ def test_it_changes_alone_where_the_model_is_the_right_one(tmp_path: Path, caplo
     before = stored(folder)
     report = auto_migrate(folder, NEW, distance="cosine")
     assert (report.action, report.error) == ("migrated", "")
-    assert [(one.finding.verdict, one.distance, one.origin) for one in report.collections] == [
-        ("same", "cosine", None),
-        ("empty", "cosine", None),
-    ]
+    assert {one.finding.name: (one.finding.verdict, one.distance, one.origin) for one in report.collections} == {
+        "memory": ("same", "cosine", None),
+        "other": ("empty", "cosine", None),
+    }
     assert "memory: l2 → cosine, the vectors stay as they are" in caplog.text
     assert "2 collections: now compared by cosine; the vectors are as they were" in caplog.text
     assert spaces(folder) == {"memory": ("cosine", None), "other": ("cosine", None)}
