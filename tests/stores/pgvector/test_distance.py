@@ -124,8 +124,8 @@ def test_without_names_those_that_cannot_have_it_are_named_and_the_others_get_it
     (result,) = migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
     assert (result.collection_name, "vector_cosine_ops" in indexes(database)["docs_hnsw"]) == ("docs", True)
     assert "left as it is: the distance of another cannot be changed to cosine: another has indexes for" in caplog.text
-    assert "left as it is: the distance of plain cannot be changed to cosine: plain has no index" in caplog.text
+    assert "plain" not in caplog.text, "without an index its distance is what queries say, cosine by default"
     with pytest.raises(RefusedError, match="the distance of another cannot be changed to cosine"):
         migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
-    with pytest.raises(RefusedError, match="the distance of plain cannot be changed to cosine"):
-        migrate_distance(choice, "cosine", MigrationOptions(), collections=["docs", "plain"], conversation=AGREED)
+    with pytest.raises(RefusedError, match="the distance of plain cannot be changed to l2: plain has no index"):
+        migrate_distance(choice, "l2", MigrationOptions(), collections=["plain"], conversation=AGREED)
