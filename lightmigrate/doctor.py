@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lightmigrate.errors import DamagedCollectionError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.backup import backups_of
 from lightmigrate.migration.aside.location import Location
@@ -174,6 +173,7 @@ def diagnose_store(
     backups: Sequence[Backup],
     unfinished: str | None,
     expected_dim: int | None = None,
+    damaged: Mapping[Address, str] = types.MappingProxyType({}),
 ) -> Diagnosis:
     """Diagnose an open database. Only reads.
 
@@ -183,14 +183,10 @@ def diagnose_store(
         backups: the backups of the database.
         unfinished: what an interrupted run left; see `Diagnosis`.
         expected_dim: dimension of the embedding model in use, if it is known.
+        damaged: the collections whose vectors cannot be read, with what is wrong and what helps.
     """
-    pages, damaged = dict[Address, Page](), dict[str, str]()
-    for facts in catalog:
-        if facts.count:
-            try:
-                pages[facts.address] = store.collection(facts.address).sample(SAMPLED)
-            except DamagedCollectionError as error:
-                damaged[str(facts.address)] = str(error)
+    readable = [facts.address for facts in catalog if facts.count and facts.address not in damaged]
+    pages = {address: store.collection(address).sample(SAMPLED) for address in readable}
     return Diagnosis(
         path=Path(str(store)),
         bytes=None,
@@ -204,7 +200,7 @@ def diagnose_store(
         backups=tuple(backup.name for backup in backups),
         samples={str(address): VectorSample.of(page.vectors) for address, page in pages.items()},
         models={},
-        damaged=damaged,
+        damaged={str(address): fault for address, fault in damaged.items()},
         unsupported=store.unsupported(),
         texts=_texts_of(pages),
     )

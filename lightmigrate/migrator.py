@@ -23,6 +23,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.reader import address_of
+from lightmigrate.refinement.estimate import RefinementEstimate
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
@@ -183,6 +184,7 @@ class Migrator(DatabaseLearner):
         refit: bool = True,
         seed: int = 0,
         stop: Callable[[], bool] = lambda: False,
+        on_estimate: Callable[[RefinementEstimate], None] | None = None,
     ) -> Refinement:
         """Embed projected rows of a migrated collection with the new model, within limits. Calls the model; writes.
 
@@ -203,6 +205,8 @@ class Migrator(DatabaseLearner):
             refit: refit the projection on the exact rows and apply it to the others; only in the order `random`.
             seed: of every random choice.
             stop: called before every batch; `True` ends the run.
+            on_estimate: called before the model is, with what the run would pay for at most; it may raise to stop it.
+                Finding that out reads the texts of the rows to embed.
 
         Raises:
             ModelMismatchError: the collection was migrated to another model.
@@ -223,6 +227,8 @@ class Migrator(DatabaseLearner):
             collection_read = with_texts(store.collection(address), texts)
             refiner = Refiner(address, collection_read, provenance, cached(provider), queries=queries, seed=seed)
             limits = Limits(documents, tokens, seconds)
+            if on_estimate is not None:
+                on_estimate(refiner.estimate(limits, order, refit=refit))
             return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
 
     def resume(

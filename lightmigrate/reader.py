@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,11 @@ class DatabaseReader:
         """The embedding functions that an interrupted migration was to record; `None` where it keeps the record."""
         return self._engine.interrupted_functions
 
+    @property
+    def interrupted_distances(self) -> list[str | None]:
+        """The distances that an interrupted migration was to give; `None` where it keeps the distance."""
+        return self._engine.interrupted_distances
+
     def collections(self) -> list[CollectionFacts]:
         """All collections: of all tenants and databases of a folder, of its own database for a client. Only reads."""
         with self._explaining():
@@ -102,14 +108,27 @@ class DatabaseReader:
         """The collections whose vectors cannot be read, with what is wrong and the command that helps. Only reads.
 
         Args:
-            thorough: also look into the files of a folder; otherwise only at their presence and sizes.
+            thorough: also look into the files of a folder; otherwise only at their presence and sizes. Of a server or
+                a client, ask each collection for vectors; otherwise none.
         """
         if not isinstance(self._database, FileDatabase):
-            return {}
+            return self._damaged_in(self._database) if thorough else {}
         with self._explaining():
             faults = self._database.damaged(thorough=thorough)
         return {
             address: f"{fault}; embed its documents again:  {embed_again_command(self._argument, address)}"
+            for address, fault in faults.items()
+        }
+
+    def _damaged_in(self, store: Store) -> Mapping[Address, str]:
+        """The same for an open database, whose collections can be made anew only in its folder."""
+        with self._explaining():
+            faults = store.damaged([facts.address for facts in self.collections() if facts.count and facts.dimension])
+        first = "stop the server" if store.folder is None else "close the client"
+        folder = "FOLDER" if store.folder is None else shlex.quote(str(store.folder))
+        return {
+            address: f"{fault}; {first}, and embed its documents again in the folder:  "
+            f"{embed_again_command(folder, address)}"
             for address, fault in faults.items()
         }
 
@@ -131,7 +150,7 @@ class DatabaseReader:
                 found = diagnose_files(self._database, self.unfinished, expected_dim, self.damaged())
             else:
                 found = diagnose_store(
-                    self._database, self.collections(), self.backups(), self.unfinished, expected_dim
+                    self._database, self.collections(), self.backups(), self.unfinished, expected_dim, self.damaged()
                 )
         wrong = self.stated_distances(found.collections)
         return replace(found, distances={str(address): line for address, line in wrong.items()})
@@ -147,6 +166,23 @@ class DatabaseReader:
             f"{facts.stated_space}:  {distance_command(self._argument, facts.address, facts.stated_space)}"
             for facts in catalog
             if facts.stated_space in METRICS
+        }
+
+    def fixed_distances(self, catalog: Sequence[CollectionFacts], distance: str) -> dict[Address, str]:
+        """The collections that have another distance and cannot get this one, each with the reason. Only reads.
+
+        Args:
+            catalog: the collections to look at.
+            distance: that they would get.
+        """
+        if isinstance(self._database, FileDatabase):
+            return {}
+        others = [facts.address for facts in catalog if facts.space != distance]
+        reasons = {address: self._database.fixed_distance(address) for address in others}
+        return {
+            address: f"the distance of {address} cannot be changed to {distance}: {reason}"
+            for address, reason in reasons.items()
+            if reason is not None
         }
 
     def plan(self, jobs: Sequence[CollectionJob]) -> Plan:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError, RefusedError
 
 if TYPE_CHECKING:
     from lightmigrate.commands.arguments import ModelChoice
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
-    from lightmigrate.stores.base import Address, CollectionFacts
+    from lightmigrate.stores.base import Address, CollectionFacts, Metric
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,31 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
     return matching[0]
 
 
-def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[str]) -> list[Address]:
+def addresses_for(
+    migrator: Migrator, projection: Projection, names: Sequence[str], distance: Metric | None = None
+) -> list[Address]:
     """The named collections, or all that can be read and whose vectors have the projection's dimension. Only reads.
 
     An emptied collection that keeps this dimension is among them: it is made anew for the other one.
 
+    Args:
+        migrator: of the database.
+        projection: that they are migrated with.
+        names: of collections; may be empty.
+        distance: that they get; see `changeable`.
+
     Raises:
         NothingToMigrateError: the database has no vectors.
         DimensionError: no collection has vectors of that dimension.
+        RefusedError: none of them can have the distance.
     """
     catalog = migrator.collections()
     if names:
         return [find_address(name, catalog) for name in names]
     source, target = projection.info.source.dimension, projection.info.target.dimension
     filled = [facts for facts in readable(migrator, catalog) if facts.dimension and (facts.count or source != target)]
-    addresses = [facts.address for facts in filled if facts.dimension == source]
+    fitting = [facts for facts in filled if facts.dimension == source]
+    addresses = [facts.address for facts in changeable(migrator, fitting, distance)]
     if not addresses and filled:
         projection.check_input(int(filled[0].dimension or 0))
     if not addresses:
@@ -165,10 +175,19 @@ def addresses_for(migrator: Migrator, projection: Projection, names: Sequence[st
     return addresses
 
 
-def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequence[str]) -> list[CollectionFacts]:
+def addresses_of_other_dimension(
+    migrator: Migrator, dimension: int, names: Sequence[str], distance: Metric | None = None
+) -> list[CollectionFacts]:
     """The named collections, or all that can be read and have another dimension than the new model. Only reads.
 
+    Args:
+        migrator: of the database.
+        dimension: of the new model.
+        names: of collections; may be empty.
+        distance: that they get; see `changeable`.
+
     Raises:
+        RefusedError: none of them can have the distance.
         CollectionNotFoundError: there is no collection of one of the names.
         NothingToMigrateError: all collections have that dimension already, and none was named.
     """
@@ -187,7 +206,7 @@ def addresses_of_other_dimension(migrator: Migrator, dimension: int, names: Sequ
             f"{migrator.path}: no collection has vectors of another dimension than {dimension}; name one "
             "(--collection) to migrate it all the same"
         )
-    return wanted
+    return wanted if chosen else changeable(migrator, wanted, distance)
 
 
 def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
@@ -198,6 +217,29 @@ def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[Col
     for address, fault in damaged.items():
         logger.warning("collection %s cannot be read and is left as it is: %s", address, fault)
     return [facts for facts in catalog if facts.address not in damaged]
+
+
+def changeable(
+    migrator: Migrator, catalog: Sequence[CollectionFacts], distance: Metric | None
+) -> list[CollectionFacts]:
+    """The collections that can have a distance; a warning names each of the others. Only reads.
+
+    Args:
+        migrator: of the database.
+        catalog: the collections that nobody named; those that were named are refused if they cannot have it.
+        distance: that they get; `None` if they keep theirs, which all can.
+
+    Raises:
+        RefusedError: there are some, and none can have it.
+    """
+    from lightmigrate.progress import logger
+
+    fixed = {} if distance is None else migrator.fixed_distances(catalog, distance)
+    if fixed and len(fixed) == len(catalog):
+        raise RefusedError(next(iter(fixed.values())))
+    for reason in fixed.values():
+        logger.warning("left as it is: %s", reason)
+    return [facts for facts in catalog if facts.address not in fixed]
 
 
 def require_one_for_texts(addresses: Sequence[Address], texts: Path | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.commands.database import DatabaseChoice, find_address, readable
+from lightmigrate.commands.database import DatabaseChoice, changeable, find_address, readable
 from lightmigrate.commands.migrate import new_job, require_consent, run_migration
 from lightmigrate.errors import NothingToMigrateError
 
@@ -43,6 +43,7 @@ def migrate_distance(
 
     Raises:
         NothingToMigrateError: they have this distance already.
+        RefusedError: none of them can have it; one that cannot, and that was not named, is left as it is.
         LightmigrateError: as `Migrator.plan` and `Migrator.migrate`; the database is unchanged.
     """
     migrator = database.open(conversation, writing=True)
@@ -76,7 +77,7 @@ def _jobs(migrator: Migrator, distance: Metric, names: Sequence[str], function: 
         addresses = [find_address(name, catalog) for name in names]
     else:
         other = [facts for facts in readable(migrator, catalog) if facts.space != distance or facts.stated_space]
-        addresses = [facts.address for facts in other]
+        addresses = [facts.address for facts in changeable(migrator, other, distance)]
     if not addresses:
         raise NothingToMigrateError(f"{migrator.path}: the distance of every collection is {distance} already")
     return [new_job(address, None, function, distance=distance) for address in addresses]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, find_address, require_one_for_texts
+from lightmigrate.commands.estimate import Estimate
 from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
 from lightmigrate.errors import LightmigrateError
 
@@ -56,7 +57,6 @@ def migrate_embedding_again(
         InvalidVectorsError: some records have no text that the model embeds, and `options` refuses them.
         LightmigrateError: as `Migrator.migrate`; the database is unchanged.
     """
-    from lightmigrate.commands.train import Estimate
     from lightmigrate.migration.embed_again import EmbedAgain
     from lightmigrate.texts.chosen import texts_of_records
     from lightmigrate.training.limits import SpendingLimit

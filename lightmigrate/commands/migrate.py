@@ -57,7 +57,7 @@ def migrate_with_projection(
     migrator = database.open(conversation, writing=True)
     loaded = _load(projection)
     embedded = texts.read()
-    addresses = addresses_for(migrator, loaded, collections)
+    addresses = addresses_for(migrator, loaded, collections, distance)
     require_one_for_texts(addresses, texts.path)
     jobs = [new_job(address, loaded, function, embedded, distance=distance) for address in addresses]
     conversation.show(migrator.plan(jobs))

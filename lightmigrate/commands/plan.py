@@ -88,7 +88,7 @@ def plan_projection(
 
     migrator = database.open(conversation)
     loaded = Projection.load(projection)
-    addresses = addresses_for(migrator, loaded, collections)
+    addresses = addresses_for(migrator, loaded, collections, distance)
     planned = migrator.plan([CollectionJob(address, loaded, distance=distance) for address in addresses])
     if distance is None:
         show_stated_distances(migrator, addresses, conversation)

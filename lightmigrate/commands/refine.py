@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_one
+from lightmigrate.commands.estimate import Estimate
 
 if TYPE_CHECKING:
-    from lightmigrate.providers.base import Provider
+    from lightmigrate.refinement.estimate import RefinementEstimate
     from lightmigrate.refinement.order import Order
     from lightmigrate.refinement.refine import Refinement
 
@@ -72,7 +74,7 @@ def refine(
         from lightmigrate.training.texts import read_texts
 
         queries = read_texts(options.queries, "text")
-    _require_consent(provider, options, conversation)
+    may_cost = provider.priced(1_000_000).dollars != 0
     return migrator.refine(
         address,
         provider,
@@ -83,15 +85,13 @@ def refine(
         queries=queries,
         texts=texts_by_id,
         refit=options.refit,
+        on_estimate=partial(_require_consent, conversation) if may_cost else None,
     )
 
 
-def _require_consent(provider: Provider, options: RefinementOptions, conversation: Conversation) -> None:
-    """Ask before a model is called that costs money."""
-    if provider.priced(1_000_000).dollars == 0:
+def _require_consent(conversation: Conversation, estimate: RefinementEstimate) -> None:
+    """Show what is to be paid for, and ask, where something is."""
+    if not estimate.tokens:
         return
-    limit = "without a limit of tokens (--tokens)"
-    if options.tokens is not None:
-        dollars = provider.priced(options.tokens).dollars
-        limit = f"up to {options.tokens:,} tokens, {'price not known' if dollars is None else f'about ${dollars:.2f}'}"
-    conversation.require(f"Embed with {provider.name}, {limit}?", "embed")
+    conversation.show(Estimate(estimate.model, estimate.documents, 0, 0, estimate.tokens, estimate.dollars))
+    conversation.require(f"Embed with {estimate.model}?", "embed")

@@ -109,7 +109,7 @@ def migrate_to_model(
     migrator = database.open(conversation, writing=True)
     if function is None and new.choice.provider == "chroma":
         function = own_function(provider)
-    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections)
+    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)
     require_one_for_texts([facts.address for facts in wanted], texts.path)
     given = texts.read()
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_collection
+from lightmigrate.commands.estimate import Estimate
 from lightmigrate.errors import LightmigrateError, MissingExtraError
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
     from lightmigrate.estimators.methods import Method
     from lightmigrate.projection.projection import Projection
-    from lightmigrate.providers.base import Bill, Provider
+    from lightmigrate.providers.base import Provider
     from lightmigrate.training.calibration_data import CalibrationData
     from lightmigrate.training.fitting import Fitter
     from lightmigrate.training.train import Training
@@ -96,27 +97,6 @@ DEFAULT_FIT, DEFAULT_OUTPUT = FitOptions(), Output()
 
 
 @dataclass(frozen=True)
-class Estimate(Result):
-    """What the new model will be asked to embed.
-
-    Attributes:
-        model: its name.
-        documents: number of documents.
-        queries: number of queries.
-        words: number of single words.
-        tokens: of those that are not in the cache, estimated.
-        dollars: what they cost; `None` when no price is known.
-    """
-
-    model: str
-    documents: int
-    queries: int
-    words: int
-    tokens: int
-    dollars: float | None
-
-
-@dataclass(frozen=True)
 class Trained(Result):
     """A trained projection.
 
@@ -153,7 +133,7 @@ def train(
         fit: how to fit and judge.
         output: where to write.
         max_cost: dollars that may be spent on the new model.
-        conversation: with the caller; shown the estimate before it is asked.
+        conversation: with the caller; shown the estimates before it is asked.
 
     Raises:
         MissingExtraError: a library that the models or the method need is not installed; nothing was read.
@@ -182,7 +162,7 @@ def train(
         previous = _open(source, output.cache, device)
     prior = Projection.load(fit.prior) if fit.prior is not None else None
     data = _data(documents, fit.seed, conversation)
-    _require_consent(data, provider, fit.seed, conversation)
+    _require_consent(data, provider, previous, fit.seed, conversation)
     training = train_on(
         data,
         provider,
@@ -232,16 +212,23 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
     return replace(data, queries=queries, metric=documents.distance or data.metric)
 
 
-def _require_consent(data: CalibrationData, provider: Provider, seed: int, conversation: Conversation) -> None:
-    """Show what the model will be asked to embed, and ask before it is called if that costs money."""
+def _require_consent(
+    data: CalibrationData, provider: Provider, previous: Provider | None, seed: int, conversation: Conversation
+) -> None:
+    """Show what the models will be asked to embed, and ask before one is called if that costs money."""
     from lightmigrate.training.request import EmbeddingRequest
 
     request = EmbeddingRequest.of(data, seed)
-    bill: Bill = request.bill(provider)
-    counts = len(request.documents), len(request.queries), len(request.words)
-    conversation.show(Estimate(provider.name, *counts, bill.tokens, bill.dollars))
-    if bill.dollars != 0:
-        conversation.require(f"Embed with {provider.name}?", "embed")
+    bills = [(provider, len(request.documents), len(request.words), request.bill(provider))]
+    if previous is not None:
+        documents = request.documents if data.vectors is None else ()
+        bills.append((previous, len(documents), 0, previous.bill(documents, request.queries)))
+    for model, number, words, bill in bills:
+        if model is provider or bill.dollars != 0:
+            conversation.show(Estimate(model.name, number, len(request.queries), words, bill.tokens, bill.dollars))
+    paid = [model.name for model, _, _, bill in bills if bill.dollars != 0]
+    if paid:
+        conversation.require(f"Embed with {' and '.join(paid)}?", "embed")
 
 
 def _stored_model(data: CalibrationData, prior: Projection | None, name: str) -> Any:

@@ -16,10 +16,11 @@ from lightmigrate.providers.functions import (
     documents_embedder,
     queries_embedder,
     require_embedder,
+    stated_addresses,
     stated_model,
     wants_key,
 )
-from lightmigrate.providers.openai import PRICES
+from lightmigrate.providers.prices import dollars_for, price_of
 from lightmigrate.providers.refusals import is_about_texts, reason_of
 
 # Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
@@ -55,14 +56,15 @@ class ChromaProvider(Provider):
         name, config = said_identity(self.function)
         super().__init__(model_name(name, config))
         self._wants_key = wants_key(self.function) or any(_PAID.search(str(key)) for key in config or {})
+        self._price = price_of(self.name, stated_addresses(self.function, config or {})) if self._wants_key else 0.0
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     def priced(self, tokens: int) -> Bill:
-        """The cost of `tokens`: nothing for a function without a key; otherwise only OpenAI's prices are known."""
-        if not self._wants_key:
-            return Bill(tokens, 0.0)
-        price = PRICES.get(self.name)
-        return Bill(tokens, None if price is None else tokens * price / 1_000_000)
+        """The cost of `tokens`: nothing for a function without a key, or of a server on this machine.
+
+        Otherwise only OpenAI's prices are known.
+        """
+        return Bill(tokens, dollars_for(tokens, self._price))
 
     @property
     def key(self) -> str:

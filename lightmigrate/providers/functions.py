@@ -26,6 +26,9 @@ Embedder = Callable[[Sequence[str]], Any]
 # A setting of this name is a key, or the place of one: the object calls a service that may cost money.
 _KEY = re.compile(r"api_?key|token_env|credential|access_?token", re.IGNORECASE)
 
+# A setting of this name is the address of the service.
+_ADDRESS = re.compile(r"(base|url|endpoint|host)$", re.IGNORECASE)
+
 # Settings in which objects name their model, the surest first.
 _MODEL_SETTINGS = ("model_name", "model", "model_id", "model_name_or_path", "deployment")
 
@@ -101,6 +104,12 @@ def stated_model(function: object) -> str:
 def wants_key(function: object) -> bool:
     """Whether an object is configured with a key, so that calling it may cost money."""
     return any(_KEY.search(name) and value for name, value in _settings(function).items())
+
+
+def stated_addresses(function: object, config: Mapping[str, Any]) -> list[str]:
+    """The URLs of servers that an object's attributes and its configuration name. A proxy is none."""
+    stated = [*config.items(), *_settings(function).items()]
+    return [value for name, value in stated if _ADDRESS.search(str(name)) and isinstance(value, str) and value]
 
 
 def require_embedder(function: object) -> None:

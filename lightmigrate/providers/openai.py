@@ -9,10 +9,8 @@ from urllib.parse import urlsplit
 
 from lightmigrate.errors import CostError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.prices import dollars_for, price_of
 from lightmigrate.providers.refusals import is_about_texts, reason_of
-
-# Dollars for a million tokens, as OpenAI publishes them.
-PRICES = {"text-embedding-3-small": 0.02, "text-embedding-3-large": 0.13, "text-embedding-ada-002": 0.10}
 
 # The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
 # share of up to a quarter; or as long as Retry-After says. Half a minute in all.
@@ -27,7 +25,7 @@ class OpenAIProvider(Provider):
         name: such as `text-embedding-3-small`.
         base_url: URL of another compatible server, up to `/v1`; by default `OPENAI_BASE_URL`, or OpenAI.
         dimensions: dimension of the vectors, for models that can shorten them.
-        price: dollars for a million tokens; known for OpenAI's own models.
+        price: dollars for a million tokens; known for OpenAI's own models, and 0 for a server on this machine.
         max_cost: dollars that this object may spend; a call whose estimated cost would exceed it is refused.
         retries: how often a call is repeated when the server is busy or down.
         timeout: seconds to wait for an answer.
@@ -61,7 +59,7 @@ class OpenAIProvider(Provider):
         super().__init__(name, prefix=prefix, query_prefix=query_prefix)
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         self.dimensions = dimensions
-        self.price = PRICES.get(name) if price is None else price
+        self.price = price_of(name, [self.base_url or ""]) if price is None else price
         self.max_cost = max_cost
         self.retries = retries
         self.timeout = timeout
@@ -80,7 +78,7 @@ class OpenAIProvider(Provider):
 
     def priced(self, tokens: int) -> Bill:
         """The cost of `tokens`; its dollars are `None` when no price is known."""
-        return Bill(tokens, None if self.price is None and tokens else tokens * (self.price or 0.0) / 1e6)
+        return Bill(tokens, dollars_for(tokens, self.price))
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """Embed one batch. Batches embedded before a failure were paid for; a cache keeps them."""

@@ -93,3 +93,6 @@ ORDERS: Mapping[Order, Callable[[ProjectedRows], list[str]]] = {
     "retrieved": _retrieved,
     "uncertain": _uncertain,
 }
+
+# The orders that call no model.
+WITHOUT_MODEL: frozenset[Order] = frozenset({"random", "newest"})

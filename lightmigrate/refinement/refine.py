@@ -16,11 +16,12 @@ from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedEr
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
-from lightmigrate.refinement.order import BATCH, ORDERS, Order, ProjectedRows
+from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
+from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
-from lightmigrate.refinement.refit import refit_projection
+from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
-from lightmigrate.refinement.writer import ROWS_AT_ONCE, VectorWriter
+from lightmigrate.refinement.writer import ROWS_AT_ONCE, RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.training.request import tokens_of
@@ -191,6 +192,45 @@ class Refiner:
             shortened=self._provider.shortened,
         )
 
+    def estimate(self, limits: Limits, order: Order = "random", *, refit: bool = True) -> RefinementEstimate:
+        """What `run` would pay for at most with the same arguments. Calls no model; only reads.
+
+        Which rows come first in the orders `retrieved` and `uncertain` is known only when the model was called; so the
+        rows that cost most are counted. A limit of seconds is not.
+        """
+        missing, tokens = MissingTokens(self._provider), self._query_tokens(order)
+        if tokens:
+            missing.add_queries(self._rows.queries)
+        page = self._page_to_check()
+        missing.add(text for text in page.texts if text)
+        tokens += tokens_of(self._provider, [text or "" for text in page.texts])
+        chosen_by_model = order not in WITHOUT_MODEL
+        waiting = ORDERS["random" if chosen_by_model else order](self._rows) if self._collection.count() else []
+        documents, costs = 0, list[int]()
+        while waiting:
+            batch, waiting = waiting[:BATCH], waiting[BATCH:]
+            for text in self._writer.look(batch).page.texts:
+                if not text or not text.strip():
+                    continue
+                tokens += tokens_of(self._provider, [text])
+                if not chosen_by_model and not limits.allow(documents + 1, tokens, 0.0):
+                    waiting = []
+                    break
+                documents += 1
+                costs.append(missing.add([text]))
+        if chosen_by_model and limits.documents is not None and limits.documents < documents:
+            documents = limits.documents
+            missing.tokens -= sum(sorted(costs)[: len(costs) - documents])
+        if limits.tokens is not None:
+            missing.tokens = min(missing.tokens, int(limits.tokens))
+        may_refit = refit and order == "random" and documents > 0
+        if may_refit:
+            missing.add(texts_of_refit(self._address, self._collection, self._provenance, documents))
+        if order == "uncertain" or len(self._provenance.projections(self._address)) > 1:
+            missing.add(texts_of_projection(self._address, self._collection, self._provenance, NOT_EXACT))
+        dollars = self._provider.priced(missing.tokens).dollars
+        return RefinementEstimate(self._provider.name, documents, missing.tokens, dollars)
+
     def _query_tokens(self, order: Order) -> int:
         """Tokens that putting the rows in order takes."""
         if order != "retrieved" or not self._collection.count():
@@ -198,18 +238,11 @@ class Refiner:
         return tokens_of(self._provider, [], self._rows.queries)
 
     def _require_migrated(self) -> int:
-        """Refuse a collection that is no longer the migrated one: none of its vectors matches its fingerprint.
-
-        That is also so if the application wrote every row since: then the vectors are those of the new model. Returns
-        the tokens that finding this out took.
-        """
-        ids = self._provenance.ids(self._address, *VectorOrigin)
-        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:BATCH]
-        state = self._writer.look([ids[row] for row in chosen])
+        """Refuse a collection that is no longer the migrated one. Returns the tokens that finding this out took."""
+        state = self._sampled()
         if not state.written or len(state.page):
             return 0
-        page = self._collection.records(state.written[:COMPARED_ROWS])
-        page = page.rows([row for row, text in enumerate(page.texts) if text and text.strip()])
+        page = self._page_to_check()
         if not len(page) or not self._is_exact(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(state.written)} vectors looked at are those that its migration "
@@ -217,6 +250,22 @@ class Refiner:
                 "lightmigrate plan DATABASE --target-model MODEL"
             )
         return tokens_of(self._provider, [text or "" for text in page.texts])
+
+    def _page_to_check(self) -> Page:
+        """The records by whose texts the model tells whether this is still the migrated collection; mostly none.
+
+        They are needed when none of its vectors matches its fingerprint. That is also so if the application wrote every
+        row since: then the vectors are those of the new model.
+        """
+        state = self._sampled()
+        page = self._collection.records([] if len(state.page) else state.written[:COMPARED_ROWS])
+        return page.rows([row for row, text in enumerate(page.texts) if text and text.strip()])
+
+    def _sampled(self) -> RowState:
+        """The state of some random rows."""
+        ids = self._provenance.ids(self._address, *VectorOrigin)
+        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:BATCH]
+        return self._writer.look([ids[row] for row in chosen])
 
     def _is_exact(self, page: Page) -> bool:
         """Whether these records hold the new model's vectors of their texts."""

@@ -11,6 +11,7 @@ from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.terms.extract import extract_of
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.vector_fingerprint import matches
@@ -18,7 +19,7 @@ from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.stores.distance import space_of
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.embedded import embed_extracts, embed_words
-from lightmigrate.training.frequent_words import WordCounter
+from lightmigrate.training.frequent_words import FrequentWords, WordCounter
 
 # The projection is refitted when the pairs have grown by this factor: each time costs a fit and rewrites all rows.
 GROWTH = 1.5
@@ -47,11 +48,8 @@ def refit_projection(
         seed: of every random choice.
     """
     present = provenance.projections(address)[0].reading_with(provider.embed_each)
-    pairs = present.info.training["pairs"]
     exact = list(provenance.rows(address, VectorOrigin.EXACT))
-    if len(exact) < GROWTH * pairs and pairs < MOST_PAIRS:
-        return None
-    if pairs >= MOST_PAIRS or sum(not row.fitted for row in exact) < FEWEST_JUDGES:
+    if not _grown(present, len(exact), sum(not row.fitted for row in exact)):
         return None
     rows, page = _pairs(collection, exact, seed)
     source, target = old_vectors_of(rows), page.vectors
@@ -81,6 +79,46 @@ def refit_projection(
     if searches.overlaps_beside_exact(fitted.held_out[judges]) <= searches.overlaps_beside_exact(projected):
         return None
     return fitted.projection, [row.id for row in rows]
+
+
+def texts_of_refit(address: Address, collection: Collection, provenance: Provenance, more: int) -> Iterator[str]:
+    """What a refit would ask the model for, when so many more rows are exact; only reads.
+
+    The migration embedded it before, so that it is in the cache, unless the cache was deleted or the texts changed.
+
+    Args:
+        address: of the collection.
+        collection: an open collection.
+        provenance: of its database.
+        more: rows that will be exact then and are not now.
+    """
+    present = provenance.projections(address)[0]
+    exact = provenance.rows(address, VectorOrigin.EXACT)
+    fitted = [row.fitted for row in exact]
+    if not _grown(present, len(fitted) + more, len(fitted) - sum(fitted) + more):
+        return
+    if provenance.facts(address)["reads_texts"]:
+        yield from _frequent_words(collection).words
+    yield from texts_of_projection(address, collection, provenance, list(VectorOrigin))
+
+
+def texts_of_projection(
+    address: Address, collection: Collection, provenance: Provenance, origins: Sequence[VectorOrigin]
+) -> Iterator[str]:
+    """The extracts that the present projection asks the model for, of all rows of some origins; only reads."""
+    extract_words = provenance.projections(address)[0].extract_words
+    if not extract_words:
+        return
+    ids = provenance.ids(address, *origins)
+    for start in range(0, len(ids), PAGE_ROWS):
+        page = collection.records(ids[start : start + PAGE_ROWS])
+        yield from (extract_of(text, extract_words) for text in page.texts if text and text.strip())
+
+
+def _grown(present: Projection, exact: int, not_fitted: int) -> bool:
+    """Whether there are enough exact rows to refit a projection, and enough that it was not fitted to, to judge it."""
+    pairs = present.info.training["pairs"]
+    return exact >= GROWTH * pairs and pairs < MOST_PAIRS and not_fitted >= FEWEST_JUDGES
 
 
 def _pairs(collection: Collection, candidates: Sequence[Row], seed: int) -> tuple[list[Row], Page]:
@@ -115,10 +153,14 @@ def _extracts(
 
 
 def _word_vectors(collection: Collection, provider: Provider) -> WordVectors:
+    return embed_words(_frequent_words(collection), provider)
+
+
+def _frequent_words(collection: Collection) -> FrequentWords:
     counter = WordCounter()
     for text in _texts(collection):
         counter.add(text)
-    return embed_words(counter.frequent(), provider)
+    return counter.frequent()
 
 
 def _texts(collection: Collection) -> Iterator[str]:

@@ -25,7 +25,7 @@ from lightmigrate.texts.collection import CollectionsWithTexts
 from lightmigrate.texts.source import STORED, TextSource, chosen_form
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 
 # Collections that the log names one by one; of more only their number.
 NAMED = 5
@@ -40,12 +40,18 @@ class Decision:
         memory: of the models of the database.
         reports: one for each collection that was looked at.
         texts: where the embedded texts come from, of each collection that was measured.
+        fixed: the collections that cannot have the distance of the policy, and why.
+        distances: those that get it and nothing else.
+        other_distance: those that could get it, and do not, because the policy does not migrate.
     """
 
     source: ProjectionSource
     memory: Memory
     reports: dict[Address, CollectionReport] = field(default_factory=dict)
     texts: dict[Address, StartupTexts] = field(default_factory=dict)
+    fixed: Mapping[Address, str] = field(default_factory=dict)
+    distances: dict[Address, CollectionFacts] = field(default_factory=dict)
+    other_distance: set[Address] = field(default_factory=set)
 
     def add_known(self, finding: StartupFinding) -> None:
         """Report on a collection that was decided without opening the database."""
@@ -55,11 +61,36 @@ class Decision:
         elif finding.verdict in ("unknown", "variant"):
             self._warn([finding])
 
-    def add_damaged(self, facts: CollectionFacts, fault: str) -> bool:
-        """Report on a collection whose vectors cannot be read; returns whether it is to be made anew from its texts."""
+    def add_distance(self, facts: CollectionFacts) -> bool:
+        """Note a collection that is to have another distance, and has the model that it is to have, or an unknown one.
+
+        Returns whether it gets the distance; if not, that is reported.
+        """
+        policy, report = self.source.policy, self.reports[facts.address]
+        if report.finding.mismatch or report.finding.verdict == "damaged":
+            return False
+        reason = self.fixed.get(facts.address)
+        if reason is None and policy.on_mismatch == "migrate":
+            self.distances[facts.address] = facts
+            return True
+        if reason is None:
+            reason = f"its distance is {facts.space}, and the policy's is {policy.distance}"
+            self.other_distance.add(facts.address)
+            logger.warning("⚠ %s: %s", facts.address, reason)
+        self._act(report.finding, "warned", reason)
+        return False
+
+    def add_damaged(self, facts: CollectionFacts, fault: str, *, anew: bool = True) -> bool:
+        """Report on a collection whose vectors cannot be read; returns whether it is to be made anew from its texts.
+
+        Args:
+            facts: about it.
+            fault: what is wrong, and what helps.
+            anew: whether it can be made anew here.
+        """
         finding = StartupFinding.about(facts, self.source.target.stated_dimension, "damaged", fault)
         policy = self.source.policy
-        if policy.on_mismatch == "migrate" and policy.embed_again and self.source.target.provider is not None:
+        if anew and policy.on_mismatch == "migrate" and policy.embed_again and self.source.target.provider is not None:
             self.reports[facts.address] = CollectionReport(finding)
             return True
         logger.warning("⚠ %s cannot be read and is left as it is: %s", facts.address, fault)
@@ -78,7 +109,12 @@ class Decision:
         self.texts = {a: startup_texts(store.collection(a), facts, self.source) for a, facts in others.items()}
         embedded = CollectionsWithTexts(store, {a: texts.collection.source for a, texts in self.texts.items()})
         measured = by_measuring(
-            embedded, list(others.values()), self.source.target, self.source.limit, self._names(others)
+            embedded,
+            list(others.values()),
+            self.source.target,
+            self.source.limit,
+            self._names(others),
+            self.source.policy.distance,
         )
         for address, finding in measured.findings.items():
             self.reports[address] = CollectionReport(finding, texts=self.texts[address].line)
@@ -101,7 +137,23 @@ class Decision:
             if members:
                 wanted = replace(group, members=tuple(members))
                 jobs += self._jobs_of(embedded, wanted, measured.findings, measured.grouping.samples)
-        return jobs
+        migrated = {job.address for job in jobs}
+        for address, facts in others.items():
+            if address not in migrated and self.source.policy.wants_distance(facts):
+                self.add_distance(facts)
+        return [*jobs, *self._distance_jobs()]
+
+    def _distance_jobs(self) -> list[CollectionJob]:
+        """The migrations of collections whose vectors stay as they are."""
+        distance = self.source.policy.distance
+        for address, facts in self.distances.items():
+            self.reports[address] = replace(self.reports[address], distance=distance)
+            logger.info("✓ %s: %s → %s, the vectors stay as they are", address, facts.space, distance)
+        return [CollectionJob(address, distance=distance) for address in self.distances]
+
+    def _distance_of(self, address: Address) -> Metric | None:
+        """The distance that a collection gets that is migrated to another model."""
+        return None if address in self.fixed else self.source.policy.distance
 
     def _with_known_texts(
         self, members: Sequence[CollectionFacts], findings: Mapping[Address, StartupFinding]
@@ -153,14 +205,20 @@ class Decision:
             )
             self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
         logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.name, dimension)
-        self.reports[facts.address] = replace(self.reports[facts.address], target_model=model.name)
-        return CollectionJob(facts.address, EmbedAgain(model, _embed(provider)), target.function, texts=texts)
+        anew, distance = EmbedAgain(model, _embed(provider)), self._distance_of(facts.address)
+        report = self.reports[facts.address]
+        self.reports[facts.address] = replace(report, target_model=model.name, distance=distance)
+        return CollectionJob(facts.address, anew, target.function, texts=texts, distance=distance)
 
     def require_no_mismatch(self) -> None:
         """Raise `ModelMismatchError` for a mismatch, when the policy says `raise`."""
-        mismatches = [report.finding for report in self.reports.values() if report.finding.mismatch]
+        mismatches = [
+            (report.finding.address, report.finding.evidence if report.finding.mismatch else report.reason)
+            for report in self.reports.values()
+            if report.finding.mismatch or report.finding.address in self.other_distance
+        ]
         if mismatches and self.source.policy.on_mismatch == "raise":
-            named = [f"collection {finding.address}: {finding.evidence}" for finding in mismatches[:NAMED]]
+            named = [f"collection {address}: {evidence}" for address, evidence in mismatches[:NAMED]]
             more = [f"and {len(mismatches) - NAMED} more"] if len(mismatches) > NAMED else []
             raise ModelMismatchError("; ".join([*named, *more]))
 
@@ -176,7 +234,8 @@ class Decision:
         for finding in findings:
             found = None if finding.form is None or not finding.mismatch else self.source.computed(finding.form)
             if found is not None:
-                jobs.append(CollectionJob(finding.address, found.projection, self.source.target.function))
+                function, distance = self.source.target.function, self._distance_of(finding.address)
+                jobs.append(CollectionJob(finding.address, found.projection, function, distance=distance))
                 self._report(finding.address, found)
                 logger.info("✓ %s: %s; computing them...", finding.address, finding.evidence)
         return jobs, {job.address for job in jobs}
@@ -194,7 +253,8 @@ class Decision:
             self._refuse(of_group, "")
             return []
         try:
-            found = self.source.find(store, group)
+            fixed = any(facts.address in self.fixed for facts in group.members)
+            found = self.source.find(store, group, None if fixed else self.source.policy.distance)
         except LightmigrateError as error:
             self._refuse(of_group, str(error))
             return []
@@ -209,7 +269,10 @@ class Decision:
                 self._refuse([findings[address]], str(error))
                 continue
             function, texts = self.source.target.function, self.texts[address].collection.source
-            jobs.append(CollectionJob(address, projection, function, texts=texts, embedded=found.embedded))
+            distance = self._distance_of(address)
+            jobs.append(
+                CollectionJob(address, projection, function, texts=texts, embedded=found.embedded, distance=distance)
+            )
             self._report(address, found)
         if jobs:
             info = found.projection.info
@@ -227,6 +290,7 @@ class Decision:
             source_model=info.source.name,
             target_model=info.target.name,
             preservation=found.preservation_of(address),
+            distance=self._distance_of(address),
         )
 
     def _act(self, finding: StartupFinding, action: Action, reason: str) -> None:
@@ -294,6 +358,9 @@ def _embed(provider: Provider | None) -> Embed:
 
 def preservation_line(report: CollectionReport) -> str:
     """What a migration is expected to keep, in one line."""
+    finding = report.finding
+    if report.distance is not None and report.origin is None and not finding.mismatch and finding.verdict != "damaged":
+        return f"now compared by {report.distance}; the vectors are as they were"
     if report.finding.verdict in ("empty", "damaged"):
         return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
     preservation = report.preservation

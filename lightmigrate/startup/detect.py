@@ -24,7 +24,7 @@ from lightmigrate.stores.joined import Collections
 from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.other_form import measure_form
-from lightmigrate.vectors import evenly, finite_rows
+from lightmigrate.vectors import Metric, evenly, finite_rows
 
 # The verdict for a server. Other texts than the stored ones are still of the same space.
 VERDICTS: Mapping[str, Verdict] = types.MappingProxyType(
@@ -48,6 +48,9 @@ KINDS: Mapping[Kind, Verdict] = types.MappingProxyType(
 # least of each.
 DOCUMENTS, DOCUMENTS_IN_ALL, FEWEST_DOCUMENTS = 50, 1000, 3
 
+# How the evidence of a finding begins that was remembered.
+RECALLED = "its vectors were recognised at an earlier start: "
+
 # The same for all collections of one model that makes vectors of another dimension: its vectors can only be the
 # model's own in another form, which a few documents show.
 DOCUMENTS_OF_OTHER_DIMENSION = 10
@@ -69,7 +72,7 @@ def from_records(
         return _empty(facts, target)
     remembered = memory.recall(facts, target) if stated in (None, facts.dimension) else None
     if remembered is not None:
-        evidence = f"its vectors were recognised at an earlier start: {remembered.evidence}"
+        evidence = f"{RECALLED}{remembered.evidence}"
         return StartupFinding.about(facts, facts.dimension, remembered.verdict, evidence)
     expected = stated or target.dimension
     if expected is not None and expected != facts.dimension:
@@ -134,6 +137,7 @@ def by_measuring(
     target: TargetModel,
     limit: SpendingLimit,
     names: Mapping[Address, str],
+    distance: Metric | None = None,
 ) -> Measured:
     """Measure which models the vectors of some collections are of. Only reads; embeds some of their documents.
 
@@ -145,6 +149,7 @@ def by_measuring(
         target: the application's model.
         limit: of what may be spent on it.
         names: of the models that the collections record, as hints.
+        distance: that the collections get; `None` if they keep theirs.
 
     Raises:
         ProviderError: the embedding function fails.
@@ -161,7 +166,7 @@ def by_measuring(
             findings[facts.address] = other_dimension(facts, expected)
         else:
             equal.append(facts)
-    findings.update(_identified(store, equal, target, limit, grouping.samples))
+    findings.update(_identified(store, equal, target, limit, grouping.samples, distance))
     for group in grouping.groups:
         if group.dimension != expected:
             findings.update(_of_other_dimension(group, target, limit, grouping.samples))
@@ -193,8 +198,15 @@ def _identified(
     target: TargetModel,
     limit: SpendingLimit,
     samples: Mapping[Address, Page],
+    distance: Metric | None,
 ) -> dict[Address, StartupFinding]:
     """Findings about collections of the model's own dimension, from some documents of each, embedded again."""
+
+    def metric_of(facts: CollectionFacts) -> Metric:
+        """The distance in which lengths count if they do so before or after the migration."""
+        present = space_of(store.collection(facts.address))
+        return distance or present if present == "cosine" else present
+
     findings: dict[Address, StartupFinding] = {}
     each = max(FEWEST_DOCUMENTS, min(DOCUMENTS, DOCUMENTS_IN_ALL // max(1, len(collections))))
     pages: list[tuple[CollectionFacts, Page]] = []
@@ -229,12 +241,12 @@ def _identified(
         kinds = pooled.rows[before : before + len(rows)]
         before += len(rows)
         if len(rows) >= FEWEST_AT_HOME or (len(pages) == 1 and len(rows) >= FEWEST_DOCUMENTS + 2):
-            identity = identify(pool.vectors[rows], vectors[rows], metric=space_of(store.collection(facts.address)))
+            identity = identify(pool.vectors[rows], vectors[rows], metric=metric_of(facts))
             verdict, reason, form = VERDICTS[identity.verdict], identity.reason, identity.form
         else:
             (verdict, reason), form = _of_few(kinds), pooled.form
             if pooled.verdict == "form" and form is not None and verdict in ("same", "variant"):
-                seen = not form.is_rescaled or space_of(store.collection(facts.address)) != "cosine"
+                seen = not form.is_rescaled or metric_of(facts) != "cosine"
                 verdict, reason = ("other form", pooled.reason) if seen else (verdict, reason)
         findings[facts.address] = StartupFinding.about(facts, target.dimension, verdict, reason, form)
     return findings

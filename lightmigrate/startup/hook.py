@@ -28,7 +28,7 @@ from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.decide import Decision, preservation_line
-from lightmigrate.startup.detect import from_records
+from lightmigrate.startup.detect import RECALLED, from_records
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projection_source import ProjectionSource
@@ -165,38 +165,54 @@ class _Start:
         pending: dict[Address, CollectionFacts] = {}
         to_migrate = policy.on_mismatch == "migrate"
         damaged = migrator.damaged(thorough=False)
-        for facts in migrator.collections():
-            if not policy.includes(facts.address):
-                continue
+        catalog = [facts for facts in migrator.collections() if policy.includes(facts.address)]
+        if policy.distance is not None:
+            decision.fixed = migrator.fixed_distances(catalog, policy.distance)
+            for reason in decision.fixed.values():
+                logger.warning("⚠ %s", reason)
+        for facts in catalog:
             if facts.address in damaged:
                 if decision.add_damaged(facts, damaged[facts.address]):
                     pending[facts.address] = facts
                 continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
+            other_distance = policy.wants_distance(facts)
+            if other_distance and to_migrate and finding is not None and self._measured_otherwise(finding, facts):
+                finding = None
             if finding is None or (to_migrate and policy.migrates(finding)):
                 pending[facts.address] = facts
                 if finding is not None and finding.emptied:
                     decision.add_emptied(finding)
             else:
                 decision.add_known(finding)
-        if any(facts.count and facts.address not in decision.reports for facts in pending.values()):
+                if other_distance:
+                    decision.add_distance(facts)
+        undecided = {address: facts for address, facts in pending.items() if address not in decision.reports}
+        to_read = undecided | decision.distances
+        if any(facts.count for facts in to_read.values()):
             for address, fault in migrator.damaged().items():  # what is about to be read is looked at thoroughly
-                undecided = address in pending and address not in decision.reports
-                if undecided and not decision.add_damaged(pending[address], fault):
-                    del pending[address]
+                if address not in to_read:
+                    continue
+                decision.distances.pop(address, None)
+                pending.pop(address, None)
+                if decision.add_damaged(to_read[address], fault, anew=self._is_folder):
+                    pending[address] = to_read[address]
         self._reports = decision.reports
-        results = self._migrate(migrator, decision, pending) if pending else []
+        results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
         self._log_results(results, self._exact_rows(migrator) if results else {})
         measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
-        for facts in migrator.collections() if pending else ():
+        for facts in migrator.collections() if pending or decision.distances else ():
             report = self._reports.get(facts.address)
-            if report is None or facts.address not in pending:
+            if report is None or facts.address not in pending | decision.distances:
                 continue
-            if report.action == "migrated":
+            if report.action == "migrated" and facts.address not in decision.distances:
                 measured[Remembered("same", "they were migrated to this model")].append(facts)
             elif report.finding.verdict in ("same", "variant"):
-                measured[Remembered(report.finding.verdict, report.finding.evidence)].append(facts)
+                evidence = report.finding.evidence
+                if facts.address in decision.distances:
+                    evidence = f"{evidence.removeprefix(RECALLED)}; that was before its distance was changed"
+                measured[Remembered(report.finding.verdict, evidence)].append(facts)
         if measured:
             self._memory(migrator).learn(measured, self._source.target)
 
@@ -207,12 +223,17 @@ class _Start:
         try:
             return migrator.migrate(self._decide(decision, pending), self._policy.backup)
         except (DatabaseInUseError, DiskSpaceError) as error:
-            if not all(self._records_the_model(facts) for facts in pending.values()):
+            if decision.distances or not all(self._records_the_model(facts) for facts in pending.values()):
                 raise
             for facts in pending.values():
                 evidence = f"it records the application's embedding function, which could not be measured yet: {error}"
                 decision.add_known(StartupFinding.about(facts, facts.dimension, "unknown", evidence))
             return []
+
+    def _measured_otherwise(self, finding: StartupFinding, facts: CollectionFacts) -> bool:
+        """Whether what is known was measured in a distance that ignores lengths, and the new one does not."""
+        measures = self._source.target.provider is not None and finding.verdict in ("same", "variant")
+        return measures and facts.space == "cosine" and self._policy.distance != "cosine"
 
     def _records_the_model(self, facts: CollectionFacts) -> bool:
         identity, stated = self._source.target.identity, self._source.target.stated_dimension
@@ -269,6 +290,8 @@ class _Start:
         if target.identity is None or self._policy.on_mismatch != "migrate":
             return False
         if any(recorded_identity(function) != target.identity for function in migrator.interrupted_functions):
+            return False
+        if any(distance != self._policy.distance for distance in migrator.interrupted_distances):
             return False
         self._recovered = "an interrupted migration was finished"
         for result in migrator.resume(self._policy.backup):

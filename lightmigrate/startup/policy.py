@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 from lightmigrate.startup.report import StartupFinding
-from lightmigrate.stores.base import Address
+from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.texts.source import chosen_form
+from lightmigrate.vectors import METRICS, Metric
 
 OnMismatch = Literal["migrate", "warn", "raise"]
 OnVariant = Literal["warn", "migrate"]
@@ -49,6 +50,8 @@ class Policy(Result):
         text_field: the field of the metadata that was embedded, `document` for the stored document; by default what the
             records tell.
         text_template: what was embedded, as a template of fields of the metadata and the document.
+        distance: `l2`, `cosine` or `ip`: collections that have another one get it, with a migration to another model or
+            alone, when their vectors stay as they are. By default each keeps its own.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -63,12 +66,15 @@ class Policy(Result):
     embed_again: bool = False
     text_field: str = ""
     text_template: str = ""
+    distance: Metric | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
             raise _wrong("collections", self.collections, "a list of patterns")
         object.__setattr__(self, "collections", tuple(self.collections))
         chosen_form(self.text_field, self.text_template)
+        if self.distance not in (None, *METRICS):
+            raise _wrong("distance", self.distance, f"one of {', '.join(METRICS)}")
         for name, kind in (("on_mismatch", OnMismatch), ("on_variant", OnVariant), ("on_failure", OnFailure)):
             choices = get_args(kind)
             if getattr(self, name) not in choices:
@@ -115,6 +121,10 @@ class Policy(Result):
         """Whether a collection of which this was found is to be migrated, if anything is."""
         return finding.mismatch or (finding.verdict == "variant" and self.on_variant == "migrate")
 
+    def wants_distance(self, facts: CollectionFacts) -> bool:
+        """Whether a collection has another distance than it is to have, or says so of itself."""
+        return self.distance is not None and (facts.space != self.distance or facts.stated_space is not None)
+
     def includes(self, address: Address) -> bool:
         """Whether a collection is to be looked at."""
         names = (address.name, str(address), f"{address.tenant}/{address.database}/{address.name}")
@@ -153,6 +163,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "embed_again": _yes_or_no,
         "text_field": str,
         "text_template": lambda text: text.replace("\\n", "\n"),
+        "distance": lambda text: text.lower() or None,
     }
 )
 

@@ -39,7 +39,7 @@ from lightmigrate.training.grouping import ModelGroup
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.texts import NO_TEXTS
-from lightmigrate.vectors import Vectors, finite_rows
+from lightmigrate.vectors import Metric, Vectors, finite_rows
 
 # Documents, with a sentence of each, that the new model embeds to compare existing projections.
 MEASURED_DOCUMENTS = 200
@@ -116,19 +116,20 @@ class ProjectionSource:
             return None
         return FoundProjection("arithmetic", projection, Preservation(EVERYTHING, None, "computed, not learned"))
 
-    def find(self, store: Collections, group: ModelGroup) -> FoundProjection:
+    def find(self, store: Collections, group: ModelGroup, distance: Metric | None = None) -> FoundProjection:
         """What to migrate the collections of one model with. Only reads; may call the new model.
 
         Args:
             store: the open database.
             group: the collections.
+            distance: that they get, by which projections are judged; `None` if they keep theirs.
 
         Raises:
             NoProjectionError: there is no projection; the message holds the command that makes one.
             FailedGateError: the best one keeps less than is allowed.
             ProviderError: the new model fails.
         """
-        collection = group.open(store)
+        collection = group.open(store, distance)
         candidates = self._candidates(group)
         reason = "there is no embedding function to train with"
         if self.target.provider is not None:

@@ -10,6 +10,7 @@ from lightmigrate.quality.form import Form
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.vectors import Metric
 
 Verdict = Literal[
     "same", "variant", "other form", "other dimension", "other model", "mixed", "empty", "damaged", "unknown"
@@ -118,6 +119,7 @@ class CollectionReport(Result):
         exact: those among them that the new model made from the whole text.
         reason: why it was not migrated, in one sentence with the way out.
         texts: where its embedded texts come from and how that is known; empty for documents that nobody doubts.
+        distance: that the policy gave its index; `None` where it was not migrated, or the policy asks for none.
     """
 
     finding: StartupFinding
@@ -130,6 +132,7 @@ class CollectionReport(Result):
     exact: int = 0
     reason: str = ""
     texts: str = ""
+    distance: Metric | None = None
 
     @property
     def route(self) -> Origin | None:

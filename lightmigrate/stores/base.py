@@ -217,6 +217,9 @@ class Store(Protocol):
     def unsupported(self) -> str | None:
         """Why nothing can be migrated here, such as the version of a server, with what helps. Only reads."""
 
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """Those of some collections whose vectors cannot be read, with what is wrong; reads some of each."""
+
     def __str__(self) -> str:
         """An address that identifies the database, without password or key."""
 

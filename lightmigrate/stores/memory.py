@@ -187,6 +187,10 @@ class MemoryStore:
     def unsupported(self) -> None:
         """`None`: everything can be migrated."""
 
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """None: its vectors are in memory."""
+        return {}
+
     @property
     def folder(self) -> Path | None:
         """`None`: it has no folder."""

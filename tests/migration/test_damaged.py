@@ -22,6 +22,7 @@ from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma import files, health
 from lightmigrate.stores.chroma.client import open_client
 from tests.budget.collections import CORPUS, texts
 from tests.databases import make_projection
@@ -273,3 +274,23 @@ def test_an_emptied_collection_of_an_open_client_is_made_anew(tmp_path: Path) ->
         assert {one.finding.name: one.action for one in report.collections}["memories"] == "migrated"
         held.add(["c"], shared_wordllama(64).embed(["three"]), documents=["three"])
         assert held.count() == 1
+
+
+def test_files_are_looked_into_once_as_long_as_nothing_changed(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+
+    def counting(folder: Path, *, thorough: bool) -> dict[Address, str]:
+        looked.extend([folder] if thorough else [])
+        return health.damaged_indexes(folder, thorough=thorough)
+
+    monkeypatch.setattr(files, "damaged_indexes", counting)
+    projection = make_projection(source=Model("old", 256), target=Model("new", 64))
+    migrator = Migrator(database)
+    assert not migrator.damaged()
+    assert migrator.find_texts("broken")
+    migrator.migrate([CollectionJob("healthy", projection)])
+    assert looked == [database]
+    assert not migrator.damaged(), "it is another database now"
+    cut(index_of(database, "broken") / "data_level0.bin")
+    assert list(migrator.damaged()) == [Address("broken")]
+    assert looked == [database] * 3

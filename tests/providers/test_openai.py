@@ -163,7 +163,7 @@ def test_the_bill_is_estimated_before_and_counted_after(server: EmbeddingServer)
     assert asked.spent.tokens == 4
     assert asked.spent.dollars == pytest.approx(8e-6)
     assert OpenAIProvider("text-embedding-3-small").bill(["x" * 4_000_000]).dollars == pytest.approx(0.02, rel=0.01)
-    assert provider(server).bill(["x"]).dollars is None
+    assert provider(server, base_url="https://embeddings.example/v1").bill(["x"]).dollars is None
     assert provider(server).bill([]) == Bill(0, 0.0)
     both = provider(server, prefix="passage: ", query_prefix="query: ").bill(["x"], queries=["x"])
     assert both.tokens == 10 // 4 + 1 + 8 // 4 + 1
@@ -189,7 +189,7 @@ def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
     assert caught.value.exit_code == 2
     assert server.texts == ["six words in this long text"]
     with pytest.raises(ProviderError, match="no price is known"):
-        provider(server, max_cost=1.0)
+        provider(server, max_cost=1.0, base_url="https://embeddings.example/v1")
     for wrong in (float("nan"), -1.0):
         with pytest.raises(ProviderError, match="0 dollars or more"):
             provider(server, price=1.0, max_cost=wrong)

@@ -38,7 +38,7 @@ class Clocked(Counting):
         self, monkeypatch: pytest.MonkeyPatch, everything: float, price: float = 0.0, slower_after: int = 10**9
     ) -> None:
         super().__init__()
-        self.now, self._rate, self._price, self._slower_after = 0.0, everything / TOKENS, price / TOKENS, slower_after
+        self.now, self._rate, self._dollars, self._slower_after = 0.0, everything / TOKENS, price / TOKENS, slower_after
         monkeypatch.setattr("time.monotonic", lambda: self.now)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
@@ -47,7 +47,7 @@ class Clocked(Counting):
         return super().encode(texts, queries)
 
     def priced(self, tokens: int) -> Bill:
-        return Bill(tokens, tokens * self._price)
+        return Bill(tokens, tokens * self._dollars)
 
 
 Learn = Callable[..., tuple[Learned, Clocked]]

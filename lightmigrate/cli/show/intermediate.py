@@ -6,8 +6,9 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from lightmigrate.commands.conversation import Notice
+from lightmigrate.commands.estimate import Estimate
 from lightmigrate.commands.rollback import BackupList
-from lightmigrate.commands.train import Estimate, Trained
+from lightmigrate.commands.train import Trained
 from lightmigrate.results import Result
 
 

@@ -20,8 +20,9 @@ from lightmigrate.cli.show.terminal import (
 )
 
 if TYPE_CHECKING:
+    from lightmigrate.commands.estimate import Estimate
     from lightmigrate.commands.registry import FolderProblems, Listed
-    from lightmigrate.commands.train import Estimate, Trained
+    from lightmigrate.commands.train import Trained
     from lightmigrate.projection.projection import Projection
     from lightmigrate.registry.entry import Entry
     from lightmigrate.registry.library import Candidate

@@ -125,9 +125,18 @@ class AsideMigration:
     @property
     def interrupted_functions(self) -> list[Mapping[str, Any] | None]:
         """See `Migrator.interrupted_functions`."""
+        return [collection["model"] for collection in self._interrupted_collections()]
+
+    @property
+    def interrupted_distances(self) -> list[str | None]:
+        """See `Migrator.interrupted_distances`."""
+        return [collection.get("distance") for collection in self._interrupted_collections()]
+
+    def _interrupted_collections(self) -> Sequence[Mapping[str, Any]]:
+        """What the journal says of the collections of an interrupted migration."""
         intention = self._workspace.read_journal()
         description = intention.description if intention is not None else None
-        return [collection["model"] for collection in description["collections"]] if description else []
+        return description["collections"] if description else []
 
     def migrate(
         self,

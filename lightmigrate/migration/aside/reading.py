@@ -37,7 +37,7 @@ def open_copy(files: FileDatabase, on_progress: OnProgress) -> Iterator[Store]:
     with tempfile.TemporaryDirectory(prefix=".lightmigrate-read-", dir=_folder_with_room(location)) as folder:
         copy = files.at(Path(folder) / files.folder.name)
         copy_database(location, copy.folder, on_progress)
-        copy.set_aside(copy.damaged(), Path(folder) / "unreadable")
+        copy.set_aside(files.damaged(), Path(folder) / "unreadable")
         copy.prepare()
         with copy.open() as store:
             yield store

@@ -13,6 +13,7 @@ from typing import Any
 from lightmigrate.errors import (
     AnotherRunError,
     BackupError,
+    DamagedCollectionError,
     DatabaseError,
     FailedError,
     LightmigrateError,
@@ -124,6 +125,11 @@ class ShadowMigration:
         """Empty: a server stores no requests of an interrupted run."""
         return [None for _ in self._shadows.building()]
 
+    @property
+    def interrupted_distances(self) -> list[str | None]:
+        """As `interrupted_functions`."""
+        return [None for _ in self._shadows.building()]
+
     def migrate(
         self,
         source: RequestSource,
@@ -166,6 +172,12 @@ class ShadowMigration:
                     f"collection {request.address} can be embedded again only in a folder: stop the server, and run "
                     "the same command on its folder"
                 )
+        for address, fault in self._store.damaged(
+            [planned.address for planned in plan.collections if planned.count]
+        ).items():
+            raise DamagedCollectionError(
+                f"collection {address} cannot be read: {fault}; see  lightmigrate doctor DATABASE"
+            )
         records = sum(planned.count for planned in plan.collections)
         on_progress = together(self._on_progress, records, len(plan.collections))
         self._shadows = Shadows(self._store, self._page_size, on_progress)

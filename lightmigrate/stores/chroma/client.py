@@ -26,6 +26,13 @@ from lightmigrate.stores.chroma.bindings import bound_indexes
 # How long the version of a server is waited for.
 SECONDS = 10.0
 
+# What to do about a server that is too old. Tried with servers of 1.0.20 (and 0.6.3): the newer one opens their folder;
+# they cannot use a folder that was migrated with a newer chromadb.
+UPDATE_SERVER = (
+    "update the server, which keeps its data, and run this again; migrating its folder while it is stopped needs the "
+    "newer server afterwards, too"
+)
+
 
 def open_client(folder: Path, tenant: str = DEFAULT_TENANT, database: str = DEFAULT_DATABASE) -> Any:
     """Chroma's own client of a folder, without telemetry; creates a missing folder. Close it when done."""
@@ -47,8 +54,8 @@ def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tena
     except Exception as error:  # noqa: BLE001  # httpx, chromadb and ValueError
         if (version := _old_version(host, port, ssl=ssl, headers=headers)) is not None:
             raise DatabaseError(
-                f"the Chroma server at {host}:{port} is of version {version}, and 1.3 or newer is needed: update the "
-                "server, which keeps its data, and run this again"
+                f"the Chroma server at {host}:{port} is of version {version}, and 1.3 or newer is needed: "
+                f"{UPDATE_SERVER}"
             ) from None
         raise DatabaseError(
             f"no Chroma server answers at {host}:{port} for {tenant}/{database} ({type(error).__name__}); "

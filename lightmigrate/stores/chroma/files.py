@@ -23,6 +23,7 @@ from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.chroma.table_indexes import add_indexes, drop_indexes
+from lightmigrate.stores.files import fingerprint
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Metric, Vectors
 
@@ -47,6 +48,7 @@ class ChromaFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._damaged: tuple[Mapping[str, tuple[int, int]], Mapping[Address, str]] | None = None
 
     def at(self, folder: Path) -> ChromaFiles:
         """Another Chroma folder."""
@@ -81,8 +83,17 @@ class ChromaFiles:
         return has_unfinished_write(self.folder / DATABASE_FILE)
 
     def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
-        """The collections whose index cannot be read; see `health.damaged_indexes`. Only reads."""
-        return damaged_indexes(self.folder, thorough=thorough)
+        """The collections whose index cannot be read; see `health.damaged_indexes`. Only reads.
+
+        The files are looked into once, and again when one of them was written.
+        """
+        if not thorough:
+            return damaged_indexes(self.folder, thorough=False)
+        self.require()
+        state = fingerprint(self.folder, self.owns)
+        if self._damaged is None or self._damaged[0] != state:
+            self._damaged = state, damaged_indexes(self.folder, thorough=True)
+        return self._damaged[1]
 
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""

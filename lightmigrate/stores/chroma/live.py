@@ -8,7 +8,7 @@ from typing import Any
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
-from lightmigrate.stores.chroma.client import connect
+from lightmigrate.stores.chroma.client import UPDATE_SERVER, connect
 from lightmigrate.stores.chroma.store import ChromaStore
 
 # The first version of a server that keeps schemas.
@@ -53,7 +53,7 @@ class LiveChromaStore(ChromaStore):
             return None
         return (
             f"the Chroma server at {self} is older than {OLDEST} (it answers as version {version}), and {OLDEST} or "
-            "newer is needed: update the server, which keeps its data, and run this again"
+            f"newer is needed: {UPDATE_SERVER}"
         )
 
     def __str__(self) -> str:

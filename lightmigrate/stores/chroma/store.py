@@ -8,7 +8,7 @@ when the collection's name is free, undo it when the name is taken.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chromadb.api.types import Schema
@@ -29,6 +29,7 @@ from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.schema import recording
+from lightmigrate.stores.chroma.unreadable import index_fault
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -62,6 +63,15 @@ class ChromaStore:
     def unsupported(self) -> str | None:
         """`None`: the client of this package reads and writes folders itself."""
         return None
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """The collections whose index Chroma cannot read vectors from; see `stores.base.Store`."""
+        faults = {}
+        for address in addresses:
+            opened = self._client(address).get_collection(address.name, embedding_function=None)
+            if (fault := index_fault(opened)) is not None:
+                faults[address] = fault
+        return faults
 
     @property
     def capabilities(self) -> Capabilities:

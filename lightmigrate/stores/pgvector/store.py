@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class PgStore:
 
     def unsupported(self) -> None:
         """`None`: everything can be migrated."""
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """None: PostgreSQL stores vectors in the rows, and reads them without an index."""
+        return {}
 
     @property
     def folder(self) -> Path | None:

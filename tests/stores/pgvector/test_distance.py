@@ -12,7 +12,11 @@ import pytest
 from psycopg import sql
 
 from lightmigrate import CollectionJob, Migrator
+from lightmigrate.commands.conversation import AGREED
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.distance import migrate_distance
 from lightmigrate.errors import RefusedError
+from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.pgvector.store import PgStore
 from tests.contract.postgres import PgMaker
@@ -107,3 +111,21 @@ def test_what_has_no_distance_of_its_own_is_refused(database: PgMaker) -> None:
     with PgStore(database.conninfo, parts={"docs": "content"}) as store:
         assert "all of them share its indexes" in (store.fixed_distance(Address("docs", part="text 1")) or "")
         assert store.versions() == []
+
+
+def test_without_names_those_that_cannot_have_it_are_named_and_the_others_get_it(
+    database: PgMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("another", "plain"):
+        database.create(name, OLD_DIM, "l2")
+    database.execute(sql.SQL("CREATE INDEX another_more ON another USING hnsw (embedding vector_ip_ops)"))
+    database.execute(sql.SQL("DROP INDEX plain_hnsw"))
+    choice = DatabaseChoice(database.locator)
+    (result,) = migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
+    assert (result.collection_name, "vector_cosine_ops" in indexes(database)["docs_hnsw"]) == ("docs", True)
+    assert "left as it is: the distance of another cannot be changed to cosine: another has indexes for" in caplog.text
+    assert "plain" not in caplog.text, "without an index its distance is what queries say, cosine by default"
+    with pytest.raises(RefusedError, match="the distance of another cannot be changed to cosine"):
+        migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
+    with pytest.raises(RefusedError, match="the distance of plain cannot be changed to l2: plain has no index"):
+        migrate_distance(choice, "l2", MigrationOptions(), collections=["plain"], conversation=AGREED)

@@ -1,0 +1,62 @@
+"""What a run of `refine` would pay for, before the model is called."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lightmigrate.providers.base import Provider
+from lightmigrate.results import Result
+from lightmigrate.training.text_digest import text_digest
+
+# Texts looked up in the cache at once.
+TEXTS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class RefinementEstimate(Result):
+    """What the new model would embed at most.
+
+    Attributes:
+        model: its name.
+        documents: rows that the run would make exact, or fewer.
+        tokens: of everything that is not in the cache, estimated: their texts, queries that put them in order, words
+            and extracts for a refit of the projection.
+        dollars: what these tokens cost; 0 when there are none, `None` when no price is known.
+    """
+
+    model: str
+    documents: int
+    tokens: int
+    dollars: float | None
+
+
+class MissingTokens:
+    """Counts the tokens of texts that are not in a provider's cache, of equal texts once. Calls no model.
+
+    Args:
+        provider: the model, with a cache.
+
+    Attributes:
+        tokens: of all texts counted so far.
+    """
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._seen: set[bytes] = set()
+        self.tokens = 0
+
+    def add(self, texts: Iterable[str]) -> int:
+        """Count some documents, and return the tokens that they add."""
+        before, remaining = self.tokens, iter(texts)
+        while batch := list(itertools.islice(remaining, TEXTS_AT_ONCE)):
+            new = {text_digest(text): text for text in batch}
+            unseen = [text for digest, text in new.items() if digest not in self._seen]
+            self._seen.update(new)
+            self.tokens += self._provider.bill(unseen).tokens
+        return self.tokens - before
+
+    def add_queries(self, queries: Iterable[str]) -> None:
+        """Count some queries."""
+        self.tokens += self._provider.bill([], list(queries)).tokens

@@ -1,0 +1,95 @@
+"""What a run of `refine` says that it would pay for is what it pays for, or more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightmigrate import Migrator
+from lightmigrate.errors import RefusedError
+from lightmigrate.providers.base import Bill
+from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.prices import dollars_for
+from lightmigrate.refinement.estimate import RefinementEstimate
+from lightmigrate.training.request import tokens_of
+from tests.budget.collections import CORPUS, Counting, migrated, texts
+
+QUERIES = list(CORPUS.queries[:40])
+
+
+class Priced(Counting):
+    """The new model for a dollar a million tokens."""
+
+    def priced(self, tokens: int) -> Bill:
+        return Bill(tokens, dollars_for(tokens, 1.0))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return migrated(tmp_path)[0]
+
+
+def priced(folder: Path) -> tuple[Priced, Cached]:
+    """The model, and the model with what the migration embedded."""
+    model = Priced()
+    return model, Cached(model, folder.parent / "cache.sqlite3")
+
+
+def refined(folder: Path, provider: Cached, **options: Any) -> RefinementEstimate:
+    """What a run said that it would cost."""
+    said: list[RefinementEstimate] = []
+    Migrator(folder).refine("notes", provider, on_estimate=said.append, **options)
+    return said[0]
+
+
+@pytest.mark.parametrize("order", ["random", "newest"])
+@pytest.mark.parametrize("limits", [{"documents": 70}, {"tokens": 3000}, {"documents": 0}])
+def test_it_is_exact_where_the_order_is_known(folder: Path, order: str, limits: dict[str, int]) -> None:
+    model, provider = priced(folder)
+    estimate = refined(folder, provider, order=order, **limits)
+    assert estimate.tokens == tokens_of(provider, list(dict.fromkeys(model.asked)))
+    assert estimate.dollars == estimate.tokens / 1e6
+
+
+@pytest.mark.parametrize("order", ["retrieved", "uncertain"])
+@pytest.mark.parametrize("limits", [{"documents": 25}, {"tokens": 3000}])
+def test_it_is_a_bound_where_the_model_decides_the_order(folder: Path, order: str, limits: dict[str, int]) -> None:
+    model, provider = priced(folder)
+    queries = QUERIES if order == "retrieved" else []
+    estimate = refined(folder, provider, order=order, queries=queries, **limits)
+    paid = tokens_of(provider, list(dict.fromkeys(model.asked)))
+    assert 0 < paid <= estimate.tokens
+    assert estimate.tokens < 3 * paid, "the dearest rows"
+
+
+def test_what_the_cache_holds_costs_nothing(folder: Path) -> None:
+    model, provider = priced(folder)
+    provider.embed(texts())
+    model.asked.clear()
+    estimate = refined(folder, provider, documents=60)
+    assert (estimate.tokens, estimate.dollars, model.asked) == (0, 0.0, [])
+    assert estimate.documents > 0
+
+
+def test_a_refit_without_the_cache_of_the_migration_is_counted(folder: Path, tmp_path: Path) -> None:
+    model = Priced()
+    provider = Cached(model, tmp_path / "new.sqlite3")
+    estimate = refined(folder, provider)
+    paid = tokens_of(provider, list(dict.fromkeys(model.asked)))
+    assert 0 < paid <= estimate.tokens < 1.2 * paid
+
+
+def test_who_does_not_agree_pays_nothing(folder: Path) -> None:
+    model, provider = priced(folder)
+    before = shutil.copytree(folder, folder.parent / "before")
+
+    def refuse(estimate: RefinementEstimate) -> None:
+        raise RefusedError(f"{estimate.documents} are too many")
+
+    with pytest.raises(RefusedError, match="are too many"):
+        Migrator(folder).refine("notes", provider, on_estimate=refuse)
+    assert model.asked == []
+    assert Migrator(folder).status()[0].exact == Migrator(before).status()[0].exact
