@@ -151,7 +151,8 @@ class Decision:
                 except LightmigrateError as error:
                     self._refuse([finding], str(error))
             else:
-                reason = "its vectors are of two models, so no projection fits all: embed its documents again"
+                hint = " (a start does that with LIGHTMIGRATE_EMBED_AGAIN=yes)" if self.is_folder else ""
+                reason = f"its vectors are of two models, so no projection fits all: embed its documents again{hint}"
                 self._refuse([finding], f"{reason}{self._embedding_again(address)}")
         return jobs
 
@@ -160,7 +161,7 @@ class Decision:
         command = embed_again_command(shlex.quote(self.source.database), address)
         if not self.is_folder:
             return f", on the folder of the server when it does not run:  {command}"
-        return f", with embed_again=True (LIGHTMIGRATE_EMBED_AGAIN=yes) or:  {command}"
+        return f", with:  {command}"
 
     def _made_anew(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
         """The migrations of the emptied and damaged collections among the pending ones, which are reported already."""
@@ -232,7 +233,8 @@ class Decision:
         try:
             found = self.source.find(store, group)
         except LightmigrateError as error:
-            self._refuse(of_group, str(error))
+            is_one = isinstance(error, FailedGateError) and len(of_group) == 1
+            self._refuse(of_group, f"{error}{self._embedding_again(of_group[0].address) if is_one else ''}")
             return []
         jobs = []
         for facts in group.members:
