@@ -97,7 +97,7 @@ def start(folder: Path, model: Any, queries: Any, exact: Sequence[set[str]]) -> 
             measured["kept"][moment] = sum(hits) / (NEAREST * len(exact))
 
         look("up")
-        refinement = getattr(report, "refinement", None)
+        refinement = report.refinement
         for moment in MOMENTS if refinement is not None else ():
             if refinement.wait(max(0.0, moment - (time.perf_counter() - began))):
                 break

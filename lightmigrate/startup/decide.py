@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lightmigrate.errors import LightmigrateError, ModelMismatchError, ProviderError
+from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, ProviderError
 from lightmigrate.migration.collection_job import CollectionJob
-from lightmigrate.migration.embed_again import EmbedAgain
+from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
@@ -30,6 +31,9 @@ from lightmigrate.vectors import Metric, Vectors
 # Collections that the log names one by one; of more only their number.
 NAMED = 5
 
+# With more collections only those without documents are searched for other texts that may have been embedded.
+MOST_SEARCHED = 20
+
 
 @dataclass
 class Decision:
@@ -43,6 +47,7 @@ class Decision:
         fixed: the collections that cannot have the distance of the policy, and why.
         distances: those that get it and nothing else.
         other_distance: those that could get it, and do not, because the policy does not migrate.
+        is_folder: whether the database is a folder, in which collections can be embedded again.
     """
 
     source: ProjectionSource
@@ -52,6 +57,7 @@ class Decision:
     fixed: Mapping[Address, str] = field(default_factory=dict)
     distances: dict[Address, CollectionFacts] = field(default_factory=dict)
     other_distance: set[Address] = field(default_factory=set)
+    is_folder: bool = True
 
     def add_known(self, finding: StartupFinding) -> None:
         """Report on a collection that was decided without opening the database."""
@@ -106,7 +112,12 @@ class Decision:
         """
         jobs = self._made_anew(store, pending)
         others = {address: facts for address, facts in pending.items() if address not in self.reports}
-        self.texts = {a: startup_texts(store.collection(a), facts, self.source) for a, facts in others.items()}
+        self.texts = {
+            address: startup_texts(
+                store.collection(address), facts, self.source, beside_documents=len(others) <= MOST_SEARCHED
+            )
+            for address, facts in others.items()
+        }
         embedded = CollectionsWithTexts(store, {a: texts.collection.source for a, texts in self.texts.items()})
         measured = by_measuring(
             embedded,
@@ -118,9 +129,9 @@ class Decision:
         )
         for address, finding in measured.findings.items():
             self.reports[address] = CollectionReport(finding, texts=self.texts[address].line)
-        mixed = [measured.findings[address] for address in measured.grouping.mixed]
-        if mixed:
-            self._refuse(mixed, "its vectors are of two models, so no projection fits all: embed its documents again")
+        # found among the vectors alone, or only by comparing them with those of the model
+        mixed = {address: finding for address, finding in measured.findings.items() if finding.verdict == "mixed"}
+        jobs += self._mixed_anew(store, {address: others[address] for address in mixed})
         for verdict in ("unknown", "variant"):
             found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
             if found and not self.source.policy.migrates(found[0]):
@@ -131,7 +142,9 @@ class Decision:
             members = [
                 facts
                 for facts in group.members
-                if facts.address not in computed and self.source.policy.migrates(measured.findings[facts.address])
+                if facts.address not in computed
+                and facts.address not in mixed
+                and self.source.policy.migrates(measured.findings[facts.address])
             ]
             members = self._with_known_texts(members, measured.findings)
             if members:
@@ -177,6 +190,30 @@ class Decision:
     def add_emptied(self, finding: StartupFinding) -> None:
         """Report on a collection that is to be made anew for another dimension."""
         self.reports[finding.address] = CollectionReport(finding)
+
+    def _mixed_anew(self, store: Store, mixed: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
+        """The migrations of collections with vectors of two models: embedded again if the policy says so, or none."""
+        policy, jobs = self.source.policy, []
+        embeds = policy.on_mismatch == "migrate" and policy.embed_again and self.is_folder
+        for address, facts in mixed.items():
+            finding = self.reports[address].finding
+            if embeds and self.source.target.provider is not None:
+                try:
+                    jobs.append(self._anew(store.collection(address), facts))
+                except LightmigrateError as error:
+                    self._refuse([finding], str(error))
+            else:
+                hint = " (a start does that with LIGHTMIGRATE_EMBED_AGAIN=yes)" if self.is_folder else ""
+                reason = f"its vectors are of two models, so no projection fits all: embed its documents again{hint}"
+                self._refuse([finding], f"{reason}{self._embedding_again(address)}")
+        return jobs
+
+    def _embedding_again(self, address: Address) -> str:
+        """How the documents of a collection are embedded again, as the end of a sentence."""
+        command = embed_again_command(shlex.quote(self.source.database), address)
+        if not self.is_folder:
+            return f", on the folder of the server when it does not run:  {command}"
+        return f", with:  {command}"
 
     def _made_anew(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
         """The migrations of the emptied and damaged collections among the pending ones, which are reported already."""
@@ -256,7 +293,8 @@ class Decision:
             fixed = any(facts.address in self.fixed for facts in group.members)
             found = self.source.find(store, group, None if fixed else self.source.policy.distance)
         except LightmigrateError as error:
-            self._refuse(of_group, str(error))
+            is_one = isinstance(error, FailedGateError) and len(of_group) == 1
+            self._refuse(of_group, f"{error}{self._embedding_again(of_group[0].address) if is_one else ''}")
             return []
         jobs = []
         for facts in group.members:
@@ -266,7 +304,8 @@ class Decision:
                 if found.origin != "embedded":
                     require_fitting(address, samples[address].vectors, projection)
             except LightmigrateError as error:
-                self._refuse([findings[address]], str(error))
+                way_out = self._embedding_again(address) if isinstance(error, FailedGateError) else ""
+                self._refuse([findings[address]], f"{error}{way_out}")
                 continue
             function, texts = self.source.target.function, self.texts[address].collection.source
             distance = self._distance_of(address)
@@ -361,7 +400,7 @@ def preservation_line(report: CollectionReport) -> str:
     finding = report.finding
     if report.distance is not None and report.origin is None and not finding.mismatch and finding.verdict != "damaged":
         return f"now compared by {report.distance}; the vectors are as they were"
-    if report.finding.verdict in ("empty", "damaged"):
+    if finding.verdict in ("empty", "damaged", "mixed"):
         return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
     preservation = report.preservation
     if preservation is None or preservation.expected is None:

@@ -161,7 +161,7 @@ class _Start:
 
     def _act(self, migrator: Migrator) -> None:
         memory, policy = self._memory(migrator), self._policy
-        decision = Decision(self._source, memory)
+        decision = Decision(self._source, memory, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
         to_migrate = policy.on_mismatch == "migrate"
         damaged = migrator.damaged(thorough=False)

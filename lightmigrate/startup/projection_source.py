@@ -131,18 +131,18 @@ class ProjectionSource:
         """
         collection = group.open(store, distance)
         candidates = self._candidates(group)
-        reason = "there is no embedding function to train with"
+        reason, lacks_texts = "there is no embedding function to train with", False
         if self.target.provider is not None:
             reason = "calibrate=0"
             if self.policy.calibrate != 0:
                 try:
                     return self._learned(collection, self.target.provider, group, candidates)
                 except (NotEnoughTextsError, CostError, DeadlineError) as error:
-                    reason = str(error)
+                    reason, lacks_texts = str(error), isinstance(error, NotEnoughTextsError)
                     logger.info("%s: cannot train a projection on its documents: %s", group.title, reason)
         if not candidates:
-            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database))
-        return self._existing(collection, group, candidates, reason)
+            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database, lacks_texts=lacks_texts))
+        return self._existing(collection, group, candidates, reason, lacks_texts=lacks_texts)
 
     def _candidates(self, group: ModelGroup) -> Sequence[Candidate]:
         return self.library.find(
@@ -192,7 +192,13 @@ class ProjectionSource:
         return next((candidate.projection for candidate in ranked if candidate.fits), None)
 
     def _existing(
-        self, collection: JoinedCollections, group: ModelGroup, candidates: Sequence[Candidate], reason: str
+        self,
+        collection: JoinedCollections,
+        group: ModelGroup,
+        candidates: Sequence[Candidate],
+        reason: str,
+        *,
+        lacks_texts: bool,
     ) -> FoundProjection:
         """The best of the existing projections, measured on the collection where the new model may be called."""
         page = meaningful_rows(collection.sample(MEASURED_DOCUMENTS))
@@ -202,7 +208,7 @@ class ProjectionSource:
         fitting = [candidate for candidate in fitting if candidate.fits is not False]
         if not fitting:
             reason = f"{reason}; {self._why_none_fits(ranked)}"
-            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database))
+            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database, lacks_texts=lacks_texts))
         targets = {candidate.projection.info.target.name for candidate in fitting}
         if measured is None and not self.target.model and len(targets) > 1:
             raise NoProjectionError(
@@ -343,7 +349,7 @@ class _Embedded:
 def _require_passed(judgement: Gate) -> None:
     if judgement.verdict == "FAIL":
         raise FailedGateError(
-            f"its projection failed the gate: {judgement.reason}; embed its documents again, or lower min_quality"
+            f"its projection failed the gate: {judgement.reason}; lower min_quality, or embed its documents again"
         )
 
 
@@ -358,10 +364,13 @@ def _stated(ranked: Ranked) -> str:
     return "" if stated is None else f"{stated:.0%} on the texts it was trained on, other texts keep less"
 
 
-def _nothing_found(group: ModelGroup, target: TargetModel, reason: str, database: str) -> str:
+def _nothing_found(group: ModelGroup, target: TargetModel, reason: str, database: str, *, lacks_texts: bool) -> str:
+    """Why there is no projection, and the command that makes one; texts that are not stored are given to it by id."""
     command = ["lightmigrate", "train", "--from", database]
     if len(group.members) == 1:
         command += ["--collection", str(group.members[0].address)]
+    if lacks_texts:
+        command += ["--texts", "FILE.jsonl"]
     if target.identity is not None:
         command += ["--target-provider", "chroma", "--target-model", json.dumps(target.identity)]
     else:

@@ -8,7 +8,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.startup.projection_source import ProjectionSource
 from lightmigrate.stores.base import Collection, CollectionFacts
 from lightmigrate.texts.collection import WithTexts
-from lightmigrate.texts.find import SAMPLED, FoundTexts, find_texts
+from lightmigrate.texts.find import SAMPLED, FoundTexts, found_in
 from lightmigrate.texts.forms import DOCUMENT
 from lightmigrate.texts.not_texts import require_texts, rows_by_uri
 from lightmigrate.texts.source import TextSource, chosen_form
@@ -55,18 +55,28 @@ class StartupTexts:
         require_texts(self.facts.address, rows_by_uri(page, page.texts), len(page))
 
 
-def startup_texts(collection: Collection, facts: CollectionFacts, source: ProjectionSource) -> StartupTexts:
+def startup_texts(
+    collection: Collection, facts: CollectionFacts, source: ProjectionSource, *, beside_documents: bool = False
+) -> StartupTexts:
     """The collection with its embedded texts. Only reads; calls a model only to compare candidates.
 
     Args:
         collection: the open collection.
         facts: about it.
         source: the models and the policy.
+        beside_documents: whether a title or another field may have been embedded with the documents. It is believed
+            only where a model shows it: a field that repeats words of the document may explain vectors better than the
+            document does, although it was not embedded.
     """
     form = chosen_form(source.policy.text_field, source.policy.text_template)
     if form is not None:
         return StartupTexts(WithTexts(collection, TextSource(form)), facts, None)
-    found = find_texts(collection, _old_model(facts, source))
+    page, model = collection.sample(SAMPLED), _old_model(facts, source)
+    found = None
+    if beside_documents and model is not None:
+        found = found_in(page, facts.address, model, beside_documents=True)
+    if found is None or found.how != "measured":
+        found = found_in(page, facts.address, model)
     return StartupTexts(WithTexts(collection, TextSource(found.form)), facts, found)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shlex
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, auto_migrate
+from lightmigrate.cli.app import main
 from lightmigrate.migration.aside.location import PROVENANCE_FILE
 from lightmigrate.providers.cache import PROBE
 from lightmigrate.stores.chroma.client import open_client
@@ -30,6 +33,9 @@ from tests.startup.starts import (
     vectors_of,
     write,
 )
+
+# The new model as Chroma records it, which a command of the same process can build.
+NEW_FUNCTION = {"name": NEW.name(), "config": NEW.get_config()}
 
 
 @pytest.fixture
@@ -210,3 +216,49 @@ def test_a_name_alone_makes_no_projection_fit_vectors_that_are_too_few(tmp_path:
     (named,) = auto_migrate(database, expected_dim=384, target_model="all-MiniLM-L6-v2").collections
     assert named.finding.verdict == "unknown"
     assert "give the embedding function" in named.finding.evidence
+
+
+def two_models(folder: Path, count: int, others: int) -> Path:
+    """A collection of the new model in which some rows are of another one of the same dimension."""
+    vectors = vectors_of(WORDLLAMA)[:count].copy()
+    rows = np.random.default_rng(1).choice(count, others, replace=False)
+    vectors[rows] = vectors_of(POTION)[rows]
+    return write(folder, vectors, documents=CORPUS.documents[:count])
+
+
+def test_a_few_rows_of_another_model_are_found_by_comparing_and_no_projection_is_applied(tmp_path: Path) -> None:
+    folder = two_models(tmp_path / "my data", 400, 16)
+    before = stored(folder)
+    (one,) = auto_migrate(folder, NEW, calibrate=60).collections
+    assert (one.finding.verdict, one.action) == ("mixed", "refused")
+    assert "vectors are this model's" in one.finding.evidence  # too few for the vectors alone to show it
+    assert np.array_equal(stored(folder), before)
+    proposed = one.reason.partition("with:  lightmigrate ")[2]
+    words = [word.replace("MODEL", json.dumps(NEW_FUNCTION)) for word in shlex.split(proposed)]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--target-provider", "chroma", "-y"])
+    assert ended.value.code in (0, None)
+    assert exact_rows(folder, "memory") == 400
+
+
+def test_a_collection_of_two_models_is_embedded_again_if_the_policy_says_so(tmp_path: Path) -> None:
+    folder = two_models(tmp_path / "db", 100, 50)
+    (one,) = auto_migrate(folder, NEW, embed_again=True).collections
+    assert (one.finding.verdict, one.action, one.migrated) == ("mixed", "migrated", 100)
+    assert exact_rows(folder, "memory") == 100
+    assert auto_migrate(folder, NEW).action == "nothing"
+
+
+def test_through_a_client_the_folder_is_named_where_documents_can_be_embedded_again(tmp_path: Path) -> None:
+    folder = two_models(tmp_path / "db", 100, 50)
+    with open_client(folder) as client:
+        (one,) = auto_migrate(client, NEW, embed_again=True).collections
+    assert one.action == "refused"
+    assert "on the folder of the server when it does not run:  lightmigrate migrate PATH" in one.reason
+
+
+def test_the_command_for_records_without_texts_asks_for_them(tmp_path: Path) -> None:
+    folder = write(tmp_path / "db", vectors_of(MINILM)[:100])
+    (one,) = auto_migrate(folder, NEW).collections
+    assert one.action == "refused"
+    assert f"lightmigrate train --from {folder} --collection memory --texts FILE.jsonl --target-provider" in one.reason

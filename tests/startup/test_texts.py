@@ -165,6 +165,21 @@ def test_the_text_in_a_field_of_the_metadata_is_found_and_named(tmp_path: Path) 
     assert cosine(rows["embeddings"], encode(256, [f"{text} data" for text in TEXTS])) > 0.8
 
 
+def test_a_title_that_was_embedded_before_the_document_is_recognised_by_the_model(tmp_path: Path) -> None:
+    titles, bodies = [text[:40] for text in TEXTS], [text[40:] for text in TEXTS]
+    with open_client(tmp_path / "db") as client:
+        client.create_collection("haystack", embedding_function=None).add(
+            ids=[f"{row:064x}" for row in range(ROWS)],
+            embeddings=encode(256, [f"{title}\n{body}" for title, body in zip(titles, bodies, strict=True)]),
+            documents=bodies,
+            metadatas=[{"title": title, "split_id": row} for row, title in enumerate(titles)],
+        )
+    report = auto_migrate(tmp_path / "db", LangChainModel(256))
+    (one,) = report.collections
+    assert (one.finding.verdict, report.action) == ("same", "nothing"), report
+    assert one.texts.startswith("a template of the metadata and the document (title, document): the model's vectors")
+
+
 def with_images(folder: Path, images: int) -> Path:
     """Texts, and images by their uri, whose vectors another part of the model made."""
     vectors = np.concatenate([encode(128, TEXTS), np.roll(encode(128, TEXTS[:images]), 9, axis=1)])
