@@ -206,7 +206,7 @@ class DatabaseLearner(DatabaseReader):
                 source_model=source_model,
                 candidates=Library().find(
                     source_dim=read.members[0].facts().dimension or 0,
-                    target_dim=model.model.dimension,
+                    target_dim=None,  # asking for it would call the model before the texts are counted
                     source=names.pop() if len(names) == 1 else "",
                     target=model.name,
                 ),
