@@ -39,7 +39,8 @@ def distances_if_kept(layout: Layout, draft: NewVectors, rows: Sequence[int], k:
         return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
 
     ef = max(k, *(int((settings.get("hnsw") or {}).get("ef_search") or EF_SEARCH) for settings in _settings(layout)))
-    found, far = Graph.open(index).search(len(queries), distance, ef)
+    deleted = elements.deleted if elements.deleted.any() else None
+    found, far = Graph.open(index).search(len(queries), distance, ef, deleted)
     far = np.where((found >= 0) & ~elements.deleted[found], far, np.inf)
     logged = _prepared(draft.vectors_of(elements.missing), space)
     others = [_distances(np.broadcast_to(query, logged.shape), logged, space) for query in queries]

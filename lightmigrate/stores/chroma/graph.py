@@ -52,28 +52,36 @@ class Graph:
             raise ValueError("a graph without an entry")
         return cls(index.mapped()[:, : index.vector_at].view("<u4"), index.higher_levels(), index.entry)
 
-    def search(self, queries: int, distance: Distance, ef: int) -> tuple[_Numbers, Vectors]:
-        """Elements and distances `(q, ef)` that a search finds for each query, nearest first; -1 and infinity for none.
+    def search(
+        self, queries: int, distance: Distance, ef: int, deleted: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[_Numbers, Vectors]:
+        """Elements and distances `(q, m)` that a search finds for each query, nearest first; -1 and infinity for none.
 
         Args:
             queries: number of queries.
             distance: from queries to elements.
             ef: length of the list of the nearest elements; at least the number that is wanted.
+            deleted: the elements that a search passes through and does not count, bool `(elements,)`; none by default.
 
         Raises:
             ValueError: the graph has links to elements that do not exist.
         """
         at_once = max(1, _MARKS // max(1, len(self.lowest)))
         parts = [
-            self._search(np.arange(start, min(start + at_once, queries)), distance, ef)
+            self._search(np.arange(start, min(start + at_once, queries)), distance, ef, deleted)
             for start in range(0, queries, at_once)
         ]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
-    def _search(self, queries: _Numbers, distance: Distance, ef: int) -> tuple[_Numbers, Vectors]:
-        nearest = np.full((len(queries), ef), -1, np.intp)
-        gaps = np.full((len(queries), ef), np.inf, np.float32)
-        expanded = np.zeros((len(queries), ef), bool)
+    def _search(
+        self, queries: _Numbers, distance: Distance, ef: int, deleted: npt.NDArray[np.bool_] | None
+    ) -> tuple[_Numbers, Vectors]:
+        width = (
+            ef if deleted is None else 2 * ef
+        )  # as many deleted elements again may be nearer than the last that counts
+        nearest = np.full((len(queries), width), -1, np.intp)
+        gaps = np.full((len(queries), width), np.inf, np.float32)
+        expanded = np.zeros((len(queries), width), bool)
         visited = np.zeros((len(queries), len(self.lowest)), bool)
         nearest[:, 0] = [self._descended(query, distance) for query in queries.tolist()]
         gaps[:, 0] = distance(queries, nearest[:, 0])
@@ -83,6 +91,7 @@ class Graph:
             place = waiting.argmin(axis=1)
             active = np.flatnonzero(np.isfinite(waiting[np.arange(len(queries)), place]))
             if not len(active):
+                nearest[~np.isfinite(gaps)] = -1
                 return nearest, gaps
             expanded[active, place[active]] = True
             found, new = self._links(nearest[active, place[active]])
@@ -92,9 +101,12 @@ class Graph:
             more = np.full(found.shape, np.inf, np.float32)
             more[row, column] = distance(queries[active[row]], found[row, column])
             joined = np.hstack([gaps[active], more])
-            best = np.argsort(joined, axis=1, kind="stable")[:, :ef]
+            best = np.argsort(joined, axis=1, kind="stable")[:, :width]
             gaps[active] = np.take_along_axis(joined, best, axis=1)
             nearest[active] = np.take_along_axis(np.hstack([nearest[active], found]), best, axis=1)
+            if deleted is not None:
+                counted = np.cumsum(~deleted[nearest[active]], axis=1)
+                gaps[active] = np.where(counted > ef, np.inf, gaps[active])
             expanded[active] = np.take_along_axis(np.hstack([expanded[active], ~new]), best, axis=1)
 
     def _links(self, elements: _Numbers) -> tuple[_Numbers, npt.NDArray[np.bool_]]:
