@@ -38,7 +38,8 @@ def distances_if_kept(layout: Layout, draft: NewVectors, rows: Sequence[int], k:
     def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
         return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
 
-    ef = max(k, *(int((settings.get("hnsw") or {}).get("ef_search") or EF_SEARCH) for settings in _settings(layout)))
+    stated = [(settings.get("hnsw") or {}).get("ef_search") for settings in vector_indexes(layout.schema)]
+    ef = max(k, *(int(length or EF_SEARCH) for length in stated or [None]))
     deleted = elements.deleted if elements.deleted.any() else None
     found, far = Graph.open(index).search(len(queries), distance, ef, deleted)
     far = np.where((found >= 0) & ~elements.deleted[found], far, np.inf)
@@ -71,10 +72,6 @@ class _Elements:
         vectors[~gone] = self._draft.vectors_of(self._rows[elements[~gone]])
         vectors[gone] = self._draft.project(self._index.vectors_of(elements[gone], normalised=self._normalised))
         return vectors
-
-
-def _settings(layout: Layout) -> list[dict[str, object]]:
-    return list(vector_indexes(layout.schema)) or [{}]
 
 
 def _prepared(vectors: Vectors, space: Metric) -> Vectors:
