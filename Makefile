@@ -32,8 +32,10 @@ bench:  # speed and memory, and the README's tables of all that was measured; th
 	$(PYTHON) benchmarks/throughput_plot.py
 	$(PYTHON) benchmarks/floors.py
 	$(if $(DATA),$(PYTHON) benchmarks/kept.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
+	$(if $(DATA),$(PYTHON) benchmarks/graph.py $(DATA))
 	$(PYTHON) benchmarks/server.py
 	$(PYTHON) benchmarks/pace.py
 	$(PYTHON) benchmarks/projection.py
 	$(PYTHON) benchmarks/startup.py
+	$(PYTHON) benchmarks/hook.py --results benchmarks/results
 	$(PYTHON) benchmarks/readme.py

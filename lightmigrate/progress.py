@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,16 +67,32 @@ def together(on_progress: OnProgress, total: int, collections: int) -> OnProgres
     return report
 
 
-class LogProgress:
-    """The default: one log line for every tenth of a step."""
+# Steps that take less time are not logged.
+SECONDS_UNTIL_LOGGED = 10.0
 
-    def __init__(self) -> None:
-        self._logged: tuple[str, str, int] | None = None
+
+class LogProgress:
+    """The default: nothing about a step of less than ten seconds; then a line for every tenth, and one at its end.
+
+    Args:
+        clock: tells the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._step = ("", "")
+        self._began = 0.0
+        self._tenth = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Log the report if it is the first of its tenth."""
+        """Log the report if its step has taken long, and it is the first of its tenth."""
+        step, now = (progress.step, progress.collection), self._clock()
+        if step != self._step:
+            self._step, self._began, self._tenth = step, now, -1
         tenth = 10 * progress.done // progress.total if progress.total else 10
-        now = (progress.step, progress.collection, tenth)
-        if now != self._logged:
-            self._logged = now
-            logger.info("%s %s %d %%", progress.step, progress.collection, 10 * tenth)
+        seconds = now - self._began
+        if tenth <= self._tenth or seconds < SECONDS_UNTIL_LOGGED:
+            return
+        self._tenth = tenth
+        named = f"{progress.step} {progress.collection}".strip()
+        logger.info("%s: %d %% in %.0f s", named, 10 * tenth, seconds)

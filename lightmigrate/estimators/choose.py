@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lightmigrate.estimators.arrays import Array, as_numpy
 from lightmigrate.estimators.methods import Fits
-from lightmigrate.quality.metrics import Ranking, search, unit
+from lightmigrate.quality.metrics import Ranking, is_ranked, search, unit
 from lightmigrate.vectors import Metric
 
 # At most so many pairs are queries and documents of the searches.
@@ -77,7 +77,7 @@ class HeldOutSearch:
     def overlaps(self, held_out: Array) -> npt.NDArray[np.float64]:
         """For each query the share of its true neighbours found among held-out predictions `(K, d_out)`."""
         predicted = search(self.true, as_numpy(held_out)[self.rows].astype(np.float32), self.k, self.metric)
-        return np.array([np.isin(a, b).mean() for a, b in zip(self.expected, predicted, strict=True)])
+        return np.asarray(is_ranked(self.expected, predicted).mean(axis=1))
 
     def overlaps_beside_exact(self, held_out: Array) -> float:
         """The mean overlap where half of the pairs are exact and the others projected, over both halves."""

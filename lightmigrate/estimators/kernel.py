@@ -11,7 +11,7 @@ import numpy as np
 
 from lightmigrate.estimators.arrays import Array, as_float32, namespace
 from lightmigrate.estimators.extracts import Extracts
-from lightmigrate.estimators.kernel_ridge import KernelRidge, KernelRidgeFit
+from lightmigrate.estimators.kernel_ridge import PENALTIES, KernelRidge, KernelRidgeFit
 from lightmigrate.estimators.similarities import TEXTUAL, KernelShares, Rows, Similarities
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.steps import Sum
@@ -106,12 +106,16 @@ def _choose_shares(
     everything = np.arange(len(rows))
     similarities = pairs.between(everything, everything)
     gaussian: dict[float, Array] = {}
+    penalty = len(PENALTIES) // 2
 
     def error(shares: KernelShares) -> float:
+        nonlocal penalty
         if shares.gaussian and shares.width not in gaussian:
             gaussian[shares.width] = pairs.gaussian_features(shares.width)[0]
         features = (gaussian[shares.width], gaussian[shares.width]) if shares.gaussian else None
-        return KernelRidge.of(shares.mix(similarities, features)).fit(principal).leave_one_out_error
+        ridge = KernelRidge.of(shares.mix(similarities, features))
+        least, penalty = ridge.least_error(principal, penalty)  # the next shares are similar, and so is their penalty
+        return least
 
     textual = [name for name in TEXTUAL if name in similarities]
     best = KernelShares(0.5 * pairs.distance, **dict.fromkeys(textual, 1.0))

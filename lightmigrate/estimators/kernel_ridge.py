@@ -95,22 +95,62 @@ class KernelRidge:
         K = len(target)
         mean = xp.mean(target, axis=0)
         residual_target = target - mean
-        level = float(xp.sum(self.values)) / K
-        if level <= 0:  # all sources are equal: the best prediction for each pair is the mean of the others
+        if self.level(K) <= 0:  # all sources are equal: the best prediction for each pair is the mean of the others
             others = mean - residual_target / (K - 1)
             error = float(xp.mean(xp.sum((target - others) ** 2, axis=1)))
             nothing = xp.zeros_like(self.column_means)[:, None] * mean
             return KernelRidgeFit(nothing, mean, 1.0, error, others)
-        rotated, squares = self.directions.T @ residual_target, self.directions**2
-        best, least = None, np.inf
-        for penalty in PENALTIES:
-            shrink = self.values / (self.values + penalty * level)
-            predicted = self.directions @ (shrink[:, None] * rotated)
-            left_out = (residual_target - predicted) / (1 - 1 / K - squares @ shrink)[:, None]
-            error = float(xp.mean(xp.sum(left_out**2, axis=1)))
-            if best is None or error < least:
-                best, least = (penalty, left_out), error
-        assert best is not None  # noqa: S101  # PENALTIES is not empty
-        penalty, left_out = best
-        coefficients = self.lift @ (rotated / (self.values + penalty * level)[:, None])
-        return KernelRidgeFit(coefficients, mean - self.column_means @ coefficients, penalty, least, target - left_out)
+        errors = _LeaveOneOut(self, residual_target)
+        best = min(range(len(PENALTIES)), key=errors.of)
+        penalty = PENALTIES[best]
+        coefficients = self.lift @ (errors.rotated / (self.values + penalty * self.level(K))[:, None])
+        offset = mean - self.column_means @ coefficients
+        return KernelRidgeFit(coefficients, offset, penalty, errors.of(best), target - errors.residuals(best))
+
+    def least_error(self, target: Array, start: int = len(PENALTIES) // 2) -> tuple[float, int]:
+        """The smallest leave-one-out error of `fit`, and the number of its penalty in `PENALTIES`.
+
+        The error falls and then rises with the penalty, so only those between `start` and the best one are tried.
+        """
+        xp = namespace(target)
+        mean = xp.mean(target, axis=0)
+        if self.level(len(target)) <= 0:
+            return self.fit(target).leave_one_out_error, start
+        errors = _LeaveOneOut(self, target - mean)
+        best = start
+        while (better := min(range(max(0, best - 1), min(best + 2, len(PENALTIES))), key=errors.of)) != best:
+            best = better
+        return errors.of(best), best
+
+    def level(self, pairs: int) -> float:
+        """The mean eigenvalue, by which penalties are scaled."""
+        return float(namespace(self.values).sum(self.values)) / pairs
+
+
+class _LeaveOneOut:
+    """The left-out residuals of one decomposition for one centred target `(K, d_out)`, for each penalty.
+
+    Attributes:
+        rotated: the target along the directions, `(M, d_out)`.
+    """
+
+    def __init__(self, ridge: KernelRidge, target: Array) -> None:
+        self._ridge, self._target = ridge, target
+        self._level = ridge.level(len(target))
+        self._squares = ridge.directions**2
+        self.rotated = ridge.directions.T @ target
+        self._errors: dict[int, float] = {}
+
+    def of(self, penalty: int) -> float:
+        """The mean squared length of the residuals; `penalty` is a number in `PENALTIES`."""
+        if penalty not in self._errors:
+            xp, residuals = namespace(self._target), self.residuals(penalty)
+            self._errors[penalty] = float(xp.mean(xp.sum(residuals**2, axis=1)))
+        return self._errors[penalty]
+
+    def residuals(self, penalty: int) -> Array:
+        """The residual of each pair when it is left out, `(K, d_out)`."""
+        values, directions = self._ridge.values, self._ridge.directions
+        shrink = values / (values + PENALTIES[penalty] * self._level)
+        predicted = directions @ (shrink[:, None] * self.rotated)
+        return (self._target - predicted) / (1 - 1 / len(self._target) - self._squares @ shrink)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,11 +31,15 @@ class Exact:
     Args:
         queries: float32 `(q, d)`, taken from the stored vectors; each query is its own nearest neighbour.
         space: `l2`, `cosine` or `ip`.
+
+    Attributes:
+        queries: the query vectors.
+        space: the distance.
     """
 
     def __init__(self, queries: Vectors, space: Metric) -> None:
         self.queries = queries
-        self._space = space
+        self.space = space
         self._nearest = np.full((len(queries), NEIGHBOURS + 1), np.inf, np.float32)
         self._seen = 0
 
@@ -48,11 +54,19 @@ class Exact:
 
         `None` when there are no queries, or at most 11 records.
         """
-        if not len(self.queries) or self._seen <= NEIGHBOURS + 1:
+        if not self.measurable:
             return None
         _, distances = collection.nearest(self.queries, NEIGHBOURS + 1)
-        farthest = self._nearest.max(axis=1)
-        limits = farthest + TOLERANCE * self._scale
+        return self.recall_of(distances)
+
+    @property
+    def measurable(self) -> bool:
+        """Whether there are queries, and more records than a search for one returns."""
+        return bool(len(self.queries)) and self._seen > NEIGHBOURS + 1
+
+    def recall_of(self, distances: Sequence[Sequence[float]] | Vectors) -> float:
+        """The recall of searches that found records at these distances: for each query those of the 11 nearest."""
+        limits = self._nearest.max(axis=1) + TOLERANCE * self._scale
         hits = [
             sum(distance <= limit for distance in row) - 1
             for row, limit in zip(distances, limits.tolist(), strict=True)
@@ -69,7 +83,7 @@ class Exact:
         if not len(nearest) or (count := int(found.sum(axis=1).max()) - 1) < 1:
             return None
         own = np.zeros(len(nearest))
-        if self._space == "ip":
+        if self.space == "ip":
             own = 1 - np.einsum("nd,nd->n", self.queries, self.queries)
         # Where a longer vector is nearer than the query itself, that may not be among those that were kept.
         gaps = np.where(found, np.abs(nearest - own[:, None]), np.inf)
@@ -94,8 +108,8 @@ class Exact:
     def _measured(self, nearest: Vectors, sample: Vectors, columns: npt.NDArray[np.intp]) -> Distances:
         """With the distances to those of a sample that the columns `(q, r)` choose."""
         random = np.take_along_axis(self._distances(sample), columns, axis=1)
-        floor = -np.inf if self._space == "ip" else 0  # rounding
-        return Distances(self._space, np.maximum(nearest, floor), np.maximum(random, floor).astype(np.float32))
+        floor = -np.inf if self.space == "ip" else 0  # rounding
+        return Distances(self.space, np.maximum(nearest, floor), np.maximum(random, floor).astype(np.float32))
 
     @property
     def _scale(self) -> npt.NDArray[np.float32]:
@@ -108,9 +122,9 @@ class Exact:
             products = self.queries @ vectors.T
             squares = np.einsum("nd,nd->n", vectors, vectors)
             own = np.einsum("nd,nd->n", self.queries, self.queries)[:, None]
-            if self._space == "l2":
+            if self.space == "l2":
                 return np.asarray(own + squares - 2 * products)
-            if self._space == "cosine":
+            if self.space == "cosine":
                 products /= np.sqrt(own * squares)
             return np.asarray(1 - products)
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.lengths import Lengths
+
+# The name of a model that nobody named; two unnamed models may differ.
+UNNAMED = "unnamed"
+
+# Parts of a path that do not name a model: hashes, versions, and what folders and files of models are called.
+_NAMELESS = re.compile(
+    r"[0-9a-f]{7,}|v?\d+(\.\d+)*|(model|pytorch_model|weights)s?([._-].*)?|onnx|snapshots?|checkpoints?(-\d+)?|latest|"
+    r"final|best|main|output|files|data|.*\.(onnx|bin|safetensors|gguf|pt)",
+    re.IGNORECASE,
+)
+
+# In the cache of Hugging Face a folder `models--OWNER--NAME` holds the versions of a model.
+_CACHED = re.compile(r"models--(?:.*--)?(.+)")
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,11 @@ class Model:
     def __str__(self) -> str:
         return f"{self.name} ({self.dimension})"
 
+    @property
+    def title(self) -> str:
+        """What a message calls it; see `title_of`."""
+        return title_of(self.name, self.dimension)
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Model:
         """Read back what `to_json` wrote; unknown keys are an error, because they would change the identity."""
@@ -48,6 +67,23 @@ class Model:
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""
         return asdict(self)
+
+
+def title_of(name: str, dimension: int | None = None) -> str:
+    """What a message calls a model: its name; of a path the part that names the model; without one its dimension.
+
+    Args:
+        name: of the model; a path, where an application gave one.
+        dimension: of its vectors, where it is known.
+    """
+    if name.strip() in ("", UNNAMED, "<lambda>"):
+        return "an unnamed model" if dimension is None else f"an unnamed model of {dimension} dimensions"
+    parts = [part for part in re.split(r"[/\\]", name) if part.strip(". ~")]
+    if len(parts) < 3 and not re.match(r"[/\\.~]|[A-Za-z]:[/\\]", name):
+        return name  # such as `OWNER/NAME`
+    cached = (_CACHED.fullmatch(part) for part in parts)
+    named = [match[1] for match in cached if match] or [part for part in parts if not _NAMELESS.fullmatch(part)]
+    return (named or parts or [name])[-1]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ PROBE = "lightmigrate asks: which embedding model are you?"
 
 # One model gives one text vectors of at least this cosine on two days; two models never do.
 SAME_PROBE = 0.999
+
+# Texts looked up by one statement: SQLite takes at least 999 values.
+SELECTED_AT_ONCE = 500
 
 # SQLite's name for a database that is in no file.
 IN_MEMORY = Path(":memory:")
@@ -196,28 +199,34 @@ class Cached(Provider):
 
     def _read(self, texts: Sequence[str], queries: bool) -> dict[str, tuple[int, Vectors]]:
         """The texts that are cached: how many of their characters were embedded, and the vector."""
-        known: dict[str, tuple[int, Vectors]] = {}
+        digests = {text: _digest(text, queries) for text in dict.fromkeys(texts)}
+        vectors, lengths = self._select("embeddings", "vector", digests.values()), {text: len(text) for text in digests}
+        if len(vectors) < len(set(digests.values())):
+            missing = {text: digest for text, digest in digests.items() if digest not in vectors}
+            cuts = self._select("cuts", "characters", missing.values())
+            cut = {text: int(cuts[digest]) for text, digest in missing.items() if digest in cuts}
+            lengths.update(cut)
+            digests.update((text, _digest(text[:length], queries)) for text, length in cut.items())
+            vectors.update(self._select("embeddings", "vector", [digests[text] for text in cut]))
         dimension = self._dimension() * 4
-        for text in dict.fromkeys(texts):
-            length = len(text)
-            row = self._vector(text, queries)
-            if row is None and (cut := self._select("SELECT characters FROM cuts", text, queries)) is not None:
-                length = int(cut[0])
-                row = self._vector(text[:length], queries)
-            if row is None:
-                continue
-            if len(row[0]) != dimension:
-                raise ProviderError(f"{self.path} has vectors of several dimensions for {self.name}; delete it")
-            known[text] = length, np.frombuffer(row[0], dtype="<f4").astype(np.float32)
-        return known
+        if any(len(vector) != dimension for vector in vectors.values()):
+            raise ProviderError(f"{self.path} has vectors of several dimensions for {self.name}; delete it")
+        return {
+            text: (lengths[text], np.frombuffer(vectors[digest], dtype="<f4").astype(np.float32))
+            for text, digest in digests.items()
+            if digest in vectors
+        }
 
-    def _vector(self, text: str, queries: bool) -> tuple[Any, ...] | None:
-        return self._select("SELECT vector FROM embeddings", text, queries)
-
-    def _select(self, query: str, text: str, queries: bool) -> tuple[Any, ...] | None:
-        values = self.key, _digest(text, queries)
-        row: tuple[Any, ...] | None = self._execute(f"{query} WHERE model = ? AND text = ?", values).fetchone()
-        return row
+    def _select(self, table: str, column: str, digests: Iterable[bytes]) -> dict[bytes, Any]:
+        """A column of some rows of this model, by digest."""
+        rows: dict[bytes, Any] = {}
+        wanted = list(digests)
+        for start in range(0, len(wanted), SELECTED_AT_ONCE):
+            part = wanted[start : start + SELECTED_AT_ONCE]
+            places = ",".join("?" * len(part))
+            query = f"SELECT text, {column} FROM {table} WHERE model = ? AND text IN ({places})"  # noqa: S608
+            rows.update(self._execute(query, (self.key, *part)).fetchall())
+        return rows
 
     def _dimension(self) -> int:
         """Of the vectors this model has on disk, 0 when there are none."""

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,9 @@ _ADDRESS = re.compile(r"(base|url|endpoint|host)$", re.IGNORECASE)
 
 # Settings in which objects name their model, the surest first.
 _MODEL_SETTINGS = ("model_name", "model", "model_id", "model_name_or_path", "deployment")
+
+# Where sentence-transformers models name it: in parts of theirs.
+_MODEL_PARTS = (("model_card_data", "base_model"), ("tokenizer", "name_or_path"))
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,10 @@ def stated_model(function: object) -> str:
     for name in _MODEL_SETTINGS:
         if isinstance(value := settings.get(name), str) and value:
             return value
+    for part, name in _MODEL_PARTS:
+        with contextlib.suppress(Exception):  # a property may raise anything, and a missing name is no failure
+            if isinstance(value := getattr(getattr(function, part), name), str) and value:
+                return value
     return ""
 
 

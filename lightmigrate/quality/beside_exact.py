@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.quality.metrics import Array, search
+from lightmigrate.quality.metrics import Array, is_ranked, search, without
 from lightmigrate.vectors import Metric
 
 
@@ -33,12 +33,10 @@ def found_beside_exact(
     """
     counts = np.zeros((2, 2, len(queries)))
     odd = np.arange(len(true)) % 2 == 1
-    expected = search(queries, true, k + 1, metric)
+    wanted = without(search(queries, true, k + 1, metric), own, k)
     for is_exact in (odd, ~odd):
         ranking = search(queries, np.where(is_exact[:, None], true, projected), k + 1, metric)
-        for row, (wanted, answer) in enumerate(zip(expected, ranking, strict=True)):
-            wanted, answer = wanted[wanted != own[row]][:k], answer[answer != own[row]][:k]
-            found = np.isin(wanted, answer)
-            for kind, members in enumerate((~is_exact[wanted], is_exact[wanted])):
-                counts[kind, :, row] += (found & members).sum(), members.sum()
+        found = is_ranked(wanted, without(ranking, own, k))
+        for kind, members in enumerate((~is_exact[wanted], is_exact[wanted])):
+            counts[kind] += (found & members).sum(axis=1), members.sum(axis=1)
     return counts

@@ -16,7 +16,15 @@ import numpy.typing as npt
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.beside_exact import found_beside_exact
 from lightmigrate.quality.depth import to_collection_size
-from lightmigrate.quality.metrics import Array, cross_space_similarity, mean_cosine, mean_squared_error, search
+from lightmigrate.quality.metrics import (
+    Array,
+    cross_space_similarity,
+    is_ranked,
+    mean_cosine,
+    mean_squared_error,
+    search,
+    without,
+)
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 from lightmigrate.vectors import Metric
@@ -197,11 +205,12 @@ def gate(
         overlap = _estimate(_overlaps(expected, ranking, own, k), picks)
         return Answers(None if by_users else _estimate(hits, picks), at_scale(overlap))
 
-    migrated = answers(search(queries, projected, K + 1, metric))
+    ranking = search(queries, projected, K + 1, metric)
+    migrated = answers(ranking)
     counts = found_beside_exact(queries, true, projected, own, k, metric)
     beside = min((_ratio(kind, picks) for kind in counts), key=lambda ratio: ratio.value)
     curve = BY_USERS if by_users else BY_SENTENCES_WITH_EXTRACTS if reads_extracts else BY_SENTENCES
-    alone = float(_overlaps(expected, search(queries, projected, K + 1, metric), own, k).mean())
+    alone = float(_overlaps(expected, ranking, own, k).mean())
     kept = min(1.0, beside.value / (SOUND_BESIDE_EXACT * alone)) if alone else 1.0
     retention = QualityEstimate(*(kept * curve(overlap) for overlap in migrated.overlap.values()))
     verdict, reason = _decide(retention, len(own), thresholds)
@@ -228,11 +237,8 @@ def gate(
 
 def _overlaps(expected: Array, ranking: Array, own: Array, k: int) -> Scores:
     """For each query the overlap of the first k of both rankings, without its own document."""
-    shared = np.zeros(len(own))
-    for row, rankings in enumerate(zip(expected, ranking, strict=True)):
-        first, second = (documents[documents != own[row]][:k] for documents in rankings)
-        shared[row] = len(np.intersect1d(first, second)) / k
-    return shared
+    shared = is_ranked(without(expected, own, k), without(ranking, own, k)).sum(axis=1)
+    return np.asarray(shared / k)
 
 
 def _decide(retention: QualityEstimate, n_queries: int, thresholds: Thresholds) -> tuple[Verdict, str]:

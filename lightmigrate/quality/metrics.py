@@ -81,7 +81,21 @@ def search(queries: Array, documents: Array, k: int, metric: Metric = "cosine") 
     ranking = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), BLOCK_ROWS):
         similarity = queries[start : start + BLOCK_ROWS] @ documents.T - half_squares
-        ranking[start : start + BLOCK_ROWS] = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        ranking[start : start + BLOCK_ROWS] = _smallest(-similarity, k)
+    return ranking
+
+
+def _smallest(values: Array, k: int) -> Ranking:
+    """The columns of the k smallest values of each row, in order; of equal ones the first. NaN comes last."""
+    if not 0 < k < values.shape[1]:
+        return np.argsort(values, axis=1, kind="stable")[:, :k]
+    among = values <= np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+    certain = among.sum(axis=1) == k  # otherwise equal values, or NaN, are at the end
+    ranking = np.empty((len(values), k), dtype=np.int64)
+    columns = np.nonzero(among[certain])[1].reshape(-1, k)
+    order = np.argsort(np.take_along_axis(values[certain], columns, axis=1), axis=1, kind="stable")
+    ranking[certain] = np.take_along_axis(columns, order, axis=1)
+    ranking[~certain] = np.argsort(values[~certain], axis=1, kind="stable")[:, :k]
     return ranking
 
 
@@ -108,7 +122,18 @@ def neighbour_overlap(
 
 def ranking_overlap(expected: Ranking, found: Ranking) -> float:
     """Share of `expected` `(q, k)` that is in the same row of `found` `(q, k)`, averaged."""
-    return float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(expected, found, strict=True)]))
+    return float(is_ranked(expected, found).mean())
+
+
+def is_ranked(documents: Ranking, ranking: Ranking) -> npt.NDArray[np.bool_]:
+    """Which of the documents `(q, m)` are in the same row of a ranking `(q, k)`: bool `(q, m)`."""
+    return np.asarray((documents[:, :, None] == ranking[:, None, :]).any(axis=2))
+
+
+def without(ranking: Ranking, own: npt.NDArray[np.int64], k: int) -> Ranking:
+    """The first k documents of each row of a ranking `(q, more than k)`, leaving out `own` `(q,)`; -1 for none."""
+    order = np.argsort(ranking == own[:, None], axis=1, kind="stable")[:, :k]
+    return np.asarray(np.take_along_axis(ranking, order, axis=1))
 
 
 def recall_at_k(ranking: Ranking, relevant: Sequence[Mapping[int, float]]) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.projection.model import Model
+from lightmigrate.projection.model import UNNAMED, Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.registry import Registry
@@ -27,9 +27,6 @@ MOST_CANDIDATES = 20
 
 # The most chains that are compared, those of the best links first: a manifest may list thousands of projections.
 _MOST_CHAINS = 1000
-
-# The name that `train` gives an unnamed model; two unnamed models may differ.
-UNNAMED = "unnamed"
 
 By = Literal["pair", "target", "chain", "dimension"]
 
@@ -148,8 +145,6 @@ class Library:
         if target:
             found += [_candidate(chain, "chain") for chain in _chains(links, starts, ends)]
         last = sorted(filter(alike, links), key=lambda link: (not ends(link), not starts(link)))
-        if last and not found:
-            logger.warning("no projection matches the models' names; %d match by dimension only", len(last))
         return (found + [_candidate((link,), "dimension") for link in last])[:MOST_CANDIDATES]
 
     def _links(self) -> list[_Link]:

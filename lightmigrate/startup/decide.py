@@ -241,7 +241,7 @@ class Decision:
                 None if any(bill.dollars is None for bill in bills) else sum(bill.dollars or 0.0 for bill in bills)
             )
             self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
-        logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.name, dimension)
+        logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.title, dimension)
         anew, distance = EmbedAgain(model, _embed(provider)), self._distance_of(facts.address)
         report = self.reports[facts.address]
         self.reports[facts.address] = replace(report, target_model=model.name, distance=distance)
@@ -316,7 +316,7 @@ class Decision:
         if jobs:
             info = found.projection.info
             logger.info(
-                "✓ %s %s → %s, migrating %s...", _FOUND[found.origin], info.source.name, info.target.name,
+                "✓ %s %s → %s, migrating %s...", _FOUND[found.origin], info.source.title, info.target.title,
                 jobs[0].address if len(jobs) == 1 else f"{len(jobs)} collections",
             )  # fmt: skip
         return jobs
@@ -407,6 +407,8 @@ def preservation_line(report: CollectionReport) -> str:
         stated = preservation.stated if preservation is not None else ""
         return f"Semantic preservation: not measured on this collection ({stated or 'nor on any other'})"
     expected, nothing = preservation.expected, preservation.nothing
+    if nothing is None and report.exact and report.exact == report.migrated:
+        return "Semantic preservation: 100.0%, every vector is the new model's own"
     doing_nothing = "unknown, the old model is not at hand" if nothing is None else f"finds {nothing.value:.0%} of it"
     return (
         f"Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to {expected.high:.1%}; "

@@ -278,7 +278,7 @@ class _Start:
         for result in results:
             address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
-            self._reports[address] = replace(report, exact=exact.get(address, 0))
+            report = self._reports[address] = replace(report, exact=exact.get(address, 0))
             kept[preservation_line(report)].append(address)
         for line, addresses in kept.items():  # the same for all collections that were judged together
             title = str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"

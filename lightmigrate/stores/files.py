@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -66,6 +66,21 @@ class Replacement(Protocol):
 
     def source(self) -> Address:
         """The address of the old records."""
+
+    def distances_if_kept(self, draft: NewVectors, rows: Sequence[int], k: int, space: Metric) -> Vectors | None:
+        """How far the k nearest records are that searches would find through the present graph with the new vectors.
+
+        Only reads.
+
+        Args:
+            draft: the new content of the collection.
+            rows: the records to search for, by row number.
+            k: how many to find for each.
+            space: the distance of the index, as it was measured.
+
+        Returns:
+            Distances `(len(rows), k)`, infinite where fewer are found; `None` where they are known only afterwards.
+        """
 
     def put(self, draft: NewVectors, route: Route) -> Route:
         """Put the new vectors in place; no process may have the copy open. Can be interrupted and called again. Writes.

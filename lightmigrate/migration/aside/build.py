@@ -22,20 +22,23 @@ from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.plan import require_changeable
-from lightmigrate.migration.recall import LOSS, Exact
+from lightmigrate.migration.recall import LOSS, NEIGHBOURS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
-from lightmigrate.stores.files import FileDatabase, Route, fingerprint
+from lightmigrate.stores.files import FileDatabase, Replacement, Route, fingerprint
 from lightmigrate.texts.chosen import texts_for, texts_of_records
 from lightmigrate.texts.source import STORED
 
 # Collections that one step after another is done for: a store keeps only so many indexes in memory, and loading one
 # takes longer than reading a small collection.
 _AT_ONCE = 16
+
+# Records from which on a graph is searched before it is kept: writing a smaller index twice takes no longer than that.
+FORESEEN_FROM = 1000
 
 
 @dataclass(frozen=True)
@@ -243,10 +246,10 @@ class Build:
     ) -> Iterator[tuple[Store, list[Route], list[Verification | None]]]:
         """Put every draft in place of its collection and verify it; yields the open store, the routes and the results.
 
-        A kept graph whose recall is below that of the old index is replaced by a rebuilt index. Then all is verified
-        when that is done.
+        A kept graph whose recall is below that of the old index is replaced by a rebuilt index. That is measured before
+        anything is written where it can be, and in any case afterwards. Then all is verified when that is done.
         """
-        routes = self._routes(drafts)
+        routes = [self._route(*each) for each in zip(self._requests, self._replacements, drafts, truths, strict=True)]
         while True:
             tried = zip(self._replacements, drafts, routes, strict=True)
             routes = [replacement.put(draft, route) for replacement, draft, route in tried]
@@ -258,7 +261,7 @@ class Build:
                     again |= {
                         number: recall
                         for number, recall in zip(numbers, recalls, strict=True)
-                        if routes[number] == "keep" and _is_worse(recall, drafts[number].baseline.recall)
+                        if routes[number] == "keep" and _finds_less(recall, drafts[number])
                     }
                     if not again:
                         results += [self._verify(store, *pair) for pair in zip(numbers, recalls, strict=True)]
@@ -267,20 +270,34 @@ class Build:
                     return
             for number, recall in again.items():
                 logger.info(
-                    "%s: recall of the kept index is %.3f with the new vectors, %.3f before; rebuilding the index",
+                    "%s: the graph of its index finds %.3f of the nearest, %.3f before; building a new index",
                     self._requests[number].address, recall, drafts[number].baseline.recall,
                 )  # fmt: skip
                 routes[number] = "rebuild"
 
-    def _routes(self, drafts: Sequence[Draft]) -> list[Route]:
-        """The first route of each: an index that cannot be read, holds nothing, or has another distance is not kept."""
-        return [self._route(request, draft) for request, draft in zip(self._requests, drafts, strict=True)]
+    def _route(self, request: Request, replacement: Replacement, draft: Draft, truth: Exact | None) -> Route:
+        """The first route to try.
 
-    def _route(self, request: Request, draft: Draft) -> Route:
+        An index that cannot be read, holds nothing, or has another distance is not kept; nor is a graph that would find
+        less.
+        """
         if request.anew or not draft.count:
             return "rewrite"
-        kept = request.distance in (None, draft.baseline.space)
-        return "rebuild" if self._options.index == "keep" and not kept else self._options.index
+        if self._options.index != "keep":
+            return self._options.index
+        if request.distance not in (None, draft.baseline.space):
+            return "rebuild"
+        if truth is None or not truth.measurable or draft.count < FORESEEN_FROM:
+            return "keep"
+        distances = replacement.distances_if_kept(draft, draft.queries, NEIGHBOURS + 1, truth.space)
+        foreseen = None if distances is None else truth.recall_of(distances)
+        if not _finds_less(foreseen, draft):
+            return "keep"
+        logger.info(
+            "%s: with the new vectors the graph of its index would find %.3f of the nearest, %.3f before; building a "
+            "new index", request.address, foreseen, draft.baseline.recall,
+        )  # fmt: skip
+        return "rebuild"
 
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
@@ -306,12 +323,14 @@ class Build:
         return {address: (digest.content, digest.vectors) for address, digest in digests}
 
 
-def _is_worse(recall: float | None, before: float | None) -> bool:
-    return recall is not None and before is not None and recall < before - LOSS
-
-
 def _portions(count: int) -> Iterator[range]:
     return (range(start, min(count, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE))
+
+
+def _finds_less(recall: float | None, draft: Draft) -> bool:
+    """Whether an index finds less than the old one, by more than `LOSS`."""
+    before = draft.baseline.recall
+    return recall is not None and before is not None and recall < before - LOSS
 
 
 def _compare_catalogs(

@@ -88,8 +88,9 @@ class Draft:
 
     def rows(self) -> dict[str, int]:
         """The number of every record by its id; only reads."""
-        with self.records.open("rb") as lines:
-            return {json.loads(line)[0]: row for row, line in enumerate(lines)}
+        first = json.JSONDecoder().raw_decode
+        with self.records.open(encoding="ascii") as lines:  # as `json.dumps` writes
+            return {first(line, 1)[0]: row for row, line in enumerate(lines)}
 
     def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
         """The vectors of some records, by number, `(n, dimension)`; only reads."""

@@ -27,6 +27,9 @@ _HEADER = struct.Struct("<i6Q")
 # construction. None of it depends on the vectors.
 _GRAPH = struct.Struct("<iI3QdQ")
 
+# Before the links of an element on the higher levels: their bytes; before those of one level: their number.
+_LINKS = struct.Struct("<I")
+
 _LABEL_BYTES = 8
 _NUMBER_BYTES = 4
 _LINK_BYTES = 4
@@ -94,6 +97,9 @@ class HnswFiles:
         size: bytes of an element.
         room: number of elements that the index has allocated.
         vector_at: offset of the vector in an element; the neighbours come before it, the label after it.
+        levels: number of levels above the lowest.
+        entry: the element at which a search enters the graph.
+        links: largest number of links of an element on a higher level.
     """
 
     folder: Path
@@ -102,6 +108,9 @@ class HnswFiles:
     size: int
     room: int
     vector_at: int
+    levels: int
+    entry: int
+    links: int
 
     @classmethod
     def open(cls, folder: Path) -> HnswFiles:
@@ -114,7 +123,7 @@ class HnswFiles:
         if len(content) != _HEADER.size + _GRAPH.size:
             raise ValueError("a header of another length")
         header = HnswHeader.parse(content)
-        lowest = _GRAPH.unpack_from(content, _HEADER.size)[3]
+        levels, entry, links, lowest = _GRAPH.unpack_from(content, _HEADER.size)[:4]
         consistent = (
             header.vector_at == _LINK_BYTES * (lowest + 1)
             and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
@@ -123,7 +132,10 @@ class HnswFiles:
         )
         if not consistent:
             raise ValueError("a header that does not describe its files")
-        return cls(folder, header.dimension, header.elements, header.size, header.room, header.vector_at)
+        return cls(
+            folder, header.dimension, header.elements, header.size, header.room, header.vector_at,
+            max(0, levels), entry, links,
+        )  # fmt: skip
 
     def labels(self) -> dict[int, str]:
         """The id of every element that was not deleted, by its label; only reads.
@@ -132,6 +144,46 @@ class HnswFiles:
             ValueError, OSError: see `read_labels`.
         """
         return read_labels((self.folder / "index_metadata.pickle").read_bytes())
+
+    def mapped(self) -> npt.NDArray[np.uint8]:
+        """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
+        if not self.elements:
+            return np.zeros((0, self.size), np.uint8)
+        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r").reshape(self.elements, self.size)
+
+    def labels_of_elements(self) -> npt.NDArray[np.uint64]:
+        """The label of every element, `(elements,)`; only reads."""
+        labels = self.mapped()[:, -_LABEL_BYTES:].copy().view("<u8")[:, 0]
+        return np.asarray(labels, np.uint64)
+
+    def vectors_of(self, elements: npt.NDArray[np.intp], *, normalised: bool) -> Vectors:
+        """The vectors of some elements, float32 `(n, dimension)`; only reads. See `with_vectors`."""
+        rows = self.mapped()[elements, self.vector_at : -_LABEL_BYTES]
+        vectors = np.ascontiguousarray(rows).view("<f4").astype(np.float32, copy=False)
+        if normalised:
+            vectors = vectors * np.fromfile(self.folder / "length.bin", "<f4")[elements, None]
+        return vectors
+
+    def higher_levels(self) -> list[dict[int, npt.NDArray[np.uint32]]]:
+        """For each level above the lowest, the highest first: the links of the elements on it; only reads.
+
+        Raises:
+            ValueError, OSError: the file is not as the header says.
+        """
+        content = (self.folder / "link_lists.bin").read_bytes()
+        size = _LINK_BYTES * (self.links + 1)
+        levels: list[dict[int, npt.NDArray[np.uint32]]] = [{} for _ in range(self.levels)]
+        at = 0
+        for element in range(self.elements):
+            (length,) = _LINKS.unpack_from(content, at)
+            at += _LINKS.size
+            if length % size or length // size > self.levels or at + length > len(content):
+                raise ValueError("links of another length")
+            for level, start in enumerate(range(at, at + length, size)):
+                (count,) = _LINKS.unpack_from(content, start)
+                levels[level][element] = np.frombuffer(content, "<u4", min(count, self.links), start + _LINKS.size)
+            at += length
+        return levels[::-1]
 
     def with_vectors(
         self,

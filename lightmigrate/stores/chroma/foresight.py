@@ -1,0 +1,89 @@
+"""What searches would find if the graph of an index was kept with new vectors: known before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.stores.chroma.graph import Graph
+from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.layout import Layout
+from lightmigrate.stores.chroma.schema import vector_indexes
+from lightmigrate.stores.files import NewVectors
+from lightmigrate.vectors import Metric, Vectors
+
+# Chroma's own length of the list of the nearest elements, where a schema states none.
+EF_SEARCH = 100
+
+# Smallest norm to divide by, as in Chroma.
+_SHORTEST = np.float32(1e-30)
+
+_Numbers = npt.NDArray[np.intp]
+
+
+def distances_if_kept(layout: Layout, draft: NewVectors, rows: Sequence[int], k: int, space: Metric) -> Vectors:
+    """Distances to the k nearest records that searches would find. Only reads. See `files.Replacement`.
+
+    Records that are only in Chroma's log are found for certain: Chroma adds them to the graph, with their new vectors.
+
+    Raises:
+        ValueError, OSError: the index's files have an unknown layout.
+    """
+    index = HnswFiles.open(layout.index)
+    elements = _Elements(index, draft, normalised=layout.space == "cosine")
+    queries = _prepared(draft.vectors_of(rows), space)
+
+    def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
+        return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
+
+    stated = [(settings.get("hnsw") or {}).get("ef_search") for settings in vector_indexes(layout.schema)]
+    ef = max(k, *(int(length or EF_SEARCH) for length in stated or [None]))
+    deleted = elements.deleted if elements.deleted.any() else None
+    found, far = Graph.open(index).search(len(queries), distance, ef, deleted)
+    far = np.where((found >= 0) & ~elements.deleted[found], far, np.inf)
+    logged = _prepared(draft.vectors_of(elements.missing), space)
+    others = [_distances(np.broadcast_to(query, logged.shape), logged, space) for query in queries]
+    return np.sort(np.hstack([far, np.stack(others)]), axis=1)[:, :k]
+
+
+class _Elements:
+    """The new vectors of the elements of an index.
+
+    Attributes:
+        deleted: which elements belong to no record, bool `(elements,)`; searches still pass through them.
+        missing: row numbers of the records that are not in the index.
+    """
+
+    def __init__(self, index: HnswFiles, draft: NewVectors, *, normalised: bool) -> None:
+        self._index, self._draft, self._normalised = index, draft, normalised
+        rows, labels = draft.rows(), index.labels()
+        self._rows = np.array([rows.get(labels.get(label, ""), -1) for label in index.labels_of_elements().tolist()])
+        self.deleted = self._rows < 0
+        self.missing = np.setdiff1d(np.arange(draft.count), self._rows)
+
+    def vectors(self, elements: _Numbers) -> Vectors:
+        """The new vectors of some elements, `(n, dimension)`."""
+        gone = self.deleted[elements]
+        if not gone.any():
+            return self._draft.vectors_of(self._rows[elements])
+        vectors = np.empty((len(elements), self._draft.dimension), np.float32)
+        vectors[~gone] = self._draft.vectors_of(self._rows[elements[~gone]])
+        vectors[gone] = self._draft.project(self._index.vectors_of(elements[gone], normalised=self._normalised))
+        return vectors
+
+
+def _prepared(vectors: Vectors, space: Metric) -> Vectors:
+    """The vectors as the index holds them."""
+    if space != "cosine":
+        return vectors
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return np.asarray(vectors / np.maximum(lengths, _SHORTEST)[:, None])
+
+
+def _distances(first: Vectors, second: Vectors, space: Metric) -> Vectors:
+    """The distance of each pair `(n,)`."""
+    if space == "l2":
+        return np.asarray(np.einsum("nd,nd->n", first - second, first - second))
+    return np.asarray(1 - np.einsum("nd,nd->n", first, second))

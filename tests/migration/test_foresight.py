@@ -1,0 +1,130 @@
+"""Whether a graph is kept is known before anything is written: searches through it give what Chroma will give."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lightmigrate import ChromaMigrator, CollectionJob, Model, Projection
+from lightmigrate.migration import verify
+from lightmigrate.migration.aside import build
+from lightmigrate.migration.recall import Exact
+from lightmigrate.migration.results import MigrationResult
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.graph import Graph
+from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.replacement import ChromaReplacement
+from lightmigrate.vectors import Metric, Vectors
+
+ROWS, DIMENSION = 1300, 12
+A, B = Model("a", DIMENSION), Model("b", DIMENSION)
+
+
+def vectors(rows: int = ROWS, seed: int = 0) -> Vectors:
+    return np.random.default_rng(seed).normal(size=(rows, DIMENSION)).astype(np.float32)
+
+
+def projection(*, keeps: bool) -> Projection:
+    """A rotation, which changes no neighbour; or one number of twelve, which leaves few of them."""
+    weights = np.linalg.qr(vectors(DIMENSION, seed=5))[0].astype(np.float32)
+    if not keeps:
+        weights = np.diag([1.0, 1.0, *[0.01] * (DIMENSION - 2)]).astype(np.float32)
+    return Projection.affine(weights, np.zeros(DIMENSION, np.float32), source=A, target=B)
+
+
+def database(folder: Path, space: Metric, *, changed: bool = False) -> Path:
+    """A sparse graph with a short list, so that searches miss some.
+
+    Where it was `changed`, records were deleted, and some are only in the log: Chroma links these anew.
+    """
+    settings = {"space": space, "ef_search": 12, "ef_construction": 30, "max_neighbors": 6, "sync_threshold": 1250}
+    with open_client(folder) as client:
+        collection = client.create_collection("notes", embedding_function=None, configuration={"hnsw": settings})
+        ids = [f"r{row}" for row in range(ROWS)]
+        collection.add(ids=ids[:1250], embeddings=vectors()[:1250])
+        if changed:
+            collection.delete(ids=ids[100:140])
+            collection.add(ids=ids[1250:], embeddings=vectors()[1250:])
+    return folder
+
+
+@pytest.fixture
+def recalls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every recall that is measured: of the old index, of its graph before it is kept, of the new index."""
+    measured: list[float] = []
+    plain = Exact.recall_of
+
+    def recall_of(self: Exact, distances: Sequence[Sequence[float]] | Vectors) -> float:
+        measured.append(plain(self, distances))
+        return measured[-1]
+
+    monkeypatch.setattr(Exact, "recall_of", recall_of)
+    return measured
+
+
+def migrate(folder: Path, projection: Projection) -> MigrationResult:
+    (result,) = ChromaMigrator(folder).migrate([CollectionJob("notes", projection)], force=True)
+    return result
+
+
+@pytest.mark.parametrize("space", ["cosine", "l2", "ip"])
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("changed", [False, True])
+def test_it_is_known_what_chroma_will_find_through_a_graph_that_is_kept(
+    space: Metric, keeps: bool, changed: bool, tmp_path: Path, recalls: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "LOSS", 1.0)  # it is kept whatever it finds
+    monkeypatch.setattr(verify, "FOUND_TOLERANCE", 1.0)
+    folder = database(tmp_path / "home" / "db", space, changed=changed)
+    result = migrate(folder, projection(keeps=keeps))
+    before, foreseen, after = recalls
+    assert result.index == "keep"
+    assert result.verification is not None
+    assert (result.verification.recall_before, result.verification.recall) == (before, after)
+    assert foreseen == pytest.approx(after, abs=0.03 if changed else 0.001)
+    assert before < 1.0, "otherwise this shows nothing"
+
+
+def test_a_graph_that_would_find_less_is_not_written_at_all(
+    tmp_path: Path, recalls: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def never(*given: Any) -> None:
+        raise AssertionError("the graph was written")
+
+    monkeypatch.setattr(ChromaReplacement, "_exchange_vectors", never)
+    folder = database(tmp_path / "home" / "db", "cosine")
+    with caplog.at_level("INFO", "lightmigrate"):
+        result = migrate(folder, projection(keeps=False))
+    before, foreseen, after = recalls
+    assert result.index == "rebuild"
+    assert after > foreseen
+    assert f"would find {foreseen:.3f} of the nearest, {before:.3f} before" in caplog.text
+    assert ChromaMigrator(folder).verify()[0].vectors_equal
+
+
+def test_a_graph_that_serves_as_well_is_kept_and_nothing_is_said(
+    tmp_path: Path, recalls: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "lightmigrate"):
+        result = migrate(database(tmp_path / "home" / "db", "cosine"), projection(keeps=True))
+    assert result.index == "keep"
+    assert len(recalls) == 3
+    assert not caplog.messages
+
+
+def test_links_that_lead_nowhere_are_an_unknown_layout(tmp_path: Path) -> None:
+    (header,) = database(tmp_path / "db", "cosine").glob("*/header.bin")
+    index = HnswFiles.open(header.parent)
+    file = header.parent / "data_level0.bin"
+    content = bytearray(file.read_bytes())
+    for element in range(index.elements):
+        content[element * index.size : element * index.size + 8] = struct.pack("<II", 1, index.elements + 7)
+    file.write_bytes(content)
+    graph = Graph.open(HnswFiles.open(header.parent))
+    with pytest.raises(ValueError, match="does not have"):
+        graph.search(1, lambda queries, elements: np.ones(len(elements), np.float32), 10)
