@@ -15,6 +15,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.terms.extract import Embed
 from lightmigrate.providers.base import Provider
 from lightmigrate.startup.detect import by_measuring
+from lightmigrate.startup.lines import FOUND, NAMED, OF_A_VARIANT, evidence_of, titled
 from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
@@ -27,9 +28,6 @@ from lightmigrate.texts.source import STORED, TextSource, chosen_form
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
 from lightmigrate.vectors import Metric, Vectors
-
-# Collections that the log names one by one; of more only their number.
-NAMED = 5
 
 # With more collections only those without documents are searched for other texts that may have been embedded.
 MOST_SEARCHED = 20
@@ -316,7 +314,7 @@ class Decision:
         if jobs:
             info = found.projection.info
             logger.info(
-                "✓ %s %s → %s, migrating %s...", _FOUND[found.origin], info.source.title, info.target.title,
+                "✓ %s %s → %s, migrating %s...", FOUND[found.origin], info.source.title, info.target.title,
                 jobs[0].address if len(jobs) == 1 else f"{len(jobs)} collections",
             )  # fmt: skip
         return jobs
@@ -342,46 +340,19 @@ class Decision:
         for finding in findings:
             self._act(finding, "refused" if migrating else "warned", reason)
         logger.warning(
-            "⚠ %s of the application's model: %s%s", _titled(findings, "is not", "are not"), _evidence(findings),
+            "⚠ %s of the application's model: %s%s", titled(findings, "is not", "are not"), evidence_of(findings),
             f". {reason}" if reason else "",
         )  # fmt: skip
 
     def _warn(self, findings: Sequence[StartupFinding]) -> None:
         """Report collections that can be searched, or may be, and are not quite right."""
         if findings[0].verdict == "unknown":
-            title = _titled(findings, "the model of its vectors", "the model of their vectors", separator=": ")
-            logger.warning("%s is not known: %s", title, _evidence(findings))
+            title = titled(findings, "the model of its vectors", "the model of their vectors", separator=": ")
+            logger.warning("%s is not known: %s", title, evidence_of(findings))
             return
         for finding in findings:
-            self._act(finding, "warned", _VARIANT)
-        logger.warning("⚠ %s: %s. %s", _titled(findings, "", ""), _evidence(findings), _VARIANT)
-
-
-_FOUND = {
-    "embedded": "Embedded every text:",
-    "calibrated": "Learned projection",
-    "projection": "Found projection",
-    "chain": "Found projection",
-}
-
-_VARIANT = (
-    "New documents get slightly different vectors: use the old prefix, precision or revision, or migrate them with "
-    "on_variant='migrate' (LIGHTMIGRATE_ON_VARIANT=migrate)"
-)
-
-
-def _titled(findings: Sequence[StartupFinding], one: str, several: str, separator: str = " ") -> str:
-    """The collections by name, or by number when there are many, and what they do."""
-    named = ", ".join(str(finding.address) for finding in findings[:NAMED])
-    title = named if len(findings) <= NAMED else f"{len(findings)} collections ({named}, …)"
-    verb = one if len(findings) == 1 else several
-    return f"{title}{separator}{verb}" if verb else title
-
-
-def _evidence(findings: Sequence[StartupFinding]) -> str:
-    """What was found, of the first one for many."""
-    different = list(dict.fromkeys(finding.evidence for finding in findings))
-    return different[0] if len(different) == 1 else f"{different[0]}; {len(different) - 1} more findings in the report"
+            self._act(finding, "warned", OF_A_VARIANT)
+        logger.warning("⚠ %s: %s. %s", titled(findings, "", ""), evidence_of(findings), OF_A_VARIANT)
 
 
 def _embed(provider: Provider | None) -> Embed:
@@ -393,24 +364,3 @@ def _embed(provider: Provider | None) -> Embed:
         raise ProviderError(f"no embedding function was given for {len(texts)} texts: give the application's")
 
     return refuse
-
-
-def preservation_line(report: CollectionReport) -> str:
-    """What a migration is expected to keep, in one line."""
-    finding = report.finding
-    if report.distance is not None and report.origin is None and not finding.mismatch and finding.verdict != "damaged":
-        return f"now compared by {report.distance}; the vectors are as they were"
-    if finding.verdict in ("empty", "damaged", "mixed"):
-        return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
-    preservation = report.preservation
-    if preservation is None or preservation.expected is None:
-        stated = preservation.stated if preservation is not None else ""
-        return f"Semantic preservation: not measured on this collection ({stated or 'nor on any other'})"
-    expected, nothing = preservation.expected, preservation.nothing
-    if nothing is None and report.exact and report.exact == report.migrated:
-        return "Semantic preservation: 100.0%, every vector is the new model's own"
-    doing_nothing = "unknown, the old model is not at hand" if nothing is None else f"finds {nothing.value:.0%} of it"
-    return (
-        f"Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to {expected.high:.1%}; "
-        f"doing nothing: {doing_nothing})"
-    )

@@ -27,8 +27,9 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
-from lightmigrate.startup.decide import Decision, preservation_line
+from lightmigrate.startup.decide import Decision
 from lightmigrate.startup.detect import RECALLED, from_records
+from lightmigrate.startup.lines import preservation_line
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projection_source import ProjectionSource
