@@ -33,7 +33,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.open import argument_of, open_database
+from lightmigrate.stores.open import Database, argument_of, open_database
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -66,6 +66,11 @@ class DatabaseReader:
     def place(self) -> Path:
         """The folder for files about the database: its own, or for a server one among the user's files."""
         return self._engine.place
+
+    @property
+    def database(self) -> Database:
+        """The database, opened or not; see `open_database`."""
+        return self._database
 
     @property
     def _argument(self) -> str:
