@@ -41,7 +41,7 @@ class Served(Protocol):
 
     @property
     def blocks_searches(self) -> bool:
-        """Whether a write by this process makes the searches of this process wait until it has ended."""
+        """Whether searches may have to wait until a write has ended."""
 
     def own(self) -> contextlib.AbstractContextManager[None]:
         """Around calls that are not the application's: they are not observed, and closing waits for their end.

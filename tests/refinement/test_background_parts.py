@@ -92,7 +92,7 @@ def test_slices_grow_as_long_as_they_are_short_or_make_a_text_cheaper(monkeypatc
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     here = {size: 0.026 * size for size in range(1, 100)}
-    assert encoded(here, Slices(lambda: True), 31, clock) == [1, 2, 4, 4, 4, 4, 4, 4, 4]
+    assert encoded(here, Slices(lambda: True), 31, clock) == [1, *[2] * 15]
     slow = {size: 0.3 * size for size in range(1, 100)}
     assert encoded(slow, Slices(lambda: True), 7, clock) == [1, 2, 1, 1, 1, 1]
     server = {size: 0.3 + 0.001 * size for size in range(1, 100)}
