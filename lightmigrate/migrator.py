@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.planned_job import planned_job
-from lightmigrate.budget.recorded import migrate_recorded
+from lightmigrate.budget.recorded import SECONDS_OF_BACKGROUND, migrate_recorded
 from lightmigrate.engine import requests_of
 from lightmigrate.learner import DatabaseLearner
 from lightmigrate.migration.changes import OnWritten
@@ -217,7 +217,7 @@ class Migrator(DatabaseLearner):
         address = address_of(collection)
         with (
             self._naming(),
-            only_run(self.place),
+            only_run(self.place, SECONDS_OF_BACKGROUND),
             self._writing() as store,
             Provenance.existing(self.place, self._argument) as provenance,
         ):

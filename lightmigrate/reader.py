@@ -34,7 +34,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.open import argument_of, open_database
+from lightmigrate.stores.open import Database, argument_of, open_database
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -72,6 +72,11 @@ class DatabaseReader:
     def stored_bytes(self) -> int:
         """Bytes of the folder that a migration copies; 0 for an open database. Only reads."""
         return self._engine.stored_bytes
+
+    @property
+    def database(self) -> Database:
+        """The database, opened or not; see `open_database`."""
+        return self._database
 
     @property
     def _argument(self) -> str:

@@ -33,6 +33,9 @@ from lightmigrate.texts.source import STORED, TextSource, form_to_json
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.text_digest import text_digest
 
+# A background refinement of another process holds the database's lock for a batch of rows at a time.
+SECONDS_OF_BACKGROUND = 10.0
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -84,7 +87,7 @@ def migrate_recorded(
                 return plain
             stores.append(store)
             try:
-                held.enter_context(only_run(engine.place))
+                held.enter_context(only_run(engine.place, SECONDS_OF_BACKGROUND))
             except AnotherRunError as error:
                 raise RefusedError(str(error)) from None  # a start waits for migrations, not for hours of `refine`
             total = sum(store.collection(job.address).count() for job in jobs if job.embedded is not None)

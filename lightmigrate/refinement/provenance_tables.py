@@ -22,6 +22,15 @@ _TABLES = """
     CREATE TABLE files (sha256 BLOB PRIMARY KEY, content BLOB NOT NULL);
 """
 
+# Beside the tables of format 3, which an older lightmigrate reads without them: which rows are not exact, found without
+# reading all of them; and what embedding them has cost, day by day.
+_BESIDE = """
+    CREATE INDEX IF NOT EXISTS not_exact ON rows (collection, id) WHERE origin < 2;
+    CREATE TABLE IF NOT EXISTS spending (day TEXT PRIMARY KEY, dollars REAL NOT NULL);
+"""
+
+_HAS_BESIDE = "SELECT count(*) FROM sqlite_master WHERE name IN ('not_exact', 'spending')"
+
 # Format 2 held a file for each collection. Collections of one model share one, and `projections.file` is its digest.
 _FROM_FORMAT_2 = """
     CREATE TABLE files (sha256 BLOB PRIMARY KEY, content BLOB NOT NULL);
@@ -44,9 +53,12 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.create_function("sha256", 1, sha256, deterministic=True)
     ((version,),) = connection.execute("PRAGMA user_version")
     if version == FORMAT_VERSION:
+        if connection.execute(_HAS_BESIDE).fetchone() != (2,):
+            connection.executescript(_BESIDE)
         return
     scripts = {0: _TABLES, 2: _FROM_FORMAT_2}
     if version not in scripts:
         way = "upgrade lightmigrate" if version > FORMAT_VERSION else "roll back, and migrate by a new plan"
         raise LightmigrateError(f"{path} is of format {version}, this lightmigrate reads {FORMAT_VERSION}: {way}")
-    connection.executescript(f"BEGIN IMMEDIATE; {scripts[version]} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+    script = f"{scripts[version]} {_BESIDE} PRAGMA user_version = {FORMAT_VERSION};"
+    connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")

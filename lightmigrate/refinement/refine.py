@@ -21,11 +21,12 @@ from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, P
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
-from lightmigrate.refinement.writer import ROWS_AT_ONCE, RowState, VectorWriter
+from lightmigrate.refinement.turns import ROWS_AT_ONCE, Turns
+from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.training.request import tokens_of
-from lightmigrate.vectors import finite_rows
+from lightmigrate.vectors import Vectors, finite_rows
 
 # If no fingerprint matches any more, the model embeds this many texts, and a stored vector of at least this cosine is
 # its own: half precision and another batch change a cosine by less than a thousandth.
@@ -95,6 +96,7 @@ class Refiner:
         provider: the new model, with a cache.
         queries: queries of users, for the order `retrieved`.
         seed: of every random choice.
+        turns: when the next rows may be written, and how many at once; by default as fast as it goes.
 
     Raises:
         ModelMismatchError: it was migrated to another model.
@@ -110,6 +112,7 @@ class Refiner:
         *,
         queries: Sequence[str] = (),
         seed: int = 0,
+        turns: Turns | None = None,
     ) -> None:
         self._address, self._collection, self._provenance = address, collection, provenance
         self._provider, self._seed = provider, seed
@@ -119,7 +122,7 @@ class Refiner:
             raise ModelMismatchError(
                 f"collection {address} was migrated to {model}, not to {provider.name}: use {model}"
             )
-        self._writer = VectorWriter(address, collection, provenance, provider)
+        self._writer = VectorWriter(address, collection, provenance, provider, turns)
         self._reprojected = 0
 
     def run(
@@ -153,7 +156,7 @@ class Refiner:
                 f"{limits.tokens:,.0f} tokens are allowed, embedding the queries alone takes {tokens:,}: allow more, "
                 "give fewer queries, or choose another order (--order random)"
             )
-        tokens += self._require_migrated()
+        tokens += self.require_migrated()
         if len(self._provenance.projections(self._address)) > 1:
             self._reproject()  # an earlier run was interrupted
         waiting = ORDERS[order](self._rows) if self._collection.count() else []
@@ -174,7 +177,7 @@ class Refiner:
                     chosen.append(row)
                     tokens = needed
             if chosen:
-                embedded += self._make_exact(page.rows(chosen))
+                embedded += self.write(*self.embedded(page.rows(chosen)))
             report("refine", embedded, total)
         # Rows that were not chosen at random do not represent the others: a projection refitted on the most uncertain
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
@@ -237,7 +240,7 @@ class Refiner:
             return 0
         return tokens_of(self._provider, [], self._rows.queries)
 
-    def _require_migrated(self) -> int:
+    def require_migrated(self) -> int:
         """Refuse a collection that is no longer the migrated one. Returns the tokens that finding this out took."""
         state = self._sampled()
         if not state.written or len(state.page):
@@ -279,14 +282,24 @@ class Refiner:
         lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(stored, axis=1)
         return bool(np.all(np.sum(exact * stored, axis=1) >= SAME * lengths))
 
-    def _make_exact(self, page: Page) -> int:
-        """Embed these documents and write their vectors; returns the number of rows that hold them now.
+    def waiting(self, ids: Sequence[str]) -> Page:
+        """The records among some ids that are still projected and have a text. Forgets those that are not ours."""
+        page = self._writer.refresh(ids).page
+        return page.rows([row for row, text in enumerate(page.texts) if text and text.strip()])
 
-        A row whose text the model refuses keeps its projected vector.
-        """
+    def embedded(self, page: Page) -> tuple[Page, Vectors]:
+        """The documents of a page as the new model embeds them, without those that it refuses. Calls the model."""
         vectors = self._writer.embedded(page)
         taken = np.flatnonzero(finite_rows(vectors)).tolist()
-        written, changed = self._writer.give(page.rows(taken), vectors[taken])
+        return page.rows(taken), vectors[taken]
+
+    def write(self, page: Page, vectors: Vectors) -> int:
+        """Write the model's own vectors of records as they were read. Writes.
+
+        Returns:
+            The number of rows that hold them now.
+        """
+        written, changed = self._writer.give(page, vectors)
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)

@@ -8,19 +8,18 @@ is replaced by the new model's own vector of that text.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import Provenance, Row
+from lightmigrate.refinement.turns import AtOnce, Turns
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of, matches
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.vectors import Vectors, finite_rows
-
-# Rows compared and written at once.
-ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,30 @@ class VectorWriter:
         collection: an open collection; the application may have it open too, through the same client or server.
         provenance: of its database.
         provider: the new model, with a cache.
+        turns: when the next rows may be written, and how many at once.
 
     Attributes:
         written_by_application: number of rows that the application wrote, and that were left alone.
     """
 
-    def __init__(self, address: Address, collection: Collection, provenance: Provenance, provider: Provider) -> None:
+    def __init__(
+        self,
+        address: Address,
+        collection: Collection,
+        provenance: Provenance,
+        provider: Provider,
+        turns: Turns | None = None,
+    ) -> None:
         self._address, self._collection, self._provenance = address, collection, provenance
-        self._provider = provider
+        self._provider, self._turns = provider, turns or AtOnce()
         self.written_by_application = 0
 
     def look(self, ids: Sequence[str]) -> RowState:
         """The state of some rows; only reads."""
-        stored = self._provenance.rows_by_id(self._address, ids)
+        with self._turns.own():
+            return self._look(self._provenance.rows_by_id(self._address, ids))
+
+    def _look(self, stored: Mapping[str, Row]) -> RowState:
         page = self._collection.records(list(stored))
         rows = [stored[row_id] for row_id in page.ids]
         matching = matches(page.vectors, [row.fingerprints for row in rows])
@@ -98,23 +108,30 @@ class VectorWriter:
         texts, given = dict(zip(page.ids, page.texts, strict=True)), dict(zip(page.ids, vectors, strict=True))
         fingerprints = dict(zip(page.ids, fingerprints_of(vectors), strict=True))
         stored = self._provenance.rows_by_id(self._address, page.ids)
+        # after a crash a row holds one of the two vectors, so both fingerprints are stored before the write
+        both = {
+            row_id: replace(row, fingerprints=row.fingerprints + fingerprints[row_id]) for row_id, row in stored.items()
+        }
+        self._provenance.set_fingerprints(self._address, list(both), [row.fingerprints for row in both.values()])
         written: dict[str, bytes] = {}
         changed: list[Page] = []
-        for start in range(0, len(page), ROWS_AT_ONCE):
-            ids = [row_id for row_id in page.ids[start : start + ROWS_AT_ONCE] if row_id in stored]
-            # after a crash a row holds one of the two vectors, so both fingerprints are stored before the write
-            both = [stored[row_id].fingerprints + fingerprints[row_id] for row_id in ids]
-            self._provenance.set_fingerprints(self._address, ids, both)
-            before = self.look(ids)
-            same, other = before.by_text(texts)
-            if len(same):
-                self._collection.replace_vectors(same.ids, np.stack([given[row_id] for row_id in same.ids]))
-            after = self.look(same.ids)
-            held, overwritten = after.by_text(texts)
+        waiting, last = [row_id for row_id in page.ids if row_id in both], list[str]()
+        while waiting or last:
+            # one read sees what became of the rows written last, and whether the next ones are as they were
+            rows = self._turns.next() if waiting else 0
+            ids, waiting = waiting[:rows], waiting[rows:] if rows else []
+            with self._turns.own():
+                state = self._look({row_id: both[row_id] for row_id in (*last, *ids) if row_id in both})
+                same, other = state.by_text(texts)
+                held, new = _divided(same, last)
+                if len(new):
+                    started = time.monotonic()
+                    self._collection.replace_vectors(new.ids, np.stack([given[row_id] for row_id in new.ids]))
+                    self._turns.took(len(new), time.monotonic() - started)
             written.update((row_id, fingerprints[row_id]) for row_id in held.ids)
-            changed += [other, overwritten]
-            self._forget(before)
-            self._forget(after)
+            changed.append(other)
+            self._forget(state)
+            last = list(new.ids)
         return written, Page.joined(changed)
 
     def repair(self, page: Page) -> None:
@@ -129,5 +146,14 @@ class VectorWriter:
             self._provenance.forget(self._address, list(written))
 
     def _forget(self, state: RowState) -> None:
-        self._provenance.forget(self._address, [*state.written, *state.gone])
+        if state.written or state.gone:
+            self._provenance.forget(self._address, [*state.written, *state.gone])
         self.written_by_application += len(state.written)
+
+
+def _divided(page: Page, ids: Sequence[str]) -> tuple[Page, Page]:
+    """The records among some ids, and the others."""
+    chosen = set(ids)
+    inside = [row for row, record in enumerate(page.ids) if record in chosen]
+    outside = [row for row, record in enumerate(page.ids) if record not in chosen]
+    return page.rows(inside), page.rows(outside)

@@ -25,8 +25,10 @@ from lightmigrate.progress import LogProgress, Progress, logger
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED
+from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
+from lightmigrate.startup.background import refine_in_background
 from lightmigrate.startup.decide import Decision
 from lightmigrate.startup.detect import RECALLED, from_records
 from lightmigrate.startup.lines import preservation_line
@@ -120,6 +122,7 @@ class _Start:
         self._recovered: str | None = None
         self._reports: dict[Address, CollectionReport] = {}
         self._backup: str | None = None
+        self._refinement: BackgroundRefinement | None = None
 
     def run(self, source_for: Callable[[Policy, str], ProjectionSource]) -> StartReport:
         """Look and act until no other process is migrating, and report; also on a failure."""
@@ -133,6 +136,7 @@ class _Start:
             self._provider = self._source.target.provider
             while not self._once():
                 self._wait()
+            self._refine()
         except ModelMismatchError:
             raise
         except Exception as error:  # the server must start, whatever failed
@@ -159,6 +163,17 @@ class _Start:
         except AnotherRunError:
             return False
         return True
+
+    def _refine(self) -> None:
+        """Begin the second step: what is projected becomes exact while the server serves."""
+        if not self._reports:
+            return
+        target, spent = self._source.target, self._source.limit.spent
+        try:
+            migrator = Migrator(self._database, on_progress=self._progress)
+            self._refinement = refine_in_background(migrator, target, self._policy, self._reports, spent)
+        except LightmigrateError as error:  # the migration has succeeded, and this can be done later
+            logger.warning("⚠ refining in the background is not possible now: %s", error)
 
     def _act(self, migrator: Migrator) -> None:
         memory, policy = self._memory(migrator), self._policy
@@ -331,4 +346,5 @@ class _Start:
             seconds=self._started.elapsed,
             error=error,
             shortened=NONE_SHORTENED if self._provider is None else self._provider.shortened,
+            refinement=self._refinement,
         )

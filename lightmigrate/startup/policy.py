@@ -19,6 +19,7 @@ from lightmigrate.vectors import METRICS, Metric
 OnMismatch = Literal["migrate", "warn", "raise"]
 OnVariant = Literal["warn", "migrate"]
 OnFailure = Literal["continue", "raise"]
+Refine = Literal["background", "off"]
 
 PREFIX = "LIGHTMIGRATE_"
 
@@ -52,6 +53,12 @@ class Policy(Result):
         text_template: what was embedded, as a template of fields of the metadata and the document.
         distance: `l2`, `cosine` or `ip`: collections that have another one get it, with a migration to another model or
             alone, when their vectors stay as they are. By default each keeps its own.
+        refine: `background`: while the server serves, every projected row becomes exact, also over restarts; or `off`.
+            By default in the background where the embedding function is given and costs nothing, or where `max_cost` or
+            `max_cost_per_day` says what it may cost.
+        max_cost_per_day: dollars that refining in the background may cost a day, in UTC, over all restarts. What it may
+            cost in all is `max_cost`, which then counts over restarts, too. No limit by default.
+        rows_per_second: the pace of refining in the background; by default as fast as searches leave room for.
     """
 
     on_mismatch: OnMismatch = "migrate"
@@ -67,6 +74,9 @@ class Policy(Result):
     text_field: str = ""
     text_template: str = ""
     distance: Metric | None = None
+    refine: Refine | None = None
+    max_cost_per_day: float | None = None
+    rows_per_second: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.collections, str):
@@ -84,7 +94,11 @@ class Policy(Result):
         documents = self.calibrate
         if isinstance(documents, bool) or not (documents is None or (isinstance(documents, int) and documents >= 0)):
             raise _wrong("calibrate", self.calibrate, "a number of documents, 0 for none")
-        for name in ("max_cost", "max_seconds"):
+        if self.refine not in (None, *get_args(Refine)):
+            raise _wrong("refine", self.refine, f"one of {', '.join(get_args(Refine))}")
+        if not (self.rows_per_second is None or self.rows_per_second > 0):
+            raise _wrong("rows_per_second", self.rows_per_second, "more than 0")
+        for name in ("max_cost", "max_cost_per_day", "max_seconds"):
             if not (getattr(self, name) is None or getattr(self, name) >= 0):  # NaN is refused too
                 raise _wrong(name, getattr(self, name), "0 or more")
 
@@ -161,6 +175,9 @@ _READERS: Mapping[str, Callable[[str], Any]] = types.MappingProxyType(
         "backup": _yes_or_no,
         "collections": _patterns,
         "embed_again": _yes_or_no,
+        "refine": str.lower,
+        "max_cost_per_day": float,
+        "rows_per_second": float,
         "text_field": str,
         "text_template": lambda text: text.replace("\\n", "\n"),
         "distance": lambda text: text.lower() or None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.quality.form import Form
 from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.vectors import Metric
@@ -153,6 +154,7 @@ class StartReport(Result):
         seconds: duration.
         error: what failed; empty when nothing did.
         shortened: the texts that the application's model did not take whole.
+        refinement: makes every projected row exact while the server serves; `None` where nothing is to be refined.
     """
 
     database: str
@@ -163,6 +165,11 @@ class StartReport(Result):
     seconds: float
     error: str = ""
     shortened: Shortened = NONE_SHORTENED
+    refinement: BackgroundRefinement | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain JSON values; the refinement as its status."""
+        return {**super().to_json(), "refinement": None if self.refinement is None else self.refinement.to_json()}
 
     @property
     def mismatches(self) -> tuple[CollectionReport, ...]:

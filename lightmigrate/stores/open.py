@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.stores.serving import Served, Unobserved
 
 # A database of local files, or an open database.
 Database: TypeAlias = FileDatabase | Store
@@ -28,6 +29,9 @@ _URLS: Mapping[str, tuple[str, str]] = {
 # Databases of files: a module, and its `FileDatabase`. If no kind recognises a folder, the first one reports what is
 # missing.
 _FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
+
+# How a database that an application of this process has open is shared and observed: a module, and its function.
+_SERVED: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.serving", "served"),)
 
 # By the package of a client's class: a module, and its `Store` for such a client.
 _CLIENTS: Mapping[str, tuple[str, str]] = {"chromadb": ("lightmigrate.stores.chroma.live", "LiveChromaStore")}
@@ -95,6 +99,20 @@ def argument_of(database: Database) -> str:
             names = zip(("--tenant", "--database"), path, strict=False)
             return shlex.join(["--host", host, "--port", port, *(word for pair in names for word in pair)])
     return shlex.quote(place)
+
+
+def served(database: Database) -> Served | None:
+    """A database as an application of this process has it open; `None` as long as it has not. Opens nothing.
+
+    Args:
+        database: as `open_database` returns it: a database of files that the application opens itself, or the
+            application's own client.
+    """
+    for module, name in _SERVED:
+        found: Served | None = _attribute(module, name)(database)
+        if found is not None:
+            return found
+    return None if isinstance(database, FileDatabase) else Unobserved(database)
 
 
 def open_chroma_client(folder: Path) -> Any:

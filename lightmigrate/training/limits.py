@@ -26,6 +26,11 @@ class SpendingLimit:
         self._allowed = dollars
         self._spent = 0.0
 
+    @property
+    def spent(self) -> float:
+        """Dollars that were counted so far."""
+        return self._spent
+
     def pay(self, provider: Provider, dollars: float | None, purpose: str) -> None:
         """Count an expense, before it is made.
 

@@ -16,6 +16,7 @@ from tests.startup.starts import MINILM, WORDLLAMA, database_of, registry
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("LIGHTMIGRATE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("LIGHTMIGRATE_REFINE", "off")  # the second step has tests of its own
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("LIGHTMIGRATE_REGISTRY", str(tmp_path / "registry"))

@@ -34,7 +34,7 @@ def test_the_environment_has_the_last_word() -> None:
     ("ON_MISMATCH", "delete"), ("ON_FAILURE", ""), ("MIN_QUALITY", "87%"), ("MIN_QUALITY", "1.01"),
     ("MIN_QUALITY", "nan"), ("CALIBRATE", "-1"), ("CALIBRATE", "many"),
     ("MAX_COST", "-0.1"), ("MAX_COST", "nan"), ("MAX_SECONDS", "soon"),
-    ("BACKUP", "perhaps"),
+    ("BACKUP", "perhaps"), ("REFINE", "sometimes"), ("MAX_COST_PER_DAY", "-1"), ("ROWS_PER_SECOND", "0"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_named(name: str, text: str) -> None:
     with pytest.raises(LightmigrateError, match=name if name.isupper() and text in ("87%", "many", "soon", "perhaps")

@@ -37,6 +37,11 @@ class LiveChromaStore(ChromaStore):
         """Do nothing: the client belongs to the caller."""
 
     @property
+    def client(self) -> Any:
+        """Chroma's client, as the caller opened it."""
+        return self._live
+
+    @property
     def folder(self) -> Path | None:
         """The folder of a client of this process; `None` for a server."""
         settings = self._live.get_settings()

@@ -1,0 +1,378 @@
+"""A background refinement: while an application serves, every projected row of its database becomes exact.
+
+It works on what the application itself has opened, gives way to its calls, and ends when the application closes it. One
+process of many does it; another one takes over when that one dies. Whatever fails in it, the application never notices.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lightmigrate.errors import AnotherRunError, CollectionNotFoundError, LightmigrateError, ProviderError
+from lightmigrate.progress import logger
+from lightmigrate.providers.base import Provider
+from lightmigrate.refinement.ahead import made_ahead
+from lightmigrate.refinement.ledger import Ledger
+from lightmigrate.refinement.lock import elected, only_run
+from lightmigrate.refinement.partly_refined import PartlyRefined, Works, rows_to_refine
+from lightmigrate.refinement.provenance import Provenance
+from lightmigrate.refinement.slices import StoppedError
+from lightmigrate.refinement.turns import GivingWay
+from lightmigrate.results import Result
+from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.files import FileDatabase, users_of
+from lightmigrate.stores.open import Database, argument_of, served
+from lightmigrate.stores.serving import Served
+from lightmigrate.vectors import Vectors
+
+State = Literal["waiting", "elsewhere", "running", "paused", "out of budget", "exact", "stopped", "failed"]
+
+# Rows that are embedded and recorded together.
+BATCH = 64
+
+# How often it is looked whether the application has opened the database, whether the other process has ended, whether
+# other processes have the folder open, and whether it is another day.
+SECONDS_TO_OPEN, SECONDS_TO_TAKE_OVER, SECONDS_TO_COUNT_USERS, SECONDS_TO_ASK_AGAIN = 0.25, 2.0, 30.0, 60.0
+
+# A model that fails is asked again after so many seconds, before this run gives up.
+RETRIES = (2.0, 30.0, 300.0)
+
+# Between two batches a migration or `refine` that waits for the database's lock can take it.
+SECONDS_BETWEEN_BATCHES = 0.02
+
+# Of so many collections it is known from the beginning what searches of them return; of others once they are begun.
+MOST_KNOWN = 200
+
+SECONDS_BETWEEN_LINES = 60.0
+SECONDS_AT_EXIT = 5.0
+
+
+@dataclass(frozen=True)
+class BackgroundStatus(Result):
+    """How far a background refinement is.
+
+    Attributes:
+        state: `waiting` for the application to open the database; `elsewhere`: another process does it; `running`;
+            `paused`; `out of budget` until tomorrow; `exact`: it is done; `stopped`, by `stop` or because the
+            application closed the database; `failed`: it goes on at the next start.
+        rows: that were not exact when this process began, of all collections.
+        exact: those among them that this process made exact.
+        reason: why it does not run, in one sentence; empty while it does.
+    """
+
+    state: State
+    rows: int
+    exact: int
+    reason: str = ""
+
+
+class BackgroundRefinement:
+    """The handle of a background refinement, which `start` begins. Its methods can be called from any thread.
+
+    Args:
+        database: a database of files that the application opens itself, or the application's own client.
+        place: the folder of the database's provenance file.
+        addresses: the collections.
+        provider_for: opens the new model; it is called in the background, and waits for its turns.
+        ledger: what may be spent.
+        rows_per_second: the pace; `None` for as fast as it goes.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        place: Path,
+        addresses: Sequence[Address],
+        provider_for: Callable[[GivingWay], Provider],
+        ledger: Ledger,
+        rows_per_second: float | None = None,
+    ) -> None:
+        self._database, self._place, self._addresses = database, place, list(addresses)
+        self._provider_for, self._ledger, self._rate = provider_for, ledger, rows_per_second
+        self._turns = GivingWay()
+        self._status = BackgroundStatus("waiting", sum(self._not_exact().values()), 0)
+        self._handed_over: list[str] = []
+        self._line_at = time.monotonic()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="lightmigrate-refine", daemon=True)
+
+    @property
+    def status(self) -> BackgroundStatus:
+        """How far it is."""
+        status = self._status
+        if os.getpid() != self._pid:  # a thread does not survive a fork
+            return BackgroundStatus("elsewhere", status.rows, status.exact, "the process that was forked does it")
+        if status.state == "running" and self._turns.paused:
+            return BackgroundStatus("paused", status.rows, status.exact, "it was paused")
+        return status
+
+    def to_json(self) -> dict[str, object]:
+        """The status as plain values."""
+        return self.status.to_json()
+
+    def start(self) -> None:
+        """Begin. It ends with the process, at the latest, and goes on at the next start."""
+        atexit.register(self._at_exit)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Rest after the present piece of work, which takes a fraction of a second."""
+        self._turns.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._turns.resume()
+
+    def stop(self) -> None:
+        """End after the present piece of work. What is done stays done; the next start goes on."""
+        self._turns.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, at most so many seconds; whether it has."""
+        if self._thread.ident is not None and os.getpid() == self._pid:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def searched(self, ids: Sequence[str]) -> None:
+        """Refine these rows next: searches returned them, the best first.
+
+        What searches of this process return is seen anyway; this is for searches of others.
+        """
+        self._handed_over.extend(ids)
+
+    def _at_exit(self) -> None:
+        self.stop()
+        self.wait(SECONDS_AT_EXIT)
+
+    def _run(self) -> None:
+        """Work, and whatever happens, end with one line in the log."""
+        shared: Served | None = None
+        try:
+            shared = self._opened()
+            if shared is not None:
+                self._turns.serve(shared)
+                self._when_elected(shared)
+        except StoppedError:
+            pass
+        except Exception as error:  # nothing may reach the server  # noqa: BLE001
+            if shared is not None and shared.closed:
+                self._end("stopped", "the application closed the database")
+            else:
+                reason = str(error) if isinstance(error, LightmigrateError) else type(error).__name__
+                self._end("failed", reason)
+                logger.warning("⚠ refining in the background has ended, and goes on at the next start: %s", reason)
+        finally:
+            if shared is not None:
+                shared.release()
+            if self._status.state in ("waiting", "elsewhere", "running", "out of budget"):
+                self._end("stopped", "it was stopped")
+            atexit.unregister(self._at_exit)
+
+    def _opened(self) -> Served | None:
+        """The database as the application has it open, as soon as it has; `None` if that is not to be."""
+        started, count_at = time.monotonic(), SECONDS_TO_COUNT_USERS
+        while self._turns.wait(0):
+            if (shared := served(self._database)) is not None:
+                if self._used_by_others():
+                    shared.release()
+                    return None
+                return shared
+            if time.monotonic() - started > count_at:
+                count_at += SECONDS_TO_COUNT_USERS
+                if self._used_by_others():
+                    return None
+            self._turns.wait(SECONDS_TO_OPEN)
+        return None
+
+    def _used_by_others(self) -> bool:
+        """Whether another process has the files open: then two would write them, which damages them."""
+        if not isinstance(self._database, FileDatabase):
+            return False
+        others = [pid for pid in users_of(self._database.folder / self._database.main) if pid != os.getpid()]
+        if others:
+            reason = f"{len(others)} other processes have {self._database.folder} open"
+            self._end("stopped", reason)
+            logger.warning(
+                "⚠ %d rows stay projected for now: %s, and only one may write: serve it by a server and give "
+                "auto_migrate its client, or embed them while nothing has it open:  lightmigrate refine %s",
+                self._status.rows, reason, argument_of(self._database),
+            )  # fmt: skip
+        return bool(others)
+
+    def _when_elected(self, shared: Served) -> None:
+        """Work as the one process that does it, or wait until the one that does has ended."""
+        while (lock := elected(self._place)) is None:
+            self._end("elsewhere", "another process does it")
+            if not self._turns.wait(SECONDS_TO_TAKE_OVER) or shared.closed:
+                return
+        with lock:
+            waiting = self._not_exact()
+            if not waiting:
+                self._end("exact", "every row is exact")
+                return
+            self._status = BackgroundStatus("running", sum(waiting.values()), 0)
+            logger.info(
+                "refining in the background: %s rows of %s are projected and become exact while searches are answered",
+                f"{self._status.rows:,}", _titled(list(waiting)),
+            )  # fmt: skip
+            self._line_at = time.monotonic()
+            self._refine(shared, list(waiting))
+
+    def _refine(self, shared: Served, addresses: list[Address]) -> None:
+        started = time.monotonic()
+        works = Works(addresses, self._open_work(shared), _by_id(shared, addresses))
+        try:
+            with made_ahead(self._embedded(shared, works)) as batches:
+                try:
+                    self._write_all(batches, started)
+                except BaseException:
+                    self._turns.stop()  # the thread that embeds may be paused
+                    raise
+            without = works.finish()
+        finally:
+            works.close()
+        self._end("exact", "every row is exact" if not without else f"{without} rows have no text that the model takes")
+        logger.info(
+            "✓ every row of %s is exact now%s: %s rows were embedded in %s",
+            _titled(addresses), f", but {without:,} whose text is missing or refused by the model" if without else "",
+            f"{self._status.exact:,}", _readable(time.monotonic() - started),
+        )  # fmt: skip
+
+    def _write_all(self, batches: Iterator[tuple[PartlyRefined, Page, Vectors]], started: float) -> None:
+        count_at = time.monotonic() + SECONDS_TO_COUNT_USERS
+        for work, page, vectors in batches:
+            exact = self._write(work, page, vectors)
+            self._status = BackgroundStatus("running", self._status.rows, self._status.exact + exact)
+            self._report(started)
+            if time.monotonic() > count_at:
+                count_at = time.monotonic() + SECONDS_TO_COUNT_USERS
+                if self._used_by_others():
+                    raise StoppedError("others use the database")
+            self._turns.wait(SECONDS_BETWEEN_BATCHES)
+
+    def _open_work(self, shared: Served) -> Callable[[Address], PartlyRefined | None]:
+        provider = self._provider_for(self._turns)
+
+        def open_work(address: Address) -> PartlyRefined | None:
+            try:
+                return PartlyRefined(address, shared.store, self._place, provider, self._turns)
+            except CollectionNotFoundError:
+                return None
+
+        return open_work
+
+    def _embedded(self, shared: Served, works: Works) -> Iterator[tuple[PartlyRefined, Page, Vectors]]:
+        """Batches of rows with their new vectors, in the order in which they are to be written. Calls the model."""
+        most = BATCH if self._rate is None else max(1, min(BATCH, int(5 * self._rate)))
+        while self._turns.quiet():
+            for found in shared.found():
+                works.searched(found.collection, found.ids)
+            while self._handed_over:
+                works.searched("", [self._handed_over.pop(0)])
+            if (chosen := works.next(most)) is None:
+                return
+            work, page = chosen
+            if not len(page):
+                continue
+            self._pay(work, page)
+            yield (work, *self._asked_model(work, page))
+            if self._rate is not None:
+                self._turns.wait(len(page) / self._rate)
+        raise StoppedError("the refinement was stopped")
+
+    def _asked_model(self, work: PartlyRefined, page: Page) -> tuple[Page, Vectors]:
+        for seconds in (*RETRIES, None):
+            try:
+                return work.embedded(page)
+            except ProviderError as error:
+                if seconds is None:
+                    raise
+                logger.debug("refining in the background: %s; asking again in %.0f s", error, seconds)
+                if not self._turns.wait(seconds):
+                    break
+        raise StoppedError("the refinement was stopped")
+
+    def _pay(self, work: PartlyRefined, page: Page) -> None:
+        """Count what embedding a batch costs; wait for another day if that is more than may be spent today."""
+        bill = work.provider.bill([text or "" for text in page.texts])
+        if bill.dollars is None and self._ledger.limited:
+            raise LightmigrateError(
+                f"the price of {work.provider.name} is not known, and what may be spent is limited: leave "
+                "max_cost_per_day and max_cost out, and give rows_per_second"
+            )
+        if not bill.dollars:
+            return
+        told = False
+        while not self._ledger.count(bill.dollars):
+            left = self._status.rows - self._status.exact
+            if not self._ledger.fits_in_a_day(bill.dollars):
+                raise LightmigrateError(
+                    f"${self._ledger.spent():.2f} are spent, and the next {len(page)} rows cost ${bill.dollars:.4f}; "
+                    f"{left:,} rows stay projected until max_cost or max_cost_per_day is raised"
+                )
+            if not told:
+                told = True
+                logger.info(
+                    "refining in the background: the budget of today ($%.2f) is spent, %s rows are left for other days",
+                    self._ledger.per_day, f"{left:,}",
+                )  # fmt: skip
+            self._status = BackgroundStatus(
+                "out of budget", self._status.rows, self._status.exact, "the budget of today is spent"
+            )
+            if not self._turns.wait(SECONDS_TO_ASK_AGAIN):
+                raise StoppedError("the refinement was stopped")
+
+    def _write(self, work: PartlyRefined, page: Page, vectors: Vectors) -> int:
+        """Write a batch, under the lock that a starting migration and `refine` wait for."""
+        while True:
+            try:
+                with only_run(self._place):
+                    return work.write(page, vectors)
+            except AnotherRunError:
+                if not self._turns.wait(0.5):
+                    raise StoppedError("the refinement was stopped") from None
+
+    def _report(self, started: float) -> None:
+        now = time.monotonic()
+        if now - self._line_at >= SECONDS_BETWEEN_LINES:
+            self._line_at = now
+            rows, exact = self._status.rows, self._status.exact
+            left = (now - started) / max(1, exact) * (rows - exact)
+            logger.info(
+                "refining in the background: %s of %s rows are exact now, about %s left",
+                f"{exact:,}", f"{rows:,}", _readable(left),
+            )  # fmt: skip
+
+    def _end(self, state: State, reason: str) -> None:
+        self._status = BackgroundStatus(state, self._status.rows, self._status.exact, reason)
+
+    def _not_exact(self) -> Mapping[Address, int]:
+        with Provenance.existing(self._place) as provenance:
+            return rows_to_refine(provenance, self._addresses)
+
+
+def _by_id(shared: Served, addresses: Sequence[Address]) -> dict[str, Address]:
+    """The collections by the store's own ids, so that what searches return is known; of thousands only some."""
+    by_id = {}
+    for address in addresses[:MOST_KNOWN]:
+        with contextlib.suppress(CollectionNotFoundError), shared.own():
+            by_id[shared.store.collection(address).facts().id] = address
+    return by_id
+
+
+def _titled(addresses: Sequence[Address]) -> str:
+    return str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"
+
+
+def _readable(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"

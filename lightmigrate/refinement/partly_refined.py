@@ -1,0 +1,185 @@
+"""Which projected rows of an open database are embedded next: those that searches returned first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
+from lightmigrate.providers.base import Provider
+from lightmigrate.refinement.order import ProjectedRows
+from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
+from lightmigrate.refinement.refine import Refiner
+from lightmigrate.refinement.turns import Turns
+from lightmigrate.stores.base import Address, Page, Store
+from lightmigrate.texts.chosen import with_texts
+from lightmigrate.texts.source import TextSource, form_from_json
+from lightmigrate.training.texts import TextsFile
+from lightmigrate.vectors import Vectors
+
+# Ids that searches returned and that wait for their turn; the oldest are dropped.
+MOST_SEARCHED = 10_000
+
+# Among the facts of a collection: how many of its rows the model cannot embed, so that no start tries them again.
+WITHOUT_EMBEDDING = "rows_without_embedding"
+
+
+class PartlyRefined:
+    """A collection that is being refined: one thread embeds rows, another one writes them.
+
+    Args:
+        address: of the collection.
+        store: the open database.
+        place: the folder of its provenance file.
+        provider: the new model.
+        turns: when rows may be read and written.
+
+    Attributes:
+        id: the store's own id of the collection.
+
+    Raises:
+        CollectionNotFoundError: it is gone.
+        RefusedError: its vectors are not those that its migration gave it.
+        ModelMismatchError: it was migrated to another model.
+    """
+
+    def __init__(self, address: Address, store: Store, place: Path, provider: Provider, turns: Turns) -> None:
+        self.address, self.provider = address, provider
+        self._store, self._turns = store, turns
+        # a thread that only reads and one that writes, each with a connection of its own
+        self._reading, self._writing = Provenance.existing(place), Provenance.existing(place)
+        facts = self._writing.facts(address)
+        form, by_id = form_from_json(facts.get("text_form") or {}), TextsFile(**facts["texts_file"]).read()
+        with turns.own():
+            collection = with_texts(store.collection(address), by_id if form is None else TextSource(form, by_id))
+            self.id = collection.facts().id
+            self._reader = Refiner(address, collection, self._reading, provider, turns=turns)
+            self._writer = Refiner(address, collection, self._writing, provider, turns=turns)
+            self._reader.require_migrated()
+        rows = ProjectedRows(address, collection, self._reading, provider, (), 0)
+        self._others = deque(rows.shuffled())
+        self._searched: deque[str] = deque(maxlen=MOST_SEARCHED)
+        self._begun: set[str] = set()
+
+    def close(self) -> None:
+        """Release the provenance file."""
+        self._reading.close()
+        self._writing.close()
+
+    def searched(self, ids: Sequence[str]) -> None:
+        """These rows were returned by a search, the best first: they come next."""
+        self._searched.extendleft(reversed(list(ids)))
+
+    @property
+    def has_searched(self) -> bool:
+        """Whether rows wait that searches returned."""
+        return bool(self._searched)
+
+    def next(self, most: int) -> Page | None:
+        """The next records to embed, at most so many; may be empty. `None` when there are no more. Only reads."""
+        searched: list[str] = []
+        while self._searched and len(searched) < most:
+            searched.append(self._searched.popleft())
+        known = self._reading.rows_by_id(self.address, list(dict.fromkeys(searched)))
+        ids = [row.id for row in known.values() if row.origin in NOT_EXACT and row.id not in self._begun]
+        if not ids and not searched:
+            while self._others and len(ids) < most:
+                if (row_id := self._others.popleft()) not in self._begun:
+                    ids.append(row_id)
+            if not ids:
+                return None
+        self._begun.update(ids)
+        return self._reader.waiting(ids)
+
+    def embedded(self, page: Page) -> tuple[Page, Vectors]:
+        """See `Refiner.embedded`."""
+        return self._reader.embedded(page)
+
+    def write(self, page: Page, vectors: Vectors) -> int:
+        """See `Refiner.write`.
+
+        Raises:
+            DatabaseChangedError: another collection is in its place.
+        """
+        with self._turns.own():
+            try:
+                present = self._store.collection(self.address).facts().id
+            except CollectionNotFoundError:
+                present = ""
+            DatabaseChangedError.require_same(self.address, self.id, present)
+        return self._writer.write(page, vectors)
+
+    def finish(self) -> int:
+        """Note that every row was tried. Returns the number of rows that the model cannot embed."""
+        left = self._writing.not_exact().get(self.address, 0)
+        self._writing.note(self.address, {WITHOUT_EMBEDDING: left})
+        if not left:
+            self._writing.drop_older_projections(self.address)
+        return left
+
+
+class Works:
+    """Collections that are refined one after another, but for rows that searches returned, which come first.
+
+    Args:
+        addresses: of the collections.
+        open_work: opens one of them; `None` for one that is gone.
+        by_id: the addresses of some of them, by the store's own ids.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        open_work: Callable[[Address], PartlyRefined | None],
+        by_id: Mapping[str, Address],
+    ) -> None:
+        self._waiting = deque(addresses)
+        self._by_id = by_id
+        self._open_work = open_work
+        self._open: list[PartlyRefined] = []
+        self._tried: list[PartlyRefined] = []
+
+    def searched(self, collection: str, ids: Sequence[str]) -> None:
+        """A search of a collection, by the store's id or of any if that is empty, returned these rows."""
+        if (address := self._by_id.get(collection)) in self._waiting and address is not None:
+            self._waiting.remove(address)
+            self._begin(address)
+        for work in self._open:
+            if collection in ("", work.id):
+                work.searched(ids)
+
+    def next(self, most: int) -> tuple[PartlyRefined, Page] | None:
+        """The next records to embed; `None` when there are no more. See `PartlyRefined.next`."""
+        while True:
+            for work in sorted(self._open, key=lambda work: not work.has_searched):
+                if (page := work.next(most)) is not None:
+                    return work, page
+                self._open.remove(work)
+                self._tried.append(work)
+            if not self._waiting:
+                return None
+            self._begin(self._waiting.popleft())
+
+    def _begin(self, address: Address) -> None:
+        if (opened := self._open_work(address)) is not None:
+            self._open.append(opened)
+
+    def finish(self) -> int:
+        """Note that every row was tried. Returns the number of rows that the model cannot embed."""
+        return sum(work.finish() for work in self._tried)
+
+    def close(self) -> None:
+        """Release the provenance file."""
+        for work in (*self._open, *self._tried):
+            work.close()
+
+
+def rows_to_refine(provenance: Provenance, addresses: Sequence[Address]) -> dict[Address, int]:
+    """The number of rows that are not exact and can become so, of each collection that has some. Only reads."""
+    waiting = provenance.not_exact()
+    return {
+        address: waiting[address]
+        for address in addresses
+        if address in waiting and provenance.facts(address).get(WITHOUT_EMBEDDING) != waiting[address]
+    }

@@ -1,0 +1,110 @@
+"""The second step of a start: whether projected rows become exact in the background, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightmigrate.migrator import Migrator
+from lightmigrate.progress import logger
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.refinement.background import BackgroundRefinement
+from lightmigrate.refinement.ledger import Ledger
+from lightmigrate.refinement.partly_refined import rows_to_refine
+from lightmigrate.refinement.provenance import Provenance
+from lightmigrate.refinement.slices import Slices
+from lightmigrate.refinement.turns import GivingWay
+from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.report import CollectionReport
+from lightmigrate.startup.target_model import TargetModel
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.open import argument_of
+
+
+class PacedProvider(ChromaProvider):
+    """The application's embedding function, called with a few texts at a time so that searches find room.
+
+    Args:
+        function: as for `ChromaProvider`.
+        turns: when the next texts may be embedded.
+    """
+
+    def __init__(self, function: Any, turns: GivingWay) -> None:
+        super().__init__(function)
+        self._slices = Slices(turns.quiet)
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
+        """See `Provider.encode`; raises `StoppedError` too."""
+        encode = super().encode
+        return self._slices.encode(lambda part: encode(part, queries), texts)
+
+
+def refine_in_background(
+    migrator: Migrator, target: TargetModel, policy: Policy, reports: Mapping[Address, CollectionReport], spent: float
+) -> BackgroundRefinement | None:
+    """Begin to make projected rows exact, where there are any and the policy allows it. Reads the provenance file only.
+
+    Args:
+        migrator: of the database.
+        target: the application's model.
+        policy: what may be done.
+        reports: what this start found and did: only collections that are of the application's model are refined.
+        spent: dollars that this start has spent, which count for `max_cost`.
+
+    Returns:
+        The refinement, which has been started; `None` where nothing is to be refined, or it is not allowed.
+    """
+    file = Provenance.file_in(migrator.place)
+    addresses = [
+        address
+        for address, report in reports.items()
+        if report.action == "migrated" or (report.action == "nothing" and report.finding.verdict == "same")
+    ]
+    if not addresses or not file.exists():
+        return None
+    with Provenance.of(migrator.place) as provenance:
+        waiting = rows_to_refine(provenance, addresses)
+    if not waiting or policy.refine == "off":
+        return None
+    provider, identity = target.provider, target.identity
+    if (reason := _reason_against(policy, provider)) is not None or provider is None:
+        _log_how(migrator, waiting, reason or "")
+        return None
+    function = target.function
+
+    def provider_for(turns: GivingWay) -> Provider:
+        paced = PacedProvider(function, turns)
+        return paced if identity is None else Cached(paced)  # a nameless one finds nothing again, and keeps all of it
+
+    ledger = Ledger(file, policy.max_cost_per_day, policy.max_cost)
+    if spent:
+        ledger.record(spent)
+    refinement = BackgroundRefinement(
+        migrator.database, migrator.place, list(waiting), provider_for, ledger, policy.rows_per_second
+    )
+    refinement.start()
+    return refinement
+
+
+def _reason_against(policy: Policy, provider: Provider | None) -> str | None:
+    """Why projected rows do not become exact in the background; `None` where they do."""
+    if provider is None:
+        return "no embedding function was given"
+    if policy.refine == "background":
+        return None
+    if policy.on_mismatch != "migrate":
+        return f"on_mismatch is {policy.on_mismatch}"
+    if provider.priced(1_000_000).dollars != 0 and policy.max_cost is None and policy.max_cost_per_day is None:
+        return "the model costs money, and neither max_cost_per_day nor max_cost says how much"
+    return None
+
+
+def _log_how(migrator: Migrator, waiting: Mapping[Address, int], reason: str) -> None:
+    title = str(next(iter(waiting))) if len(waiting) == 1 else f"{len(waiting)} collections"
+    logger.info(
+        "%s rows of %s stay projected (%s); embed them with refine='background' "
+        "(LIGHTMIGRATE_REFINE=background), or while the database is not open:  lightmigrate refine %s",
+        f"{sum(waiting.values()):,}", title, reason, argument_of(migrator.database),
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""What a background refinement is made of: its turns, its slices, its ledger, and the thread that works ahead."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lightmigrate.errors import AnotherRunError
+from lightmigrate.refinement import ledger as ledger_module
+from lightmigrate.refinement.ahead import made_ahead
+from lightmigrate.refinement.ledger import Ledger
+from lightmigrate.refinement.lock import elected, only_run
+from lightmigrate.refinement.provenance import Provenance
+from lightmigrate.refinement.slices import Slices, StoppedError
+from lightmigrate.refinement.turns import FEWEST_ROWS, ROWS_AT_ONCE, GivingWay
+from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from lightmigrate.stores.serving import Found, Unobserved
+
+
+class Application(Unobserved):
+    """A database in memory whose application calls as a test says."""
+
+    blocks_searches = True
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore(MemoryDatabase()))
+        self.calls, self.seconds = 0, math.inf
+
+    def calls_under_way(self) -> int:
+        return self.calls
+
+    def seconds_since_call(self) -> float:
+        return self.seconds
+
+    def found(self) -> list[Found]:
+        return []
+
+
+def test_pieces_are_as_large_as_the_time_allows() -> None:
+    turns, application = GivingWay(), Application()
+    turns.serve(application)
+    assert turns.next() >= FEWEST_ROWS
+    for _ in range(20):
+        turns.took(turns.next(), turns.next() * 0.005)
+    assert turns.next() in (19, 20), "a tenth of a second"
+    application.seconds = 1.0
+    assert turns.next() in (9, 10), "half of that while the application calls"
+    for _ in range(20):
+        turns.took(turns.next(), turns.next() * 1e-5)
+    application.seconds = math.inf
+    assert turns.next() == ROWS_AT_ONCE
+    turns.stop()
+    assert turns.next() == 0
+
+
+def test_it_waits_for_a_call_and_while_paused() -> None:
+    turns, application = GivingWay(), Application()
+    turns.serve(application)
+    turns.pause()
+    assert turns.paused
+    rows: list[int] = []
+    worker = threading.Thread(target=lambda: rows.append(turns.next()))
+    worker.start()
+    application.calls = 1
+    turns.resume()
+    assert not rows
+    application.calls = 0
+    worker.join(60)
+    assert rows
+
+
+def encoded(times: dict[int, float], slices: Slices, texts: int, clock: list[float]) -> list[int]:
+    """The sizes of the slices in which some texts are embedded, by a model that takes so long for each size."""
+    sizes: list[int] = []
+
+    def model(part: Sequence[str]) -> list[str]:
+        sizes.append(len(part))
+        clock[0] += times.get(len(part), 0.0)
+        return list(part)
+
+    said = [str(row) for row in range(texts)]
+    assert slices.encode(model, said) == said
+    return sizes
+
+
+def test_slices_grow_as_long_as_they_are_short_or_make_a_text_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    here = {size: 0.026 * size for size in range(1, 100)}
+    assert encoded(here, Slices(lambda: True), 31, clock) == [1, *[2] * 15]
+    slow = {size: 0.3 * size for size in range(1, 100)}
+    assert encoded(slow, Slices(lambda: True), 7, clock) == [1, 2, 1, 1, 1, 1]
+    server = {size: 0.3 + 0.001 * size for size in range(1, 100)}
+    assert encoded(server, Slices(lambda: True), 63, clock) == [1, 2, 4, 8, 16, 32]
+    assert encoded({size: 1e-5 * size for size in range(1, 100)}, Slices(lambda: True), 31, clock) == [1, 2, 4, 8, 16]
+
+
+def test_a_stop_is_noticed_between_slices() -> None:
+    with pytest.raises(StoppedError):
+        Slices(lambda: False).encode(lambda part: list(part), ["a text"])
+
+
+def test_what_a_day_may_cost_is_counted_before_it_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Provenance.of(tmp_path) as provenance:
+        file = provenance.path
+    ledger = Ledger(file, per_day=1.0, in_all=1.6)
+    assert [ledger.count(0.6), ledger.count(0.6), ledger.count(0.4)] == [True, False, True]
+    assert (ledger.spent(), ledger.spent("2026-01-01")) == (1.0, 0.0)
+    assert ledger.fits_in_a_day(0.5)
+    assert not ledger.fits_in_a_day(0.7)
+    monkeypatch.setattr(ledger_module, "today", lambda: "2126-01-01")
+    assert [Ledger(file, 1.0, 1.6).count(0.6), ledger.count(0.1)] == [True, False], "over restarts"
+    ledger.record(5.0)
+    assert ledger.spent() == 6.6
+
+
+def test_errors_come_in_their_place_and_nothing_is_made_after_the_end() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            yield number
+            if number == 2:
+                raise ValueError("the fourth")
+
+    with made_ahead(items()) as numbers:
+        assert [next(numbers) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="fourth"):
+            next(numbers)
+    made.clear()
+    with made_ahead(iter(range(100))) as endless, contextlib.suppress(StopIteration):
+        next(endless)
+    assert threading.active_count() < 50
+
+
+def test_one_process_is_elected_and_a_run_waits_for_its_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lock = elected(tmp_path)
+    assert lock is not None
+    assert elected(tmp_path) is None
+    entered = threading.Event()
+    with lock:
+        with only_run(tmp_path):
+            waiting = threading.Thread(target=lambda: _enter(tmp_path, entered))
+            waiting.start()
+            assert not entered.is_set()
+        waiting.join(60)
+        assert entered.is_set()
+    with only_run(tmp_path), pytest.raises(AnotherRunError), only_run(tmp_path, 1e9):
+        pass  # nobody refines in the background, so a `refine` holds the lock, which may take hours
+
+
+def _enter(place: Path, entered: threading.Event) -> None:
+    with only_run(place, 60):
+        entered.set()

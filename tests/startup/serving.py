@@ -1,0 +1,104 @@
+"""An application that changes its model, for tests: it serves while its rows become exact, and may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import numpy as np
+from chromadb.config import Settings
+
+from lightmigrate import auto_migrate
+from lightmigrate.startup.report import StartReport
+from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.vectors import Vectors
+from tests.startup.starts import CORPUS, MINILM, NEW, WORDLLAMA, registry, vectors_of
+
+# Of these records about 200 are embedded by the first step, which measures an existing projection with them.
+SERVED = 380
+
+FIRST_STEP: dict[str, Any] = {"calibrate": 0, "min_quality": 0.1}
+
+
+def settings_of(home: Path) -> dict[str, str]:
+    """The environment of the application: a registry with the projection, a cache and folders of its own."""
+    return {
+        "LIGHTMIGRATE_REGISTRY": str(registry(home / "registry", (MINILM, WORDLLAMA))),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_DATA_HOME": str(home / "data"),
+    }
+
+
+def fill(client: Any) -> None:
+    """The collection as the old model embedded it."""
+    client.create_collection("memory", embedding_function=None).add(
+        ids=CORPUS.ids[:SERVED],
+        embeddings=vectors_of(MINILM)[:SERVED],
+        documents=CORPUS.documents[:SERVED],
+        metadatas=[{"row": row} for row in range(SERVED)],
+    )
+
+
+def open_folder(folder: Path) -> Any:
+    """Chroma's client of a folder, as an application opens it."""
+    return chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
+
+
+def serve(database: str, environment: dict[str, str], killed_at: int) -> None:
+    """Change the model, search until every row is exact, and be killed right after so many rows were written for that.
+
+    Args:
+        database: a folder, or the port of a server.
+        environment: see `settings_of`.
+        killed_at: more rows than there are for never.
+    """
+    replace_vectors, written = ChromaCollection.replace_vectors, [0]
+
+    def replace_or_die(collection: ChromaCollection, ids: Sequence[str], vectors: Vectors) -> None:
+        replace_vectors(collection, ids, vectors)
+        written[0] += len(ids)
+        if written[0] >= killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ChromaCollection.replace_vectors = replace_or_die  # type: ignore[method-assign]
+    os.environ.pop("LIGHTMIGRATE_REFINE", None)
+    os.environ.update(environment)
+    if database.isdecimal():
+        client: Any = chromadb.HttpClient("127.0.0.1", int(database), settings=Settings(anonymized_telemetry=False))
+        report = auto_migrate(client, NEW, **FIRST_STEP)
+    else:
+        report = auto_migrate(database, NEW, **FIRST_STEP)
+        client = open_folder(Path(database))
+    search(client, report)
+    client.close()
+
+
+def search(client: Any, report: StartReport) -> None:
+    """Search until the refinement has ended."""
+    refinement = report.refinement
+    assert refinement is not None, report.error
+    memory = client.get_collection("memory", embedding_function=None)
+    row = 0
+    while not refinement.wait(0.005):
+        answer = memory.query(query_embeddings=vectors_of(WORDLLAMA)[row : row + 1], n_results=5)
+        assert len(answer["ids"][0]) == 5
+        row = (row + 1) % SERVED
+    assert refinement.status.state == "exact", refinement.status
+
+
+def require_reembedded(client: Any) -> None:
+    """Every record is as if the new model had embedded it."""
+    memory = client.get_collection("memory", embedding_function=None)
+    held = memory.get(include=["documents", "metadatas", "embeddings"])
+    assert sorted(held["ids"]) == sorted(CORPUS.ids[:SERVED])
+    row_of = {record: row for row, record in enumerate(CORPUS.ids[:SERVED])}
+    rows = [row_of[record] for record in held["ids"]]
+    assert held["documents"] == [CORPUS.documents[row] for row in rows]
+    assert held["metadatas"] == [{"row": row} for row in rows]
+    np.testing.assert_allclose(held["embeddings"], vectors_of(WORDLLAMA)[rows], atol=1e-5)
+    own = memory.query(query_embeddings=vectors_of(WORDLLAMA)[:20], n_results=1, include=[])
+    assert [ids[0] for ids in own["ids"]] == list(CORPUS.ids[:20])

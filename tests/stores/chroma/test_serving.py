@@ -1,0 +1,98 @@
+"""What the application has opened is shared with it and observed, and the application decides when it closes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+from chromadb.config import Settings
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.files import users_of
+from lightmigrate.stores.open import open_database, open_folder, served
+
+# As applications have them: another client with other settings for the same folder would raise.
+SETTINGS = Settings(anonymized_telemetry=False, allow_reset=True)
+NOTES = Address("notes")
+
+
+def opened(folder: Path) -> chromadb.ClientAPI:
+    client = chromadb.PersistentClient(str(folder), SETTINGS)
+    notes = client.get_or_create_collection("notes", embedding_function=None)
+    notes.upsert(ids=["a", "b"], embeddings=[[1.0, 0.0], [0.0, 1.0]])
+    return client
+
+
+def test_it_is_the_applications_engine_and_is_not_held_open(tmp_path: Path) -> None:
+    database = open_folder(tmp_path / "db")
+    assert served(database) is None
+    with opened(tmp_path / "db") as client:
+        shared = served(database)
+        assert shared is not None
+        assert shared.blocks_searches
+        notes = client.get_collection("notes", embedding_function=None)
+        with shared.own():
+            shared.store.collection(NOTES).replace_vectors(["a"], np.array([[-1.0, 0.0]], np.float32))
+        assert notes.query(query_embeddings=[[-1.0, 0.0]], n_results=1)["ids"] == [["a"]]
+        notes.add(ids=["c"], embeddings=[[0.5, 0.5]])
+        with shared.own():
+            assert shared.store.collection(NOTES).ids() == ["a", "b", "c"]
+        again = chromadb.PersistentClient(str(tmp_path / "db"), SETTINGS)  # the same settings are still accepted
+        again.close()
+        assert not shared.closed
+    assert shared.closed
+    assert users_of(tmp_path / "db" / "chroma.sqlite3") == []
+    with pytest.raises(DatabaseError, match="the application has closed"), shared.own():
+        pass
+    assert served(database) is None
+
+
+def test_calls_of_the_application_are_observed_and_own_ones_are_not(tmp_path: Path) -> None:
+    with opened(tmp_path / "db") as client:
+        notes = client.get_collection("notes", embedding_function=None)
+        shared = served(open_folder(tmp_path / "db"))
+        assert shared is not None
+        with shared.own():
+            shared.store.collection(NOTES).nearest(np.eye(2, dtype=np.float32), 1)
+        assert (shared.found(), shared.seconds_since_call()) == ([], float("inf"))
+        notes.query(query_embeddings=[[1.0, 0.0], [0.0, 1.0]], n_results=2)
+        assert [(one.collection, list(one.ids)) for one in shared.found()] == [
+            (str(notes.id), ["a", "b"]),
+            (str(notes.id), ["b", "a"]),
+        ]
+        assert shared.found() == []
+        assert shared.seconds_since_call() < 60
+        with pytest.raises(Exception, match="dimension"):
+            notes.query(query_embeddings=[[1.0, 0.0, 0.0]])
+        assert shared.calls_under_way() == 0
+        before = dict(vars(client._server))
+        shared.release()
+        assert [name for name in before if name not in vars(client._server)] != []
+        assert not [name for name in vars(client._server) if name in ("_query", "_get", "stop")]
+
+
+def test_closing_waits_for_a_call_that_is_under_way(tmp_path: Path) -> None:
+    client = opened(tmp_path / "db")
+    shared = served(open_folder(tmp_path / "db"))
+    assert shared is not None
+    closing = threading.Thread(target=client.close)
+    with shared.own():
+        closing.start()
+        assert shared.store.collection(NOTES).count() == 2
+        assert not shared.closed
+    closing.join(60)
+    assert shared.closed
+
+
+def test_a_client_is_shared_as_it_is(tmp_path: Path) -> None:
+    with opened(tmp_path / "db") as client:
+        shared = served(open_database(client))
+        assert shared is not None
+        with shared.own():
+            assert shared.store.collection(NOTES).count() == 2
+        shared.release()
+    assert shared.closed
