@@ -98,11 +98,11 @@ def start(folder: Path, model: Any, queries: Any, exact: Sequence[set[str]]) -> 
 
         look("up")
         refinement = report.refinement
-        for moment in MOMENTS if refinement is not None else ():
-            if refinement.wait(max(0.0, moment - (time.perf_counter() - began))):
-                break
-            look(str(moment))
         if refinement is not None:
+            for moment in MOMENTS:
+                if refinement.wait(max(0.0, moment - (time.perf_counter() - began))):
+                    break
+                look(str(moment))
             refinement.wait(None)
         measured["exact"] = time.perf_counter() - began if refinement is not None else measured["up"]
         look("end")

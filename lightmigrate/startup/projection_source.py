@@ -161,7 +161,13 @@ class ProjectionSource:
         learned = learn_for_start(
             collection,
             provider,
-            StartLimits(self.policy.calibrate, self.deadline, self.limit, self.policy.max_cost is not None),
+            StartLimits(
+                self.policy.calibrate,
+                self.deadline,
+                self.limit,
+                may_cost=self.policy.max_cost is not None,
+                refined=self._refined,
+            ),
             title=group.title,
             opened_by=self.target.opened_by,
             source_model=source,
@@ -332,9 +338,19 @@ class ProjectionSource:
         return old.embed_queries(queries)
 
     @property
+    def _refined(self) -> bool:
+        """Whether the records become exact soon after the start, in the background and for nothing."""
+        provider, policy = self.target.provider, self.policy
+        free = provider is not None and provider.priced(1_000_000).dollars == 0
+        return free and policy.refine != "off" and policy.calibrate is None
+
+    @property
     def _thresholds(self) -> Thresholds:
+        """Of the gate. What lasts for minutes only may keep little: nothing else answers the new model's queries."""
         usual, least = Thresholds(), self.policy.min_quality
-        return usual if least is None else Thresholds(max(usual.passing, least), least)
+        if least is None:
+            return Thresholds(usual.passing, 0.0) if self._refined else usual
+        return Thresholds(max(usual.passing, least), least)
 
 
 @dataclass(frozen=True)
