@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lightmigrate.stores.chroma.graph import Graph
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
-from lightmigrate.stores.chroma.schema import vector_indexes
+from lightmigrate.stores.chroma.schema import VECTOR_INDEXES, vector_indexes
 from lightmigrate.stores.files import NewVectors
 from lightmigrate.vectors import Metric, Vectors
 
@@ -38,7 +38,9 @@ def distances_if_kept(layout: Layout, draft: NewVectors, rows: Sequence[int], k:
     def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
         return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
 
-    stated = [(settings.get("hnsw") or {}).get("ef_search") for settings in vector_indexes(layout.schema)]
+    stated = [
+        (settings.get("hnsw") or {}).get("ef_search") for settings in vector_indexes(layout.schema, VECTOR_INDEXES[1:])
+    ]
     ef = max(k, *(int(length or EF_SEARCH) for length in stated or [None]))
     deleted = elements.deleted if elements.deleted.any() else None
     found, far = Graph.open(index).search(len(queries), distance, ef, deleted)
