@@ -200,14 +200,14 @@ class Refiner:
             return 0
         return tokens_of(self._provider, [], self._rows.queries)
 
-    def require_migrated(self) -> int:
-        """Refuse a collection that is no longer the migrated one: none of its vectors matches its fingerprint.
+    def require_migrated(self, rows: int = BATCH) -> int:
+        """Refuse a collection that is no longer the migrated one: of some rows no vector matches its fingerprint.
 
         That is also so if the application wrote every row since: then the vectors are those of the new model. Returns
         the tokens that finding this out took.
         """
         ids = self._provenance.ids(self._address, *VectorOrigin)
-        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:BATCH]
+        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:rows]
         state = self._writer.look([ids[row] for row in chosen])
         if not state.written or len(state.page):
             return 0

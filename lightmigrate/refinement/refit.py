@@ -47,7 +47,7 @@ def refit_projection(
         seed: of every random choice.
     """
     present = provenance.projections(address)[0].reading_with(provider.embed_each)
-    pairs = present.info.training["pairs"]
+    pairs = int(present.info.training.get("pairs", 0))  # not every projection was fitted to pairs
     exact = list(provenance.rows(address, VectorOrigin.EXACT))
     if len(exact) < GROWTH * pairs and pairs < MOST_PAIRS:
         return None
