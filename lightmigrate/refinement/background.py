@@ -40,7 +40,7 @@ BATCH = 64
 
 # How often it is looked whether the application has opened the database, whether the other process has ended, whether
 # other processes have the folder open, and whether it is another day.
-SECONDS_TO_OPEN, SECONDS_TO_TAKE_OVER, SECONDS_TO_COUNT_USERS, SECONDS_TO_ASK_AGAIN = 0.25, 2.0, 30.0, 60.0
+SECONDS_TO_OPEN, SECONDS_TO_TAKE_OVER, SECONDS_TO_COUNT_USERS, SECONDS_TO_ASK_AGAIN = 0.25, 2.0, 60.0, 60.0
 
 # A model that fails is asked again after so many seconds, before this run gives up.
 RETRIES = (2.0, 30.0, 300.0)
@@ -48,8 +48,9 @@ RETRIES = (2.0, 30.0, 300.0)
 # Between two batches a migration or `refine` that waits for the database's lock can take it.
 SECONDS_BETWEEN_BATCHES = 0.02
 
-# Of so many collections it is known from the beginning what searches of them return; of others once they are begun.
-MOST_KNOWN = 200
+# Each collection that is touched takes memory and open files of the application, which it may not have for thousands:
+# a run takes the largest ones.
+MOST_COLLECTIONS = 100
 
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_AT_EXIT = 5.0
@@ -198,7 +199,8 @@ class BackgroundRefinement:
             return False
         others = [pid for pid in users_of(self._database.folder / self._database.main) if pid != os.getpid()]
         if others:
-            reason = f"{len(others)} other processes have {self._database.folder} open"
+            whose = "another process has" if len(others) == 1 else f"{len(others)} other processes have"
+            reason = f"{whose} {self._database.folder} open"
             self._end("stopped", reason)
             logger.warning(
                 "⚠ %d rows stay projected for now: %s, and only one may write: serve it by a server and give "
@@ -218,15 +220,24 @@ class BackgroundRefinement:
             if not waiting:
                 self._end("exact", "every row is exact")
                 return
-            self._status = BackgroundStatus("running", sum(waiting.values()), 0)
+            addresses = sorted(waiting, key=lambda address: -waiting[address])[:MOST_COLLECTIONS]
+            self._status = BackgroundStatus("running", sum(waiting[address] for address in addresses), 0)
             logger.info(
                 "refining in the background: %s rows of %s are projected and become exact while searches are answered",
-                f"{self._status.rows:,}", _titled(list(waiting)),
+                f"{self._status.rows:,}", _titled(addresses),
             )  # fmt: skip
             self._line_at = time.monotonic()
-            self._refine(shared, list(waiting))
+            self._refine(shared, addresses)
+            if others := len(waiting) - len(addresses):
+                self._end("stopped", f"{others} more collections follow at the next start")
+                logger.info("refining in the background: %s", self._status.reason)
 
     def _refine(self, shared: Served, addresses: list[Address]) -> None:
+        """Make every row of some collections exact.
+
+        The projection is not refitted meanwhile, as `refine` does: all other rows would be written once more, which
+        costs searches as much as making them exact does, minutes before they are.
+        """
         started = time.monotonic()
         works = Works(addresses, self._open_work(shared), _by_id(shared, addresses))
         try:
@@ -360,9 +371,9 @@ class BackgroundRefinement:
 
 
 def _by_id(shared: Served, addresses: Sequence[Address]) -> dict[str, Address]:
-    """The collections by the store's own ids, so that what searches return is known; of thousands only some."""
+    """The collections by the store's own ids, so that what searches return is known."""
     by_id = {}
-    for address in addresses[:MOST_KNOWN]:
+    for address in addresses:
         with contextlib.suppress(CollectionNotFoundError), shared.own():
             by_id[shared.store.collection(address).facts().id] = address
     return by_id

@@ -21,6 +21,9 @@ from lightmigrate.vectors import Vectors
 # Ids that searches returned and that wait for their turn; the oldest are dropped.
 MOST_SEARCHED = 10_000
 
+# Rows looked at to see whether the collection is still the migrated one: searches wait while they are read.
+COMPARED = 100
+
 # Among the facts of a collection: how many of its rows the model cannot embed, so that no start tries them again.
 WITHOUT_EMBEDDING = "rows_without_embedding"
 
@@ -56,7 +59,7 @@ class PartlyRefined:
             self.id = collection.facts().id
             self._reader = Refiner(address, collection, self._reading, provider, turns=turns)
             self._writer = Refiner(address, collection, self._writing, provider, turns=turns)
-            self._reader.require_migrated()
+            self._reader.require_migrated(COMPARED)
         rows = ProjectedRows(address, collection, self._reading, provider, (), 0)
         self._others = deque(rows.shuffled())
         self._searched: deque[str] = deque(maxlen=MOST_SEARCHED)
@@ -78,17 +81,16 @@ class PartlyRefined:
 
     def next(self, most: int) -> Page | None:
         """The next records to embed, at most so many; may be empty. `None` when there are no more. Only reads."""
-        searched: list[str] = []
-        while self._searched and len(searched) < most:
-            searched.append(self._searched.popleft())
-        known = self._reading.rows_by_id(self.address, list(dict.fromkeys(searched)))
-        ids = [row.id for row in known.values() if row.origin in NOT_EXACT and row.id not in self._begun]
-        if not ids and not searched:
-            while self._others and len(ids) < most:
-                if (row_id := self._others.popleft()) not in self._begun:
-                    ids.append(row_id)
-            if not ids:
-                return None
+        ids: list[str] = []
+        while self._searched and not ids:
+            searched = [self._searched.popleft() for _ in range(min(most, len(self._searched)))]
+            known = self._reading.rows_by_id(self.address, list(dict.fromkeys(searched)))
+            ids = [row.id for row in known.values() if row.origin in NOT_EXACT and row.id not in self._begun]
+        while self._others and len(ids) < most:  # small batches would cost more than they bring forward
+            if (row_id := self._others.popleft()) not in self._begun:
+                ids.append(row_id)
+        if not ids:
+            return None
         self._begun.update(ids)
         return self._reader.waiting(ids)
 

@@ -240,12 +240,16 @@ class Refiner:
             return 0
         return tokens_of(self._provider, [], self._rows.queries)
 
-    def require_migrated(self) -> int:
-        """Refuse a collection that is no longer the migrated one. Returns the tokens that finding this out took."""
-        state = self._sampled()
+    def require_migrated(self, rows: int = BATCH) -> int:
+        """Refuse a collection that is no longer the migrated one. Returns the tokens that finding this out took.
+
+        Args:
+            rows: that are looked at, at random.
+        """
+        state = self._sampled(rows)
         if not state.written or len(state.page):
             return 0
-        page = self._page_to_check()
+        page = self._page_to_check(rows)
         if not len(page) or not self._is_exact(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(state.written)} vectors looked at are those that its migration "
@@ -254,20 +258,20 @@ class Refiner:
             )
         return tokens_of(self._provider, [text or "" for text in page.texts])
 
-    def _page_to_check(self) -> Page:
+    def _page_to_check(self, rows: int = BATCH) -> Page:
         """The records by whose texts the model tells whether this is still the migrated collection; mostly none.
 
         They are needed when none of its vectors matches its fingerprint. That is also so if the application wrote every
         row since: then the vectors are those of the new model.
         """
-        state = self._sampled()
+        state = self._sampled(rows)
         page = self._collection.records([] if len(state.page) else state.written[:COMPARED_ROWS])
         return page.rows([row for row, text in enumerate(page.texts) if text and text.strip()])
 
-    def _sampled(self) -> RowState:
-        """The state of some random rows."""
+    def _sampled(self, rows: int) -> RowState:
+        """The state of so many random rows."""
         ids = self._provenance.ids(self._address, *VectorOrigin)
-        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:BATCH]
+        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:rows]
         return self._writer.look([ids[row] for row in chosen])
 
     def _is_exact(self, page: Page) -> bool:

@@ -117,7 +117,7 @@ def texts_of_projection(
 
 def _grown(present: Projection, exact: int, not_fitted: int) -> bool:
     """Whether there are enough exact rows to refit a projection, and enough that it was not fitted to, to judge it."""
-    pairs = present.info.training["pairs"]
+    pairs = int(present.info.training.get("pairs", 0))  # not every projection was fitted to pairs
     return exact >= GROWTH * pairs and pairs < MOST_PAIRS and not_fitted >= FEWEST_JUDGES
 
 

@@ -64,7 +64,7 @@ def serve(database: str, environment: dict[str, str], killed_at: int) -> None:
         if written[0] >= killed_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ChromaCollection.replace_vectors = replace_or_die  # type: ignore[method-assign]
+    ChromaCollection.replace_vectors = replace_or_die  # type: ignore[method-assign, assignment]
     os.environ.pop("LIGHTMIGRATE_REFINE", None)
     os.environ.update(environment)
     if database.isdecimal():

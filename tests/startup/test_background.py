@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,25 @@ def test_another_process_does_it(folder: Path, started: Callable[..., StartRepor
             assert refinement.status.exact == 0
         assert refinement.wait(TIMEOUT), "the other one has ended"
         assert refinement.status.reason == "every row is exact"
+
+
+def test_a_folder_that_another_process_has_open_is_left_alone(
+    folder: Path, started: Callable[..., StartReport], caplog: pytest.LogCaptureFixture
+) -> None:
+    report = started()
+    assert report.refinement is not None
+    program = f"file = open({str(folder / 'chroma.sqlite3')!r}); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with open_folder(folder):
+            assert report.refinement.wait(TIMEOUT)
+        other.kill()
+    assert report.refinement.status.reason == f"another process has {folder} open"
+    (line,) = [line for line in caplog.messages if "stay projected for now" in line]
+    assert line.endswith(f"lightmigrate refine {folder}")
+    assert report.refinement.status.exact == 0
 
 
 def test_a_model_that_fails_ends_it_with_one_line(

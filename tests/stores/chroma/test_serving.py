@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import chromadb
 import numpy as np
@@ -20,8 +21,8 @@ SETTINGS = Settings(anonymized_telemetry=False, allow_reset=True)
 NOTES = Address("notes")
 
 
-def opened(folder: Path) -> chromadb.ClientAPI:
-    client = chromadb.PersistentClient(str(folder), SETTINGS)
+def opened(folder: Path) -> Any:
+    client: Any = chromadb.PersistentClient(str(folder), SETTINGS)
     notes = client.get_or_create_collection("notes", embedding_function=None)
     notes.upsert(ids=["a", "b"], embeddings=[[1.0, 0.0], [0.0, 1.0]])
     return client
@@ -41,7 +42,7 @@ def test_it_is_the_applications_engine_and_is_not_held_open(tmp_path: Path) -> N
         notes.add(ids=["c"], embeddings=[[0.5, 0.5]])
         with shared.own():
             assert shared.store.collection(NOTES).ids() == ["a", "b", "c"]
-        again = chromadb.PersistentClient(str(tmp_path / "db"), SETTINGS)  # the same settings are still accepted
+        again: Any = chromadb.PersistentClient(str(tmp_path / "db"), SETTINGS)  # the same settings are still accepted
         again.close()
         assert not shared.closed
     assert shared.closed
