@@ -110,6 +110,22 @@ def test_the_model_and_the_key_of_an_object_are_read_from_its_settings() -> None
     assert ChromaProvider(named).name == "some-model"
     assert ChromaProvider(named).priced(1000).dollars == 0
 
+    class Tokenizer:
+        name_or_path = "/srv/models/some-model"
+
+    class FromSentenceTransformers:  # the model is named by a part of it
+        tokenizer = Tokenizer()
+
+        def encode(self, texts: list[str]) -> Any:
+            return words(texts)
+
+        @property
+        def model_card_data(self) -> Any:
+            raise RuntimeError("a library of its own may raise anything")
+
+    assert stated_model(FromSentenceTransformers()) == "/srv/models/some-model"
+    assert ChromaProvider(FromSentenceTransformers()).model.title == "some-model"
+
     class Paid(FromLangChain):
         def __init__(self) -> None:
             self.model, self.openai_api_key = "text-embedding-3-small", "x"

@@ -14,6 +14,7 @@ from lightmigrate.demo.data import load_corpus
 from lightmigrate.quality.metrics import (
     BLOCK_ROWS,
     cross_space_similarity,
+    is_ranked,
     mean_cosine,
     mean_squared_error,
     ndcg_at_k,
@@ -24,6 +25,7 @@ from lightmigrate.quality.metrics import (
     search,
     structural_similarity,
     unit,
+    without,
 )
 from lightmigrate.stores.distance import distances
 from lightmigrate.vectors import Metric
@@ -298,3 +300,28 @@ def test_search_finds_what_the_distances_of_stores_say(metric: Metric) -> None:
     expected = [np.argsort(distances(query, documents, metric), kind="stable")[:6] for query in queries]
     np.testing.assert_array_equal(search(queries, documents, 6, metric), expected)
     np.testing.assert_array_equal(search(queries.astype(np.float32), documents.astype(np.float32), 6, metric), expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 19, 20, 50])
+def test_of_equal_documents_the_first_ones_are_found(k: int) -> None:
+    """Small whole numbers: most documents are as near as others, also at the end of the ranking."""
+    rng = np.random.default_rng(k)
+    queries, documents = rng.integers(-1, 2, (30, 3)).astype(float), rng.integers(-1, 2, (20, 3)).astype(float)
+    products = queries @ documents.T
+    expected = [sorted(range(20), key=lambda row: (-scores[row], row))[:k] for scores in products.tolist()]
+    assert search(queries, documents, k, "ip").tolist() == expected
+
+
+def test_a_document_without_numbers_is_the_last_one() -> None:
+    documents = gaussian(9, 3)
+    documents[4] = np.nan
+    ranking = search(gaussian(5, 3, seed=1), documents, 9, "ip")
+    assert (ranking[:, -1] == 4).all()
+    assert search(gaussian(5, 3, seed=1), documents, 4, "ip").tolist() == ranking[:, :4].tolist()
+
+
+def test_a_ranking_without_a_querys_own_document_and_what_is_in_it() -> None:
+    ranking = np.array([[3, 1, 2, 0], [3, 1, 2, 0], [3, 1, 2, 0]])
+    left = without(ranking, np.array([1, -1, 0]), 3)
+    assert left.tolist() == [[3, 2, 0], [3, 1, 2], [3, 1, 2]]
+    assert is_ranked(np.array([[3, 7], [0, 0], [2, 1]]), left).tolist() == [[True, False], [False, False], [True, True]]
