@@ -1,7 +1,8 @@
 """When a refinement may do its next small piece of work, and how large that may be, so that searches hardly wait.
 
-Measured with Chroma 1.5.9 in the application's process: writing a vector in place of another takes 7 ms, five times as
-long as adding one, and every thread of the process waits meanwhile. So pieces are made as large as fits into a time.
+Measured with Chroma 1.5.9 in the application's process: writing a vector in place of another takes 4 to 7 ms, up to
+five times as long as adding one, and every thread of the process waits meanwhile. So pieces are made as large as fits
+into a time.
 """
 
 from __future__ import annotations
