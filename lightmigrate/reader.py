@@ -12,6 +12,8 @@ from pathlib import Path
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for, requests_of
 from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.files import tree_bytes
+from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
@@ -71,7 +73,9 @@ class DatabaseReader:
     @property
     def stored_bytes(self) -> int:
         """Bytes of the folder that a migration copies; 0 for an open database. Only reads."""
-        return self._engine.stored_bytes
+        if not isinstance(self._database, FileDatabase):
+            return 0
+        return tree_bytes(self._database.folder, Location(self._database).belongs)
 
     @property
     def database(self) -> Database:

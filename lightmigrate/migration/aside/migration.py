@@ -97,11 +97,6 @@ class AsideMigration:
         """What the store records of an embedding function; see `Store.describe_model`."""
         return self.files.describe_model(embedding_function)
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the folder, all of which a migration copies. Only reads."""
-        return tree_bytes(self.path, self._workspace.location.belongs)
-
     def catalog(self) -> list[CollectionFacts]:
         """All collections of all tenants and databases. Only reads."""
         return self.files.catalog()

@@ -95,11 +95,6 @@ class ShadowMigration:
         """The description of an embedding function that the store records; see `Store.describe_model`."""
         return self._store.describe_model(embedding_function)
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes that a migration copies before it begins: none."""
-        return 0
-
     def catalog(self) -> list[CollectionFacts]:
         """The application's collections, without shadows and backups. Only reads."""
         return self._store.collections()
