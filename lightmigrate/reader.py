@@ -75,7 +75,7 @@ class DatabaseReader:
         """Bytes of the folder that a migration copies; 0 for an open database. Only reads."""
         if not isinstance(self._database, FileDatabase):
             return 0
-        return tree_bytes(self._database.folder, Location(self._database).belongs)
+        return tree_bytes(self._database.folder, Location.of(self._database).belongs)
 
     @property
     def database(self) -> Database:
