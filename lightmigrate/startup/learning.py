@@ -12,7 +12,7 @@ from lightmigrate.budget.embed_everything import embed_everything
 from lightmigrate.budget.learn import MOST_WITHOUT_TEXT, learn, learn_projection
 from lightmigrate.budget.learned import Learned
 from lightmigrate.errors import CostError
-from lightmigrate.progress import logger
+from lightmigrate.progress import LogProgress, logger
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
@@ -109,6 +109,7 @@ def learn_for_start(
         "limit": limits.spending,
         "deadline": limits.deadline,
         "thresholds": thresholds,
+        "on_progress": LogProgress(),
         "announce": lambda line: logger.info("%s: embedding %s", title, line),
     }
     if limits.documents is not None:
@@ -149,6 +150,7 @@ def _everything(
             opened_by=opened_by,
             source_model=source_model,
             require=_in_time(limits.deadline, costs.count.records, seconds),
+            on_progress=LogProgress(),
         )
     except _TooSlowError:
         logger.info("%s: that would take too long, learning a projection instead", title)
