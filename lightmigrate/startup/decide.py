@@ -17,6 +17,7 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.lines import FOUND, NAMED, OF_A_VARIANT, evidence_of, titled
 from lightmigrate.startup.memory import Memory
+from lightmigrate.startup.projected import OtherRows, ProjectedBefore
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
 from lightmigrate.startup.texts import StartupTexts, startup_texts
@@ -40,6 +41,7 @@ class Decision:
     Attributes:
         source: finds projections.
         memory: of the models of the database.
+        projected: tells rows that were projected to the application's model before.
         reports: one for each collection that was looked at.
         texts: where the embedded texts come from, of each collection that was measured.
         fixed: the collections that cannot have the distance of the policy, and why.
@@ -50,6 +52,7 @@ class Decision:
 
     source: ProjectionSource
     memory: Memory
+    projected: ProjectedBefore
     reports: dict[Address, CollectionReport] = field(default_factory=dict)
     texts: dict[Address, StartupTexts] = field(default_factory=dict)
     fixed: Mapping[Address, str] = field(default_factory=dict)
@@ -117,8 +120,12 @@ class Decision:
             for address, facts in others.items()
         }
         embedded = CollectionsWithTexts(store, {a: texts.collection.source for a, texts in self.texts.items()})
+        for address, facts in list(others.items()):
+            if (finding := self.projected.finding(embedded.collection(address), facts)) is not None:
+                self.reports[address] = CollectionReport(finding)
+                del others[address]
         measured = by_measuring(
-            embedded,
+            OtherRows(embedded, self.projected),
             list(others.values()),
             self.source.target,
             self.source.limit,

@@ -34,6 +34,7 @@ from lightmigrate.startup.detect import RECALLED, from_records
 from lightmigrate.startup.lines import preservation_line
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
+from lightmigrate.startup.projected import ProjectedBefore
 from lightmigrate.startup.projection_source import ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
@@ -177,7 +178,8 @@ class _Start:
 
     def _act(self, migrator: Migrator) -> None:
         memory, policy = self._memory(migrator), self._policy
-        decision = Decision(self._source, memory, is_folder=self._is_folder)
+        projected = ProjectedBefore(migrator.place, self._source.target.model)
+        decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
         to_migrate = policy.on_mismatch == "migrate"
         damaged = migrator.damaged(thorough=False)
