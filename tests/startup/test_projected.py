@@ -28,9 +28,7 @@ def test_also_when_no_other_row_is_left(tmp_path: Path) -> None:
     folder, provider = migrated(tmp_path)
     provider.close()
     with Provenance.existing(folder) as provenance:
-        projected = set(
-            provenance.ids(NOTES, *[origin for origin in provenance.counts(NOTES) if origin.name != "EXACT"])
-        )
+        projected = set(provenance.ids(NOTES, *NOT_EXACT))
     with open_client(folder) as client:
         collection = client.get_collection("notes", embedding_function=None)
         collection.delete([record for record in collection.get(include=[])["ids"] if record not in projected])
