@@ -22,8 +22,9 @@ from lightmigrate.training.text_digest import text_digest
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
 from lightmigrate.vectors import finite_rows, meaningful
 
-# Records that the projection of those without a text is fitted to.
-FITTED = 2000
+# Records that the projection of those without a text is fitted to; where all have one, it is for records that are
+# written meanwhile, and the next refinement embeds these.
+FITTED, FITTED_FOR_LATE_ONES = 2000, 300
 
 
 def embed_everything(
@@ -73,7 +74,8 @@ def embed_everything(
             refused.update(digest for digest, finite in zip(new, taken, strict=True) if not finite)
         done += len(page)
         embedded_so_far(done)
-    projection = _for_the_others(collection, provider, source_model)
+    fitted = FITTED if without_text or refused else FITTED_FOR_LATE_ONES
+    projection = _for_the_others(collection, provider, source_model, fitted)
     share = 1 - without_text / max(1, collection.count())
     facts = {
         "model": provider.name,
@@ -92,9 +94,9 @@ def _within_page(report: Callable[[int], None], before: int, records: int, embed
     report(before + records * embedded // texts)
 
 
-def _for_the_others(collection: JoinedCollections, provider: Cached, source_model: Model) -> Projection:
-    """A projection for records without a text, fitted to some whose text is embedded already."""
-    page = collection.sample(FITTED)
+def _for_the_others(collection: JoinedCollections, provider: Cached, source_model: Model, fitted: int) -> Projection:
+    """A projection for records without a text, fitted to so many whose text is embedded already."""
+    page = collection.sample(fitted)
     old = np.asarray(page.vectors)
     usable = [
         row
