@@ -159,7 +159,7 @@ def migrate_to_model(
         if learning and new.calibrate is None:  # before most of the money is spent
             require_consent(conversation, options)
         for one in learning:
-            learned = one.learned or _followed(one, provider, new, given, texts, queries, conversation)
+            learned = one.learned or _followed(one, provider, new, texts, queries, conversation)
             for facts in one.group.members:
                 gate = learned.gates.get(facts.address)
                 if gate is not None and gate.verdict == "FAIL" and not options.force:
@@ -252,7 +252,6 @@ def _followed(
     one: _Learning,
     provider: Cached,
     new: NewModel,
-    given: Texts,
     texts: TextsChoice,
     queries: Sequence[str],
     conversation: Conversation,

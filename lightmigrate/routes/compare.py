@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from lightmigrate.budget.budget_split import MEASURING_SHARE
@@ -27,6 +27,7 @@ from lightmigrate.routes.route import Kind, Route
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.model_speed import ModelSpeed
+from lightmigrate.training.request import tokens_of
 
 # Embedding everything is not compared with anything where it takes less than this: nobody would want less.
 LITTLE_SECONDS, LITTLE_DOLLARS = 60.0, 0.05
@@ -126,27 +127,28 @@ def compare_routes(
         samples=samples,
         tokens=tokens,
         token_share=token_share,
-        measuring_share=MEASURING_SHARE,
         queries=queries,
         seed=seed,
         on_progress=on_progress,
     )
+    limit = SpendingLimit(goal.max_cost)
     # what was asked for and cannot be had is refused before the model is called
     asked_for = not (samples is None and tokens is None and token_share is None)
     read = read_data() if asked_for else None
-    costs = Costs.measure(collection, provider, stored_bytes, SpendingLimit(goal.max_cost))
+    costs = Costs.measure(collection, provider, stored_bytes, limit)
     share = 1 - costs.count.without_text / max(1, costs.count.records)
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
     curve, known, not_measured = None, None, ""
+    measuring = _measuring_share(costs, goal, limit.spent)
     if read is None and not always and _takes_little(everything, goal):
         not_measured = "embedding everything takes too little to compare it with anything"
     elif read is None:
         try:
-            read = read_data()
+            read = read_data(measuring_share=measuring)
         except (RefusedError, NotEnoughTextsError) as error:
             not_measured = str(error)
     if read is not None:
-        most = token_share if token_share is not None else MEASURING_SHARE
+        most = token_share if token_share is not None else measuring
         before_measuring(provider.priced(round(tokens or most * costs.count.tokens)))
         curve = measure_curve(
             read.data,
@@ -160,9 +162,10 @@ def compare_routes(
             on_progress=on_progress,
         )
         known = best_known(candidates, read.data, provider, seed)
+        # sentences, words and extracts were paid for only to measure
+        only_measuring = max(0, curve.paid - tokens_of(provider, read.data.texts)) if everything.dollars != 0 else 0
+        everything = costs.everything(curve.options[-1].expected, only_measuring)
     routes = [_nothing(), *_measured(costs, curve, known, goal), everything]
-    if curve is not None:
-        routes[-1] = replace(everything, expected=curve.options[-1].expected)
     choice = choose(routes, goal)
     return Comparison(
         model=provider.name,
@@ -197,6 +200,17 @@ def worth_showing(options: Sequence[CurvePoint]) -> list[CurvePoint]:
             shown.append(point)
         best = max(best, value)
     return [*shown, options[-1]]
+
+
+def _measuring_share(costs: Costs, goal: Goal, spent: float) -> float:
+    """The share of what embedding everything takes that measuring may take, within what the goal leaves to spend."""
+    million = costs.provider.priced(1_000_000).dollars
+    if goal.max_cost is None or million == 0:
+        return MEASURING_SHARE
+    if million is None:
+        return 0.0  # a limit cannot be kept where no price is known
+    tokens = max(0.0, goal.max_cost - spent) / million * 1_000_000
+    return min(MEASURING_SHARE, tokens / max(1, costs.count.tokens))
 
 
 def _takes_little(everything: Route, goal: Goal) -> bool:

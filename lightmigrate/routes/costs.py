@@ -67,12 +67,11 @@ class Costs:
     def _seconds(self, texts: int, tokens: int) -> float:
         return math.inf if self.speed is None and texts else (self.speed or NO_TIME).seconds(texts, tokens)
 
-    def everything(self, expected: QualityEstimate) -> Route:
-        """The route that embeds every text."""
+    def everything(self, expected: QualityEstimate, more_tokens: int = 0) -> Route:
+        """The route that embeds every text, and more tokens that were paid for to compare it."""
         count = self.count
-        return self.route(
-            "everything", f"embed all {count.texts:,}", count.missing_texts, count.missing_tokens, expected, True
-        )
+        tokens = count.missing_tokens + more_tokens
+        return self.route("everything", f"embed all {count.texts:,}", count.missing_texts, tokens, expected, True)
 
     def route(
         self,

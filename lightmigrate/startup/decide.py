@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lightmigrate.doctor import MOST_SEARCHED
 from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, ProviderError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
@@ -29,9 +30,6 @@ from lightmigrate.texts.source import STORED, TextSource, chosen_form
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
 from lightmigrate.vectors import Metric, Vectors
-
-# With more collections only those without documents are searched for other texts that may have been embedded.
-MOST_SEARCHED = 20
 
 
 @dataclass

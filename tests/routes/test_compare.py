@@ -11,7 +11,7 @@ import pytest
 from lightmigrate import Migrator, Registry, fit
 from lightmigrate.errors import RefusedError
 from lightmigrate.projection.model import Model
-from lightmigrate.providers.base import Bill
+from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
 from lightmigrate.routes.compare import Comparison, compare_routes
 from lightmigrate.routes.follow import follow
@@ -53,8 +53,21 @@ def test_measuring_takes_at_most_a_tenth(tmp_path: Path) -> None:
     everything = found.routes[-1]
     assert everything.dollars == pytest.approx(everything.tokens / 1000)
     assert [bill.tokens <= everything.tokens / 9 for bill in bills] == [True]
-    if found.curve is not None:
-        assert found.curve.paid <= 0.1 * found.curve.size.tokens
+    assert found.curve is not None
+    assert found.curve.paid <= 0.1 * found.curve.size.tokens
+    assert estimated_tokens(inner.asked) <= 0.1 * found.curve.size.tokens, "with what told the speed"
+
+
+@pytest.mark.parametrize("dollars", [0.0, 2.0, 5.0, 12.0, 60.0])
+def test_measuring_spends_no_more_than_the_goal_allows(dollars: float, tmp_path: Path) -> None:
+    inner = Paid()
+    found = compared(build(tmp_path / "db"), cached(tmp_path, inner), Goal(max_cost=dollars))
+    assert estimated_tokens(inner.asked) / 1000 <= dollars
+    if found.chosen is None:
+        assert "within $" in found.reason
+    else:
+        assert found.chosen.dollars is not None
+        assert found.chosen.dollars <= dollars
 
 
 def test_on_one_scale_with_more_quality_for_more_tokens(tmp_path: Path) -> None:
