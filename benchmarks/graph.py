@@ -21,6 +21,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 from corpora import load, read_lines
 from spaces import Vectors, unit
 
@@ -151,21 +152,22 @@ def migrate(
 ) -> tuple[float, float, float, float]:
     """Recall before, foreseen if the graph is kept, and after; the processor's seconds."""
     recalls: list[float] = []
-    plain = Exact.recall_of
+    plain = Exact.recalls_of
 
-    def recall_of(self: Exact, distances: Sequence[Sequence[float]] | Vectors) -> float:
-        recalls.append(plain(self, distances))
-        return recalls[-1]
+    def recalls_of(self: Exact, distances: Sequence[Sequence[float]] | Vectors) -> npt.NDArray[np.float64]:
+        found = plain(self, distances)
+        recalls.append(float(found.mean()))
+        return found
 
     shape = (old.shape[1], new.shape[1])
     few = fit(old[:200], new[:200], method="ridge", source_model=model(OLD, old), target_model=model(NEW, new))
     projection = Projection((Looked(shape, {text: row for row, text in enumerate(texts)}, new),), few.info)
     started = time.process_time()
-    with patch.object(build, "LOSS", 1.0), patch.object(Exact, "recall_of", recall_of):  # kept whatever it finds
+    with patch.object(build, "LOSS", 1.0), patch.object(Exact, "recalls_of", recalls_of):  # kept whatever it finds
         Migrator(folder).migrate(
             [CollectionJob("notes", projection)], index="rebuild" if route == "rebuild" else "keep", force=True
         )
-    return recalls[0], recalls[1], recalls[-1], time.process_time() - started
+    return recalls[0], recalls[-2], recalls[-1], time.process_time() - started
 
 
 def repairs(home: Path, new: Vectors) -> Iterator[str]:

@@ -24,9 +24,9 @@ from lightmigrate.cli.options import (
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.distance import migrate_distance
 from lightmigrate.commands.embed_again import migrate_embedding_again
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
+from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.commands.to_model import NewModel, migrate_to_model
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
@@ -117,15 +117,17 @@ def migrate(
 
     With --target-model alone on the cheapest route that keeps --quality: small databases are embedded again, of large
     ones a part, and the rest is projected. Or with a projection, with one trained on the collection (--calibrate), as
-    `plan -o` planned (--plan), or from the stored texts alone (--embed-again). With --distance alone the vectors stay.
+    `plan -o` planned (--plan), or from the stored texts alone (--embed-again). With --distance alone, or --index
+    rebuild alone, the vectors stay.
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
-    if ways > 1 or (not ways and not target.model and distance is None):
+    index_alone = not ways and not target.model
+    if ways > 1 or (index_alone and distance is None and options.index == "keep"):
         raise LightmigrateError(
             "give --target-model MODEL to take the best route; or one of --projection FILE, --calibrate DOCUMENTS, "
-            "--plan FILE and --embed-again; or --distance alone to change only that"
+            "--plan FILE and --embed-again; or --distance or --index rebuild alone to change only the index"
         )
     names = collection or []
     with conversation(as_json, yes) as talk:
@@ -178,8 +180,8 @@ def migrate(
                 distance=distance,
                 conversation=talk,
             )
-        elif distance is not None:
-            results = migrate_distance(
+        else:
+            results = rebuild_indexes(
                 database, distance, options, collections=names, function=function, conversation=talk
             )
     print_result(results, databases.migrated, as_json)

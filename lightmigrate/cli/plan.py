@@ -27,7 +27,7 @@ from lightmigrate.cli.options import (
 from lightmigrate.cli.output import conversation, print_next, print_result, write_json
 from lightmigrate.commands.arguments import Budget, ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.distance import plan_distance
+from lightmigrate.commands.new_index import plan_indexes
 from lightmigrate.commands.plan import Measuring, Planned, plan_budget, plan_projection
 from lightmigrate.errors import LightmigrateError
 
@@ -79,7 +79,7 @@ def plan(
             if projection is not None:
                 checked = plan_projection(database, projection, collections=names, distance=distance, conversation=talk)
             elif distance is not None:
-                checked = plan_distance(database, distance, collections=names, conversation=talk)
+                checked = plan_indexes(database, distance, collections=names, conversation=talk)
         print_result(checked, databases.plan, as_json)
         if not as_json:
             chosen = [word for name in names for word in ("--collection", name)]

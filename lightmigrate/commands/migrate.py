@@ -150,11 +150,14 @@ def new_job(
     embedded: EmbeddedTexts | None = None,
     *,
     distance: Metric | None = None,
+    rebuild_index: bool = False,
 ) -> CollectionJob:
     """A job, made without loading the migration before it is needed."""
     from lightmigrate.migration.collection_job import CollectionJob
 
-    return CollectionJob(address, projection, function, texts=texts, embedded=embedded, distance=distance)
+    return CollectionJob(
+        address, projection, function, texts=texts, embedded=embedded, distance=distance, rebuild_index=rebuild_index
+    )
 
 
 def require_consent(conversation: Conversation, options: MigrationOptions) -> None:

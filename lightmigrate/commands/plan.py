@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lightmigrate.commands.arguments import FOUND_TEXTS, NO_BUDGET, Budget, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
-from lightmigrate.commands.distance import show_stated_distances
+from lightmigrate.commands.new_index import show_stated_distances
 from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.results import Result
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal

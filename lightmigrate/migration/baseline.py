@@ -85,8 +85,10 @@ def meaningful_rows(page: Page) -> Page:
     return page.rows(np.flatnonzero(meaningful(page.vectors)).tolist())
 
 
-def found_by_search(collection: Collection, vectors: Vectors, space: str | None) -> float | None:
+def found_by_search(collection: Collection, vectors: Vectors, space: str | None, neighbours: int = 1) -> float | None:
     """Share of up to 100 of the stored vectors `(s, d)` that a search for them finds at distance zero. Only reads.
+
+    With many neighbours a search follows more links: what it still does not find is not in the index.
 
     `None` when no vector is usable, and for the inner product, where the nearest vector to a vector is often a longer
     one and not itself.
@@ -95,7 +97,7 @@ def found_by_search(collection: Collection, vectors: Vectors, space: str | None)
     vectors = vectors[evenly(len(vectors), SEARCHES)]
     if not len(vectors) or space == "ip":
         return None
-    _, distances = collection.nearest(vectors, 1)
+    _, distances = collection.nearest(vectors, min(neighbours, collection.count()))
     return float(
         np.mean([row[0] <= DISTANCE_TOLERANCE * max(1, v @ v) for row, v in zip(distances, vectors, strict=True)])
     )

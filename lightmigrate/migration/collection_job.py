@@ -43,7 +43,7 @@ class CollectionJob:
     Attributes:
         collection_name: its name, or its address, which also says which vector and which part of a table.
         projection: a `Projection`, or the path of one; or `EmbedAgain`, to make the collection anew from its texts; or
-            nothing, to change the distance alone: the vectors stay as they are.
+            nothing, to build a new index alone, of another distance or not: the vectors stay as they are.
         embedding_function: the new model's Chroma embedding function (or `{"name", "config"}`), to be recorded on the
             collection; `None` keeps the record.
         tenant: tenant of the collection; used when `collection_name` is a name.
@@ -55,9 +55,10 @@ class CollectionJob:
         embedded: texts that the new model has embedded already; `None` for none. Where each vector comes from is then
             recorded for `status` and `refine`.
         distance: that the index gets: `l2`, `cosine` or `ip`; `None` keeps it.
+        rebuild_index: whether the index is built anew although neither the vectors nor the distance change.
 
     Raises:
-        LightmigrateError: there is no such distance, or neither a projection nor a distance.
+        LightmigrateError: there is no such distance, or nothing to do.
     """
 
     collection_name: str | Address
@@ -68,10 +69,13 @@ class CollectionJob:
     texts: Texts = None
     embedded: EmbeddedTexts | None = None
     distance: Metric | None = None
+    rebuild_index: bool = False
 
     def __post_init__(self) -> None:
-        if require_distance(self.distance) is None and self.projection is None:
-            raise LightmigrateError(f"the job for {self.address} has no projection and no distance: give one of them")
+        if require_distance(self.distance) is None and self.projection is None and not self.rebuild_index:
+            raise LightmigrateError(
+                f"the job for {self.address} has no projection and no distance: give one of them, or rebuild_index"
+            )
 
     @property
     def address(self) -> Address:

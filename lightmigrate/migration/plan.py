@@ -58,7 +58,7 @@ class PlannedCollection(Result):
 
     @property
     def keeps_vectors(self) -> bool:
-        """Whether its vectors stay as they are, and only the distance changes."""
+        """Whether its vectors stay as they are, and only its index is built anew."""
         return self.source_model == self.target_model == SAME
 
     @property
@@ -135,7 +135,7 @@ def check_job(facts: CollectionFacts, projection: Projection, distance: Metric |
     """
     kept, stated = keeps_vectors(projection), facts.stated_space or facts.space
     other_distance = distance is not None and {distance} != {facts.space, stated}
-    if kept and not other_distance:
+    if kept and distance is not None and not other_distance:
         raise NothingToMigrateError(f"the distance of collection {facts.address} is {distance} already")
     if not facts.count and not other_distance and facts.dimension in (None, projection.info.target.dimension):
         raise NothingToMigrateError(

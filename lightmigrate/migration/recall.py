@@ -66,12 +66,16 @@ class Exact:
 
     def recall_of(self, distances: Sequence[Sequence[float]] | Vectors) -> float:
         """The recall of searches that found records at these distances: for each query those of the 11 nearest."""
-        limits = self._nearest.max(axis=1) + TOLERANCE * self._scale
+        return float(self.recalls_of(distances).mean())
+
+    def recalls_of(self, distances: Sequence[Sequence[float]] | Vectors) -> npt.NDArray[np.float64]:
+        """The recall `(n,)` of each of the first n queries, of which searches found records at these distances."""
+        limits = (self._nearest.max(axis=1) + TOLERANCE * self._scale)[: len(distances)]
         hits = [
             sum(distance <= limit for distance in row) - 1
             for row, limit in zip(distances, limits.tolist(), strict=True)
         ]
-        return float(np.mean(np.clip(hits, 0, NEIGHBOURS)) / NEIGHBOURS)
+        return np.asarray(np.clip(hits, 0, NEIGHBOURS) / NEIGHBOURS)
 
     def distances(self) -> Distances | None:
         """The distances to the up to 10 nearest records, without the query itself, and between the queries.

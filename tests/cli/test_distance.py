@@ -120,7 +120,7 @@ def test_alone_it_is_for_all_that_have_another_one(folder: Path, run: Run) -> No
 
 @pytest.mark.parametrize(("words", "code", "message"), [
     (("--distance", "cos", "--yes"), 1, "'cos' is not one of 'l2', 'cosine', 'ip'"),
-    (("--yes",), 1, "or --distance alone to change only that"),
+    (("--yes",), 1, "or --distance or --index rebuild alone to change only the index"),
     (("--distance", "cosine"), 2, "add --yes to go ahead"),
     (("--distance", "cosine", "-c", "nowhere", "--yes"), 1, "no collection nowhere in"),
 ])  # fmt: skip

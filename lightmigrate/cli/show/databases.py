@@ -156,10 +156,10 @@ def plan(made: Plan) -> RenderableType:
         lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
     if made.seconds_kept is not None and made.seconds_rebuilt is not None:
         kept, rebuilt = readable_seconds(made.seconds_kept), readable_seconds(made.seconds_rebuilt)
-        if all(collection.distance == collection.target_distance for collection in made.collections):
+        if any(not c.keeps_vectors and c.distance == c.target_distance for c in made.collections):
             lines.append(f"time: about {kept}; {rebuilt} if the index must be rebuilt to find as much as before")
         else:
-            lines.append(f"time: about {rebuilt}; an index of another distance is built anew")
+            lines.append(f"time: about {rebuilt}; the index is built anew")
     return Group(*lines, table)
 
 

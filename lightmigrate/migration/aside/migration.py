@@ -23,6 +23,7 @@ from lightmigrate.migration.aside.room import plan_at, require_room, require_roo
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
 from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, require_passed
@@ -156,7 +157,7 @@ class AsideMigration:
             damaged = self.files.damaged()
             require_readable(requests, damaged, shlex.quote(str(self.path)))
             outgoing = new_backup_path(self._workspace.location) if auto_backup else self._workspace.trash / "old"
-            if not auto_backup:
+            if not auto_backup and not all(keeps_vectors(request.projection) for request in requests):
                 logger.warning("%s: no backup is kept, so there will be no rollback", self.path)
             workspace, copy = self._workspace, self.files.at(self._workspace.staging)
             records = sum(planned.count for planned in plan.collections)

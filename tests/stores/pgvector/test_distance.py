@@ -14,7 +14,7 @@ from psycopg import sql
 from lightmigrate import CollectionJob, Migrator
 from lightmigrate.commands.conversation import AGREED
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.distance import migrate_distance
+from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.errors import RefusedError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.stores.base import Address
@@ -121,11 +121,11 @@ def test_without_names_those_that_cannot_have_it_are_named_and_the_others_get_it
     database.execute(sql.SQL("CREATE INDEX another_more ON another USING hnsw (embedding vector_ip_ops)"))
     database.execute(sql.SQL("DROP INDEX plain_hnsw"))
     choice = DatabaseChoice(database.locator)
-    (result,) = migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
+    (result,) = rebuild_indexes(choice, "cosine", MigrationOptions(), conversation=AGREED)
     assert (result.collection_name, "vector_cosine_ops" in indexes(database)["docs_hnsw"]) == ("docs", True)
     assert "left as it is: the distance of another cannot be changed to cosine: another has indexes for" in caplog.text
     assert "plain" not in caplog.text, "without an index its distance is what queries say, cosine by default"
     with pytest.raises(RefusedError, match="the distance of another cannot be changed to cosine"):
-        migrate_distance(choice, "cosine", MigrationOptions(), conversation=AGREED)
+        rebuild_indexes(choice, "cosine", MigrationOptions(), conversation=AGREED)
     with pytest.raises(RefusedError, match="the distance of plain cannot be changed to l2: plain has no index"):
-        migrate_distance(choice, "l2", MigrationOptions(), collections=["plain"], conversation=AGREED)
+        rebuild_indexes(choice, "l2", MigrationOptions(), collections=["plain"], conversation=AGREED)

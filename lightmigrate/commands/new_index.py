@@ -1,4 +1,4 @@
-"""`migrate --distance` alone: the index is built anew for another distance, and the vectors stay as they are."""
+"""`migrate --distance` or `--index rebuild` alone: the index is built anew, and the vectors stay as they are."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def migrate_distance(
+def rebuild_indexes(
     database: DatabaseChoice,
-    distance: Metric,
+    distance: Metric | None,
     options: MigrationOptions,
     *,
     collections: Sequence[str] = (),
     function: object = None,
     conversation: Conversation,
 ) -> list[MigrationResult]:
-    """Give collections another distance, and nothing else. Exact: nothing is learned or embedded. Asks, then writes.
+    """Build new indexes, of another distance or not. Exact: nothing is learned or embedded. Asks, then writes.
 
     Args:
         database: the database.
-        distance: that they get.
+        distance: that they get; `None` keeps theirs.
         options: how to migrate.
-        collections: their names; by default all that have another one.
+        collections: their names; by default all that have another distance, or all with records.
         function: what to record as the embedding function of the collections; `None` keeps the record.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
-        NothingToMigrateError: they have this distance already.
+        NothingToMigrateError: they have this distance already, or no records.
         RefusedError: none of them can have it; one that cannot, and that was not named, is left as it is.
         LightmigrateError: as `Migrator.plan` and `Migrator.migrate`; the database is unchanged.
     """
@@ -53,10 +53,10 @@ def migrate_distance(
     return run_migration(migrator, jobs, options)
 
 
-def plan_distance(
-    database: DatabaseChoice, distance: Metric, *, collections: Sequence[str] = (), conversation: Conversation
+def plan_indexes(
+    database: DatabaseChoice, distance: Metric | None, *, collections: Sequence[str] = (), conversation: Conversation
 ) -> Plan:
-    """What `migrate_distance` would do, and whether it can. Only reads; raises the same errors."""
+    """What `rebuild_indexes` would do, and whether it can. Only reads; raises the same errors."""
     migrator = database.open(conversation)
     return migrator.plan(_jobs(migrator, distance, collections, None))
 
@@ -71,13 +71,20 @@ def show_stated_distances(migrator: Migrator, addresses: Sequence[Address], conv
         conversation.show(Notice(f"and {len(wrong) - _SHOWN} more whose metadata state another distance; see doctor"))
 
 
-def _jobs(migrator: Migrator, distance: Metric, names: Sequence[str], function: object) -> list[CollectionJob]:
+def _jobs(migrator: Migrator, distance: Metric | None, names: Sequence[str], function: object) -> list[CollectionJob]:
     catalog = migrator.collections()
     if names:
         addresses = [find_address(name, catalog) for name in names]
+    elif distance is None:
+        addresses = [facts.address for facts in readable(migrator, catalog) if facts.count]
     else:
         other = [facts for facts in readable(migrator, catalog) if facts.space != distance or facts.stated_space]
         addresses = [facts.address for facts in changeable(migrator, other, distance)]
     if not addresses:
-        raise NothingToMigrateError(f"{migrator.path}: the distance of every collection is {distance} already")
-    return [new_job(address, None, function, distance=distance) for address in addresses]
+        reason = (
+            "no collection has records"
+            if distance is None
+            else f"the distance of every collection is {distance} already"
+        )
+        raise NothingToMigrateError(f"{migrator.path}: {reason}")
+    return [new_job(address, None, function, distance=distance, rebuild_index=True) for address in addresses]
