@@ -58,6 +58,21 @@ class NewVectors(Protocol):
         """Project old vectors `(n, d)` to the new space, for index elements that belong to no record."""
 
 
+class SearchesIfKept(Protocol):
+    """Searches through the graph of an index as if it already had new vectors."""
+
+    def nearest(self, rows: Sequence[int], k: int) -> Vectors:
+        """Distances `(len(rows), k)` to the k nearest records that searches would find, infinite where fewer are found.
+
+        Args:
+            rows: the records to search for, by row number.
+            k: how many to find for each.
+
+        Raises:
+            ValueError, OSError: the files of the index have an unknown layout, so that it cannot be kept either.
+        """
+
+
 class Replacement(Protocol):
     """One collection of a copy that gets new vectors; work that an earlier process finished is kept."""
 
@@ -67,19 +82,15 @@ class Replacement(Protocol):
     def source(self) -> Address:
         """The address of the old records."""
 
-    def distances_if_kept(self, draft: NewVectors, rows: Sequence[int], k: int, space: Metric) -> Vectors | None:
-        """How far the k nearest records are that searches would find through the present graph with the new vectors.
-
-        Only reads.
+    def searches_if_kept(self, draft: NewVectors, space: Metric) -> SearchesIfKept | None:
+        """What searches would find through the present graph with the new vectors. Only reads.
 
         Args:
             draft: the new content of the collection.
-            rows: the records to search for, by row number.
-            k: how many to find for each.
             space: the distance of the index, as it was measured.
 
         Returns:
-            Distances `(len(rows), k)`, infinite where fewer are found; `None` where they are known only afterwards.
+            For searches; `None` where what they find is known only afterwards.
         """
 
     def put(self, draft: NewVectors, route: Route) -> Route:

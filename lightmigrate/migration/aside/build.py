@@ -339,13 +339,16 @@ def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> float | N
 
     A graph that finds much less is known from a few searches, and each takes about as long as linking ten records.
     """
+    searches = replacement.searches_if_kept(draft, truth.space)
     found: list[Vectors] = []
     recall: float | None = None
     for rows in (draft.queries[:FIRST_SEARCHES], draft.queries[FIRST_SEARCHES:]):
-        distances = replacement.distances_if_kept(draft, rows, NEIGHBOURS + 1, truth.space) if len(rows) else None
-        if distances is None:
+        if searches is None or not rows:
             break
-        found.append(distances)
+        try:
+            found.append(searches.nearest(rows, NEIGHBOURS + 1))
+        except (ValueError, OSError):
+            return None
         recalls = truth.recalls_of(np.concatenate(found))
         recall = float(recalls.mean())
         if _finds_less(recall + CERTAIN * float(recalls.std()) / len(recalls) ** 0.5, draft):

@@ -23,31 +23,44 @@ _SHORTEST = np.float32(1e-30)
 _Numbers = npt.NDArray[np.intp]
 
 
-def distances_if_kept(layout: Layout, draft: NewVectors, rows: Sequence[int], k: int, space: Metric) -> Vectors:
-    """Distances to the k nearest records that searches would find. Only reads. See `files.Replacement`.
+class SearchesIfKept:
+    """Searches through the graph of an index as if it already had new vectors. See `files.SearchesIfKept`.
 
     Records that are only in Chroma's log are found for certain: Chroma adds them to the graph, with their new vectors.
+
+    Args:
+        layout: of the collection.
+        draft: its new content.
+        space: the distance of the index, as it was measured.
 
     Raises:
         ValueError, OSError: the index's files have an unknown layout.
     """
-    index = HnswFiles.open(layout.index)
-    elements = _Elements(index, draft, normalised=layout.space == "cosine")
-    queries = _prepared(draft.vectors_of(rows), space)
 
-    def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
-        return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
+    def __init__(self, layout: Layout, draft: NewVectors, space: Metric) -> None:
+        index = HnswFiles.open(layout.index)
+        self._graph, self._draft, self._space = Graph.open(index), draft, space
+        self._elements = _Elements(index, draft, normalised=layout.space == "cosine")
+        self._logged = _prepared(draft.vectors_of(self._elements.missing), space)
+        stated = [
+            (settings.get("hnsw") or {}).get("ef_search")
+            for settings in vector_indexes(layout.schema, VECTOR_INDEXES[1:])
+        ]
+        self._ef = max(int(length or EF_SEARCH) for length in stated or [None])
 
-    stated = [
-        (settings.get("hnsw") or {}).get("ef_search") for settings in vector_indexes(layout.schema, VECTOR_INDEXES[1:])
-    ]
-    ef = max(k, *(int(length or EF_SEARCH) for length in stated or [None]))
-    deleted = elements.deleted if elements.deleted.any() else None
-    found, far = Graph.open(index).search(len(queries), distance, ef, deleted)
-    far = np.where((found >= 0) & ~elements.deleted[found], far, np.inf)
-    logged = _prepared(draft.vectors_of(elements.missing), space)
-    others = [_distances(np.broadcast_to(query, logged.shape), logged, space) for query in queries]
-    return np.sort(np.hstack([far, np.stack(others)]), axis=1)[:, :k]
+    def nearest(self, rows: Sequence[int], k: int) -> Vectors:
+        """Distances to the k nearest records that searches would find. Only reads."""
+        space, elements = self._space, self._elements
+        queries = _prepared(self._draft.vectors_of(rows), space)
+
+        def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
+            return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
+
+        deleted = elements.deleted if elements.deleted.any() else None
+        found, far = self._graph.search(len(queries), distance, max(k, self._ef), deleted)
+        far = np.where((found >= 0) & ~elements.deleted[found], far, np.inf)
+        others = [_distances(np.broadcast_to(query, self._logged.shape), self._logged, space) for query in queries]
+        return np.sort(np.hstack([far, np.stack(others)]), axis=1)[:, :k]
 
 
 class _Elements:

@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.folder import existing
-from lightmigrate.stores.chroma.foresight import distances_if_kept
+from lightmigrate.stores.chroma.foresight import SearchesIfKept
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.indexes import segment_of
 from lightmigrate.stores.chroma.layout import Layout
@@ -117,13 +117,13 @@ class ChromaReplacement:
         """The address of the old records; only reads."""
         return self._names.old if self._names.old in self._addresses() else self._names.own
 
-    def distances_if_kept(self, draft: NewVectors, rows: Sequence[int], k: int, space: Metric) -> Vectors | None:
+    def searches_if_kept(self, draft: NewVectors, space: Metric) -> SearchesIfKept | None:
         """What searches would find if the graph was kept; only reads. See `files.Replacement`."""
         layout = Layout.of(self._folder, self._names.own)
         if layout is None or not layout.indexed or self.begun():
             return None
         try:
-            return distances_if_kept(layout, draft, rows, k, space)
+            return SearchesIfKept(layout, draft, space)
         except (ValueError, OSError):
             return None  # its files have an unknown layout, so the graph cannot be kept either
 
