@@ -32,8 +32,8 @@ def start(function: Callable[..., None], *arguments: object) -> ForkServerProces
     return process
 
 
-def was_killed(process: BaseProcess) -> bool:
+def was_killed(process: BaseProcess, timeout: float = TIMEOUT) -> bool:
     """Wait for the end of a process: whether SIGKILL ended it. Anything else but success fails the test."""
-    process.join(TIMEOUT)
+    process.join(timeout)
     assert process.exitcode in (0, -signal.SIGKILL), f"exit status {process.exitcode}; the reason is on stderr"
     return process.exitcode != 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.vectors import Vectors
 from tests.startup.starts import CORPUS, MINILM, NEW, WORDLLAMA, registry, vectors_of
 
-# Of these records about 200 are embedded by the first step, which measures an existing projection with them.
-SERVED = 380
+# Records of the application; `make crash` takes more. About 200 are embedded by the first step, which measures an
+# existing projection with them.
+SERVED = int(os.environ.get("LIGHTMIGRATE_SERVED", "380"))
+IDS = [f"m{row}" for row in range(SERVED)]
 
 FIRST_STEP: dict[str, Any] = {"calibrate": 0, "min_quality": 0.1}
 
@@ -33,14 +36,35 @@ def settings_of(home: Path) -> dict[str, str]:
     }
 
 
-def fill(client: Any) -> None:
+@functools.cache
+def documents() -> list[str]:
+    """The abstracts of the corpus; where there are too few, again with another beginning."""
+    rows = len(CORPUS.documents)
+    beginnings = ("" if row < rows else f"{row}: " for row in range(SERVED))
+    return [beginning + CORPUS.documents[row % rows] for row, beginning in enumerate(beginnings)]
+
+
+@functools.cache
+def new_vectors() -> Vectors:
+    """What the new model makes of them."""
+    return np.asarray(NEW.embed(documents()), np.float32)
+
+
+def fill(client: Any, hnsw: Mapping[str, Any] | None = None) -> None:
     """The collection as the old model embedded it."""
-    client.create_collection("memory", embedding_function=None).add(
-        ids=CORPUS.ids[:SERVED],
-        embeddings=vectors_of(MINILM)[:SERVED],
-        documents=CORPUS.documents[:SERVED],
-        metadatas=[{"row": row} for row in range(SERVED)],
+    rows = np.arange(SERVED)
+    old = vectors_of(MINILM)[rows % len(CORPUS.documents)]
+    collection = client.create_collection(
+        "memory", embedding_function=None, configuration={} if hnsw is None else {"hnsw": dict(hnsw)}
     )
+    for start in range(0, SERVED, 2000):
+        part = slice(start, start + 2000)
+        collection.add(
+            ids=IDS[part],
+            embeddings=old[part],
+            documents=documents()[part],
+            metadatas=[{"row": row} for row in rows[part].tolist()],
+        )
 
 
 def open_folder(folder: Path) -> Any:
@@ -84,7 +108,7 @@ def search(client: Any, report: StartReport) -> None:
     memory = client.get_collection("memory", embedding_function=None)
     row = 0
     while not refinement.wait(0.005):
-        answer = memory.query(query_embeddings=vectors_of(WORDLLAMA)[row : row + 1], n_results=5)
+        answer = memory.query(query_embeddings=new_vectors()[row : row + 1], n_results=5)
         assert len(answer["ids"][0]) == 5
         row = (row + 1) % SERVED
     assert refinement.status.state == "exact", refinement.status
@@ -94,17 +118,17 @@ def require_reembedded(client: Any) -> None:
     """Every record is as if the new model had embedded it, and is found."""
     require_exact(client)
     memory = client.get_collection("memory", embedding_function=None)
-    own = memory.query(query_embeddings=vectors_of(WORDLLAMA)[:20], n_results=1, include=[])
-    assert [ids[0] for ids in own["ids"]] == list(CORPUS.ids[:20])
+    own = memory.query(query_embeddings=new_vectors()[:20], n_results=1, include=[])
+    assert [ids[0] for ids in own["ids"]] == IDS[:20]
 
 
 def require_exact(client: Any) -> None:
     """Every record is as if the new model had embedded it; whether searches find it depends on the index."""
     memory = client.get_collection("memory", embedding_function=None)
     held = memory.get(include=["documents", "metadatas", "embeddings"])
-    assert sorted(held["ids"]) == sorted(CORPUS.ids[:SERVED])
-    row_of = {record: row for row, record in enumerate(CORPUS.ids[:SERVED])}
+    assert sorted(held["ids"]) == sorted(IDS)
+    row_of = {record: row for row, record in enumerate(IDS)}
     rows = [row_of[record] for record in held["ids"]]
-    assert held["documents"] == [CORPUS.documents[row] for row in rows]
+    assert held["documents"] == [documents()[row] for row in rows]
     assert held["metadatas"] == [{"row": row} for row in rows]
-    np.testing.assert_allclose(held["embeddings"], vectors_of(WORDLLAMA)[rows], atol=1e-5)
+    np.testing.assert_allclose(held["embeddings"], new_vectors()[rows], atol=1e-5)

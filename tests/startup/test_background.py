@@ -26,6 +26,7 @@ from tests.migration.shadow.server import running_server
 from tests.processes import start, was_killed
 from tests.startup.serving import (
     FIRST_STEP,
+    IDS,
     SERVED,
     fill,
     open_folder,
@@ -39,8 +40,11 @@ from tests.startup.starts import CORPUS, NEW, WORDLLAMA, vectors_of
 MEMORY = Address("memory")
 TIMEOUT = 300
 
-# In the middle of a second batch.
-KILLED_AT = 70
+# For a whole refinement of more records than usual.
+SECONDS = max(120.0, SERVED / 10)
+
+# In the middle of a batch, before half of the rows are exact.
+KILLED_AT = SERVED // 5 - 6
 
 
 @pytest.fixture
@@ -84,10 +88,10 @@ def projected(place: Path) -> list[str]:
 def test_a_folder_that_is_killed_twice_ends_exact(folder: Path, environment: dict[str, str]) -> None:
     left: list[int] = []
     for _ in range(2):
-        assert was_killed(start(serve, str(folder), environment, KILLED_AT))
+        assert was_killed(start(serve, str(folder), environment, KILLED_AT), SECONDS)
         left.append(len(projected(folder)))
     assert left[0] > left[1] > 0, "each run made some rows exact, and none all of them"
-    assert not was_killed(start(serve, str(folder), environment, 10 * SERVED))
+    assert not was_killed(start(serve, str(folder), environment, 10 * SERVED), SECONDS)
     assert projected(folder) == []
     calls = encoders._Function.calls
     report = auto_migrate(folder, NEW, **FIRST_STEP)
@@ -101,8 +105,8 @@ def test_a_server_whose_application_is_killed_twice_ends_exact(tmp_path: Path, e
     with running_server(tmp_path / "db") as server:
         fill(server.client())
         for _ in range(2):
-            assert was_killed(start(serve, str(server.port), environment, KILLED_AT))
-        assert not was_killed(start(serve, str(server.port), environment, 10 * SERVED))
+            assert was_killed(start(serve, str(server.port), environment, KILLED_AT), SECONDS)
+        assert not was_killed(start(serve, str(server.port), environment, 10 * SERVED), SECONDS)
         require_reembedded(server.client())
 
 
@@ -128,7 +132,7 @@ def test_what_the_application_does_meanwhile_is_kept_and_seen(
             vectors = dict(zip(held["ids"], np.asarray(held["embeddings"]), strict=True))
             np.testing.assert_allclose(vectors["late"], vector[0, ::-1], atol=1e-6)
             np.testing.assert_allclose(vectors[changed], NEW.embed(["another text"])[0], atol=1e-6)
-            row_of = {record: row for row, record in enumerate(CORPUS.ids)}
+            row_of = {record: row for row, record in enumerate(IDS)}
             for record in others:
                 np.testing.assert_allclose(vectors[record], vectors_of(WORDLLAMA)[row_of[record]], atol=1e-5)
             assert memory.get(ids=[deleted])["ids"] == []
@@ -153,7 +157,7 @@ def test_rows_that_searches_returned_come_first(
     assert report.refinement is not None
     report.refinement.pause()
     waiting = projected(folder)
-    row = list(CORPUS.ids).index(waiting[-1])
+    row = IDS.index(waiting[-1])
     report.refinement.searched([waiting[7]])
     monkeypatch.setattr(ChromaCollection, "replace_vectors", noted)
     with open_folder(folder) as client:

@@ -17,8 +17,8 @@ from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refined_index import RECALL, recall_of, unmeasured
 from lightmigrate.startup import refined_indexes
 from lightmigrate.stores.base import Address
-from tests.startup.serving import FIRST_STEP, SERVED, open_folder, require_exact, search, settings_of
-from tests.startup.starts import CORPUS, MINILM, NEW, vectors_of
+from tests.startup.serving import FIRST_STEP, IDS, fill, open_folder, require_exact, search, settings_of
+from tests.startup.starts import MINILM, NEW, vectors_of
 
 MEMORY = Address("memory")
 
@@ -41,12 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     place = tmp_path / "home" / "chroma_data"
     with open_folder(place) as client:
-        client.create_collection("memory", embedding_function=None, configuration={"hnsw": SPARSE}).add(
-            ids=CORPUS.ids[:SERVED],
-            embeddings=vectors_of(MINILM)[:SERVED],
-            documents=CORPUS.documents[:SERVED],
-            metadatas=[{"row": row} for row in range(SERVED)],
-        )
+        fill(client, SPARSE)
     report = auto_migrate(place, NEW, **FIRST_STEP)
     with open_folder(place) as client:
         search(client, report)
@@ -83,7 +78,7 @@ def test_the_way_back_to_the_old_model_stays(folder: Path) -> None:
     Migrator(folder).rollback(backup.name)
     with open_folder(folder) as client:
         held = client.get_collection("memory", embedding_function=None).get(include=["embeddings"])
-    old = dict(zip(CORPUS.ids, vectors_of(MINILM), strict=True))
+    old = dict(zip(IDS, vectors_of(MINILM), strict=False))
     np.testing.assert_allclose(held["embeddings"], [old[record] for record in held["ids"]], atol=1e-6)
 
 
