@@ -67,7 +67,7 @@ def fit(
             the mean of `procrustes` and `lexical` (`kernel` without texts). `extract`: a weighted sum of the
             embedding of the extract and a regression on the whole document. `corrected_extract`: the same and a
             kernel fitted to its residuals. `auto`: the cheapest of the methods whose held-out predictions find the
-            most true neighbours.
+            most true neighbours, without those that were never the best.
         words: the new model's vectors of the collection's frequent words, which improve the methods that use texts;
             other methods ignore them.
         extracts: the new model's embeddings of the extracts of the K texts. The projection then embeds the extract of

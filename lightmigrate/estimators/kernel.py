@@ -11,7 +11,7 @@ import numpy as np
 
 from lightmigrate.estimators.arrays import Array, as_float32, namespace
 from lightmigrate.estimators.extracts import Extracts
-from lightmigrate.estimators.kernel_ridge import PENALTIES, KernelRidge, KernelRidgeFit
+from lightmigrate.estimators.kernel_ridge import MIDDLE, KernelRidge, KernelRidgeFit
 from lightmigrate.estimators.similarities import TEXTUAL, KernelShares, Rows, Similarities
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.steps import Sum
@@ -39,17 +39,19 @@ class KernelFit:
     Attributes:
         shares: the chosen width and shares.
         basis: the pairs whose coefficients make up the fit.
+        penalty: the number in `kernel_ridge.PENALTIES` of the penalty that was best with the shares.
     """
 
     shares: KernelShares
     basis: Rows
+    penalty: int
     _similarities: Similarities
     _gaussian: tuple[Array, Array] | None
     _ridge: KernelRidge
 
     def fit(self, target: Array) -> tuple[Sum, KernelRidgeFit]:
         """The fit to `target` `(K, d_out)`, as a step of a projection that is not normalised."""
-        fitted = self._ridge.fit(target)
+        fitted = self._ridge.fit(target, self.penalty)
         bias, terms = self._similarities.fold(fitted.coefficients, self.basis, self.shares, self._gaussian)
         return Sum(as_float32(fitted.offset + bias), terms, normalise=False), fitted
 
@@ -77,7 +79,8 @@ def prepare_kernel(
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(source))
-    shares = _choose_shares(source, target, texts, words, extracts, np.sort(shuffled[:SEARCH_PAIRS]), landmarks, seed)
+    some = np.sort(shuffled[:SEARCH_PAIRS])
+    shares, penalty = _choose_shares(source, target, texts, words, extracts, some, landmarks, seed)
     pairs = Similarities(source, texts, words, extracts, landmarks, seed)
     everything, basis = np.arange(len(source)), np.sort(shuffled[:MOST_BASIS_PAIRS])
     gaussian = pairs.gaussian_features(shares.width) if shares.gaussian else None
@@ -85,7 +88,7 @@ def prepare_kernel(
     similarity = shares.mix(pairs.between(everything, basis), to_basis)
     exact = len(basis) == len(source)
     ridge = KernelRidge.of(similarity) if exact else KernelRidge.on_basis(similarity, similarity[basis])
-    return KernelFit(shares, basis, pairs, gaussian, ridge)
+    return KernelFit(shares, basis, penalty, pairs, gaussian, ridge)
 
 
 def _choose_shares(
@@ -97,8 +100,8 @@ def _choose_shares(
     rows: Rows,
     landmarks: int,
     seed: int,
-) -> KernelShares:
-    """Coordinate descent, once through the settings, by leave-one-out error on `rows`."""
+) -> tuple[KernelShares, int]:
+    """Coordinate descent, once through the settings, by leave-one-out error on `rows`; and the best penalty."""
     given = None if texts is None else [texts[row] for row in rows]
     given_extracts = None if extracts is None else replace(extracts, vectors=extracts.vectors[rows])
     pairs = Similarities(source[rows], given, words, given_extracts, landmarks, seed)
@@ -106,7 +109,7 @@ def _choose_shares(
     everything = np.arange(len(rows))
     similarities = pairs.between(everything, everything)
     gaussian: dict[float, Array] = {}
-    penalty = len(PENALTIES) // 2
+    penalty = MIDDLE
 
     def error(shares: KernelShares) -> float:
         nonlocal penalty
@@ -119,7 +122,7 @@ def _choose_shares(
 
     textual = [name for name in TEXTUAL if name in similarities]
     best = KernelShares(0.5 * pairs.distance, **dict.fromkeys(textual, 1.0))
-    least = error(best)
+    least, at_best = error(best), penalty
     grid: list[tuple[str, tuple[float, ...]]] = [
         ("gaussian", (1.0,)),
         ("width", tuple(width * pairs.distance for width in WIDTHS)),
@@ -130,8 +133,8 @@ def _choose_shares(
         for value in values:
             candidate = replace(best, **{name: value})
             if candidate != best and (candidate_error := error(candidate)) < least:
-                least, best = candidate_error, candidate
-    return best
+                least, best, at_best = candidate_error, candidate, penalty
+    return best, at_best
 
 
 def _principal(vectors: Array, most: int) -> Array:

@@ -10,6 +10,7 @@ from lightmigrate.estimators.arrays import Array, namespace
 
 # Penalties compared, relative to the mean eigenvalue of the centred similarities.
 PENALTIES = np.logspace(-5, 2, 15).tolist()
+MIDDLE = len(PENALTIES) // 2
 
 # Eigenvalues of the basis below this share of the largest are rounding errors.
 SMALLEST = 1e-10
@@ -89,8 +90,11 @@ class KernelRidge:
         scale = xp.sqrt(values)
         return cls(values, features @ rotation / scale, (root @ rotation) * scale, column_means)
 
-    def fit(self, target: Array) -> KernelRidgeFit:
-        """Ridge with an unpenalised intercept, λ by exact leave-one-out error; `target` is `(K, d_out)`, K ≥ 2."""
+    def fit(self, target: Array, start: int = MIDDLE) -> KernelRidgeFit:
+        """Ridge with an unpenalised intercept, λ by exact leave-one-out error; `target` is `(K, d_out)`, K ≥ 2.
+
+        `start` is the number of the penalty in `PENALTIES` from which the best one is looked for.
+        """
         xp = namespace(target)
         K = len(target)
         mean = xp.mean(target, axis=0)
@@ -101,25 +105,20 @@ class KernelRidge:
             nothing = xp.zeros_like(self.column_means)[:, None] * mean
             return KernelRidgeFit(nothing, mean, 1.0, error, others)
         errors = _LeaveOneOut(self, residual_target)
-        best = min(range(len(PENALTIES)), key=errors.of)
+        best = errors.least(start)
         penalty = PENALTIES[best]
         coefficients = self.lift @ (errors.rotated / (self.values + penalty * self.level(K))[:, None])
         offset = mean - self.column_means @ coefficients
         return KernelRidgeFit(coefficients, offset, penalty, errors.of(best), target - errors.residuals(best))
 
-    def least_error(self, target: Array, start: int = len(PENALTIES) // 2) -> tuple[float, int]:
-        """The smallest leave-one-out error of `fit`, and the number of its penalty in `PENALTIES`.
-
-        The error falls and then rises with the penalty, so only those between `start` and the best one are tried.
-        """
+    def least_error(self, target: Array, start: int = MIDDLE) -> tuple[float, int]:
+        """The smallest leave-one-out error of `fit`, and the number of its penalty in `PENALTIES`."""
         xp = namespace(target)
         mean = xp.mean(target, axis=0)
         if self.level(len(target)) <= 0:
             return self.fit(target).leave_one_out_error, start
         errors = _LeaveOneOut(self, target - mean)
-        best = start
-        while (better := min(range(max(0, best - 1), min(best + 2, len(PENALTIES))), key=errors.of)) != best:
-            best = better
+        best = errors.least(start)
         return errors.of(best), best
 
     def level(self, pairs: int) -> float:
@@ -147,6 +146,16 @@ class _LeaveOneOut:
             xp, residuals = namespace(self._target), self.residuals(penalty)
             self._errors[penalty] = float(xp.mean(xp.sum(residuals**2, axis=1)))
         return self._errors[penalty]
+
+    def least(self, start: int) -> int:
+        """The penalty with the smallest error.
+
+        The error falls and then rises with the penalty, so only those between `start` and the best one are tried.
+        """
+        best = start
+        while (better := min(range(max(0, best - 1), min(best + 2, len(PENALTIES))), key=self.of)) != best:
+            best = better
+        return best
 
     def residuals(self, penalty: int) -> Array:
         """The residual of each pair when it is left out, `(K, d_out)`."""
