@@ -265,8 +265,8 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
     "corrected_extract": _corrected_extract,
 }
 
-# Not tried by `auto`: in 313 choices on real pairs (benchmarks/results/retention.jsonl) `low_rank` was never the choice,
-# nor was `kernel` where there were texts, whose share `lexical` can choose to be zero. Fitting both took half of the time.
+# Not tried by `auto`: in 313 choices on real pairs (benchmarks/results/retention.jsonl) `low_rank` was never taken, nor
+# `kernel` where there were texts, whose share `lexical` can choose to be zero. Fitting both took half of the time.
 _NEVER_BEST = ("low_rank", "lexical")
 _NEVER_BEST_WITH_TEXTS = ("low_rank", "kernel")
 
