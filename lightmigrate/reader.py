@@ -94,6 +94,17 @@ class DatabaseReader:
         return None if unfinished is None else self._named(unfinished)
 
     @property
+    def upgrade_notice(self) -> str | None:
+        """That an older version of the store wrote the folder, and cannot use it once it is migrated. Only reads.
+
+        A sentence with the way out; `None` for an open database, or when there is nothing to say.
+        """
+        if not isinstance(self._database, FileDatabase):
+            return None
+        notice = self._database.upgrade_notice()
+        return None if notice is None else f"{notice}, and this puts it back:  lightmigrate rollback {self._argument}"
+
+    @property
     def interrupted(self) -> bool:
         """Whether there is an interrupted migration that `resume` can continue or `undo` discard. Only reads."""
         return self._engine.interrupted
@@ -162,7 +173,8 @@ class DatabaseReader:
                     self._database, self.collections(), self.backups(), self.unfinished, expected_dim, self.damaged()
                 )
         wrong = self.stated_distances(found.collections)
-        return replace(found, distances={str(address): line for address, line in wrong.items()})
+        lines = {str(address): line for address, line in wrong.items()}
+        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice)
 
     def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
         """The collections whose metadata state another distance than their index has, with the command that helps.

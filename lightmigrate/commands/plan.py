@@ -86,7 +86,7 @@ def plan_projection(
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.projection.projection import Projection
 
-    migrator = database.open(conversation)
+    migrator = database.open_to_migrate(conversation, writing=False)
     loaded = Projection.load(projection)
     addresses = addresses_for(migrator, loaded, collections, distance)
     planned = migrator.plan([CollectionJob(address, loaded, distance=distance) for address in addresses])
@@ -130,7 +130,7 @@ def plan_budget(
     previous = None if source is None else source.open(measuring.cache)
     queries = read_queries(measuring.queries, measuring.seed)
     texts = measuring.texts.read()
-    migrator = database.open(conversation)
+    migrator = database.open_to_migrate(conversation, writing=False)
     address = only_collection(migrator, collection) if collection else only_filled(migrator)
     if address is None and budget.is_given:
         raise LightmigrateError(

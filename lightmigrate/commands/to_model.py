@@ -106,7 +106,7 @@ def migrate_to_model(
         raise LightmigrateError("migrate needs the new model: --target-model, and --target-provider")
     provider = new.choice.open(new.cache)
     queries = read_queries(new.queries, seed=0)
-    migrator = database.open(conversation, writing=True)
+    migrator = database.open_to_migrate(conversation)
     if function is None and new.choice.provider == "chroma":
         function = own_function(provider)
     wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)

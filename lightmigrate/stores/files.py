@@ -82,7 +82,7 @@ class Replacement(Protocol):
             Distances `(len(rows), k)`, infinite where fewer are found; `None` where they are known only afterwards.
         """
 
-    def put(self, draft: NewVectors, route: Route) -> Route:
+    def put(self, draft: NewVectors, route: IndexRoute) -> IndexRoute:
         """Put the new vectors in place; no process may have the copy open. Can be interrupted and called again. Writes.
 
         Args:
