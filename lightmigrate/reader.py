@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +35,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.open import Database, argument_of, open_database
+from lightmigrate.stores.open import Database, argument_of, open_database, with_database
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -337,7 +336,7 @@ class DatabaseReader:
             raise
 
     def _named(self, message: str) -> str:
-        return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: self._argument, message)
+        return with_database(message, self._argument)
 
 
 def address_of(collection: str | Address) -> Address:

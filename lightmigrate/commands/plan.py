@@ -125,7 +125,8 @@ def plan_budget(
     """
     if output is not None and not budget.is_given:
         raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
-    limit = {} if budget.dollars is None else {"max_cost": budget.dollars}
+    # beside the budget in tokens, a limit on what is really paid, where the provider has one
+    limit = {"max_cost": budget.dollars} if budget.dollars is not None and target.takes("max_cost") else {}
     provider = target.open(measuring.cache, **limit)
     previous = None if source is None else source.open(measuring.cache)
     queries = read_queries(measuring.queries, measuring.seed)
