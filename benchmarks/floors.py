@@ -37,7 +37,7 @@ from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 
 RESULT = Path(__file__).parent / "results" / "floors.md"
 RECORDS, REPEAT, PAGE = 10_000, 3, 1000
@@ -79,7 +79,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def migration(route: Route) -> Callable[[Path], float]:
+def migration(route: IndexRoute) -> Callable[[Path], float]:
     """All of it but loading Chroma."""
 
     def part(database: Path) -> float:

@@ -24,7 +24,7 @@ from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.migration.aside import build
 from lightmigrate.migration.recall import LOSS
 from lightmigrate.registry.library import PACKAGED
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 
 RESULT = Path(__file__).parent / "results" / "kept.md"
 RECORDS = 10_000
@@ -78,7 +78,7 @@ def cases(data: Path) -> Iterator[tuple[str, Projection, Vectors, Sequence[str]]
     yield "random, 1024 → 768", projection, unit(rng.standard_normal((RECORDS, RANK)) @ axes), texts
 
 
-def migrated(projection: Projection, vectors: Vectors, texts: Sequence[str], route: Route) -> tuple[float, float]:
+def migrated(projection: Projection, vectors: Vectors, texts: Sequence[str], route: IndexRoute) -> tuple[float, float]:
     """recall@10 before and after."""
     with tempfile.TemporaryDirectory() as home:
         database = Path(home) / "database"

@@ -24,7 +24,7 @@ import soak
 from lightmigrate import ChromaMigrator, Model, Projection
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.duration import Work, machine_seconds
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 
 RESULT = Path(__file__).parent / "results" / "pace.json"
 # records, dimension, target dimension, words in a document
@@ -78,7 +78,7 @@ def measure() -> list[dict[str, Any]]:
     return runs
 
 
-def migrate(database: Path, copy: Path, shape: tuple[int, int, int, int], route: Route) -> dict[str, Any]:
+def migrate(database: Path, copy: Path, shape: tuple[int, int, int, int], route: IndexRoute) -> dict[str, Any]:
     """One migration of a copy."""
     rows, dimension, target, _ = shape
     shutil.copytree(database, copy)

@@ -92,6 +92,8 @@ class Diagnosis(Result):
         texts: where the embedded texts come from, for the collections whose records could be read.
         distances: the collections whose metadata state another distance than their index has, with the command that
             gives them that one.
+        upgrade_notice: that an older version of the store wrote the folder, which cannot use it once it is migrated,
+            with the way out; `None` otherwise.
     """
 
     path: Path
@@ -110,6 +112,7 @@ class Diagnosis(Result):
     unsupported: str | None = None
     texts: dict[str, FoundTexts] = field(default_factory=dict)
     distances: dict[str, str] = field(default_factory=dict)
+    upgrade_notice: str | None = None
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:

@@ -29,7 +29,7 @@ from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
-from lightmigrate.stores.files import FileDatabase, Route, require_unused
+from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
 
@@ -67,7 +67,7 @@ class Migrator(DatabaseLearner):
         *,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
-        index: Route = "keep",
+        index: IndexRoute = "keep",
     ) -> list[MigrationResult]:
         """Migrate collections in one go: one exchange, one backup. Writes. See `MigrationOptions` for the options.
 
@@ -110,7 +110,7 @@ class Migrator(DatabaseLearner):
         *,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
-        index: Route = "keep",
+        index: IndexRoute = "keep",
     ) -> list[MigrationResult]:
         """`migrate` under its first name. Writes."""
         return self.migrate(jobs, auto_backup, verify, invalid_vectors=invalid_vectors, force=force, index=index)
@@ -127,7 +127,7 @@ class Migrator(DatabaseLearner):
         database: str = DEFAULT_DATABASE,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
-        index: Route = "keep",
+        index: IndexRoute = "keep",
         distance: Metric | None = None,
     ) -> MigrationResult:
         """Migrate one collection. Writes. See `migrate`, and `CollectionJob` for `distance`."""
@@ -148,7 +148,7 @@ class Migrator(DatabaseLearner):
         distance: Metric | None = None,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
-        index: Route = "keep",
+        index: IndexRoute = "keep",
     ) -> MigrationResult:
         """Migrate one collection exactly as planned. Calls the model; writes.
 
@@ -232,7 +232,7 @@ class Migrator(DatabaseLearner):
             return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
 
     def resume(
-        self, auto_backup: bool = True, verify: bool = True, *, force: bool = False, index: Route = "keep"
+        self, auto_backup: bool = True, verify: bool = True, *, force: bool = False, index: IndexRoute = "keep"
     ) -> list[MigrationResult]:
         """Continue an interrupted migration, or end an interrupted exchange. Writes. See `migrate` for the options.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +35,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.open import Database, argument_of, open_database
+from lightmigrate.stores.open import Database, argument_of, open_database, with_database
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -92,6 +91,17 @@ class DatabaseReader:
         """What an interrupted run left, in a sentence; `None` when there is nothing. Only reads."""
         unfinished = self._engine.unfinished
         return None if unfinished is None else self._named(unfinished)
+
+    @property
+    def upgrade_notice(self) -> str | None:
+        """That an older version of the store wrote the folder, and cannot use it once it is migrated. Only reads.
+
+        A sentence with the way out; `None` for an open database, or when there is nothing to say.
+        """
+        if not isinstance(self._database, FileDatabase):
+            return None
+        notice = self._database.upgrade_notice()
+        return None if notice is None else f"{notice}, and this puts it back:  lightmigrate rollback {self._argument}"
 
     @property
     def interrupted(self) -> bool:
@@ -162,7 +172,8 @@ class DatabaseReader:
                     self._database, self.collections(), self.backups(), self.unfinished, expected_dim, self.damaged()
                 )
         wrong = self.stated_distances(found.collections)
-        return replace(found, distances={str(address): line for address, line in wrong.items()})
+        lines = {str(address): line for address, line in wrong.items()}
+        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice)
 
     def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
         """The collections whose metadata state another distance than their index has, with the command that helps.
@@ -325,7 +336,7 @@ class DatabaseReader:
             raise
 
     def _named(self, message: str) -> str:
-        return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: self._argument, message)
+        return with_database(message, self._argument)
 
 
 def address_of(collection: str | Address) -> Address:

@@ -23,7 +23,7 @@ from lightmigrate.providers.open import PROVIDERS
 from lightmigrate.refinement.order import Order
 from lightmigrate.registry.library import ENVIRONMENT
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from lightmigrate.vectors import METRICS
 
 # What belongs to single features; nothing loads it that does not use them.
@@ -111,7 +111,7 @@ def test_the_options_offer_what_the_rooms_have() -> None:
     assert tuple(name for name in METHODS if name not in EXTRACT_METHODS) == cli_choices.METHODS
     assert get_args(cli_choices.InvalidVectors) == get_args(InvalidVectors)
     assert get_args(cli_choices.OnWritten) == get_args(OnWritten)
-    assert get_args(cli_choices.Route) == get_args(Route)
+    assert get_args(cli_choices.IndexRoute) == get_args(IndexRoute)
     assert get_args(cli_choices.Order) == get_args(Order)
     assert get_args(cli_choices.Metric) == METRICS
     assert (cli_choices.DEFAULT_TENANT, cli_choices.DEFAULT_DATABASE) == (DEFAULT_TENANT, DEFAULT_DATABASE)

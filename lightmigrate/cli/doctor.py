@@ -31,5 +31,6 @@ def doctor(
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
     healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
     if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
-        folder = database.words[0] if len(database.words) == 1 else "FOLDER"
-        print_next("train", "--from", folder, "--target-model", "NEW_MODEL")
+        is_path = len(database.words) == 1 and "://" not in database.words[0]  # otherwise there is no folder to copy
+        command = ("train", "--from", *database.words) if is_path else ("plan", *database.words)
+        print_next(*command, "--target-model", "NEW_MODEL")

@@ -19,7 +19,7 @@ METHODS = ("procrustes", "low_rank", "ridge", "kernel", "lexical", "averaged")  
 InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
-Route = Literal["keep", "rebuild", "rewrite"]
+IndexRoute = Literal["keep", "rebuild", "rewrite"]
 Metric = Literal["l2", "cosine", "ip"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
@@ -52,7 +52,7 @@ Distance = Annotated[
     option("Distance that the collections get; by default they keep theirs.", "--distance", panel=MIGRATION),
 ]
 Index = Annotated[
-    Route,
+    IndexRoute,
     option(
         "Index of a folder: keep its graph if searches find as much as before; rebuild it; or rewrite all records. "
         "Where one is not possible, the next is taken.",
@@ -192,7 +192,7 @@ BUDGETS = Group(
 
 
 def _migration(
-    backup: bool, verify: bool, invalid_vectors: InvalidVectors, index: Route, force: bool
+    backup: bool, verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
 ) -> MigrationOptions:
     return MigrationOptions(backup, verify, invalid_vectors, force, index)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmigrate.errors import LightmigrateError, MissingExtraError
+from lightmigrate.errors import LightmigrateError, MissingExtraError, ProviderError
+from lightmigrate.providers.prices import PRICES
 
 if TYPE_CHECKING:
     from lightmigrate.budget.curve import CostQualityCurve
@@ -88,7 +89,16 @@ class ModelChoice:
         return (*provider, "--target-model", self.model, *more)
 
     def require_installed(self) -> None:
-        """Raise `MissingExtraError` when the library of the provider is not installed; loads nothing."""
+        """Raise `MissingExtraError` when the library of the provider is not installed; loads nothing.
+
+        Raises:
+            ProviderError: the model is not one of the default provider, but of another.
+        """
+        if self.opened_by == DEFAULT_PROVIDER and self.model in PRICES:
+            raise ProviderError(
+                f"{self.model} is a model of OpenAI, which is asked only if it is named: add --target-provider openai "
+                "(--source-provider openai for the old model)"
+            )
         module, library, extra = _EXTRAS.get(self.opened_by, ("", "", ""))
         if module and importlib.util.find_spec(module) is None:
             raise MissingExtraError(library, extra)
@@ -102,13 +112,19 @@ class ModelChoice:
 
         Raises:
             MissingExtraError: the library of the provider is not installed.
-            ProviderError: no such provider, or an option that it does not take.
+            ProviderError: no such provider, an option that it does not take, or a model that another provider has.
         """
-        self.require_installed()
         from lightmigrate.providers.cache import Cached
         from lightmigrate.providers.open import open_provider
 
+        self.require_installed()
         return Cached(open_provider(self.opened_by, self.model, **{**self.options, **more}), cache)
+
+    def takes(self, option: str) -> bool:
+        """Whether its provider has an option."""
+        from lightmigrate.providers.open import takes
+
+        return takes(self.opened_by, option)
 
 
 @dataclass(frozen=True)

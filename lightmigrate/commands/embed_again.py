@@ -66,7 +66,7 @@ def migrate_embedding_again(
     if not collections:
         raise LightmigrateError("--embed-again embeds whole collections: name each with --collection")
     provider = target.open(cache)
-    migrator = database.open(conversation, writing=True)
+    migrator = database.open_to_migrate(conversation)
     if function is None and target.provider == "chroma":
         function = own_function(provider)
     catalog = {facts.address: facts for facts in migrator.collections()}

@@ -54,7 +54,7 @@ def migrate_with_projection(
     Raises:
         LightmigrateError: as `Migrator.plan` and `Migrator.migrate`; the database is unchanged.
     """
-    migrator = database.open(conversation, writing=True)
+    migrator = database.open_to_migrate(conversation)
     loaded = _load(projection)
     embedded = texts.read()
     addresses = addresses_for(migrator, loaded, collections, distance)
@@ -102,10 +102,11 @@ def migrate_by_plan(
     asked = read_queries(queries, plan.seed)
     plan.query_set.require(asked)
     provider = ModelChoice.from_json(plan.provider).open(cache)
+    migrator = database.open_to_migrate(conversation)
     conversation.show(plan)
     require_consent(conversation, options)
     file = plan.texts_file if texts.path is None else replace(plan.texts_file, path=str(texts.path))
-    return database.open(conversation, writing=True).migrate_by_plan(
+    return migrator.migrate_by_plan(
         plan,
         provider,
         options.auto_backup,

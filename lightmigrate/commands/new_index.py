@@ -46,7 +46,7 @@ def rebuild_indexes(
         RefusedError: none of them can have it; one that cannot, and that was not named, is left as it is.
         LightmigrateError: as `Migrator.plan` and `Migrator.migrate`; the database is unchanged.
     """
-    migrator = database.open(conversation, writing=True)
+    migrator = database.open_to_migrate(conversation)
     jobs = _jobs(migrator, distance, collections, function)
     conversation.show(migrator.plan(jobs))
     require_consent(conversation, options)
@@ -57,7 +57,7 @@ def plan_indexes(
     database: DatabaseChoice, distance: Metric | None, *, collections: Sequence[str] = (), conversation: Conversation
 ) -> Plan:
     """What `rebuild_indexes` would do, and whether it can. Only reads; raises the same errors."""
-    migrator = database.open(conversation)
+    migrator = database.open_to_migrate(conversation, writing=False)
     return migrator.plan(_jobs(migrator, distance, collections, None))
 
 

@@ -86,7 +86,7 @@ def plan_projection(
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.projection.projection import Projection
 
-    migrator = database.open(conversation)
+    migrator = database.open_to_migrate(conversation, writing=False)
     loaded = Projection.load(projection)
     addresses = addresses_for(migrator, loaded, collections, distance)
     planned = migrator.plan([CollectionJob(address, loaded, distance=distance) for address in addresses])
@@ -125,12 +125,13 @@ def plan_budget(
     """
     if output is not None and not budget.is_given:
         raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
-    limit = {} if budget.dollars is None else {"max_cost": budget.dollars}
+    # beside the budget in tokens, a limit on what is really paid, where the provider has one
+    limit = {"max_cost": budget.dollars} if budget.dollars is not None and target.takes("max_cost") else {}
     provider = target.open(measuring.cache, **limit)
     previous = None if source is None else source.open(measuring.cache)
     queries = read_queries(measuring.queries, measuring.seed)
     texts = measuring.texts.read()
-    migrator = database.open(conversation)
+    migrator = database.open_to_migrate(conversation, writing=False)
     address = only_collection(migrator, collection) if collection else only_filled(migrator)
     if address is None and budget.is_given:
         raise LightmigrateError(

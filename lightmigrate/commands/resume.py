@@ -11,7 +11,7 @@ from lightmigrate.results import Result
 
 if TYPE_CHECKING:
     from lightmigrate.migration.results import MigrationResult
-    from lightmigrate.stores.files import Route
+    from lightmigrate.stores.files import IndexRoute
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def resume(
     *,
     undo: bool = False,
     auto_backup: bool = True,
-    index: Route = "keep",
+    index: IndexRoute = "keep",
     conversation: Conversation,
 ) -> Resumed:
     """Continue a migration that was interrupted, or discard it; end an exchange that was interrupted. Writes.

@@ -106,7 +106,7 @@ def migrate_to_model(
         raise LightmigrateError("migrate needs the new model: --target-model, and --target-provider")
     provider = new.choice.open(new.cache)
     queries = read_queries(new.queries, seed=0)
-    migrator = database.open(conversation, writing=True)
+    migrator = database.open_to_migrate(conversation)
     if function is None and new.choice.provider == "chroma":
         function = own_function(provider)
     wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)
@@ -115,6 +115,7 @@ def migrate_to_model(
 
     def decide(store: Store) -> list[CollectionJob]:
         from lightmigrate.migration.embed_again import EmbedAgain
+        from lightmigrate.stores.open import with_database
         from lightmigrate.training.grouping import ModelGroup, group_by_model, recorded_name
         from lightmigrate.training.limits import SpendingLimit
 
@@ -174,7 +175,7 @@ def migrate_to_model(
         if not jobs and left_out:
             raise left_out[0]
         if left_out:
-            conversation.show(Notice(_left_out(left_out)))
+            conversation.show(Notice(with_database(_left_out(left_out), shlex.join(database.words) or "DATABASE")))
         if not (learning and new.calibrate is None):
             require_consent(conversation, options)
         return jobs

@@ -156,13 +156,13 @@ def train(
     source_name = source.model if source is not None else ""
     thresholds = Thresholds(fit.passing, fit.failing)
     device = fit.device or _best_device()
-    provider = _open(target, output.cache, device, max_cost=max_cost)
+    provider = _open(target, output.cache, device, **({"max_cost": max_cost} if target.takes("max_cost") else {}))
     previous = None
     if source is not None and named and (source.provider or documents.database is None):
         previous = _open(source, output.cache, device)
     prior = Projection.load(fit.prior) if fit.prior is not None else None
     data = _data(documents, fit.seed, conversation)
-    _require_consent(data, provider, previous, fit.seed, conversation)
+    _require_consent(data, provider, previous, fit.seed, max_cost, conversation)
     training = train_on(
         data,
         provider,
@@ -213,9 +213,19 @@ def _data(documents: Documents, seed: int, conversation: Conversation) -> Calibr
 
 
 def _require_consent(
-    data: CalibrationData, provider: Provider, previous: Provider | None, seed: int, conversation: Conversation
+    data: CalibrationData,
+    provider: Provider,
+    previous: Provider | None,
+    seed: int,
+    max_cost: float | None,
+    conversation: Conversation,
 ) -> None:
-    """Show what the models will be asked to embed, and ask before one is called if that costs money."""
+    """Show what the models will be asked to embed, and ask before one is called if that costs money.
+
+    Raises:
+        CostError: the new model is expected to cost more than `max_cost`.
+    """
+    from lightmigrate.training.limits import SpendingLimit
     from lightmigrate.training.request import EmbeddingRequest
 
     request = EmbeddingRequest.of(data, seed)
@@ -226,6 +236,7 @@ def _require_consent(
     for model, number, words, bill in bills:
         if model is provider or bill.dollars != 0:
             conversation.show(Estimate(model.name, number, len(request.queries), words, bill.tokens, bill.dollars))
+    SpendingLimit(max_cost).pay(provider, bills[0][-1].dollars, f"embedding {bills[0][1]} documents")
     paid = [model.name for model, _, _, bill in bills if bill.dollars != 0]
     if paid:
         conversation.require(f"Embed with {' and '.join(paid)}?", "embed")

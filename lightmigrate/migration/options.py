@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line imports this module for its help, without NumPy
     from lightmigrate.migration.job import InvalidVectors
-    from lightmigrate.stores.files import Route
+    from lightmigrate.stores.files import IndexRoute
 
 
 @dataclass(frozen=True)
@@ -31,4 +31,4 @@ class MigrationOptions:
     verify: bool = True
     invalid_vectors: InvalidVectors = "refuse"
     force: bool = False
-    index: Route = "keep"
+    index: IndexRoute = "keep"

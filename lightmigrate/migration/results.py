@@ -12,7 +12,7 @@ from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class MigrationResult(Result):
     backup_path: Path | None
     verification: Verification | None
     seconds: float
-    index: Route = "rewrite"
+    index: IndexRoute = "rewrite"
     handles_moved: int = 0
     written_late: int = 0
     vector: str = ""

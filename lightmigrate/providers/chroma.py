@@ -143,6 +143,13 @@ def _registered(function: str | Mapping[str, Any]) -> Any:
         ) from None
 
 
+def shipped_functions() -> set[str]:
+    """The names of the functions that Chroma has in every process, without those that this one registered."""
+    from chromadb.utils.embedding_functions import known_embedding_functions  # chromadb takes a second to import
+
+    return {name for name, known in known_embedding_functions.items() if known.__module__.startswith("chromadb.")}
+
+
 def provider_of(function: Provider | object) -> Provider:
     """The provider of an embedding function of any kind (see `providers.functions`), or the provider itself.
 

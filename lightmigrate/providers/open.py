@@ -11,11 +11,22 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.onnx import OnnxProvider
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.prices import PRICES
 from lightmigrate.providers.sentence_transformers import SentenceTransformersProvider
 
 PROVIDERS: Mapping[str, type[Provider]] = {
     cls.provider: cls for cls in (SentenceTransformersProvider, OpenAIProvider, OnnxProvider, ChromaProvider)
 }
+
+
+def provider_known_for(model: str) -> str:
+    """The provider that has a model of this name and no other has; empty when only the default one may have it."""
+    return OpenAIProvider.provider if model in PRICES else ""
+
+
+def takes(provider: str, option: str) -> bool:
+    """Whether a provider has an option of that name."""
+    return provider in PROVIDERS and option in inspect.signature(PROVIDERS[provider]).parameters
 
 
 def open_provider(provider: str, model: str, **options: Any) -> Provider:

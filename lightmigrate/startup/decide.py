@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +23,7 @@ from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
 from lightmigrate.startup.texts import StartupTexts, startup_texts
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
 from lightmigrate.stores.joined import Collections
+from lightmigrate.stores.open import with_database
 from lightmigrate.texts.chosen import texts_of_records
 from lightmigrate.texts.collection import CollectionsWithTexts
 from lightmigrate.texts.source import STORED, TextSource, chosen_form
@@ -213,9 +213,9 @@ class Decision:
 
     def _embedding_again(self, address: Address) -> str:
         """How the documents of a collection are embedded again, as the end of a sentence."""
-        command = embed_again_command(shlex.quote(self.source.database), address)
+        command = embed_again_command(self.source.folder or "FOLDER", address)
         if not self.is_folder:
-            return f", on the folder of the server when it does not run:  {command}"
+            return f", in its folder when no process has it open:  {command}"
         return f", with:  {command}"
 
     def _made_anew(self, store: Store, pending: Mapping[Address, CollectionFacts]) -> list[CollectionJob]:
@@ -341,7 +341,7 @@ class Decision:
 
     def _refuse(self, findings: Sequence[StartupFinding], reason: str) -> None:
         """Report collections that are not migrated, with the reason."""
-        migrating = self.source.policy.on_mismatch == "migrate"
+        migrating, reason = self.source.policy.on_mismatch == "migrate", with_database(reason, self.source.database)
         for finding in findings:
             self._act(finding, "refused" if migrating else "warned", reason)
         logger.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +42,7 @@ from lightmigrate.startup.refined_indexes import rebuild_refined_indexes
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
-from lightmigrate.stores.open import open_folder
+from lightmigrate.stores.open import argument_of, open_database, open_folder
 from lightmigrate.training.limits import Deadline, SpendingLimit
 
 # The most severe first.
@@ -97,7 +98,7 @@ def auto_migrate(
     called_with = Policy.of(policy, {}, **options)
     require_valid(embedding_function, expected_dim, target_model)
 
-    def source_for(effective: Policy, database_name: str) -> ProjectionSource:
+    def source_for(effective: Policy, argument: str, folder: str) -> ProjectionSource:
         deadline = Deadline(effective.max_seconds)
         return ProjectionSource(
             target=TargetModel(embedding_function, expected_dim, target_model, deadline),
@@ -106,7 +107,8 @@ def auto_migrate(
             limit=SpendingLimit(effective.max_cost),
             previous=None if previous_function is None else TimedProvider(previous_function, deadline),
             library=Library(),
-            database=database_name,
+            database=argument,
+            folder=folder,
         )
 
     return _Start(database, called_with).run(source_for)
@@ -127,7 +129,7 @@ class _Start:
         self._backup: str | None = None
         self._refinement: BackgroundRefinement | None = None
 
-    def run(self, source_for: Callable[[Policy, str], ProjectionSource]) -> StartReport:
+    def run(self, source_for: Callable[[Policy, str, str], ProjectionSource]) -> StartReport:
         """Look and act until no other process is migrating, and report; also on a failure."""
         try:
             # on_failure first: it counts even if another variable is invalid
@@ -135,7 +137,9 @@ class _Start:
             self._policy = Policy.of(self._policy)
             if isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
-            self._source = source_for(self._policy, str(self._database) if self._is_folder else "PATH")
+            opened = open_database(self._database)
+            folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
+            self._source = source_for(self._policy, argument_of(opened), folder)
             self._provider = self._source.target.provider
             while not self._once():
                 self._wait()
@@ -300,19 +304,20 @@ class _Start:
             return
         self._backup = next((result.backup_path.name for result in results if result.backup_path is not None), None)
         migrated = sum(result.n_migrated for result in results)
-        own = sum(exact.get(result.address, 0) for result in results)
-        logger.info(
-            "✓ Migration complete: %s vectors migrated%s", f"{migrated:,}",
-            f", {own:,} of them embedded by the new model" if own else "",
-        )  # fmt: skip
-        if self._backup is not None:
-            logger.info("  Backup: %s", self._backup)
         kept: dict[str, list[Address]] = defaultdict(list)
         for result in results:
             address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
-            report = self._reports[address] = replace(report, exact=exact.get(address, 0))
+            own = result.n_migrated - result.lost_vectors if report.made_anew else exact.get(address, 0)
+            report = self._reports[address] = replace(report, exact=own)
             kept[preservation_line(report)].append(address)
+        embedded = sum(self._reports[result.address].exact for result in results)
+        logger.info(
+            "✓ Migration complete: %s vectors migrated%s", f"{migrated:,}",
+            f", {embedded:,} of them embedded by the new model" if embedded else "",
+        )  # fmt: skip
+        if self._backup is not None:
+            logger.info("  Backup: %s", self._backup)
         for line, addresses in kept.items():  # the same for all collections that were judged together
             title = str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"
             logger.info("  %s%s", f"{title}: " if len(results) > 1 else "", line)

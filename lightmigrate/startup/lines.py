@@ -43,7 +43,7 @@ def preservation_line(report: CollectionReport) -> str:
     finding = report.finding
     if report.distance is not None and report.origin is None and not finding.mismatch and finding.verdict != "damaged":
         return f"now compared by {report.distance}; the vectors are as they were"
-    if finding.verdict in ("empty", "damaged", "mixed"):
+    if report.made_anew:
         return "made anew: empty" if not report.finding.count else "made anew from its stored documents"
     preservation = report.preservation
     if preservation is None or preservation.expected is None:

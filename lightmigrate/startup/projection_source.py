@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -94,7 +93,8 @@ class ProjectionSource:
         limit: of what may be spent on the new model.
         previous: the old model, if available.
         library: existing projections.
-        database: the database's folder, as a command would name it.
+        database: the database, as a command is given it.
+        folder: its folder, likewise; empty for a server.
     """
 
     target: TargetModel
@@ -104,6 +104,7 @@ class ProjectionSource:
     previous: Provider | None
     library: Library
     database: str
+    folder: str
 
     def computed(self, form: Form) -> FoundProjection | None:
         """The arithmetic from vectors of the new model in another form; `None` where there is none."""
@@ -141,7 +142,7 @@ class ProjectionSource:
                     reason, lacks_texts = str(error), isinstance(error, NotEnoughTextsError)
                     logger.info("%s: cannot train a projection on its documents: %s", group.title, reason)
         if not candidates:
-            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database, lacks_texts=lacks_texts))
+            raise NoProjectionError(self._nothing_found(group, reason, lacks_texts=lacks_texts))
         return self._existing(collection, group, candidates, reason, lacks_texts=lacks_texts)
 
     def _candidates(self, group: ModelGroup) -> Sequence[Candidate]:
@@ -214,7 +215,7 @@ class ProjectionSource:
         fitting = [candidate for candidate in fitting if candidate.fits is not False]
         if not fitting:
             reason = f"{reason}; {self._why_none_fits(ranked)}"
-            raise NoProjectionError(_nothing_found(group, self.target, reason, self.database, lacks_texts=lacks_texts))
+            raise NoProjectionError(self._nothing_found(group, reason, lacks_texts=lacks_texts))
         targets = {candidate.projection.info.target.name for candidate in fitting}
         if measured is None and not self.target.model and len(targets) > 1:
             raise NoProjectionError(
@@ -337,6 +338,21 @@ class ProjectionSource:
         self.limit.pay(old, old.bill([], queries).dollars, f"embedding {len(queries)} queries with the old model")
         return old.embed_queries(queries)
 
+    def _nothing_found(self, group: ModelGroup, reason: str, *, lacks_texts: bool) -> str:
+        """Why there is no projection, and what makes one; texts that are not stored are given to the command by id."""
+        found = f"✗ No projection found for {group.dimension}D → {self.target.dimension or '?'}D ({reason})"
+        options = self.target.options
+        if options is None:
+            return (
+                f"{found}; no command can build the application's embedding function: let a start learn one "
+                "(LIGHTMIGRATE_CALIBRATE=500), or make one in Python with Migrator.train"
+            )
+        named = ["--collection", str(group.members[0].address)] if len(group.members) == 1 else []
+        named += ["--texts", "FILE.jsonl"] if lacks_texts else []
+        # training reads a copy of a folder; the collections of a server are migrated at once with what is learned
+        begin = f"train --from {self.folder}" if self.folder else f"migrate {self.database} --calibrate 500"
+        return f"{found}; make one:  lightmigrate {begin} {shlex.join([*named, *options])}"
+
     @property
     def _refined(self) -> bool:
         """Whether the records become exact soon after the start, in the background and for nothing."""
@@ -378,18 +394,3 @@ def _stated(ranked: Ranked) -> str:
     """What was measured when a projection was made, in words; empty for a chain, which nobody measured."""
     stated = ranked.candidate.stated_quality
     return "" if stated is None else f"{stated:.0%} on the texts it was trained on, other texts keep less"
-
-
-def _nothing_found(group: ModelGroup, target: TargetModel, reason: str, database: str, *, lacks_texts: bool) -> str:
-    """Why there is no projection, and the command that makes one; texts that are not stored are given to it by id."""
-    command = ["lightmigrate", "train", "--from", database]
-    if len(group.members) == 1:
-        command += ["--collection", str(group.members[0].address)]
-    if lacks_texts:
-        command += ["--texts", "FILE.jsonl"]
-    if target.identity is not None:
-        command += ["--target-provider", "chroma", "--target-model", json.dumps(target.identity)]
-    else:
-        command += ["--target-model", target.model or "NEW_MODEL"]
-    found = f"✗ No projection found for {group.dimension}D → {target.dimension or '?'}D"
-    return f"{found} ({reason}); make one:  {shlex.join(command)}"

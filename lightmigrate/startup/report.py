@@ -136,6 +136,11 @@ class CollectionReport(Result):
     distance: Metric | None = None
 
     @property
+    def made_anew(self) -> bool:
+        """Whether its records got their vectors from their texts alone, if it was migrated: the old are not read."""
+        return self.origin is None and self.finding.verdict in ("empty", "damaged", "mixed")
+
+    @property
     def route(self) -> Origin | None:
         """`origin` under its first name."""
         return self.origin

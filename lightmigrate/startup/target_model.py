@@ -10,7 +10,14 @@ from typing import Any
 from lightmigrate.errors import DimensionError, LightmigrateError
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
-from lightmigrate.providers.chroma import DEFAULT_FUNCTIONS, ChromaProvider, model_name, said_identity
+from lightmigrate.providers.chroma import (
+    DEFAULT_FUNCTIONS,
+    ChromaProvider,
+    model_name,
+    said_identity,
+    shipped_functions,
+)
+from lightmigrate.providers.open import provider_known_for
 from lightmigrate.training.limits import Deadline
 from lightmigrate.vectors import Vectors
 
@@ -100,10 +107,22 @@ class TargetModel:
         except LightmigrateError:
             return None
 
-    @property
+    @cached_property
     def opened_by(self) -> Mapping[str, object]:
-        """How a command opens it again; empty for a function without a name."""
-        return {} if self.identity is None else {"provider": "chroma", "model": json.dumps(self.identity)}
+        """How a command opens it again; empty for a function that only the application can build."""
+        if self.identity is None or self.identity["name"] not in shipped_functions():
+            return {}
+        return {"provider": "chroma", "model": json.dumps(self.identity)}
+
+    @property
+    def options(self) -> Sequence[str] | None:
+        """The options of a command that name it; `None` for a function that only the application can build."""
+        if self.opened_by:
+            return ("--target-provider", "chroma", "--target-model", str(self.opened_by["model"]))
+        if self.function is not None:
+            return None
+        provider = provider_known_for(self.model)
+        return (*(("--target-provider", provider) if provider else ()), "--target-model", self.model or "NEW_MODEL")
 
 
 def require_valid(function: Any, dimension: Any, model: Any) -> None:

@@ -28,7 +28,7 @@ RELEASE_SECONDS = 3.0
 #   keep      only the vectors in the index files are replaced; the graph stays
 #   rebuild   a new index is built from ids and vectors alone; records are not touched
 #   rewrite   every record is written anew through the store's public interface
-Route = Literal["keep", "rebuild", "rewrite"]
+IndexRoute = Literal["keep", "rebuild", "rewrite"]
 
 
 class NewVectors(Protocol):
@@ -93,7 +93,7 @@ class Replacement(Protocol):
             For searches; `None` where what they find is known only afterwards.
         """
 
-    def put(self, draft: NewVectors, route: Route) -> Route:
+    def put(self, draft: NewVectors, route: IndexRoute) -> IndexRoute:
         """Put the new vectors in place; no process may have the copy open. Can be interrupted and called again. Writes.
 
         Args:
@@ -136,6 +136,12 @@ class FileDatabase(Protocol):
         """What the folder holds in place of a database, in one line with the way out. Only reads.
 
         `None` when there is a database, or nothing that is known: an application may begin a new database there.
+        """
+
+    def upgrade_notice(self) -> str | None:
+        """That an older version of the store wrote it, which cannot use it once it is migrated, with the way out.
+
+        `None` when the versions that wrote it can. Only reads.
         """
 
     def catalog(self) -> list[CollectionFacts]:

@@ -7,6 +7,7 @@ register it here.
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,6 +100,16 @@ def argument_of(database: Database) -> str:
             names = zip(("--tenant", "--database"), path, strict=False)
             return shlex.join(["--host", host, "--port", port, *(word for pair in names for word in pair)])
     return shlex.quote(place)
+
+
+def with_database(message: str, argument: str) -> str:
+    """A message with the database in place of DATABASE, which commands say where it is not known.
+
+    Args:
+        message: the message.
+        argument: the database; see `argument_of`.
+    """
+    return re.sub(r"(?<!/)\bDATABASE\b(?!/)", lambda _: argument, message)
 
 
 def served(database: Database) -> Served | None:

@@ -6,6 +6,7 @@ of both put them in different places (Liang et al. 2022, the modality gap).
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from lightmigrate.errors import NotTextsError
@@ -32,8 +33,9 @@ def require_texts(address: Address, by_uri: int, sampled: int) -> None:
     if by_uri > FEW * sampled:
         raise NotTextsError(
             f"collection {address}: {by_uri} of {sampled} sampled records have a uri and no text, such as images, "
-            "and a projection is fitted to texts and judged by texts: embed those records again with the new model, or "
-            "move them to a collection of their own",
+            "and a projection is fitted to texts and judged by texts: move them to a collection of their own and embed "
+            "them again there; or project their vectors all the same, which nobody has measured:  lightmigrate migrate "
+            f"DATABASE --collection {shlex.quote(str(address))} --calibrate 500 --target-model MODEL --force",
             by_uri=by_uri,
             sampled=sampled,
         )

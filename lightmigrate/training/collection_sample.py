@@ -131,7 +131,8 @@ def sample_collection(
     if needed > len(texts):
         way_out = f"ask for at most that: --samples {len(texts)}" if len(texts) > 1 else "calibrate on --texts FILE"
         raise NotEnoughTextsError(
-            f"{needed} calibration documents are needed, collection {collection.address} has {len(texts)} different "
+            f"{needed} calibration {'document is' if needed == 1 else 'documents are'} needed, collection "
+            f"{collection.address} has {len(texts)} different "
             f"ones ({missing} records without text, {duplicates} duplicates, {invalid} invalid vectors); {way_out}",
             asked=needed,
             available=len(texts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from tests.databases import make_projection
+from tests.encoders import WordLlamaFunction
 from tests.migration.test_damaged import index_of
 
 # A command in a message stands between two spaces, or at the end.
@@ -78,6 +80,14 @@ def stated(folder: Path) -> None:
     with open_client(folder) as client:
         handle = client.get_collection("two-words", embedding_function=None)
         ChromaCollection(client, handle).set_metadata({"hnsw:space": "cosine"})
+
+
+def images(folder: Path) -> None:
+    """Records that are no texts, beside texts."""
+    with open_client(folder) as client:
+        vectors = np.random.default_rng(1).normal(size=(5, 16)).astype(np.float32)
+        uris = [f"/{row}.png" for row in range(5)]
+        client.get_collection("notes", embedding_function=None).add([f"i{row}" for row in range(5)], vectors, uris=uris)
 
 
 def nothing(folder: Path) -> None:
@@ -153,3 +163,44 @@ def test_messages_of_python_name_the_database_as_well(folder: Path) -> None:
         Migrator(folder).migrate([job])
     (command,) = _COMMAND.findall(str(caught.value))
     assert shlex.split(command)[:2] == ["migrate", str(folder)]
+
+
+# A model that this process has, whose function is registered with Chroma.
+OWN_MODEL = (
+    "--target-provider", "chroma", "--target-model",
+    json.dumps({"name": WordLlamaFunction.name(), "config": {"dimension": 64}}),
+)  # fmt: skip
+
+
+def test_records_that_are_no_texts_are_refused_with_the_command_that_insists(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images(folder)
+    printed = run(capsys, "migrate", str(folder), "-c", "notes", *OWN_MODEL, "--calibrate", "50")
+    (command,) = (shlex.split(found) for found in _COMMAND.findall(printed))
+    assert command[:4] == ["migrate", str(folder), "--collection", "notes"]
+    at = command.index("--target-model")
+    assert "20 different documents" in run(capsys, *command[:at], *OWN_MODEL, *command[at + 2 :]), (
+        "it goes on to the texts"
+    )
+
+
+def test_a_limit_of_cost_holds_for_every_provider(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No provider but openai limits what it spends itself: the commands that propose `--max-cost` do."""
+    for words in (
+        ("plan", str(folder), "-c", "notes", *OWN_MODEL, "--max-cost", "1"),
+        ("migrate", str(folder), "-c", "notes", *OWN_MODEL, "--max-cost", "1", "--yes"),
+    ):
+        assert "has no option" not in run(capsys, *words), words
+    with open_client(folder) as client:
+        assert client.get_collection("notes", embedding_function=None).get(include=["embeddings"])[
+            "embeddings"
+        ].shape == (
+            20,
+            64,
+        )
+
+
+def test_a_model_of_a_known_provider_is_not_asked_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run(capsys, "migrate", str(folder), "--target-model", "text-embedding-3-large")
+    assert "add --target-provider openai" in printed

@@ -12,7 +12,7 @@ from lightmigrate import ChromaMigrator, CollectionJob
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
 # The system's exchange of two names announces itself by no event of its own; what surrounds it does.
@@ -53,7 +53,7 @@ class _Watch:
 
 
 def migrate(
-    database: Path, projection: Path, place: str, route: Route, fatal: int | None, progress: Connection
+    database: Path, projection: Path, place: str, route: IndexRoute, fatal: int | None, progress: Connection
 ) -> None:
     """Migrate two collections.
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from tests.crash.places import MIGRATED, everything, is_new, place, seen_by_a_reader
 from tests.crash.run_migration import migrate
 from tests.databases import ADDRESSES, contents
@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
 
 
 def migrate_in_another_process(
-    database: Path, projection: Path, place: str, fatal: int | None = None, route: Route = "keep"
+    database: Path, projection: Path, place: str, fatal: int | None = None, route: IndexRoute = "keep"
 ) -> tuple[ForkServerProcess, Connection]:
     """The process, about to begin, and what tells its progress; see `run_migration.migrate`."""
     progress, sender = context().Pipe(duplex=False)
@@ -66,7 +66,7 @@ def assert_whole_and_usable(
     return state
 
 
-def count_operations(database: Path, projection_file: Path, spare: Path, place: str, route: Route = "keep") -> int:
+def count_operations(database: Path, projection_file: Path, spare: Path, place: str, route: IndexRoute = "keep") -> int:
     copy = Path(shutil.copytree(database, spare / "home" / "chroma_data"))
     process, progress = migrate_in_another_process(copy, projection_file, place, -1, route)
     total = int(progress.recv())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import Projection
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from tests.crash.places import everything, place
 from tests.crash.test_kill import (
     assert_whole_and_usable,
@@ -30,7 +30,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("route", ["keep", "rebuild", "rewrite"])
 def test_killed_at_file_operations(
-    route: Route, place: str, template: Path, projection: Projection, projection_file: Path, tmp_path: Path
+    route: IndexRoute, place: str, template: Path, projection: Projection, projection_file: Path, tmp_path: Path
 ) -> None:
     database = Path(shutil.copytree(template, tmp_path / "home" / "chroma_data"))
     before = everything(database.parent)["chroma_data"]

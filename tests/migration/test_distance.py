@@ -16,7 +16,7 @@ from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.distance import distances, measured_space
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from lightmigrate.vectors import METRICS, Vectors
 from tests.databases import NEW_DIM, OLD_DIM, contents, folder_hash, make_projection, make_vectors, same_rows
 from tests.indexed import INDEXED, make_indexed
@@ -58,7 +58,7 @@ def without_space(schema: Any) -> Any:
 
 @pytest.mark.parametrize("route", ["keep", "rewrite"])
 @pytest.mark.parametrize("distance", ["l2", "cosine"])
-def test_only_the_index_changes_and_the_way_back_is_exact(indexed: Path, distance: Metric, route: Route) -> None:
+def test_only_the_index_changes_and_the_way_back_is_exact(indexed: Path, distance: Metric, route: IndexRoute) -> None:
     """A graph of another distance is not kept: the index is built anew."""
     old, before, migrator = contents(indexed, INDEXED), folder_hash(indexed), ChromaMigrator(indexed)
     (result,) = migrator.migrate([CollectionJob("notes", distance=distance)], index=route)
@@ -88,7 +88,7 @@ def test_only_the_index_changes_and_the_way_back_is_exact(indexed: Path, distanc
 
 
 @pytest.mark.parametrize("route", ["keep", "rewrite"])
-def test_with_a_projection_the_new_index_has_the_new_distance(indexed: Path, route: Route) -> None:
+def test_with_a_projection_the_new_index_has_the_new_distance(indexed: Path, route: IndexRoute) -> None:
     old, projection = contents(indexed, INDEXED), make_projection()
     (result,) = ChromaMigrator(indexed).migrate([CollectionJob("notes", projection, distance="cosine")], index=route)
     assert (result.index, result.current_dim) == ("rebuild" if route == "keep" else route, NEW_DIM)

@@ -10,7 +10,7 @@ import pytest
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.stores.chroma.client import open_client
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from tests.crash.places import place
 from tests.databases import make_vectors
 from tests.indexed import make_indexed
@@ -37,7 +37,7 @@ def assert_restricted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("route", ["keep", "rebuild", "rewrite"])
-def test_are_kept(route: Route, place: str, projection: Projection, tmp_path: Path) -> None:
+def test_are_kept(route: IndexRoute, place: str, projection: Projection, tmp_path: Path) -> None:
     database = make_indexed(tmp_path / "home" / "chroma_data")
     restrict(database)
     migrator = ChromaMigrator(database)

@@ -27,11 +27,11 @@ from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.replacement import ChromaReplacement
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from tests.databases import NEW_DIM, contents, folder_hash, make_projection, records
 from tests.indexed import INDEXED, make_indexed
 
-ROUTES: tuple[Route, ...] = ("keep", "rebuild", "rewrite")
+ROUTES: tuple[IndexRoute, ...] = ("keep", "rebuild", "rewrite")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def jobs(projection: Projection | None = None) -> list[CollectionJob]:
     ]
 
 
-def migrate(database: Path, route: Route) -> list[MigrationResult]:
+def migrate(database: Path, route: IndexRoute) -> list[MigrationResult]:
     return ChromaMigrator(database, page_size=50).migrate(jobs(), index=route)
 
 
@@ -101,7 +101,7 @@ def test_the_index_files_these_tests_are_about_are_there(template: Path) -> None
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_makes_the_same_database_and_leads_back(
-    route: Route, indexed: Path, expected: dict[str, Any]
+    route: IndexRoute, indexed: Path, expected: dict[str, Any]
 ) -> None:
     before = folder_hash(indexed)
     results = migrate(indexed, route)
@@ -136,7 +136,7 @@ with open_client(__import__("pathlib").Path(sys.argv[1])) as client:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_an_application_goes_on_with_it_and_finds_it_again(route: Route, indexed: Path) -> None:
+def test_an_application_goes_on_with_it_and_finds_it_again(route: IndexRoute, indexed: Path) -> None:
     migrate(indexed, route)
     with open_client(indexed) as client:
         ids = client.get_collection("thought_nodes", embedding_function=None).get(include=[])["ids"]
@@ -279,10 +279,10 @@ def interrupt(*given: Any, **named: Any) -> None:
 @pytest.mark.parametrize("stage", ["_exchange_vectors", "_take_place", "_built", "_rewrite"])
 @pytest.mark.parametrize("again", ROUTES)
 def test_an_interrupted_run_is_gone_on_with_by_whatever_route(
-    stage: str, again: Route, indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    stage: str, again: IndexRoute, indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = folder_hash(indexed)
-    route: Route = {"_built": "rebuild", "_rewrite": "rewrite"}.get(stage, "keep")  # type: ignore[assignment]
+    route: IndexRoute = {"_built": "rebuild", "_rewrite": "rewrite"}.get(stage, "keep")  # type: ignore[assignment]
     done = 0
     original = getattr(ChromaReplacement, stage)
 

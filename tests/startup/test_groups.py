@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 
 from lightmigrate import ChromaMigrator, auto_migrate
 from lightmigrate.cli.app import main
@@ -19,12 +20,14 @@ from lightmigrate.migration.aside.location import PROVENANCE_FILE
 from lightmigrate.providers.cache import PROBE
 from lightmigrate.stores.chroma.client import open_client
 from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
+from tests.providers import embedding_server
 from tests.startup.starts import (
     CORPUS,
     MINILM,
     NEW,
     POTION,
     ROWS_OF_EACH,
+    SHORT,
     SMALL,
     WORDLLAMA,
     database_of,
@@ -254,11 +257,14 @@ def test_through_a_client_the_folder_is_named_where_documents_can_be_embedded_ag
     with open_client(folder) as client:
         (one,) = auto_migrate(client, NEW, embed_again=True).collections
     assert one.action == "refused"
-    assert "on the folder of the server when it does not run:  lightmigrate migrate PATH" in one.reason
+    assert f"in its folder when no process has it open:  lightmigrate migrate {folder} --collection" in one.reason
 
 
-def test_the_command_for_records_without_texts_asks_for_them(tmp_path: Path) -> None:
-    folder = write(tmp_path / "db", vectors_of(MINILM)[:100])
-    (one,) = auto_migrate(folder, NEW).collections
+def test_the_command_for_records_without_texts_asks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "db", vectors_of(SHORT)[:100])
+    monkeypatch.setenv("CHROMA_OPENAI_API_KEY", embedding_server.KEY)
+    with embedding_server.running_server() as server:
+        function = OpenAIEmbeddingFunction(model_name=embedding_server.MODEL, api_base=server.url)
+        (one,) = auto_migrate(folder, function).collections
     assert one.action == "refused"
     assert f"lightmigrate train --from {folder} --collection memory --texts FILE.jsonl --target-provider" in one.reason

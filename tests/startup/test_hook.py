@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 
 from lightmigrate import ChromaMigrator, CollectionJob, auto_migrate
 from lightmigrate.errors import ModelMismatchError
@@ -28,6 +29,7 @@ from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, ShortWordLlamaFunction
 from tests.migration.test_resume import KilledError, dies
+from tests.providers.embedding_server import KEY, MODEL, running_server
 from tests.startup.starts import (
     CORPUS,
     MINILM,
@@ -132,14 +134,39 @@ def test_a_projection_to_another_model_of_the_right_dimension_is_not_used(tmp_pa
     assert stored(database).shape == (ROWS, 384)
 
 
-def test_the_command_that_helps_names_the_applications_own_function(database: Path) -> None:
+def test_the_command_that_helps_names_a_function_that_every_process_can_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "db", vectors_of(SHORT)[:12], documents=CORPUS.documents[:12])
+    monkeypatch.setenv("CHROMA_OPENAI_API_KEY", KEY)
+    with running_server() as server:
+        function = OpenAIEmbeddingFunction(model_name=MODEL, api_base=server.url)
+        (one,) = auto_migrate(folder, function, calibrate=0).collections
+        found, _, command = one.reason.partition("make one:  ")
+        assert "✗ No projection found for 64D → 384D" in found
+        said = shlex.split(command)
+        assert said[:6] == ["lightmigrate", "train", "--from", str(folder), "--collection", "memory"]
+        assert said[6:9] == ["--target-provider", "chroma", "--target-model"]
+        assert ChromaProvider(said[9]).key == ChromaProvider(function).key
+
+
+def test_no_command_is_proposed_for_a_function_that_only_the_application_can_build(database: Path) -> None:
     (one,) = auto_migrate(database, ShortWordLlamaFunction(), calibrate=0).collections
-    found, _, command = one.reason.partition("make one:  ")
-    assert "✗ No projection found for 384D → 64D" in found
-    said = shlex.split(command)
-    assert said[:6] == ["lightmigrate", "train", "--from", str(database), "--collection", "memory"]
-    assert said[6:9] == ["--target-provider", "chroma", "--target-model"]
-    assert ChromaProvider(said[9]).key == ChromaProvider(ShortWordLlamaFunction()).key
+    assert "✗ No projection found for 384D → 64D (calibrate=0); no command can build" in one.reason
+    assert "LIGHTMIGRATE_CALIBRATE=500" in one.reason
+    assert "lightmigrate train" not in one.reason
+
+
+def test_the_command_for_a_model_of_a_paid_provider_names_the_provider(database: Path) -> None:
+    (one,) = auto_migrate(database, expected_dim=3072, target_model="text-embedding-3-large").collections
+    proposed = f"train --from {database} --collection memory --target-provider openai --target-model text-embedding-3-"
+    assert proposed in one.reason
+
+
+def test_through_a_client_the_command_names_its_database(database: Path) -> None:
+    with open_client(database) as client:
+        (one,) = auto_migrate(client, expected_dim=3072, target_model="some model").collections
+    assert f"lightmigrate train --from {database} --collection memory" in one.reason
 
 
 def test_warn_and_raise_change_nothing(

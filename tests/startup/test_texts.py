@@ -198,7 +198,9 @@ def test_images_are_not_given_vectors_that_nobody_measured(tmp_path: Path) -> No
     before = rows_of(folder, "shop")
     report = auto_migrate(folder, LangChainModel(256), **LENIENT)
     assert report.action == "refused"
-    assert "20 of 180 sampled records have a uri and no text" in report.collections[0].reason
+    reason = report.collections[0].reason
+    assert "20 of 180 sampled records have a uri and no text" in reason
+    assert f"lightmigrate migrate {folder} --collection" in reason
     assert np.array_equal(rows_of(folder, "shop")["embeddings"], before["embeddings"])
 
 

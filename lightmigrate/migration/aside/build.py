@@ -31,7 +31,7 @@ from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
-from lightmigrate.stores.files import FileDatabase, Replacement, Route, fingerprint
+from lightmigrate.stores.files import FileDatabase, IndexRoute, Replacement, fingerprint
 from lightmigrate.texts.chosen import texts_for, texts_of_records
 from lightmigrate.texts.source import STORED
 from lightmigrate.vectors import Vectors
@@ -56,7 +56,7 @@ class Options:
         verify: whether every record is read back and compared.
         invalid_vectors: see `Job`.
         check_fit: whether the stored vectors must look like those the projection is for.
-        index: the route to begin with, see `stores.files.Route`.
+        index: the route to begin with, see `stores.files.IndexRoute`.
         on_progress: called after every step.
         damaged: the collections whose vectors cannot be read.
     """
@@ -65,7 +65,7 @@ class Options:
     verify: bool
     invalid_vectors: InvalidVectors
     check_fit: bool
-    index: Route
+    index: IndexRoute
     on_progress: OnProgress
     damaged: frozenset[Address] = frozenset()
 
@@ -81,7 +81,7 @@ class Built:
         scores: how distances moved; `None` where there were none to measure.
     """
 
-    route: Route
+    route: IndexRoute
     verification: Verification | None
     lost: int
     scores: ScoreShift | None
@@ -249,7 +249,7 @@ class Build:
     @contextlib.contextmanager
     def _replaced(
         self, drafts: Sequence[Draft], truths: Sequence[Exact | None]
-    ) -> Iterator[tuple[Store, list[Route], list[Verification | None]]]:
+    ) -> Iterator[tuple[Store, list[IndexRoute], list[Verification | None]]]:
         """Put every draft in place of its collection and verify it; yields the open store, the routes and the results.
 
         A kept graph whose recall is below that of the old index is replaced by a rebuilt index. That is measured before
@@ -281,7 +281,7 @@ class Build:
                 )  # fmt: skip
                 routes[number] = "rebuild"
 
-    def _route(self, request: Request, replacement: Replacement, draft: Draft, truth: Exact | None) -> Route:
+    def _route(self, request: Request, replacement: Replacement, draft: Draft, truth: Exact | None) -> IndexRoute:
         """The first route to try.
 
         An index that cannot be read, holds nothing, or has another distance is not kept; nor is a graph that would find

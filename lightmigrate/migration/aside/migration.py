@@ -38,7 +38,7 @@ from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
-from lightmigrate.stores.files import FileDatabase, Route, fingerprint, require_unused
+from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused
 
 
 class AsideMigration:
@@ -141,7 +141,7 @@ class AsideMigration:
         verify: bool,
         invalid_vectors: InvalidVectors,
         force: bool,
-        index: Route,
+        index: IndexRoute,
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Build, verify, exchange. See `Migrator.migrate`."""
@@ -276,7 +276,7 @@ class AsideMigration:
         """See `Migrator.wait`."""
         self._workspace.wait()
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """See `Migrator.resume`."""
         self.recover()
         intention = self._workspace.read_journal()

@@ -41,7 +41,7 @@ from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
-from lightmigrate.stores.files import Route
+from lightmigrate.stores.files import IndexRoute
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.vectors import meaningful
 
@@ -132,7 +132,7 @@ class ShadowMigration:
         verify: bool,
         invalid_vectors: InvalidVectors,
         force: bool,
-        index: Route,
+        index: IndexRoute,
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Build, keep current, verify, exchange. Writes. See `Migrator.migrate`."""
@@ -216,7 +216,7 @@ class ShadowMigration:
         except (OSError, LightmigrateError) as error:
             logger.warning("%s: how distances moved could not be kept: %s", self.path, error)
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: Route) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """Not possible, because a server stores no projections: recovers the exchange, then raises.
 
         Raises:

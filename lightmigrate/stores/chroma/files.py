@@ -23,6 +23,7 @@ from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
 from lightmigrate.stores.chroma.table_indexes import add_indexes, drop_indexes
+from lightmigrate.stores.chroma.versions import upgrade_notice
 from lightmigrate.stores.files import fingerprint
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Metric, Vectors
@@ -65,6 +66,10 @@ class ChromaFiles:
     def instead(self) -> str | None:
         """What is in the place of a database; see `FileDatabase.instead`. Only reads."""
         return None if self.exists() else what_is_there(self.folder) or foreign_database(self.folder)
+
+    def upgrade_notice(self) -> str | None:
+        """That an older Chroma wrote it, which cannot use it once it is migrated; see `versions`. Only reads."""
+        return upgrade_notice(self.folder)
 
     def catalog(self) -> list[CollectionFacts]:
         """All collections of all tenants and databases, by name; only reads."""

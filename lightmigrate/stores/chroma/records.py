@@ -69,7 +69,9 @@ def _page(connection: sqlite3.Connection, collection: sqlite3.Row, vectors: Mapp
             contents.append((record, *_content(connection, row[0])))
     return Page(
         ids=[record for record, _, _ in contents],
-        vectors=np.array([vectors[record] for record, _, _ in contents], np.float32).reshape(len(contents), -1),
+        vectors=np.array([vectors[record] for record, _, _ in contents], np.float32).reshape(
+            len(contents), collection["dimension"]
+        ),
         texts=[text for _, text, _ in contents],
         payloads=[payload for _, _, payload in contents],
     )

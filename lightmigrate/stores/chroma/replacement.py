@@ -36,7 +36,7 @@ from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.indexes import segment_of
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function, with_space
-from lightmigrate.stores.files import NewVectors, Route
+from lightmigrate.stores.files import IndexRoute, NewVectors
 from lightmigrate.vectors import Metric, Vectors
 
 # Records that Chroma may hold in memory besides the index that it builds; each needs about the space of a vector.
@@ -127,7 +127,7 @@ class ChromaReplacement:
         except (ValueError, OSError):
             return None  # its files have an unknown layout, so the graph cannot be kept either
 
-    def put(self, draft: NewVectors, route: Route) -> Route:
+    def put(self, draft: NewVectors, route: IndexRoute) -> IndexRoute:
         """Replace the collection by the draft; no process may have the copy open. Writes.
 
         Args:

@@ -85,7 +85,9 @@ def _registered_functions() -> tuple[set[str], set[str]]:
     """The names of the functions that Chroma has in every process, and of those registered in this one."""
     from chromadb.utils.embedding_functions import known_embedding_functions  # chromadb takes a second to import
 
-    own = {name for name, function in known_embedding_functions.items() if function.__module__.startswith("chromadb.")}
+    from lightmigrate.providers.chroma import shipped_functions  # loads NumPy, which reading a folder does not need
+
+    own = shipped_functions()
     return own, set(known_embedding_functions) - own
 
 

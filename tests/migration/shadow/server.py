@@ -1,9 +1,10 @@
-"""A real Chroma server on a free loopback port."""
+"""A real Chroma server on a free loopback port, of the installed version unless `CHROMA_SERVER` names another's."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        program = Path(sys.executable).with_name("chroma")
+        program = os.environ.get("CHROMA_SERVER") or str(Path(sys.executable).with_name("chroma"))
         # A file instead of options: that a server may be emptied can only be said there.
         settings = {
             "persist_path": str(self.folder),
@@ -44,7 +45,7 @@ class Server:
         configuration = self.folder.with_name(f"{self.folder.name}.{self.port}.yaml")
         configuration.write_text(json.dumps(settings))  # JSON is YAML
         self.process = subprocess.Popen(
-            [str(program), "run", str(configuration)],
+            [program, "run", str(configuration)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while self.process.poll() is None:

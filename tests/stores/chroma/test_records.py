@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lightmigrate import Migrator
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.vectors import Vectors
+from tests.databases import records
 
 PLACE = Address("notes")
 
@@ -54,3 +56,12 @@ def test_an_index_in_an_unknown_format_is_left_out(tmp_path: Path) -> None:
     (labels,) = tmp_path.glob("*/index_metadata.pickle")
     labels.write_bytes(b"\x80\x03c__builtin__\neval\n.")  # would run code if it were unpickled
     assert all(len(page) <= 25 for page in sample_records(tmp_path, 25).values())
+
+
+def test_a_collection_whose_vectors_all_belong_to_deleted_records_is_left_out(tmp_path: Path) -> None:
+    with open_client(tmp_path) as client:
+        emptied = client.create_collection("emptied", embedding_function=None)
+        emptied.add(**records(30))
+        emptied.delete(ids=emptied.get(include=[])["ids"])
+    assert sample_records(tmp_path, 100) == {}
+    assert Migrator(tmp_path).diagnose().collections[0].count == 0
