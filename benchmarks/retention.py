@@ -2,9 +2,10 @@
 
 What DATA_DIR and ENCODED_DIR hold stands in `corpora.py`. For every corpus, every ordered pair of its models, every
 number K of calibration documents and every seed: K documents drawn at random are the pairs a projection is fitted to;
-nDCG@10 by human judgements is then measured on all other documents (`held_out`) and on the whole collection
-(`all`), beside doing nothing and beside re-embedding everything. What the gate expects, without judgements, is
-`predicted`. A contestant whose package is not installed is skipped with a line.
+nDCG@10 by human judgements is then measured on all other documents (`held_out`) and on the whole collection (`all`;
+`parents` counts the documents that chunks are part of), beside doing nothing and beside re-embedding everything. What
+the gate expects, without judgements, is `predicted`. A contestant whose package is not installed is skipped, with a
+line.
 
 Appends to `results/retention.jsonl` as it goes and skips what stands there; `report.py` makes tables and plot of it.
 """
@@ -44,13 +45,14 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--upgrades", action="store_true", help="only pairs whose new model searches better")
     parser.add_argument("--only", nargs="+", metavar="OLD:NEW", help="only these pairs of models")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to append to")
     options = parser.parse_args()
-    done = {tuple(row[key] for key in KEYS) for row in map(json.loads, _lines()) if not _outdated(row)}
+    done = {tuple(row[key] for key in KEYS) for row in map(json.loads, _lines(options.results)) if not _outdated(row)}
     for corpus in corpora(options.data, options.encoded):
         if options.corpus in (None, corpus.name):
             for row in measure_all(corpus, options, done):
                 print(*row.values(), flush=True)
-                with RESULTS.open("a") as file:
+                with options.results.open("a") as file:
                     file.write(json.dumps(row) + "\n")
 
 
@@ -101,6 +103,8 @@ def measure_all(corpus: Corpus, options: argparse.Namespace, done: set[Any]) -> 
                 "overlap": round(outside.overlap, 4),
                 "nothing_all": round(whole.nothing_retention.value, 4),
                 "all": round(whole.retention.value, 4),
+                "overlap_all": round(whole.overlap, 4),
+                "parents": round(corpus.measure_parents(new, migrated), 4),
                 **predictions(corpus, new, fitted, found),
                 "fit_seconds": round(fitted_at - started, 2),
                 "vectors_per_second": round(corpus.size / (applied_at - fitted_at)),
@@ -138,8 +142,8 @@ def _outdated(row: dict[str, Any]) -> bool:
     return "predicted" in row and "predicted_by_users" not in row
 
 
-def _lines() -> list[str]:
-    return RESULTS.read_text().splitlines() if RESULTS.exists() else []
+def _lines(results: Path) -> list[str]:
+    return results.read_text().splitlines() if results.exists() else []
 
 
 if __name__ == "__main__":

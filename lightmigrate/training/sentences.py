@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lightmigrate.projection.words import count_words, first_words
+
 FEWEST_WORDS, MOST_WORDS = 5, 40
-_END = re.compile(r"(?<=[.!?。！？])\s+")
+# Chinese and Japanese have no space after the end of a sentence, but may close a quotation or bracket there.
+_END = re.compile(r"(?<=[.!?।؟۔])\s+|(?<=[。！？｡])(?![。！？｡」』”’）)])\s*|(?<=[。！？｡][」』”’）)])\s*")
 
 
 def pseudo_queries(texts: Sequence[str], most: int = 1000, seed: int = 0) -> tuple[list[str], list[int]]:
@@ -28,7 +31,7 @@ def pseudo_queries(texts: Sequence[str], most: int = 1000, seed: int = 0) -> tup
     queries: list[str] = []
     rows: list[int] = []
     for row in rng.permutation(len(texts))[:most].tolist():
-        sentences = [s for s in (_cut(part) for part in _END.split(texts[row])) if len(s.split()) >= FEWEST_WORDS]
+        sentences = [_cut(part) for part in _END.split(texts[row]) if count_words(part) >= FEWEST_WORDS]
         if len(sentences) < 2:
             sentences = [_part(texts[row], rng)]
         chosen = rng.permutation(len(sentences))[:each]
@@ -38,12 +41,13 @@ def pseudo_queries(texts: Sequence[str], most: int = 1000, seed: int = 0) -> tup
 
 
 def _cut(sentence: str) -> str:
-    return " ".join(sentence.split()[:MOST_WORDS])
+    return " ".join(first_words(sentence, MOST_WORDS).split())
 
 
 def _part(text: str, rng: np.random.Generator) -> str:
     """Half of the words, consecutive ones; a text of one or two words as it is."""
-    words = text.split()
-    size = max(1, min(MOST_WORDS, (len(words) + 1) // 2))
-    start = int(rng.integers(0, len(words) - size + 1)) if len(words) > 2 else 0
-    return " ".join(words[start : start + size]) if len(words) > 2 else text
+    words = count_words(text)
+    if words <= 2:
+        return text
+    size = max(1, min(MOST_WORDS, (words + 1) // 2))
+    return " ".join(first_words(text, size, int(rng.integers(0, words - size + 1))).split())

@@ -105,6 +105,28 @@ def test_words_that_begin_alike_are_one_stem() -> None:
     assert stems_of("") == {}
 
 
+def test_texts_without_spaces_have_words_in_common() -> None:
+    texts = ["选择自动筛选的列", "列中的自动筛选", "删除工作表", "插入工作表"]
+    weights = Vocabulary.of(texts).dense(texts)
+    alike = weights @ weights.T
+    assert min(alike[0, 1], alike[2, 3]) > 0.5
+    np.testing.assert_allclose(alike[:2, 2:], 0)
+
+
+def test_a_file_from_before_is_read_as_it_was_fitted() -> None:
+    text = "自动筛选 列"
+    old = Lexical(Vocabulary(("列", "自动筛选"), np.ones(2, np.float32), words=1), np.eye(2, dtype=np.float32), 3)
+    kept = {name: array for name, array in old.arrays().items() if name != "words"}
+    vectors = np.zeros((1, 3), np.float32)
+    np.testing.assert_array_equal(Lexical.from_arrays(kept).apply(vectors, [text]), old.apply(vectors, [text]))
+    assert old.apply(vectors, [text]).all()
+    new = Lexical(Vocabulary(("列", "自动"), np.ones(2, np.float32)), np.eye(2, dtype=np.float32), 3)
+    np.testing.assert_array_equal(Lexical.from_arrays(new.arrays()).apply(vectors, [text]), new.apply(vectors, [text]))
+    assert new.apply(vectors, [text]).all()
+    with pytest.raises(ProjectionFileError, match="words 3 are unknown"):
+        Lexical.from_arrays({**new.arrays(), "words": np.array([3])})
+
+
 def test_vocabulary_leaves_out_what_is_too_rare_or_everywhere() -> None:
     vocabulary = Vocabulary.of(["the cat sat", "the cat ran", "the dog sat", "a dog ran", None, ""])
     assert vocabulary.stems == ("cat", "dog", "ran", "sat")  # "the" is in three of four, "a" in one

@@ -34,3 +34,30 @@ def test_a_single_sentence_gives_a_part_of_itself() -> None:
 
 def test_the_same_seed_gives_the_same_queries() -> None:
     assert pseudo_queries(TEXTS, 50, seed=3) == pseudo_queries(TEXTS, 50, seed=3) != pseudo_queries(TEXTS, 50, seed=4)
+
+
+CHINESE = "选择要使用自动筛选的列。选择“数据 - 自动筛选”！组合框箭头显示在所选范围的第一行中？请单击下拉箭头。"
+JAPANESE = "オートフィルタを使用する列を選択します。「最初の行に矢印が表示されます。」要素を一つ選択してください。"
+THAI = "เลือกคอลัมน์ที่คุณต้องการใช้ตัวกรองอัตโนมัติและลูกศรจะปรากฏในแถวแรกของช่วงที่เลือก"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CHINESE, {"选择要使用自动筛选的列。", "选择“数据 - 自动筛选”！", "组合框箭头显示在所选范围的第一行中？"}),
+        (JAPANESE, {"オートフィルタを使用する列を選択します。", "「最初の行に矢印が表示されます。」"}),
+        ("पहली पंक्ति में तीर दिखाई देते हैं। सूची से एक आइटम चुनें और आगे बढ़ें।", {"पहली पंक्ति में तीर दिखाई देते हैं।"}),
+    ],
+    ids=["Chinese", "Japanese", "Hindi"],
+)
+def test_sentences_end_as_they_do_in_their_language(text: str, expected: set[str]) -> None:
+    sentences, _ = pseudo_queries([text], 20)
+    assert expected <= set(sentences)
+    assert all(sentence in text for sentence in sentences)
+
+
+@pytest.mark.parametrize("text", [CHINESE.replace("。", "").replace("！", "").replace("？", ""), THAI])
+def test_a_text_without_spaces_gives_a_part_of_itself(text: str) -> None:
+    (part,), _ = pseudo_queries([text])
+    assert part in text
+    assert len(text) / 4 < len(part) < len(text) * 3 / 4

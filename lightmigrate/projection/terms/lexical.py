@@ -6,9 +6,8 @@ The term is linear in the words, so applying it is a look-up in one table: `y +=
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,15 +16,15 @@ import numpy.typing as npt
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
+from lightmigrate.projection.words import runs_of, words_of
 from lightmigrate.vectors import Vectors
-
-_WORD = re.compile(r"[^\W_]+")
-
-# A faster way to find words in ASCII text: everything else becomes a space.
-_ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
 
 # Words with the same first five letters count as one: a stemmer for all languages with an alphabet.
 STEM_LETTERS = 5
+
+# How texts are taken apart, by the number that a file names: a table is only good for the words it was fitted to.
+_WORDS: Mapping[int, Callable[[str], list[str]]] = {1: runs_of, 2: words_of}
+WORDS = 2
 
 # The most tokens in the cache, about 20 MB, and the longest of them: a text without spaces is one token.
 MOST_REMEMBERED = 100_000
@@ -33,12 +32,6 @@ LONGEST_REMEMBERED = 32
 
 # Texts whose weights are computed at once: enough to make the overhead of NumPy's calls small.
 BLOCK_TEXTS = 256
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in order: lower-cased runs of letters and digits."""
-    text = text.lower()
-    return text.translate(_ASCII).split() if text.isascii() else _WORD.findall(text)
 
 
 def stems_of(text: str) -> Counter[str]:
@@ -60,11 +53,12 @@ class _Rows(dict[str, bytes]):
     letters are lower-cased, so the words of a text are the words of its tokens.
     """
 
-    def __init__(self, stems: Mapping[str, int]) -> None:
+    def __init__(self, stems: Mapping[str, int], words_of: Callable[[str], list[str]]) -> None:
         self.stems = stems
+        self.words_of = words_of
 
     def __missing__(self, token: str) -> bytes:
-        stems = (word[:STEM_LETTERS] for word in words_of(token))
+        stems = (word[:STEM_LETTERS] for word in self.words_of(token))
         rows = np.array([self.stems[stem] for stem in stems if stem in self.stems], dtype=np.int32).tobytes()
         if len(token) <= LONGEST_REMEMBERED:
             if len(self) >= MOST_REMEMBERED:
@@ -100,16 +94,21 @@ class Vocabulary:
     Attributes:
         stems: in alphabetical order.
         rarities: see `rarity`, float32 `(stems,)`.
+        words: how texts are taken apart: 2 as `words_of` does, 1 as projections read texts that were fitted before.
     """
 
     stems: tuple[str, ...]
     rarities: Vectors
+    words: int = WORDS
     _rows: _Rows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.rarities.shape != (len(self.stems),):
             raise ValueError(f"{len(self.stems)} stems and {self.rarities.shape} rarities do not fit")
-        object.__setattr__(self, "_rows", _Rows({stem: row for row, stem in enumerate(self.stems)}))
+        if self.words not in _WORDS:
+            raise ValueError(f"words {self.words} are unknown, this lightmigrate reads up to {WORDS}")
+        rows = _Rows({stem: row for row, stem in enumerate(self.stems)}, _WORDS[self.words])
+        object.__setattr__(self, "_rows", rows)
 
     @classmethod
     def of(cls, texts: Iterable[str | None]) -> Vocabulary:
@@ -188,12 +187,13 @@ class Lexical:
         return Lexical(self.vocabulary, times(self.table, by), self.source_dimension)
 
     def arrays(self) -> Mapping[str, Array]:
-        """`stems` (UTF-8, one per line), `rarities`, `table`, `source_dimension`."""
+        """`stems` (UTF-8, one per line), `rarities`, `table`, `source_dimension`, `words`."""
         return {
             "stems": np.frombuffer("\n".join(self.vocabulary.stems).encode(), dtype=np.uint8),
             "rarities": self.vocabulary.rarities[None, :],
             "table": self.table,
             "source_dimension": np.array([self.source_dimension]),
+            "words": np.array([self.vocabulary.words]),
         }
 
     @classmethod
@@ -203,7 +203,8 @@ class Lexical:
         try:
             encoded = arrays["stems"].tobytes().decode()
             stems = tuple(encoded.split("\n")) if encoded else ()
-            return cls(Vocabulary(stems, rarities[0]), table, int(arrays["source_dimension"][0]))
+            words = int(arrays["words"][0]) if "words" in arrays else 1
+            return cls(Vocabulary(stems, rarities[0], words), table, int(arrays["source_dimension"][0]))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise ProjectionFileError(
                 f"the lexical term is inconsistent: {error}; train the projection again"
