@@ -17,6 +17,24 @@ Payload = Mapping[str, Any]
 Cursor = str
 
 
+# Largest number of ranges that a sample is read from: skipping to an offset may cost as much as reading a page.
+_MOST_RANGES = 50
+
+
+def sample_ranges(total: int, n: int, seed: int = 0) -> tuple[list[int], int]:
+    """The ranges of rows of a sample of about `n` of `total` records, from all over them.
+
+    Returns:
+        Where each begins, and how many rows each has.
+    """
+    if total <= n:
+        return ([0], n) if total else ([], 0)
+    ranges = min(_MOST_RANGES, n)
+    each = -(-n // ranges)
+    shift = int(np.random.default_rng(seed).integers(max(0, total // ranges - each) + 1))
+    return sorted({total * number // ranges + shift for number in range(ranges)}), each
+
+
 @dataclass(frozen=True)
 class Page:
     """Some records of a collection; all columns are n long.

@@ -65,6 +65,24 @@ def test_documents_are_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "embedded" not in said.partition("recorded function")[2]
 
 
+def test_a_title_that_may_have_been_embedded_is_mentioned_and_not_taken_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = load_corpus()
+    documents = corpus.documents[:400]
+    with open_client(tmp_path) as client:
+        client.create_collection("notes", embedding_function=None).add(
+            ids=corpus.ids[:400],
+            embeddings=corpus.new_documents[:400],
+            metadatas=[{"title": text.partition(". ")[0]} for text in documents],
+            documents=documents,
+        )
+    said = doctor(tmp_path, capsys)
+    assert "notes: a template of the metadata and the document (title, document) may have been embedded" in said
+    assert r"If it was: --text-template '{title}\n{document}'" in said
+    assert "what was embedded in notes" not in said
+
+
 def test_what_was_found_is_in_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, [{"data": text} for text in TEXTS])
     with pytest.raises(SystemExit):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,19 @@ def test_a_title_before_the_document_is_proposed_where_it_is_asked_for() -> None
     assert found_in(page, PLACE).form == DOCUMENT
     found = found_in(page, PLACE, ChromaProvider(words), beside_documents=True)
     assert (found.form, found.how) == (TemplateForm("{title}\n{document}"), "measured")
+
+
+def test_a_title_is_never_taken_for_embedded_because_its_words_explain_the_vectors() -> None:
+    """They do so also where it was not embedded: real encoders find the subject in the text."""
+    corpus = load_corpus()
+    titles = [text.partition(". ")[0] for text in corpus.documents[:400]]
+    page = replace(  # all-MiniLM-L6-v2's vectors of abstracts that begin with their title
+        page_of(corpus.documents[:400], corpus.documents[:400], lambda row: {"title": titles[row]}),
+        vectors=corpus.new_documents[:400],
+    )
+    found = found_in(page, PLACE, beside_documents=True)
+    assert found.form == DOCUMENT
+    assert found.perhaps == TemplateForm("{title}\n{document}"), "which is why it is only mentioned"
 
 
 def test_open_webui_is_known_by_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

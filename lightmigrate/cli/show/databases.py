@@ -13,7 +13,7 @@ from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.scores import distances, nearest
 from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
 from lightmigrate.texts.find import option_for
-from lightmigrate.texts.forms import DOCUMENT, TemplateForm
+from lightmigrate.texts.forms import DOCUMENT
 
 if TYPE_CHECKING:
     from lightmigrate.doctor import Diagnosis, VectorSample
@@ -88,8 +88,12 @@ def _texts(state: Diagnosis) -> list[str]:
             lines.append(f"  choose for train, plan and migrate: {escape(' or '.join(options))}")
         elif found.unexplained:
             lines.append(f"  say so if it was embedded all the same: {escape(options[0])}; or give --texts FILE.jsonl")
-        elif found.how == "explained" and isinstance(found.form, TemplateForm):
-            lines.append(f"  for train, plan and migrate: {escape(option_for(found.form))}")
+        if found.perhaps is not None and found.perhaps != found.form:
+            lines.append(
+                f"{escape(name)}: {escape(str(found.perhaps))} may have been embedded; it explains more than the "
+                "document, as titles often do also where they were not embedded. If it was: "
+                f"{escape(option_for(found.perhaps))}"
+            )
     return lines
 
 

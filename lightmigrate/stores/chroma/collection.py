@@ -23,6 +23,7 @@ from lightmigrate.stores.chroma.schema import (
     without_plain_keys,
 )
 from lightmigrate.stores.distance import measured_space
+from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.read_ahead import read_ahead_by
 from lightmigrate.vectors import Metric, Vectors, as_vectors
 
@@ -42,9 +43,6 @@ _COLUMNS = ["embeddings", "documents", "metadatas", "uris"]
 # Limits per request: with more rows or ids Chroma exceeds its number of SQL variables.
 _MOST_ROWS = 32_766
 _IDS_AT_ONCE = 1000
-
-# Largest number of ranges that a sample is read from: skipping to an offset costs as much as reading a page.
-_MOST_RANGES = 50
 
 # The first page of a scan is smaller than the others by this factor, so that processing starts earlier.
 _FIRST = 8
@@ -200,13 +198,7 @@ class ChromaCollection:
 
     def sample(self, n: int, seed: int = 0) -> Page:
         """About n records, in ranges of rows from all over the collection; only reads. See `stores.base.Collection`."""
-        total = self.count()
-        if total <= n:
-            return self._read(0, n, vectors=True) if total else Page.joined([])
-        ranges = min(_MOST_RANGES, n)
-        each = -(-n // ranges)
-        shift = int(np.random.default_rng(seed).integers(max(0, total // ranges - each) + 1))
-        starts = sorted({total * number // ranges + shift for number in range(ranges)})
+        starts, each = sample_ranges(self.count(), n, seed)
         return Page.joined([self._read(start, each, vectors=True) for start in starts])
 
     def ids(self) -> list[str]:

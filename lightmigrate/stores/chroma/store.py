@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chromadb.api.types import Schema
-from chromadb.errors import NotFoundError
+from chromadb.errors import InternalError, NotFoundError
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError
 from lightmigrate.providers.functions import is_chroma_function
 from lightmigrate.stores.base import (
     Address,
@@ -29,7 +29,7 @@ from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.schema import recording
-from lightmigrate.stores.chroma.unreadable import index_fault
+from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -84,9 +84,23 @@ class ChromaStore:
                 yield Address(name, place.tenant, place.database)
 
     def collections(self) -> list[CollectionFacts]:
-        """The application's collections, by name; only reads."""
+        """The application's collections, by name; only reads.
+
+        Raises:
+            DatabaseError: Chroma cannot count the records of one.
+        """
         own = [address for address in self._names() if VersionName.parse(address.name).state is State.OWN]
-        return [self.collection(address).facts() for address in own]
+        return [self._facts(address) for address in own]
+
+    def _facts(self, address: Address) -> CollectionFacts:
+        try:
+            return self.collection(address).facts()
+        except InternalError as error:
+            # Chroma does not even count the records of some damaged indexes; what is not counted must not look empty
+            raise DatabaseError(
+                f"collection {address} of {self} cannot be read ({short_reason(error)}); with its folder, when no "
+                "process has it open:  lightmigrate doctor FOLDER  names what is damaged, and what helps"
+            ) from None
 
     def collection(self, address: Address) -> ChromaCollection:
         """Open a collection; `CollectionNotFoundError` when there is none. Only reads."""

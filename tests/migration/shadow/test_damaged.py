@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,14 @@ from lightmigrate import CollectionJob, Migrator, auto_migrate
 from lightmigrate.commands.conversation import AGREED
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.migrate import migrate_with_projection
-from lightmigrate.errors import DamagedCollectionError
+from lightmigrate.errors import DamagedCollectionError, DatabaseError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import make_projection, make_vectors
 from tests.encoders import WordLlamaFunction
 from tests.migration.shadow.server import Server, running_server
+from tests.migration.test_damaged import index_of
 
 ROWS = 150
 BROKEN = Address("broken")
@@ -30,7 +29,14 @@ WAY_OUT = "--collection broken --embed-again --target-model MODEL"
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """It serves two collections, and the index folder of one is missing, as after a copy that left it out."""
-    folder = tmp_path / "db"
+    folder = indexed(tmp_path / "db")
+    shutil.rmtree(index_of(folder, "broken"))
+    with running_server(folder) as running:
+        yield running
+
+
+def indexed(folder: Path) -> Path:
+    """A folder of two collections whose vectors are in files."""
     settings = {"hnsw": {"space": "cosine", "sync_threshold": 50, "batch_size": 25}}
     with open_client(folder) as client:
         for name in ("broken", "healthy"):
@@ -39,14 +45,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
                 ids = [f"{name}{row}" for row in range(start, start + 50)]
                 documents = [f"text {row}" for row in range(start, start + 50)]
                 collection.add(ids, make_vectors(ROWS)[start : start + 50], documents=documents)
-    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as connection:
-        query = (
-            "SELECT segments.id FROM segments JOIN collections ON collections.id = collection "
-            "WHERE scope = 'VECTOR' AND name = 'broken'"
-        )
-        shutil.rmtree(folder / str(connection.execute(query).fetchone()[0]))
-    with running_server(folder) as running:
-        yield running
+    return folder
 
 
 def dimensions(server: Server) -> dict[str, int | None]:
@@ -82,3 +81,33 @@ def test_a_start_names_it_and_migrates_the_others(server: Server) -> None:
     assert actions == {"broken": "refused", "healthy": "migrated"}
     assert report.collections[0].reason.endswith(WAY_OUT)
     assert dimensions(server) == {"broken": 16, "healthy": 64}
+
+
+def overwrite(file: Path, start: int, count: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[start : start + count] = b"\xff" * count
+    file.write_bytes(content)
+
+
+def test_damage_in_the_middle_of_an_index_is_named(tmp_path: Path) -> None:
+    """The vectors of the first record and the last can be read."""
+    folder = indexed(tmp_path / "db")
+    size = (index_of(folder, "broken") / "data_level0.bin").stat().st_size
+    overwrite(index_of(folder, "broken") / "data_level0.bin", size // 2, size // 10)
+    with running_server(folder) as server:
+        diagnosis = Migrator(server.client()).diagnose()
+    assert list(diagnosis.damaged) == ["broken"]
+    assert list(diagnosis.samples) == ["healthy"]
+
+
+def test_a_collection_that_cannot_even_be_counted_does_not_look_empty(tmp_path: Path) -> None:
+    folder = indexed(tmp_path / "db")
+    overwrite(index_of(folder, "broken") / "header.bin", 8, 16)
+    with running_server(folder) as server:
+        with pytest.raises(
+            DatabaseError, match=r"collection broken of 127.* cannot be read \(InternalError: .* doctor"
+        ):
+            Migrator(server.client()).diagnose()
+        report = auto_migrate(server.client(), WordLlamaFunction(64))
+    assert report.action == "failed"
+    assert "collection broken" in report.error
