@@ -108,10 +108,11 @@ class Corpus:
         return nearest
 
 
-def corpora(data: Path, encoded: Path | None = None) -> Iterator[Corpus]:
-    """All corpora with judgements, by name."""
+def corpora(data: Path, encoded: Path | None = None, only: str | None = None) -> Iterator[Corpus]:
+    """All corpora with judgements, by name, or the one that is named."""
     for folder in sorted(path.parent for path in data.glob("*/qrels.jsonl")):
-        yield Corpus(folder, encoded)
+        if only in (None, folder.name):
+            yield Corpus(folder, encoded)
 
 
 def load(path: Path) -> Vectors:

@@ -98,9 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     done = {tuple(json.loads(line)[key] for key in ("corpus", "old", "new", "seed", "kind")) for line in lines}
-    for corpus in corpora(options.data, options.encoded):
-        if options.corpus not in (None, corpus.name):
-            continue
+    for corpus in corpora(options.data, options.encoded, options.corpus):
         pairs = [
             pair
             for pair in itertools.permutations(corpus.models, 2)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora import Corpus, corpora
-from general.models import FOLDERS
+from general.models import FOLDERS, MINILM
 
 import lightmigrate
 from lightmigrate import Projection
@@ -40,6 +40,9 @@ CALIBRATED = {
 }
 Run = dict[str, Any]
 
+# Folders of the data with a model whose weights have fewer bits, where its own is not there.
+IN_FEWER_BITS = {"minilm-int8": MINILM}
+
 
 def main() -> None:
     """Measure what is not there yet, and write the table."""
@@ -47,20 +50,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="without it: only write the table")
     parser.add_argument("--encoded", type=Path, help="without it: calibration without word vectors")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder to write to")
     options = parser.parse_args()
     if options.data:
-        done = {_key(run) for run in read()}
+        done = {_key(run) for run in read(options.results)}
         for corpus in corpora(options.data, options.encoded):
             for run in measure(corpus, options.seeds, done):
                 print(*run.values(), flush=True)
-                with (RESULTS / "packaged.jsonl").open("a") as file:
+                with (options.results / "packaged.jsonl").open("a") as file:
                     file.write(json.dumps(run) + "\n")
-    (RESULTS / "packaged.md").write_text(report(read()), encoding="utf-8")
+    (options.results / "packaged.md").write_text(report(read(options.results)), encoding="utf-8")
 
 
 def measure(corpus: Corpus, seeds: int, done: set[Any]) -> Iterator[Run]:
     """One run for each projection as it is, then the calibrated ones; those in `done` are left out."""
-    names = {name: folder for name, folder in FOLDERS.items() if folder in corpus.models}
+    names = {name: folder for folder, name in IN_FEWER_BITS.items() if folder in corpus.models}
+    names |= {name: folder for name, folder in FOLDERS.items() if folder in corpus.models}
     pairs = []
     for entry in Registry(PACKAGED).entries():
         if entry.source["name"] not in names or entry.target["name"] not in names:
@@ -114,9 +119,9 @@ def measure(corpus: Corpus, seeds: int, done: set[Any]) -> Iterator[Run]:
                 }
 
 
-def read() -> list[Run]:
+def read(results: Path) -> list[Run]:
     """All runs of the projections that are packaged now."""
-    path = RESULTS / "packaged.jsonl"
+    path = results / "packaged.jsonl"
     current = {entry.sha256 for entry in Registry(PACKAGED).entries()}
     runs: list[Run] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [run for run in runs if run["sha256"] in current]

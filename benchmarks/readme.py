@@ -10,7 +10,7 @@ from typing import Any
 from corpora import UPGRADE
 from dial_report import read as runs_of_dial
 from dial_report import upgrades_table
-from packaged import ON_PACKAGED, interval, spread
+from packaged import ON_PACKAGED, RESULTS, interval, spread
 from packaged import read as runs_of_packaged
 from report import grouped, mean
 from report import read as runs_of_retention
@@ -66,7 +66,7 @@ def _mean_and_spread(values: list[float]) -> str:
 
 def packaged_table() -> str:
     """Every packaged projection on both corpora, and what the user's own documents add to upgrades."""
-    runs = runs_of_packaged()
+    runs = runs_of_packaged(RESULTS)
     names = sorted({run["corpus"] for run in runs})
     heads = [f"{name}: {what}" for name in names for what in ("nothing", "packaged", "+ 500 own")]
     lines = [f"| old → new | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]

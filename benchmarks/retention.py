@@ -48,12 +48,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file to append to")
     options = parser.parse_args()
     done = {tuple(row[key] for key in KEYS) for row in map(json.loads, _lines(options.results)) if not _outdated(row)}
-    for corpus in corpora(options.data, options.encoded):
-        if options.corpus in (None, corpus.name):
-            for row in measure_all(corpus, options, done):
-                print(*row.values(), flush=True)
-                with options.results.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+    for corpus in corpora(options.data, options.encoded, options.corpus):
+        for row in measure_all(corpus, options, done):
+            print(*row.values(), flush=True)
+            with options.results.open("a") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 def measure_all(corpus: Corpus, options: argparse.Namespace, done: set[Any]) -> Iterator[dict[str, Any]]:

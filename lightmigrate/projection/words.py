@@ -1,9 +1,10 @@
 """The words of a text, in scripts that put spaces between them and in those that do not.
 
-Chinese, Japanese, Thai, Lao, Khmer and Burmese are written without spaces between words. A run of such letters is taken
-apart into all pairs of neighbouring letters in Chinese and Japanese, and into all threes in the others: what stands for
-words where there is no dictionary (McNamee and Mayfield 2004, "Character n-gram tokenization for European language text
-retrieval"; pairs for Chinese: Kwok 1997). A single letter by itself is a word.
+Chinese, Japanese, Thai, Lao, Khmer and Burmese are written without spaces between words. Where there is no dictionary,
+neighbouring letters stand for words (McNamee and Mayfield 2004, "Character n-gram tokenization"; Chinese: Kwok 1997):
+all pairs in a run of Chinese characters, all threes in a run of Thai and its neighbours. In Japanese the script itself
+says where words end: a run of katakana is a word, and so is one of hiragana, unless it is so short and beside other
+letters that it is an ending or a particle.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ import unicodedata
 from collections.abc import Iterator
 from operator import add
 
-# Letters of scripts without spaces: Chinese and Japanese; Thai, Lao, Burmese and Khmer. They hold their vowel signs.
-_IDEOGRAPHS = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-_IDEOGRAPHS += "\U00020000-\U0003ffff"
+# Letters of scripts without spaces, with the vowel signs among them: Chinese characters; hiragana; katakana; Thai, Lao,
+# Burmese and Khmer.
+_IDEOGRAPHS = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HIRAGANA = "\u3041-\u309f"
+_KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _SYLLABLES = "\u0e00-\u0e4e\u0e80-\u0eff\u1000-\u103f\u1050-\u109f\u1780-\u17d3"
+
+FEWEST_HIRAGANA = 3
 
 # A faster way to find words in ASCII text: everything else becomes a space.
 _ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
 
 # As many letters as a word has in the middle, where a number of words is wanted.
-_LETTERS_OF_A_WORD = {_IDEOGRAPHS: 2, _SYLLABLES: 5}
+_CHINESE_OR_JAPANESE = _IDEOGRAPHS + _HIRAGANA + _KATAKANA
+_LETTERS_OF_A_WORD = {_CHINESE_OR_JAPANESE: 2, _SYLLABLES: 5}
 _COUNTED = re.compile(
     "|".join(f"[{letters}]{{1,{count}}}" for letters, count in _LETTERS_OF_A_WORD.items())
-    + rf"|[^\s{_IDEOGRAPHS}{_SYLLABLES}]+"
+    + rf"|[^\s{_CHINESE_OR_JAPANESE}{_SYLLABLES}]+"
 )
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in order: lower-cased runs of letters and digits, or the pairs or threes of letters in them.
+    """The words of a text in order: lower-cased runs of letters and digits, or parts of runs without spaces.
 
     Accents and vowel signs are part of the letter before them; signs that Arabic and Hebrew writers may leave out
     are left out.
@@ -39,19 +45,31 @@ def words_of(text: str) -> list[str]:
     text = text.lower()
     if text.isascii():
         return text.translate(_ASCII).split()
-    runs: list[str] = _run().findall(text.translate(_OPTIONAL))
+    runs: list[str] = _run().findall(_OPTIONAL.sub("", text.replace("_", " ")))
     return [word for run in runs for word in _parts(run)] if _UNSPACED.search(text) else runs
 
 
 def _parts(run: str) -> Iterator[str]:
     for found in _KINDS.finditer(run):
-        part = found.group()
-        if found.lastgroup is None or len(part) == 1:
+        part, kind = found.group(), found.lastgroup
+        if kind == "hiragana" and len(part) < FEWEST_HIRAGANA and len(part) < len(run):
+            continue
+        if kind in (None, "hiragana") or len(part) == 1:
             yield part
-        elif found.lastgroup == "ideographs" or len(part) == 2:
+        elif kind == "ideographs" or len(part) == 2:
             yield from map(add, part, part[1:])
         else:
             yield from map(add, map(add, part, part[1:]), part[2:])
+
+
+def pair_of_ideographs(word: str) -> bool:
+    """Whether a word is one of the pairs that a run of Chinese characters is taken apart into."""
+    return len(word) == 2 and _PAIR.fullmatch(word) is not None
+
+
+def ideographs_of(text: str) -> set[str]:
+    """The different Chinese characters of a text."""
+    return set(_IDEOGRAPH.findall(text)) if not text.isascii() else set()
 
 
 def runs_of(text: str) -> list[str]:
@@ -78,13 +96,15 @@ def first_words(text: str, count: int, start: int = 0) -> str:
 
 
 _RUN = re.compile(r"[^\W_]+")
-_UNSPACED = re.compile(f"[{_IDEOGRAPHS}{_SYLLABLES}]")
-_KINDS = re.compile(f"(?P<ideographs>[{_IDEOGRAPHS}]+)|(?P<syllables>[{_SYLLABLES}]+)|[^{_IDEOGRAPHS}{_SYLLABLES}]+")
-
-# Vowel signs of Hebrew and Arabic, and the stroke that only makes an Arabic word longer; an underscore is no letter.
-_OPTIONAL: dict[int, str | None] = {ord("_"): " "} | dict.fromkeys(
-    (*range(0x591, 0x5C8), *range(0x610, 0x61B), 0x640, *range(0x64B, 0x660), 0x670, *range(0x6D6, 0x6EE))
+_IDEOGRAPH, _PAIR = re.compile(f"[{_IDEOGRAPHS}]"), re.compile(f"[{_IDEOGRAPHS}]{{2}}")
+_UNSPACED = re.compile(f"[{_CHINESE_OR_JAPANESE}{_SYLLABLES}]")
+_KINDS = re.compile(
+    f"(?P<ideographs>[{_IDEOGRAPHS}]+)|(?P<hiragana>[{_HIRAGANA}]+)|(?P<syllables>[{_SYLLABLES}]+)"
+    f"|[{_KATAKANA}]+|[^{_CHINESE_OR_JAPANESE}{_SYLLABLES}]+"
 )
+
+# Vowel signs of Hebrew and Arabic, and the stroke that only makes an Arabic word longer.
+_OPTIONAL = re.compile("[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
 
 
 @functools.cache

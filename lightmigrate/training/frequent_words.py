@@ -8,10 +8,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lightmigrate.projection.terms.lexical import STEM_LETTERS
-from lightmigrate.projection.words import words_of
+from lightmigrate.projection.words import ideographs_of, pair_of_ideographs, words_of
 
 # They cost about as many tokens as some hundred documents.
 MOST_WORDS = 12_000
+
+# Of two Chinese characters the rarer one stands beside the other in so many of its documents at least where both are a
+# word. A quarter as many pairs are left, which explain as much (`benchmarks/results/chunks`).
+COHESION = 0.2
 
 # Words counted at once; beyond that, the rarer half is dropped.
 MOST_COUNTED = 2_000_000
@@ -48,6 +52,7 @@ class WordCounter:
         self.documents = 0
         self._words: Counter[str] = Counter()
         self._stems: Counter[str] = Counter()
+        self._ideographs: Counter[str] = Counter()
 
     def add(self, text: str) -> None:
         """Count one document."""
@@ -55,6 +60,7 @@ class WordCounter:
         self.documents += 1
         self._words.update(words)
         self._stems.update({word[:STEM_LETTERS] for word in words})
+        self._ideographs.update(ideographs_of(text))
         for counter in (self._words, self._stems):
             if len(counter) > MOST_COUNTED:
                 _drop_rare(counter)
@@ -62,7 +68,7 @@ class WordCounter:
     def frequent(self, most: int = MOST_WORDS) -> FrequentWords:
         """The words of the most frequent stems, without stems in one document only or in more than half of them."""
         best: dict[str, str] = {}
-        for word in sorted(self._words):
+        for word in sorted(filter(self._is_a_word, self._words)):
             stem = word[:STEM_LETTERS]
             if stem not in best or self._words[word] > self._words[best[stem]]:
                 best[stem] = word
@@ -71,6 +77,11 @@ class WordCounter:
             key=lambda stem: (-self._stems[stem], stem),
         )[:most]
         return FrequentWords([best[stem] for stem in stems], [self._stems[stem] for stem in stems], self.documents)
+
+    def _is_a_word(self, word: str) -> bool:
+        """False for two Chinese characters that only happen to be neighbours."""
+        rarer = min(self._ideographs[letter] for letter in word) if pair_of_ideographs(word) else 0
+        return self._words[word] >= COHESION * rarer
 
 
 def _drop_rare(counter: Counter[str]) -> None:

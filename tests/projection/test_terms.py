@@ -154,6 +154,7 @@ def test_the_stems_of_a_text_are_those_of_what_stands_between_its_spaces(texts: 
     )
 
 
+@examples
 @given(texts=st.lists(st.sampled_from([*TEXTS, "cat cat dog", "sat sat ran"]), max_size=300))
 def test_lexical_term_is_one_product_with_its_table(texts: list[str | None]) -> None:
     term = lexical()

@@ -13,7 +13,9 @@ from lightmigrate.projection.words import count_words, first_words, runs_of, wor
         ("Migrating, MIGRATION_2 don't", ["migrating", "migration", "2", "don", "t"]),
         ("naïveté_x Straße 한국어 문장", ["naïveté", "x", "straße", "한국어", "문장"]),
         ("自动筛选, A我", ["自动", "动筛", "筛选", "a", "我"]),
-        ("Excel2019で使う", ["excel2019", "で使", "使う"]),
+        ("Excel2019で自動フィルターを使う", ["excel2019", "自動", "フィルター", "使"]),
+        ("すべての列について", ["すべての", "列", "について"]),
+        ("らくだ ﾌｨﾙﾀｰ", ["らくだ", "ﾌｨﾙﾀｰ"]),
         ("ภาษาไทย ok ไม่", ["ภาษ", "าษา", "ษาไ", "าไท", "ไทย", "ok", "ไม่"]),
         ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs do not end a word
         ("العَرَبِيَّة العربية כּתוֹב", ["العربية", "العربية", "כתוב"]),  # signs that may be left out

@@ -1,0 +1,84 @@
+"""The tables of `results/chunks/README.md`: `python -m field.report` in `benchmarks/`.
+
+Reads `results/chunks/retention.jsonl` and `dial.jsonl`, which `retention.py` and `dial.py` wrote with `--results`, and
+`retention_words.jsonl`, which a `retention.py` wrote that takes texts without spaces apart.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "results" / "chunks"
+METHODS = ("ridge", "auto, no text", "auto")
+Run = dict[str, Any]
+
+HEAD = """# Chunks, short messages and other languages
+Written by `python -m field.report` in `benchmarks/`; how the corpora are built stands in `benchmarks/field`. Shares of
+what embedding everything gives, nDCG@10, means over seeds; `documents`: of all documents that chunks are parts of;
+overlap: how many of the first ten are those that embedding everything finds. `wordllama` has 256 numbers and is static,
+`minilm-int8` is all-MiniLM-L6-v2 in 8 bits, `use-multi` the Universal Sentence Encoder (multilingual v3).
+"""
+
+
+def main() -> None:
+    """Write the file."""
+    parts = [HEAD, "## Before", *projections(read("retention.jsonl"))]
+    words = read("retention_words.jsonl")
+    if words:
+        parts += ["", "## Texts without spaces, taken apart", *projections(words)]
+    dial = read("dial.jsonl")
+    if dial:
+        parts += ["", "## The dial", *dials(dial)]
+    (FOLDER / "README.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def projections(runs: Sequence[Run]) -> Iterator[str]:
+    """All rows projected, on the documents that were not calibrated on."""
+    yield "Records that were not calibrated on; `expected` is what the gate expects of `auto` without judgements."
+    yield ""
+    columns = [*METHODS, "expected", "overlap: no text", "with text", "documents, all"]
+    yield f"| corpus | old → new | calibrated on | doing nothing | {' | '.join(columns)} | seeds |"
+    yield f"|---|---|--:|--:|{'--:|' * (len(columns) + 1)}"
+    for corpus, old, new, pairs in sorted({(run["corpus"], run["old"], run["new"], run["pairs"]) for run in runs}):
+        own = [
+            run for run in runs if (run["corpus"], run["old"], run["new"], run["pairs"]) == (corpus, old, new, pairs)
+        ]
+        by = {method: [run for run in own if run["method"] == method] for method in METHODS}
+        cells = [mean(own, "nothing"), *(mean(by[method], "held_out") for method in METHODS)]
+        cells += [mean(by["auto"], "predicted"), mean(by["auto, no text"], "overlap"), mean(by["auto"], "overlap")]
+        cells += [mean(by["auto"], "parents")]
+        yield f"| {corpus} | {old} → {new} | {pairs} | {' | '.join(cells)} | {len(by['auto'])} |"
+
+
+def dials(runs: Sequence[Run]) -> Iterator[str]:
+    """What a share of the tokens buys, and what the plan expected."""
+    yield "The whole collection."
+    yield ""
+    yield "| corpus | old → new | share of the tokens | chosen | doing nothing | kept | expected | ridge, as much |"
+    yield "|---|---|--:|---|--:|--:|--:|--:|"
+    for run in sorted(runs, key=lambda run: (run["corpus"], run["old"], run["budget"], run["seed"])):
+        words = run["first_words"]
+        chosen = f"{run['documents']} whole" + (f", {words} words of each" if words else "")
+        numbers = (run["nothing"], run["kept"], run["expected"], run["ridge"])
+        cells = " | ".join("–" if number is None else f"{number:.2f}" for number in numbers)
+        yield f"| {run['corpus']} | {run['old']} → {run['new']} | {run['cost']:.2f} | {chosen} | {cells} |"
+
+
+def mean(runs: Sequence[Run], name: str) -> str:
+    """The mean of what the runs have; a dash where none has."""
+    values = [run[name] for run in runs if run.get(name) is not None]
+    return f"{statistics.mean(values):.2f}" if values else "–"
+
+
+def read(name: str) -> list[Run]:
+    """The runs of a file; none where it is not there."""
+    path = FOLDER / name
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
