@@ -51,12 +51,17 @@ class SpendingLimit:
             )
         if self._allowed is not None and self._spent + (dollars or 0.0) > self._allowed:
             raise CostError(
-                f"{purpose} would cost ${dollars:.2f}, ${self._spent:.2f} of ${self._allowed:.2f} are spent: "
-                "calibrate on fewer documents, or raise max_cost",
+                f"{purpose} would cost {_money(dollars or 0.0)}, {_money(self._spent)} of {_money(self._allowed)} are "
+                "spent: calibrate on fewer documents, or raise max_cost",
                 spent=self._spent,
                 allowed=self._allowed,
             )
         self._spent += dollars or 0.0
+
+
+def _money(dollars: float) -> str:
+    """Dollars in cents, and less than ten cents in two digits."""
+    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"
 
 
 class Deadline:
