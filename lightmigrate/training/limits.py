@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+import numpy as np
+
 from lightmigrate.errors import CostError, DeadlineError
 from lightmigrate.providers.base import Provider
 
@@ -61,7 +63,8 @@ class SpendingLimit:
 
 def _money(dollars: float) -> str:
     """Dollars in cents, and less than ten cents in two digits."""
-    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"
+    few = np.format_float_positional(dollars, precision=2, fractional=False)
+    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${few}"
 
 
 class Deadline:

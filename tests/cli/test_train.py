@@ -226,5 +226,5 @@ def test_nobody_is_billed_without_being_asked(
         assert "tokens, less than a cent" in err
         code, _, err = run(capsys, *common, "--yes", "--max-cost", "0.000001")
         assert code == 2
-        assert "of $1e-06 are spent: calibrate on fewer documents, or raise max_cost" in err
+        assert "of $0.000001 are spent: calibrate on fewer documents, or raise max_cost" in err
         assert server.requests == 0
