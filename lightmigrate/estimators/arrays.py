@@ -17,8 +17,14 @@ from lightmigrate.vectors import Vectors
 Array = Any
 
 
+# Since 2.1 NumPy has the array API's functions itself; importing a layer for them takes as long as a small migration.
+_NUMPY_HAS_THEM = hasattr(np, "astype")
+
+
 def namespace(*arrays: Array) -> Any:
     """The functions of the array API for the library these arrays belong to."""
+    if _NUMPY_HAS_THEM and all(isinstance(array, np.ndarray) for array in arrays):
+        return np
     return array_namespace(*arrays)
 
 

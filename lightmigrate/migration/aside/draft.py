@@ -108,7 +108,8 @@ class Draft:
         return exact
 
     def _mapped(self) -> Any:
-        return np.memmap(self.vectors, _NUMBER, "r").reshape(-1, self.dimension)
+        with self.vectors.open("rb") as numbers:  # given a path, NumPy resolves it, which takes longer than mapping
+            return np.memmap(numbers, _NUMBER, "r").reshape(-1, self.dimension)
 
     @classmethod
     def written(cls, folder: Path, number: int, projection: Projection) -> Draft | None:
