@@ -51,12 +51,17 @@ class SpendingLimit:
             )
         if self._allowed is not None and self._spent + (dollars or 0.0) > self._allowed:
             raise CostError(
-                f"{purpose} would cost ${dollars:.2f}, ${self._spent:.2f} of ${self._allowed:.2f} are spent: "
-                "calibrate on fewer documents, or raise max_cost",
+                f"{purpose} would cost {_amount(dollars or 0.0)}, {_amount(self._spent)} of "
+                f"{_amount(self._allowed)} are spent: calibrate on fewer documents, or raise max_cost",
                 spent=self._spent,
                 allowed=self._allowed,
             )
         self._spent += dollars or 0.0
+
+
+def _amount(dollars: float) -> str:
+    """An amount of dollars; below a cent with its first two digits."""
+    return f"${dollars:.2f}" if dollars >= 0.01 or not dollars else f"${dollars:.1e}"
 
 
 class Deadline:

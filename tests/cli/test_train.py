@@ -225,5 +225,6 @@ def test_nobody_is_billed_without_being_asked(
         assert "add --yes" in err
         assert "tokens, less than a cent" in err
         code, _, err = run(capsys, *common, "--yes", "--max-cost", "0.000001")
-        assert (code, "allow more, or embed less" in err) == (2, True)
+        assert (code, "calibrate on fewer documents, or raise max_cost" in err) == (2, True)
+        assert "of $1.0e-06 are spent" in err
         assert server.requests == 0
