@@ -77,7 +77,7 @@ def added() -> Iterator[str]:
 
 def dials(runs: Sequence[Run]) -> Iterator[str]:
     """What a share of the tokens buys, and what the plan expected."""
-    yield "The whole collection."
+    yield "The whole collection; with words in texts without spaces."
     yield ""
     yield "| corpus | old → new | share of the tokens | chosen | doing nothing | kept | expected | ridge, as much |"
     yield "|---|---|--:|---|--:|--:|--:|--:|"
