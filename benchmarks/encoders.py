@@ -30,6 +30,8 @@ Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 def main(data: Path, models: Path, output: Path, only: Sequence[str] = ()) -> None:
     """Embed what is missing; `only` these pairs of a corpus and a model, if any are named."""
     for folder in sorted(path.parent for path in data.glob("*/qrels.jsonl")):
+        if only and not any(pair.startswith(f"{folder.name}:") for pair in only):
+            continue
         target = output / folder.name
         target.mkdir(parents=True, exist_ok=True)
         if not (target / "texts.json").exists():

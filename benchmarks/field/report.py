@@ -29,7 +29,7 @@ def main() -> None:
     parts = [HEAD, "## Before", *projections(read("retention.jsonl"))]
     words = read("retention_words.jsonl")
     if words:
-        parts += ["", "## Texts without spaces, taken apart", *projections(words)]
+        parts += ["", "## With words in texts without spaces", *projections(words), "", *added()]
     dial = read("dial.jsonl")
     if dial:
         parts += ["", "## The dial", *dials(dial)]
@@ -54,9 +54,30 @@ def projections(runs: Sequence[Run]) -> Iterator[str]:
         yield f"| {corpus} | {old} → {new} | {pairs} | {' | '.join(cells)} | {len(by['auto'])} |"
 
 
+def added() -> Iterator[str]:
+    """What stored texts add to the stored vectors, by language, on the same pages."""
+    before, after = read("retention.jsonl"), read("retention_words.jsonl")
+    yield "What texts add to retention (to overlap): `auto` less `auto, no text`, the same seeds and pages of help."
+    yield ""
+    yield "| language | before | with words in texts without spaces |"
+    yield "|---|--:|--:|"
+    for corpus in sorted({run["corpus"] for run in before if run["corpus"].startswith("help-")}):
+        alone = {run["seed"]: run for run in before if run["corpus"] == corpus and run["method"] == "auto, no text"}
+        cells = []
+        for runs in (before, after):
+            with_text = [run for run in runs if run["corpus"] == corpus and run["method"] == "auto"]
+            gains = [
+                statistics.mean(run[name] - alone[run["seed"]][name] for run in with_text)
+                for name in ("held_out", "overlap")
+                if with_text
+            ]
+            cells.append("{:+.2f} ({:+.2f})".format(*gains) if gains else "the same")
+        yield f"| {corpus.removeprefix('help-')} | {' | '.join(cells)} |"
+
+
 def dials(runs: Sequence[Run]) -> Iterator[str]:
     """What a share of the tokens buys, and what the plan expected."""
-    yield "The whole collection."
+    yield "The whole collection; with words in texts without spaces."
     yield ""
     yield "| corpus | old → new | share of the tokens | chosen | doing nothing | kept | expected | ridge, as much |"
     yield "|---|---|--:|---|--:|--:|--:|--:|"

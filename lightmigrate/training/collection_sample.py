@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import NotEnoughTextsError
-from lightmigrate.projection.words import count_words
+from lightmigrate.projection.terms.words import count_words
 from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.diverse_sample import MOST_ROWS, diverse_sample

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightmigrate.projection.words import count_words, first_words
+from lightmigrate.projection.terms.words import count_words, first_words
 
 FEWEST_WORDS, MOST_WORDS = 5, 40
 # Chinese and Japanese have no space after the end of a sentence, but may close a quotation or bracket there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightmigrate.projection.words import count_words, first_words, runs_of, words_of
+from lightmigrate.projection.terms.words import count_words, first_words, runs_of, words_of
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
-from lightmigrate.projection.words import runs_of, words_of
+from lightmigrate.projection.terms.words import runs_of, words_of
 from lightmigrate.vectors import Vectors
 
 # Words with the same first five letters count as one: a stemmer for all languages with an alphabet.
