@@ -7,8 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.budget.settings import BudgetSetting, CurvePoint
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
 from lightmigrate.quality.retention import EVERYTHING, QualityEstimate
@@ -39,8 +38,9 @@ class QualityEstimator:
         data: the first calibration documents, which they were fitted to.
         size: of the collection.
         provider: the new model.
-        trainings: the projections that were tried, by whether they read texts and the length of their extracts.
+        trainings: the projections that were tried.
         halves: the gate's judgement of some of them when fitted to half of the documents.
+        choosing: tokens that choosing among kinds of extracts took.
 
     Attributes:
         trainings: as given.
@@ -54,8 +54,9 @@ class QualityEstimator:
         data: CalibrationData,
         size: CollectionSize,
         provider: Provider,
-        trainings: Mapping[tuple[bool, int], Training],
-        halves: Mapping[tuple[bool, int], Gate],
+        trainings: Mapping[TriedProjection, Training],
+        halves: Mapping[TriedProjection, Gate],
+        choosing: int = 0,
     ) -> None:
         self.trainings = trainings
         self._size = size
@@ -65,10 +66,14 @@ class QualityEstimator:
         texts = [*data.texts, *data.extract_texts]
         self._extracts = len(texts)
         self._extract_tokens = {
-            words: tokens_of(provider, [extract_of(text, words) for text in texts]) for _, words in trainings if words
+            tried: tokens_of(
+                provider, [data.extract_rule(tried.extract_kind, tried.extract_words).of(text) for text in texts]
+            )
+            for tried in trainings
+            if tried.extract_words
         }
         self._query_tokens = _query_tokens(data, provider)
-        self.paid = tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
+        self.paid = choosing + tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
         seconds = sum(training.embedding_seconds for training in trainings.values())
         called = any(training.bill.tokens for training in trainings.values())
         # when everything was in the cache: by the time that the model took for what is there
@@ -96,16 +101,17 @@ class QualityEstimator:
 
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
-        size, words = self._size, setting.extract_words
+        size = self._size
         others = max(1, (size.different_texts or size.texts) - self._calibration)
         more = min(others, max(0, setting.documents - self._calibration))
         tokens = self.paid + more * max(0, size.tokens - self._calibration_tokens) / others
         if more:
             tokens += self._query_tokens  # a projection fitted to more documents is judged by other sentences
-        if words:
+        if setting.extract_words:
             # documents that are embedded whole but not fitted to need no extract
             needed = 1 - max(0, setting.documents - MOST_FITTED) / max(1, size.texts)
-            tokens += needed * max(0, size.extract_tokens[words] - self._extract_tokens[words])
+            of_all = size.extract_tokens[setting.extract_kind][setting.extract_words]
+            tokens += needed * max(0, of_all - self._extract_tokens[setting.tried])
         return math.ceil(tokens)
 
     def expected(self, setting: BudgetSetting) -> QualityEstimate:
@@ -115,7 +121,7 @@ class QualityEstimator:
     def with_missing(self, texts: QualityEstimate) -> QualityEstimate:
         """What is kept of all records if `texts` is kept of those with a text: the others are only projected."""
         share = self._size.texts / max(1, self._size.records)
-        return texts if share == 1 else texts.mixed(self.trainings[False, 0].gate.expected_retention, share)
+        return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
         """What a setting keeps of the records with a text: `1 - (1 - q)·(K/K₀)^-γ`.
@@ -127,7 +133,7 @@ class QualityEstimator:
         size, words = self._size, setting.extract_words
         short = size.short_texts.get(words, 0) / max(1, size.texts) if words else 0.0
         embedded = min(1.0, setting.documents / max(1, size.texts))
-        gate = self.trainings[setting.reads_texts, words].gate_when_exact(embedded + (1 - embedded) * short)
+        gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
         if words:
             more, power = min(size.texts, MOST_FITTED) / self._extracts, EXTRACT_GROWTH
         else:

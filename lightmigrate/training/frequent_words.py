@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from lightmigrate.projection.terms.extract_rule import DocumentFrequencies
 from lightmigrate.projection.terms.lexical import STEM_LETTERS, words_of
 
 # They cost about as many tokens as some hundred documents.
@@ -70,6 +71,12 @@ class WordCounter:
             key=lambda stem: (-self._stems[stem], stem),
         )[:most]
         return FrequentWords([best[stem] for stem in stems], [self._stems[stem] for stem in stems], self.documents)
+
+    def frequencies(self, most: int = MOST_WORDS) -> DocumentFrequencies:
+        """In how many documents the most frequent stems occur, without stems in one document only."""
+        known = sorted(self._stems.items(), key=lambda counted: (-counted[1], counted[0]))[:most]
+        known = sorted((stem, count) for stem, count in known if count > 1)
+        return DocumentFrequencies(tuple(stem for stem, _ in known), tuple(count for _, count in known), self.documents)
 
 
 def _drop_rare(counter: Counter[str]) -> None:

@@ -17,6 +17,7 @@ from lightmigrate.estimators.methods import Method
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.gate import Gate, Thresholds
@@ -84,6 +85,7 @@ def train(
     method: Method | Literal["mlp"] = "auto",
     fitter: Fitter | None = None,
     extract_words: int | None = None,
+    extract_kind: ExtractKind = "first",
     sentences: int = MOST_SENTENCES,
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
@@ -105,7 +107,8 @@ def train(
         source_model: the model of the stored vectors; by default `source`, or unnamed.
         method: see `lightmigrate.fit`; or `mlp`, which needs a `fitter`.
         fitter: fits in place of `method`, and reads no texts: `lightmigrate_train.fit_network` fits a network.
-        extract_words: make a projection that embeds an extract (the first so many words) of every text.
+        extract_words: make a projection that embeds an extract (so many words) of every text.
+        extract_kind: which words; see `ExtractRule`.
         sentences: at most so many sentences of the documents stand in for queries of users, when there are none.
         prior: see `lightmigrate.fit`.
         landmarks: see `lightmigrate.fit`.
@@ -126,13 +129,14 @@ def train(
         raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
     if method == "mlp" and fitter is None:
         raise LightmigrateError("the method 'mlp' needs a fitter: pass fitter=lightmigrate_train.fit_network")
-    request = EmbeddingRequest.of(data, seed, extract_words, sentences)
+    rule = None if extract_words is None else data.extract_rule(extract_kind, extract_words)
+    request = EmbeddingRequest.of(data, seed, rule, sentences)
     bill = request.bill(target)
     started = time.monotonic()
     data, request, embedded = embed_accepted(
         data,
-        lambda given: EmbeddingRequest.of(given, seed, extract_words, sentences),
-        extract_words,
+        lambda given: EmbeddingRequest.of(given, seed, rule, sentences),
+        rule,
         target,
         source,
         report,

@@ -1,0 +1,178 @@
+"""How the extract of a text is made: of its first words, its rarest words, or half of each.
+
+Which of them stands best for the whole text depends on the texts. Titled abstracts begin with their best summary; a
+chunk out of the middle of a document begins anywhere, and its rarest words say more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from lightmigrate.projection.terms.base import Array
+from lightmigrate.projection.terms.lexical import LONGEST_REMEMBERED, MOST_REMEMBERED, STEM_LETTERS, words_of
+
+ExtractKind = Literal["first", "rarest", "mixed"]
+EXTRACT_KINDS: tuple[ExtractKind, ...] = get_args(ExtractKind)
+
+# Words are separated by white space; in Chinese and Japanese, which use none, every character counts as a word.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+
+
+@dataclass(frozen=True)
+class DocumentFrequencies:
+    """In how many documents of a collection the stems of its words occur.
+
+    Attributes:
+        stems: the first five letters of words, lower-case, in alphabetical order.
+        counts: number of documents that hold each stem. A stem that is not listed counts as one in a single document.
+        documents: number of documents counted.
+    """
+
+    stems: tuple[str, ...]
+    counts: tuple[int, ...]
+    documents: int
+    _rarest: _Rarest = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.stems) != len(self.counts) or min(self.counts, default=1) < 1:
+            raise ValueError(f"{len(self.stems)} stems and {len(self.counts)} document counts do not fit")
+        object.__setattr__(self, "_rarest", _Rarest(dict(zip(self.stems, self.counts, strict=True))))
+
+    def fewest(self, tokens: Iterable[str]) -> list[tuple[int, str]]:
+        """For each token its stem in the fewest documents, and in how many that is; 0 and "" without a letter or digit.
+
+        Args:
+            tokens: runs without white space, such as `(p53-dependent)`.
+        """
+        return list(map(self._rarest.__getitem__, tokens))
+
+
+class _Rarest(dict[str, tuple[int, str]]):
+    """A cache: token to its stem in the fewest documents. Splitting tokens into words is slow."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self.counts = counts
+
+    def __missing__(self, token: str) -> tuple[int, str]:
+        stems = [word[:STEM_LETTERS] for word in words_of(token)]
+        found = min(((self.counts.get(stem, 1), stem) for stem in stems), default=(0, ""))
+        if len(token) <= LONGEST_REMEMBERED:
+            if len(self) >= MOST_REMEMBERED:
+                self.clear()
+            self[token] = found
+        return found
+
+
+@dataclass(frozen=True)
+class ExtractRule:
+    """Makes the extract of a text: some of its words, in their order. A text with no more words is its own extract.
+
+    A word is a run without white space, or a single Chinese or Japanese character.
+
+    Attributes:
+        words: number of words of an extract, at least 1.
+        kind: `first`: up to the end of word number `words`, unchanged. `rarest`: the words in the fewest documents of
+            the collection, each stem once; of equally rare ones the first. `mixed`: the first words, half of them
+            rounded up, and the rarest of the others.
+        frequencies: of the collection; only `first` needs none.
+    """
+
+    words: int
+    kind: ExtractKind = "first"
+    frequencies: DocumentFrequencies | None = None
+
+    def __post_init__(self) -> None:
+        if self.words < 1 or self.kind not in EXTRACT_KINDS:
+            raise ValueError(
+                f"no extracts of the {self.kind} {self.words} words; there are: {', '.join(EXTRACT_KINDS)}"
+            )
+        if (self.frequencies is None) != (self.kind == "first"):
+            raise ValueError(f"extracts of the {self.kind} words and document frequencies do not fit")
+
+    def __str__(self) -> str:
+        return described(self.kind, self.words)
+
+    def of(self, text: str) -> str:
+        """The extract of a text."""
+        if self.frequencies is None:
+            return _first_words(text, self.words)
+        matches = list(_WORD.finditer(text))
+        if len(matches) <= self.words:
+            return text
+        fewest = self.frequencies.fewest(match.group() for match in matches)
+        chosen = list(range((self.words + 1) // 2)) if self.kind == "mixed" else []
+        chosen += _rarest(fewest, self.words - len(chosen), chosen)
+        return _joined(text, [matches[number].span() for number in sorted(chosen)])
+
+    def arrays(self) -> Mapping[str, Array]:
+        """`words`; but for first words also `kind` and `stems` (UTF-8, one per line), `counts` and `documents`."""
+        arrays: dict[str, Array] = {"words": np.array([self.words])}
+        if self.frequencies is not None:
+            arrays["kind"] = np.frombuffer(self.kind.encode(), dtype=np.uint8)
+            arrays["stems"] = np.frombuffer("\n".join(self.frequencies.stems).encode(), dtype=np.uint8)
+            arrays["counts"] = np.array(self.frequencies.counts, dtype=np.int64)
+            arrays["documents"] = np.array([self.frequencies.documents])
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> ExtractRule:
+        """The rule with these `arrays`; `ValueError`, `KeyError` or the like when they are inconsistent."""
+        words = int(arrays["words"][0])
+        if "kind" not in arrays:
+            return cls(words)
+        encoded = arrays["stems"].tobytes().decode()
+        stems = tuple(encoded.split("\n")) if encoded else ()
+        counts = tuple(int(count) for count in arrays["counts"])
+        frequencies = DocumentFrequencies(stems, counts, int(arrays["documents"][0]))
+        return cls(words, extract_kind(arrays["kind"].tobytes().decode()), frequencies)
+
+
+def extract_kind(name: str) -> ExtractKind:
+    """The kind of that name; `ValueError` if there is none."""
+    for kind in EXTRACT_KINDS:
+        if kind == name:
+            return kind
+    raise ValueError(f"no extracts of the {name} words; there are: {', '.join(EXTRACT_KINDS)}")
+
+
+def described(kind: ExtractKind, words: int) -> str:
+    """An extract in plain words, such as `rarest 12 words`."""
+    return f"first and rarest {words} words" if kind == "mixed" else f"{kind} {words} words"
+
+
+def _first_words(text: str, words: int) -> str:
+    for count, word in enumerate(_WORD.finditer(text), 1):
+        if count == words:
+            return text[: word.end()]
+    return text
+
+
+def _rarest(fewest: Sequence[tuple[int, str]], words: int, taken: Sequence[int]) -> list[int]:
+    """Numbers of the `words` rarest tokens with a letter or digit, each stem once and none of those taken."""
+    known = {fewest[number][1] for number in taken}
+    chosen: list[int] = []
+    for number in sorted(range(len(taken), len(fewest)), key=lambda number: fewest[number][0]):
+        count, stem = fewest[number]
+        if len(chosen) == words:
+            break
+        if count and stem not in known:
+            known.add(stem)
+            chosen.append(number)
+    return chosen
+
+
+def _joined(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The parts of a text between the ends of each span, with one space where something was left out."""
+    parts: list[str] = []
+    before = 0
+    for start, end in spans:
+        between = text[before:start]
+        parts.append(between if not between.strip() else " ")
+        parts.append(text[start:end])
+        before = end
+    return "".join(parts).strip()
