@@ -106,7 +106,7 @@ def read_curve_data(
     if allowed is not None:
         left = _left(allowed, tokens_to_measure(sampled.first(calibration), provider), size)
     size, tried = extracts_within(
-        collection, provider, size, sampled, known, left, lambda done, total: report("count", done, total)
+        collection, provider, size, sampled, known, calibration, left, lambda done, total: report("count", done, total)
     )
     data = sampled.first(calibration, more_extracts(size, tried, calibration, allowed))
     return CurveData(data, size, tried, len(sampled.texts))

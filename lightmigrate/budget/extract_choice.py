@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightmigrate.budget.budget_split import middle_of
-from lightmigrate.estimators.choose import HeldOutSearch
+from lightmigrate.budget.quality_estimator import sentences_for
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.request import tokens_of
-from lightmigrate.vectors import finite_rows
+from lightmigrate.training.train import train
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class ExtractChoice:
 
     Attributes:
         kind: the chosen one.
-        overlaps: of each kind the share of the true nearest neighbours of calibration documents that searches among
-            their extracts find; empty where there was nothing to choose.
+        overlaps: of each kind the overlap@10 of searches among documents that are projected with such extracts, each
+            left out of the fit, with searches among the embedded ones; empty where there was nothing to choose.
         tokens: that choosing took, for extracts of the other kinds.
     """
 
@@ -33,33 +33,40 @@ class ExtractChoice:
 def choose_extracts(
     data: CalibrationData, lengths: Mapping[ExtractKind, Sequence[int]], provider: Provider, seed: int = 0
 ) -> ExtractChoice:
-    """Choose the kind whose extracts are found where the whole documents are. Calls the model.
+    """Choose the kind whose projection keeps most of the searches. Calls the model.
 
-    Every calibration document is a query, and the extracts of all of them are searched: the whole documents are
-    embedded anyway. What is compared is the middle length of each kind.
+    A projection is fitted for each kind, because the best extracts alone are not the best beside the old vectors: these
+    know the topic, and rare words tell what is particular (`benchmarks/results/extracts.md`).
 
     Args:
         data: the calibration documents.
-        lengths: to try, in words, by kind; without any, first words are the choice.
+        lengths: to try, in words, by kind; the middle length of each kind is compared. Without any, first words are
+            the choice.
         provider: the new model, with a cache.
         seed: of every random choice.
 
     Raises:
-        ProviderError: the model fails.
+        LightmigrateError: what `train` raises.
     """
     if len(lengths) < 2:
         return ExtractChoice(next(iter(lengths), "first"), {}, 0)
-    extracts = {
-        kind: [data.extract_rule(kind, middle_of(words)).of(text) for text in data.texts]
-        for kind, words in lengths.items()
-    }
-    true = provider.embed_each(data.texts)
-    embedded = {kind: provider.embed_each(texts) for kind, texts in extracts.items()}
-    taken = finite_rows(true)
-    for vectors in embedded.values():
-        taken &= finite_rows(vectors)
-    searches = HeldOutSearch(true[taken], seed, data.metric)
-    overlaps = {kind: float(searches.overlaps(vectors[taken]).mean()) for kind, vectors in embedded.items()}
+    data = replace(data, extract_texts=(), extract_vectors=None)
+    overlaps: dict[ExtractKind, float] = {}
+    for kind, words in lengths.items():
+        training = train(
+            data,
+            provider,
+            extract_words=middle_of(words),
+            extract_kind=kind,
+            sentences=sentences_for(len(data.texts)),
+            seed=seed,
+        )
+        overlaps[kind] = training.gate.migrated.overlap.value
     chosen = max(overlaps, key=overlaps.__getitem__)
-    others = [text for kind, texts in extracts.items() if kind != chosen for text in texts]
+    others = [
+        data.extract_rule(kind, middle_of(words)).of(text)
+        for kind, words in lengths.items()
+        if kind != chosen
+        for text in data.texts
+    ]
     return ExtractChoice(chosen, overlaps, tokens_of(provider, others))

@@ -22,6 +22,7 @@ def extracts_within(
     size: CollectionSize,
     sampled: CalibrationData,
     lengths: Sequence[int],
+    calibration: int,
     left: float | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[CollectionSize, Mapping[ExtractKind, Sequence[int]]]:
@@ -36,9 +37,12 @@ def extracts_within(
         size: of the collection, with the tokens of its first words.
         sampled: documents of the collection.
         lengths: to choose from, in words.
+        calibration: number of documents that the kind is chosen on, of which extracts of every kind are embedded.
         left: tokens that are left for the extracts; `None` without a budget.
         progress: called with the number of records read, and of all.
     """
+    if left is not None and sampled.frequencies is not None:
+        left /= 1 + (len(EXTRACT_KINDS) - 1) * calibration / max(1, size.texts)
     first = lengths_within(size, left)
     tried: dict[ExtractKind, list[int]] = {"first": first} if first else {}
     kinds = EXTRACT_KINDS if sampled.frequencies is not None else ()

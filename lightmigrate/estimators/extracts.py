@@ -27,6 +27,10 @@ class OtherExtracts:
     texts: Sequence[str | None]
     vectors: Vectors
 
+    def first(self, count: int) -> OtherExtracts:
+        """The first `count` of them."""
+        return OtherExtracts(self.source[:count], self.texts[:count], self.vectors[:count])
+
 
 @dataclass(frozen=True)
 class Extracts:

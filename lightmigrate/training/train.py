@@ -45,6 +45,8 @@ class Training(Result):
             the others are projected.
         gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
             how much more documents would help.
+        gate_of_half_extracts: the judgement of a fit with half of the other documents of which only extracts were
+            embedded. It tells how much more extracts would help.
         data: what it was trained on.
         gate_of: the judgement by some of the documents that judge: their numbers among these, ascending, and how many
             documents they represent. It tells how one of several collections fares.
@@ -60,6 +62,7 @@ class Training(Result):
     shortened: Shortened
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
+    gate_of_half_extracts: Callable[[], Gate] = field(repr=False, compare=False)
     gate_of: Callable[[npt.NDArray[np.int64], int], Gate] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -180,5 +183,6 @@ def train(
         shortened=target.shortened,
         gate_when_exact=partial(judge.judge, predicted, judges),
         gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
+        gate_of_half_extracts=lambda: judge.judge(fitting.predict_with_half_of_extracts(count), slice(0, count)),
         gate_of=lambda rows, size: judge.judge(predicted[rows], rows + (judges.start or 0), collection_size=size),
     )

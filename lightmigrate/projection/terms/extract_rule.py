@@ -1,7 +1,7 @@
-"""How the extract of a text is made: of its first words, its rarest words, or half of each.
+"""How the extract of a text is made: of its first words, its first content words, or its rarest words.
 
 Which of them stands best for the whole text depends on the texts. Titled abstracts begin with their best summary; a
-chunk out of the middle of a document begins anywhere, and its rarest words say more.
+chunk out of the middle of a document begins anywhere, and words that are not in every document say more.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ import numpy as np
 from lightmigrate.projection.terms.base import Array
 from lightmigrate.projection.terms.lexical import LONGEST_REMEMBERED, MOST_REMEMBERED, STEM_LETTERS, words_of
 
-ExtractKind = Literal["first", "rarest", "mixed"]
+ExtractKind = Literal["first", "content", "rarest"]
 EXTRACT_KINDS: tuple[ExtractKind, ...] = get_args(ExtractKind)
+
+# A word in more than this share of the documents says little about any of them.
+FREQUENT = 0.1
 
 # Words are separated by white space; in Chinese and Japanese, which use none, every character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
@@ -76,9 +79,9 @@ class ExtractRule:
 
     Attributes:
         words: number of words of an extract, at least 1.
-        kind: `first`: up to the end of word number `words`, unchanged. `rarest`: the words in the fewest documents of
-            the collection, each stem once; of equally rare ones the first. `mixed`: the first words, half of them
-            rounded up, and the rarest of the others.
+        kind: `first`: up to the end of word number `words`, unchanged. `content`: the first words that are not in more
+            than a tenth of the documents. `rarest`: the words in the fewest documents, each stem once; of equally rare
+            ones the first. First words stand in for content words and rarest words where there are none.
         frequencies: of the collection; only `first` needs none.
     """
 
@@ -105,9 +108,13 @@ class ExtractRule:
         if len(matches) <= self.words:
             return text
         fewest = self.frequencies.fewest(match.group() for match in matches)
-        chosen = list(range((self.words + 1) // 2)) if self.kind == "mixed" else []
-        chosen += _rarest(fewest, self.words - len(chosen), chosen)
-        return _joined(text, [matches[number].span() for number in sorted(chosen)])
+        if self.kind == "content":
+            chosen = _content(fewest, FREQUENT * self.frequencies.documents)[: self.words]
+        else:
+            chosen = _rarest(fewest, self.words)
+        if not chosen:
+            return _first_words(text, self.words)
+        return _joined(text, [matches[number].span() for number in chosen])
 
     def arrays(self) -> Mapping[str, Array]:
         """`words`; but for first words also `kind` and `stems` (UTF-8, one per line), `counts` and `documents`."""
@@ -141,8 +148,8 @@ def extract_kind(name: str) -> ExtractKind:
 
 
 def described(kind: ExtractKind, words: int) -> str:
-    """An extract in plain words, such as `rarest 12 words`."""
-    return f"first and rarest {words} words" if kind == "mixed" else f"{kind} {words} words"
+    """An extract in plain words, such as `first 12 content words`."""
+    return f"first {words} content words" if kind == "content" else f"{kind} {words} words"
 
 
 def _first_words(text: str, words: int) -> str:
@@ -152,18 +159,23 @@ def _first_words(text: str, words: int) -> str:
     return text
 
 
-def _rarest(fewest: Sequence[tuple[int, str]], words: int, taken: Sequence[int]) -> list[int]:
-    """Numbers of the `words` rarest tokens with a letter or digit, each stem once and none of those taken."""
-    known = {fewest[number][1] for number in taken}
+def _content(fewest: Sequence[tuple[int, str]], frequent: float) -> list[int]:
+    """Numbers of the tokens with a letter or digit whose stem is in at most so many documents."""
+    return [number for number, (count, _) in enumerate(fewest) if 0 < count <= frequent]
+
+
+def _rarest(fewest: Sequence[tuple[int, str]], words: int) -> list[int]:
+    """Numbers of the `words` rarest tokens with a letter or digit, each stem once, in their order."""
+    known: set[str] = set()
     chosen: list[int] = []
-    for number in sorted(range(len(taken), len(fewest)), key=lambda number: fewest[number][0]):
+    for number in sorted(range(len(fewest)), key=lambda number: fewest[number][0]):
         count, stem = fewest[number]
         if len(chosen) == words:
             break
         if count and stem not in known:
             known.add(stem)
             chosen.append(number)
-    return chosen
+    return sorted(chosen)
 
 
 def _joined(text: str, spans: Sequence[tuple[int, int]]) -> str:
