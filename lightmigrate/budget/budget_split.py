@@ -19,7 +19,7 @@ from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.training.request import tokens_of
 
 # Lengths of extracts, in words, to choose from, and those that are shown when no budget is given.
-LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
+LENGTHS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
 # Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. With a

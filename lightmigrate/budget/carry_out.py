@@ -109,6 +109,7 @@ def carry_out(
         "reads_texts": data.words is not None,
         "texts_file": texts_file.to_json(),
         "expected": expected_by_share(training, without_texts, with_text),
+        "extracts": "" if rule is None else str(rule),
     }
     projection = training.projection.with_facts(
         training={

@@ -29,7 +29,8 @@ def extracts_within(
     """The lengths of extracts to try by kind, and the size of the collection with their tokens. Only reads.
 
     Without a budget all lengths of every kind, with one the longest of each kind that it buys. A kind that it does not
-    buy is left out, and so is every kind but first words where nobody counted how rare words are.
+    buy is left out, and so is every kind but first words where nobody counted how rare words are. First words are left
+    out where it buys no others to compare them with.
 
     Args:
         collection: that was counted; it is read once more, or a few times.
@@ -62,7 +63,8 @@ def extracts_within(
             if length not in size.extract_tokens.get(kind, {})
         ]
         if not missing:
-            return size, tried
+            # first words are trusted only where they were better than others
+            return size, {} if kinds and list(tried) == ["first"] else tried
         size = size.with_extracts(collection, provider, missing, progress)
         for rule in missing:  # what was estimated may be too long by a little
             if left is not None and size.extract_tokens[rule.kind][rule.words] > left:

@@ -17,7 +17,7 @@ SIZE = CollectionSize(1000, 1000, 200_000, {"first": EXTRACT_TOKENS}, dict.fromk
 
 @pytest.mark.parametrize(
     ("left", "tried"),
-    [(None, list(LENGTHS)), (5000, []), (10_400, [8]), (20_000, [12]), (64_000, [48]), (1e9, [128])],
+    [(None, list(LENGTHS)), (5000, []), (8000, [6]), (10_400, [8]), (20_000, [12]), (64_000, [48]), (1e9, [128])],
 )
 def test_the_longest_that_is_paid_is_tried(left: float | None, tried: list[int]) -> None:
     assert lengths_within(SIZE, left) == tried

@@ -87,6 +87,8 @@ def test_a_plan_is_carried_out_with_its_kind_and_late_texts_get_it_too(tmp_path:
         (projection,) = provenance.projections(NOTES)
     assert projection.extract_rule is not None
     assert (projection.extract_rule.kind, projection.extract_rule.words) == (kind, 12)
+    (status,) = Migrator(folder).status()
+    assert status.extracts == str(projection.extract_rule)
     # what was written is what the recorded projection gives, also for a text that comes later
     old = np.asarray([CORPUS.old_documents[0]], dtype=np.float32)
     late = projection.reading_with(provider.embed_each).apply(old, [documents[0] + " and more words"])

@@ -116,7 +116,7 @@ def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
             escape(str(status.address)),
             f"{status.records:,}",
             f"{status.exact:,} ({status.share_exact:.0%})",
-            f"{status.extract:,}",
+            f"{status.extract:,} ({status.extracts})" if status.extract and status.extracts else f"{status.extract:,}",
             f"{status.projected:,}",
             bar,
             expected_quality(status.expected),
