@@ -87,7 +87,12 @@ class CostQualityCurve(Result):
                 f"{tokens:,.0f} tokens are allowed, calibrating has taken {self.paid:,} of "
                 f"{self.size.tokens:,} already: calibrate on fewer documents (--samples), or allow more"
             )
-        return max(options, key=lambda option: (option.expected.value, -option.tokens))
+        best = max(options, key=lambda option: (option.expected.value, -option.tokens))
+        if not best.setting.reads_texts:
+            # texts added quality wherever judgements told; that they do not is believed only if it is certain
+            texts = [option for option in options if option.setting.tried == TEXTS]
+            best = next((option for option in texts if option.expected.high >= best.expected.low), best)
+        return best
 
     def reaching(self, quality: float) -> CurvePoint:
         """The cheapest setting with at least this expected quality, in [0, 1]; everything if no other reaches it."""

@@ -24,7 +24,7 @@ def test_the_longest_that_is_paid_is_tried(left: float | None, tried: list[int])
 
 
 def test_calibration_takes_its_part_of_a_budget_but_enough_to_measure() -> None:
-    assert [usual_samples(SIZE, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 166, 300]
+    assert [usual_samples(SIZE, share * 200_000) for share in (0.05, 0.5, 3.0)] == [20, 100, 300]
     large = CollectionSize(20_000, 20_000, 4_000_000, {"first": EXTRACT_TOKENS}, dict.fromkeys(LENGTHS, 0), "", 256)
     assert usual_samples(large, 4_000_000) == 300
     assert usual_samples(SIZE, None) == 50
