@@ -27,8 +27,8 @@ class ExtractChoice:
 
     Attributes:
         kind: the chosen one.
-        overlaps: of each kind the share of the true nearest neighbours that searches find among documents projected with
-            such extracts; empty where there was nothing to choose.
+        overlaps: of each kind the share of the true nearest neighbours that searches find among documents that are
+            projected with such extracts; empty where there was nothing to choose.
         tokens: that choosing took, for extracts that are not tried otherwise.
     """
 
