@@ -15,7 +15,7 @@ from corpora import read_lines
 from encoders import encoder
 
 from lightmigrate.budget.budget_split import LENGTHS
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 
 # The lengths that `lightmigrate plan` chooses from.
 WORDS = LENGTHS
@@ -33,7 +33,7 @@ def main(data: Path, models: Path, output: Path) -> None:
                 continue
             encode = encoder(name, models)
             for words in missing:
-                known[str(words)] = encode([extract_of(text, words) for text in texts]).astype(np.float16)
+                known[str(words)] = encode([ExtractRule(words).of(text) for text in texts]).astype(np.float16)
             np.savez(target, **known)
             print(folder.name, name, *missing, flush=True)
 

@@ -44,7 +44,7 @@ from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.curve import measure_curve
 from lightmigrate.budget.quality_estimator import sentences_for, tokens_to_measure
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractKind, ExtractRule
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.training.diverse_sample import diverse_sample
@@ -139,12 +139,12 @@ class Pair:
         for text in self.texts:
             counter.add(text)
         self.words = counter.frequent()
-        begun = {words: [extract_of(text, words) for text in self.texts] for words in LENGTHS}
+        begun = {words: [ExtractRule(words).of(text) for text in self.texts] for words in LENGTHS}
         self.size = CollectionSize(
             records=corpus.size,
             texts=len(self.texts),
             tokens=tokens_of(provider, self.texts),
-            extract_tokens={words: tokens_of(provider, texts) for words, texts in begun.items()},
+            extract_tokens={"first": {words: tokens_of(provider, texts) for words, texts in begun.items()}},
             short_texts={
                 words: sum(a == b for a, b in zip(begun[words], self.texts, strict=True)) for words in LENGTHS
             },
@@ -152,7 +152,7 @@ class Pair:
             dimension=corpus.documents[old].shape[1],
         )
         self.short = [
-            (self.size.extract_tokens[words] / self.size.tokens, self._retention(rows).retention.value)
+            (self.size.extract_tokens["first"][words] / self.size.tokens, self._retention(rows).retention.value)
             for words, rows in sorted(beginnings.items())
             if words in LENGTHS
         ]
@@ -164,7 +164,7 @@ class Pair:
             tokens = budget * self.size.tokens
             first, words = usual_samples(self.size, tokens), words_within(self.words, self.provider, tokens)
             left = tokens - tokens_to_measure(self._material(drawn_rows[:first], words), self.provider)
-            lengths = lengths_within(self.size, left)
+            lengths: dict[ExtractKind, list[int]] = {"first": lengths_within(self.size, left)}
             more = first + more_extracts(self.size, lengths, first, tokens)
             material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
             curve = measure_curve(material, self.size, self.provider, lengths=lengths, seed=self.seed)
@@ -173,7 +173,7 @@ class Pair:
             fitted = drawn_rows[: setting.documents]
             read = words if setting.reads_texts else None
             done = self._trained(self._material(fitted, read, drawn_rows[setting.documents :]), setting.extract_words)
-            facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths}
+            facts = {"kind": "budget", "budget": budget, "first": first, "tried": lengths["first"]}
             facts["growth"] = round(curve.growth, 3)
             exact = self._with_random(fitted, setting.documents)
             yield self._row(facts, setting, option.tokens, option.expected.value, done, exact)
@@ -188,7 +188,10 @@ class Pair:
         for reads, words in ((False, 0), *((True, words) for words in (0, *LENGTHS_SHOWN))):
             setting = BudgetSetting(reads, words, len(first_rows))
             done_with[setting] = done = self._trained(material if reads else replace(material, words=None), words)
-            expected, tokens = self._expected(done, first_rows), calibration + self.size.extract_tokens.get(words, 0)
+            expected, tokens = (
+                self._expected(done, first_rows),
+                calibration + self.size.extract_tokens["first"].get(words, 0),
+            )
             as_if = (tokens - calibration * (1 - self.size.texts / AS_IF)) / self.size.tokens
             facts = {"kind": "length", "cost_as_if": round(as_if, 4)}
             yield self._row(facts, setting, tokens, expected, done, first_rows)
@@ -197,7 +200,11 @@ class Pair:
             more = round(share * (self.size.texts - len(first_rows)))
             exact = self._with_random(first_rows, len(first_rows) + more)
             done, setting = done_with[best], replace(best, documents=len(exact))
-            tokens = calibration + self.size.extract_tokens.get(best.extract_words, 0) + round(share * self.size.tokens)
+            tokens = (
+                calibration
+                + self.size.extract_tokens["first"].get(best.extract_words, 0)
+                + round(share * self.size.tokens)
+            )
             facts = {"kind": "mixed", "share": share}
             yield self._row(facts, setting, tokens, self._expected(done, exact), done, exact)
 
@@ -291,7 +298,9 @@ class Pair:
         documents = self.corpus.documents[self.new]
         known = {text: documents[row] for row, text in zip(self.readable, self.texts, strict=True)}
         for words, rows in self.beginnings.items():
-            known |= {extract_of(text, words): rows[row] for row, text in zip(self.readable, self.texts, strict=True)}
+            known |= {
+                ExtractRule(words).of(text): rows[row] for row, text in zip(self.readable, self.texts, strict=True)
+            }
         said = self.corpus.words(self.new)
         if said is not None:
             known |= dict(zip(said.words, np.asarray(said.vectors), strict=True))

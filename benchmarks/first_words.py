@@ -16,7 +16,7 @@ from corpora import Corpus, Rows, Vectors
 
 import lightmigrate
 from lightmigrate.estimators.extracts import Extracts, OtherExtracts
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.quality.metrics import search
 
 RESULT = Path(__file__).parent / "results" / "first_words.md"
@@ -53,11 +53,13 @@ def read_by_map(corpus: Corpus, said: Vectors, words: int, drawn: Rows) -> Vecto
     """All documents, projected by a fit to the first of those drawn and to the extracts of all drawn."""
     old, new, texts = corpus.documents[OLD], corpus.documents[NEW], corpus.texts
     own, more = np.split(drawn, [CALIBRATION])
-    beginnings = Extracts(words, said[own], None, OtherExtracts(old[more], [texts[row] for row in more], said[more]))
+    beginnings = Extracts(
+        ExtractRule(words), said[own], None, OtherExtracts(old[more], [texts[row] for row in more], said[more])
+    )
     fitted = lightmigrate.fit(
         old[own], new[own], texts=[texts[row] for row in own], words=corpus.words(NEW), extracts=beginnings
     )
-    by_text = {extract_of(text, words): row for text, row in zip(texts, said, strict=True)}
+    by_text = {ExtractRule(words).of(text): row for text, row in zip(texts, said, strict=True)}
     return fitted.reading_with(lambda wanted: np.stack([by_text[one] for one in wanted])).apply(old, texts)
 
 

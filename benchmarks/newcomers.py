@@ -28,7 +28,7 @@ import lightmigrate
 from lightmigrate import Extracts
 from lightmigrate.estimators.extracts import OtherExtracts
 from lightmigrate.projection.steps import ByText, Sum
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.quality.metrics import ndcg_at_k, search
 
 RESULTS = Path(__file__).parent / "results" / "newcomers.md"
@@ -80,14 +80,14 @@ def compared(
     shuffled = np.random.default_rng(seed).permutation(readable)
     taught, others = shuffled[:CALIBRATION], shuffled[CALIBRATION:]
     newcomers = others[: round(NEWCOMERS * len(readable))]
-    of_text = {extract_of(corpus.texts[row], words): begun[row] for row in readable}
+    of_text = {ExtractRule(words).of(corpus.texts[row]): begun[row] for row in readable}
     projection = lightmigrate.fit(
         stored[taught],
         true[taught],
         [corpus.texts[row] for row in taught],
         words=corpus.words(new),
         extracts=Extracts(
-            words,
+            ExtractRule(words),
             begun[taught],
             lambda texts: np.stack([of_text[text] for text in texts]),
             OtherExtracts(stored[others], [corpus.texts[row] for row in others], begun[others]),

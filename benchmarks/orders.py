@@ -40,7 +40,7 @@ import lightmigrate
 from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.budget.recorded import rows_of
 from lightmigrate.estimators.extracts import Extracts
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import ndcg_at_k, search
@@ -89,7 +89,7 @@ class Case:
         self._words = corpus.words(new) if begun is not None else None
         if begun is not None and self._words is not None:
             known |= dict(zip(self._words.words, np.asarray(self._words.vectors), strict=True))
-            known |= {extract_of(text, FIRST_WORDS): begun[row] for row, text in enumerate(corpus.texts)}
+            known |= {ExtractRule(FIRST_WORDS).of(text): begun[row] for row, text in enumerate(corpus.texts)}
         known |= {text: self._true[row] for row, text in enumerate(corpus.texts)}
         said = dict(zip(texts, corpus.queries[new], strict=True))
         self._provider = Cached(Remembered(new, known, said), place / "cache.sqlite3")
@@ -148,7 +148,10 @@ class Case:
         said = [texts[row] for row in taught]
         beginnings, words = None, 0
         if self._begun is not None:
-            beginnings, words = Extracts(FIRST_WORDS, self._begun[taught], self._provider.embed), FIRST_WORDS
+            beginnings, words = (
+                Extracts(ExtractRule(FIRST_WORDS), self._begun[taught], self._provider.embed),
+                FIRST_WORDS,
+            )
         made = lightmigrate.fit(
             old[taught],
             self._true[taught],

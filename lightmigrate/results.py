@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 class Result(Mapping[str, Any]):
@@ -42,9 +43,14 @@ def read_as(kind: Any, value: Any) -> Any:
         ValueError, TypeError, KeyError: the value is not of that type, or is a negative or infinite number.
     """
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{value!r} is none of {arguments}")
+        return value
     if origin is not None and issubclass(origin, Mapping):
         key_type, item_type = arguments
-        return {key_type(name): read_as(item_type, item) for name, item in value.items()}
+        read_key = partial(read_as, key_type) if get_origin(key_type) is Literal else key_type
+        return {read_key(name): read_as(item_type, item) for name, item in value.items()}
     if arguments:  # `T | None`
         return value if value is None else read_as(arguments[0], value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):

@@ -1,32 +1,33 @@
 """How a budget is split between measuring and what is measured.
 
-Measuring costs little of a large budget and much of a small one. So few documents calibrate first, and only the longest
-extracts are tried that the rest of the budget buys. Shorter extracts, with the rest spent on whole documents, were
+A part of the budget calibrates first, which decides how the rest is spent: on extracts of every document, the longest
+that it buys, or on whole documents. Shorter extracts, with the rest spent on whole documents, were
 worse: sentences of a hundred documents do not tell which is better, and chose the wrong one (Cranfield, potion →
 MiniLM, 55 documents; SciFact, half of the tokens, four pairs of models: `benchmarks/dial.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
+from lightmigrate.projection.terms.extract_rule import EXTRACT_KINDS, ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.training.request import tokens_of
 
 # Lengths of extracts, in words, to choose from, and those that are shown when no budget is given.
-LENGTHS = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
+LENGTHS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
-# Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. Enough to
-# measure how the rest is best spent, and no more: they cost tokens that longer extracts could have.
+# Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. With a
+# tenth of the budget, 47 or 94 documents, it was not seen that whole documents are better than first words where texts
+# have no titles, and .79 was kept for 30 % of the tokens in place of .91 (`benchmarks/results/extracts.md`).
 FIRST_SHARE = 0.05
-FIRST_SHARE_OF_BUDGET = 0.1
+FIRST_SHARE_OF_BUDGET = 0.2
 FEWEST, MOST = 20, 300
-ENOUGH, SHARE_OF_ENOUGH = 100, 0.02
 
 # Where nobody says how many documents to calibrate on, measuring takes at most this share of embedding everything.
 MEASURING_SHARE = 0.1
@@ -40,6 +41,9 @@ WORDS_SHARE = 0.1
 # More documents of which only the extracts are embedded, to measure how much many extracts help: at most so many, for
 # at most this share of a budget. Without a budget, as many as there are calibration documents.
 MOST_EXTRACTS = 500
+
+# Rare words have more letters than others, so extracts of them take up to so many times the tokens of first words.
+MORE_OF_RARE_WORDS = 1.3
 EXTRACTS_SHARE = 0.25
 
 
@@ -50,11 +54,7 @@ def usual_samples(size: CollectionSize, allowed: float | None) -> int:
         size: of the collection.
         allowed: tokens that may be spent in all; `None` without a budget.
     """
-    if allowed is None:
-        documents = FIRST_SHARE * size.texts
-    else:
-        enough = max(ENOUGH, SHARE_OF_ENOUGH * size.texts)
-        documents = min(FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(size), enough)
+    documents = FIRST_SHARE * size.texts if allowed is None else FIRST_SHARE_OF_BUDGET * allowed / _tokens_each(size)
     return int(max(2, min(max(documents, FEWEST), MOST, size.texts)))
 
 
@@ -71,14 +71,22 @@ def measuring_within(size: CollectionSize, tokens: float) -> tuple[int, list[int
     documents, each = usual_samples(size, None), _tokens_each(size)
     while documents >= min(FEWEST, size.texts):
         spent = documents * each + sentences_for(documents) * min(each, SENTENCE_TOKENS) + WORDS_SHARE * tokens
-        lengths = sorted(size.extract_tokens)
+        first = size.extract_tokens["first"]
+        lengths = sorted(first)
         while lengths:
-            extracts = 2 * documents * sum(size.extract_tokens[words] for words in lengths) / max(1, size.texts)
+            # those of more documents too, and one length of all kinds to choose the kind
+            read = 2 * sum(first[words] for words in lengths) + len(EXTRACT_KINDS) * first[middle_of(lengths)]
+            extracts = MORE_OF_RARE_WORDS * documents * read / max(1, size.texts)
             if spent + extracts <= tokens:
                 return documents, lengths
             lengths.pop()
         documents = documents * 3 // 4
     return None
+
+
+def middle_of(lengths: Sequence[int]) -> int:
+    """The length by which the kind of the extracts is chosen: the middle one, of two the longer one."""
+    return sorted(lengths)[len(lengths) // 2]
 
 
 def drawn_samples(size: CollectionSize) -> int:
@@ -94,23 +102,26 @@ def words_within(words: FrequentWords, provider: Provider, tokens: float | None)
     return words.first(sum(cost <= WORDS_SHARE * tokens for cost in costs))
 
 
-def lengths_within(size: CollectionSize, left: float | None) -> list[int]:
+def lengths_within(size: CollectionSize, left: float | None, kind: ExtractKind = "first") -> list[int]:
     """The lengths of extracts to try: the longest that can be embedded of every text.
 
     Args:
         size: of the collection, with the lengths to choose from.
         left: tokens that are left for the extracts; `None` without a budget: then all lengths are tried.
+        kind: of the extracts.
     """
-    if left is None:
-        return sorted(size.extract_tokens)
-    return [words for words, tokens in sorted(size.extract_tokens.items()) if tokens <= left][-1:]
+    counted = sorted(size.extract_tokens[kind].items())
+    return [words for words, tokens in counted if left is None or tokens <= left][-1 if left is not None else 0 :]
 
 
-def more_extracts(size: CollectionSize, lengths: Sequence[int], calibration: int, allowed: float | None) -> int:
-    """Of how many documents, besides the calibration documents, the extracts are embedded to measure."""
-    if not lengths:
+def more_extracts(
+    size: CollectionSize, lengths: Mapping[ExtractKind, Sequence[int]], calibration: int, allowed: float | None
+) -> int:
+    """Of how many documents, besides the calibration documents, the extracts of one kind are embedded to measure."""
+    if not any(lengths.values()):
         return 0
-    each = sum(size.extract_tokens[words] for words in lengths) / max(1, size.texts)
+    most = max(sum(size.extract_tokens[kind][words] for words in lengths[kind]) for kind in lengths)
+    each = most / max(1, size.texts)
     affordable = calibration if allowed is None else EXTRACTS_SHARE * allowed / max(1.0, each)
     return int(max(0, min(affordable, MOST_EXTRACTS, size.texts - calibration)))
 

@@ -16,7 +16,7 @@ from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.migration.collection_job import EmbeddedTexts
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.gate import Thresholds
 from lightmigrate.stores.joined import JoinedCollections
@@ -81,11 +81,13 @@ def carry_out(
     """
     extract_words = setting.extract_words
     data = _data(collection, setting, sampling, on_progress)
+    rule = data.extract_rule(setting.extract_kind, extract_words) if extract_words else None
     training = train(
         data,
         provider,
         source_model=source_model,
         extract_words=extract_words or None,
+        extract_kind=setting.extract_kind,
         sentences=sentences_for(len(data.texts)),
         thresholds=thresholds,
         seed=sampling.seed,
@@ -98,7 +100,7 @@ def carry_out(
             sentences = sentences_for(len(data.texts))
             without_texts = train(data.without_texts(), provider, sentences=sentences, seed=sampling.seed).gate
     fitted = {text_digest(text) for text in data.texts}
-    exact = fitted | _embedded_whole(collection, setting, sampling.seed, fitted)
+    exact = fitted | _embedded_whole(collection, setting, rule, sampling.seed, fitted)
     gate = training.gate_when_exact(len(exact) / max(1, size.texts))
     facts = {
         "model": provider.name,
@@ -107,9 +109,15 @@ def carry_out(
         "reads_texts": data.words is not None,
         "texts_file": texts_file.to_json(),
         "expected": expected_by_share(training, without_texts, with_text),
+        "extracts": "" if rule is None else str(rule),
     }
     projection = training.projection.with_facts(
-        training={"embedded_whole": len(exact), "extract_words": extract_words}, quality=gate.to_json()
+        training={
+            "embedded_whole": len(exact),
+            "extract_words": extract_words,
+            "extract_kind": setting.extract_kind if extract_words else None,
+        },
+        quality=gate.to_json(),
     )
     embedded = EmbeddedTexts(provider, exact, fitted, facts, extract_words)
     gates = gates_of(collection, training) if len(collection.members) > 1 else {collection.address: gate}
@@ -136,16 +144,18 @@ def _data(
     return data if setting.reads_texts else data.without_texts()
 
 
-def _embedded_whole(collection: JoinedCollections, setting: BudgetSetting, seed: int, fitted: set[bytes]) -> set[bytes]:
+def _embedded_whole(
+    collection: JoinedCollections, setting: BudgetSetting, rule: ExtractRule | None, seed: int, fitted: set[bytes]
+) -> set[bytes]:
     """Digests of the texts, besides the calibration documents, that the new model embeds whole.
 
     Random ones, as many as the setting allows, and all that are no longer than their extract.
     """
-    others, whole, words = set[bytes](), set[bytes](), setting.extract_words
+    others, whole = set[bytes](), set[bytes]()
     for page in collection.scan(PAGE_ROWS, vectors=False):
         for text in page.texts:
             if text and text.strip() and (digest := text_digest(text)) not in fitted:
-                if words and extract_of(text, words) == text:
+                if rule is not None and rule.of(text) == text:
                     whole.add(digest)
                 else:
                     others.add(digest)

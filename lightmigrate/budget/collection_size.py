@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightmigrate.migration.digest import Digest
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractKind, ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
@@ -24,7 +24,7 @@ class CollectionSize(Result):
         texts: records that store a text.
         tokens: estimated tokens of all different texts, the model's prefix included: a text that is stored several
             times is embedded once.
-        extract_tokens: estimated tokens of the extracts of all different texts, by their length in words.
+        extract_tokens: estimated tokens of the extracts of all different texts, by their kind and length in words.
         short_texts: number of texts that are no longer than their extract, by its length in words: their extract makes
             them exact.
         content_sha256: digest of the records without their vectors, in whatever order.
@@ -35,7 +35,7 @@ class CollectionSize(Result):
     records: int
     texts: int
     tokens: int
-    extract_tokens: Mapping[int, int]
+    extract_tokens: Mapping[ExtractKind, Mapping[int, int]]
     short_texts: Mapping[int, int]
     content_sha256: str
     dimension: int
@@ -56,10 +56,12 @@ class CollectionSize(Result):
         Args:
             collection: an open collection.
             provider: the new model, whose prefix counts.
-            lengths: lengths of extracts, in words, to count the tokens of.
+            lengths: lengths of extracts, in words, to count the tokens of for first words; for other kinds see
+                `with_extracts`.
             progress: called with the number of records read, and of all.
         """
         digest, records, texts, tokens, dimension = Digest(), 0, 0, 0, 0
+        rules = [ExtractRule(words) for words in lengths]
         extract_tokens, short_texts = dict.fromkeys(lengths, 0), dict.fromkeys(lengths, 0)
         seen: set[bytes] = set()
         total = collection.count()
@@ -68,13 +70,44 @@ class CollectionSize(Result):
             records, dimension = records + len(page), page.vectors.shape[1]
             stored = [text for text in page.texts if text and text.strip()]
             texts += len(stored)
-            for words in lengths:
-                short_texts[words] += sum(extract_of(text, words) == text for text in stored)
+            for rule in rules:
+                short_texts[rule.words] += sum(rule.of(text) == text for text in stored)
             by_digest = {text_digest(text): text for text in stored}
             different = [text for key, text in by_digest.items() if key not in seen]
             seen.update(by_digest)
             tokens += tokens_of(provider, different)
-            for words in lengths:
-                extract_tokens[words] += tokens_of(provider, [extract_of(text, words) for text in different])
+            for rule in rules:
+                extract_tokens[rule.words] += tokens_of(provider, [rule.of(text) for text in different])
             progress(records, total)
-        return cls(records, texts, tokens, extract_tokens, short_texts, digest.content, dimension, len(seen))
+        by_kind: dict[ExtractKind, Mapping[int, int]] = {"first": extract_tokens}
+        return cls(records, texts, tokens, by_kind, short_texts, digest.content, dimension, len(seen))
+
+    def with_extracts(
+        self,
+        collection: Readable,
+        provider: Provider,
+        rules: Sequence[ExtractRule],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> CollectionSize:
+        """The same with the tokens of more extracts, counted in one more pass; only reads, calls no model.
+
+        Args:
+            collection: that was counted.
+            provider: as it was counted for.
+            rules: make the extracts to count.
+            progress: called with the number of records read, and of all.
+        """
+        tokens = dict.fromkeys(rules, 0)
+        seen: set[bytes] = set()
+        done, total = 0, collection.count()
+        for page in collection.scan(PAGE_ROWS, vectors=False):
+            by_digest = {text_digest(text): text for text in page.texts if text and text.strip()}
+            different = [text for key, text in by_digest.items() if key not in seen]
+            seen.update(by_digest)
+            for rule in rules:
+                tokens[rule] += tokens_of(provider, [rule.of(text) for text in different])
+            progress(done := done + len(page), total)
+        by_kind = {kind: dict(lengths) for kind, lengths in self.extract_tokens.items()}
+        for rule, counted in tokens.items():
+            by_kind.setdefault(rule.kind, {})[rule.words] = counted
+        return replace(self, extract_tokens=by_kind)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.extract_choice import choose_extracts
 from lightmigrate.budget.quality_estimator import QualityEstimator, sentences_for
-from lightmigrate.budget.settings import BudgetSetting, CurvePoint, QuerySet
+from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY, BudgetSetting, CurvePoint, QuerySet, TriedProjection
 from lightmigrate.errors import RefusedError
 from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.retention import QualityEstimate
@@ -50,6 +52,8 @@ class CostQualityCurve(Result):
         nothing: the same when nothing is done; `None` also when the old model was not available.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
+        extract_kinds: of each kind of extracts that was compared the share of true neighbours it finds; see
+            `ExtractChoice`.
         shortened: the texts that the new model did not take whole while this was measured.
     """
 
@@ -65,6 +69,7 @@ class CostQualityCurve(Result):
     nothing: QualityEstimate | None
     growth: float
     query_set: QuerySet
+    extract_kinds: Mapping[ExtractKind, float]
     shortened: Shortened
     _estimator: QualityEstimator = field(repr=False, compare=False)
 
@@ -82,7 +87,12 @@ class CostQualityCurve(Result):
                 f"{tokens:,.0f} tokens are allowed, calibrating has taken {self.paid:,} of "
                 f"{self.size.tokens:,} already: calibrate on fewer documents (--samples), or allow more"
             )
-        return max(options, key=lambda option: (option.expected.value, -option.tokens))
+        best = max(options, key=lambda option: (option.expected.value, -option.tokens))
+        if not best.setting.reads_texts:
+            # texts added quality wherever judgements told; that they do not is believed only if it is certain
+            texts = [option for option in options if option.setting.tried == TEXTS]
+            best = next((option for option in texts if option.expected.high >= best.expected.low), best)
+        return best
 
     def reaching(self, quality: float) -> CurvePoint:
         """The cheapest setting with at least this expected quality, in [0, 1]; everything if no other reaches it."""
@@ -95,10 +105,10 @@ class CostQualityCurve(Result):
 
     def training(self, setting: BudgetSetting) -> Training:
         """The training of the projection that was tried for a setting, on the calibration documents."""
-        return self._estimator.trainings[setting.reads_texts, setting.extract_words]
+        return self._estimator.trainings[setting.tried]
 
     def _bases(self) -> list[BudgetSetting]:
-        return [BudgetSetting(*key, self.calibration) for key in self._estimator.trainings]
+        return [tried.setting(self.calibration) for tried in self._estimator.trainings]
 
     def _filled(self, base: BudgetSetting, tokens: float) -> CurvePoint | None:
         """A projection with as many whole documents as the tokens buy; `None` if they do not buy the projection."""
@@ -137,7 +147,7 @@ def measure_curve(
     provider: Provider,
     previous: Provider | None = None,
     *,
-    lengths: Sequence[int],
+    lengths: Mapping[ExtractKind, Sequence[int]],
     source_model: Model | None = None,
     sampled: int | None = None,
     seed: int = 0,
@@ -151,7 +161,8 @@ def measure_curve(
         size: of the collection.
         provider: the new model, with a cache: without one the same texts are paid for several times.
         previous: the old model, where it is available: then the curve also tells what doing nothing gives.
-        lengths: lengths of extracts, in words, to try; `size` must hold all of them.
+        lengths: lengths of extracts, in words, to try, by kind; `size` must hold all of them. Only the best kind is
+            tried.
         source_model: the model of the stored vectors; by default `previous`, or unnamed.
         sampled: number of documents that were sampled, of which `data` holds the first; by default it holds all.
         seed: of every random choice.
@@ -160,28 +171,32 @@ def measure_curve(
     Raises:
         LightmigrateError: what `train` raises.
     """
-    trainings: dict[tuple[bool, int], Training] = {}
-    tried = [(False, 0), (True, 0), *((True, length) for length in lengths)]
-    for reads_texts, extract_words in tried:
-        trainings[reads_texts, extract_words] = train(
-            data if reads_texts else data.without_texts(),
+    choice = choose_extracts(data, lengths, provider, seed)
+    trainings: dict[TriedProjection, Training] = {}
+    with_extracts = (TriedProjection(True, words, choice.kind) for words in lengths.get(choice.kind, ()))
+    for tried in (VECTORS_ONLY, TEXTS, *with_extracts):
+        trainings[tried] = train(
+            data if tried.reads_texts else data.without_texts(),
             provider,
             previous,
             source_model=source_model,
-            extract_words=extract_words or None,
+            extract_words=tried.extract_words or None,
+            extract_kind=tried.extract_kind,
             sentences=sentences_for(len(data.texts)),
             seed=seed,
             on_progress=on_progress,
         )
     # half of the documents must be enough for the same methods
     enough = len(data.texts) >= 2 * FEWEST_PAIRS
-    halves = {tried[1]: trainings[tried[1]].gate_of_halves()} if enough else {}
-    estimator = QualityEstimator(data, size, provider, trainings, halves)
+    halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
+    if enough and data.extract_texts:
+        halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
+    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
     gates = [training.gate for training in trainings.values()]
-    gate = trainings[False, 0].gate
+    gate = trainings[VECTORS_ONLY].gate
     return CostQualityCurve(
         model=provider.name,
         size=size,
@@ -195,11 +210,12 @@ def measure_curve(
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
+        extract_kinds=choice.overlaps,
         shortened=provider.shortened,
         _estimator=estimator,
     )
 
 
-def _shown(trainings: Mapping[tuple[bool, int], Training], calibration: int, texts: int) -> list[BudgetSetting]:
+def _shown(trainings: Mapping[TriedProjection, Training], calibration: int, texts: int) -> list[BudgetSetting]:
     others = texts - calibration
-    return [BudgetSetting(*key, calibration + round(share * others)) for key, share in product(trainings, SHARES)]
+    return [tried.setting(calibration + round(share * others)) for tried, share in product(trainings, SHARES)]

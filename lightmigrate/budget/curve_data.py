@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lightmigrate.budget.budget_split import (
     LENGTHS,
     SHOWN,
     drawn_samples,
-    lengths_within,
     measuring_within,
     more_extracts,
     usual_samples,
     words_within,
 )
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.extract_lengths import extracts_within
 from lightmigrate.budget.missing_texts import too_few_texts
 from lightmigrate.budget.quality_estimator import tokens_to_measure
 from lightmigrate.errors import RefusedError
 from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
@@ -33,13 +34,13 @@ class CurveData:
     Attributes:
         data: the first calibration documents, and more of which only extracts are embedded.
         size: of the collection.
-        lengths: lengths of extracts to try, in words.
+        lengths: lengths of extracts to try, in words, by their kind.
         sampled: number of documents that were sampled.
     """
 
     data: CalibrationData
     size: CollectionSize
-    lengths: Sequence[int]
+    lengths: Mapping[ExtractKind, Sequence[int]]
     sampled: int
 
 
@@ -101,8 +102,12 @@ def read_curve_data(
     )
     if sampled.words is not None:
         sampled = replace(sampled, words=words_within(sampled.words, provider, measuring))
-    spent = tokens_to_measure(sampled.first(calibration), provider)
-    tried = sorted(known) if allowed is None else lengths_within(size, _left(allowed, spent, size))
+    left = None
+    if allowed is not None:
+        left = _left(allowed, tokens_to_measure(sampled.first(calibration), provider), size)
+    size, tried = extracts_within(
+        collection, provider, size, sampled, known, calibration, left, lambda done, total: report("count", done, total)
+    )
     data = sampled.first(calibration, more_extracts(size, tried, calibration, allowed))
     return CurveData(data, size, tried, len(sampled.texts))
 

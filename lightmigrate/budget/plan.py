@@ -20,7 +20,10 @@ from lightmigrate.texts.forms import TextForm
 from lightmigrate.texts.source import form_to_json
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+
+# Plans of this version know no other extracts than the first words.
+FORMAT_OF_FIRST_WORDS = 2
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,10 @@ class BudgetPlan(Result):
         """
         try:
             content = json.loads(path.read_bytes())
-            if content.pop("format") != FORMAT_VERSION:
+            version = content.pop("format")
+            if version == FORMAT_OF_FIRST_WORDS:
+                content["size"]["extract_tokens"] = {"first": content["size"]["extract_tokens"]}
+            elif version != FORMAT_VERSION:
                 raise ValueError("another version")
             plan: BudgetPlan = read_as(cls, content)
             return plan

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.budget.settings import BudgetSetting, CurvePoint
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
 from lightmigrate.quality.retention import EVERYTHING, QualityEstimate
@@ -23,13 +22,12 @@ MOST_FITTED = 4000
 SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 300
 
-# Errors fall with a power of the number of calibration documents; the power is within these bounds in all that was
-# measured.
-GROWTH = (0.0, 0.3)
-
-# The same power for the number of extracts: .2 to .5 on Cranfield, to MiniLM, from 500 to all of them. A few
-# calibration documents cannot measure it.
-EXTRACT_GROWTH = 0.25
+# Errors fall with a power of the number of calibration documents, and of extracts. Both powers are measured with half
+# of them, within these bounds: for documents .4 to .9 was measured by human judgements, and with a bound of .3 first
+# words were preferred to whole documents where these keep .12 more (`benchmarks/results/extracts.md`); for extracts .2
+# to .5 on titled abstracts and 0 on chunks.
+GROWTH = (0.0, 0.6)
+EXTRACT_GROWTH = (0.0, 0.5)
 
 
 class QualityEstimator:
@@ -39,8 +37,10 @@ class QualityEstimator:
         data: the first calibration documents, which they were fitted to.
         size: of the collection.
         provider: the new model.
-        trainings: the projections that were tried, by whether they read texts and the length of their extracts.
-        halves: the gate's judgement of some of them when fitted to half of the documents.
+        trainings: the projections that were tried.
+        halves: the gate's judgement of some of them when fitted to half of the documents; of those with extracts, with
+            half of the documents of which only extracts are embedded.
+        choosing: tokens that choosing among kinds of extracts took.
 
     Attributes:
         trainings: as given.
@@ -54,8 +54,9 @@ class QualityEstimator:
         data: CalibrationData,
         size: CollectionSize,
         provider: Provider,
-        trainings: Mapping[tuple[bool, int], Training],
-        halves: Mapping[tuple[bool, int], Gate],
+        trainings: Mapping[TriedProjection, Training],
+        halves: Mapping[TriedProjection, Gate],
+        choosing: int = 0,
     ) -> None:
         self.trainings = trainings
         self._size = size
@@ -65,15 +66,26 @@ class QualityEstimator:
         texts = [*data.texts, *data.extract_texts]
         self._extracts = len(texts)
         self._extract_tokens = {
-            words: tokens_of(provider, [extract_of(text, words) for text in texts]) for _, words in trainings if words
+            tried: tokens_of(
+                provider, [data.extract_rule(tried.extract_kind, tried.extract_words).of(text) for text in texts]
+            )
+            for tried in trainings
+            if tried.extract_words
         }
         self._query_tokens = _query_tokens(data, provider)
-        self.paid = tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
+        self.paid = choosing + tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
         seconds = sum(training.embedding_seconds for training in trainings.values())
         called = any(training.bill.tokens for training in trainings.values())
         # when everything was in the cache: by the time that the model took for what is there
         self._seconds_per_token = seconds / self.paid if called else provider.seconds_per_token()
-        self.growth = _growth([(half, trainings[key].gate) for key, half in halves.items()])
+        powers = {key: _power(half, trainings[key].gate) for key, half in halves.items()}
+        documents = [power for key, power in powers.items() if not key.extract_words and power is not None]
+        self.growth = _bounded(statistics.mean(documents) if documents else 0.0, GROWTH)
+        # half of the other extracts are not half of all: those of the calibration documents are there, too
+        halved = math.log2(len(texts) / (len(texts) - len(data.extract_texts) / 2)) or math.inf
+        self._extract_growth = {
+            key: _bounded((power or 0.0) / halved, EXTRACT_GROWTH) for key, power in powers.items() if key.extract_words
+        }
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
@@ -96,16 +108,17 @@ class QualityEstimator:
 
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
-        size, words = self._size, setting.extract_words
+        size = self._size
         others = max(1, (size.different_texts or size.texts) - self._calibration)
         more = min(others, max(0, setting.documents - self._calibration))
         tokens = self.paid + more * max(0, size.tokens - self._calibration_tokens) / others
         if more:
             tokens += self._query_tokens  # a projection fitted to more documents is judged by other sentences
-        if words:
+        if setting.extract_words:
             # documents that are embedded whole but not fitted to need no extract
             needed = 1 - max(0, setting.documents - MOST_FITTED) / max(1, size.texts)
-            tokens += needed * max(0, size.extract_tokens[words] - self._extract_tokens[words])
+            of_all = size.extract_tokens[setting.extract_kind][setting.extract_words]
+            tokens += needed * max(0, of_all - self._extract_tokens[setting.tried])
         return math.ceil(tokens)
 
     def expected(self, setting: BudgetSetting) -> QualityEstimate:
@@ -115,21 +128,21 @@ class QualityEstimator:
     def with_missing(self, texts: QualityEstimate) -> QualityEstimate:
         """What is kept of all records if `texts` is kept of those with a text: the others are only projected."""
         share = self._size.texts / max(1, self._size.records)
-        return texts if share == 1 else texts.mixed(self.trainings[False, 0].gate.expected_retention, share)
+        return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
         """What a setting keeps of the records with a text: `1 - (1 - q)·(K/K₀)^-γ`.
 
         q is what the gate expects of the projection that was tried, when as many documents are exact as the setting
         embeds. It was fitted to K₀ documents, and would be fitted to K; γ is `growth`. With extracts, K₀ and K are
-        numbers of extracts, and γ is `EXTRACT_GROWTH`.
+        numbers of extracts, and γ is measured with half of them.
         """
         size, words = self._size, setting.extract_words
         short = size.short_texts.get(words, 0) / max(1, size.texts) if words else 0.0
         embedded = min(1.0, setting.documents / max(1, size.texts))
-        gate = self.trainings[setting.reads_texts, words].gate_when_exact(embedded + (1 - embedded) * short)
+        gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
         if words:
-            more, power = min(size.texts, MOST_FITTED) / self._extracts, EXTRACT_GROWTH
+            more, power = min(size.texts, MOST_FITTED) / self._extracts, self._extract_growth.get(setting.tried, 0.0)
         else:
             more, power = min(setting.documents, MOST_FITTED) / self._calibration, self.growth
         error_factor = min(1.0, more**-power)
@@ -138,11 +151,14 @@ class QualityEstimator:
         return QualityEstimate(*(1 - (1 - value) * error_factor for value in ends))
 
 
-def _growth(gates: Sequence[tuple[Gate, Gate]]) -> float:
-    """The power with which errors fall, from judgements with half of the documents and with all of them."""
-    kept = [(half.expected_retention.value, full.expected_retention.value) for half, full in gates]
-    powers = [math.log2((1 - half) / (1 - full)) for half, full in kept if half < 1 and full < 1]
-    return min(max(statistics.mean(powers), GROWTH[0]), GROWTH[1]) if powers else GROWTH[0]
+def _power(half: Gate, full: Gate) -> float | None:
+    """The power of two by which errors fall, from judgements with half of what is learned from and with all of it."""
+    lost_by_half, lost = 1 - half.expected_retention.value, 1 - full.expected_retention.value
+    return math.log2(lost_by_half / lost) if lost_by_half > 0 and lost > 0 else None
+
+
+def _bounded(power: float, bounds: tuple[float, float]) -> float:
+    return min(max(power, bounds[0]), bounds[1])
 
 
 def tokens_to_measure(data: CalibrationData, provider: Provider) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lightmigrate.errors import PlanOutdatedError
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
 
@@ -19,11 +21,33 @@ class BudgetSetting(Result):
         reads_texts: whether the projection reads the stored texts.
         extract_words: length in words of the extract embedded of every text; 0 for none.
         documents: number of documents embedded whole; the projection is fitted to them, or to 4,000 of them.
+        extract_kind: which words are in the extract; see `ExtractRule`.
     """
 
     reads_texts: bool
     extract_words: int
     documents: int
+    extract_kind: ExtractKind = "first"
+
+    @property
+    def tried(self) -> TriedProjection:
+        """The kind of projection that was tried for it."""
+        return TriedProjection(self.reads_texts, self.extract_words, self.extract_kind)
+
+
+class TriedProjection(NamedTuple):
+    """A kind of projection: what it reads. See `BudgetSetting`."""
+
+    reads_texts: bool
+    extract_words: int = 0
+    extract_kind: ExtractKind = "first"
+
+    def setting(self, documents: int) -> BudgetSetting:
+        """The setting with so many documents embedded whole."""
+        return BudgetSetting(self.reads_texts, self.extract_words, documents, self.extract_kind)
+
+
+VECTORS_ONLY, TEXTS = TriedProjection(reads_texts=False), TriedProjection(reads_texts=True)
 
 
 @dataclass(frozen=True)

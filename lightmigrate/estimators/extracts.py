@@ -9,6 +9,7 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionError
 from lightmigrate.projection.terms.extract import Embed
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.vectors import Vectors, as_vectors
 
 
@@ -26,30 +27,34 @@ class OtherExtracts:
     texts: Sequence[str | None]
     vectors: Vectors
 
+    def first(self, count: int) -> OtherExtracts:
+        """The first `count` of them."""
+        return OtherExtracts(self.source[:count], self.texts[:count], self.vectors[:count])
+
 
 @dataclass(frozen=True)
 class Extracts:
     """The extracts of K calibration documents, embedded by the new model.
 
     Attributes:
-        words: number of words of an extract; see `extract_of`.
+        rule: makes the extract of a text.
         vectors: `(K, d_out)`, in the order of the pairs; zeros for a pair without a text.
         embed: embeds the extracts of other documents when the projection is applied; without it the projection
             needs `reading_with` first.
-        others: more documents with embedded extracts of the same length.
+        others: more documents with embedded extracts of the same kind and length.
     """
 
-    words: int
+    rule: ExtractRule
     vectors: Vectors
     embed: Embed | None = None
     others: OtherExtracts | None = None
 
     def __post_init__(self) -> None:
         vectors = as_vectors(self.vectors)
-        if vectors.ndim != 2 or not np.isfinite(vectors).all() or self.words < 1:
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
             raise ProjectionError(
-                f"extracts of {self.words} words with vectors of shape {vectors.shape} cannot be used: give at least "
-                "one word, and one vector without NaN for each pair"
+                f"extracts of the {self.rule} with vectors of shape {vectors.shape} cannot be used: give one vector "
+                "without NaN for each pair"
             )
         others = self.others
         if others is None:

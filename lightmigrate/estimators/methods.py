@@ -162,7 +162,8 @@ def _kernel_fit(pairs: Pairs) -> Fitted:
         "kernel_share": prepared.shares.gaussian,
         "word_share": prepared.shares.words,
         "word_vector_share": prepared.shares.meanings,
-        "extract_words": None if pairs.extracts is None else pairs.extracts.words,
+        "extract_words": None if pairs.extracts is None else pairs.extracts.rule.words,
+        "extract_kind": None if pairs.extracts is None else pairs.extracts.rule.kind,
         "extract_share": prepared.shares.extracts,
         "penalty": ridge.penalty,
         "leave_one_out_error": ridge.leave_one_out_error,
@@ -215,12 +216,17 @@ def _extract(fits: Fits) -> Fitted:
     shares = _least_squares([part - own for part, own in zip(parts, means, strict=True)], pairs.target - mean)
     bias = mean - shares[0] * means[0] - shares[1] * means[1]
     identity = shares[0] * np.eye(embedded.shape[1], dtype=np.float32)
-    own = Extract(identity, extracts.words, pairs.source.shape[1], extracts.embed)
+    own = Extract(identity, extracts.rule, pairs.source.shape[1], extracts.embed)
     step = Sum(as_float32(bias), (*document.terms(shares[1] * ridge.weights), own), normalise=False)
     # Only two shares and a mean are fitted to the pairs, so predictions that leave one out would be the same.
     held_out = bias + shares[0] * parts[0] + shares[1] * parts[1]
     facts = {"extracts": sum(map(len, features)), "extract_own_share": shares[0], "extract_predicted_share": shares[1]}
-    return Fitted(step, held_out, {"extract_words": extracts.words, **facts}, _regress_on_source(pairs))
+    return Fitted(
+        step,
+        held_out,
+        {"extract_words": extracts.rule.words, "extract_kind": extracts.rule.kind, **facts},
+        _regress_on_source(pairs),
+    )
 
 
 def _least_squares(parts: list[Array], target: Array) -> list[float]:

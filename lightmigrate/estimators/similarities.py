@@ -158,7 +158,7 @@ class Similarities:
         if self.extract_vectors is not None and self.extracts is not None and shares.extracts:
             rough = xp.astype(coefficients, self.extract_vectors.dtype)
             V = shares.extracts / self.extract_scale * (self.extract_vectors[basis].T @ rough)
-            terms.append(Extract(as_float32(V), self.extracts.words, self.source.shape[1], self.extracts.embed))
+            terms.append(Extract(as_float32(V), self.extracts.rule, self.source.shape[1], self.extracts.embed))
             bias = bias - self.extract_mean @ V
         return bias, tuple(terms)
 

@@ -98,7 +98,7 @@ def machine_seconds() -> float:
 
 def _seconds_to_apply(projection: Projection) -> float:
     """Seconds to project one vector; 0 for a projection that calls a model, whose speed is unknown here."""
-    if projection.extract_words is not None:
+    if projection.extract_rule is not None:
         return 0.0
     vectors = np.random.default_rng(0).standard_normal((_TEXTS, projection.info.source.dimension), dtype=np.float32)
     started = time.perf_counter()

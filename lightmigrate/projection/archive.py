@@ -4,7 +4,8 @@ Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
 the entry `<step>.<term>.<name>` an array of a term. A step whose output has another length than 1 has a
 `length: {shortest, longest, logarithm}` too, where `logarithm` is `null` or one more step, the names of whose arrays
-start with `<step>.length.`; only such files have format 2. A step with another function for records without text is
+start with `<step>.length.`; such files have format 2. Files with
+extracts of other words than the first have format 3. A step with another function for records without text is
 `{with_text, plain}`, the names of its arrays start with `<step>.with_text.` and `<step>.plain.`. `error` is `null`, or
 one more step, the names of whose arrays start with `error.`. `sha256` covers the rest of the header and every array's
 name, dtype, shape and bytes, so that every change of numbers, models or direction is detected.
@@ -29,9 +30,11 @@ from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Length, Step, Sum
 from lightmigrate.projection.terms.all import TERMS
+from lightmigrate.projection.terms.extract import Extract
 
-# Format 2 is format 1 with lengths, which an earlier lightmigrate would leave out silently.
-FORMAT_VERSION, FORMATS = 2, (1, 2)
+# Format 2 is format 1 with lengths, format 3 with extracts of other words than the first: an earlier lightmigrate would
+# leave these out silently.
+FORMAT_VERSION, FORMATS = 3, (1, 2, 3)
 HEADER = "header"
 
 # How matrices are stored. float16 keeps three digits, more than the precision of any projection.
@@ -52,7 +55,7 @@ def write(
     """Write a projection to a temporary file and rename it to `path`; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
-        "format": FORMAT_VERSION if any(_has_length(step) for step in steps) else FORMATS[0],
+        "format": max(map(_format, steps), default=FORMATS[0]),
         "info": info.to_json(),
         "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(steps)],
         "error": None if error is None else _take_apart("error", error, arrays),
@@ -137,13 +140,16 @@ def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> d
     raise ProjectionFileError("a projection read from .onnx cannot be written again; use the .npz it came from")
 
 
-def _has_length(step: Step) -> bool:
+def _format(step: Step) -> int:
+    """The earliest format that holds a step."""
     match step:
         case ByText(with_text, plain):
-            return with_text.length is not None or plain.length is not None
+            return max(_format(with_text), _format(plain))
         case Sum():
-            return step.length is not None
-    return False
+            if any(isinstance(term, Extract) and term.rule.kind != "first" for term in step.terms):
+                return FORMAT_VERSION
+            return FORMATS[0] if step.length is None else FORMATS[1]
+    return FORMATS[0]
 
 
 def _put_together(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:

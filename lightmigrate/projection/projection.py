@@ -22,6 +22,7 @@ from lightmigrate.projection.space import Space
 from lightmigrate.projection.steps import ByText, Step, Sum, join
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.projection.terms.lexical import Lexical
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.vectors import Vectors, as_vectors
@@ -156,11 +157,11 @@ class Projection:
         return Projection(self.steps, self.info, self.error, (Space.of(source), Space.of(target)))
 
     @property
-    def extract_words(self) -> int | None:
-        """The number of words of the extracts that it embeds with the new model; `None` when it embeds nothing."""
+    def extract_rule(self) -> ExtractRule | None:
+        """How the extracts are made that it embeds with the new model; `None` when it embeds nothing."""
         sums = [step.with_text if isinstance(step, ByText) else step for step in self.steps]
         terms = (term for step in sums if isinstance(step, Sum) for term in step.terms)
-        return max((term.words for term in terms if isinstance(term, Extract)), default=None)
+        return next((term.rule for term in terms if isinstance(term, Extract)), None)
 
     @property
     def reads_texts(self) -> bool:

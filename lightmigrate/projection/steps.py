@@ -181,7 +181,7 @@ def weighted_sum(parts: Sequence[tuple[float, Sum]]) -> Sum:
 def _add_extract_term(terms: list[Term], more: Extract) -> None:
     """Append an extract term, or add it to one with the same extract: embedding is the expensive part."""
     for place, term in enumerate(terms):
-        if isinstance(term, Extract) and (term.words, term.embed) == (more.words, more.embed):
+        if isinstance(term, Extract) and (term.rule, term.embed) == (more.rule, more.embed):
             terms[place] = replace(term, weights=term.weights + more.weights)
             return
     terms.append(more)

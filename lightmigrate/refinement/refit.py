@@ -11,7 +11,7 @@ from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.projection import Projection
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.vector_fingerprint import matches
@@ -58,8 +58,8 @@ def refit_projection(
     reads_texts = bool(provenance.facts(address)["reads_texts"]) and len(texts) == len(rows)
     if reads_texts:
         words = _word_vectors(collection, provider)
-        if present.extract_words:
-            extracts = _extracts(address, collection, provenance, provider, present.extract_words, texts, seed)
+        if present.extract_rule is not None:
+            extracts = _extracts(address, collection, provenance, provider, present.extract_rule, texts, seed)
     fitted = fit_pairs(
         source,
         target,
@@ -106,13 +106,13 @@ def texts_of_projection(
     address: Address, collection: Collection, provenance: Provenance, origins: Sequence[VectorOrigin]
 ) -> Iterator[str]:
     """The extracts that the present projection asks the model for, of all rows of some origins; only reads."""
-    extract_words = provenance.projections(address)[0].extract_words
-    if not extract_words:
+    rule = provenance.projections(address)[0].extract_rule
+    if rule is None:
         return
     ids = provenance.ids(address, *origins)
     for start in range(0, len(ids), PAGE_ROWS):
         page = collection.records(ids[start : start + PAGE_ROWS])
-        yield from (extract_of(text, extract_words) for text in page.texts if text and text.strip())
+        yield from (rule.of(text) for text in page.texts if text and text.strip())
 
 
 def _grown(present: Projection, exact: int, not_fitted: int) -> bool:
@@ -139,17 +139,17 @@ def _extracts(
     collection: Collection,
     provenance: Provenance,
     provider: Provider,
-    extract_words: int,
+    rule: ExtractRule,
     texts: Sequence[str],
     seed: int,
 ) -> Extracts:
     """The extracts of the exact rows, and of the rows that are projected with an extract."""
     candidates = list(provenance.rows(address, VectorOrigin.EXTRACT))
     if not candidates:
-        return embed_extracts(texts, extract_words, provider)
+        return embed_extracts(texts, rule, provider)
     rows, page = _pairs(collection, candidates, seed)
     more_texts = [text or "" for text in page.texts]
-    return embed_extracts(texts, extract_words, provider, more_texts, old_vectors_of(rows))
+    return embed_extracts(texts, rule, provider, more_texts, old_vectors_of(rows))
 
 
 def _word_vectors(collection: Collection, provider: Provider) -> WordVectors:

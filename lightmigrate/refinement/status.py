@@ -38,6 +38,7 @@ class RefinementStatus(Result):
             documents for some shares of exact rows, and interpolated.
         vector: which vector of the collection's records; see `Address`.
         part: which of the collection's records; see `Address`.
+        extracts: which words of texts are in the extracts, such as `rarest 12 words`; empty where none was embedded.
     """
 
     collection_name: str
@@ -52,6 +53,7 @@ class RefinementStatus(Result):
     expected: QualityEstimate
     vector: str = ""
     part: str = ""
+    extracts: str = ""
 
     @property
     def address(self) -> Address:
@@ -104,6 +106,7 @@ def refinement_status(address: Address, ids: Sequence[str], provenance: Provenan
         expected=_expected(facts["expected"], share),
         vector=address.vector,
         part=address.part,
+        extracts=facts.get("extracts", ""),
     )
 
 

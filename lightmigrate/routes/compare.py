@@ -14,6 +14,7 @@ from lightmigrate.budget.settings import CurvePoint
 from lightmigrate.errors import NotEnoughTextsError, RefusedError
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
+from lightmigrate.projection.terms.extract_rule import described
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
@@ -247,7 +248,7 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
     if setting.extract_words:
         kind = "extracts"
         texts += max(0, (size.different_texts or size.texts) - setting.documents)
-        description = f"embed {setting.documents:,}, {setting.extract_words} words of others"
+        description = f"embed {setting.documents:,}, {described(setting.extract_kind, setting.extract_words)} of others"
     training = curve.training(setting)
     return costs.route(
         kind,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.projection.terms.extract_rule import DocumentFrequencies, ExtractKind, ExtractRule, described
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.vectors import Metric, Vectors
 
@@ -22,6 +24,8 @@ class CalibrationData:
         texts: K different documents.
         vectors: their stored vectors, float32 `(K, d_in)`; `None` when the old model has to embed them.
         words: the frequent words of all documents of the collection; `None` for a projection that reads no texts.
+        frequencies: in how many documents of the collection its words occur, for extracts of rare words; `None` when
+            nobody counted them.
         collection_size: number of documents that these K represent.
         about: facts for the projection's header: where the documents are from.
         queries: queries of users. The gate judges by them. Without any, it judges by sentences of the documents, which
@@ -43,6 +47,22 @@ class CalibrationData:
     extract_vectors: Vectors | None = None
     metric: Metric = "cosine"
     positions: npt.NDArray[np.int64] | None = None
+    frequencies: DocumentFrequencies | None = None
+
+    def extract_rule(self, kind: ExtractKind, words: int) -> ExtractRule:
+        """Extracts of a kind, of so many words, for the documents of the collection.
+
+        Raises:
+            LightmigrateError: rare words are asked for, and nobody counted the words of the collection.
+        """
+        if kind == "first":
+            return ExtractRule(words)
+        if self.frequencies is None:
+            raise LightmigrateError(
+                f"extracts of the {described(kind, words)} need to know how rare words are: give frequencies= with the "
+                "texts, or use extract_kind='first'"
+            )
+        return ExtractRule(words, kind, self.frequencies)
 
     def first(self, documents: int, extracts: int = 0) -> CalibrationData:
         """Calibrate on the first `documents` only, and use extracts of the `extracts` documents after them."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import NotEnoughTextsError
+from lightmigrate.projection.terms.extract_rule import DocumentFrequencies
 from lightmigrate.projection.terms.words import count_words
 from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
@@ -59,6 +60,7 @@ class CalibrationSample:
         texts: K different documents.
         vectors: their stored vectors, float32 `(K, d_in)`.
         words: the frequent words of the whole collection.
+        frequencies: in how many of its documents its words occur.
         report: what was counted.
         positions: the place of each document's record in a scan, int64 `(K,)`.
     """
@@ -66,6 +68,7 @@ class CalibrationSample:
     texts: Sequence[str]
     vectors: Vectors
     words: FrequentWords
+    frequencies: DocumentFrequencies
     report: SampleReport
     positions: npt.NDArray[np.int64]
 
@@ -143,4 +146,11 @@ def sample_collection(
     chosen = rng.permutation(diverse_sample(candidates, k, seed))
     report = SampleReport(records, len(seen), missing, duplicates, invalid, long, k)
     places = np.array(positions, dtype=np.int64)[chosen]
-    return CalibrationSample([texts[row] for row in chosen], candidates[chosen], counter.frequent(), report, places)
+    return CalibrationSample(
+        texts=[texts[row] for row in chosen],
+        vectors=candidates[chosen],
+        words=counter.frequent(),
+        frequencies=counter.frequencies(),
+        report=report,
+        positions=places,
+    )

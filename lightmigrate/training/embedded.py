@@ -12,7 +12,7 @@ from lightmigrate.errors import LightmigrateError, TextsRefusedError
 from lightmigrate.estimators.extracts import Extracts, OtherExtracts
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.progress import Report
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.frequent_words import FrequentWords
@@ -46,7 +46,7 @@ class EmbeddedData:
 def embed_data(
     data: CalibrationData,
     request: EmbeddingRequest,
-    extract_words: int | None,
+    rule: ExtractRule | None,
     target: Provider,
     source: Provider | None,
     report: Report,
@@ -56,7 +56,7 @@ def embed_data(
     Args:
         data: the calibration data, with stored vectors if there is no `source`.
         request: of this data.
-        extract_words: length of the extracts; `None` for none.
+        rule: makes the extracts; `None` for none.
         target: the new model.
         source: the old model, where it is available.
         report: receives the progress.
@@ -75,9 +75,9 @@ def embed_data(
     words = extracts = None
     if data.words is not None and len(request.words):
         words = embed_words(data.words, target, progress("embed words"))
-    if extract_words:
+    if rule is not None:
         extracts = embed_extracts(
-            data.texts, extract_words, target, data.extract_texts, data.extract_vectors, progress("embed extracts")
+            data.texts, rule, target, data.extract_texts, data.extract_vectors, progress("embed extracts")
         )
     old, old_queries = data.vectors, None
     if source is not None:
@@ -95,7 +95,7 @@ def embed_data(
 def embed_accepted(
     data: CalibrationData,
     requested: Callable[[CalibrationData], EmbeddingRequest],
-    extract_words: int | None,
+    rule: ExtractRule | None,
     target: Provider,
     source: Provider | None,
     report: Report,
@@ -105,7 +105,7 @@ def embed_accepted(
     Args:
         data: the calibration data.
         requested: makes the request of some data.
-        extract_words: see `embed_data`, here and below.
+        rule: see `embed_data`, here and below.
         target: the new model.
         source: the old model.
         report: receives the progress.
@@ -120,25 +120,25 @@ def embed_accepted(
     while True:
         request = requested(data)
         try:
-            return data, request, embed_data(data, request, extract_words, target, source, report)
+            return data, request, embed_data(data, request, rule, target, source, report)
         except TextsRefusedError as error:
-            rest = _without_refused(data, request, frozenset(error.texts), extract_words)
+            rest = _without_refused(data, request, frozenset(error.texts), rule)
             if len(rest.texts) < 2 or _size(rest) == _size(data):
                 raise
             data = rest
 
 
 def _without_refused(
-    data: CalibrationData, request: EmbeddingRequest, refused: AbstractSet[str], extract_words: int | None
+    data: CalibrationData, request: EmbeddingRequest, refused: AbstractSet[str], rule: ExtractRule | None
 ) -> CalibrationData:
     """The data without refused texts, and without documents whose extract or sentence was refused."""
     rows, texts = set[int](), set(refused)
     if request.query_rows is not None:
         pairs = zip(request.query_rows, request.queries, strict=True)
         rows.update(row for row, sentence in pairs if sentence in refused)
-    if extract_words:
+    if rule is not None:
         whole = (*data.texts, *data.extract_texts)
-        texts.update(text for text in whole if extract_of(text, extract_words) in refused)
+        texts.update(text for text in whole if rule.of(text) in refused)
     return data.without(texts, rows)
 
 
@@ -154,7 +154,7 @@ def embed_words(words: FrequentWords, provider: Provider, progress: BatchProgres
 
 def embed_extracts(
     texts: Sequence[str],
-    extract_words: int,
+    rule: ExtractRule,
     provider: Provider,
     more_texts: Sequence[str] = (),
     more_vectors: Vectors | None = None,
@@ -164,13 +164,13 @@ def embed_extracts(
 
     Args:
         texts: K calibration documents.
-        extract_words: length of the extracts.
+        rule: makes the extracts.
         provider: the new model.
         more_texts: M more documents, of which only the extracts are known in the new space.
         more_vectors: their old vectors, float32 `(M, d_in)`.
         progress: called with the number of extracts embedded, and of all.
     """
-    extracts = [extract_of(text, extract_words) for text in (*texts, *more_texts)]
+    extracts = [rule.of(text) for text in (*texts, *more_texts)]
     own, more = np.split(provider.embed(extracts, progress), [len(texts)])
     others = None if more_vectors is None or not len(more) else OtherExtracts(more_vectors, more_texts, more)
-    return Extracts(extract_words, own, provider.embed_each, others)
+    return Extracts(rule, own, provider.embed_each, others)

@@ -109,6 +109,15 @@ class Fitting:
             predicted[left_out] = projection.apply(self.embedded.old[left_out], self.texts_of(left_out))
         return predicted
 
+    def predict_with_half_of_extracts(self, count: int) -> Vectors:
+        """Held-out predictions `(count, d_out)` of the first `count` documents, with half of the other extracts."""
+        extracts = self.embedded.extracts
+        if extracts is not None and extracts.others is not None:
+            others = extracts.others.first(len(extracts.others.source) // 2)
+            extracts = replace(extracts, others=others)
+        fitting = replace(self, embedded=replace(self.embedded, extracts=extracts))
+        return fitting.fit(np.arange(count)).held_out
+
     def texts_of(self, rows: Rows) -> list[str] | None:
         """The documents of some pairs; `None` for a projection that reads no texts."""
         return None if self.texts is None else [self.texts[row] for row in rows]

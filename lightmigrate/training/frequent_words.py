@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from lightmigrate.projection.terms.extract_rule import DocumentFrequencies
 from lightmigrate.projection.terms.lexical import STEM_LETTERS
 from lightmigrate.projection.terms.words import ideographs_of, pair_of_ideographs, words_of
 
@@ -82,6 +83,12 @@ class WordCounter:
         """False for two Chinese characters that only happen to be neighbours."""
         rarer = min(self._ideographs[letter] for letter in word) if pair_of_ideographs(word) else 0
         return self._words[word] >= COHESION * rarer
+
+    def frequencies(self, most: int = MOST_WORDS) -> DocumentFrequencies:
+        """In how many documents the most frequent stems occur, without stems in one document only."""
+        known = sorted(self._stems.items(), key=lambda counted: (-counted[1], counted[0]))[:most]
+        known = sorted((stem, count) for stem, count in known if count > 1)
+        return DocumentFrequencies(tuple(stem for stem, _ in known), tuple(count for _, count in known), self.documents)
 
 
 def _drop_rare(counter: Counter[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.sentences import pseudo_queries
@@ -34,20 +34,20 @@ class EmbeddingRequest:
 
     @classmethod
     def of(
-        cls, data: CalibrationData, seed: int = 0, extract_words: int | None = None, sentences: int = MOST_SENTENCES
+        cls, data: CalibrationData, seed: int = 0, rule: ExtractRule | None = None, sentences: int = MOST_SENTENCES
     ) -> EmbeddingRequest:
         """The request of a training with this data; calls no model.
 
         Args:
             data: the calibration data.
             seed: of the choice of sentences.
-            extract_words: length of the extracts; `None` for none.
+            rule: makes the extracts; `None` for none.
             sentences: at most so many sentences of the documents, when there are no queries of users.
         """
         queries, query_rows = (data.queries, None) if data.queries else pseudo_queries(data.texts, sentences, seed)
         extracts: Sequence[str] = ()
-        if extract_words:
-            extracts = [extract_of(text, extract_words) for text in (*data.texts, *data.extract_texts)]
+        if rule is not None:
+            extracts = [rule.of(text) for text in (*data.texts, *data.extract_texts)]
         return cls(data.texts, queries, query_rows, data.words.words if data.words else (), extracts)
 
     def __len__(self) -> int:

@@ -104,6 +104,7 @@ def data_from_readable(
         queries=queries,
         metric=collection.metric if isinstance(collection, JoinedCollections) else space_of(collection),
         positions=sample.positions,
+        frequencies=sample.frequencies if reads_texts else None,
     )
 
 
@@ -130,18 +131,19 @@ def data_from_file(
         LightmigrateError: what `read_texts` raises.
     """
     texts = packaged_corpus() if path is None else read_texts(path, text_key)
-    words = None
+    words = frequencies = None
     if reads_texts is None:
         reads_texts = path is not None
     if reads_texts:
         counter = WordCounter()
         for text in texts:
             counter.add(text)
-        words = counter.frequent()
+        words, frequencies = counter.frequent(), counter.frequencies()
     return CalibrationData(
         texts=draw(texts, documents, seed),
         vectors=None,
         words=words,
         collection_size=len(texts),
         about={"corpus": "WordNet 3.0 (packaged)" if path is None else path.name, "records": len(texts)},
+        frequencies=frequencies,
     )

@@ -17,6 +17,7 @@ from lightmigrate.estimators.methods import Method
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.gate import Gate, Thresholds
@@ -44,6 +45,8 @@ class Training(Result):
             the others are projected.
         gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
             how much more documents would help.
+        gate_of_half_extracts: the judgement of a fit with half of the other documents of which only extracts were
+            embedded. It tells how much more extracts would help.
         data: what it was trained on.
         gate_of: the judgement by some of the documents that judge: their numbers among these, ascending, and how many
             documents they represent. It tells how one of several collections fares.
@@ -59,6 +62,7 @@ class Training(Result):
     shortened: Shortened
     gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
     gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
+    gate_of_half_extracts: Callable[[], Gate] = field(repr=False, compare=False)
     gate_of: Callable[[npt.NDArray[np.int64], int], Gate] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +88,7 @@ def train(
     method: Method | Literal["mlp"] = "auto",
     fitter: Fitter | None = None,
     extract_words: int | None = None,
+    extract_kind: ExtractKind = "first",
     sentences: int = MOST_SENTENCES,
     prior: Projection | None = None,
     landmarks: int = LANDMARKS,
@@ -105,7 +110,8 @@ def train(
         source_model: the model of the stored vectors; by default `source`, or unnamed.
         method: see `lightmigrate.fit`; or `mlp`, which needs a `fitter`.
         fitter: fits in place of `method`, and reads no texts: `lightmigrate_train.fit_network` fits a network.
-        extract_words: make a projection that embeds an extract (the first so many words) of every text.
+        extract_words: make a projection that embeds an extract (so many words) of every text.
+        extract_kind: which words; see `ExtractRule`.
         sentences: at most so many sentences of the documents stand in for queries of users, when there are none.
         prior: see `lightmigrate.fit`.
         landmarks: see `lightmigrate.fit`.
@@ -126,13 +132,14 @@ def train(
         raise LightmigrateError("these texts have no stored vectors: name the old model too, or use a collection")
     if method == "mlp" and fitter is None:
         raise LightmigrateError("the method 'mlp' needs a fitter: pass fitter=lightmigrate_train.fit_network")
-    request = EmbeddingRequest.of(data, seed, extract_words, sentences)
+    rule = None if extract_words is None else data.extract_rule(extract_kind, extract_words)
+    request = EmbeddingRequest.of(data, seed, rule, sentences)
     bill = request.bill(target)
     started = time.monotonic()
     data, request, embedded = embed_accepted(
         data,
-        lambda given: EmbeddingRequest.of(given, seed, extract_words, sentences),
-        extract_words,
+        lambda given: EmbeddingRequest.of(given, seed, rule, sentences),
+        rule,
         target,
         source,
         report,
@@ -176,5 +183,6 @@ def train(
         shortened=target.shortened,
         gate_when_exact=partial(judge.judge, predicted, judges),
         gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
+        gate_of_half_extracts=lambda: judge.judge(fitting.predict_with_half_of_extracts(count), slice(0, count)),
         gate_of=lambda rows, size: judge.judge(predicted[rows], rows + (judges.start or 0), collection_size=size),
     )

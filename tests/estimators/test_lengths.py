@@ -15,7 +15,7 @@ from lightmigrate.estimators.fit import FittedPairs, fit_pairs
 from lightmigrate.estimators.lengths import TargetLengths
 from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, Method
 from lightmigrate.projection.steps import Sum
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.projection.terms.linear import Linear
 from tests.encoders import shared_wordllama
 
@@ -49,7 +49,9 @@ def fitted(method: Method, target: Matrix, pairs: int = PAIRS) -> FittedPairs:
     texts = corpus().documents[:pairs]
     extracts = None
     if method in EXTRACT_METHODS:
-        extracts = Extracts(12, embed([extract_of(text, 12) for text in texts]), lambda some: embed(list(some)))
+        extracts = Extracts(
+            ExtractRule(12), embed([ExtractRule(12).of(text) for text in texts]), lambda some: embed(list(some))
+        )
     return fit_pairs(
         corpus().old_documents[:pairs], target[:pairs], texts, method=method, words=None, extracts=extracts, prior=None,
         landmarks=1000, seed=0, source_model=None, target_model=None,

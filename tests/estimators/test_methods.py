@@ -16,6 +16,7 @@ from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, TEXT_METHO
 from lightmigrate.estimators.procrustes import fit_low_rank, fit_procrustes
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.projection.terms.kernel import Kernel
 from lightmigrate.quality.metrics import ranking_overlap, search
 
@@ -41,7 +42,9 @@ def extracts_for(method: Method, pairs: int, dimension: int) -> Extracts | None:
     """What some model says to the first words, for the method that starts from it."""
     if method not in EXTRACT_METHODS:
         return None
-    return Extracts(3, gaussian(pairs, dimension, seed=4), lambda texts: np.ones((len(texts), dimension), np.float32))
+    return Extracts(
+        ExtractRule(3), gaussian(pairs, dimension, seed=4), lambda texts: np.ones((len(texts), dimension), np.float32)
+    )
 
 
 def held_out_overlap(projection: Projection) -> float:

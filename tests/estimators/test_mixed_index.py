@@ -10,7 +10,7 @@ from lightmigrate import Extracts
 from lightmigrate.estimators.choose import HeldOutSearch
 from lightmigrate.estimators.mixed_index import centre_shift
 from lightmigrate.projection.steps import ByText, Sum
-from lightmigrate.projection.terms.extract import extract_of
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.quality.metrics import Array, search, unit
 from tests.budget.collections import CORPUS, NEW, texts
 
@@ -39,15 +39,15 @@ def test_what_keeps_too_near_the_centre_or_too_far_from_it_is_shifted(shrunk: fl
 
 def test_a_projection_with_extracts_leaves_room_for_exact_documents() -> None:
     said, true = texts(ROWS), np.asarray(NEW.embed(texts(ROWS)), dtype=np.float32)
-    extracts = np.asarray(NEW.embed([extract_of(text, 12) for text in said]), dtype=np.float32)
-    by_text = dict(zip([extract_of(text, 12) for text in said], extracts, strict=True))
+    extracts = np.asarray(NEW.embed([ExtractRule(12).of(text) for text in said]), dtype=np.float32)
+    by_text = dict(zip([ExtractRule(12).of(text) for text in said], extracts, strict=True))
     old, queries = CORPUS.old_documents[:ROWS], np.asarray(NEW.embed(CORPUS.queries), dtype=np.float32)
     projection = lightmigrate.fit(
         old[:TAUGHT],
         true[:TAUGHT],
         said[:TAUGHT],
         method="extract",
-        extracts=Extracts(12, extracts[:TAUGHT], lambda some: np.stack([by_text[text] for text in some])),
+        extracts=Extracts(ExtractRule(12), extracts[:TAUGHT], lambda some: np.stack([by_text[text] for text in some])),
     )
     (step,) = projection.steps
     assert isinstance(step, ByText)

@@ -14,6 +14,7 @@ from lightmigrate.files import tree_bytes
 from lightmigrate.migration.duration import Work
 from lightmigrate.migration.plan import check_job
 from lightmigrate.progress import Progress
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.stores.base import CollectionFacts
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import folder_hash, make_vectors
@@ -78,7 +79,7 @@ def test_a_model_is_not_asked_to_find_out_how_long_it_takes(database: Path) -> N
     def embed(texts: Any) -> Any:
         raise AssertionError("asked")
 
-    known = Extracts(3, make_vectors(200, 24, seed=2))
+    known = Extracts(ExtractRule(3), make_vectors(200, 24, seed=2))
     made = fit(X, Y, texts, extracts=known, method="corrected_extract").reading_with(embed)
     (planned,) = ChromaMigrator(database).plan([CollectionJob("notes", made)]).collections
     assert planned.target_dim == 24

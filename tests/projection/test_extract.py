@@ -14,7 +14,8 @@ from lightmigrate import Extracts, Projection, fit
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.extracts import OtherExtracts
-from lightmigrate.projection.terms.extract import Extract, extract_of
+from lightmigrate.projection.terms.extract import Extract
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.quality.metrics import ranking_overlap, search
 from lightmigrate.vectors import Vectors
 from tests.encoders import shared_wordllama
@@ -31,7 +32,7 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 
 def embedded_extracts(words: int = 24) -> Extracts:
-    return Extracts(words, embed([extract_of(text, words) for text in TEXTS[TRAIN]]), embed)
+    return Extracts(ExtractRule(words), embed([ExtractRule(words).of(text) for text in TEXTS[TRAIN]]), embed)
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +41,34 @@ def fitted() -> Projection:
 
 
 def test_the_beginning_stands_as_it_stood() -> None:
-    assert extract_of("  One,  two\nthree four", 3) == "  One,  two\nthree"
-    assert extract_of("One two", 3) == "One two"
-    assert extract_of("日本語の文章です。次の文", 4) == "日本語の"
-    assert extract_of("", 2) == ""
+    assert ExtractRule(3).of("  One,  two\nthree four") == "  One,  two\nthree"
+    assert ExtractRule(3).of("One two") == "One two"
+    assert ExtractRule(4).of("日本語の文章です。次の文") == "日本語の文章です"
+    assert ExtractRule(2).of("") == ""
 
 
 @given(st.text(), st.integers(1, 20))
 def test_a_beginning_is_one_and_abridging_it_again_changes_nothing(text: str, words: int) -> None:
-    extract = extract_of(text, words)
+    extract = ExtractRule(words).of(text)
     assert text.startswith(extract)
-    assert extract_of(extract, words) == extract
-    assert extract_of(text, words + 1).startswith(extract)
+    assert ExtractRule(words).of(extract) == extract
+    assert ExtractRule(words + 1).of(text).startswith(extract)
 
 
 def test_embedding_extracts_helps(fitted: Projection) -> None:
     without = fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], method="lexical")
     cosines = [np.sum(p.apply(OLD[REST], TEXTS[REST]) * NEW[REST], axis=1).mean() for p in (fitted, without)]
     assert cosines[0] > cosines[1] + 0.02
-    assert fitted.extract_words == 24
-    assert without.extract_words is None
+    assert fitted.extract_rule == ExtractRule(24)
+    assert without.extract_rule is None
 
 
 def test_other_extracts_improve_the_regression() -> None:
     """With forty whole documents, and eight words of the others, which the projection reads anyway."""
-    short = embed([extract_of(text, 8) for text in TEXTS[:500]])
+    short = embed([ExtractRule(8).of(text) for text in TEXTS[:500]])
     few, others = slice(0, 40), slice(40, 500)
     extracts = [
-        Extracts(8, short[few], embed, more)
+        Extracts(ExtractRule(8), short[few], embed, more)
         for more in (None, OtherExtracts(OLD[others], TEXTS[others], short[others]))
     ]
     maps = [fit(OLD[few], NEW[few], TEXTS[few], method="extract", extracts=one) for one in extracts]
@@ -80,8 +81,8 @@ def test_other_extracts_improve_the_regression() -> None:
 
 def test_other_extracts_must_fit_the_pairs() -> None:
     with pytest.raises(ProjectionError, match=r"\(3, 64\) for 3 documents with 3 texts, those of the pairs have 128"):
-        Extracts(3, NEW[:5], None, OtherExtracts(OLD[:3], TEXTS[:3], NEW[:3, :64]))
-    extract = Extracts(3, NEW[:60], embed, OtherExtracts(OLD[:3, :7], TEXTS[:3], NEW[:3]))
+        Extracts(ExtractRule(3), NEW[:5], None, OtherExtracts(OLD[:3], TEXTS[:3], NEW[:3, :64]))
+    extract = Extracts(ExtractRule(3), NEW[:60], embed, OtherExtracts(OLD[:3, :7], TEXTS[:3], NEW[:3]))
     with pytest.raises(ProjectionError, match="source vectors of 7 dimensions, the pairs of 256"):
         fit(OLD[:60], NEW[:60], TEXTS[:60], method="extract", extracts=extract)
 
@@ -105,7 +106,7 @@ def test_another_model_is_refused_with_both_numbers(fitted: Projection) -> None:
 def test_auto_uses_it_and_held_out_predictions_know_it() -> None:
     found = fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], extracts=embedded_extracts())
     assert found.info.training["method"] in ("lexical", "averaged", "corrected_extract")
-    assert found.extract_words == 24
+    assert found.extract_rule == ExtractRule(24)
     assert found.uncertainty(OLD[REST], TEXTS[REST]).shape == (250,)
 
 
@@ -116,7 +117,7 @@ def test_records_without_a_text_are_not_asked_for() -> None:
         asked.extend(texts)
         return embed(texts)
 
-    term = Extract(np.eye(128, dtype=np.float32), 3, 256, counting)
+    term = Extract(np.eye(128, dtype=np.float32), ExtractRule(3), 256, counting)
     said = term.apply(OLD[:3], [None, "one two three four", "  "])
     assert asked == ["one two three"]
     np.testing.assert_array_equal(said[[0, 2]], np.zeros((2, 128), dtype=np.float32))
@@ -124,12 +125,12 @@ def test_records_without_a_text_are_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "vectors"),
-    [(0, np.ones((250, 128))), (3, np.ones(128)), (3, np.full((250, 128), np.nan))],
+    "vectors",
+    [np.ones(128), np.full((250, 128), np.nan)],
 )
-def test_invalid_extracts_are_refused(words: int, vectors: Vectors) -> None:
+def test_invalid_extracts_are_refused(vectors: Vectors) -> None:
     with pytest.raises(ProjectionError, match="cannot be used"):
-        Extracts(words, vectors)
+        Extracts(ExtractRule(3), vectors)
 
 
 def test_extracts_need_texts_and_a_method_that_uses_them() -> None:
@@ -139,4 +140,4 @@ def test_extracts_need_texts_and_a_method_that_uses_them() -> None:
         ):
             fit(OLD[TRAIN], NEW[TRAIN], texts, method=method, extracts=embedded_extracts())  # type: ignore[arg-type]
     with pytest.raises(ProjectionError, match=r"\(3, 128\), the pairs need \(250, 128\)"):
-        fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], extracts=Extracts(3, NEW[:3]))
+        fit(OLD[TRAIN], NEW[TRAIN], TEXTS[TRAIN], extracts=Extracts(ExtractRule(3), NEW[:3]))

@@ -12,6 +12,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.estimators.fit import FittedPairs, fit
 from lightmigrate.progress import Progress
 from lightmigrate.projection.model import Model
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.frequent_words import FrequentWords
@@ -121,7 +122,7 @@ def test_a_training_embeds_what_its_request_says() -> None:
         extract_texts=TEXTS[60:80],
         extract_vectors=CORPUS.old_documents[60:80],
     )
-    request = EmbeddingRequest.of(data, extract_words=5, sentences=90)
+    request = EmbeddingRequest.of(data, rule=ExtractRule(5), sentences=90)
     assert (len(request.documents), len(request.queries), len(request.words), len(request.extracts)) == (60, 60, 3, 80)
     assert all(len(extract.split()) <= 5 for extract in request.extracts)
     assert request.query_rows is not None

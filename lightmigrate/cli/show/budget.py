@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightmigrate.cli.show.terminal import readable_seconds
+from lightmigrate.projection.terms.extract_rule import described as described_extract
 
 if TYPE_CHECKING:
     from lightmigrate.budget.curve import CostQualityCurve
@@ -70,7 +71,7 @@ def described(setting: BudgetSetting, texts: int) -> str:
 
 def _projected_from(setting: BudgetSetting) -> str:
     if setting.extract_words:
-        return f"{setting.extract_words}-word extracts"
+        return described_extract(setting.extract_kind, setting.extract_words)
     return "vectors, texts" if setting.reads_texts else "vectors"
 
 
@@ -115,7 +116,7 @@ def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
             escape(str(status.address)),
             f"{status.records:,}",
             f"{status.exact:,} ({status.share_exact:.0%})",
-            f"{status.extract:,}",
+            f"{status.extract:,} ({status.extracts})" if status.extract and status.extracts else f"{status.extract:,}",
             f"{status.projected:,}",
             bar,
             expected_quality(status.expected),

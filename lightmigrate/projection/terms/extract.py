@@ -1,4 +1,4 @@
-"""The extract term: the new model's embedding of an extract of the stored text (its first words).
+"""The extract term: the new model's embedding of an extract of the stored text, some of its words.
 
 The embedding of an extract is close to that of the whole text, and costs a fraction of it. This is the only term that
 needs the new model when it is applied.
@@ -6,7 +6,6 @@ needs the new model when it is applied.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,26 +14,11 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionError, ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.vectors import Vectors, finite_rows
 
 # Embeds n texts as documents with the new model: float32 `(n, d_new)`, NaN for a text that the model refuses.
 Embed = Callable[[Sequence[str]], Vectors]
-
-# Words are separated by white space; in Chinese and Japanese, which use none, every character counts as a word.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
-
-
-def extract_of(text: str, words: int) -> str:
-    """The extract of a text: unchanged up to the end of word number `words`, or the whole text if it has fewer.
-
-    Args:
-        text: a document.
-        words: at least 1. A word is a run without white space, or a single Chinese or Japanese character.
-    """
-    for count, word in enumerate(_WORD.finditer(text), 1):
-        if count == words:
-            return text[: word.end()]
-    return text
 
 
 @dataclass(frozen=True)
@@ -43,20 +27,20 @@ class Extract:
 
     Attributes:
         weights: V, float32 `(d_new, d_out)`.
-        words: number of words of an extract.
+        rule: makes the extract of a text.
         source_dimension: d_in; the vectors themselves are not used.
         embed: embeds with the new model; `None` in a projection from a file, until `reading_with` is called.
     """
 
     weights: Vectors
-    words: int
+    rule: ExtractRule
     source_dimension: int
     embed: Embed | None = field(default=None, repr=False, compare=False)
     kind: ClassVar[str] = "extract"
 
     def __post_init__(self) -> None:
-        if self.weights.ndim != 2 or self.words < 1:
-            raise ValueError(f"weights of shape {self.weights.shape} and {self.words} words do not fit")
+        if self.weights.ndim != 2:
+            raise ValueError(f"weights of shape {self.weights.shape} are no matrix")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,13 +56,13 @@ class Extract:
         output = np.zeros((len(vectors), self.shape[1]), dtype=np.float32)
         rows = [row for row, text in enumerate(texts or ()) if text and text.strip()]
         if rows and texts is not None:
-            output[rows] = self._embedded([extract_of(texts[row] or "", self.words) for row in rows]) @ self.weights
+            output[rows] = self._embedded([self.rule.of(texts[row] or "") for row in rows]) @ self.weights
         return output
 
     def _embedded(self, extracts: Sequence[str]) -> Vectors:
         if self.embed is None:
             raise ProjectionError(
-                f"this projection embeds an extract (the first {self.words} words) of every text with the new model: "
+                f"this projection embeds an extract (the {self.rule}) of every text with the new model: "
                 "give it the model with projection.reading_with(provider.embed_each)"
             )
         vectors = self.embed(extracts)
@@ -91,14 +75,14 @@ class Extract:
 
     def scaled(self, by: Scale) -> Extract:
         """The same term with its output multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""
-        return Extract(times(self.weights, by), self.words, self.source_dimension, self.embed)
+        return Extract(times(self.weights, by), self.rule, self.source_dimension, self.embed)
 
     def arrays(self) -> Mapping[str, Array]:
-        """`weights`, `words`, `source_dimension`."""
+        """`weights`, `source_dimension`, and those of the rule."""
         return {
             "weights": self.weights,
-            "words": np.array([self.words]),
             "source_dimension": np.array([self.source_dimension]),
+            **self.rule.arrays(),
         }
 
     @classmethod
@@ -106,7 +90,7 @@ class Extract:
         """The term with these `arrays`; `ProjectionFileError` when they are inconsistent."""
         weights = matrix(arrays, "weights", cls.kind)
         try:
-            return cls(weights, int(arrays["words"][0]), int(arrays["source_dimension"][0]))
+            return cls(weights, ExtractRule.from_arrays(arrays), int(arrays["source_dimension"][0]))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise ProjectionFileError(
                 f"the extract term is inconsistent: {error}; train the projection again"

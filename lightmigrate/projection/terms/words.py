@@ -91,8 +91,13 @@ def first_words(text: str, count: int, start: int = 0) -> str:
         count: at least 1; the part ends with the text where it has fewer words.
         start: words that are left out.
     """
-    spans = [found.span() for found in _COUNTED.finditer(text)][start : start + count]
+    spans = spans_of(text)[start : start + count]
     return text[spans[0][0] : spans[-1][1]] if spans else ""
+
+
+def spans_of(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text begin and end, as a reader counts words: with the signs around them."""
+    return [found.span() for found in _COUNTED.finditer(text)]
 
 
 _RUN = re.compile(r"[^\W_]+")

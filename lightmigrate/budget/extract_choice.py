@@ -1,0 +1,92 @@
+"""The choice of which words stand best for the texts of a collection, measured on its calibration documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightmigrate.budget.budget_split import middle_of
+from lightmigrate.estimators.choose import HeldOutSearch
+from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.estimators.fit import fit_pairs
+from lightmigrate.projection.terms.extract_rule import ExtractKind
+from lightmigrate.providers.base import Provider
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.request import tokens_of
+from lightmigrate.vectors import finite_rows
+
+# With fewer documents nothing can be compared.
+FEWEST_COMPARED = 10
+
+
+@dataclass(frozen=True)
+class ExtractChoice:
+    """The kind of extracts that was chosen.
+
+    Attributes:
+        kind: the chosen one.
+        overlaps: of each kind the share of the true nearest neighbours that searches find among documents that are
+            projected with such extracts; empty where there was nothing to choose.
+        tokens: that choosing took, for extracts that are not tried otherwise.
+    """
+
+    kind: ExtractKind
+    overlaps: Mapping[ExtractKind, float]
+    tokens: int
+
+
+def choose_extracts(
+    data: CalibrationData, lengths: Mapping[ExtractKind, Sequence[int]], provider: Provider, seed: int = 0
+) -> ExtractChoice:
+    """Choose the kind whose projection finds most of the true neighbours. Calls the model.
+
+    A projection is fitted for each kind, because the best extracts alone are not the best beside the old vectors: these
+    know the topic, and rare words tell what is particular (`benchmarks/results/extracts.md`). Every calibration
+    document is a query, and searches the projected ones: sentences would favour the extracts that they begin with. The
+    kinds are compared with the same number of words, the smallest of their middle lengths.
+
+    Args:
+        data: the calibration documents, with their stored vectors.
+        lengths: to try, in words, by kind. Without any, first words are the choice.
+        provider: the new model, with a cache.
+        seed: of every random choice.
+
+    Raises:
+        ProviderError: the model fails.
+    """
+    if len(lengths) < 2 or data.vectors is None:
+        return ExtractChoice(next(iter(lengths), "first"), {}, 0)
+    words = min(middle_of(of_kind) for of_kind in lengths.values())
+    rules = {kind: data.extract_rule(kind, words) for kind in lengths}
+    true = provider.embed_each(data.texts)
+    embedded = {kind: provider.embed_each([rule.of(text) for text in data.texts]) for kind, rule in rules.items()}
+    taken = np.flatnonzero(np.all([finite_rows(vectors) for vectors in (true, *embedded.values())], axis=0))
+    if len(taken) < FEWEST_COMPARED:
+        return ExtractChoice("first", {}, 0)
+    searches = HeldOutSearch(true[taken], seed, data.metric)
+    overlaps: dict[ExtractKind, float] = {}
+    for kind, rule in rules.items():
+        fitted = fit_pairs(
+            data.vectors[taken],
+            true[taken],
+            [data.texts[row] for row in taken.tolist()],
+            method="extract",
+            words=None,
+            extracts=Extracts(rule, embedded[kind][taken]),
+            prior=None,
+            landmarks=1,
+            seed=seed,
+            source_model=None,
+            target_model=None,
+        )
+        overlaps[kind] = float(searches.overlaps(fitted.held_out).mean())
+    chosen = max(overlaps, key=overlaps.__getitem__)
+    extra = [
+        rule.of(text)
+        for kind, rule in rules.items()
+        if kind != chosen or words not in lengths[kind]
+        for text in data.texts
+    ]
+    return ExtractChoice(chosen, overlaps, tokens_of(provider, extra))
