@@ -25,8 +25,8 @@ from tests.stores.pgvector.crashing import PAGE, migrate
 
 ROWS = 60
 
-# `make crash` kills before every second statement of a migration; the contract suite kills before those of an exchange.
-STRIDE = 2 if EVERY_OPERATION else 12
+# `make crash` kills before every statement of a migration; the contract suite kills before those of an exchange.
+STRIDE = 1 if EVERY_OPERATION else 5
 
 
 def fill(conninfo: str) -> None:
