@@ -14,8 +14,14 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import Projection
+from tests import surroundings
 from tests.at_end import AT_END
 from tests.databases import make_database, make_projection
+
+
+def pytest_configure() -> None:
+    """Set the place of the tests' folders before there is one."""
+    surroundings.prepare()
 
 
 def pytest_sessionfinish() -> None:

@@ -5,9 +5,12 @@ Importing takes most of the time of such a process. That one has no threads and 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import signal
+import socket
+import subprocess
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
@@ -37,3 +40,17 @@ def was_killed(process: BaseProcess, timeout: float = TIMEOUT) -> bool:
     process.join(timeout)
     assert process.exitcode in (0, -signal.SIGKILL), f"exit status {process.exitcode}; the reason is on stderr"
     return process.exitcode != 0
+
+
+def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that is starting accepts connections on a port of this machine.
+
+    Raises:
+        RuntimeError: it ended.
+    """
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)  # asking without a pause would take the processor that the server starts with
+            raise RuntimeError(f"the server ended with {process.returncode}")

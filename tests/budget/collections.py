@@ -20,6 +20,7 @@ from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
+from tests.at_end import AT_END
 from tests.encoders import WordLlamaFunction
 
 CORPUS = load_corpus()
@@ -91,7 +92,7 @@ def planned(folder: Path, provider: Cached, share: float = 0.55, **options: Any)
 @functools.cache
 def _template() -> Path:
     """A migrated database and the cache it was made with, made once for all tests of a process."""
-    place = Path(tempfile.mkdtemp())
+    place = Path(AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-budget-")))
     provider = cached(place)
     plan = planned(build(place / "db"), provider)
     Migrator(place / "db").migrate_by_plan(plan, provider, auto_backup=False, force=True)

@@ -17,6 +17,7 @@ from lightmigrate import CollectionJob, Migrator
 from lightmigrate.cli.app import main
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from tests.databases import make_projection
@@ -119,7 +120,10 @@ SITUATIONS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 
 @pytest.fixture(autouse=True)
 def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No model is reached: a command that would call one ends there."""
+    """No model is reached: a command that would call one ends there, at the first try."""
+    defaults = OpenAIProvider.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "retries", 0)
     monkeypatch.setenv("OPENAI_API_KEY", "no key")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
@@ -128,11 +132,10 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_proposed_commands_run(
-    situation: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    situation: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare, words = SITUATIONS[situation]
     prepare(folder)
-    monkeypatch.setattr("lightmigrate.providers.openai.RETRIES", 0)
     projection = make_projection().save(tmp_path / "p.npz")
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(f"a text about {row}" for row in range(60)))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,26 +11,9 @@ import pytest
 from lightmigrate import BudgetPlan, Migrator, Model
 from lightmigrate.cli.app import main
 from tests.budget.collections import NOTES, build, cached, curve
+from tests.cli import interrupting
 from tests.databases import folder_hash, make_projection
-
-# Migrates with a projection of no meaning and ends, as if killed, at one moment of the exchange.
-INTERRUPTED = """
-import os, sys
-from lightmigrate import Migrator
-from lightmigrate.migration.aside import exchange
-
-moment, real = sys.argv[3], exchange.put_in_place
-
-def die(incoming, live, outgoing):
-    if moment == "after":
-        real(incoming, live, outgoing)
-    if moment == "between":  # where the system cannot exchange two names
-        live.rename(outgoing)
-    os._exit(9)
-
-exchange.put_in_place = die
-Migrator(sys.argv[1]).migrate_collection("notes", sys.argv[2], force=True)
-"""
+from tests.processes import start, was_killed
 
 READING = (("doctor",), ("status",), ("verify",), ("clean",), ("plan", "-p", "PROJECTION"))
 
@@ -78,8 +59,7 @@ def projection(tmp_path: Path) -> Path:
 
 
 def interrupt(database: Path, projection: Path, moment: str) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, str(database), str(projection), moment]
-    assert subprocess.run(command, check=False).returncode == 9
+    assert was_killed(start(interrupting.migrate, database, projection, moment))
     assert "an exchange was interrupted" in (Migrator(database).unfinished or "")
 
 

@@ -7,10 +7,8 @@ what the store can promise, so that a promise that is silently dropped fails a t
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,9 +21,8 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
-from tests.at_end import AT_END
 from tests.contract.postgres import PgMaker
-from tests.migration.shadow.server import Server
+from tests.migration.shadow.server import shared_server
 
 
 class Maker(Protocol):
@@ -221,21 +218,12 @@ class ChromaFolderMaker(ChromaMaker):
         client.close()
 
 
-@functools.cache
-def _chroma_server() -> Server:
-    """One Chroma server for all tests of this process; it ends with them."""
-    folder = AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-chroma-"))
-    server = Server(Path(folder) / "chroma_data", resettable=True)
-    AT_END.callback(server.kill)
-    return server
-
-
 class ChromaServerMaker(ChromaMaker):
     """A Chroma server on the loopback interface, emptied."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._server = _chroma_server()
+        self._server = shared_server()
         self.folder = self._server.folder
         self._api().reset()
 

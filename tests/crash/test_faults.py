@@ -23,7 +23,9 @@ from tests.faults import EVERY_OPERATION, Faults, faults
 __all__ = ["faults", "place"]
 
 NAMES = ("thought_nodes", "notes")
-STRIDE = 1 if EVERY_OPERATION else 37
+# From one operation that fails to the next: all over a migration, then closer before its end, where the exchange is.
+STRIDE, FINE = (1, 1) if EVERY_OPERATION else (120, 24)
+ROLLBACK_STRIDE = 1 if EVERY_OPERATION else 4
 
 
 class KilledError(BaseException):
@@ -48,26 +50,27 @@ def test_a_migration(
     projection: Projection, tmp_path: Path,
 ) -> None:  # fmt: skip
     old, before = contents(database), everything(database.parent)["chroma_data"]
-    first = 1 + STRIDE // 2
-    resumed = 0
-    while True:
-        home = Path(shutil.copytree(database.parent, tmp_path / f"{first}" / "home"))
+    resumed: list[bool] = []
+
+    def strikes(number: int) -> bool:
+        """Whether there is such an operation: it fails, and what must be true is."""
+        home = Path(shutil.copytree(database.parent, tmp_path / f"{number}" / "home"))
         live = home / "chroma_data"
         failed = True
-        with faults.after(home, first, error, for_ever=for_ever):
+        with faults.after(home, number, error, for_ever=for_ever):
             try:
                 migrate(live, projection)
                 failed = False
             except (LightmigrateError, OSError, KilledError):
                 pass
         if not faults.struck:
-            break
+            return False
         state = seen_by_a_reader(live, old, projection)
         migrator = ChromaMigrator(live)
         migrator.recover()
         assert before in everything(home).values(), "the old database, byte for byte"
         assert (everything(home)["chroma_data"] == before) == (state == "old")
-        resumed += migrator.interrupted
+        resumed.append(migrator.interrupted)
         if state == "old":
             assert failed
             migrate(live, projection)
@@ -78,9 +81,15 @@ def test_a_migration(
         migrator.rollback()
         assert everything(home)["chroma_data"] == before
         shutil.rmtree(home.parent)
+        return True
+
+    first = 1
+    while strikes(first):
         first += STRIDE
     assert first > 60, "the shim saw hardly anything"
-    assert resumed, "no interrupted build was ever taken up"
+    for number in range(first - STRIDE + FINE, first, FINE):
+        strikes(number)
+    assert any(resumed), "no interrupted build was ever taken up"
 
 
 @pytest.mark.parametrize(("error", "for_ever"), [(broken, False), (KilledError, True)])
@@ -108,5 +117,5 @@ def test_a_rollback(
             migrator.rollback()
         assert everything(home)["chroma_data"] == before
         shutil.rmtree(home.parent)
-        first += 1 if EVERY_OPERATION else 3
+        first += ROLLBACK_STRIDE
     assert first > 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.crash.places import is_new
-from tests.databases import contents, make_vectors
+from tests.databases import contents, make_projection, make_vectors
 from tests.migration.test_resume import interrupt
 
 NOTES = Address("notes")
@@ -88,22 +89,31 @@ def damaged(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.fixture(scope="module")
+def interrupted(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders with a database and its unfinished migration, interrupted at three moments."""
+    homes = []
+    for step, call in (("write", 2), ("write", 6), ("verify", 1)):
+        homes.append(tmp_path_factory.mktemp("interrupted"))
+        database = Path(shutil.copytree(_template, homes[-1] / "chroma_data"))
+        interrupt(database, make_projection(), step, call)
+    return homes
+
+
 @pytest.mark.parametrize("how", [damaged, Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
 @pytest.mark.parametrize("file", ["0.vectors", "0.records", "0.json", "0.sample.npy"])
 def test_what_is_not_as_it_was_written_is_projected_again(
-    file: str, how: Any, database: Path, projection: Projection
+    file: str, how: Any, interrupted: list[Path], database: Path, projection: Projection, tmp_path: Path
 ) -> None:
     """Also when the old collection has left its name already."""
     old = contents(database)
-    for step, call in (("write", 2), ("write", 6), ("verify", 1)):
-        interrupt(database, projection, step, call)
-        how(Workspace(ChromaFiles(database)).drafts / file)
+    for number, home in enumerate(interrupted):
+        unfinished = Path(shutil.copytree(home, tmp_path / str(number))) / "chroma_data"
+        how(Workspace(ChromaFiles(unfinished)).drafts / file)
         seen: list[Any] = []
-        migrator = ChromaMigrator(database, on_progress=seen.append)
-        migrator.resume()
+        ChromaMigrator(unfinished, on_progress=seen.append).resume()
         assert "project" in [progress.step for progress in seen]
-        assert is_new(contents(database), old, projection)
-        migrator.rollback()
+        assert is_new(contents(unfinished), old, projection)
 
 
 def test_vectors_that_change_on_the_disk_while_they_are_written(

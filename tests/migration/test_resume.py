@@ -75,17 +75,23 @@ class ChangesSince:
         patch.setattr(ChromaCollection, "add", counted)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The digests of what a migration ends with that nothing interrupts."""
+    database = Path(shutil.copytree(_template, tmp_path_factory.mktemp("whole") / "chroma_data"))
+    ChromaMigrator(database).migrate(jobs(make_projection()), index="rewrite")
+    return digests(database)
+
+
 @pytest.mark.parametrize(("step", "call", "left"), [
     ("project", 1, 90), ("project", 9, 90), ("write", 1, 80), ("write", 6, 30), ("write", 8, 10),
     ("verify", 1, 0), ("verify", 9, 0),
 ])  # fmt: skip
 @pytest.mark.parametrize("page_size", [7, 1000])
 def test_it_ends_as_if_nothing_had_happened(
-    step: str, call: int, left: int, page_size: int, place: str, database: Path, projection: Projection,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    step: str, call: int, left: int, page_size: int, place: str, uninterrupted: list[Any], database: Path,
+    projection: Projection, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    whole = Path(shutil.copytree(database, tmp_path / "whole" / "chroma_data"))
-    ChromaMigrator(whole).migrate(jobs(projection), index="rewrite")
     before = everything(database.parent)["chroma_data"]
     interrupt(database, projection, step, call)
     assert everything(database.parent)["chroma_data"] == before
@@ -97,7 +103,7 @@ def test_it_ends_as_if_nothing_had_happened(
     results = migrator.resume(index="rewrite")
     assert [(result.collection_name, result.n_migrated) for result in results] == [("thought_nodes", 60), ("notes", 30)]
     assert written.records == left
-    assert digests(database) == digests(whole)
+    assert digests(database) == uninterrupted
     assert not migrator.interrupted
     with pytest.raises(NothingToMigrateError, match="nothing to resume"):
         migrator.resume()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import random
 import time
 from pathlib import Path
 
 from lightmigrate import Library, Registry
 from tests.databases import make_projection
+from tests.processes import start
 from tests.registry.folders import shelf
 
 WRITERS, ROUNDS, KILLS = 3, 8, 6
-CONTEXT = multiprocessing.get_context("spawn")
 
 
 def add_many(folder: Path, writer: int) -> None:
@@ -47,14 +46,8 @@ def read_until(folder: Path, stop: Path) -> None:
     assert looks
 
 
-def run(target: object, *arguments: object) -> multiprocessing.process.BaseProcess:
-    process = CONTEXT.Process(target=target, args=arguments)  # type: ignore[arg-type]
-    process.start()
-    return process
-
-
 def test_processes_that_add_and_remove_at_once_lose_nothing(tmp_path: Path) -> None:
-    running = [run(add_many, tmp_path, writer) for writer in range(WRITERS)]
+    running = [start(add_many, tmp_path, writer) for writer in range(WRITERS)]
     for process in running:
         process.join(120)
     assert [process.exitcode for process in running] == [0] * WRITERS
@@ -68,9 +61,9 @@ def test_processes_that_add_and_remove_at_once_lose_nothing(tmp_path: Path) -> N
 def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: Path) -> None:
     folder, stop = tmp_path / "shelf", tmp_path / "stop"
     shelf(folder, make_projection())
-    readers = [run(read_until, folder, stop) for _ in range(2)]
+    readers = [start(read_until, folder, stop) for _ in range(2)]
     time.sleep(1)
-    writers = [run(replace_many, folder, writer) for writer in range(2)]
+    writers = [start(replace_many, folder, writer) for writer in range(2)]
     for process in writers:
         process.join(120)
     stop.touch()
@@ -83,11 +76,11 @@ def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: 
 def test_readers_see_the_old_or_the_new_one_while_writers_are_killed(tmp_path: Path) -> None:
     folder, stop = tmp_path / "shelf", tmp_path / "stop"
     registry = shelf(folder, make_projection())
-    reader = run(read_until, folder, stop)
+    reader = start(read_until, folder, stop)
     chance = random.Random(0)
     for _ in range(KILLS):
         before = registry.path.stat().st_mtime_ns
-        writer = run(replace_for_ever, folder)
+        writer = start(replace_for_ever, folder)
         while registry.path.stat().st_mtime_ns == before:
             assert writer.is_alive()
             time.sleep(0.01)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.processes import wait_until_open
 from tests.startup.starts import CORPUS, MINILM, ROWS, WORDLLAMA, database_of, registry
 
 ROOT = Path(__file__).parents[2]
@@ -50,14 +51,6 @@ def serving(command: Sequence[str], folder: Path, function: str, log: Path, **en
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
-
-
-def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
-    """A server opens its port when it has started."""
-    while process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-    raise AssertionError(f"the server ended with {process.returncode}")
 
 
 def get(address: str, path: str) -> Any:

@@ -10,16 +10,16 @@ import pytest
 
 from lightmigrate.stores.chroma.client import open_client
 from tests.migration.shadow.rows import fill
-from tests.migration.shadow.server import running_server
+from tests.migration.shadow.server import shared_server
 
 
 @pytest.fixture(params=["in this process", "a server"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "a server":
-        with running_server(tmp_path / "db") as server:
-            opened = server.client()
-            fill(opened)
-            yield opened
+        opened = shared_server().client()
+        opened.reset()
+        fill(opened)
+        yield opened
     else:
         with open_client(tmp_path / "db") as opened:
             fill(opened)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import chromadb
 from chromadb.config import Settings
+
+from tests.at_end import AT_END
+from tests.processes import wait_until_open
 
 
 class Server:
@@ -48,10 +53,7 @@ class Server:
             [program, "run", str(configuration)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while self.process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-        raise RuntimeError("the server ended")
+        wait_until_open(self.port, self.process)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -71,3 +73,12 @@ def running_server(folder: Path) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+
+
+@functools.cache
+def shared_server() -> Server:
+    """One server for all tests of this process that do not end it; `client().reset()` empties it."""
+    folder = AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-chroma-"))
+    server = Server(Path(folder) / "chroma_data", resettable=True)
+    AT_END.callback(server.kill)
+    return server

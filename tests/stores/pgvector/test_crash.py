@@ -19,14 +19,14 @@ from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+from tests.faults import EVERY_OPERATION
 from tests.processes import start, was_killed
 from tests.stores.pgvector.crashing import PAGE, migrate
 
 ROWS = 60
 
-# Of the statements of a migration so many are left out between two kills; the contract suite kills before every
-# statement of an exchange.
-STRIDE = 5
+# `make crash` kills before every statement of a migration; the contract suite kills before those of an exchange.
+STRIDE = 1 if EVERY_OPERATION else 5
 
 
 def fill(conninfo: str) -> None:
