@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import warnings
@@ -26,6 +27,9 @@ from lightmigrate.providers.refusals import is_about_texts, reason_of
 # Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
 
+
+# The name of a variable of the environment; what else stands in its place may be the key itself.
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # A function that is configured with a key, or with the place of one, calls a paid service.
 _PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
@@ -137,10 +141,21 @@ def _registered(function: str | Mapping[str, Any]) -> Any:
     try:
         return embedding_functions.config_to_embedding_function(record)
     except Exception as error:  # a missing library, a missing key, a wrong option  # noqa: BLE001
+        if missing := _missing_variables(record.get("config") or {}):
+            raise ProviderError(
+                f"Chroma cannot build {record['name']}: its key is read from the environment; "
+                f"set {' and '.join(missing)}"
+            ) from None
         raise ProviderError(
             f"Chroma cannot build {record['name']} ({type(error).__name__}): is its library installed, its key set, "
             "its config complete?"
         ) from None
+
+
+def _missing_variables(config: Mapping[str, Any]) -> list[str]:
+    """The variables of the environment that a recorded configuration names for keys, and that are not set."""
+    named = [str(value) for key, value in config.items() if str(key).endswith("env_var")]
+    return [name for name in named if _VARIABLE.fullmatch(name) and not os.environ.get(name)]
 
 
 def shipped_functions() -> set[str]:

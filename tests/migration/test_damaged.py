@@ -223,6 +223,9 @@ def test_a_start_makes_it_anew_only_where_the_policy_allows(database: Path) -> N
     shutil.rmtree(index_of(database, "broken"))
     report = auto_migrate(database, NEW, min_quality=0.0, embed_again=True)
     assert {one.finding.name: one.action for one in report.collections} == {"broken": "migrated", "healthy": "migrated"}
+    (anew,) = (one for one in report.collections if one.finding.name == "broken")
+    assert anew.made_anew
+    assert anew.exact == anew.migrated > 0
     assert auto_migrate(database, NEW).action == "nothing"
 
 

@@ -197,6 +197,16 @@ def test_a_chroma_function_can_be_given_by_its_registered_name() -> None:
         open_provider("chroma", "no such function")
 
 
+def test_the_variable_that_a_recorded_function_lacks_is_named_and_never_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_OPENAI_KEY", raising=False)
+    config = {"model_name": "text-embedding-3-small", "api_key_env_var": "MY_OPENAI_KEY"}
+    with pytest.raises(ProviderError, match=r"read from the environment; set MY_OPENAI_KEY$"):
+        ChromaProvider({"name": "openai", "config": config})
+    with pytest.raises(ProviderError, match="Chroma cannot build openai") as caught:
+        ChromaProvider({"name": "openai", "config": {**config, "api_key_env_var": "sk-put-here-by-mistake"}})
+    assert "sk-" not in str(caught.value)
+
+
 def test_a_chroma_function_that_fails_gives_nothing_away() -> None:
     with pytest.raises(ProviderError, match="all-MiniLM-L6-v2 failed with ConnectionResetError") as caught:
         ChromaProvider(MiniLM(fail=True)).embed(["secret text"])
