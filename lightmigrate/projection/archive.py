@@ -55,7 +55,7 @@ def write(
     """Write a projection to a temporary file and rename it to `path`; returns `path`."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     header: dict[str, Any] = {
-        "format": max(map(_format, steps)),
+        "format": max(map(_format, steps), default=FORMATS[0]),
         "info": info.to_json(),
         "steps": [_take_apart(str(index), step, arrays) for index, step in enumerate(steps)],
         "error": None if error is None else _take_apart("error", error, arrays),
