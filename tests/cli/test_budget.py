@@ -38,7 +38,7 @@ def test_from_the_curve_to_an_exact_collection(
     code, said, _ = run(capsys, "plan", folder, *model(tmp_path), "--samples", 60, "--budget", "55%", "-o", file)
     assert code == 0
     assert f"embed all {ROWS}" in said
-    assert re.search(r"\d+-word extracts", said)  # as many as the budget buys
+    assert re.search(r"from (first|rarest) \d+ (content )?words", said)  # as many as the budget buys
     assert f"lightmigrate migrate {folder} --plan {file}" in said
 
     code, said, _ = run(capsys, "migrate", folder, "--plan", file, *cache, "--yes", "--force", "--json")
