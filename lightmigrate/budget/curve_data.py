@@ -10,6 +10,7 @@ from lightmigrate.budget.budget_split import (
     SHOWN,
     drawn_samples,
     measuring_within,
+    middle_of,
     more_extracts,
     usual_samples,
     words_within,
@@ -24,6 +25,7 @@ from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.request import tokens_of
 from lightmigrate.training.sources import data_from_readable
 
 
@@ -108,8 +110,24 @@ def read_curve_data(
     size, tried = extracts_within(
         collection, provider, size, sampled, known, calibration, left, lambda done, total: report("count", done, total)
     )
-    data = sampled.first(calibration, more_extracts(size, tried, calibration, allowed))
+    more = more_extracts(size, tried, calibration, allowed)
+    while more and allowed is not None and _measuring(sampled.first(calibration, more), tried, provider) > allowed:
+        more //= 2
+    data = sampled.first(calibration, more)
+    if allowed is not None and _measuring(data, tried, provider) > allowed:
+        tried = {}
     return CurveData(data, size, tried, len(sampled.texts))
+
+
+def _measuring(data: CalibrationData, tried: Mapping[ExtractKind, Sequence[int]], provider: Provider) -> int:
+    """Tokens that measuring takes at most: whichever kind of extracts is chosen, those of all kinds are compared."""
+    compared, of_kind = 0, [0]
+    for kind, lengths in tried.items():
+        rules = {words: data.extract_rule(kind, words) for words in lengths}
+        compared += tokens_of(provider, [rules[middle_of(lengths)].of(text) for text in data.texts])
+        texts = [*data.texts, *data.extract_texts]
+        of_kind.append(tokens_of(provider, [rule.of(text) for rule in rules.values() for text in texts]))
+    return tokens_to_measure(data, provider) + compared + max(of_kind)
 
 
 def _left(allowed: float, measuring: int, size: CollectionSize) -> float:

@@ -69,11 +69,10 @@ class RetentionCurve:
 BY_USERS = RetentionCurve(1.12, 3.0)
 BY_SENTENCES = RetentionCurve(1.5, 4.0)
 
-# Sentences underestimate projections with extracts: titles and rare words name the topic, which users ask for and
-# sentences from the middle of a text do not. A plan uses first words only where they are better than others, as titles
-# are (`benchmarks/results/extracts.md`). Fitted to Cranfield alone the steepness is .8, to SciFact alone 1.4 (upgrades
-# to MiniLM, `benchmarks/dial_report.py`): 1.0 expects .02 too little on the former and a little over .02 too much on
-# the latter.
+# Sentences underestimate projections with first words where these are titles: they name the topic, which users ask for
+# and sentences from the middle of a text do not. Where other words are better, there are no titles. Fitted to Cranfield
+# alone the steepness is .8, to SciFact alone 1.4 (upgrades to MiniLM, `benchmarks/dial_report.py`): 1.0 expects .02 too
+# little on the former and a little over .02 too much on the latter.
 BY_SENTENCES_WITH_EXTRACTS = RetentionCurve(1.0, 4.0)
 
 
@@ -173,7 +172,7 @@ def gate(
         collection_size: number of documents in the collection that the n are a sample of; n when left out. The
             overlap is lower in a larger collection.
         metric: the distance of the collection.
-        reads_extracts: whether the projection embeds extracts with the new model.
+        reads_extracts: whether the projection embeds the first words of texts, because they tell most of them.
         old: `(n, d_in)`, the same documents by the old model.
         old_queries: `(q, d_in)`, the same queries by the old model.
         thresholds: of the verdict.

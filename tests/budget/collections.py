@@ -64,12 +64,14 @@ class Counting(ChromaProvider):
     def __init__(self) -> None:
         super().__init__(NEW)
         self.asked: list[str] = []
+        self.requests: list[tuple[str, bool]] = []  # and whether it was a query: a title is both
         self.fail_after: int | None = None
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         if self.fail_after is not None and len(self.asked) + len(texts) > self.fail_after:
             raise ProviderError("the model was killed")
         self.asked += [text for text in texts if text != PROBE]  # whether it is still the same model costs a few words
+        self.requests += [(text, queries) for text in texts if text != PROBE]
         return super().encode(texts, queries)
 
 

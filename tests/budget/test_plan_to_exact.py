@@ -96,7 +96,7 @@ def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path)
     assert qualities == sorted(qualities)
     with open_client(folder) as client:
         require_reembedded(client)
-    assert len(asked.asked) == len(set(asked.asked))  # nothing was paid for twice
+    assert len(asked.requests) == len(set(asked.requests))  # nothing was paid for twice
 
     assert Migrator(folder).refine("notes", provider).embedded == 0
     rolled = ChromaMigrator(folder).rollback(written="discard")
@@ -139,7 +139,7 @@ def test_an_interrupted_payment_is_not_paid_twice(folder: Path, tmp_path: Path) 
     assert {len(vector) for vector in vectors_in(folder).values()} == {256}
     asked.fail_after = None
     Migrator(folder).migrate_by_plan(plan, provider, force=True)
-    assert len(asked.asked) == len(set(asked.asked))
+    assert len(asked.requests) == len(set(asked.requests))
 
 
 def test_what_the_application_writes_is_exact_and_left_alone(tmp_path: Path) -> None:

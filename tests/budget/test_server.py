@@ -38,7 +38,8 @@ def test_a_killed_refinement_goes_on_and_ends_exact(tmp_path: Path, monkeypatch:
         columns = ["documents", "metadatas", "uris"]
         before = held.get(include=columns)
         drawn = curve(client, provider)
-        plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration)))
+        kind = max(drawn.extract_kinds, key=drawn.extract_kinds.__getitem__)
+        plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration, kind)))
         Migrator(client).migrate_by_plan(plan, provider, force=True)
 
         arguments = [str(server.port), str(tmp_path / "cache.sqlite3"), "2"]

@@ -289,7 +289,7 @@ class Build:
         """
         if request.anew or not draft.count:
             return "rewrite"
-        if keeps_vectors(request.projection) and self._options.index == "keep":
+        if keeps_vectors(request.projection) and request.distance is None and self._options.index == "keep":
             return "rebuild"  # a new index is all that is asked for
         if self._options.index != "keep":
             return self._options.index
