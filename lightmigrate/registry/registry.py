@@ -28,8 +28,8 @@ from lightmigrate.registry.manifest import REGISTRY_FILE, read_manifest, write_m
 from lightmigrate.registry.names import NEXT, final_name, is_file_name, next_name
 from lightmigrate.results import Result
 
-# A reader tries again so often when writers replace the file meanwhile.
-_ATTEMPTS = 4
+# A reader tries again so often when a file is not as it is listed, and so often when it was listed anew meanwhile.
+_ATTEMPTS, _MOST_ATTEMPTS = 4, 100
 
 # Temporary files that only a holder of the lock writes, so that the next holder may delete them.
 _LEFT_OVER = re.compile(rf"\.(registry\.json|.+{re.escape(NEXT)}\.(npz|onnx))\.[0-9a-f]{{8}}")
@@ -162,7 +162,8 @@ class Registry:
             MissingExtraError: an `.onnx` file, but onnxruntime is not installed.
         """
         problem = ListedFileError(f"{self.folder / entry.file} was replaced on each attempt; try again", kind="altered")
-        for _ in range(_ATTEMPTS):
+        unchanged = 0
+        for _ in range(_MOST_ATTEMPTS):
             try:
                 return open_listed(self.folder / entry.file, entry)
             except ListedFileError as error:
@@ -173,7 +174,10 @@ class Registry:
                 newer = self._known().get(entry.file)
                 if newer is None or newer.models != entry.models:
                     break
+                unchanged += newer == entry
                 entry = newer
+            if unchanged == _ATTEMPTS:
+                break
         raise problem
 
     def file_of(self, entry: Entry) -> Path:

@@ -112,14 +112,14 @@ def test_the_chosen_route_is_taken_as_it_was_measured(quality: float, tmp_path: 
 
 
 def test_an_existing_projection_is_one_of_the_routes(tmp_path: Path) -> None:
-    folder, provider = build(tmp_path / "db"), cached(tmp_path)
+    folder, provider = build(tmp_path / "db"), cached(tmp_path, Paid())
     new = provider.embed(CORPUS.documents[ROWS:])
     projection = fit(CORPUS.old_documents[ROWS:], new, method="ridge", source_model=OLD, target_model=provider.model)
     Registry(tmp_path / "registry").add(projection, "one.npz")
     from lightmigrate.registry.library import Library
 
     candidates = Library([tmp_path / "registry"]).find(source_dim=256, target_dim=128, target=provider.name)
-    found = compared(folder, provider, Goal(0.2), samples=60, candidates=candidates)
+    found = compared(folder, provider, Goal(0.2, max_cost=1e6), samples=60, candidates=candidates)
     (known,) = [route for route in found.routes if route.kind == "known"]
     assert known.measured
     assert known.expected is not None

@@ -1,0 +1,136 @@
+"""What a budget buys, from end to end: `python benchmarks/plan_end_to_end.py DATA_DIR CACHE_DIR CORPUS:OLD …`.
+
+DATA_DIR is in the layout of `corpora.py`; the new model is all-MiniLM-L6-v2 in 8 bits, which packages carry, and every
+corpus must hold its vectors (`minilm-int8`). Of each corpus a Chroma folder is made with the old model's vectors, one
+plan for each budget (`--budgets`, shares of the tokens of embedding everything) and seed (`--seeds`), and the migration
+by it, as the command line does. Told are the setting that the plan chose, what it expects to keep with its interval,
+and what the migrated folder keeps: nDCG@10 by judgements of exact searches, as a share of embedding everything.
+Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl` and writes `results/plans.md` from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from corpora import Corpus, Vectors
+
+from lightmigrate import BudgetPlan, Migrator
+from lightmigrate.providers.cache import Cached
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma.client import open_client
+
+NEW, NOTES = "minilm-int8", Address("notes")
+PAGE = 2000
+FILE = Path(__file__).parent / "results" / "plans.jsonl"
+
+
+class Collection:
+    """The documents of a corpus with a text, as a Chroma folder of the old model."""
+
+    def __init__(self, corpus: Corpus, old: str, provider: Cached) -> None:
+        self.corpus, self.old, self.provider = corpus, old, provider
+        self.rows = [row for row, text in enumerate(corpus.texts) if text.strip()]
+        texts = [corpus.texts[row] for row in self.rows]
+        if provider.bill(texts).tokens:
+            provider.remember(texts, corpus.documents[NEW][self.rows])
+
+    def build(self, folder: Path) -> None:
+        """Write it."""
+        with open_client(folder) as client:
+            notes = client.create_collection("notes", embedding_function=None, metadata={"hnsw:space": "cosine"})
+            for start in range(0, len(self.rows), PAGE):
+                part = self.rows[start : start + PAGE]
+                notes.add(
+                    ids=[str(row) for row in part],
+                    documents=[self.corpus.texts[row] for row in part],
+                    embeddings=self.corpus.documents[self.old][part],
+                )
+
+    def stored(self, folder: Path) -> Vectors:
+        """The vectors that it holds now, in the rows of the corpus."""
+        vectors = np.zeros_like(self.corpus.documents[NEW])
+        with open_client(folder) as client:
+            notes = client.get_collection("notes", embedding_function=None)
+            for start in range(0, len(self.rows), PAGE):
+                page = notes.get(limit=PAGE, offset=start, include=["embeddings"])
+                vectors[[int(record) for record in page["ids"]]] = page["embeddings"]
+        return vectors
+
+    def migrated(self, budget: float, seed: int) -> dict[str, Any]:
+        """Plan, migrate, and measure."""
+        with tempfile.TemporaryDirectory() as home:
+            folder = Path(home) / "home" / "db"
+            self.build(folder)
+            migrator = Migrator(folder)
+            curve = migrator.cost_quality_curve("notes", self.provider, token_share=budget, seed=seed)
+            option = curve.within(budget * curve.size.tokens)
+            migrator.migrate_by_plan(BudgetPlan.of(NOTES, curve, option, {}), self.provider, force=True)
+            kept = self.corpus.measure(self.old, NEW, self.stored(folder), np.arange(self.corpus.size))
+        expected = option.expected
+        return {
+            "corpus": self.corpus.name,
+            "old": self.old,
+            "nothing": round(kept.nothing_retention.value, 4),
+            "budget": budget,
+            "seed": seed,
+            "setting": option.setting.to_json(),
+            "calibration": curve.calibration,
+            "cost": round(option.share_of_tokens, 4),
+            "kept": round(kept.retention.value, 4),
+            "expected": [round(value, 4) for value in (expected.value, expected.low, expected.high)],
+        }
+
+
+def main() -> None:
+    """Measure what is asked for, and write the table of all that was measured."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.encoders import minilm
+
+    parser = argparse.ArgumentParser(description="What a budget buys, from end to end.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("pairs", nargs="+", metavar="CORPUS:OLD")
+    parser.add_argument("--budgets", type=float, nargs="+", default=(0.15, 0.3))
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
+    given = parser.parse_args()
+    provider = Cached(minilm(), given.cache / "minilm.sqlite3")
+    for name, old in (pair.split(":") for pair in given.pairs):
+        collection = Collection(Corpus(given.data / name), old, provider)
+        for seed in given.seeds:
+            for budget in given.budgets:
+                row = collection.migrated(budget, seed)
+                print(row, flush=True)
+                with FILE.open("a") as stream:
+                    stream.write(json.dumps(row) + "\n")
+    FILE.with_suffix(".md").write_text(table([json.loads(line) for line in FILE.read_text().splitlines()]))
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """As Markdown."""
+    lines = [
+        "# What a budget buys, from end to end",
+        (__doc__ or "").partition("\n")[2].strip(),
+        "",
+        "| corpus, old model | budget | seed | doing nothing | kept | expected | extracts | documents |",
+        "|---|--:|--:|--:|--:|---|---|--:|",
+    ]
+    for row in rows:
+        value, low, high = row["expected"]
+        setting = row["setting"]
+        words = f"{setting['extract_kind']} {setting['extract_words']}" if setting["extract_words"] else "–"
+        lines.append(
+            f"| {row['corpus']}, {row['old']} | {row['budget']:.0%} | {row['seed']} | {row['nothing']:.2f} | "
+            f"**{row['kept']:.2f}** | {value:.2f} [{low:.2f}, {high:.2f}] | {words} | {setting['documents']:,} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
