@@ -272,7 +272,7 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
 }
 
 # Not tried by `auto`: in 313 choices on real pairs (benchmarks/results/retention.jsonl) `low_rank` was never taken, nor
-# `kernel` where there were texts, whose share `lexical` can choose to be zero. Fitting both took half of the time.
+# `kernel` where there were texts, whose share `lexical` can choose to be zero.
 _NEVER_BEST = ("low_rank", "lexical")
 _NEVER_BEST_WITH_TEXTS = ("low_rank", "kernel")
 
