@@ -4,8 +4,9 @@ The directories are those of `encoders.py` and `beginnings.py`, which must have 
 and then says nothing of `short`. For every corpus, pair of models
 and seed, on the whole collection, nDCG@10 by human judgements as a share of what re-embedding everything gives:
 
-- `budget`: what `lightmigrate plan --budget` chooses for a share of the tokens, everything counted: calibration
-  documents, sentences, single words, extracts that were tried, extracts, whole documents;
+- `budget`: what a plan chooses for a share of the tokens that knows first words only (`plan_end_to_end.py` follows
+  `lightmigrate plan`, which compares kinds of extracts), everything counted: calibration documents, sentences, single
+  words, extracts that were tried, extracts, whole documents;
 - `length`: one calibration and several lengths of extracts, costs as they are and as they would be if the
   calibration were that of 100,000 documents of this kind;
 - `mixed`: the best of these with 10 to 75 % of the documents embedded whole, at random.

@@ -23,8 +23,8 @@ LENGTHS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
 # Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. With a
-# tenth of the budget, 47 or 94 documents, it was not seen that whole documents are better than first words where texts
-# have no titles, and .79 was kept for 30 % of the tokens in place of .91 (`benchmarks/results/extracts.md`).
+# tenth of the budget it was not seen that whole documents are better than first words where texts have no titles
+# (`benchmarks/results/extracts.md`).
 FIRST_SHARE = 0.05
 FIRST_SHARE_OF_BUDGET = 0.2
 FEWEST, MOST = 20, 300
@@ -102,16 +102,17 @@ def words_within(words: FrequentWords, provider: Provider, tokens: float | None)
     return words.first(sum(cost <= WORDS_SHARE * tokens for cost in costs))
 
 
-def lengths_within(size: CollectionSize, left: float | None, kind: ExtractKind = "first") -> list[int]:
-    """The lengths of extracts to try: the longest that can be embedded of every text.
+def lengths_within(size: CollectionSize, left: float | None) -> list[int]:
+    """The lengths of first words to try: the longest that can be embedded of every text.
 
     Args:
         size: of the collection, with the lengths to choose from.
         left: tokens that are left for the extracts; `None` without a budget: then all lengths are tried.
-        kind: of the extracts.
     """
-    counted = sorted(size.extract_tokens[kind].items())
-    return [words for words, tokens in counted if left is None or tokens <= left][-1 if left is not None else 0 :]
+    counted = sorted(size.extract_tokens["first"].items())
+    if left is None:
+        return [words for words, _ in counted]
+    return [words for words, tokens in counted if tokens <= left][-1:]
 
 
 def more_extracts(

@@ -66,7 +66,7 @@ def read_curve_data(
         provider: the new model.
         samples: documents to calibrate on first; see `usual_samples` for the default.
         lengths: lengths of extracts, in words. Without a budget all are tried, by default 8, 24 and 96; with one only
-            the longest that it buys, by default of 8 to 128.
+            the longest that it buys, by default of 6 to 128.
         tokens: budget in tokens, for everything.
         token_share: the same as a share of what embedding everything takes.
         measuring_share: without a budget and `samples`: measuring takes at most this share of embedding everything.

@@ -23,9 +23,9 @@ SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 300
 
 # Errors fall with a power of the number of calibration documents, and of extracts. Both powers are measured with half
-# of them, within these bounds: for documents .4 to .9 was measured by human judgements, and with a bound of .3 first
-# words were preferred to whole documents where these keep .12 more (`benchmarks/results/extracts.md`); for extracts .2
-# to .5 on titled abstracts and 0 on chunks.
+# of them, within these bounds: for documents .55 to .9 was measured by human judgements on one corpus of chunks, and
+# with a bound of .3 first words were preferred to whole documents where these keep more
+# (`benchmarks/results/extracts.md`); extracts help less.
 GROWTH = (0.0, 0.6)
 EXTRACT_GROWTH = (0.0, 0.5)
 

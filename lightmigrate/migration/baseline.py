@@ -88,7 +88,7 @@ def meaningful_rows(page: Page) -> Page:
 def found_by_search(collection: Collection, vectors: Vectors, space: str | None, neighbours: int = 1) -> float | None:
     """Share of up to 100 of the stored vectors `(s, d)` that a search for them finds at distance zero. Only reads.
 
-    With many neighbours a search follows more links: what it still does not find is not in the index.
+    With many `neighbours` a search follows more links: what it still does not find is hardly in the index.
 
     `None` when no vector is usable, and for the inner product, where the nearest vector to a vector is often a longer
     one and not itself.

@@ -170,12 +170,13 @@ class Registry:
                 problem = error
             with contextlib.suppress(ListedFileError):
                 return open_listed(self._next(entry.file), entry)
+            listed_anew = False
             with contextlib.suppress(LightmigrateError):
                 newer = self._known().get(entry.file)
                 if newer is None or newer.models != entry.models:
                     break
-                unchanged += newer == entry
-                entry = newer
+                listed_anew, entry = newer != entry, newer
+            unchanged += not listed_anew
             if unchanged == _ATTEMPTS:
                 break
         raise problem

@@ -43,6 +43,7 @@ from lightmigrate.startup.report import Action, CollectionReport, StartReport, S
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.open import argument_of, open_database, open_folder
+from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
 
 # The most severe first.
@@ -180,7 +181,7 @@ class _Start:
             return
         left = min(self._source.deadline.left, START_SECONDS)
         try:
-            rebuild_refined_indexes(migrator, own, left / 2)
+            rebuild_refined_indexes(migrator, own, SHARE_OF_TIME * left)  # measuring them comes before that
         except LightmigrateError as error:
             logger.warning("⚠ the index was not built anew: %s", error)
 

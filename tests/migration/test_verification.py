@@ -18,7 +18,8 @@ from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.replacement import ChromaReplacement
-from tests.databases import folder_hash, make_vectors
+from lightmigrate.vectors import Vectors
+from tests.databases import NEW_DIM, folder_hash, make_vectors
 
 Tamper = Callable[[Page], Page]
 
@@ -114,6 +115,37 @@ def test_another_distance_function_under_the_same_settings(
     monkeypatch.setattr(ChromaCollection, "settings", lambda self, distance=None: {})
     with pytest.raises(VerificationError, match="distance function: cosine before, l2 after"):
         ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
+
+
+def miss_every_third(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Searches for at most so many neighbours miss the nearest of every third query, in the new collection."""
+    nearest = ChromaCollection.nearest
+
+    def missing(self: ChromaCollection, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        ids, distances = nearest(self, vectors, k)
+        if vectors.shape[1] == NEW_DIM and k <= most:
+            distances = [[1.0, *row[1:]] if query % 3 == 0 else row for query, row in enumerate(distances)]
+        return ids, distances
+
+    monkeypatch.setattr(ChromaCollection, "nearest", missing)
+
+
+def test_an_index_that_lacks_vectors(database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = folder_hash(database)
+    miss_every_third(monkeypatch, 10**6)
+    with pytest.raises(VerificationError, match="searches find 67% of the stored vectors in the new index, 100% in"):
+        ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
+    assert folder_hash(database) == before
+
+
+def test_an_index_whose_settings_make_short_searches_miss_some_is_no_fault(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    miss_every_third(monkeypatch, 1)
+    result = ChromaMigrator(database).migrate_collection("thought_nodes", projection, index="rewrite")
+    assert result.verification is not None
+    assert result.verification.found == pytest.approx(2 / 3)
+    assert "thought_nodes: searches find 67% of the stored vectors, 100% before" in caplog.text
 
 
 def test_a_change_in_a_collection_that_was_not_to_be_touched(

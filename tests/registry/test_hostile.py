@@ -17,6 +17,8 @@ import pytest
 
 from lightmigrate import Library, Model, Projection, Registry
 from lightmigrate.errors import LightmigrateError, ListedFileError
+from lightmigrate.files import file_sha256
+from lightmigrate.registry import checked_file
 from lightmigrate.registry.library import PACKAGED
 from tests.databases import make_projection
 from tests.registry.folders import item, shelf, write_list
@@ -190,6 +192,27 @@ def test_a_pipe_in_a_projections_place_keeps_nobody_waiting(tmp_path: Path) -> N
     assert {found.kind for found in registry.verify()} == {"outside", "unlisted"}
     registry.add(make_projection(1), "0.npz")
     assert registry.verify() == []
+
+
+@pytest.mark.parametrize("list_too", [False, True])
+def test_an_altered_file_is_given_up_soon_also_where_the_list_is_damaged(
+    list_too: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = shelf(tmp_path, make_projection())
+    (entry,) = registry.entries()
+    (tmp_path / "0.npz").write_bytes(b"another")
+    if list_too:
+        (tmp_path / "registry.json").write_bytes(b"{")
+    opened: list[Path] = []
+
+    def counted(path: Path) -> str:
+        opened.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr(checked_file, "file_sha256", counted)
+    with pytest.raises(ListedFileError, match="is not the file that was listed"):
+        registry.load(entry)
+    assert len(opened) == 4
 
 
 def test_a_folder_called_like_something_left_over_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -289,10 +289,10 @@ class Build:
         """
         if request.anew or not draft.count:
             return "rewrite"
-        if keeps_vectors(request.projection) and request.distance is None and self._options.index == "keep":
-            return "rebuild"  # a new index is all that is asked for
         if self._options.index != "keep":
             return self._options.index
+        if keeps_vectors(request.projection) and request.distance is None:
+            return "rebuild"  # a new index is all that is asked for
         if request.distance not in (None, draft.baseline.space):
             return "rebuild"
         if truth is None or not truth.measurable or draft.count < FORESEEN_FROM:
