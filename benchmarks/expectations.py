@@ -1,14 +1,15 @@
-"""What the gate can see of a projection, beside what people judge: `python benchmarks/expectations.py DATA_DIR CACHE_DIR`.
+"""What the gate sees of a projection, beside what people judge: `python benchmarks/expectations.py DATA_DIR CACHE_DIR`.
 
 DATA_DIR is in the layout of `corpora.py`; the models are those of `field/models.py`. For every corpus, change of models
 (`--only OLD:NEW`), number of calibration documents and kind of projection (vectors alone, texts and words, extracts of
-a sixth of the words, of two kinds), a projection is trained as the product trains it, and everything is recorded from which an
-expectation could be computed: for every sentence of a calibration document, and for every query of users, where the
-nearest documents of the new model's space stand among the projected ones, and the other way round. Beside it stands
-what human judgements (or headings) say of the documents that were not calibrated on, and of the whole collection.
+a sixth of the words, of two kinds), a projection is trained as the product trains it, and everything is recorded from
+which an expectation could be computed: for every sentence of a calibration document (also for parts of 3 and 6 words,
+and for 4 content words) the rank of its own document, and for these and for every query of users, where the nearest
+documents of the new model's space stand among the projected ones, and the other way round. Beside it stands what human
+judgements (or headings) say of the documents that were not calibrated on, and of the whole collection.
 
 Appends a line for each run to `CACHE_DIR/expectations.jsonl`, with an `.npz` of the ranks beside it, and skips what
-stands there. `expectations_fit.py` fits the gate's curves to that, each corpus left out, and writes the results.
+stands there. `expectations_fit.py` fits the gate's constants to that, each corpus left out, and writes the results.
 """
 
 from __future__ import annotations

@@ -66,8 +66,6 @@ class Judge:
             taken_from=taken_from,
             collection_size=self.collection_size if collection_size is None else collection_size,
             metric=self.metric,
-            # only where first words were better than others they are titles, which sentences underestimate
-            reads_extracts=embedded.extracts is not None and embedded.extracts.rule.kind == "first",
             old=embedded.old[rows] if compared else None,
             old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,
             thresholds=self.thresholds,
