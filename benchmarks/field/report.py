@@ -1,7 +1,7 @@
 """The tables of `results/chunks/README.md`: `python -m field.report` in `benchmarks/`.
 
-Reads `results/chunks/retention.jsonl`, which `retention.py` wrote with `--results`, and `retention_words.jsonl`, which a
-`retention.py` wrote that takes texts without spaces apart.
+Reads `results/chunks/retention.jsonl`, which `retention.py` wrote with `--results`, and `retention_words.jsonl`, which
+a `retention.py` wrote that takes texts without spaces apart.
 """
 
 from __future__ import annotations
