@@ -53,7 +53,7 @@ def test_a_store_that_is_open_goes_on(tmp_path: Path) -> None:
 
 
 def test_only_its_own_collection_is_looked_at(tmp_path: Path) -> None:
-    client = chromadb.PersistentClient(str(tmp_path / "db"))
+    client: Any = chromadb.PersistentClient(str(tmp_path / "db"))
     client.create_collection("notes-of-others").add(["a"], embeddings=[[1.0, 2.0, 3.0]])
     stored(tmp_path / "db")
     report = auto_migrate(Chroma("notes", NEW, client=client))

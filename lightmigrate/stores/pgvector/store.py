@@ -24,6 +24,7 @@ from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.exchange import comment, exchange, index_statement
+from lightmigrate.stores.pgvector.receive import INCOMING, PgReceiver
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import KeptColumn, Table, read_table, read_tables
 from lightmigrate.stores.pgvector.triggers import require_quiet
@@ -42,7 +43,7 @@ CAPABILITIES = Capabilities(
 _MOST_DIMENSIONS = 2000
 
 
-class PgStore:
+class PgStore(PgReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -106,7 +107,8 @@ class PgStore:
 
     def collections(self) -> list[CollectionFacts]:
         """Every vector column, of every part, of tables with a primary key; only reads."""
-        tables = [table for table in read_tables(self._session) if table.keys]
+        tables = read_tables(self._session)
+        tables = [table for table in tables if table.keys and not table.relation.startswith(INCOMING)]
         return [self.collection(address).facts() for table in tables for address in self._addresses(table)]
 
     def _addresses(self, table: Table) -> list[Address]:
