@@ -31,4 +31,4 @@ def migrate_held(vector_store: object, embedding: object, options: dict[str, Any
     model = held.embedding if embedding is None else embedding
     if model is None and "expected_dim" not in options:
         raise LightmigrateError(f"{type(vector_store).__name__} does not know its embedding model: give embedding=")
-    return auto_migrate(held.database, model, **{"collections": [glob.escape(held.collection)], **options})
+    return auto_migrate(held.database, model, **{"collections": [glob.escape(name) for name in held.names], **options})

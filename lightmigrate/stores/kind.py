@@ -25,12 +25,12 @@ class FrameworkStore:
 
     Attributes:
         database: as `stores.open.open_database` takes it: a client, a path or a URL.
-        collection: its name, as `str(Address)`.
+        names: of the collection, as `str(Address)`; several where only the database knows which of them it has.
         embedding: what the object embeds with; `None` where it does not know.
     """
 
     database: object = field(repr=False)  # a URL may hold a password
-    collection: str
+    names: Sequence[str]
     embedding: object = field(default=None, repr=False)
 
 

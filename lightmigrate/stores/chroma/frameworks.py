@@ -11,15 +11,15 @@ from lightmigrate.stores.kind import FrameworkStore
 def of_collection(collection: Any) -> FrameworkStore:
     """A `chromadb.Collection`: knows the engine or connection of its client, and its tenant and database."""
     client = unreferenced_client(collection._client, collection.tenant, collection.database)
-    return FrameworkStore(client, collection.name, collection._embedding_function)
+    return FrameworkStore(client, [collection.name], collection._embedding_function)
 
 
 def of_langchain(store: Any) -> FrameworkStore:
     """A `langchain_chroma.Chroma`."""
-    return FrameworkStore(store._client, store._collection_name, store.embeddings)
+    return FrameworkStore(store._client, [store._collection_name], store.embeddings)
 
 
 def of_llamaindex(store: Any) -> FrameworkStore:
     """A `ChromaVectorStore`. It does not know the index's embedding model; that of its collection is another one."""
     held = of_collection(store._collection)
-    return FrameworkStore(held.database, held.collection)
+    return FrameworkStore(held.database, held.names)
