@@ -52,8 +52,8 @@ class CostQualityCurve(Result):
         nothing: the same when nothing is done; `None` also when the old model was not available.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
-        extract_kinds: of each kind of extracts that was compared the share of true neighbours it finds; see
-            `ExtractChoice`.
+        extract_kinds: of each kind of extracts that was compared how well sentences find their documents; see
+            `ExtractChoice.found`.
         shortened: the texts that the new model did not take whole while this was measured.
     """
 
@@ -149,7 +149,7 @@ def measure_curve(
     *,
     lengths: Mapping[ExtractKind, Sequence[int]],
     source_model: Model | None = None,
-    sampled: int | None = None,
+    sampled_tokens: Sequence[int] | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> CostQualityCurve:
@@ -164,14 +164,14 @@ def measure_curve(
         lengths: lengths of extracts, in words, to try, by kind; `size` must hold all of them. Only the best kind is
             tried.
         source_model: the model of the stored vectors; by default `previous`, or unnamed.
-        sampled: number of documents that were sampled, of which `data` holds the first; by default it holds all.
+        sampled_tokens: of each document that was sampled, of which `data` holds the first; by default it holds all.
         seed: of every random choice.
         on_progress: receives the progress of embedding and fitting.
 
     Raises:
         LightmigrateError: what `train` raises.
     """
-    choice = choose_extracts(data, lengths, provider, seed)
+    choice = choose_extracts(data, lengths, provider, sentences_for(len(data.texts)), seed)
     trainings: dict[TriedProjection, Training] = {}
     with_extracts = (TriedProjection(True, words, choice.kind) for words in lengths.get(choice.kind, ()))
     for tried in (VECTORS_ONLY, TEXTS, *with_extracts):
@@ -191,7 +191,7 @@ def measure_curve(
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
     if enough and data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
-    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens)
+    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
@@ -201,7 +201,7 @@ def measure_curve(
         model=provider.name,
         size=size,
         calibration=len(data.texts),
-        sampled=sampled or len(data.texts),
+        sampled=len(data.texts if sampled_tokens is None else sampled_tokens),
         words=0 if data.words is None else len(data.words.words),
         paid=estimator.paid,
         options=(*cheaper, everything),
@@ -210,7 +210,7 @@ def measure_curve(
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
-        extract_kinds=choice.overlaps,
+        extract_kinds=choice.found,
         shortened=provider.shortened,
         _estimator=estimator,
     )
