@@ -194,10 +194,12 @@ def addresses_of_other_dimension(
         distance: that they get; see `changeable`.
 
     Raises:
-        RefusedError: none of them can have the distance.
+        RefusedError: none of them can have the distance, or vectors of the dimension.
         CollectionNotFoundError: there is no collection of one of the names.
         NothingToMigrateError: all collections have that dimension already, and none was named.
     """
+    from lightmigrate.progress import logger
+
     catalog = migrator.collections()
     chosen = {find_address(name, catalog) for name in names}
     if unknown := chosen - {facts.address for facts in catalog}:
@@ -208,6 +210,12 @@ def addresses_of_other_dimension(
         for facts in (catalog if chosen else readable(migrator, catalog))
         if (facts.address in chosen if chosen else facts.dimension not in (None, dimension))
     ]
+    refused = migrator.refused(wanted, dimension)
+    if refused and (chosen or len(refused) == len(wanted)):
+        raise RefusedError(next(iter(refused.values())))
+    for reason in refused.values():
+        logger.warning("left as it is: %s", reason)
+    wanted = [facts for facts in wanted if facts.address not in refused]
     if not wanted:
         raise NothingToMigrateError(
             f"{migrator.path}: no collection has vectors of another dimension than {dimension}; name one "
