@@ -76,7 +76,8 @@ def auto_migrate(
     goes on with it. The `lightmigrate` logger receives every step, but no document, vector or key.
 
     Args:
-        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), or an open client.
+        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), a URL such as
+            `postgresql://user@host/name`, or an open client.
         embedding_function: what the application embeds with: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or a callable. With it projections can be trained and measured, and another model of
             the same dimension is recognised.
@@ -129,6 +130,7 @@ class _Start:
         self._reports: dict[Address, CollectionReport] = {}
         self._backup: str | None = None
         self._refinement: BackgroundRefinement | None = None
+        self._opened: object = None
 
     def run(self, source_for: Callable[[Policy, str, str], ProjectionSource]) -> StartReport:
         """Look and act until no other process is migrating, and report; also on a failure."""
@@ -136,7 +138,9 @@ class _Start:
             # on_failure first: it counts even if another variable is invalid
             self._policy = Policy.of(self._policy, only=("on_failure",))
             self._policy = Policy.of(self._policy)
-            if isinstance(self._database, (str, Path)):
+            if isinstance(self._database, str) and "://" in self._database:
+                self._database = self._opened = open_database(self._database)  # one connection for the whole start
+            elif isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
             opened = open_database(self._database)
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
@@ -154,6 +158,9 @@ class _Start:
             state = "the database is as it was" if self._is_folder else "every collection is whole"
             logger.error("✗ AUTO-MIGRATION failed, %s: %s", state, message)
             return self._report("refused" if isinstance(error, RefusedError) else "failed", message)
+        finally:
+            if isinstance(self._opened, Store) and self._refinement is None:
+                self._opened.close()
         return self._report()
 
     def _once(self) -> bool:
@@ -361,7 +368,7 @@ class _Start:
     def _report(self, action: Action = "nothing", error: str = "") -> StartReport:
         actions = {action, *(report.action for report in self._reports.values())}
         return StartReport(
-            database=str(self._database) if self._is_folder else type(self._database).__name__,
+            database=str(self._database) if self._is_folder or self._opened else type(self._database).__name__,
             action=next(severe for severe in _BY_SEVERITY if severe in actions),
             collections=tuple(self._reports.values()),
             recovered=self._recovered,

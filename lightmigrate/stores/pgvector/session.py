@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import sql
 
-from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseError, LightmigrateError, PasswordNeededError
 
 # With these settings values as text are exact, and the same for every client.
 _SETTINGS = (
@@ -65,6 +65,11 @@ class Session:
         try:
             self._connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as error:
+            if error.pgconn is not None and error.pgconn.needs_password:
+                raise PasswordNeededError(
+                    "PostgreSQL asks for a password: set the environment variable PGPASSWORD, or write it to the file "
+                    "~/.pgpass (PGPASSFILE)"
+                ) from None
             raise DatabaseError(f"cannot connect to PostgreSQL: {_one_line(error)}") from None
         except psycopg.Error:  # the message can contain a part of the password
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
