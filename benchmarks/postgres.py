@@ -1,11 +1,12 @@
-"""Migration of a PostgreSQL table beside what people write: `python benchmarks/postgres.py` writes `results/postgres.json`.
+"""Migration of a PostgreSQL table beside the script people write: `python benchmarks/postgres.py`.
 
-Every route has a copy of the same table, with an HNSW index, in a real server with its default settings, and they take
-turns. `script` is what people write: it selects all rows, adds a column, updates one row after the other, builds the
-index and renames the column; one commit at the end. `floor` is what cannot be saved: the new vectors, computed already,
-go into an empty table by COPY, and the index is built. `lightmigrate` reads, projects, writes, reads back, compares,
-builds the index and exchanges the columns. In `written`, an application makes 200 inserts, updates and deletes a second
-meanwhile: its longest wait is measured, and afterwards every row that it wrote is compared.
+It writes `results/postgres.json`. Every route has a copy of the same table, with an HNSW index, in a real server with
+its default settings, and they take turns. `script` is what people write: it selects all rows, adds a column, updates
+one row after the other, builds the index and renames the column; one commit at the end. `floor` is what cannot be
+saved: the new vectors, computed already, go into an empty table by COPY, and the index is built. `lightmigrate` reads,
+projects, writes, reads back, compares, builds the index and exchanges the columns. In `written`, an application makes
+200 inserts, updates and deletes a second meanwhile: its longest wait is measured, and afterwards every row that it
+wrote is compared.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ class Writer(threading.Thread):
         self._deleted: set[str] = set()
 
     def run(self) -> None:
+        """Write."""
         rows, started = len(self._vectors), time.perf_counter()
         with psycopg.connect(self._address, autocommit=True) as connection:
             for turn in range(10**9):

@@ -350,7 +350,7 @@ class Refusing(Protocol):
     """A store some of whose collections cannot be migrated, or not to every dimension."""
 
     def refusal(self, address: Address, dimension: int | None) -> str | None:
-        """Why a collection cannot be migrated, such as a missing right, with what helps; `None` when it can. Only reads.
+        """Why a collection cannot be migrated, such as a missing right, and what helps; `None` if it can. Only reads.
 
         Args:
             address: of the collection.

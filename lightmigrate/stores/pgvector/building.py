@@ -79,7 +79,7 @@ def _build_partitioned(session: Session, table: Table, column: Column, spec: Ind
         [table.oid],
     )
     names: dict[int, sql.Identifier] = {}
-    for oid, parent, leaf, schema, relation in parts:
+    for oid, _, leaf, schema, relation in parts:
         own = name if oid == table.oid else f"{name}_{oid}"
         names[oid] = sql.Identifier(schema, own)
         (valid,) = session.rows(

@@ -73,7 +73,7 @@ class TableUse:
     def splits(self, column: Column) -> bool:
         """Whether several collections share a vector column.
 
-        Where the column has a dimension, all rows are of one model, unless they are padded: the table is one collection.
+        Where the column has a dimension, all rows are of one model, unless they are padded: it is one collection.
         """
         return self.part is not None and (column.dimension is None or self.padded or self.labels is None)
 

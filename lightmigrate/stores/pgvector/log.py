@@ -78,8 +78,8 @@ def stop(session: Session, table: Table) -> None:
     session.execute(sql.SQL("DROP FUNCTION IF EXISTS {} ()").format(_function(table)))
     if _exists(session, table):
         others = sql.SQL(
-            "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE t.tgname = %s AND n.nspname = %s LIMIT 1"
+            "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE t.tgname = %s AND n.nspname = %s LIMIT 1"
         )
         if session.rows(others, [_TRIGGER, table.schema]):
             session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
@@ -144,7 +144,11 @@ def _exists(session: Session, table: Table) -> bool:
 
 def _note(table: Table, part_column: str | None, row: str, deleted: str) -> sql.Composed:
     return sql.SQL(_NOTE).format(
-        log=_log(table), oid=sql.Literal(table.oid), key=_key(table, row), part=_part(part_column, row), deleted=sql.SQL(deleted)
+        log=_log(table),
+        oid=sql.Literal(table.oid),
+        key=_key(table, row),
+        part=_part(part_column, row),
+        deleted=sql.SQL(deleted),
     )
 
 

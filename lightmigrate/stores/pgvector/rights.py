@@ -97,14 +97,14 @@ def _require_dimension(source: PgCollection, dimension: int) -> None:
         )
     if not source.use.padded and own.dimension not in (None, dimension):
         raise LightmigrateError(
-            f"table {table.name} holds several collections in a column of {own.dimension} dimensions, which cannot take "
-            f"{dimension} for one of them:  ALTER TABLE {table.sql.as_string()} ALTER COLUMN {own.sql.as_string()} "
-            f"TYPE {own.base}"
+            f"table {table.name} holds several collections in a column of {own.dimension} dimensions, which cannot "
+            f"take {dimension} for one of them:  ALTER TABLE {table.sql.as_string()} ALTER COLUMN "
+            f"{own.sql.as_string()} TYPE {own.base}"
         )
     for index in table.indexes_of(own):
         if index.spec is not None and index.spec.cast and index.spec.dimension != dimension:
             name = sql.Identifier(table.schema, index.name).as_string()
             raise LightmigrateError(
-                f"index {index.name} of table {table.name} takes {index.spec.dimension} dimensions, and {source.address} "
-                f"would have {dimension}; drop it, and create another one afterwards:  DROP INDEX {name}"
+                f"index {index.name} of table {table.name} takes {index.spec.dimension} dimensions, and "
+                f"{source.address} would have {dimension}; drop it, and create another afterwards:  DROP INDEX {name}"
             )

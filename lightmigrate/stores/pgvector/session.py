@@ -26,8 +26,8 @@ _SETTINGS = (
     ("row_security", "off"),  # rows that a policy hides raise an error instead of being left behind
 )
 
-# How long a statement waits for a lock before it lets others go first; less than PostgreSQL's `deadlock_timeout`, so that
-# of two sessions which wait for each other this one gives way. And how long it is tried again.
+# How long a statement waits for a lock before it lets others go first; less than PostgreSQL's `deadlock_timeout`, so
+# that of two sessions which wait for each other this one gives way. And how long it is tried again.
 _LOCK_MILLISECONDS, _PAUSE_SECONDS, _LONGEST_SECONDS = 300, 0.2, 120.0
 
 _LOCKED = "55P03"
@@ -190,8 +190,8 @@ def _held(error: QueryError) -> LightmigrateError:
     if error.sqlstate != _LOCKED:
         return error
     return DatabaseError(
-        f"other sessions held a lock for {_LONGEST_SECONDS:.0f} s; see  SELECT pid, query FROM pg_stat_activity WHERE "
-        "state <> 'idle'  and run the same command again when they have ended: it goes on where it stopped"
+        f"other sessions held a lock for {_LONGEST_SECONDS:.0f} s: end their transactions (those in "
+        "pg_stat_activity that are not idle), and run the same command again: it goes on where it stopped"
     )
 
 

@@ -143,7 +143,7 @@ class PgStore:
         versions = []
         for table in read_tables(self._session):
             use = use_of(self._session, table, *self._named(table.name)) if table.kept else None
-            for column, kept in ((column, kept) for column in table.kept for kept in column.kept):
+            for column, kept in [(each, kept) for each in table.kept for kept in each.kept]:
                 part = use.label(kept.part) if use and kept.part else ""
                 own = Address(table.name, vector=table.vector_name(kept.own), part=part)
                 versions.append(
@@ -203,7 +203,10 @@ class PgStore:
             created = read_table(self._session, address.name)
             for number, spec in enumerate(source.specs_of(like.own)):
                 column = created.vector(like.own.name)
-                wanted, index_name = spec.by(distance).of(column.base, dimension), f"{address.name[:40]}_{number}_vector"
+                wanted, index_name = (
+                    spec.by(distance).of(column.base, dimension),
+                    f"{address.name[:40]}_{number}_vector",
+                )
                 self._session.execute(index_statement(created.sql, column, wanted, index_name))
         return self.collection(address)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
-from lightmigrate.stores.base import Metric, Role
+from lightmigrate.stores.base import Metric
 from lightmigrate.stores.pgvector.indexes import Index, IndexSpec, spec_of
 from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.values import kind_of
@@ -20,6 +20,7 @@ _MARK = "lightmigrate"
 
 # Usual names of the column with the embedded text.
 _TEXTS = ("document", "content", "text", "page_content", "chunk", "body")
+
 
 @dataclass(frozen=True)
 class KeptColumn:

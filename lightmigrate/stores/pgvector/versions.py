@@ -19,9 +19,7 @@ from lightmigrate.stores.pgvector.triggers import quietly
 _BATCH = 500
 
 
-def add_version(
-    session: Session, source: PgCollection, key: str, dimension: int, distance: Metric | None
-) -> Address:
+def add_version(session: Session, source: PgCollection, key: str, dimension: int, distance: Metric | None) -> Address:
     """Add an empty version of a collection, and start to log which rows are written. Writes.
 
     Args:
@@ -98,7 +96,8 @@ def _type(own: Column, part: str, dimension: int) -> sql.Composable:
 def _empty(session: Session, source: PgCollection, column: Column) -> None:
     """Remove the vectors that a deleted version of the same part left in a column. Writes, a few rows at a time."""
     statement = sql.SQL(
-        "UPDATE {0} t SET {1} = NULL WHERE t.ctid = ANY(ARRAY(SELECT t.ctid FROM {0} t WHERE t.{1} IS NOT NULL{2} LIMIT {3})){2}"
+        "UPDATE {0} t SET {1} = NULL WHERE t.ctid = ANY(ARRAY("
+        "SELECT t.ctid FROM {0} t WHERE t.{1} IS NOT NULL{2} LIMIT {3})){2}"
     ).format(source.table.sql, column.sql, source.part.condition("t"), sql.Literal(_BATCH))
     values = [*source.part.values, *source.part.values]
 

@@ -29,23 +29,40 @@ class Rows(Protocol):
     """The collection that is written to; see `PgCollection`."""
 
     @property
-    def address(self) -> Address: ...
+    def address(self) -> Address:
+        """Where it is."""
+
     @property
-    def table(self) -> Table: ...
+    def table(self) -> Table:
+        """The table that holds it."""
+
     @property
-    def column(self) -> Column: ...
+    def column(self) -> Column:
+        """The column with its vectors."""
+
     @property
-    def kept(self) -> KeptColumn | None: ...
+    def kept(self) -> KeptColumn | None:
+        """The version that it is; `None` for a live collection."""
+
     @property
-    def part(self) -> Part: ...
+    def part(self) -> Part:
+        """Its rows in the table."""
+
     @property
-    def text(self) -> Column | None: ...
+    def text(self) -> Column | None:
+        """The column with the text."""
+
     @property
-    def dimension(self) -> int | None: ...
+    def dimension(self) -> int | None:
+        """Of its vectors."""
+
     @property
-    def used(self) -> int | None: ...
+    def used(self) -> int | None:
+        """The numbers of a padded vector that are the model's."""
+
     @property
-    def payload_columns(self) -> list[Column]: ...
+    def payload_columns(self) -> list[Column]:
+        """The columns of the payload."""
 
 
 def key_texts(table: Table) -> list[sql.Composed]:

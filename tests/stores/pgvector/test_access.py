@@ -47,7 +47,11 @@ def guest(maker: PgMaker) -> Iterator[str]:
         maker.execute(sql.SQL(statement).format(sql.Identifier(str(name))))
     yield psycopg.conninfo.make_conninfo(maker.conninfo, user="guest", password="s3cret")
     maker.release()
-    for statement in ("REASSIGN OWNED BY owner TO CURRENT_USER", "DROP OWNED BY guest, owner", "DROP ROLE guest, owner"):
+    for statement in (
+        "REASSIGN OWNED BY owner TO CURRENT_USER",
+        "DROP OWNED BY guest, owner",
+        "DROP ROLE guest, owner",
+    ):
         maker.execute(sql.SQL(statement))
 
 
@@ -125,7 +129,9 @@ def test_others_who_wait_for_each_other_go_first(maker: PgMaker) -> None:
         with psycopg.connect(maker.conninfo) as application:
             application.execute("UPDATE docs SET content = 'held' WHERE id = 'id29'")
             thread.start()
-            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             with psycopg.connect(maker.conninfo, autocommit=True) as observer:
                 while observer.execute(waits).fetchone() == (0,):
                     pass

@@ -18,6 +18,10 @@ from tests.contract.postgres import PgMaker
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
 
 ROWS = 60
+KIND = (
+    "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'embedding' AND "
+    "attrelid = 'docs'::regclass"
+)
 
 
 @pytest.fixture
@@ -55,8 +59,8 @@ def stored(maker: PgMaker) -> list[tuple[object, ...]]:
 
 
 INDEXES = {
-    "hnsw (embedding vector_l2_ops) WITH (m='8', ef_construction='40')":
-        "hnsw (embedding vector_l2_ops) WITH (m='8', ef_construction='40')",
+    "hnsw (embedding vector_l2_ops) WITH (ef_construction='40', m='8')":
+        "hnsw (embedding vector_l2_ops) WITH (ef_construction='40', m='8')",
     "ivfflat (embedding vector_ip_ops) WITH (lists='3')":
         "ivfflat (embedding vector_ip_ops) WITH (lists='3')",
     "hnsw (embedding vector_cosine_ops) WHERE (id > 3)":
@@ -94,8 +98,7 @@ def test_a_column_without_a_dimension_stays_one(maker: PgMaker) -> None:
     before, migrator = stored(maker), Migrator(maker.locator)
     assert [(facts.dimension, facts.space) for facts in migrator.collections()] == [(OLD_DIM, "l2")]
     migrator.migrate([CollectionJob("docs", make_projection())])
-    kind = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'embedding'"
-    assert query(maker, kind) == [("vector",)]
+    assert query(maker, KIND) == [("vector",)]
     assert definitions(maker)["i"] == f"hnsw (((embedding)::vector({NEW_DIM})) vector_l2_ops)"
     with PgStore(maker.conninfo) as store:
         live = store.collection(Address("docs"))
@@ -128,8 +131,7 @@ def test_a_column_of_halves(maker: PgMaker) -> None:
     table(maker, "CREATE INDEX i ON docs USING hnsw (embedding halfvec_l2_ops)", column=f"halfvec({OLD_DIM})")
     before, migrator = stored(maker), Migrator(maker.locator, page_size=25)
     migrator.migrate([CollectionJob("docs", make_projection())])
-    kind = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'embedding'"
-    assert query(maker, kind) == [(f"halfvec({NEW_DIM})",)]
+    assert query(maker, KIND) == [(f"halfvec({NEW_DIM})",)]
     assert definitions(maker)["i"] == "hnsw (embedding halfvec_l2_ops)"
     with PgStore(maker.conninfo) as store:
         read = store.collection(Address("docs")).records(["5"]).vectors
@@ -157,7 +159,9 @@ def test_partitions(maker: PgMaker) -> None:
     migrator = Migrator(maker.locator, page_size=25)
     migrator.migrate([CollectionJob("docs", make_projection())])
     assert definitions(maker)["i"] == "hnsw (embedding vector_cosine_ops)"
-    valid = "SELECT bool_and(indisvalid) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE c.relkind IN ('i', 'I')"
+    valid = (
+        "SELECT bool_and(indisvalid) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE c.relkind IN ('i', 'I')"
+    )
     assert query(maker, valid) == [(True,)]
     children = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'i'::regclass"
     assert query(maker, children) == [(2,)]

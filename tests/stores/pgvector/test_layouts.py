@@ -1,4 +1,4 @@
-"""Tables as LangChain, LlamaIndex, Open WebUI and AnythingLLM make them: found, migrated, searched by their own code."""
+"""Tables of LangChain, LlamaIndex, Open WebUI and AnythingLLM: found, migrated, searched by their own code."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def rows(maker: PgMaker, query: str) -> list[tuple[object, ...]]:
 def test_langchain_collections_of_one_table_are_migrated_and_searched(maker: PgMaker, projection: Projection) -> None:
     for name, texts in (("first", TEXTS[:15]), ("second", TEXTS[15:])):
         store = PGVector(WordLlamaEmbeddings(OLD), collection_name=name, connection=alchemy(maker, "psycopg"))
-        store.add_texts(texts, ids=[f"{name}-{row}" for row in range(15)], metadatas=[{"row": row} for row in range(15)])
+        store.add_texts(
+            texts, ids=[f"{name}-{row}" for row in range(15)], metadatas=[{"row": row} for row in range(15)]
+        )
     before = sorted(rows(maker, "SELECT id, embedding::text, document, cmetadata::text FROM langchain_pg_embedding"))
     found = {str(facts.address): (facts.count, facts.dimension) for facts in Migrator(maker.locator).collections()}
     assert found == {"langchain_pg_embedding[first]": (15, OLD), "langchain_pg_embedding[second]": (15, OLD)}
@@ -224,8 +226,8 @@ def test_anythingllm_s_namespaces_have_one_model_and_their_text_in_the_metadata(
     ))  # fmt: skip
     with psycopg.connect(maker.conninfo, autocommit=True) as connection:
         for row, (text, vector) in enumerate(zip(TEXTS, vectors(OLD), strict=True)):
-            described = {"id": str(row), "title": f"the report of day {row}", "docAuthor": "nobody is known", "text": text,
-                         "docSource": "a file of the user", "chunkSource": "a part of the file"}  # fmt: skip
+            described = {"id": str(row), "title": f"the report of day {row}", "docAuthor": "nobody is known",
+                         "text": text, "docSource": "a file of the user", "chunkSource": "a part"}  # fmt: skip
             connection.execute(
                 "INSERT INTO anythingllm_vectors VALUES (%s, %s, %s, %s)",
                 (uuid.UUID(int=row), f"room{row % 2}", str(vector.tolist()), psycopg.types.json.Jsonb(described)),
