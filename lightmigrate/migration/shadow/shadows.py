@@ -97,6 +97,8 @@ class Shadows:
             snapshot, sample = bring_over(
                 job, target, self._page_size, self._on_progress, comparison if verified else None, scores
             )
+            if isinstance(self._store, Finishing):
+                self._store.finish(target)
             checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
         except VerificationError:
             self._store.delete(target.address)
@@ -125,15 +127,12 @@ class Shadows:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
 
         A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
-        Where the store can block writers during the exchange, a pass that finds few changes is enough. What the store
-        can do before it blocks them is done first, because they write meanwhile.
+        Where the store can block writers during the exchange, a pass that finds few changes is enough.
 
         Raises:
             DatabaseChangedError: the source was written to in every pass.
         """
         job, snapshot = shadow.job, shadow.snapshot
-        if isinstance(self._store, Finishing):
-            self._store.finish(shadow.target)
         enough = min(self._page_size, _FEW) if self._store.capabilities.holds_writers else 0
         changed, seconds = 0, 0.0
         for _ in range(PASSES):

@@ -48,8 +48,8 @@ def _require_rights(session: Session, source: PgCollection) -> None:
         missing.append(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), user))
     if not creates:
         missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(table.schema), user))
-    if not temporary:
-        missing.append(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(sql.Identifier(database), user))
+    if not temporary:  # in small letters, because commands put the address for the word in capitals
+        missing.append(sql.SQL("GRANT TEMPORARY ON database {} TO {}").format(sql.Identifier(database), user))
     for right in ("SELECT", "UPDATE"):
         if not session.rows(sql.SQL("SELECT has_table_privilege(%s::oid, %s)"), [table.oid, right])[0][0]:
             missing.append(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(right), table.sql, user))

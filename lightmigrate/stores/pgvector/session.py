@@ -73,19 +73,13 @@ class Session:
             raise DatabaseError(f"cannot connect to PostgreSQL: {_one_line(error)}") from None
         except psycopg.Error:  # the message can contain a part of the password
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
+        self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         for name, value in _SETTINGS:
             self.execute(sql.SQL("SELECT set_config({}, {}, false)").format(name, value))
 
     def __str__(self) -> str:
-        info = self._connection.info
-        port = "" if info.port == 5432 else f":{info.port}"
-        user, name = quote(info.user, safe=""), quote(info.dbname, safe="")
-        if info.host.startswith("/"):  # a socket
-            options = {"host": info.host} | ({"port": str(info.port)} if port else {})
-            return f"postgresql://{user}@/{name}?{urlencode(options, safe='/')}"
-        host = f"[{info.host}]" if ":" in info.host else info.host
-        return f"postgresql://{user}@{host}{port}/{name}"
+        return self._address
 
     @property
     def user(self) -> str:
@@ -210,3 +204,14 @@ def _translated() -> Iterator[None]:
 
 def _one_line(error: psycopg.Error) -> str:
     return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def _address(info: psycopg.ConnectionInfo) -> str:
+    """The address of a connection, as it can be given again; without a password."""
+    port = "" if info.port == 5432 else f":{info.port}"
+    user, name = quote(info.user, safe=""), quote(info.dbname, safe="")
+    if info.host.startswith("/"):  # a socket
+        options = {"host": info.host} | ({"port": str(info.port)} if port else {})
+        return f"postgresql://{user}@/{name}?{urlencode(options, safe='/')}"
+    host = f"[{info.host}]" if ":" in info.host else info.host
+    return f"postgresql://{user}@{host}{port}/{name}"
