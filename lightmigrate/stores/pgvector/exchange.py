@@ -91,7 +91,6 @@ def _rename(session: Session, live: PgCollection, table: Table, new: Column, kep
 
 def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:
     """Warn where the application's queries have to change, or else do not use the index."""
-    (distance,) = table.metrics_of(new)[:1] or [None]
     if kept.distance is not None and kept.distance not in table.metrics_of(old):
         logger.warning(
             "%s: its index is for %s now; queries must use %s, any other operator does not use the index",
@@ -101,7 +100,7 @@ def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptCol
     for spec in table.specs_of(new):
         if spec.cast in ("vector", "halfvec") and before.get(spec.cast) != spec.dimension:
             cast = spec.expression(old.sql).as_string()
-            operator = OPERATORS[spec.metric or distance or "cosine"]
+            operator = OPERATORS[spec.metric or "l2"]
             logger.warning(
                 "%s: its index is on %s now; only queries that  ORDER BY %s %s $1  use it",
                 table.name, cast, cast, operator,

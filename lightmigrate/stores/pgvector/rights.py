@@ -29,7 +29,7 @@ def require_possible(session: Session, source: PgCollection, dimension: int | No
     if not source.part.value:
         dependents.require_none(session, source.table, source.own)
     if dimension is not None:
-        _require_dimension(source, dimension)
+        _require_dimension(session, source, dimension)
 
 
 def _require_rights(session: Session, source: PgCollection) -> None:
@@ -81,14 +81,19 @@ def _require_plain(session: Session, source: PgCollection) -> None:
             )
 
 
-def _require_dimension(source: PgCollection, dimension: int) -> None:
+def _require_dimension(session: Session, source: PgCollection, dimension: int) -> None:
     own, table = source.own, source.table
     if not source.part.value:
         for spec in table.specs_of(own):
             try:
-                spec.of(own.base, dimension)
+                wanted = spec.of(own.base, dimension)
             except LightmigrateError as error:
                 raise LightmigrateError(f"{source.address} has an index, and {error}") from None
+            if wanted.cast == "halfvec" and session.rows(sql.SQL("SELECT to_regtype('halfvec') IS NULL")) == [(True,)]:
+                raise LightmigrateError(
+                    f"{source.address} has an index, which takes {dimension:,} dimensions only as halfvec, and this "
+                    "pgvector has no such type; 0.7 has:  ALTER EXTENSION vector UPDATE"
+                )
         return
     if source.use.padded and own.dimension is not None and dimension > own.dimension:
         raise LightmigrateError(

@@ -41,6 +41,9 @@ CAPABILITIES = Capabilities(
     shared_records=True,
 )
 
+# The first one that numbers transactions without wrapping around.
+_OLDEST_SERVER = 130000
+
 
 class PgStore:
     """See `stores.base.Store`.
@@ -76,8 +79,16 @@ class PgStore:
         """What it can promise."""
         return CAPABILITIES
 
-    def unsupported(self) -> None:
-        """`None`: everything can be migrated."""
+    def unsupported(self) -> str | None:
+        """Why nothing can be migrated here: an old server, or one that only follows another; only reads."""
+        version, standby = self._session.rows(
+            sql.SQL("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()")
+        )[0]
+        if version < _OLDEST_SERVER:
+            return f"PostgreSQL {version // 10000} is too old, {_OLDEST_SERVER // 10000} is needed: upgrade the server"
+        return (
+            "the server is a standby, which cannot be written to: give the address of its primary" if standby else None
+        )
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
         """None: PostgreSQL stores vectors in the rows, and reads them without an index."""

@@ -16,6 +16,7 @@ from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.vector_stores.postgres import PGVectorStore as LlamaStore
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from lightmigrate import CollectionJob, Migrator, Model, Projection, fit
 from lightmigrate.errors import LightmigrateError
@@ -230,7 +231,7 @@ def test_anythingllm_s_namespaces_have_one_model_and_their_text_in_the_metadata(
                          "text": text, "docSource": "a file of the user", "chunkSource": "a part"}  # fmt: skip
             connection.execute(
                 "INSERT INTO anythingllm_vectors VALUES (%s, %s, %s, %s)",
-                (uuid.UUID(int=row), f"room{row % 2}", str(vector.tolist()), psycopg.types.json.Jsonb(described)),
+                (uuid.UUID(int=row), f"room{row % 2}", str(vector.tolist()), Jsonb(described)),
             )
     with PgStore(maker.conninfo) as store:
         (facts,) = store.collections()
