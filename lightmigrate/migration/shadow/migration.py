@@ -25,7 +25,14 @@ from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.lock import lock_of
-from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_changeable, require_passed
+from lightmigrate.migration.plan import (
+    Plan,
+    PlannedCollection,
+    make_plan,
+    require_changeable,
+    require_passed,
+    require_possible,
+)
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import (
     Backup,
@@ -108,6 +115,7 @@ class ShadowMigration:
         self._require_supported()
         plan = make_plan(self.path, self.catalog(), requests, needed=0, free=0)
         require_changeable(self._store, requests)
+        require_possible(self._store, requests)
         return plan
 
     @property
