@@ -25,7 +25,8 @@ class FrameworkStore:
 
     Attributes:
         database: as `stores.open.open_database` takes it: a client, a path or a URL.
-        names: of the collection, as `str(Address)`; several where only the database knows which of them it has.
+        names: of the collection, as `str(Address)`; several where only the database knows which; the likeliest
+            first.
         embedding: what the object embeds with; `None` where it does not know.
     """
 

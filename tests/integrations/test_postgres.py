@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_postgres import PGEngine, PGVectorStore
+from langchain_postgres import PGEngine, PGVector, PGVectorStore
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.postgres import PGVectorStore as LlamaIndexStore
@@ -46,6 +46,26 @@ def test_a_table_of_langchain(pg: PgMaker) -> None:
     for _ in range(8):
         assert [found.page_content for found in after.similarity_search(QUESTION, k=3)] == nearest(256, QUESTION)
     after.add_documents([Document(page_content="a note that came later", id=str(uuid.uuid4()))])
+    assert after.similarity_search("a note that came later", k=1)[0].page_content == "a note that came later"
+
+
+def test_a_collection_of_langchain_beside_others(pg: PgMaker) -> None:
+    def opened(name: str, dimension: int) -> PGVector:
+        return PGVector(LangChainModel(dimension), connection=sqlalchemy_url(pg, "psycopg"), collection_name=name)
+
+    before, others = opened("notes", 64), opened("of others", 64)
+    before.add_texts(list(notes()))
+    others.add_texts(list(notes()[:5]))
+    for _ in range(8):
+        assert [found.page_content for found in before.similarity_search(QUESTION, k=3)] == nearest(64, QUESTION)
+    report = langchain.auto_migrate(before, LangChainModel(256))
+    assert report.action == "migrated", report.error
+    assert [found.finding.address.part for found in report.collections] == ["notes"]
+    after = opened("notes", 256)
+    for _ in range(8):
+        assert [found.page_content for found in after.similarity_search(QUESTION, k=3)] == nearest(256, QUESTION)
+    assert others.similarity_search(notes()[2], k=1)[0].page_content == notes()[2]
+    after.add_texts(["a note that came later"])
     assert after.similarity_search("a note that came later", k=1)[0].page_content == "a note that came later"
 
 
