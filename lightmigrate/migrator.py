@@ -107,8 +107,8 @@ class Migrator(DatabaseLearner):
 
     def plan_transfer(self, jobs: Sequence[CollectionJob], target: object) -> Plan:
         """What `transfer` would do, and whether it can. Only reads; raises the same errors."""
-        with self._naming():
-            return self._transfer(target).plan(self.collections(), requests_of(jobs, self._engine))
+        with self._naming(), self._transfer(target) as transfer:
+            return transfer.plan(self.collections(), requests_of(jobs, self._engine))
 
     def transfer(
         self,
@@ -135,17 +135,22 @@ class Migrator(DatabaseLearner):
             RefusedError: the target has a collection of that name.
             LightmigrateError: of the kind that says why; both databases are as they were.
         """
-        with self._naming():
+        with self._naming(), self._transfer(target) as transfer:
             requests = requests_of(jobs, self._engine)
-            transfer = self._transfer(target)
             models = [transfer.describe_model(job.embedding_function) for job in jobs]
             requests = [replace(request, model=model) for request, model in zip(requests, models, strict=True)]
             return transfer.run(
                 self.collections(), requests, verify=verify, invalid_vectors=invalid_vectors, force=force
             )
 
-    def _transfer(self, target: object) -> Transfer:
-        return Transfer(self._database, open_database(target), self._page_size, self._on_progress)
+    @contextlib.contextmanager
+    def _transfer(self, target: object) -> Iterator[Transfer]:
+        """To another database, which is closed afterwards unless the caller opened it."""
+        opened = open_database(target)
+        with contextlib.ExitStack() as stack:
+            if isinstance(target, (str, Path)) and isinstance(opened, Store):
+                stack.callback(opened.close)
+            yield Transfer(self._database, opened, self._page_size, self._on_progress)
 
     def migrate_collections(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ def transfer(
         LightmigrateError: as `Migrator.transfer`; both databases are as they were.
     """
     from lightmigrate.projection.projection import Projection
+    from lightmigrate.stores.base import Store
     from lightmigrate.stores.open import open_database
 
     migrator = database.open(conversation)
@@ -92,10 +94,14 @@ def transfer(
         )
         for address in addresses
     ]  # fmt: skip
-    target = open_database(to)
-    conversation.show(migrator.plan_transfer(jobs, target))
-    conversation.require(f"Build them in {target}? The source is only read.", "migrate")
-    results = migrator.transfer(
-        jobs, target, options.verify, invalid_vectors=options.invalid_vectors, force=options.force
-    )
-    return Transferred(str(migrator.path), str(target), results)
+    with contextlib.ExitStack() as stack:
+        target = open_database(to)
+        if isinstance(target, Store):
+            stack.callback(target.close)
+        conversation.show(migrator.plan_transfer(jobs, target))
+        conversation.require(f"Build them in {target}? The source is only read.", "migrate")
+        results = migrator.transfer(
+            jobs, target, options.verify, invalid_vectors=options.invalid_vectors, force=options.force
+        )
+        name = str(target)
+    return Transferred(str(migrator.path), name, results)
