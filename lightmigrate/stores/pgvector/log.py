@@ -21,7 +21,7 @@ _TRUNCATE = "lightmigrate_note_truncate"
 TRIGGERS = (_TRIGGER, _TRUNCATE)
 
 _NOTE = """
-    INSERT INTO {log} VALUES (tg_relid, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
+    INSERT INTO {log} VALUES ({oid}, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
     ON CONFLICT (rel, key, part) DO UPDATE SET deleted = excluded.deleted, xid = excluded.xid;
 """
 
@@ -35,12 +35,13 @@ def start(session: Session, table: Table, part_column: str | None) -> None:
         ).format(_log(table))
     )
     body = sql.SQL(
-        "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT tg_relid, ARRAY[{key}], {part}, true, "
+        "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT {oid}, ARRAY[{key}], {part}, true, "
         "pg_current_xact_id() FROM {table} t ON CONFLICT (rel, key, part) DO UPDATE SET deleted = true, "
         "xid = excluded.xid; RETURN NULL; END IF; "
         "IF tg_op <> 'INSERT' THEN {old} END IF; IF tg_op <> 'DELETE' THEN {new} END IF; RETURN NULL; END"
     ).format(
         log=_log(table),
+        oid=sql.Literal(table.oid),  # not `tg_relid`, which is that of a partition
         key=_key(table, "t"),
         part=_part(part_column, "t"),
         table=table.sql,
@@ -55,7 +56,7 @@ def start(session: Session, table: Table, part_column: str | None) -> None:
             "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
         ).format(_function(table), sql.Literal(body.as_string()))
     )
-    columns = [column.sql for column in table.columns if column.kept is None]
+    columns = [column.sql for column in table.columns if not column.kept]
     _drop_triggers(session, table)
     session.execute(
         sql.SQL(
@@ -76,7 +77,14 @@ def stop(session: Session, table: Table) -> None:
     _drop_triggers(session, table)
     session.execute(sql.SQL("DROP FUNCTION IF EXISTS {} ()").format(_function(table)))
     if _exists(session, table):
-        session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
+        others = sql.SQL(
+            "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE t.tgname = %s AND n.nspname = %s LIMIT 1"
+        )
+        if session.rows(others, [_TRIGGER, table.schema]):
+            session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
+        else:
+            session.execute(sql.SQL("DROP TABLE {}").format(_log(table)))
 
 
 def pause(session: Session, table: Table, *, on: bool) -> None:
@@ -86,8 +94,9 @@ def pause(session: Session, table: Table, *, on: bool) -> None:
 
 def is_on(session: Session, table: Table) -> bool:
     """Whether the table has the trigger; only reads."""
-    query = sql.SQL("SELECT FROM pg_trigger WHERE tgrelid = %s AND tgname = %s")
-    return bool(session.rows(query, [table.oid, _TRIGGER]))
+    # after a dump and a restore the trigger is there, with the numbers of another table
+    query = sql.SQL("SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid WHERE tgrelid = %s AND proname = %s")
+    return bool(session.rows(query, [table.oid, f"{_TRIGGER}_{table.oid}"]))
 
 
 def snapshot(session: Session) -> str:
@@ -96,17 +105,20 @@ def snapshot(session: Session) -> str:
 
 
 def written(session: Session, table: Table, part: str, since: str | None) -> WrittenRecords:
-    """What was written to a table, or a part of it, since a `snapshot`; empty if `since` is `None`. Only reads."""
+    """What was written to a table, or a part of it, since a `snapshot`; empty if `since` is `None`. Only reads.
+
+    A row that went from one part to another was deleted in one and written in the other.
+    """
     mark = snapshot(session)  # before the query: a write in between is returned twice rather than never
     rows = (
         []
         if since is None
         else session.rows(
             sql.SQL(
-                "SELECT key, deleted FROM {} WHERE rel = %s AND part = %s AND NOT pg_visible_in_snapshot(xid, "
-                "%s::pg_snapshot) ORDER BY key"
-            ).format(_log(table)),
-            [table.oid, part, since],
+                "SELECT key, bool_and(deleted) FROM {} WHERE rel = %s AND NOT pg_visible_in_snapshot(xid, "
+                "%s::pg_snapshot){} GROUP BY key ORDER BY key"
+            ).format(_log(table), sql.SQL(" AND part = %s" if part else "")),
+            [table.oid, since, *([part] if part else [])],
         )
     )
     return WrittenRecords(
@@ -132,7 +144,11 @@ def _exists(session: Session, table: Table) -> bool:
 
 def _note(table: Table, part_column: str | None, row: str, deleted: str) -> sql.Composed:
     return sql.SQL(_NOTE).format(
-        log=_log(table), key=_key(table, row), part=_part(part_column, row), deleted=sql.SQL(deleted)
+        log=_log(table),
+        oid=sql.Literal(table.oid),
+        key=_key(table, row),
+        part=_part(part_column, row),
+        deleted=sql.SQL(deleted),
     )
 
 
