@@ -73,6 +73,7 @@ class Session:
             raise DatabaseError(f"cannot connect to PostgreSQL: {_one_line(error)}") from None
         except psycopg.Error:  # the message can contain a part of the password
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
+        self.rows_at_once = 50  # that are changed in one transaction; see `writing`
         self.switches_triggers = False  # as far as is known
         self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
