@@ -33,6 +33,7 @@ from lightmigrate.vectors import Vectors
 RESULT = Path(__file__).parent / "results" / "postgres.json"
 OLD, NEW = Model("old", 384), Model("new", 768)
 WRITES_PER_SECOND = 200
+SECONDS_ALONE = 15.0  # that the same application is measured without a migration
 INDEX = "CREATE INDEX {} ON {} USING hnsw ({} vector_cosine_ops)"
 
 
@@ -130,14 +131,21 @@ class Bench:
 
     def written(self, address: str) -> dict[str, Any]:
         """The same while an application writes."""
-        writer = Writer(address, self.vectors)
+        started = time.perf_counter()
+        with_nothing = Writer(address, self.vectors)
+        with_nothing.start()
+        with_nothing.join(SECONDS_ALONE)
+        with_nothing.done.set()
+        with_nothing.join()
+        outside = time.perf_counter() - started
+        writer = Writer(address, self.vectors, "later")
         writer.start()
         try:
             self.lightmigrate(address)
         finally:
             writer.done.set()
             writer.join()
-        return {**writer.result(self.projection), "outside": 0.0}
+        return {**writer.result(self.projection), **with_nothing.waits("alone_"), "outside": outside}
 
     def _at(self, name: str) -> str:
         return self._server.replace("/postgres?", f"/{name}?")
@@ -150,8 +158,9 @@ class Bench:
 class Writer(threading.Thread):
     """Inserts, updates and deletes in turn, so many a second, until the column has another dimension."""
 
-    def __init__(self, address: str, vectors: Vectors) -> None:
+    def __init__(self, address: str, vectors: Vectors, name: str = "new") -> None:
         super().__init__()
+        self._name = name
         self._address, self._vectors = address, vectors
         self.done = threading.Event()
         self._waits: list[float] = []
@@ -168,8 +177,11 @@ class Writer(threading.Thread):
                 vector, begun = str(self._vectors[turn % rows].tolist()), time.perf_counter()
                 try:
                     if turn % 3 == 0:
-                        connection.execute("INSERT INTO docs VALUES (%s, 'new', %s)", (f"new-{turn}", vector))
-                        self._written[f"new-{turn}"] = turn % rows
+                        connection.execute(
+                            "INSERT INTO docs (id, body, embedding) VALUES (%s, 'new', %s)",
+                            (f"{self._name}-{turn}", vector),
+                        )
+                        self._written[f"{self._name}-{turn}"] = turn % rows
                     elif turn % 3 == 1:
                         row = f"doc-{turn * 7 % rows:08d}"
                         done = connection.execute("UPDATE docs SET embedding = %s WHERE id = %s", (vector, row))
@@ -185,6 +197,16 @@ class Writer(threading.Thread):
                     return
                 self._waits.append(time.perf_counter() - begun)
 
+    def waits(self, prefix: str = "") -> dict[str, float]:
+        """How long it waited."""
+        waits = 1000 * np.array(self._waits)
+        return {
+            f"{prefix}writes": len(waits),
+            f"{prefix}longest_wait_ms": float(waits.max()),
+            f"{prefix}p99_wait_ms": float(np.quantile(waits, 0.99)),
+            f"{prefix}median_wait_ms": float(np.median(waits)),
+        }
+
     def result(self, projection: Projection) -> dict[str, Any]:
         """How long it waited, and whether every row is what it should be."""
         with psycopg.connect(self._address) as connection, connection.cursor(binary=True) as cursor:
@@ -196,9 +218,7 @@ class Writer(threading.Thread):
         whole = len(sent) == len(names)
         wrong = int((np.abs(read_vectors(sent) - expected).max(axis=1) > 1e-4).sum()) if whole else len(names)
         return {
-            "writes": len(self._waits),
-            "longest_wait_ms": 1000 * max(self._waits),
-            "median_wait_ms": 1000 * float(np.median(self._waits)),
+            **self.waits(),
             "compared": len(names),
             "missing": len(missing),
             "wrong": wrong,

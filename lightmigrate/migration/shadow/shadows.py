@@ -29,7 +29,7 @@ from lightmigrate.texts.chosen import texts_for
 PASSES = 10
 
 # Changes that are left for the exchange, where writers wait meanwhile.
-_FEW = 50
+_FEW = 10
 
 # Key of a copy of a backup to which later changes are carried.
 _CARRIED = "carried"

@@ -233,6 +233,8 @@ class PgCollection:
         with self._session.transaction():
             ef_search = str(min(max(k, _EF_SEARCH), _MOST_EF_SEARCH))
             self._session.rows(sql.SQL("SELECT set_config('hnsw.ef_search', {}, true)").format(ef_search))
+            if not self.part.value:  # an index on the rows of all parts may find too few of one
+                self._session.rows(sql.SQL("SELECT set_config('enable_seqscan', 'off', true)"))
             for vector in vectors if width is None else padded(vectors, width):
                 literal = as_literal(vector)
                 distance = sql.SQL(form + "vector").format(sql.SQL("{}::vector").format(column), literal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from psycopg import sql
@@ -16,7 +16,7 @@ from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of, read_table
+from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
 
 
@@ -40,53 +40,52 @@ def exchange(
         settle: brings `incoming` up to date.
         reopened: `live`, opened anew.
     """
-    _require_same(live, reopened)
+    DatabaseChangedError.require_same(live.address, live.opened_id, reopened().id)
     whole = not live.part.value
     if whole:
         dependents.require_none(session, live.table, live.own)
         build_indexes(session, incoming)
     mode = sql.SQL("ACCESS EXCLUSIVE" if whole else "SHARE ROW EXCLUSIVE")
     with session.holding(sql.SQL("LOCK TABLE {} IN {} MODE").format(live.table.sql, mode)):
-        _require_same(live, reopened)
         settle()
-        table = read_table(session, live.address.name)
+        current = reopened()  # all that was done is undone if it is another one now
+        DatabaseChangedError.require_same(live.address, live.opened_id, current.id)
+        table = current.table
         new, old = table.vector(incoming.column.name), table.column(live.column.name)
         kept = new.version(live.part.value)
         if kept is None or kept.own != old.name:
             raise LightmigrateError(f"{incoming.address} is not a version of {live.address}: build one first")
         if whole:
-            _rename(session, live, table, new, kept, key)
+            dependents.require_none(session, table, old)
+            _say_what_queries_need(table, new, old, kept)
+            # in one request, because all wait meanwhile
+            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, key)))
         else:
-            _swap(session, live, table, new, kept, key)
+            _swap(session, current, table, new, kept, key)
 
 
-def _require_same(live: PgCollection, reopened: Callable[[], PgCollection]) -> None:
-    DatabaseChangedError.require_same(live.address, live.opened_id, reopened().id)
-
-
-def _rename(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn, key: str) -> None:
-    """Exchange the names of two columns, with comment, NOT NULL and the names of indexes."""
-    old = table.column(kept.own)
-    dependents.require_none(session, table, old)
+def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColumn, key: str) -> list[sql.Composed]:
+    """The statements that exchange the names of two columns, with comment, NOT NULL, indexes and trigger."""
+    table, old = live.table, live.table.column(kept.own)
     distances = table.metrics_of(old)
-    distance = distances[0] if len(distances) == 1 else None
     backup = KeptColumn(
-        old.name, "", Role.BACKUP.value, key, old.not_null, log.snapshot(session), distance,
-        live.dimension if old.dimension is None else None,
+        old.name, "", Role.BACKUP.value, key, old.not_null, log.snapshot(session),
+        distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
     )  # fmt: skip
-    _say_what_queries_need(table, new, old, kept)
     name = sql.Identifier(backup.column_name())
-    _alter(session, table, "RENAME {} TO {}", old.sql, name)
-    _alter(session, table, "RENAME {} TO {}", new.sql, old.sql)
-    if old.not_null:  # the application writes only the new column
-        _alter(session, table, "ALTER {} DROP NOT NULL", name)
-    missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, old.sql)
-    if (old.not_null or kept.not_null) and not session.rows(missing):
-        _alter(session, table, "ALTER {} SET NOT NULL", old.sql)
-    _rename_indexes(session, live, table, new, old)
-    comment(session, table, backup.column_name(), comment_of([backup]))
-    comment(session, table, old.name, old.comment)
-    log.start(session, read_table(session, table.name), live.use.part)
+    missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, new.sql)
+    required = (old.not_null or kept.not_null) and not session.rows(missing)
+    return [
+        _altering(table, "RENAME {} TO {}", old.sql, name),
+        _altering(table, "RENAME {} TO {}", new.sql, old.sql),
+        # the application writes only the new column
+        *([_altering(table, "ALTER {} DROP NOT NULL", name)] if old.not_null else []),
+        *([_altering(table, "ALTER {} SET NOT NULL", old.sql)] if required else []),
+        *_renamed_indexes(table, new, old),
+        commenting(table, backup.column_name(), comment_of([backup])),
+        commenting(table, old.name, old.comment),
+        *log.starting(table, live.use.part),  # the names of the application's columns are the same as before
+    ]
 
 
 def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:
@@ -107,7 +106,7 @@ def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptCol
             )  # fmt: skip
 
 
-def _rename_indexes(session: Session, live: PgCollection, table: Table, new: Column, old: Column) -> None:
+def _renamed_indexes(table: Table, new: Column, old: Column) -> list[sql.Composed]:
     """The indexes of the new column take the names of those of the old one."""
     kept = new.version("")
     distance, before = kept.distance if kept else None, table.indexes_of(old)
@@ -116,26 +115,20 @@ def _rename_indexes(session: Session, live: PgCollection, table: Table, new: Col
     for index in before:
         if index.spec is not None:
             places[index.spec.by(distance).of(new.base, dimension)] = index.name
-    for number, index in enumerate(before):
-        _rename_index(session, table, index.name, index_name(table, old, number))
-    _take_names(session, table, new, places)
-
-
-def _take_names(session: Session, table: Table, new: Column, places: Mapping[IndexSpec, str]) -> None:
     free = list(places.values())
+    statements = [_renamed(table, index.name, index_name(table, old, place)) for place, index in enumerate(before)]
     for index in table.indexes_of(new):
         if index.spec is None or not free:
             continue
         name = places.get(index.spec, "")
         name = name if name in free else free[0]  # a backup's index need not be what is made today
         free.remove(name)
-        _rename_index(session, table, index.name, name)
+        statements.append(_renamed(table, index.name, name))
+    return statements
 
 
-def _rename_index(session: Session, table: Table, name: str, to: str) -> None:
-    session.execute(
-        sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
-    )
+def _renamed(table: Table, name: str, to: str) -> sql.Composed:
+    return sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
 
 
 def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn, key: str) -> None:
@@ -147,7 +140,7 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
     condition = sql.SQL("WHERE true{}").format(part.condition("t"))
     missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
     if old.not_null and session.rows(missing, part.values):
-        _alter(session, table, "ALTER {} DROP NOT NULL", old.sql)
+        session.execute(_altering(table, "ALTER {} DROP NOT NULL", old.sql))
     log.pause(session, table, on=True)
     with quietly(session, table, [old, new]):
         session.execute(
@@ -161,12 +154,15 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
     comment(session, table, new.name, comment_of([*others, backup]))
 
 
-def _alter(session: Session, table: Table, action: str, *names: sql.Identifier) -> None:
-    session.execute(sql.SQL("ALTER TABLE {} " + action).format(table.sql, *names))
+def _altering(table: Table, action: str, *names: sql.Identifier) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} " + action).format(table.sql, *names)
 
 
 def comment(session: Session, table: Table, column: str, text: str | None) -> None:
     """Set the comment of a column. Writes."""
-    session.execute(
-        sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.sql, sql.Identifier(column), sql.Literal(text))
-    )
+    session.execute(commenting(table, column, text))
+
+
+def commenting(table: Table, column: str, text: str | None) -> sql.Composed:
+    """The statement that sets the comment of a column."""
+    return sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.sql, sql.Identifier(column), sql.Literal(text))

@@ -28,12 +28,11 @@ _NOTE = """
 
 def start(session: Session, table: Table, part_column: str | None) -> None:
     """Start to log writes, except to lightmigrate's own columns. Writes; within a transaction."""
-    session.execute(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, deleted boolean NOT NULL, "
-            "xid xid8 NOT NULL, PRIMARY KEY (rel, key, part))"
-        ).format(_log(table))
-    )
+    session.execute(sql.SQL("; ").join(starting(table, part_column)))
+
+
+def starting(table: Table, part_column: str | None) -> list[sql.Composed]:
+    """The statements of `start`, for columns of these names."""
     body = sql.SQL(
         "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT {oid}, ARRAY[{key}], {part}, true, "
         "pg_current_xact_id() FROM {table} t ON CONFLICT (rel, key, part) DO UPDATE SET deleted = true, "
@@ -48,33 +47,34 @@ def start(session: Session, table: Table, part_column: str | None) -> None:
         old=_note(table, part_column, "old", "true"),
         new=_note(table, part_column, "new", "false"),
     )
-    session.execute(
+    columns = sql.SQL(", ").join(column.sql for column in table.columns if not column.kept)
+    trigger, truncate = sql.Identifier(_TRIGGER), sql.Identifier(_TRUNCATE)
+    return [
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, deleted boolean NOT NULL, "
+            "xid xid8 NOT NULL, PRIMARY KEY (rel, key, part))"
+        ).format(_log(table)),
         # the writers' connections have other settings and rights than this one
         sql.SQL(
             "CREATE OR REPLACE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
             "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' "
             "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
-        ).format(_function(table), sql.Literal(body.as_string()))
-    )
-    columns = [column.sql for column in table.columns if not column.kept]
-    _drop_triggers(session, table)
-    session.execute(
+        ).format(_function(table), sql.Literal(body.as_string())),
+        *_dropping(table),
         sql.SQL(
             "CREATE TRIGGER {} AFTER INSERT OR DELETE OR UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {} ()"
-        ).format(sql.Identifier(_TRIGGER), sql.SQL(", ").join(columns), table.sql, _function(table))
-    )
-    session.execute(
+        ).format(trigger, columns, table.sql, _function(table)),
         sql.SQL("CREATE TRIGGER {} BEFORE TRUNCATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION {} ()").format(
-            sql.Identifier(_TRUNCATE), table.sql, _function(table)
-        )
-    )
-    for name in TRIGGERS:  # replication, which fires no ordinary trigger, writes rows as well
-        _enable(session, table, name, on=True)
+            truncate, table.sql, _function(table)
+        ),
+        # replication, which fires no ordinary trigger, writes rows as well
+        *(_enabling(table, name, on=True) for name in TRIGGERS),
+    ]
 
 
 def stop(session: Session, table: Table) -> None:
     """Stop logging, and delete the log of the table. Writes; within a transaction."""
-    _drop_triggers(session, table)
+    session.execute(sql.SQL("; ").join(_dropping(table)))
     session.execute(sql.SQL("DROP FUNCTION IF EXISTS {} ()").format(_function(table)))
     if _exists(session, table):
         others = sql.SQL(
@@ -89,7 +89,7 @@ def stop(session: Session, table: Table) -> None:
 
 def pause(session: Session, table: Table, *, on: bool) -> None:
     """Disable or enable the trigger, within a transaction that has locked the table. Writes."""
-    _enable(session, table, _TRIGGER, on=not on)
+    session.execute(_enabling(table, _TRIGGER, on=not on))
 
 
 def is_on(session: Session, table: Table) -> bool:
@@ -128,14 +128,13 @@ def written(session: Session, table: Table, part: str, since: str | None) -> Wri
     )
 
 
-def _enable(session: Session, table: Table, trigger: str, *, on: bool) -> None:
+def _enabling(table: Table, trigger: str, *, on: bool) -> sql.Composed:
     action = sql.SQL("ENABLE ALWAYS" if on else "DISABLE")
-    session.execute(sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(trigger)))
+    return sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(trigger))
 
 
-def _drop_triggers(session: Session, table: Table) -> None:
-    for name in TRIGGERS:
-        session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql))
+def _dropping(table: Table) -> list[sql.Composed]:
+    return [sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql) for name in TRIGGERS]
 
 
 def _exists(session: Session, table: Table) -> bool:

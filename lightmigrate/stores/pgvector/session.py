@@ -73,6 +73,7 @@ class Session:
             raise DatabaseError(f"cannot connect to PostgreSQL: {_one_line(error)}") from None
         except psycopg.Error:  # the message can contain a part of the password
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
+        self.rows_at_once = 50  # that are changed in one transaction; see `writing`
         self.switches_triggers = False  # as far as is known
         self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
@@ -92,9 +93,10 @@ class Session:
         self._connection.close()
 
     def execute(self, query: sql.Composable, values: Sequence[object] = ()) -> int:
-        """Run a statement; returns the number of affected rows."""
+        """Run a statement; returns the number of affected rows. Without values it may be several, with `;` between."""
         with self._lock, _translated():
-            return self._connection.execute(_composed(query), values or None).rowcount
+            prepare = None if values else False  # several cannot be prepared
+            return self._connection.execute(_composed(query), values or None, prepare=prepare).rowcount
 
     def rows(self, query: sql.Composable, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes."""
@@ -130,9 +132,11 @@ class Session:
             with contextlib.ExitStack() as attempt:
                 try:
                     attempt.enter_context(self.transaction())
-                    self._wait_for_locks(_LOCK_MILLISECONDS)
-                    self.execute(lock)
-                    self._wait_for_locks(None)
+                    self.execute(
+                        sql.SQL("SET LOCAL lock_timeout = {}; {}; SET LOCAL lock_timeout = DEFAULT").format(
+                            sql.Literal(_LOCK_MILLISECONDS), lock
+                        )
+                    )
                 except QueryError as error:
                     if error.sqlstate != _LOCKED or time.monotonic() > deadline:
                         raise _held(error) from None
@@ -158,17 +162,12 @@ class Session:
         while True:
             try:
                 with self.transaction():
-                    self._wait_for_locks(_LOCK_MILLISECONDS)
+                    self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_LOCK_MILLISECONDS)))
                     return action()
             except QueryError as error:
                 if error.sqlstate != _LOCKED or time.monotonic() > deadline:
                     raise _held(error) from None
             time.sleep(_PAUSE_SECONDS)
-
-    def _wait_for_locks(self, milliseconds: int | None) -> None:
-        """How long the statements of this transaction wait for a lock; `None` for as long as PostgreSQL is set to."""
-        wanted = sql.SQL("DEFAULT") if milliseconds is None else sql.Literal(milliseconds)
-        self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(wanted))
 
     def trying(self, action: Callable[[], Result], otherwise: Callable[[], Result]) -> Result:
         """The result of `action`, or of `otherwise` when a value does not fit the type it is compared with."""

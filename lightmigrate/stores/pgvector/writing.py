@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -19,8 +20,12 @@ from lightmigrate.stores.pgvector.values import decode, decode_key
 from lightmigrate.stores.pgvector.vectors import padded
 from lightmigrate.vectors import Vectors
 
-# Rows per statement; and per transaction that changes rows which the application may want to write at the same time.
-_BATCH, _SHORT_BATCH = 2000, 200
+# Rows per statement.
+_BATCH = 2000
+
+# A transaction that changes what the application may want to write at the same time has as many rows as take so long,,
+# at least and at most so many.
+_SECONDS, _FEWEST, _MOST = 0.1, 10, 500
 
 Item = TypeVar("Item")
 
@@ -92,13 +97,17 @@ def write_vectors(
 ) -> None:
     """Write the vectors `(n, d)` of existing rows; ids without a row are ignored. Writes, without firing triggers.
 
-    A few rows in each transaction, because others who write to these rows have to wait for its end.
+    A few rows in each transaction, because others who write to these rows have to wait for its end: as many as this
+    server writes in a tenth of a second.
     """
     if len(ids):
         vectors = _fitting(rows, vectors)
     update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE ").format(rows.table.sql, rows.column.sql, STAGE)
     rest = condition + rows.part.condition("t")
-    for batch in batches(range(len(ids)), _SHORT_BATCH):
+    start = 0
+    while start < len(ids):
+        batch = range(start, min(len(ids), start + session.rows_at_once))
+        start = batch.stop
         keyed = [(row, key) for row in batch if (key := decode_key(ids[row], len(rows.table.keys)))]
         if not keyed:
             continue
@@ -110,7 +119,10 @@ def write_vectors(
             ):
                 join_by_key(session, rows.table.keys, lambda joined: update + joined + rest, rows.part.values)
 
+        begun = time.perf_counter()
         session.yielding(write)
+        fitting = len(batch) * _SECONDS / max(time.perf_counter() - begun, 1e-6)
+        session.rows_at_once = int(min(max(fitting, len(batch) / 2, _FEWEST), 2 * session.rows_at_once, _MOST))
 
 
 def remove_rows(session: Session, rows: Rows, ids: Sequence[str]) -> None:
@@ -129,7 +141,7 @@ def remove_rows(session: Session, rows: Rows, ids: Sequence[str]) -> None:
         with quietly(session, rows.table, [rows.column]):
             delete(keys)
 
-    for batch in batches(ids, _BATCH if rows.kept is None else _SHORT_BATCH):
+    for batch in batches(ids, _BATCH if rows.kept is None else session.rows_at_once):
         keys = [key for record in batch if (key := decode_key(record, len(rows.table.keys)))]
         if keys and rows.kept is None:
             delete(keys)
