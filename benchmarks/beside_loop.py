@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from start_models import MODELS, metered_server, spent
 
-from lightmigrate import auto_migrate
+from lightmigrate import Policy, auto_migrate
 from lightmigrate.stores.chroma.client import open_client
 
 ROOT = Path(__file__).parents[1]
@@ -95,11 +95,11 @@ def found_by(collection: Any, queries: Any) -> list[set[str]]:
 
 
 def start(
-    folder: Path, model: Any, queries: Any, exact: Sequence[set[str]], policy: Mapping[str, float], most_seconds: float
+    folder: Path, model: Any, queries: Any, exact: Sequence[set[str]], policy: Policy, most_seconds: float
 ) -> dict[str, Any]:
     """A server's start, and what it finds from then on."""
     began, used = time.perf_counter(), time.process_time()
-    report = auto_migrate(folder, model, **policy)
+    report = auto_migrate(folder, model, policy=policy)
     measured: dict[str, Any] = {"up": time.perf_counter() - began, "processor_up": time.process_time() - used}
     measured |= {"dollars_up": spent(), "action": report.action, "kept": {}}
     if report.action != "migrated":
@@ -160,8 +160,7 @@ def alone(way: str, place: Path, arguments: argparse.Namespace) -> dict[str, Any
     with open_client(place / "loop") as client:
         collection = client.get_collection("docs", embedding_function=None)
         exact, by_loop = nearest(collection, embedded), found_by(collection, embedded)
-    given = {name: getattr(arguments, name) for name in ("max_cost", "max_cost_per_day")}
-    policy = {name: dollars for name, dollars in given.items() if dollars is not None}
+    policy = Policy(max_cost=arguments.max_cost, max_cost_per_day=arguments.max_cost_per_day)
     measured = start(place / "db", model, embedded, exact, policy, 60 * arguments.most_minutes)
     dollars = {"dollars_up": measured["dollars_up"] - before, "dollars": spent() - before}
     return {**measured, **dollars, "loop_kept": kept(by_loop, exact)}

@@ -43,6 +43,8 @@ from lightmigrate.budget.budget_split import (
 )
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.curve import measure_curve
+from lightmigrate.budget.curve_data import CurveData
+from lightmigrate.budget.measuring_options import MeasuringOptions
 from lightmigrate.budget.quality_estimator import sentences_for, tokens_to_measure
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.projection.terms.extract_rule import ExtractKind, ExtractRule
@@ -168,7 +170,11 @@ class Pair:
             lengths: dict[ExtractKind, list[int]] = {"first": lengths_within(self.size, left)}
             more = first + more_extracts(self.size, lengths, first, tokens)
             material = self._material(drawn_rows[:first], words, drawn_rows[first:more])
-            curve = measure_curve(material, self.size, self.provider, lengths=lengths, seed=self.seed)
+            curve = measure_curve(
+                CurveData(material, self.size, lengths, len(material.texts)),
+                self.provider,
+                MeasuringOptions(seed=self.seed),
+            )
             option = curve.within(tokens)
             setting = option.setting
             fitted = drawn_rows[: setting.documents]
