@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import re
@@ -79,6 +80,12 @@ def _old_version(host: str, port: int, *, ssl: bool, headers: Mapping[str, str])
 
 
 def _silent() -> Settings:
+    return _settings().model_copy()  # clients write to theirs
+
+
+@functools.cache
+def _settings() -> Settings:
+    """Without telemetry. Made once: it reads the environment and takes longer than opening a small folder."""
     return Settings(anonymized_telemetry=False)
 
 
