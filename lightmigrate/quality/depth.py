@@ -9,6 +9,7 @@ the one that it looks for, the sample holds some at random; how many there are i
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -60,11 +61,16 @@ def shared(correlation: float, depth: float) -> float:
     """
     if correlation >= 1:
         return 1.0
-    least = NORMAL.inv_cdf(1 - depth)
-    ranks = (np.arange(POINTS) + 0.5) / POINTS * depth
+    least, scores = _top_scores(depth)
     spread = float(np.sqrt(1 - correlation**2))
-    shares = (NORMAL.cdf((correlation * NORMAL.inv_cdf(1 - rank) - least) / spread) for rank in ranks)
-    return sum(shares) / POINTS
+    return sum(NORMAL.cdf((correlation * score - least) / spread) for score in scores) / POINTS
+
+
+@lru_cache(maxsize=16)  # a search for the correlation asks for one depth many times
+def _top_scores(depth: float) -> tuple[float, tuple[float, ...]]:
+    """The least score in the top `depth`, and scores that stand for all of it."""
+    ranks = (np.arange(POINTS) + 0.5) / POINTS * depth
+    return NORMAL.inv_cdf(1 - depth), tuple(NORMAL.inv_cdf(1 - float(rank)) for rank in ranks)
 
 
 def gain_in_collection(nearer: npt.NDArray[np.float64], documents: int, size: int) -> npt.NDArray[np.float64]:
