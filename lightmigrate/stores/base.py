@@ -61,6 +61,7 @@ class Capabilities(Result):
         ordered: a scan gives records in the order in which they were added.
         stale_handles: clients that opened a collection before an exchange still read and write the old one.
         shared_records: versions of a collection share ids, texts and payloads; only vectors are written again.
+        unit_vectors: of vectors that are compared by cosine only the direction is stored, with length 1.
     """
 
     atomic_exchange: bool
@@ -69,6 +70,7 @@ class Capabilities(Result):
     ordered: bool
     stale_handles: bool
     shared_records: bool
+    unit_vectors: bool = False
 
 
 @dataclass(frozen=True)

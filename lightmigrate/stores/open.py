@@ -25,21 +25,32 @@ Database: TypeAlias = FileDatabase | Store
 _URLS: Mapping[str, tuple[str, str]] = {
     "postgresql": ("lightmigrate.stores.pgvector", "open_url"),
     "postgres": ("lightmigrate.stores.pgvector", "open_url"),
+    "qdrant": ("lightmigrate.stores.qdrant", "open_url"),
+    "qdrant+https": ("lightmigrate.stores.qdrant", "open_url"),
 }
 
 # Databases of files: a module, and its `FileDatabase`. If no kind recognises a folder, the first one reports what is
 # missing.
 _FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
 
+# Folders that are opened like a server, not copied as files: a module, its test of a folder, and its function that opens
+# one as a `Store`.
+_OPENED_FOLDERS: tuple[tuple[str, str, str], ...] = (("lightmigrate.stores.qdrant", "is_folder", "open_folder"),)
+
 # How a database that an application of this process has open is shared and observed: a module, and its function.
 _SERVED: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.serving", "served"),)
 
 # By the package of a client's class: a module, and its `Store` for such a client.
-_CLIENTS: Mapping[str, tuple[str, str]] = {"chromadb": ("lightmigrate.stores.chroma.live", "LiveChromaStore")}
+_CLIENTS: Mapping[str, tuple[str, str]] = {
+    "chromadb": ("lightmigrate.stores.chroma.live", "LiveChromaStore"),
+    "qdrant_client": ("lightmigrate.stores.qdrant.store", "QdrantStore"),
+}
 
 
 def open_database(database: object) -> Database:
-    """The database that an argument stands for. Imports only the store that is needed; does not open a folder.
+    """The database that an argument stands for. Imports only the store that is needed.
+
+    A folder that can be migrated as files is not opened.
 
     Args:
         database: a folder, a URL such as `postgresql://user@host/name`, an open client, or what this function returns.
@@ -50,7 +61,7 @@ def open_database(database: object) -> Database:
     if isinstance(database, str) and "://" in database:
         return _open_url(database)
     if isinstance(database, (str, Path)):
-        return open_folder(Path(database))
+        return _opened_folder(Path(database)) or open_folder(Path(database))
     if isinstance(database, (FileDatabase, Store)):
         return database
     for parent in type(database).__mro__:
@@ -129,6 +140,16 @@ def served(database: Database) -> Served | None:
 def open_chroma_client(folder: Path) -> Any:
     """Chroma's own client of a folder, for the demo, which acts as an application. Close it when done."""
     return _attribute("lightmigrate.stores.chroma.client", "open_client")(folder)
+
+
+def _opened_folder(folder: Path) -> Store | None:
+    """A folder of a store that opens it like a server; `None` for any other."""
+    path = folder.expanduser().resolve()
+    for module, test, function in _OPENED_FOLDERS:
+        if _attribute(module, test)(path):
+            store: Store = _attribute(module, function)(path)
+            return store
+    return None
 
 
 def _open_url(url: str) -> Store:
