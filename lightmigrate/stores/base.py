@@ -62,6 +62,8 @@ class Capabilities(Result):
         stale_handles: clients that opened a collection before an exchange still read and write the old one.
         shared_records: versions of a collection share ids, texts and payloads; only vectors are written again.
         unit_vectors: of vectors that are compared by cosine only the direction is stored, with length 1.
+        notice: what an application has to do or to know because of a missing guarantee, in a sentence; empty for
+            nothing. `doctor` prints it, and it is shown before a migration asks.
     """
 
     atomic_exchange: bool
@@ -71,6 +73,7 @@ class Capabilities(Result):
     stale_handles: bool
     shared_records: bool
     unit_vectors: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ _URLS: Mapping[str, tuple[str, str]] = {
 # missing.
 _FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
 
-# Folders that are opened like a server, not copied as files: a module, its test of a folder, and its function that opens
-# one as a `Store`.
+# Folders that are opened like a server, not copied as files: a module, its test of a folder, and its function that
+# opens one as a `Store`.
 _OPENED_FOLDERS: tuple[tuple[str, str, str], ...] = (("lightmigrate.stores.qdrant", "is_folder", "open_folder"),)
 
 # How a database that an application of this process has open is shared and observed: a module, and its function.

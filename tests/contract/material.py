@@ -61,7 +61,7 @@ def filled(maker: Maker, name: str, n: int = 20, metric: Metric = "l2") -> Addre
     return address
 
 
-def kept(store: Store, records: Page, metric: Metric) -> Page:
+def stored_by(store: Store, records: Page, metric: Metric) -> Page:
     """What a store keeps of records: vectors that are compared by cosine have length 1 where it says so."""
     if metric != "cosine" or not store.capabilities.unit_vectors:
         return records

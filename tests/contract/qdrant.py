@@ -20,8 +20,7 @@ from lightmigrate.stores.qdrant.configuration import DISTANCES
 from lightmigrate.stores.qdrant.store import QdrantStore
 from tests.contract.renamed import Names, RenamedStore
 
-
-# Local mode commits every point by itself. Processes are killed here, the machine is not, so memory is as good as a disk.
+# Local mode commits every point by itself. Processes are killed here, the machine is not: memory will do.
 _MEMORY = Path("/dev/shm")
 
 
@@ -120,10 +119,8 @@ class QdrantMemoryMaker(QdrantMaker):
     def state(self) -> object:
         client = self.application
         names = sorted(each.name for each in client.get_collections().collections)
-        return [
-            repr(client.get_aliases()),
-            [repr(client.scroll(name, limit=1000, with_vectors=True)) for name in names],
-        ]
+        points = [repr(client.scroll(name, limit=1000, with_vectors=True)) for name in names]
+        return repr(client.get_aliases()), points
 
 
 class QdrantFolderMaker(QdrantMaker):

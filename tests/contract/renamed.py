@@ -19,6 +19,7 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
+from lightmigrate.stores.qdrant.ids import decode
 from lightmigrate.vectors import Vectors
 
 
@@ -30,9 +31,7 @@ class Names:
 
     def ids(self, names: Sequence[str]) -> list[str]:
         """The ids that stand for some names."""
-        ids = [
-            name if name.isascii() and name.isdecimal() and name == str(int(name)) else _uuid(name) for name in names
-        ]
+        ids = [name if decode(name) is not None else _uuid(name) for name in names]
         self._names.update(zip(ids, names, strict=True))
         return ids
 

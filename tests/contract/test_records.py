@@ -21,9 +21,9 @@ from tests.contract.material import (
     everything,
     filled,
     hostile,
-    kept,
     page,
     same_value,
+    stored_by,
     vectors,
 )
 
@@ -52,7 +52,7 @@ def test_vectors_come_back_as_they_were(maker: Maker, store: Store, metric: Metr
     written = page(maker, 30).with_vectors(np.concatenate([vectors(29), extreme if metric == "l2" else vectors(1)]))
     store.collection(address).add(written)
     stored = everything(maker.client().collection(address))
-    assert_same(stored, kept(store, written, metric), maker.tolerance(metric))
+    assert_same(stored, stored_by(store, written, metric), maker.tolerance(metric))
 
 
 def test_what_a_record_has_not_got_stays_missing(maker: Maker, store: Store) -> None:

@@ -94,7 +94,7 @@ class QdrantCollection:
                 return
 
     def sample(self, n: int, seed: int = 0) -> Page:
-        """n records, evenly spaced in the order of their ids. Reads all ids and n records."""
+        """N records, evenly spaced in the order of their ids. Reads all ids and n records."""
         ids = self.ids()
         if len(ids) <= n:
             return self.records(ids)

@@ -55,14 +55,16 @@ class QdrantStore:
     def capabilities(self) -> Capabilities:
         """What it can promise: an exchange is one step where applications use aliases for all collections."""
         aliases = self.calls.aliases()
+        direct = [name for name in self._names(aliases) if name not in aliases]
         return Capabilities(
-            atomic_exchange=all(facts in aliases for facts in self._names(aliases)) and not interrupted(self.calls),
+            atomic_exchange=not direct and not interrupted(self.calls),
             holds_writers=False,
             sees_changes=False,
             ordered=False,
             stale_handles=False,
             shared_records=False,
             unit_vectors=True,
+            notice=_notice(direct),
         )
 
     def unsupported(self) -> str | None:
@@ -260,3 +262,15 @@ class QdrantStore:
     def interrupted_exchange(self) -> bool:
         """Whether an exchange was interrupted; only reads."""
         return interrupted(self.calls)
+
+
+def _notice(direct: Sequence[str]) -> str:
+    """What to do for collections that applications open by their own names."""
+    if not direct:
+        return ""
+    those = direct[0] if len(direct) == 1 else f"{len(direct)} collections, such as {direct[0]},"
+    return (
+        f"{those} cannot be exchanged in one step, because no alias leads there: the old collection is copied and "
+        "deleted, and its name becomes an alias; pause writers meanwhile (what they write during the last reading is "
+        "lost), or first give the application an alias"
+    )
