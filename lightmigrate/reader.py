@@ -105,7 +105,7 @@ class DatabaseReader:
 
     @property
     def exchange_notice(self) -> str | None:
-        """What an application has to know of the exchange; see `Capabilities.notice`. `None` for nothing. Only reads."""
+        """What an application has to know of an exchange; see `Capabilities.notice`. `None` for nothing. Reads."""
         if isinstance(self._database, FileDatabase):
             return None
         return self._named(self._database.capabilities.notice) or None

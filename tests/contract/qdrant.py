@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ class QdrantMaker:
     model: Mapping[str, Any] = {"name": "default", "config": {}}
     records_model = False
     failpoints: Sequence[tuple[str, str, str]] = ()
-    locator = ""
     aliased = False
 
     def __init__(self, folder: Path) -> None:
@@ -50,14 +50,15 @@ class QdrantMaker:
         self.folder = Path(self._temporary.name) / "qdrant_data"
         self._names = Names()
         self._client: QdrantClient | None = None
-        self._created = 0
+        self.capabilities = Capabilities(
+            atomic_exchange=True, holds_writers=False, sees_changes=False, ordered=False, stale_handles=False,
+            shared_records=False, unit_vectors=True,
+        )  # fmt: skip
 
     @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(
-            atomic_exchange=self.aliased or not self._created, holds_writers=False, sees_changes=False, ordered=False,
-            stale_handles=False, shared_records=False, unit_vectors=True,
-        )  # fmt: skip
+    def locator(self) -> str:
+        """Empty for one that no other process can open."""
+        return ""
 
     def opened(self) -> QdrantClient:
         """A new client of qdrant-client's own."""
@@ -74,7 +75,8 @@ class QdrantMaker:
         return RenamedStore(QdrantStore(self.application), self._names)
 
     def create(self, name: str, dimension: int, metric: Metric = "l2", *, model: bool = False) -> Address:
-        self._created += 1
+        if not self.aliased:
+            self.capabilities = replace(self.capabilities, atomic_exchange=False)
         params = models.VectorParams(size=dimension, distance=DISTANCES[metric])
         self.application.create_collection(f"{name}_v1" if self.aliased else name, vectors_config=params)
         if self.aliased:
@@ -126,13 +128,13 @@ class QdrantMemoryMaker(QdrantMaker):
 class QdrantFolderMaker(QdrantMaker):
     """A folder, whose application opens its collections by their own names."""
 
-    failpoints = tuple(
+    failpoints: Sequence[tuple[str, str, str]] = tuple(
         ("lightmigrate.stores.qdrant.calls", "QdrantCalls", method)
         for method in ("change_aliases", "create", "delete", "upsert")
     )
 
     @property
-    def locator(self) -> str:  # type: ignore[override]  # it is an attribute where there is no other process
+    def locator(self) -> str:
         return str(self.folder)
 
     def opened(self) -> QdrantClient:

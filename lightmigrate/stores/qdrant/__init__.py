@@ -40,7 +40,7 @@ def open_folder(folder: Path) -> Store:
     from lightmigrate.stores.qdrant.place import open_local
     from lightmigrate.stores.qdrant.store import QdrantStore
 
-    return QdrantStore(open_local(folder), owned=True)
+    return QdrantStore(open_local(folder), owned=True, reopen=lambda: open_local(folder))
 
 
 def _require_client() -> None:

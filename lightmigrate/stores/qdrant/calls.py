@@ -44,13 +44,22 @@ class QdrantCalls:
 
     Args:
         client: qdrant-client's own, open.
+        reopen: opens another one on the same folder, where the client can be closed.
     """
 
-    def __init__(self, client: QdrantClient) -> None:
+    def __init__(self, client: QdrantClient, reopen: Callable[[], QdrantClient] | None = None) -> None:
         self.client = client
+        self._reopen = reopen
         self.local = is_local(client)
         lock = _LOCKS.setdefault(client, threading.RLock())
         self.exclusive: contextlib.AbstractContextManager[Any] = lock if self.local else contextlib.nullcontext()
+
+    def read_anew(self) -> None:
+        """Have local mode read its folder again: every search scales the vectors that it holds in memory."""
+        if self._reopen is not None:
+            with self.exclusive:
+                self.client.close()
+                self.client = self._reopen()
 
     def version(self) -> str:
         """The version of the server, or of the client in local mode."""

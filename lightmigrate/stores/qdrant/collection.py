@@ -140,7 +140,8 @@ class QdrantCollection:
 
     def _requests(self, page: Page) -> Iterator[list[models.PointStruct]]:
         most = self.configuration.largest(_POINTS_AT_ONCE, writing=True)
-        points, size = [], 0
+        points: list[models.PointStruct] = []
+        size = 0
         for point, text, payload in zip(self.format.points(page), page.texts, page.payloads, strict=True):
             needed = page.vectors.shape[1] * _BYTES_PER_NUMBER + len(json.dumps([text, payload]))
             if points and (len(points) == most or size + needed > _BYTES_AT_ONCE):

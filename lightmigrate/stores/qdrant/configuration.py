@@ -19,9 +19,6 @@ METRICS: Mapping[models.Distance, Metric] = {
 }
 DISTANCES: Mapping[Metric, models.Distance] = {metric: distance for distance, metric in METRICS.items()}
 
-# The types that vectors are stored as without loss; others cannot hold projected vectors.
-_EXACT = (None, models.Datatype.FLOAT32)
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -97,9 +94,9 @@ class Configuration:
                 f"collection {collection} has shard keys, which a reader does not see: migrate a copy without them"
             )
         datatype = self.dense[vector].datatype
-        if datatype not in _EXACT:
+        if datatype is not None and datatype != models.Datatype.FLOAT32:  # others cannot hold projected vectors
             raise LightmigrateError(
-                f"collection {collection} stores its vectors as {datatype}, and only float32 holds the new ones "
+                f"collection {collection} stores its vectors as {datatype.value}, and only float32 holds the new ones "
                 "exactly: copy it to a collection of float32 first"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 from qdrant_client import models
@@ -40,12 +41,13 @@ def copy_points(calls: QdrantCalls, source: str, target: str) -> None:
 
 
 def copy_others(calls: QdrantCalls, source: str, target: str, vector: str) -> None:
-    """Copy the points that lack a vector, and so are no records, and delete others that lack it. Writes to the target."""
+    """Copy the points that lack a vector and so are no records; delete others that lack it in the target. Writes."""
     without = models.Filter(must_not=[models.HasVectorCondition(has_vector=vector)])
-    configuration, ids = calls.configuration(source), set()
+    configuration = calls.configuration(source)
+    ids: set[PointId] = set()
     for points in _pages(calls, configuration, source, without):
         ids.update(point.id for point in points)
-        calls.upsert(target, [_struct(point) for point in points])
+        _write(calls, configuration, target, points)
     for points in _pages(calls, configuration, target, without):
         if gone := [point.id for point in points if point.id not in ids]:
             calls.remove(target, gone)
@@ -71,13 +73,17 @@ def _pass(
         now.update(digests)
         new = [point for point, (record, digest) in zip(points, digests, strict=True) if known.get(record) != digest]
         changed += len(new)
-        most = configuration.largest(_POINTS_AT_ONCE, writing=True)
-        for start in range(0, len(new), most):
-            calls.upsert(target, [_struct(point) for point in new[start : start + most]])
+        _write(calls, configuration, target, new)
     gone = [record for record in known if record not in now]
     for start in range(0, len(gone), _POINTS_AT_ONCE):
         calls.remove(target, [_point_id(record) for record in gone[start : start + _POINTS_AT_ONCE]])
     return now, changed + len(gone)
+
+
+def _write(calls: QdrantCalls, configuration: Configuration, target: str, points: Sequence[models.Record]) -> None:
+    most = configuration.largest(_POINTS_AT_ONCE, writing=True)
+    for start in range(0, len(points), most):
+        calls.upsert(target, [_struct(point) for point in points[start : start + most]])
 
 
 def _point_id(record: str) -> PointId:
@@ -95,7 +101,8 @@ def _pages(
 
 
 def _struct(point: models.Record) -> models.PointStruct:
-    return models.PointStruct(id=point.id, vector=point.vector or {}, payload=point.payload)
+    vector: Any = point.vector or {}
+    return models.PointStruct(id=point.id, vector=vector, payload=point.payload)
 
 
 def _digest(point: models.Record) -> bytes:

@@ -78,6 +78,7 @@ def _switch(calls: QdrantCalls, own: Address, aliases: dict[str, str], new: str,
 
 
 def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
+    calls.read_anew()
     like = calls.configuration(own.name)
     vector = like.vector(own.vector, own)
     copy = str(VersionName.unused(own, State.COPY, key))

@@ -7,14 +7,14 @@ import uuid
 
 from lightmigrate.errors import LightmigrateError
 
-PointId = int | str
+PointId = int | str | uuid.UUID
 
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,19}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LARGEST_INTEGER, _LARGEST_UUID = 2**64 - 1, 2**128 - 1
 
 
-def encode(point: PointId | uuid.UUID) -> str:
+def encode(point: PointId) -> str:
     """The id of a point as text."""
     return str(point)
 
@@ -46,5 +46,5 @@ def following(record: str) -> PointId | None:
     point = require(record)
     if isinstance(point, int):
         return point + 1 if point < _LARGEST_INTEGER else str(uuid.UUID(int=0))
-    number = uuid.UUID(point).int
+    number = uuid.UUID(str(point)).int
     return str(uuid.UUID(int=number + 1)) if number < _LARGEST_UUID else None

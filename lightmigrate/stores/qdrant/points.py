@@ -30,7 +30,8 @@ _NODE_FIELD = "_node_content"
 # Qdrant leaves a vector as it is whose squared length is this near to 1.
 _NEAR_ONE = 1e-6
 
-_INDICES, _VALUES = "<u4", "<f4"
+# Servers store numbers of 32 bits, local mode keeps all 64 of those in sparse vectors.
+_INDICES, _VALUES, _WIDE_VALUES = "<u4", "<f4", "<f8"
 
 Vector = Any  # a list of numbers, a list of such rows, or a `SparseVector`
 
@@ -114,10 +115,9 @@ class PointFormat:
     def _encoded(self, name: str, vector: Vector) -> list[Any]:
         if isinstance(vector, models.SparseVector):
             order = np.argsort(vector.indices, kind="stable")
-            return [
-                _base64(np.array(vector.indices)[order], _INDICES),
-                _base64(np.array(vector.values)[order], _VALUES),
-            ]
+            indices, values = np.array(vector.indices)[order], np.array(vector.values)[order]
+            kind = _VALUES if (values.astype(_VALUES) == values).all() else _WIDE_VALUES
+            return [_base64(indices, _INDICES), _base64(values, kind)]
         numbers = np.array(vector, np.float32)
         rows = self._scaled(name, numbers.reshape(-1, numbers.shape[-1]))
         return [numbers.shape[0] if numbers.ndim == 2 else 0, _base64(rows, _VALUES)]
@@ -156,8 +156,10 @@ def _base64(numbers: Any, kind: str) -> str:
 
 def _decoded(first: int | str, second: str) -> Vector:
     """A vector from its parts: indices and values of a sparse one; a number of rows (0 for none) and numbers."""
-    values = np.frombuffer(base64.b64decode(second), _VALUES)
+    stored = base64.b64decode(second)
     if isinstance(first, str):
         indices = np.frombuffer(base64.b64decode(first), _INDICES)
-        return models.SparseVector(indices=indices.tolist(), values=values.tolist())
+        kind = _VALUES if len(stored) == indices.nbytes else _WIDE_VALUES
+        return models.SparseVector(indices=indices.tolist(), values=np.frombuffer(stored, kind).tolist())
+    values = np.frombuffer(stored, _VALUES)
     return values.reshape(first, -1).tolist() if first else values.tolist()

@@ -41,12 +41,15 @@ class QdrantStore:
     Args:
         client: qdrant-client's own, open.
         owned: whether closing the store closes it.
+        reopen: opens another one on the same folder; only for a client that is owned.
     """
 
-    def __init__(self, client: QdrantClient, *, owned: bool = False) -> None:
+    def __init__(
+        self, client: QdrantClient, *, owned: bool = False, reopen: Callable[[], QdrantClient] | None = None
+    ) -> None:
         if not isinstance(client, QdrantClient):
             raise LightmigrateError(f"{type(client).__name__} is not a QdrantClient: give one that is not asynchronous")
-        self.calls = QdrantCalls(client)
+        self.calls = QdrantCalls(client, reopen)
         self._owned = owned
         self._place = place_of(client)
         self._text_fields: dict[str, str] = {}
@@ -74,7 +77,7 @@ class QdrantStore:
         if self.calls.local or numbers >= OLDEST:
             return None
         return (
-            f"the Qdrant server at {self} is of version {version}, and {'.'.join(map(str, OLDEST))} or newer is needed: "
+            f"the Qdrant server at {self} is of version {version}, and {OLDEST[0]}.{OLDEST[1]} or newer is needed: "
             "update it one minor version after the other"
         )
 
