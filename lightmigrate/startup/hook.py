@@ -42,6 +42,7 @@ from lightmigrate.startup.refined_indexes import rebuild_refined_indexes
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database, open_folder
 from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
@@ -139,6 +140,9 @@ class _Start:
             if isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
             opened = open_database(self._database)
+            if self._is_folder and not isinstance(opened, FileDatabase):
+                opened.close()
+                raise DatabaseError(f"{self._database} is opened by one client at a time: give that client instead")
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
             self._source = source_for(self._policy, argument_of(opened), folder)
             self._provider = self._source.target.provider

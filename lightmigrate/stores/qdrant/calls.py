@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId
 from lightmigrate.vectors import Vectors
@@ -204,7 +204,7 @@ class QdrantCalls:
             time.sleep(seconds)
 
 
-class _NotFoundError(LightmigrateError):
+class _NotFoundError(DatabaseError):
     """Qdrant knows no such collection."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from lightmigrate import Migrator, Projection
+from lightmigrate import Migrator, Projection, auto_migrate
 from lightmigrate.errors import (
     CollectionNotFoundError,
     DatabaseChangedError,
@@ -25,6 +25,7 @@ from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.vectors import Vectors
 from tests.contract.qdrant import quick_folder
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+from tests.encoders import shared_wordllama
 from tests.stores.qdrant.points import COSINE, assert_same, everything, named, plain, point_id, use_alias, vectors_of
 
 DOCS = Address("docs")
@@ -259,3 +260,15 @@ def test_a_collection_behind_an_alias_is_named_by_it(client: QdrantClient) -> No
     use_alias(client, "docs_v1", "docs")
     with pytest.raises(CollectionNotFoundError, match="by the alias docs"):
         QdrantStore(client).collection(Address("docs_v1"))
+
+
+def test_a_start_is_given_the_client_and_not_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "db"
+    client = QdrantClient(path=str(folder))
+    client.create_collection("docs", vectors_config=models.VectorParams(size=OLD_DIM, distance=COSINE))
+    client.close()
+    report = auto_migrate(folder, shared_wordllama().embed, calibrate=0)
+    assert (report.action, "give that client" in report.error) == ("failed", True)
+    client = QdrantClient(path=str(folder))
+    assert auto_migrate(client, shared_wordllama().embed, calibrate=0).action == "nothing"
+    client.close()
