@@ -53,6 +53,15 @@ def copy_others(calls: QdrantCalls, source: str, target: str, vector: str) -> No
             calls.remove(target, gone)
 
 
+def copy_missing(calls: QdrantCalls, source: str, target: str) -> None:
+    """Copy the points whose ids the target lacks; what others have written there stays. Writes to the target."""
+    configuration = calls.configuration(source)
+    for points in _pages(calls, configuration, source, None):
+        found = calls.retrieve(target, [point.id for point in points], payloads=False, vectors=False)
+        existing = {encode(point.id) for point in found}
+        _write(calls, configuration, target, [point for point in points if encode(point.id) not in existing])
+
+
 def holds_all(calls: QdrantCalls, name: str, of: str) -> bool:
     """Whether a collection has all ids of another one. Only reads."""
     for points in _pages(calls, calls.configuration(of), of, None, payloads=False):

@@ -10,6 +10,9 @@ must be free for it:
 3. the old collection is deleted;
 4. one request makes the name an alias of the new collection and removes `ready`.
 
+An application that does not find aliases gets a new collection of this name: instead of 4, one request makes `ready` a
+`moving`, the points are copied to a new collection, and the version is deleted.
+
 From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone.
 """
 
@@ -22,11 +25,15 @@ from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
-from lightmigrate.stores.qdrant.exact_copy import copy_others, copy_points, holds_all
-from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, ready_alias
+from lightmigrate.stores.qdrant.exact_copy import copy_missing, copy_others, copy_points, holds_all
+from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, moving_alias, ready_alias
+from lightmigrate.stores.qdrant.points import needs_own_name
 
 # How often a server is asked whether it has built its indexes.
 _SECONDS_BETWEEN = 1.0
+
+# Points that are looked at to see whose they are.
+_LOOKED_AT = 20
 
 
 def exchange(calls: QdrantCalls, incoming: QdrantCollection, live: QdrantCollection, key: str) -> None:
@@ -98,8 +105,27 @@ def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
 def _finish(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     if own.name in calls.collections():
         _remove_intruder(calls, own, backup_alias(own, key))
+    looked_at = calls.scroll(new, calls.configuration(new).largest(_LOOKED_AT), None, None, vectors=False)
+    if needs_own_name([point.payload or {} for point in looked_at]):
+        calls.change_aliases(remove=[ready_alias(own, key)], add={moving_alias(own, key): new})
+        _move(calls, own, new, key)
+        return
     roles = [alias for alias, to in calls.aliases().items() if to == new]
     calls.change_aliases(remove=roles, add={own.name: new})
+
+
+def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
+    """Give the points of a version to a new collection of the own name; can be interrupted and called again."""
+    like = calls.configuration(new)
+    vector = like.vector(own.vector, own)
+    dimension = like.dense[vector].size
+    if own.name in calls.collections() and calls.configuration(own.name).dense[vector].size != dimension:
+        _remove_intruder(calls, own, backup_alias(own, key))
+    if own.name not in calls.collections():
+        calls.create(own.name, like.creation(vector, dimension, None), like)
+    copy_missing(calls, new, own.name)
+    require_indexed(calls, own.name)
+    calls.delete(new)
 
 
 def _remove_intruder(calls: QdrantCalls, own: Address, backup: str) -> None:
@@ -117,13 +143,17 @@ def _remove_intruder(calls: QdrantCalls, own: Address, backup: str) -> None:
 def interrupted(calls: QdrantCalls) -> bool:
     """Whether there is an exchange that `recover` finishes or undoes. Only reads."""
     aliases = calls.aliases()
-    return bool(_ready(aliases) or _stray_copies(calls, aliases))
+    return bool(_leading(aliases, State.READY, State.MOVING) or _stray_copies(calls, aliases))
 
 
 def recover(calls: QdrantCalls) -> str | None:
     """Finish or undo interrupted exchanges; see `Store.recover`. Writes."""
     done = None
-    for alias, new in _ready(calls.aliases()).items():
+    for alias, new in _leading(calls.aliases(), State.MOVING).items():
+        name = VersionName.parse(alias)
+        _move(calls, name.address, new, name.key)
+        done = "an interrupted exchange was finished: the new collection is in place"
+    for alias, new in _leading(calls.aliases(), State.READY).items():
         name = VersionName.parse(alias)
         backup = backup_alias(name.address, name.key)
         if name.own in calls.collections() and _is_old(calls, name.own, backup):
@@ -143,8 +173,8 @@ def _is_old(calls: QdrantCalls, name: str, backup: str) -> bool:
     return calls.count(name, None) >= calls.count(backup, None) and holds_all(calls, name, backup)
 
 
-def _ready(aliases: dict[str, str]) -> dict[str, str]:
-    return {alias: to for alias, to in aliases.items() if VersionName.parse(alias).state is State.READY}
+def _leading(aliases: dict[str, str], *states: State) -> dict[str, str]:
+    return {alias: to for alias, to in aliases.items() if VersionName.parse(alias).state in states}
 
 
 def _stray_copies(calls: QdrantCalls, aliases: dict[str, str]) -> list[str]:

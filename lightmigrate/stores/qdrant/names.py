@@ -7,6 +7,7 @@ aliases show the role of a version:
     NAME.lightmigrate-copy-KEY-RUN    collection: a copy of a collection that its application opens by its own name
     NAME.lightmigrate-old-KEY         alias: the backup
     NAME.lightmigrate-ready-KEY       alias: the version that is about to become NAME, when KEY becomes its backup
+    NAME.lightmigrate-moving-KEY      alias: the version whose points are being copied to a new collection NAME
 
 Where the records have several vectors, `.VECTOR` follows.
 """
@@ -25,7 +26,7 @@ from lightmigrate.stores.base import Address
 _LONGEST = 255
 
 _PATTERN = re.compile(
-    r"(?P<own>.+)\.lightmigrate-(?P<state>new|copy|old|ready)-(?P<key>[0-9A-Za-z_]+)(?:-(?P<run>[0-9a-f]{8}))?"
+    r"(?P<own>.+)\.lightmigrate-(?P<state>new|copy|old|ready|moving)-(?P<key>[0-9A-Za-z_]+)(?:-(?P<run>[0-9a-f]{8}))?"
     r"(?:\.(?P<vector>.+))?"
 )
 
@@ -38,6 +39,7 @@ class State(enum.Enum):
     COPY = "copy"
     OLD = "old"
     READY = "ready"
+    MOVING = "moving"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class VersionName:
 def backup_alias(own: Address, key: str) -> str:
     """The alias that leads to a backup."""
     return str(VersionName(own.name, State.OLD, key, own.vector))
+
+
+def moving_alias(own: Address, key: str) -> str:
+    """The alias that leads to a version whose points are being copied to a new collection of the own name."""
+    return str(VersionName(own.name, State.MOVING, key, own.vector))
 
 
 def ready_alias(own: Address, key: str) -> str:

@@ -27,6 +27,8 @@ OTHERS = "lightmigrate:vectors"
 TEXT_FIELDS = ("page_content", "document", "text", "content", "chunk")
 _NODE_FIELD = "_node_content"
 
+_MEM0_FIELDS = {"data", "hash", "created_at"}
+
 # Qdrant leaves a vector as it is whose squared length is this near to 1.
 _NEAR_ONE = 1e-6
 
@@ -42,6 +44,11 @@ def text_field(payloads: Sequence[Mapping[str, Any]]) -> str:
     usual = next((name for name, number in shares.items() if 2 * number > len(payloads)), TEXT_FIELDS[0])
     nodes = sum(_holds_text(each.get(_NODE_FIELD)) for each in payloads)
     return TEXT_FIELDS[0] if 2 * nodes > len(payloads) else usual
+
+
+def needs_own_name(payloads: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether most payloads are mem0's, which looks for its collection in a list that has no aliases."""
+    return 2 * sum(each.keys() >= _MEM0_FIELDS for each in payloads) > len(payloads)
 
 
 def _holds_text(node: object) -> bool:

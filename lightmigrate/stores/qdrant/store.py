@@ -31,6 +31,9 @@ from lightmigrate.stores.timestamp import order
 # The first version of a server whose filters can ask for a vector.
 OLDEST = (1, 13)
 
+# What the aliases of an exchange that is under way say.
+_UNFINISHED = (State.READY, State.MOVING)
+
 # Points that are looked at to find the field that holds the text.
 _LOOKED_AT = 50
 
@@ -141,6 +144,9 @@ class QdrantStore:
                 f"applications open collection {address.name} by the alias {ours[0]}: name that"
             )
         physical = aliases.get(address.name, address.name)
+        if physical == address.name:  # it may have been made anew, under the same name
+            backups = [name.key for name in map(VersionName.parse, aliases) if _is_backup_of(name, address)]
+            physical = " ".join([physical, *sorted(backups, key=order)[-1:]])
         return QdrantCollection(self.calls, address, physical, self._text_field(address.name, aliases))
 
     def _text_field(self, name: str, aliases: Mapping[str, str]) -> str:
@@ -159,7 +165,7 @@ class QdrantStore:
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
         aliases = self.calls.aliases()
-        leading = {to for alias, to in aliases.items() if VersionName.parse(alias).state is not State.READY}
+        leading = {to for alias, to in aliases.items() if VersionName.parse(alias).state not in _UNFINISHED}
         versions = []
         for alias in aliases:
             name = VersionName.parse(alias)
@@ -267,6 +273,10 @@ class QdrantStore:
         return interrupted(self.calls)
 
 
+def _is_backup_of(name: VersionName, address: Address) -> bool:
+    return name.state is State.OLD and name.own == address.name
+
+
 def _notice(direct: Sequence[str]) -> str:
     """What to do for collections that applications open by their own names."""
     if not direct:
@@ -274,6 +284,6 @@ def _notice(direct: Sequence[str]) -> str:
     those = direct[0] if len(direct) == 1 else f"{len(direct)} collections, such as {direct[0]},"
     return (
         f"{those} cannot be exchanged in one step, because no alias leads there: the old collection is copied and "
-        "deleted, and its name becomes an alias; pause writers meanwhile (what they write during the last reading is "
-        "lost), or first give the application an alias"
+        "deleted, and its name becomes an alias (for mem0 a new collection); pause writers meanwhile (what they write "
+        "during the last reading is lost), or first give the application an alias"
     )

@@ -1,7 +1,9 @@
-"""Collections that LangChain and LlamaIndex wrote are migrated, and their own code finds the same texts again."""
+"""Collections that LangChain, LlamaIndex and mem0 wrote are migrated, and their own code finds the same texts again."""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.texts.chosen import chosen_texts
 from tests.encoders import shared_wordllama
+from tests.providers.embedding_server import KEY, EmbeddingServer, running_server
 
 TEXTS = [text[:300] for text in load_corpus().documents[:90]]
 OLD, NEW = 128, 256
@@ -125,3 +128,39 @@ def test_llamaindex_finds_its_nodes_with_another_model() -> None:
         (found,) = retriever.retrieve(TEXTS[row])
         assert found.node.get_content() == TEXTS[row]
         assert found.node.metadata == {"source": f"{row}.md"}
+
+
+def test_mem0_finds_its_memories_with_another_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MEM0_TELEMETRY", "False")
+    monkeypatch.setenv("MEM0_DIR", str(tmp_path / "mem0"))
+    mem0, client = importlib.import_module("mem0"), QdrantClient(":memory:")
+    with running_server() as server:
+
+        def opened(dimension: int) -> Any:
+            def embed(server: EmbeddingServer, texts: list[str]) -> Any:
+                return shared_wordllama(dimension).embed(texts)
+
+            monkeypatch.setattr(EmbeddingServer, "embed", embed)
+            model = {"model": "minilm", "openai_base_url": server.url, "embedding_dims": dimension}
+            place = {"collection_name": "memories", "client": client, "embedding_model_dims": dimension}
+            return mem0.Memory.from_config(
+                {
+                    "vector_store": {"provider": "qdrant", "config": place},
+                    "embedder": {"provider": "openai", "config": model},
+                    "history_db_path": str(tmp_path / "history.db"),
+                }
+            )
+
+        old = opened(OLD)
+        for row, text in enumerate(TEXTS[:40]):
+            old.add(text, user_id=f"user-{row % 2}", infer=False)
+        page = QdrantStore(client).collection(Address("memories")).sample(1000)
+        texts = [(payload or {})["data"] for payload in page.payloads]
+        projection = fit(page.vectors, shared_wordllama(NEW).embed(texts))
+        Migrator(client).migrate_collection("memories", projection)
+        new = opened(NEW)  # it looks for its collection in the list of all
+        (memory, *_) = new.search(TEXTS[7], filters={"user_id": "user-1"}, top_k=3)["results"]
+        assert (memory["memory"], memory["user_id"]) == (TEXTS[7], "user-1")
+        new.add("A new memory of the other model.", user_id="user-1", infer=False)
+        assert client.count("memories").count == 41

@@ -20,7 +20,7 @@ from lightmigrate.errors import (
 from lightmigrate.progress import Progress
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
-from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, ready_alias
+from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, moving_alias, ready_alias
 from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.vectors import Vectors
 from tests.contract.qdrant import quick_folder
@@ -158,7 +158,7 @@ def test_what_is_written_meanwhile_is_carried(client: QdrantClient, projection: 
     assert after.keys() == (expected.keys() | {"1000"}) - {str(point_id(5))}
     assert result.n_migrated == len(after)
     for record, (_, vectors) in after.items():
-        np.testing.assert_allclose(vectors[""], late.get(record, expected.get(record)), atol=1e-5)
+        np.testing.assert_allclose(vectors[""], (expected | late)[record], atol=1e-5)
     assert after["1000"][0]["page_content"] == "late 1"
 
 
@@ -225,6 +225,62 @@ def _interrupted(client: QdrantClient, projection: Projection) -> dict[str, tupl
     return everything(client, new)
 
 
+def memories(client: QdrantClient) -> None:
+    """A collection as mem0 writes it."""
+    client.create_collection("docs", vectors_config=models.VectorParams(size=OLD_DIM, distance=models.Distance.DOT))
+    points = [
+        models.PointStruct(
+            id=point_id(row), vector=vector, payload={"data": f"text {row}", "hash": "h", "created_at": 1}
+        )
+        for row, vector in enumerate(make_vectors(40).tolist())
+    ]
+    client.upsert("docs", points)
+
+
+def test_an_application_that_finds_no_alias_keeps_a_collection_of_its_name(
+    client: QdrantClient, projection: Projection
+) -> None:
+    memories(client)
+    before, migrator = everything(client), Migrator(client)
+    for _ in range(2):
+        migrator.migrate_collection("docs", projection)
+        assert "docs" in {each.name for each in client.get_collections().collections}
+        after = everything(client)
+        assert {record: payload for record, (payload, _) in after.items()} == {r: p for r, (p, _) in before.items()}
+        assert {len(vectors[""]) for _, vectors in after.values()} == {NEW_DIM}
+        assert all(check.unchanged for check in migrator.verify())
+        migrator.rollback()
+        assert everything(client) == before
+    migrator.clean()
+    assert [each.name for each in client.get_collections().collections] == ["docs"]
+    assert client.get_aliases().aliases == []
+
+
+def test_what_is_being_moved_is_moved_on_and_what_was_written_there_stays(
+    client: QdrantClient, projection: Projection
+) -> None:
+    memories(client)
+    store = QdrantStore(client)
+    source = store.collection(DOCS)
+    version = store.create_version(source, "k1", NEW_DIM, None)
+    for page in source.scan(25):
+        version.add(page.with_vectors(projection.apply(page.vectors)))
+    expected = everything(client, version.address.name)
+    QdrantCalls(client).change_aliases(add={moving_alias(DOCS, "20260101_120000"): version.address.name})
+    client.delete_collection("docs")
+    client.create_collection("docs", vectors_config=models.VectorParams(size=NEW_DIM, distance=models.Distance.DOT))
+    written = models.PointStruct(id=point_id(3), vector=[1.0] * NEW_DIM, payload={"data": "written since"})
+    client.upsert("docs", [written])
+    assert store.interrupted_exchange()
+    assert store.versions()[0].address == version.address
+    assert "finished" in str(store.recover())
+    after = everything(client)
+    assert after.pop(str(point_id(3)))[0] == {"data": "written since"}
+    del expected[str(point_id(3))]
+    assert after == expected
+    assert store.versions() == []
+
+
 def test_what_cannot_be_copied_is_refused_before_anything_is_written(
     client: QdrantClient, projection: Projection
 ) -> None:
@@ -270,5 +326,6 @@ def test_a_start_is_given_the_client_and_not_its_folder(tmp_path: Path) -> None:
     report = auto_migrate(folder, shared_wordllama().embed, calibrate=0)
     assert (report.action, "give that client" in report.error) == ("failed", True)
     client = QdrantClient(path=str(folder))
-    assert auto_migrate(client, shared_wordllama().embed, calibrate=0).action == "nothing"
+    assert auto_migrate(client, shared_wordllama().embed, calibrate=0).action == "migrated"
+    assert QdrantStore(client).collection(DOCS).facts().dimension == 256
     client.close()
