@@ -55,6 +55,13 @@ def exchange(calls: QdrantCalls, incoming: QdrantCollection, live: QdrantCollect
         _take_name(calls, own, new, key)
 
 
+def delete_with_aliases(calls: QdrantCalls, name: str) -> None:
+    """Delete a collection, and the aliases that lead to it where Qdrant leaves them. Writes."""
+    calls.delete(name)
+    if left := [alias for alias, to in calls.aliases().items() if to == name]:
+        calls.change_aliases(remove=left, add={})
+
+
 def application_aliases(aliases: dict[str, str], physical: str) -> list[str]:
     """The aliases by which applications open a collection."""
     return sorted(
@@ -96,17 +103,23 @@ def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     except LightmigrateError:
         calls.delete(copy)
         raise
-    logger.warning("%s: this name now becomes an alias; for a moment there is no collection of this name", own)
+    by_name = _by_name(calls, new)
+    logger.warning("%s: for a moment there is no collection of this name", own)
     calls.change_aliases(add={ready_alias(own, key): new, backup_alias(own, key): copy})
     calls.delete(own.name)
-    _finish(calls, own, new, key)
+    _finish(calls, own, new, key, by_name=by_name)
 
 
-def _finish(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
+def _by_name(calls: QdrantCalls, new: str) -> bool:
+    """Whether the application needs a collection of its name, because it finds no alias."""
+    looked_at = calls.scroll(new, calls.configuration(new).largest(_LOOKED_AT), None, None, vectors=False)
+    return needs_own_name([point.payload or {} for point in looked_at])
+
+
+def _finish(calls: QdrantCalls, own: Address, new: str, key: str, *, by_name: bool) -> None:
     if own.name in calls.collections():
         _remove_intruder(calls, own, backup_alias(own, key))
-    looked_at = calls.scroll(new, calls.configuration(new).largest(_LOOKED_AT), None, None, vectors=False)
-    if needs_own_name([point.payload or {} for point in looked_at]):
+    if by_name:
         calls.change_aliases(remove=[ready_alias(own, key)], add={moving_alias(own, key): new})
         _move(calls, own, new, key)
         return
@@ -125,7 +138,7 @@ def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
         calls.create(own.name, like.creation(vector, dimension, None), like)
     copy_missing(calls, new, own.name)
     require_indexed(calls, own.name)
-    calls.delete(new)
+    delete_with_aliases(calls, new)
 
 
 def _remove_intruder(calls: QdrantCalls, own: Address, backup: str) -> None:
@@ -160,7 +173,7 @@ def recover(calls: QdrantCalls) -> str | None:
             calls.change_aliases(remove=[alias, backup], add={})
             done = "an interrupted exchange was undone: the old collection is in place"
         else:
-            _finish(calls, name.address, new, name.key)
+            _finish(calls, name.address, new, name.key, by_name=_by_name(calls, new))
             done = "an interrupted exchange was finished: the new collection is in place"
     for copy in _stray_copies(calls, calls.aliases()):
         calls.delete(copy)

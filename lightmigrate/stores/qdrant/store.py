@@ -22,7 +22,13 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
-from lightmigrate.stores.qdrant.exchange import application_aliases, exchange, interrupted, recover
+from lightmigrate.stores.qdrant.exchange import (
+    application_aliases,
+    delete_with_aliases,
+    exchange,
+    interrupted,
+    recover,
+)
 from lightmigrate.stores.qdrant.names import State, VersionName
 from lightmigrate.stores.qdrant.place import place_of
 from lightmigrate.stores.qdrant.points import text_field
@@ -258,10 +264,7 @@ class QdrantStore:
         """Delete a collection or a version of one, and the aliases that lead to it. Writes."""
         physical = self.calls.aliases().get(address.name, address.name)
         self.calls.configuration(physical)
-        self.calls.delete(physical)
-        left = [alias for alias, to in self.calls.aliases().items() if to == physical]
-        if left:
-            self.calls.change_aliases(remove=left, add={})
+        delete_with_aliases(self.calls, physical)
         self._text_fields.pop(address.name, None)
 
     def recover(self) -> str | None:
