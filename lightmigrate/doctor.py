@@ -94,6 +94,7 @@ class Diagnosis(Result):
             gives them that one.
         upgrade_notice: that an older version of the store wrote the folder, which cannot use it once it is migrated,
             with the way out; `None` otherwise.
+        exchange_notice: what an application has to know of the exchange of its collections; `None` for nothing.
     """
 
     path: Path
@@ -113,6 +114,7 @@ class Diagnosis(Result):
     texts: dict[str, FoundTexts] = field(default_factory=dict)
     distances: dict[str, str] = field(default_factory=dict)
     upgrade_notice: str | None = None
+    exchange_notice: str | None = None
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:

@@ -104,6 +104,13 @@ class DatabaseReader:
         return None if notice is None else f"{notice}, and this puts it back:  lightmigrate rollback {self._argument}"
 
     @property
+    def exchange_notice(self) -> str | None:
+        """What an application has to know of an exchange; see `Capabilities.notice`. `None` for nothing. Reads."""
+        if isinstance(self._database, FileDatabase):
+            return None
+        return self._named(self._database.capabilities.notice) or None
+
+    @property
     def interrupted(self) -> bool:
         """Whether there is an interrupted migration that `resume` can continue or `undo` discard. Only reads."""
         return self._engine.interrupted
@@ -187,7 +194,7 @@ class DatabaseReader:
                 )
         wrong = self.stated_distances(found.collections)
         lines = {str(address): line for address, line in wrong.items()}
-        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice)
+        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice, exchange_notice=self.exchange_notice)
 
     def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
         """The collections whose metadata state another distance than their index has, with the command that helps.

@@ -17,7 +17,12 @@ from multiprocessing.process import BaseProcess
 
 TIMEOUT = 120
 
-_IMPORTED = ("lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store")
+_IMPORTED = (
+    "lightmigrate.migrator",
+    "lightmigrate.stores.chroma.live",
+    "lightmigrate.stores.pgvector.store",
+    "lightmigrate.stores.qdrant.store",
+)
 
 
 @functools.cache

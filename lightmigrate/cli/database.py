@@ -73,7 +73,7 @@ DATABASE = Group(
             Annotated[
                 str | None,
                 typer.Argument(
-                    help="The folder that holds chroma.sqlite3, or a URL: postgresql://user@host/name.",
+                    help="The database's folder, or a URL: postgresql://user@host/name, qdrant://host:6333.",
                     show_default=False,
                 ),
             ],

@@ -64,8 +64,9 @@ class DatabaseChoice:
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what the migrated database needs; see `open`. Only reads."""
         migrator = self.open(conversation, writing=writing)
-        if migrator.upgrade_notice is not None:
-            conversation.show(Notice(migrator.upgrade_notice))
+        for notice in (migrator.upgrade_notice, migrator.exchange_notice):
+            if notice is not None:
+                conversation.show(Notice(notice))
         return migrator
 
     def open(self, conversation: Conversation, *, writing: bool = False, notices: bool = True) -> Migrator:

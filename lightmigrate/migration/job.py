@@ -14,7 +14,7 @@ from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Collection, Metric, Page
 from lightmigrate.texts.source import STORED, TextSource
-from lightmigrate.vectors import Vectors, finite_rows, meaningful, with_direction
+from lightmigrate.vectors import Vectors, finite_rows, meaningful, normalise_rows, with_direction
 
 # What to do with vectors that hold NaN or infinity or are all zero.
 InvalidVectors = Literal["refuse", "centre"]
@@ -33,6 +33,7 @@ class Job:
         anew: whether the new vectors come from the texts alone, and the old ones are not read.
         distance: of the new index; `None` for that of the old one.
         centre: the vector `(d,)` that invalid ones are replaced by where the vectors stay as they are.
+        unit: whether the new vectors get length 1, because the new collection stores only their direction.
     """
 
     source: Collection
@@ -42,6 +43,7 @@ class Job:
     anew: bool = False
     distance: Metric | None = None
     centre: Vectors | None = None
+    unit: bool = False
 
     def valid(self, vectors: Vectors) -> npt.NDArray[np.bool_]:
         """Which of the stored vectors `(n, d)` can be migrated: bool `(n,)`.
@@ -54,6 +56,13 @@ class Job:
 
     def new_vectors(self, page: Page) -> Vectors:
         """The page's vectors in the new space, float32 `(n, d_out)`; made anew, NaN where the text is missing."""
+        vectors = self._new_vectors(page)
+        if self.unit:
+            vectors = vectors.copy()
+            normalise_rows(vectors)
+        return vectors
+
+    def _new_vectors(self, page: Page) -> Vectors:
         if self.anew:
             return self.projection.steps[0].apply(page.vectors, self.texts.texts_of(page))
         if keeps_vectors(self.projection):

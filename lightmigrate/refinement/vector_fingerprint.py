@@ -1,4 +1,7 @@
-"""Fingerprints of vectors: some of their numbers, by which a row is recognised that the application did not write."""
+"""Fingerprints of vectors: some of their numbers, by which a row is recognised that the application did not write.
+
+They are compared up to their length: some stores keep only the direction of a vector.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,22 @@ def matches(vectors: Vectors, fingerprints: Sequence[bytes]) -> npt.NDArray[np.b
         vectors: `(n, d)`.
         fingerprints: for each vector one fingerprint, or several joined together.
     """
-    numbers = _numbers(vectors)
+    numbers = _scaled(_numbers(vectors))
     matching = np.zeros(len(vectors), dtype=bool)
     for row, stored in enumerate(fingerprints):
         known = np.frombuffer(stored, _STORED)
         if len(numbers[row]) and len(known) % len(numbers[row]) == 0:
-            differences = np.abs(known.reshape(-1, len(numbers[row])) - numbers[row]).max(axis=1, initial=0.0)
+            given = _scaled(known.reshape(-1, len(numbers[row])).astype(np.float32))
+            differences = np.abs(given - numbers[row]).max(axis=1, initial=0.0)
             allowed = TOLERANCE * max(float(np.abs(numbers[row]).max()), 1e-30)
             matching[row] = bool((differences <= allowed).any())
     return matching
+
+
+def _scaled(numbers: Vectors) -> Vectors:
+    """The numbers `(n, k)` of each vector with the largest of them at 1 or -1; zeros stay zeros."""
+    largest = np.abs(numbers).max(axis=1, keepdims=True, initial=0)
+    return np.asarray(numbers / np.where(largest > 0, largest, 1), np.float32)
 
 
 def _numbers(vectors: Vectors) -> Vectors:

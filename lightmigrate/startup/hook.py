@@ -145,6 +145,9 @@ class _Start:
                 self._database = self._database.expanduser()
             opened = open_database(self._database)
             if not isinstance(opened, FileDatabase):
+                if isinstance(self._database, Path) and opened.capabilities.one_client:
+                    opened.close()
+                    raise DatabaseError(f"{self._database} is opened by one client at a time: give that client instead")
                 self._opened = opened if isinstance(self._database, (str, Path)) else None
                 self._database = opened  # one connection for the whole start
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))

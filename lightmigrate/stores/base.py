@@ -61,6 +61,10 @@ class Capabilities(Result):
         ordered: a scan gives records in the order in which they were added.
         stale_handles: clients that opened a collection before an exchange still read and write the old one.
         shared_records: versions of a collection share ids, texts and payloads; only vectors are written again.
+        unit_vectors: of vectors that are compared by cosine only the direction is stored, with length 1.
+        one_client: only one client at a time can have it open, as a folder that a client locks.
+        notice: what an application has to do or to know because of a missing guarantee, in a sentence; empty for
+            nothing. `doctor` prints it, and it is shown before a migration asks.
     """
 
     atomic_exchange: bool
@@ -69,6 +73,9 @@ class Capabilities(Result):
     ordered: bool
     stale_handles: bool
     shared_records: bool
+    unit_vectors: bool = False
+    one_client: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True)

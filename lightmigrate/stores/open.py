@@ -27,6 +27,7 @@ Database: TypeAlias = FileDatabase | Store
 _STORES: tuple[str, ...] = (
     "lightmigrate.stores.chroma",
     "lightmigrate.stores.pgvector",
+    "lightmigrate.stores.qdrant",
 )
 
 

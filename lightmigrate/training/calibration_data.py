@@ -88,8 +88,8 @@ class CalibrationData:
     def shorter_first(self, representative: int | None) -> CalibrationData:
         """The same with the shorter half of the documents before the longer one, after the representative ones.
 
-        A short document teaches as much as a long one and costs less: of two corpora in chunks, documents of the
-        shorter half kept .01 to .04 more than random ones for the same tokens (`benchmarks/results/short_documents.md`).
+        A short document teaches as much as a long one and costs less: of two corpora in chunks, the shorter half kept
+        .01 to .04 more than random documents for the same tokens (`benchmarks/results/short_documents.md`).
 
         Args:
             representative: how many documents stay first, in their order; `None` leaves all as they are.

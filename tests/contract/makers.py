@@ -23,6 +23,7 @@ from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
+from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.migration.shadow.server import shared_server
 
 
@@ -247,6 +248,8 @@ def _content(folder: Path) -> dict[str, str]:
 MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "memory": lambda folder: MemoryMaker(),
     "pgvector": PgMaker,
+    "qdrant memory": QdrantMemoryMaker,
+    "qdrant folder": QdrantFolderMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,

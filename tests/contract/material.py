@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.stores.base import Address, Collection, Metric, Page, Store
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, normalise_rows
 from tests.contract.makers import Maker
 
 OLD, NEW = 8, 12
@@ -59,6 +59,15 @@ def filled(maker: Maker, name: str, n: int = 20, metric: Metric = "l2") -> Addre
     address = maker.create(name, OLD, metric)
     maker.client().collection(address).add(page(maker, n))
     return address
+
+
+def stored_by(store: Store, records: Page, metric: Metric) -> Page:
+    """What a store keeps of records: vectors that are compared by cosine have length 1 where it says so."""
+    if metric != "cosine" or not store.capabilities.unit_vectors:
+        return records
+    rows = records.vectors.copy()
+    normalise_rows(rows)
+    return records.with_vectors(rows)
 
 
 def everything(collection: Collection, size: int = 7) -> Page:

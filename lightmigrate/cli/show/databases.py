@@ -58,8 +58,9 @@ def diagnosis(state: Diagnosis) -> RenderableType:
     ]
     if state.unsupported is not None:
         faults.append(f"[bold red]{escape(state.unsupported)}[/]")
-    if state.upgrade_notice is not None:
-        faults.append(f"[yellow]{escape(state.upgrade_notice)}[/]")
+    for notice in (state.upgrade_notice, state.exchange_notice):
+        if notice is not None:
+            faults.append(f"[yellow]{escape(notice)}[/]")
     distances = [f"[yellow]{escape(name)}: {escape(line)}[/]" for name, line in state.distances.items()]
     if len(distances) > LISTED:
         more = len(distances) - LISTED

@@ -350,8 +350,9 @@ class ShadowMigration:
         )
 
     def _carry_late(self, built: Shadow, old: Version, snapshot: Snapshot) -> int:
-        """Carry over what clients with an old handle wrote after the last read; returns how many records. Writes."""
-        if not self._store.capabilities.stale_handles:
+        """Carry over what was written to the old collection after the last read; returns how many records. Writes."""
+        capabilities = self._store.capabilities
+        if capabilities.holds_writers and not capabilities.stale_handles:
             return 0
         source, late = self._store.collection(old.address), 0
         for _ in range(PASSES):
@@ -364,8 +365,9 @@ class ShadowMigration:
                 break
         if late:
             logger.warning(
-                "%s: %d records of the old collection were written to after they had been read and were carried over; "
-                "clients that opened it before must open it again", old.own, late,
+                "%s: %d records of the old collection were written to after they had been read and were carried over%s",
+                old.own, late,
+                "; clients that opened it before must open it again" if capabilities.stale_handles else "",
             )  # fmt: skip
         return late
 

@@ -90,7 +90,10 @@ class Shadows:
         texts = texts_for(request.projection, source, request.texts)
         kept = keeps_vectors(request.projection)
         centre = centre_of(sample_of(source)) if kept else None
-        job = Job(source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre)
+        unit = self._store.capabilities.unit_vectors and target.facts().space == "cosine"
+        job = Job(
+            source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre, unit=unit
+        )
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
         scores = ScoreMeasurement(job)
         try:

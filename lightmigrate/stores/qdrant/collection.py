@@ -1,0 +1,228 @@
+"""One open collection of Qdrant: its points that have the vector in question are records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from qdrant_client import models
+
+from lightmigrate.errors import DimensionError
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.qdrant.calls import QdrantCalls
+from lightmigrate.stores.qdrant.configuration import Configuration
+from lightmigrate.stores.qdrant.ids import PointId, decode, encode, following
+from lightmigrate.stores.qdrant.points import PointFormat
+from lightmigrate.vectors import Vectors, evenly
+
+# Ids and queries per request.
+_IDS_AT_ONCE, _QUERIES_AT_ONCE = 10_000, 100
+
+# Points and bytes per request that writes: servers take 32 MiB of JSON.
+_POINTS_AT_ONCE, _BYTES_AT_ONCE = 1000, 8_000_000
+_BYTES_PER_NUMBER = 22
+
+
+class QdrantCollection:
+    """See `stores.base.Collection`. Refers to the collection that has the name, or that the alias leads to, at a call.
+
+    Args:
+        calls: the client.
+        address: of the collection or version.
+        physical: the name of the collection that it leads to now, which identifies it.
+        text: the field of the payloads that holds the text.
+
+    Raises:
+        CollectionNotFoundError: there is no such collection, or it has no such vector.
+    """
+
+    def __init__(self, calls: QdrantCalls, address: Address, physical: str, text: str) -> None:
+        self.calls = calls
+        self.configuration = calls.configuration(address.name)
+        self.vector = self.configuration.vector(address.vector, address)
+        self.format = PointFormat(self.vector, text, _unit(self.configuration), calls.local)
+        self._address = address
+        self.opened_id = _id(physical, self.configuration)
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return self._address
+
+    @property
+    def metric(self) -> Metric:
+        """Its distance."""
+        return self.configuration.metric(self.vector)
+
+    @property
+    def dimension(self) -> int:
+        """Of its vectors."""
+        return self.configuration.dense[self.vector].size
+
+    @property
+    def having(self) -> models.Filter:
+        """Which points are records."""
+        return models.Filter(must=[models.HasVectorCondition(has_vector=self.vector)])
+
+    def facts(self) -> CollectionFacts:
+        """What the database says about it; only reads. Qdrant records no embedding model."""
+        place = self._address
+        return CollectionFacts(
+            place.name, place.tenant, place.database, self.count(), self.dimension, self.metric, None, self.opened_id,
+            place.vector, place.part,
+        )  # fmt: skip
+
+    def count(self) -> int:
+        """Number of records."""
+        return self.calls.count(self._address.name, self.having)
+
+    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        """All records, in the order of their ids; only reads."""
+        size = self.configuration.largest(size)
+        start: PointId | None = None if after is None else json.loads(after)
+        while True:
+            points = self.calls.scroll(self._address.name, size, start, self.having, vectors=vectors or self._others)
+            if not points:
+                return
+            start = following(encode(points[-1].id))
+            page = self._page(points, vectors, json.dumps(start))
+            if len(page):
+                yield page
+            if start is None:
+                return
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """N records, evenly spaced in the order of their ids. Reads all ids and n records."""
+        ids = self.ids()
+        if len(ids) <= n:
+            return self.records(ids)
+        shift = int(np.random.default_rng(seed).integers(max(1, len(ids) // max(1, n))))
+        return self.records([ids[min(row + shift, len(ids) - 1)] for row in evenly(len(ids) - shift, n)])
+
+    def ids(self) -> list[str]:
+        """All ids, in the order of a scan; only reads."""
+        ids: list[str] = []
+        size, start = self.configuration.largest(_IDS_AT_ONCE), None
+        while points := self.calls.scroll(self._address.name, size, start, self.having, payloads=False, vectors=False):
+            ids += [encode(point.id) for point in points]
+            if (start := following(ids[-1])) is None:
+                break
+        return ids
+
+    def records(self, ids: Sequence[str]) -> Page:
+        """The existing records among these ids, in the order of `ids`; only reads."""
+        wanted = [point for record in dict.fromkeys(ids) if (point := decode(record)) is not None]
+        pages = [
+            self._page(self.calls.retrieve(self._address.name, some), True)
+            for some in _portions(wanted, self.configuration.largest(_POINTS_AT_ONCE))
+        ]
+        place = {record: number for number, record in enumerate(ids)}
+        page = Page.joined(pages)
+        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+
+    def _page(self, points: Sequence[models.Record], vectors: bool, cursor: Cursor | None = None) -> Page:
+        return self.format.page(points, vectors, cursor)
+
+    def add(self, page: Page) -> None:
+        """Write records; existing records of the same ids are replaced. Returns when they are applied."""
+        self._require_dimension(page.vectors, len(page))
+        for points in self._requests(page):
+            self.calls.upsert(self._address.name, points)
+            if self.calls.local and len(self.format.unit - {self.vector}):
+                # Local mode scales new vectors by a length in float32, and those of points that exist by an exact one.
+                self.calls.upsert(self._address.name, points)
+
+    def put(self, page: Page) -> None:
+        """As `add`."""
+        self.add(page)
+
+    def _requests(self, page: Page) -> Iterator[list[models.PointStruct]]:
+        most = self.configuration.largest(_POINTS_AT_ONCE, writing=True)
+        points: list[models.PointStruct] = []
+        size = 0
+        for point, text, payload in zip(self.format.points(page), page.texts, page.payloads, strict=True):
+            needed = page.vectors.shape[1] * _BYTES_PER_NUMBER + len(json.dumps([text, payload]))
+            if points and (len(points) == most or size + needed > _BYTES_AT_ONCE):
+                yield points
+                points, size = [], 0
+            points.append(point)
+            size += needed
+        if points:
+            yield points
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
+        self._require_dimension(vectors, len(ids))
+        place = {point: row for row, record in enumerate(ids) if (point := decode(record)) is not None}
+        own = [self.vector] if self.vector else True
+        for some in _portions(list(place), self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
+            stored = self.calls.retrieve(self._address.name, some, payloads=False, vectors=own)
+            existing = [decode(record) for record in self.format.page(stored).ids]
+            points = [
+                models.PointVectors(id=point, vector=self._named(vectors[place[point]].tolist()))
+                for point in existing
+                if point is not None
+            ]
+            if points:
+                self.calls.update_vectors(self._address.name, points)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete points, with all of their vectors."""
+        points = [point for record in ids if (point := decode(record)) is not None]
+        for some in _portions(points, self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
+            self.calls.remove(self._address.name, some)
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
+        self._require_dimension(vectors, len(vectors))
+        found: list[list[tuple[PointId, float]]] = []
+        most = self.configuration.largest(k)
+        for start in range(0, len(vectors), _QUERIES_AT_ONCE):
+            queries = vectors[start : start + _QUERIES_AT_ONCE]
+            found += self.calls.nearest(self._address.name, self.vector, queries, most)
+        square = self.metric == "l2"
+        distances = [[score**2 if square else 1 - score for _, score in row] for row in found]
+        return [[encode(point) for point, _ in row] for row in found], distances
+
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
+        """The whole configuration without the dimension, and the payload indexes; only reads."""
+        return self.calls.configuration(self._address.name).settings(self.vector, distance)
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        """`None`: Qdrant keeps no log."""
+        return None
+
+    def _named(self, vector: list[float]) -> models.VectorStruct:
+        return {self.vector: vector} if self.vector else vector
+
+    @property
+    def _others(self) -> list[str] | bool:
+        """The vectors to read beside the own one, which are part of a record; `False` for none."""
+        names = {*self.configuration.dense, *self.configuration.sparse} - {self.vector}
+        return sorted(names) or False
+
+    def _require_dimension(self, vectors: Vectors, n: int) -> None:
+        if n and vectors.shape[1] != self.dimension:
+            found = int(vectors.shape[1])
+            raise DimensionError(
+                f"vectors of {found} numbers for {self._address}, which has {self.dimension}: project them first",
+                expected=self.dimension,
+                found=found,
+            )
+
+
+def _unit(configuration: Configuration) -> frozenset[str]:
+    cosine = models.Distance.COSINE
+    return frozenset(name for name, params in configuration.dense.items() if params.distance == cosine)
+
+
+def _id(physical: str, configuration: Configuration) -> str:
+    """Identifies a collection; one that is created later under the same name has another time."""
+    created = configuration.info.created_at
+    return physical if created is None else f"{physical} {created.isoformat()}"
+
+
+def _portions(items: Sequence[PointId], size: int) -> Iterator[Sequence[PointId]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,196 @@
+"""Put a version in the place of a collection, and finish or undo that after a crash.
+
+Where the application uses an alias, one request changes all of its aliases, and makes the old collection the backup.
+
+Where it opens the collection by its own name, only an alias of that name can lead to the new collection, and the name
+must be free for it:
+
+1. the old collection is copied, and the copy kept up until a pass over the old one finds no change;
+2. one request adds two aliases: `ready` leads to the new collection, `old` to the copy;
+3. the old collection is deleted;
+4. one request makes the name an alias of the new collection and removes `ready`.
+
+An application that does not find aliases gets a new collection of this name: instead of 4, one request makes `ready` a
+`moving`, the points are copied to a new collection, and the version is deleted.
+
+From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lightmigrate.errors import DatabaseChangedError, DatabaseError, LightmigrateError
+from lightmigrate.progress import logger
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.qdrant.calls import QdrantCalls
+from lightmigrate.stores.qdrant.collection import QdrantCollection
+from lightmigrate.stores.qdrant.exact_copy import copy_missing, copy_others, copy_points, holds_all
+from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, moving_alias, ready_alias
+from lightmigrate.stores.qdrant.points import needs_own_name
+
+# How often a server is asked whether it has built its indexes.
+_SECONDS_BETWEEN = 1.0
+
+# Points that are looked at to see whose they are.
+_LOOKED_AT = 20
+
+
+def exchange(calls: QdrantCalls, incoming: QdrantCollection, live: QdrantCollection, key: str) -> None:
+    """See `Store.exchange`. Writes.
+
+    Args:
+        calls: the client.
+        incoming: the version.
+        live: the collection.
+        key: of the backup.
+    """
+    own, aliases = live.address, calls.aliases()
+    new = aliases.get(incoming.address.name, incoming.address.name)
+    require_indexed(calls, new)
+    copy_others(calls, own.name, new, live.vector)
+    if own.name in aliases:
+        _switch(calls, own, aliases, new, key)
+    else:
+        _take_name(calls, own, new, key)
+
+
+def delete_with_aliases(calls: QdrantCalls, name: str) -> None:
+    """Delete a collection, and the aliases that lead to it where Qdrant leaves them. Writes."""
+    calls.delete(name)
+    if left := [alias for alias, to in calls.aliases().items() if to == name]:
+        calls.change_aliases(remove=left, add={})
+
+
+def application_aliases(aliases: dict[str, str], physical: str) -> list[str]:
+    """The aliases by which applications open a collection."""
+    return sorted(
+        alias for alias, to in aliases.items() if to == physical and VersionName.parse(alias).state is State.OWN
+    )
+
+
+def require_indexed(calls: QdrantCalls, name: str) -> None:
+    """Wait until the server has built the indexes of a collection, so that searches are not slower afterwards.
+
+    Raises:
+        DatabaseError: the server says that something is wrong with it.
+    """
+    while (status := calls.configuration(name).info.status.value) == "yellow":
+        time.sleep(_SECONDS_BETWEEN)
+    if status == "red":
+        raise DatabaseError(
+            f"Qdrant could not optimise the new version {name} (status red), and nothing was exchanged: see its log, "
+            "and run this again"
+        )
+
+
+def _switch(calls: QdrantCalls, own: Address, aliases: dict[str, str], new: str, key: str) -> None:
+    old = aliases[own.name]
+    ours = application_aliases(aliases, old)
+    roles = [alias for alias, to in aliases.items() if to == new]
+    calls.change_aliases(remove=[*ours, *roles], add=dict.fromkeys(ours, new) | {backup_alias(own, key): old})
+
+
+def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
+    calls.read_anew()
+    like = calls.configuration(own.name)
+    vector = like.vector(own.vector, own)
+    copy = str(VersionName.unused(own, State.COPY, key))
+    creation = like.creation(vector, like.dense[vector].size, None)
+    calls.create(copy, creation, like)
+    try:
+        copy_points(calls, own.name, copy)
+    except LightmigrateError:
+        calls.delete(copy)
+        raise
+    by_name = _by_name(calls, new)
+    logger.warning("%s: for a moment there is no collection of this name", own)
+    calls.change_aliases(add={ready_alias(own, key): new, backup_alias(own, key): copy})
+    calls.delete(own.name)
+    _finish(calls, own, new, key, by_name=by_name)
+
+
+def _by_name(calls: QdrantCalls, new: str) -> bool:
+    """Whether the application needs a collection of its name, because it finds no alias."""
+    looked_at = calls.scroll(new, calls.configuration(new).largest(_LOOKED_AT), None, None, vectors=False)
+    return needs_own_name([point.payload or {} for point in looked_at])
+
+
+def _finish(calls: QdrantCalls, own: Address, new: str, key: str, *, by_name: bool) -> None:
+    if own.name in calls.collections():
+        _remove_intruder(calls, own, backup_alias(own, key))
+    if by_name:
+        calls.change_aliases(remove=[ready_alias(own, key)], add={moving_alias(own, key): new})
+        _move(calls, own, new, key)
+        return
+    roles = [alias for alias, to in calls.aliases().items() if to == new]
+    calls.change_aliases(remove=roles, add={own.name: new})
+
+
+def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
+    """Give the points of a version to a new collection of the own name; can be interrupted and called again."""
+    like = calls.configuration(new)
+    vector = like.vector(own.vector, own)
+    dimension = like.dense[vector].size
+    if own.name in calls.collections() and calls.configuration(own.name).dense[vector].size != dimension:
+        _remove_intruder(calls, own, backup_alias(own, key))
+    if own.name not in calls.collections():
+        calls.create(own.name, like.creation(vector, dimension, None), like)
+    copy_missing(calls, new, own.name)
+    require_indexed(calls, own.name)
+    delete_with_aliases(calls, new)
+
+
+def _remove_intruder(calls: QdrantCalls, own: Address, backup: str) -> None:
+    """Delete an empty collection that an application created when it missed its own one."""
+    number = calls.count(own.name, None)
+    if number:
+        raise DatabaseChangedError(
+            f"an application created a new collection {own.name} ({number} points) during the exchange; the old one is "
+            f"complete as {backup}: move those points elsewhere, delete {own.name} in Qdrant, and run  lightmigrate "
+            "resume DATABASE"
+        )
+    calls.delete(own.name)
+
+
+def interrupted(calls: QdrantCalls) -> bool:
+    """Whether there is an exchange that `recover` finishes or undoes. Only reads."""
+    aliases = calls.aliases()
+    return bool(_leading(aliases, State.READY, State.MOVING) or _stray_copies(calls, aliases))
+
+
+def recover(calls: QdrantCalls) -> str | None:
+    """Finish or undo interrupted exchanges; see `Store.recover`. Writes."""
+    done = None
+    for alias, new in _leading(calls.aliases(), State.MOVING).items():
+        name = VersionName.parse(alias)
+        _move(calls, name.address, new, name.key)
+        done = "an interrupted exchange was finished: the new collection is in place"
+    for alias, new in _leading(calls.aliases(), State.READY).items():
+        name = VersionName.parse(alias)
+        backup = backup_alias(name.address, name.key)
+        if name.own in calls.collections() and _is_old(calls, name.own, backup):
+            calls.change_aliases(remove=[alias, backup], add={})
+            done = "an interrupted exchange was undone: the old collection is in place"
+        else:
+            _finish(calls, name.address, new, name.key, by_name=_by_name(calls, new))
+            done = "an interrupted exchange was finished: the new collection is in place"
+    for copy in _stray_copies(calls, calls.aliases()):
+        calls.delete(copy)
+        done = done or "an interrupted exchange was undone: the old collection is in place"
+    return done
+
+
+def _is_old(calls: QdrantCalls, name: str, backup: str) -> bool:
+    """Whether a collection is the one that was to be replaced, and not one that an application created since."""
+    return calls.count(name, None) >= calls.count(backup, None) and holds_all(calls, name, backup)
+
+
+def _leading(aliases: dict[str, str], *states: State) -> dict[str, str]:
+    return {alias: to for alias, to in aliases.items() if VersionName.parse(alias).state in states}
+
+
+def _stray_copies(calls: QdrantCalls, aliases: dict[str, str]) -> list[str]:
+    """Copies that no alias leads to: they were not complete, or are not needed."""
+    used = set(aliases.values())
+    return [name for name in calls.collections() if VersionName.parse(name).state is State.COPY and name not in used]

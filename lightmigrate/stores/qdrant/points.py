@@ -1,0 +1,172 @@
+"""Points as records: which part of a payload is the text, and how the other vectors of a point travel with it.
+
+A record's payload is the point's payload without the text. Where a point has other vectors than the one that is
+migrated, the payload also holds them, under one name: exact, so that they are copied and compared with the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qdrant_client import models
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.base import Cursor, Page, Payload
+from lightmigrate.stores.qdrant.ids import encode, require
+from lightmigrate.vectors import Vectors
+
+# Where a record's payload holds the other vectors of a point.
+OTHERS = "lightmigrate:vectors"
+
+# Usual names of the field that holds the embedded text: LangChain, fastembed, AnythingLLM and Open WebUI, n8n, ...
+TEXT_FIELDS = ("page_content", "document", "text", "content", "chunk")
+_NODE_FIELD = "_node_content"
+
+_MEM0_FIELDS = {"data", "hash", "created_at"}
+
+# Qdrant leaves a vector as it is whose squared length is this near to 1.
+_NEAR_ONE = 1e-6
+
+# Servers store numbers of 32 bits, local mode keeps all 64 of those in sparse vectors.
+_INDICES, _VALUES, _WIDE_VALUES = "<u4", "<f4", "<f8"
+
+Vector = Any  # a list of numbers, a list of such rows, or a `SparseVector`
+
+
+def text_field(payloads: Sequence[Mapping[str, Any]]) -> str:
+    """The field that holds the embedded text in most of some payloads; a usual name where none does."""
+    shares = {name: sum(isinstance(each.get(name), str) for each in payloads) for name in TEXT_FIELDS}
+    usual = next((name for name, number in shares.items() if 2 * number > len(payloads)), TEXT_FIELDS[0])
+    nodes = sum(_holds_text(each.get(_NODE_FIELD)) for each in payloads)
+    return TEXT_FIELDS[0] if 2 * nodes > len(payloads) else usual
+
+
+def needs_own_name(payloads: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether most payloads are mem0's, which looks for its collection in a list that has no aliases."""
+    return 2 * sum(each.keys() >= _MEM0_FIELDS for each in payloads) > len(payloads)
+
+
+def _holds_text(node: object) -> bool:
+    """Whether a LlamaIndex node keeps its text itself."""
+    try:
+        content = json.loads(node) if isinstance(node, str) else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and bool(content.get("text") or content.get("text_resource"))
+
+
+@dataclass(frozen=True)
+class PointFormat:
+    """How the points of a collection are read as records, and written.
+
+    Attributes:
+        vector: the name in Qdrant of the vector that is migrated; empty for the unnamed one.
+        text: the field of the payload that holds the text.
+        unit: the names of the dense vectors that are compared by cosine, which Qdrant stores with length 1.
+        exact_unit: whether the vectors of `unit` are scaled so exactly that scaling them again changes nothing.
+    """
+
+    vector: str
+    text: str
+    unit: frozenset[str]
+    exact_unit: bool
+
+    def page(self, points: Sequence[models.Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
+        """Points as records, without those that lack the vector (if `vectors`)."""
+        named = [_named(point.vector) for point in points]
+        kept = [row for row in range(len(points)) if not vectors or self.vector in named[row]]
+        read = [self._read(points[row].payload or {}, named[row]) for row in kept]
+        own = np.array([named[row][self.vector] for row in kept], np.float32) if vectors and kept else None
+        return Page(
+            ids=[encode(points[row].id) for row in kept],
+            vectors=np.zeros((len(kept), 0), np.float32) if own is None else self._scaled(self.vector, own),
+            texts=[text for text, _ in read],
+            payloads=[payload for _, payload in read],
+            cursor=cursor,
+        )
+
+    def points(self, page: Page) -> list[models.PointStruct]:
+        """Records as points.
+
+        Raises:
+            LightmigrateError: an id is not one of Qdrant's, or a payload already has the field of the text.
+        """
+        rows = zip(page.ids, page.vectors.tolist(), page.texts, page.payloads, strict=True)
+        return [self._point(*row) for row in rows]
+
+    def _point(self, record: str, vector: list[float], text: str | None, payload: Payload | None) -> models.PointStruct:
+        fields = dict(payload or {})
+        others = {name: _decoded(*parts) for name, *parts in fields.pop(OTHERS, ())}
+        if text is not None:
+            if self.text in fields:
+                raise LightmigrateError(f"a payload has a field {self.text!r}, which is to hold the text: rename it")
+            fields[self.text] = text
+        stored: Vector = {self.vector: vector, **others} if self.vector or others else vector
+        return models.PointStruct(id=require(record), vector=stored, payload=fields)
+
+    def _read(self, payload: Mapping[str, Any], vectors: Mapping[str, Vector]) -> tuple[str | None, Payload | None]:
+        fields = dict(payload)
+        text = fields.pop(self.text) if isinstance(fields.get(self.text), str) else None
+        others = [[name, *self._encoded(name, vectors[name])] for name in sorted(vectors) if name != self.vector]
+        if OTHERS in fields:
+            raise LightmigrateError(f"a payload has a field {OTHERS!r}, which is not the application's: remove it")
+        if others:
+            fields[OTHERS] = others
+        return text, fields or None
+
+    def _encoded(self, name: str, vector: Vector) -> list[Any]:
+        if isinstance(vector, models.SparseVector):
+            order = np.argsort(vector.indices, kind="stable")
+            indices, values = np.array(vector.indices)[order], np.array(vector.values)[order]
+            kind = _VALUES if (values.astype(_VALUES) == values).all() else _WIDE_VALUES
+            return [_base64(indices, _INDICES), _base64(values, kind)]
+        numbers = np.array(vector, np.float32)
+        rows = self._scaled(name, numbers.reshape(-1, numbers.shape[-1]))
+        return [numbers.shape[0] if numbers.ndim == 2 else 0, _base64(rows, _VALUES)]
+
+    def _scaled(self, name: str, rows: Vectors) -> Vectors:
+        """Vectors `(n, d)` as Qdrant keeps them, which local mode does only until its folder is opened again."""
+        if name not in self.unit:
+            return rows
+        return unit_rows(rows, exact=self.exact_unit)
+
+
+def unit_rows(rows: Vectors, *, exact: bool = False) -> Vectors:
+    """Vectors `(n, d)` scaled to length 1; those that have it already, and zeros, stay as they are.
+
+    Args:
+        rows: the vectors.
+        exact: scale also those whose length is nearly 1.
+    """
+    wide = rows.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    near = np.abs(lengths**2 - 1) <= (0 if exact else _NEAR_ONE)
+    lengths[near | (lengths == 0)] = 1
+    return np.ascontiguousarray(wide / lengths, np.float32)
+
+
+def _named(vector: Vector) -> Mapping[str, Vector]:
+    """The vectors of a point by name."""
+    if vector is None:
+        return {}
+    return vector if isinstance(vector, Mapping) else {"": vector}
+
+
+def _base64(numbers: Any, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(numbers, kind).tobytes()).decode()
+
+
+def _decoded(first: int | str, second: str) -> Vector:
+    """A vector from its parts: indices and values of a sparse one; a number of rows (0 for none) and numbers."""
+    stored = base64.b64decode(second)
+    if isinstance(first, str):
+        indices = np.frombuffer(base64.b64decode(first), _INDICES)
+        kind = _VALUES if len(stored) == indices.nbytes else _WIDE_VALUES
+        return models.SparseVector(indices=indices.tolist(), values=np.frombuffer(stored, kind).tolist())
+    values = np.frombuffer(stored, _VALUES)
+    return values.reshape(first, -1).tolist() if first else values.tolist()

@@ -1,0 +1,203 @@
+"""A store whose ids have a form of their own, with other names for them, so that the same tests can be run on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.stores.base import (
+    Address,
+    Capabilities,
+    Collection,
+    CollectionFacts,
+    Cursor,
+    Metric,
+    Page,
+    Store,
+    Version,
+    WrittenRecords,
+)
+from lightmigrate.stores.qdrant.ids import decode
+from lightmigrate.vectors import Vectors
+
+
+class Names:
+    """Which id stands for which name: an integer for a name that is one, a UUID for any other."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def ids(self, names: Sequence[str]) -> list[str]:
+        """The ids that stand for some names."""
+        ids = [name if decode(name) is not None else _uuid(name) for name in names]
+        self._names.update(zip(ids, names, strict=True))
+        return ids
+
+    def names(self, ids: Sequence[str]) -> list[str]:
+        """The names that some ids stand for."""
+        return [self._names[each] for each in ids]
+
+
+def _uuid(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+class RenamedCollection:
+    """See `stores.base.Collection`."""
+
+    def __init__(self, collection: Collection, names: Names) -> None:
+        self.collection, self._names = collection, names
+
+    @property
+    def address(self) -> Address:
+        return self.collection.address
+
+    def facts(self) -> CollectionFacts:
+        return self.collection.facts()
+
+    def count(self) -> int:
+        return self.collection.count()
+
+    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        return (self._named(page) for page in self.collection.scan(size, after, vectors=vectors))
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        return self._named(self.collection.sample(n, seed))
+
+    def ids(self) -> list[str]:
+        return self._names.names(self.collection.ids())
+
+    def records(self, ids: Sequence[str]) -> Page:
+        return self._named(self.collection.records(self._names.ids(ids)))
+
+    def add(self, page: Page) -> None:
+        self.collection.add(self._numbered(page))
+
+    def put(self, page: Page) -> None:
+        self.collection.put(self._numbered(page))
+
+    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        self.collection.replace_vectors(self._names.ids(ids), vectors)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        self.collection.remove(self._names.ids(ids))
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        ids, distances = self.collection.nearest(vectors, k)
+        return [self._names.names(row) for row in ids], distances
+
+    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
+        return self.collection.settings(distance)
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        return self.collection.changes(since)
+
+    def _named(self, page: Page) -> Page:
+        return Page(self._names.names(page.ids), page.vectors, page.texts, page.payloads, page.cursor)
+
+    def _numbered(self, page: Page) -> Page:
+        return Page(self._names.ids(page.ids), page.vectors, page.texts, page.payloads, page.cursor)
+
+
+class RenamedStore:
+    """See `stores.base.Store`."""
+
+    def __init__(self, store: Store, names: Names) -> None:
+        self.store, self._names = store, names
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.store.capabilities
+
+    @property
+    def folder(self) -> Path | None:
+        return self.store.folder
+
+    def unsupported(self) -> str | None:
+        return self.store.unsupported()
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        return self.store.damaged(addresses)
+
+    def __str__(self) -> str:
+        return str(self.store)
+
+    def __enter__(self) -> RenamedStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def collections(self) -> list[CollectionFacts]:
+        return self.store.collections()
+
+    def collection(self, address: Address) -> RenamedCollection:
+        return self._renamed(self.store.collection(address))
+
+    def versions(self) -> list[Version]:
+        return self.store.versions()
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        return self.store.describe_model(embedding_function)
+
+    def fixed_distance(self, address: Address) -> str | None:
+        return self.store.fixed_distance(address)
+
+    def create(
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
+    ) -> RenamedCollection:
+        return self._renamed(self.store.create(address, _original(like), dimension, model, distance))
+
+    def create_version(
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
+    ) -> RenamedCollection:
+        return self._renamed(self.store.create_version(_original(source), key, dimension, model, distance))
+
+    def exchange(
+        self,
+        incoming: Collection,
+        live: Collection,
+        key: str,
+        *,
+        function: object = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> int:
+        return self.store.exchange(_original(incoming), _original(live), key, function=function, settle=settle)
+
+    def restore(self, backup: Version, key: str) -> int:
+        return self.store.restore(backup, key)
+
+    def written_since(self, backup: Version) -> WrittenRecords | None:
+        return self.store.written_since(backup)
+
+    def delete(self, address: Address) -> None:
+        self.store.delete(address)
+
+    def recover(self) -> str | None:
+        return self.store.recover()
+
+    def interrupted_exchange(self) -> bool:
+        return self.store.interrupted_exchange()
+
+    def _renamed(self, collection: Collection) -> RenamedCollection:
+        return RenamedCollection(collection, self._names)
+
+
+def _original(collection: Collection) -> Collection:
+    assert isinstance(collection, RenamedCollection)
+    return collection.collection
