@@ -149,7 +149,7 @@ def measure_curve(
     *,
     lengths: Mapping[ExtractKind, Sequence[int]],
     source_model: Model | None = None,
-    sampled: int | None = None,
+    sampled_tokens: Sequence[int] | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> CostQualityCurve:
@@ -164,7 +164,7 @@ def measure_curve(
         lengths: lengths of extracts, in words, to try, by kind; `size` must hold all of them. Only the best kind is
             tried.
         source_model: the model of the stored vectors; by default `previous`, or unnamed.
-        sampled: number of documents that were sampled, of which `data` holds the first; by default it holds all.
+        sampled_tokens: of each document that was sampled, of which `data` holds the first; by default it holds all.
         seed: of every random choice.
         on_progress: receives the progress of embedding and fitting.
 
@@ -191,7 +191,7 @@ def measure_curve(
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
     if enough and data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
-    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens)
+    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
@@ -201,7 +201,7 @@ def measure_curve(
         model=provider.name,
         size=size,
         calibration=len(data.texts),
-        sampled=sampled or len(data.texts),
+        sampled=len(data.texts if sampled_tokens is None else sampled_tokens),
         words=0 if data.words is None else len(data.words.words),
         paid=estimator.paid,
         options=(*cheaper, everything),

@@ -19,8 +19,8 @@ from lightmigrate.training.request import tokens_of
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.vectors import finite_rows
 
-# With fewer documents nothing can be compared.
-FEWEST_COMPARED = 10
+# With fewer documents nothing can be compared; more would take tokens that documents embedded whole are worth more.
+FEWEST_COMPARED, MOST_COMPARED = 10, 100
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def choose_extracts(
     know the topic, and rare words tell what is particular (`benchmarks/results/extracts.md`). Overlap with the true
     neighbours chooses worse: it lost .023 of what the better one of two kinds keeps, and finding the own document lost
     .005 (`benchmarks/results/expectations.md`). The kinds are compared with the same number of words, the smallest of
-    their middle lengths.
+    their middle lengths, on a hundred documents at most.
 
     Args:
         data: the calibration documents, with their stored vectors.
@@ -66,6 +66,8 @@ def choose_extracts(
     """
     if len(lengths) < 2 or data.vectors is None:
         return ExtractChoice(next(iter(lengths), "first"), {}, 0)
+    searches, of_row = pseudo_queries(data.texts[: data.judging], sentences, seed)
+    data = data.first(min(len(data.texts), MOST_COMPARED))
     words = min(middle_of(of_kind) for of_kind in lengths.values())
     rules = {kind: data.extract_rule(kind, words) for kind in lengths}
     true = provider.embed_each(data.texts)
@@ -73,7 +75,6 @@ def choose_extracts(
     taken = np.flatnonzero(np.all([finite_rows(vectors) for vectors in (true, *embedded.values())], axis=0))
     if len(taken) < FEWEST_COMPARED:
         return ExtractChoice("first", {}, 0)
-    searches, of_row = pseudo_queries(data.texts, sentences, seed)
     queries = provider.embed_each(searches, queries=True)
     asked = np.flatnonzero(finite_rows(queries) & np.isin(of_row, taken))
     own = np.searchsorted(taken, np.asarray(of_row)[asked])

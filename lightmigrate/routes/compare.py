@@ -158,7 +158,7 @@ def compare_routes(
             previous,
             lengths=read.lengths,
             source_model=source_model,
-            sampled=read.sampled,
+            sampled_tokens=read.sampled_tokens,
             seed=seed,
             on_progress=on_progress,
         )

@@ -92,7 +92,7 @@ def test_a_plan_can_be_written_and_read(drawn: CostQualityCurve, tmp_path: Path)
 
 def test_a_budget_calibrates_first_on_a_part_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
     drawn = Migrator(folder).cost_quality_curve("notes", cached(tmp_path), token_share=0.25)
-    assert drawn.calibration == 20  # a fifth of what it buys
+    assert drawn.calibration == 25  # a quarter of what it buys
     assert drawn.sampled == 400
     lengths = {option.setting.extract_words for option in drawn.options} - {0}
     assert len(lengths) == 1

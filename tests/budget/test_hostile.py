@@ -81,7 +81,8 @@ def test_refused_and_blank_texts_stay_projected_and_long_ones_are_cut_all_the_wa
     folder = build(tmp_path / "db", documents)
     drawn = curve(folder, provider, samples=190, lengths=(12,))
     assert drawn.shortened.reason
-    plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration)))
+    kind = max(drawn.extract_kinds, key=drawn.extract_kinds.__getitem__)
+    plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration, kind)))
     result = Migrator(folder).migrate_by_plan(plan, provider, force=True)
     assert result.n_migrated == 200
     done = Migrator(folder).refine("notes", provider)
