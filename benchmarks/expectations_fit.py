@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from lightmigrate.quality.depth import gain_in_collection, to_collection_size
 from lightmigrate.quality.expectation import Expectation
-from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, LEAST_DOCUMENTS, K
+from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, FOUND_AMONG, LEAST_DOCUMENTS, K
 from lightmigrate.quality.retention import QualityEstimate
 
 Numbers = npt.NDArray[np.float64]
@@ -89,8 +89,9 @@ def read(line: Mapping[str, Any], cache: Path, searches: str) -> Run:
     ends = [to_collection_size(float(end), k / n, min(K / size, 0.5)) for end in (shared.mean(), low, high)]
     found = QualityEstimate(0.0, 0.0, 0.0)
     if searches == "sentences":
+        among = max(n, min(size, FOUND_AMONG))
         gains = [
-            gain_in_collection(ranks[f"sentences_own_{side}"].astype(float), n, size) for side in ("projected", "true")
+            gain_in_collection(ranks[f"sentences_own_{side}"].astype(float), n, among) for side in ("projected", "true")
         ]
         drawn = gains[0][picks].mean(axis=1) / gains[1][picks].mean(axis=1)
         found = QualityEstimate(

@@ -19,7 +19,6 @@ Run = dict[str, Any]
 # Pairs whose old model keeps less than this are drawn: the others are no upgrades by any measure.
 UPGRADE = 1.05
 KEYS = ("corpus", "old", "new", "pairs", "seed", "method")
-GATED = ("ridge", "kernel", "lexical, no word vectors", "lexical", "auto, no text", "auto")
 
 
 def main() -> None:
@@ -53,19 +52,17 @@ def retention_table(runs: list[Run]) -> str:
         "Retention: nDCG@10 of the new model's queries on migrated documents, as a share of the same on documents",
         "really embedded by the new model. `nothing` is what keeping the old model gives, on the same scale.",
         "Held-out: only documents that were not calibrated on count. Means over seeds ± standard deviation; times on",
-        "two busy cores. `expected` is what the gate says without judgements.",
+        "two busy cores.",
         "",
-        "| corpus | old → new | K | seeds | method | nothing | held-out | overlap@10 | all | expected "
-        "| fit s | apply/s | MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| corpus | old → new | K | seeds | method | nothing | held-out | overlap@10 | all | fit s | apply/s | MiB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (corpus, old, new, size, method), group in grouped(runs, "corpus", "old", "new", "pairs", "method"):
         spread = statistics.pstdev(run["held_out"] for run in group)
-        expected = f"{mean(group, 'predicted'):.3f}" if "predicted" in group[0] else "–"
         lines.append(
             f"| {corpus} | {old} → {new} | {size} | {len(group)} | {method} | {mean(group, 'nothing'):.3f} "
             f"| {mean(group, 'held_out'):.3f} ± {spread:.3f} | {mean(group, 'overlap'):.3f} | {mean(group, 'all'):.3f} "
-            f"| {expected} | {mean(group, 'fit_seconds'):.1f} | {mean(group, 'vectors_per_second'):,.0f} "
+            f"| {mean(group, 'fit_seconds'):.1f} | {mean(group, 'vectors_per_second'):,.0f} "
             f"| {mean(group, 'bytes') / 2**20:.1f} |"
         )
     return "\n".join(lines) + "\n"

@@ -50,10 +50,10 @@ class CostQualityCurve(Result):
             queries of users.
         projected: the same with the best of the projections that were tried.
         nothing: the same when nothing is done; `None` also when the old model was not available.
+        expected_nothing: nDCG@10 to expect when nothing is done, as a share of what embedding everything gives.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
-        extract_kinds: of each kind of extracts that was compared how well sentences find their documents; see
-            `ExtractChoice.found`.
+        extract_kinds: of each kind of extracts that was compared what is expected of it; see `ExtractChoice.expected`.
         shortened: the texts that the new model did not take whole while this was measured.
     """
 
@@ -67,6 +67,7 @@ class CostQualityCurve(Result):
     reembedded: QualityEstimate | None
     projected: QualityEstimate | None
     nothing: QualityEstimate | None
+    expected_nothing: QualityEstimate | None
     growth: float
     query_set: QuerySet
     extract_kinds: Mapping[ExtractKind, float]
@@ -208,9 +209,10 @@ def measure_curve(
         reembedded=gate.reembedded.recall,
         projected=max(gates, key=lambda tried: tried.expected_retention.value).migrated.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
+        expected_nothing=gate.expected_nothing,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
-        extract_kinds=choice.found,
+        extract_kinds=choice.expected,
         shortened=provider.shortened,
         _estimator=estimator,
     )
