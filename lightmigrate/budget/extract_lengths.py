@@ -43,7 +43,8 @@ def extracts_within(
         progress: called with the number of records read, and of all.
     """
     if left is not None and sampled.frequencies is not None:
-        left /= 1 + (len(TRIED_KINDS) - 1) * calibration / max(1, size.texts)
+        # what comparing the kinds takes; they may be compared with another length than the one that is used
+        left /= 1 + len(TRIED_KINDS) * calibration / max(1, size.texts)
     first = lengths_within(size, left)
     tried: dict[ExtractKind, list[int]] = {"first": first} if first else {}
     kinds = TRIED_KINDS if sampled.frequencies is not None else ()
