@@ -68,6 +68,9 @@ def _plan(result: DemoPlan) -> RenderableType:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("abstracts", "of the others", "tokens", " ", "expected quality", ""):
         table.add_column(column, justify="right" if column in ("abstracts", "tokens", " ") else "left", no_wrap=True)
+    if curve.expected_nothing is not None:
+        nothing = curve.expected_nothing
+        table.add_row("", "[dim]doing nothing[/]", "0", "0%", expected_quality(nothing), _bar(nothing.value, False))
     for setting, tokens, expected in _shown(result):
         chosen = setting == plan.setting
         everything = setting.documents >= curve.size.texts
