@@ -29,15 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from chromadb.api.types import Documents, EmbeddingFunction
-from onnx import numpy_helper
-from tokenizers import Tokenizer
+from start_models import StaticMiniLM
 
 from lightmigrate import auto_migrate
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.stores.chroma.client import open_client
-from tests.encoders import WordLlama, minilm_files
+from tests.encoders import WordLlama
 
 HEADING = """# What a start takes beside the model and Chroma
 
@@ -80,39 +77,6 @@ CALLS = (
 )
 
 
-class StaticMiniLM(EmbeddingFunction[Documents]):
-    """A real static model of 384 dimensions: the token vectors of all-MiniLM-L6-v2, averaged."""
-
-    def __init__(self) -> None:
-        model, tokenizer = minilm_files()
-        arrays = {one.name: one for one in onnx.load(str(model)).graph.initializer}
-        name = "inner.embeddings.word_embeddings.weight"
-        weights = numpy_helper.to_array(arrays[f"{name}_q"]).astype(np.float32)
-        self._weights = weights * numpy_helper.to_array(arrays[f"{name}_scale"])
-        self._tokens = Tokenizer.from_file(str(tokenizer))
-        self._tokens.no_padding()
-
-    def __call__(self, input: Documents) -> Any:
-        """Unit vectors."""
-        encoded = self._tokens.encode_batch(list(input), add_special_tokens=False)
-        means = np.stack([self._weights[one.ids].mean(axis=0) for one in encoded])
-        return list(means / np.linalg.norm(means, axis=1, keepdims=True))
-
-    @staticmethod
-    def name() -> str:
-        """As Chroma records it."""
-        return "static_minilm"
-
-    def get_config(self) -> dict[str, Any]:
-        """As Chroma records it."""
-        return {"model_name": "static-minilm"}
-
-    @staticmethod
-    def build_from_config(config: dict[str, Any]) -> StaticMiniLM:
-        """As Chroma would."""
-        return StaticMiniLM()
-
-
 class Clock:
     """What each moment was spent on: one label at a time, whatever several threads do."""
 
@@ -148,7 +112,7 @@ class Clock:
 
     def start(self) -> None:
         """Time all calls from now on."""
-        for label, module, name in (*CALLS, (MODEL, __name__, "StaticMiniLM.__call__")):
+        for label, module, name in (*CALLS, (MODEL, "start_models", "StaticMiniLM.__call__")):
             *parents, last = name.split(".")
             owner: Any = functools.reduce(getattr, parents, importlib.import_module(module))
             plain = owner.__dict__[last]

@@ -33,6 +33,41 @@ MEASURED_SHARE = 0.2
 NEAREST = 10
 
 
+class BridgedModel:
+    """An embedding model of any kind, projected into the space of another one.
+
+    Args:
+        model: the new model: an embedding function of Chroma, an object of LangChain or LlamaIndex, a callable.
+        projection: a projection from the new model's space to the old one's, or its path; see `Migrator.bridge`.
+
+    Raises:
+        LightmigrateError: the object cannot embed texts.
+        WrongDirectionError: the projection leads from the old model to the new one.
+    """
+
+    def __init__(self, model: object, projection: Projection | str | Path) -> None:
+        self._provider = ChromaProvider(model)
+        self._projection = projection if isinstance(projection, Projection) else Projection.load(projection)
+        info, own = self._projection.info, self._provider.name
+        if own == info.target.name != info.source.name:
+            raise WrongDirectionError(
+                f"wrong direction: the projection leads {info.direction}, and the function is {own} itself; use one "
+                f"that leads from {own} to the model of the stored vectors (lightmigrate bridge)",
+                expected=info.source.dimension,
+                found=info.target.dimension,
+            )
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Documents in the old space, `(n, d_old)`; raises `WrongDirectionError` or `DimensionError`."""
+        embedded = self._provider.encode(texts)
+        return self._projection.apply(np.asarray(embedded, dtype=np.float32), list(texts))
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Queries in the old space. Their words are not read: the projection knows the words of documents."""
+        embedded = self._provider.encode(texts, queries=True)
+        return self._projection.apply(np.asarray(embedded, dtype=np.float32), None)
+
+
 class BridgedEmbeddingFunction:
     """A Chroma embedding function that embeds with the new model and projects into the old model's space.
 
@@ -53,27 +88,16 @@ class BridgedEmbeddingFunction:
     def __init__(
         self, function: Any, projection: Projection | str | Path, replaces: Mapping[str, Any] | None = None
     ) -> None:
-        self._function = function
-        loaded = projection if isinstance(projection, Projection) else Projection.load(projection)
-        info, own = loaded.info, ChromaProvider(function).name
-        if own == info.target.name != info.source.name:
-            raise WrongDirectionError(
-                f"wrong direction: the projection leads {info.direction}, and the function is {own} itself; use one "
-                f"that leads from {own} to the model of the stored vectors (lightmigrate bridge)",
-                expected=info.source.dimension,
-                found=info.target.dimension,
-            )
-        self._projection = loaded
+        self._model = BridgedModel(function, projection)
         self._replaces = dict(replaces or {"name": "default", "config": {}})
 
     def __call__(self, input: Sequence[str]) -> list[Vectors]:
         """Documents in the old space, `(n, d_old)`; raises `WrongDirectionError` or `DimensionError`."""
-        return self._project(self._function(list(input)), list(input))
+        return list(self._model.documents(input))
 
     def embed_query(self, input: Sequence[str]) -> list[Vectors]:
         """Queries in the old space. Their words are not read: the projection knows the words of documents."""
-        embed = getattr(self._function, "embed_query", self._function)
-        return self._project(embed(list(input)), None)
+        return list(self._model.queries(input))
 
     def name(self) -> str:
         """Name of the function that it replaces."""
@@ -94,9 +118,6 @@ class BridgedEmbeddingFunction:
     def supported_spaces(self) -> list[str]:
         """All distances of Chroma."""
         return ["l2", "cosine", "ip"]
-
-    def _project(self, vectors: Any, texts: Sequence[str] | None) -> list[Vectors]:
-        return list(self._projection.apply(np.asarray(vectors, dtype=np.float32), texts))
 
 
 def fit_bridge(

@@ -179,6 +179,10 @@ class DatabaseError(LightmigrateError):
     """The database does not exist or cannot be read."""
 
 
+class PasswordNeededError(DatabaseError):
+    """A server asks for a password, and none was given."""
+
+
 class CollectionNotFoundError(DatabaseError):
     """No collection has this address."""
 

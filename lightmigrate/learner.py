@@ -10,6 +10,7 @@ import numpy as np
 from lightmigrate.bridge import fit_bridge
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
+from lightmigrate.budget.measuring_options import MeasuringOptions
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.migration.distance import require_distance
 from lightmigrate.migration.recall import distances_from
@@ -141,33 +142,23 @@ class DatabaseLearner(DatabaseReader):
         model: see `calibration_data`, also for `distance`. See `read_curve_data` and `measure_curve` for the arguments
         and errors; `provider` without a cache gets the default one.
         """
-        model, old_model = cached(provider), None if previous is None else provider_of(previous)
+        model = cached(provider)
+        options = MeasuringOptions(
+            samples,
+            lengths,
+            tokens,
+            token_share,
+            queries,
+            None if previous is None else provider_of(previous),
+            source_model,
+            seed,
+            self._on_progress,
+        )
         damaged = self._require_readable(collection)
         with self._reading() as store:
-            read = read_curve_data(
-                replace(
-                    self._as_one(store, collection, texts, damaged, old_model), distance=require_distance(distance)
-                ),
-                model,
-                samples=samples,
-                lengths=lengths,
-                tokens=tokens,
-                token_share=token_share,
-                queries=queries,
-                seed=seed,
-                on_progress=self._on_progress,
-            )
-        return measure_curve(
-            read.data,
-            read.size,
-            model,
-            old_model,
-            lengths=read.lengths,
-            source_model=source_model,
-            sampled_tokens=read.sampled_tokens,
-            seed=seed,
-            on_progress=self._on_progress,
-        )
+            opened = self._as_one(store, collection, texts, damaged, options.previous)
+            read = read_curve_data(replace(opened, distance=require_distance(distance)), model, options)
+        return measure_curve(read, model, options)
 
     def compare_routes(
         self,
@@ -191,31 +182,35 @@ class DatabaseLearner(DatabaseReader):
         model: see `calibration_data`, also for `distance`. See `routes.compare.compare_routes` for the arguments and
         errors; `provider` without a cache gets the default one.
         """
-        model, old_model = cached(provider), None if previous is None else provider_of(previous)
+        model = cached(provider)
+        options = MeasuringOptions(
+            samples,
+            None,
+            tokens,
+            token_share,
+            queries,
+            None if previous is None else provider_of(previous),
+            source_model,
+            seed,
+            self._on_progress,
+        )
         damaged = self._require_readable(collection)
         with self._reading() as store:
-            read = self._as_one(store, collection, texts, damaged, old_model)
+            read = self._as_one(store, collection, texts, damaged, options.previous)
             names = {recorded_name(member.facts()) for member in read.members}
             return compare_routes(
                 replace(read, distance=require_distance(distance)),
                 model,
                 goal,
+                options,
                 stored_bytes=self.stored_bytes,
                 always=True,
-                previous=old_model,
-                source_model=source_model,
                 candidates=Library().find(
                     source_dim=read.members[0].facts().dimension or 0,
                     target_dim=None,  # asking for it would call the model before the texts are counted
                     source=names.pop() if len(names) == 1 else "",
                     target=model.name,
                 ),
-                samples=samples,
-                tokens=tokens,
-                token_share=token_share,
-                queries=queries,
-                seed=seed,
-                on_progress=self._on_progress,
             )
 
     def bridge(

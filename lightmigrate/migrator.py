@@ -16,6 +16,7 @@ from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, MigrationResult, Rollback
 from lightmigrate.progress import reporting
 from lightmigrate.projection.model import Model
@@ -30,8 +31,10 @@ from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused
+from lightmigrate.stores.open import open_database
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
+from lightmigrate.transfer import Transfer
 
 
 class Migrator(DatabaseLearner):
@@ -101,6 +104,53 @@ class Migrator(DatabaseLearner):
                 MigrationOptions(auto_backup, verify, invalid_vectors, force, index),
                 reporting(self._on_progress),
             )
+
+    def plan_transfer(self, jobs: Sequence[CollectionJob], target: object) -> Plan:
+        """What `transfer` would do, and whether it can. Only reads; raises the same errors."""
+        with self._naming(), self._transfer(target) as transfer:
+            return transfer.plan(self.collections(), requests_of(jobs, self._engine))
+
+    def transfer(
+        self,
+        jobs: Sequence[CollectionJob],
+        target: object,
+        verify: bool = True,
+        *,
+        invalid_vectors: InvalidVectors = "refuse",
+        force: bool = False,
+    ) -> list[MigrationResult]:
+        """Build collections in another database, with new vectors or the same. This one is only read.
+
+        Ids, texts, the application's fields and the distance are kept. Each collection is verified, and appears in the
+        target at once. An interrupted run is continued by the same call.
+
+        Args:
+            jobs: the collections, each with a projection; or without one and with `rebuild_index`, for a copy.
+            target: the other database: a URL, an open client, or an opened `Store` that can receive collections.
+            verify: read everything back and compare it before a collection appears.
+            invalid_vectors: see `MigrationOptions`.
+            force: skip the checks of the gate and of the source model.
+
+        Raises:
+            RefusedError: the target has a collection of that name.
+            LightmigrateError: of the kind that says why; both databases are as they were.
+        """
+        with self._naming(), self._transfer(target) as transfer:
+            requests = requests_of(jobs, self._engine)
+            models = [transfer.describe_model(job.embedding_function) for job in jobs]
+            requests = [replace(request, model=model) for request, model in zip(requests, models, strict=True)]
+            return transfer.run(
+                self.collections(), requests, verify=verify, invalid_vectors=invalid_vectors, force=force
+            )
+
+    @contextlib.contextmanager
+    def _transfer(self, target: object) -> Iterator[Transfer]:
+        """To another database, which is closed afterwards unless the caller opened it."""
+        opened = open_database(target)
+        with contextlib.ExitStack() as stack:
+            if isinstance(target, (str, Path)) and isinstance(opened, Store):
+                stack.callback(opened.close)
+            yield Transfer(self._database, opened, self._page_size, self._on_progress)
 
     def migrate_collections(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from lightmigrate.refinement.status import (
 )
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import read_scores
-from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Refusing, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database, argument_of, open_database, with_database
 from lightmigrate.vectors import METRICS
@@ -138,6 +138,20 @@ class DatabaseReader:
             address: f"{fault}; embed its documents again:  {embed_again_command(self._argument, address)}"
             for address, fault in faults.items()
         }
+
+    def refused(self, catalog: Iterable[CollectionFacts], dimension: int | None) -> Mapping[Address, str]:
+        """Those of some collections that cannot get vectors of a dimension here, with what helps. Only reads.
+
+        Args:
+            catalog: the collections.
+            dimension: of the new vectors; `None` if it is not known yet.
+        """
+        store = self._database
+        if isinstance(store, FileDatabase) or not isinstance(store, Refusing):
+            return {}
+        with self._explaining():
+            reasons = {facts.address: store.refusal(facts.address, dimension) for facts in catalog}
+        return {address: reason for address, reason in reasons.items() if reason is not None}
 
     def _damaged_in(self, store: Store) -> Mapping[Address, str]:
         """The same for an open database, whose collections can be made anew only in its folder."""

@@ -26,14 +26,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("commands",),
     ("lightmigrate_train",),
+    ("integrations",),
     ("startup", "demo"),
     ("migrator",),
     ("learner",),
     ("reader",),
-    ("bridge", "integrations", "routes"),
+    ("bridge", "routes"),
     ("budget",),
     ("refinement",),
-    ("engine", "doctor"),
+    ("engine", "doctor", "transfer"),
     ("migration.aside", "migration.shadow"),
     ("migration",),
     ("training",),
@@ -53,7 +54,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
-COMMON = "base|files|foreign|kind|open|memory|memory_tables|distance|joined|page|read_ahead|serving|timestamp"
+COMMON = (
+    "base|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
+    "page|read_ahead|receive|reshaped|serving|timestamp"
+)
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")
 

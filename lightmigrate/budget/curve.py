@@ -7,24 +7,23 @@ fits to half of them: the errors of such fits fall with a power of the number of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.curve_data import CurveData
 from lightmigrate.budget.extract_choice import choose_extracts
+from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.budget.quality_estimator import QualityEstimator, sentences_for
 from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY, BudgetSetting, CurvePoint, QuerySet, TriedProjection
 from lightmigrate.errors import RefusedError
 from lightmigrate.estimators.choose import FEWEST_PAIRS
-from lightmigrate.progress import OnProgress
-from lightmigrate.projection.model import Model
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import Shortened
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
-from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.train import Training, train
 
 # Shares of the documents that are embedded whole, besides the first calibration documents, in what is shown.
@@ -143,56 +142,40 @@ class CostQualityCurve(Result):
 
 
 def measure_curve(
-    data: CalibrationData,
-    size: CollectionSize,
-    provider: Provider,
-    previous: Provider | None = None,
-    *,
-    lengths: Mapping[ExtractKind, Sequence[int]],
-    source_model: Model | None = None,
-    sampled_tokens: Sequence[int] | None = None,
-    seed: int = 0,
-    on_progress: OnProgress | None = None,
+    read: CurveData, provider: Provider, options: MeasuringOptions = DEFAULT_MEASURING
 ) -> CostQualityCurve:
     """Measure cost and quality of the budget settings. Calls the new model; writes nothing but what a cache writes.
 
     Args:
-        data: the first calibration documents of the collection, with the frequent words of all its texts, and more
-            documents of which only extracts are embedded.
-        size: of the collection.
+        read: of the collection, which may be closed by now. Of the extracts only the best kind is tried.
         provider: the new model, with a cache: without one the same texts are paid for several times.
-        previous: the old model, where it is available: then the curve also tells what doing nothing gives.
-        lengths: lengths of extracts, in words, to try, by kind; `size` must hold all of them. Only the best kind is
-            tried.
-        source_model: the model of the stored vectors; by default `previous`, or unnamed.
-        sampled_tokens: of each document that was sampled, of which `data` holds the first; by default it holds all.
-        seed: of every random choice.
-        on_progress: receives the progress of embedding and fitting.
+        options: that it was read with.
 
     Raises:
         LightmigrateError: what `train` raises.
     """
-    choice = choose_extracts(data, lengths, provider, sentences_for(len(data.texts)), seed)
+    data, size, lengths = read.data, read.size, read.lengths
+    choice = choose_extracts(data, lengths, provider, sentences_for(len(data.texts)), options.seed)
     trainings: dict[TriedProjection, Training] = {}
     with_extracts = (TriedProjection(True, words, choice.kind) for words in lengths.get(choice.kind, ()))
     for tried in (VECTORS_ONLY, TEXTS, *with_extracts):
         trainings[tried] = train(
             data if tried.reads_texts else data.without_texts(),
             provider,
-            previous,
-            source_model=source_model,
+            options.previous,
+            source_model=options.source_model,
             extract_words=tried.extract_words or None,
             extract_kind=tried.extract_kind,
             sentences=sentences_for(len(data.texts)),
-            seed=seed,
-            on_progress=on_progress,
+            seed=options.seed,
+            on_progress=options.on_progress,
         )
     # half of the documents must be enough for the same methods
     enough = len(data.texts) >= 2 * FEWEST_PAIRS
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
     if enough and data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
-    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, sampled_tokens)
+    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, read.sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
@@ -202,7 +185,7 @@ def measure_curve(
         model=provider.name,
         size=size,
         calibration=len(data.texts),
-        sampled=len(data.texts if sampled_tokens is None else sampled_tokens),
+        sampled=len(read.sampled_tokens),
         words=0 if data.words is None else len(data.words.words),
         paid=estimator.paid,
         options=(*cheaper, everything),

@@ -19,16 +19,22 @@ from lightmigrate.budget.budget_split import (
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.extract_choice import MOST_COMPARED
 from lightmigrate.budget.extract_lengths import extracts_within
-from lightmigrate.budget.missing_texts import too_few_texts
+from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.budget.quality_estimator import tokens_to_measure
-from lightmigrate.errors import RefusedError
-from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.errors import NotEnoughTextsError, RefusedError
+from lightmigrate.progress import reporting
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.request import tokens_of
 from lightmigrate.training.sources import data_from_readable
+
+# How much more projections that read the texts kept than projections of the vectors alone, as a share of what embedding
+# everything keeps: least, median and most of twenty cases, upgrades of SciFact and Cranfield
+# (benchmarks/results/retention.jsonl).
+GAINS = (0.01, 0.11, 0.34)
 
 
 @dataclass(frozen=True)
@@ -51,39 +57,26 @@ class CurveData:
 def read_curve_data(
     collection: Readable,
     provider: Provider,
+    options: MeasuringOptions = DEFAULT_MEASURING,
     *,
-    samples: int | None = None,
-    lengths: Sequence[int] | None = None,
-    tokens: float | None = None,
-    token_share: float | None = None,
     measuring_share: float | None = None,
-    queries: Sequence[str] = (),
-    seed: int = 0,
-    on_progress: OnProgress | None = None,
 ) -> CurveData:
     """Count and sample a collection for its curve, within a budget. Only reads; calls no model.
 
     Args:
         collection: an open collection, with the embedded texts (`with_texts`).
         provider: the new model.
-        samples: documents to calibrate on first; see `usual_samples` for the default.
-        lengths: lengths of extracts, in words. Without a budget all are tried, by default 8, 24 and 96; with one only
-            the longest that it buys, by default of 6 to 128.
-        tokens: budget in tokens, for everything.
-        token_share: the same as a share of what embedding everything takes.
+        options: on how much is measured, within which budget.
         measuring_share: without a budget and `samples`: measuring takes at most this share of embedding everything.
-        queries: queries of users; sentences of the documents stand in for them when there are none.
-        seed: of every random choice.
-        on_progress: receives the progress.
 
     Raises:
         NotEnoughTextsError: the collection does not store enough documents.
         RefusedError: measuring would take more than the budget.
     """
-    report = reporting(on_progress, collection.address.name)
-    known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
+    report, samples = reporting(options.on_progress, collection.address.name), options.samples
+    known = options.lengths or (SHOWN if options.tokens is None and options.token_share is None else LENGTHS)
     size = CollectionSize.of(collection, provider, known, lambda done, total: report("count", done, total))
-    allowed = tokens if token_share is None else token_share * size.tokens
+    allowed = options.tokens if options.token_share is None else options.token_share * size.tokens
     calibration = samples or usual_samples(size, allowed)
     for_words = None if allowed is None else WORDS_SHARE * allowed
     if measuring_share is not None and samples is None and allowed is None:
@@ -96,14 +89,14 @@ def read_curve_data(
             )
         calibration, known, for_words = within
     if calibration > size.texts:
-        raise too_few_texts(collection.address, size, calibration)
+        raise _too_few_texts(collection.address, size, calibration)
     sampled = data_from_readable(
         collection,
         max(calibration, drawn_samples(size)),
         fewest=calibration,  # some texts may be stored twice
-        queries=queries,
-        seed=seed,
-        on_progress=on_progress,
+        queries=options.queries,
+        seed=options.seed,
+        on_progress=options.on_progress,
     ).shorter_first(calibration)
     if sampled.words is not None:
         sampled = replace(sampled, words=words_within(sampled.words, provider, for_words))
@@ -145,3 +138,17 @@ def _left(allowed: float, measuring: int, size: CollectionSize) -> float:
             "more, or calibrate on fewer documents (--samples)"
         )
     return allowed - measuring
+
+
+def _too_few_texts(address: Address, size: CollectionSize, needed: int) -> NotEnoughTextsError:
+    """The error for a collection with too few texts to calibrate on, with what can be done."""
+    least, median, most = GAINS
+    return NotEnoughTextsError(
+        f"collection {address}: {size.texts} of {size.records} records have a text, {needed} are needed to "
+        "calibrate on. If the texts are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}): they "
+        f"keep {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, benchmarks/results/retention.md). "
+        "Otherwise project the vectors with a projection trained on texts of the same kind:  lightmigrate train "
+        "--texts FILE --source-model OLD --target-model NEW; and then  lightmigrate migrate DATABASE -p FILE",
+        asked=needed,
+        available=size.texts,
+    )

@@ -62,10 +62,11 @@ def choose_extracts(
     Raises:
         ProviderError: the model fails.
     """
-    if len(lengths) < 2 or data.vectors is None:
+    vectors = data.vectors
+    if len(lengths) < 2 or vectors is None:
         return ExtractChoice(next(iter(lengths), "first"), {}, 0)
     searches, of_row = pseudo_queries(data.texts[: data.judging], sentences, seed)
-    data, vectors = data.first(min(len(data.texts), MOST_COMPARED)), data.vectors
+    data = data.first(min(len(data.texts), MOST_COMPARED))
     words = min(middle_of(of_kind) for of_kind in lengths.values())
     rules = {kind: data.extract_rule(kind, words) for kind in lengths}
     true = provider.embed_each(data.texts)

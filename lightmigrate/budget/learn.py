@@ -6,23 +6,18 @@ Where learning would cost as much as embedding every text, every text is embedde
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lightmigrate.budget.embed_everything import embed_everything
 from lightmigrate.budget.learned import Learned, embedded_texts, expected_by_share, gates_of
 from lightmigrate.budget.text_count import TextCount
 from lightmigrate.migration.collection_job import EmbeddedTexts
-from lightmigrate.progress import OnProgress
-from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
-from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.quality.gate import Thresholds
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.calibrate import SHARE_OF_TIME, calibrate
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.limits import Deadline, SpendingLimit
+from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.model_speed import measure_speed
 from lightmigrate.training.request import EmbeddingRequest
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
@@ -40,16 +35,9 @@ def learn(
     collection: JoinedCollections,
     provider: Cached,
     documents: int,
+    options: LearningOptions,
     *,
     opened_by: Mapping[str, Any],
-    source_model: Model,
-    priors: Sequence[Projection | None] = (None,),
-    previous: Provider | None = None,
-    limit: SpendingLimit | None = None,
-    deadline: Deadline | None = None,
-    thresholds: Thresholds | None = None,
-    on_progress: OnProgress | None = None,
-    announce: Callable[[str], None] = lambda line: None,
 ) -> Learned:
     """Embed what is needed of some collections of one model. Only reads; calls the new model, and fills its cache.
 
@@ -57,46 +45,29 @@ def learn(
         collection: the open collections as one.
         provider: the new model.
         documents: to calibrate on, over all collections; see `calibrate`.
+        options: what it builds on, and its limits.
         opened_by: how to open the new model, for `refine`; empty if only the caller can.
-        source_model: the model of the stored vectors.
-        priors: see `calibrate`.
-        previous: see `calibrate`.
-        limit: of the cost; none when left out.
-        deadline: of the time; none when left out.
-        thresholds: of the gate.
-        on_progress: receives the progress.
-        announce: receives a line about what is embedded before it is.
 
     Raises:
         NotEnoughTextsError: too few records have a text.
         LightmigrateError: as `calibrate`.
     """
-    limit, deadline = limit or SpendingLimit(None), deadline or Deadline(None)
-    data = data_from_readable(collection, max(documents, FEWEST_DOCUMENTS), fewest=1, on_progress=on_progress)
-    count = _if_cheaper(collection, data, provider, deadline)
-    if count is not None:
-        bill = provider.priced(count.missing_tokens)
-        price = f", ${bill.dollars:.2f}" if bill.dollars else ""
-        announce(
-            f"{count.texts:,} texts, all of them, about {bill.tokens:,} tokens{price}: learning would cost as much"
-        )
-        limit.pay(provider, bill.dollars, f"embedding {count.texts} texts")
-        return embed_everything(
-            collection, provider, opened_by=opened_by, source_model=source_model, on_progress=on_progress
-        )
-    return learn_projection(
+    data = data_from_readable(collection, max(documents, FEWEST_DOCUMENTS), fewest=1, on_progress=options.on_progress)
+    count = _if_cheaper(collection, data, provider, options)
+    if count is None:
+        return learn_projection(collection, provider, data, options, opened_by=opened_by)
+    bill = provider.priced(count.missing_tokens)
+    price = f", ${bill.dollars:.2f}" if bill.dollars else ""
+    options.announce(
+        f"{count.texts:,} texts, all of them, about {bill.tokens:,} tokens{price}: learning would cost as much"
+    )
+    options.limit.pay(provider, bill.dollars, f"embedding {count.texts} texts")
+    return embed_everything(
         collection,
         provider,
-        data,
         opened_by=opened_by,
-        source_model=source_model,
-        priors=priors,
-        previous=previous,
-        limit=limit,
-        deadline=deadline,
-        thresholds=thresholds,
-        on_progress=on_progress,
-        announce=announce,
+        source_model=options.source_model,
+        on_progress=options.on_progress,
     )
 
 
@@ -104,32 +75,12 @@ def learn_projection(
     collection: JoinedCollections,
     provider: Cached,
     data: CalibrationData,
+    options: LearningOptions,
     *,
     opened_by: Mapping[str, Any],
-    source_model: Model,
-    priors: Sequence[Projection | None] = (None,),
-    previous: Provider | None = None,
-    limit: SpendingLimit | None = None,
-    deadline: Deadline | None = None,
-    thresholds: Thresholds | None = None,
-    on_progress: OnProgress | None = None,
-    announce: Callable[[str], None] = lambda line: None,
 ) -> Learned:
     """Learn a projection on this data of the collections, whatever that costs. See `learn`."""
-    training = calibrate(
-        collection,
-        provider,
-        len(data.texts),
-        data=data,
-        source_model=source_model,
-        priors=priors,
-        previous=previous,
-        limit=limit,
-        deadline=deadline,
-        thresholds=thresholds,
-        on_progress=on_progress,
-        announce=announce,
-    )
+    training = calibrate(collection, provider, len(data.texts), options, data=data)
     facts = {
         "model": provider.name,
         "provider": opened_by,
@@ -152,7 +103,7 @@ def learn_projection(
 
 
 def _if_cheaper(
-    collection: JoinedCollections, data: CalibrationData, provider: Cached, deadline: Deadline
+    collection: JoinedCollections, data: CalibrationData, provider: Cached, options: LearningOptions
 ) -> TextCount | None:
     """All texts, where embedding them costs no more than learning a projection and there is time; `None` otherwise."""
     if data.collection_size > MOST_COMPARED * len(data.texts):
@@ -160,11 +111,11 @@ def _if_cheaper(
     if int(data.about["without_document"]) > MOST_WITHOUT_TEXT * collection.count():
         return None
     count = TextCount.of(collection, provider)
-    learning = EmbeddingRequest.of(data).bill(provider).tokens
+    learning = EmbeddingRequest.of(data, sentences=options.sentences).bill(provider).tokens
     if len(data.texts) < data.collection_size and count.missing_tokens > learning:
         return None
-    if not math.isinf(deadline.left):
+    if not math.isinf(options.deadline.left):
         seconds = measure_speed(provider, count.some_missing).seconds(count.missing_texts, count.missing_tokens)
-        if seconds > SHARE_OF_TIME * deadline.left:
+        if seconds > SHARE_OF_TIME * options.deadline.left:
             return None
     return count

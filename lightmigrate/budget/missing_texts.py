@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.curve import CostQualityCurve
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address
-
-# How much more projections that read the texts kept than projections of the vectors alone, as a share of what embedding
-# everything keeps: least, median and most of twenty cases, upgrades of SciFact and Cranfield
-# (benchmarks/results/retention.jsonl).
-GAINS = (0.01, 0.11, 0.34)
 
 
 @dataclass(frozen=True)
@@ -43,17 +35,3 @@ class MissingTexts(Result):
         reading = [curve.training(setting).gate.expected_retention for setting in settings]
         vectors_only = curve.training(BudgetSetting(False, 0, curve.calibration)).gate.expected_retention
         return cls(records, vectors_only, max(reading, key=lambda expected: expected.value, default=vectors_only))
-
-
-def too_few_texts(address: Address, size: CollectionSize, needed: int) -> NotEnoughTextsError:
-    """The error for a collection with too few texts to calibrate on, with what can be done."""
-    least, median, most = GAINS
-    return NotEnoughTextsError(
-        f"collection {address}: {size.texts} of {size.records} records have a text, {needed} are needed to "
-        "calibrate on. If the texts are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}): they "
-        f"keep {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, benchmarks/results/retention.md). "
-        "Otherwise project the vectors with a projection trained on texts of the same kind:  lightmigrate train "
-        "--texts FILE --source-model OLD --target-model NEW; and then  lightmigrate migrate DATABASE -p FILE",
-        asked=needed,
-        available=size.texts,
-    )

@@ -43,7 +43,7 @@ class QualityEstimator:
             half of the documents of which only extracts are embedded.
         choosing: tokens that choosing among kinds of extracts took.
         sampled_tokens: of each document that was sampled, in the order in which they are embedded whole; the first are
-            those of `data`. Where it is left out, there are no others, and all documents cost the same.
+            those of `data`.
 
     Attributes:
         trainings: as given.
@@ -59,8 +59,8 @@ class QualityEstimator:
         provider: Provider,
         trainings: Mapping[TriedProjection, Training],
         halves: Mapping[TriedProjection, Gate],
-        choosing: int = 0,
-        sampled_tokens: Sequence[int] | None = None,
+        choosing: int,
+        sampled_tokens: Sequence[int],
     ) -> None:
         self.trainings = trainings
         self._size = size
@@ -76,8 +76,7 @@ class QualityEstimator:
             for tried in trainings
             if tried.extract_words
         }
-        more = [] if sampled_tokens is None else sampled_tokens[self._calibration :]
-        self._tokens_of_more = list(accumulate(more, initial=0))
+        self._tokens_of_more = list(accumulate(sampled_tokens[self._calibration :], initial=0))
         self.paid = choosing + tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
         seconds = sum(training.embedding_seconds for training in trainings.values())
         called = any(training.bill.tokens for training in trainings.values())

@@ -10,7 +10,7 @@ import typer
 
 from lightmigrate.cli.groups import Group
 from lightmigrate.cli.options import DEFAULT_DATABASE, DEFAULT_TENANT, option
-from lightmigrate.commands.database import DatabaseChoice, Server
+from lightmigrate.commands.database import DatabaseChoice, Server, without_password
 from lightmigrate.errors import LightmigrateError, RefusedError
 
 _PANEL = "A Chroma server"
@@ -21,6 +21,9 @@ def _database(
 ) -> DatabaseChoice:
     if (path is None) == (host is None):
         raise LightmigrateError("name one database: a folder, a URL, or a Chroma server with --host")
+    if path is not None and "://" in path:
+        ask = (lambda: str(typer.prompt("Password", hide_input=True, err=True))) if sys.stdin.isatty() else None
+        return DatabaseChoice(path, (without_password(path),), ask)
     if path is not None:
         return DatabaseChoice(path, (path,))
     words = ["--host", str(host), "--port", str(port), *(["--ssl"] if ssl else [])]

@@ -28,6 +28,7 @@ from lightmigrate.commands.embed_again import migrate_embedding_again
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.commands.to_model import NewModel, migrate_to_model
+from lightmigrate.commands.transfer import transfer
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.routes.goal import Goal
@@ -103,6 +104,14 @@ def migrate(
         ),
     ] = False,
     plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
+    to: Annotated[
+        str | None,
+        option(
+            "Build them in this other database instead, which is only added to; the source is only read. With "
+            "--projection, or without for the same vectors.",
+            "--to",
+        ),
+    ] = None,
     collection: Collections = None,
     distance: Distance = None,
     queries: Queries = None,
@@ -123,6 +132,28 @@ def migrate(
     from lightmigrate.cli.show import databases, scores, terminal
 
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
+    if to is not None:
+        if target.model or ways > (projection is not None):
+            raise LightmigrateError(
+                "--to takes --projection FILE (see lightmigrate train), or nothing to keep the vectors, so that the "
+                "target can be migrated afterwards"
+            )
+        with conversation(as_json, yes) as talk:
+            transferred = transfer(
+                database,
+                to,
+                options,
+                projection=projection,
+                collections=collection or [],
+                function=function,
+                texts=texts,
+                distance=distance,
+                conversation=talk,
+            )
+        print_result(transferred, databases.transferred, as_json)
+        if not as_json:
+            print_next("doctor", transferred.target, why="the collections are there now")
+        return
     index_alone = not ways and not target.model
     if ways > 1 or (index_alone and distance is None and options.index == "keep"):
         raise LightmigrateError(

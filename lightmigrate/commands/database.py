@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError, RefusedError
+from lightmigrate.errors import (
+    CollectionNotFoundError,
+    LightmigrateError,
+    NothingToMigrateError,
+    PasswordNeededError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from lightmigrate.commands.arguments import ModelChoice
@@ -45,11 +53,13 @@ class DatabaseChoice:
 
     Attributes:
         database: a folder, a URL, an open client, an opened `Store`, or a `Server` to connect to.
-        words: what names it on the command line, for the commands that messages suggest.
+        words: what names it on the command line, for the commands that messages suggest; without a password.
+        password: asks for the password of a URL without one, if the server wants it; `None` if nobody can be asked.
     """
 
     database: object
     words: tuple[str, ...] = ()
+    password: Callable[[], str] | None = None
 
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what the migrated database needs; see `open`. Only reads."""
@@ -80,7 +90,12 @@ class DatabaseChoice:
                 tenant=database.tenant,
                 database=database.database,
             )
-        migrator = Migrator(database, on_progress=conversation.on_progress)
+        try:
+            migrator = Migrator(database, on_progress=conversation.on_progress)
+        except PasswordNeededError:
+            if self.password is None or not isinstance(database, str):
+                raise
+            migrator = Migrator(with_password(database, self.password()), on_progress=conversation.on_progress)
         if writing:
             migrator.recover()
             if migrator.recovered is not None:
@@ -88,6 +103,19 @@ class DatabaseChoice:
         elif notices and migrator.unfinished is not None:
             conversation.show(Notice(migrator.unfinished))
         return migrator
+
+
+def with_password(url: str, password: str) -> str:
+    """A URL with a password among its parameters."""
+    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: without the password of its user, and without one among its parameters."""
+    url = re.sub(r"^([\w+.-]+://[^:/?#]*):.*@", r"\1@", url)
+    address, mark, query = url.partition("?")
+    kept = [each for each in query.split("&") if not each.lower().startswith("password=")]
+    return address + (mark + "&".join(kept) if any(kept) else "")
 
 
 def find_address(name: str, catalog: Sequence[CollectionFacts]) -> Address:
@@ -194,10 +222,12 @@ def addresses_of_other_dimension(
         distance: that they get; see `changeable`.
 
     Raises:
-        RefusedError: none of them can have the distance.
+        RefusedError: none of them can have the distance, or vectors of the dimension.
         CollectionNotFoundError: there is no collection of one of the names.
         NothingToMigrateError: all collections have that dimension already, and none was named.
     """
+    from lightmigrate.progress import logger
+
     catalog = migrator.collections()
     chosen = {find_address(name, catalog) for name in names}
     if unknown := chosen - {facts.address for facts in catalog}:
@@ -208,6 +238,12 @@ def addresses_of_other_dimension(
         for facts in (catalog if chosen else readable(migrator, catalog))
         if (facts.address in chosen if chosen else facts.dimension not in (None, dimension))
     ]
+    refused = migrator.refused(wanted, dimension)
+    if refused and (chosen or len(refused) == len(wanted)):
+        raise RefusedError(next(iter(refused.values())))
+    for reason in refused.values():
+        logger.warning("left as it is: %s", reason)
+    wanted = [facts for facts in wanted if facts.address not in refused]
     if not wanted:
         raise NothingToMigrateError(
             f"{migrator.path}: no collection has vectors of another dimension than {dimension}; name one "

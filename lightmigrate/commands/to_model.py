@@ -210,6 +210,7 @@ def _compared(
     Raises:
         RefusedError: none reaches the goal; the message holds the commands for others.
     """
+    from lightmigrate.budget.measuring_options import MeasuringOptions
     from lightmigrate.projection.model import Model
     from lightmigrate.registry.library import Library
     from lightmigrate.routes.compare import compare_routes
@@ -226,17 +227,19 @@ def _compared(
         opened,
         provider,
         new.goal,
+        MeasuringOptions(
+            queries=queries,
+            source_model=Model(group.name or "unnamed", group.dimension),
+            on_progress=conversation.on_progress,
+        ),
         stored_bytes=stored_bytes,
-        source_model=Model(group.name or "unnamed", group.dimension),
         candidates=Library().find(
             source_dim=group.dimension,
             target_dim=provider.model.dimension,
             source=group.name,
             target=provider.name,
         ),
-        queries=queries,
         before_measuring=before_measuring,
-        on_progress=conversation.on_progress,
     )
     conversation.show(compared)
     if compared.chosen is None:
@@ -347,15 +350,18 @@ def _learned(
     from lightmigrate.budget.learn import learn
     from lightmigrate.commands.train import Trained
     from lightmigrate.projection.model import Model
+    from lightmigrate.training.learning_options import LearningOptions
 
     learned = learn(
         opened,
         provider,
         new.calibrate or 0,
+        LearningOptions(
+            source_model=Model(group.name or "unnamed", group.dimension),
+            limit=limit,
+            on_progress=conversation.on_progress,
+        ),
         opened_by=new.choice.to_json(),
-        source_model=Model(group.name or "unnamed", group.dimension),
-        limit=limit,
-        on_progress=conversation.on_progress,
     )
     if learned.training is not None:
         conversation.show(Trained(learned.training, ()))

@@ -19,7 +19,7 @@ from lightmigrate.migration.distance import SAME, keeps_vectors
 from lightmigrate.migration.request import Request
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
-from lightmigrate.stores.base import Address, CollectionFacts, Metric, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Metric, Refusing, Store
 
 
 @dataclass(frozen=True)
@@ -186,3 +186,12 @@ def require_changeable(store: Store, requests: Iterable[Request]) -> None:
             continue
         if (reason := store.fixed_distance(address)) is not None:
             raise RefusedError(f"the distance of {address} cannot be changed to {distance}: {reason}")
+
+
+def require_possible(store: Store, requests: Iterable[Request]) -> None:
+    """Raise `RefusedError` when the store cannot give a collection of a request new vectors. Only reads."""
+    for request in requests:
+        if isinstance(store, Refusing):
+            reason = store.refusal(request.address, request.projection.info.target.dimension)
+            if reason is not None:
+                raise RefusedError(reason)

@@ -198,7 +198,7 @@ class Provider(ABC):
     def _all(self, texts: list[str], queries: bool, progress: Progress | None) -> Vectors:
         output: Vectors | None = None
         done = 0
-        for rows in self._batches(texts):
+        for rows in self.batches(texts):
             batch = [texts[row] for row in rows]
             answer = self.answer(batch, queries)
             self._note(batch, answer)
@@ -222,7 +222,7 @@ class Provider(ABC):
             if sent != text:
                 (self._refused if sent is None else self._cut).add(hashlib.sha256(text.encode()).digest())
 
-    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+    def batches(self, texts: list[str]) -> Iterator[list[int]]:
         """Row numbers, texts of like length together, because a batch is padded to its longest."""
         batch: list[int] = []
         characters = 0

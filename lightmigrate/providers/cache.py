@@ -30,8 +30,18 @@ SAME_PROBE = 0.999
 # Texts looked up by one statement: SQLite takes at least 999 values.
 SELECTED_AT_ONCE = 500
 
+# Texts of a model that is quick are written to the file together, because writing takes longer than such a model: as
+# many as it embeds in about so many seconds, which is what an interrupted run loses of them. Never of one that costs
+# money.
+SECONDS_TOGETHER, MOST_TOGETHER = 0.2, 2048
+
 # SQLite's name for a database that is in no file.
 IN_MEMORY = Path(":memory:")
+
+_ADD_SPEED = (
+    "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
+    "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds"
+)
 
 # The reason for a cut that an earlier run made.
 CUT_BEFORE = "longer than the model took before"
@@ -45,8 +55,9 @@ def default_cache() -> Path:
 class Cached(Provider):
     """A provider with a cache on disk before another provider.
 
-    Every batch is written to disk before the next one is embedded. The file holds vectors and SHA-256 sums of texts,
-    never a text. Several processes may use one file.
+    What is embedded is written to disk before more is: every batch of the inner provider, or of a quick one what it
+    embeds in a fraction of a second. The file holds vectors and SHA-256 sums of texts, never a text. Several processes
+    may use one file.
 
     A name says little about a model: a server may serve another one under it. So the vector of one fixed text is kept
     for each model and compared once, before the first vector is taken from the cache. If it changed, what the cache
@@ -59,6 +70,7 @@ class Cached(Provider):
     Attributes:
         hits: number of texts found in the cache.
         misses: number of texts embedded by the inner provider.
+        batch_size: texts written to the file together; it grows while the inner provider is quick.
         seconds: time spent in the inner provider.
 
     Raises:
@@ -118,17 +130,36 @@ class Cached(Provider):
         sent: dict[str, str | None] = {text: text[:length] for text, (length, _) in known.items()}
         vectors = {text: vector for text, (_, vector) in known.items()}
         reason = "" if all(sent[text] == text for text in sent) else CUT_BEFORE
-        if missing:
-            started = time.monotonic()
-            answer = self.inner.answer(missing, queries)
-            seconds = time.monotonic() - started
-            self.seconds += seconds
-            self._write(missing, answer, queries)
-            self._remember_speed(estimated_tokens([part for part in answer.sent if part is not None]), seconds)
-            vectors.update(zip(missing, answer.vectors, strict=True))
-            sent.update(zip(missing, answer.sent, strict=True))
+        for part, answer in self._embedded(missing, queries):
+            vectors.update(zip(part, answer.vectors, strict=True))
+            sent.update(zip(part, answer.sent, strict=True))
             reason = answer.reason or reason
         return Answer(np.stack([vectors[text] for text in texts]), [sent[text] for text in texts], reason)
+
+    def _embedded(self, missing: list[str], queries: bool) -> list[tuple[list[str], Answer]]:
+        """Embed texts in batches of the inner provider, and write them to the file, also those before a failure."""
+        answers: list[tuple[list[str], Answer]] = []
+        if not missing:
+            return answers
+        started = time.monotonic()
+        try:
+            for rows in self.inner.batches(missing):
+                part = [missing[row] for row in rows]
+                answers.append((part, self.inner.answer(part, queries)))
+        finally:
+            seconds = time.monotonic() - started
+            self.seconds += seconds
+            if answers:
+                self._write(answers, queries, seconds)
+        if len(missing) >= self.batch_size and self.priced(1_000_000).dollars == 0:
+            self._write_together(2 * self.batch_size if seconds < SECONDS_TOGETHER / 2 else self.batch_size // 2)
+        return answers
+
+    def _write_together(self, texts: int) -> None:
+        """Write so many texts to the file at once from now on, within bounds."""
+        own = self.inner.batch_size
+        times = max(1, min(texts, MOST_TOGETHER) // own)
+        self.batch_size, self.batch_characters = times * own, times * self.inner.batch_characters
 
     def has(self, texts: Sequence[str]) -> list[bool]:
         """Which of some documents are in the cache, whole or cut to the model's limit.
@@ -167,12 +198,12 @@ class Cached(Provider):
         if before is not None and not changed:
             return
         if changed:
-            self._change("DELETE FROM embeddings WHERE model = ?", [(self.key,)])
+            self._change(("DELETE FROM embeddings WHERE model = ?", [(self.key,)]))
             logger.warning(
                 "%s gives other vectors than before under the same name: what %s held of it was deleted, and is "
                 "embedded again", self.name, self.path,
             )  # fmt: skip
-        self._change("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())])
+        self._change(("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())]))
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
@@ -182,7 +213,7 @@ class Cached(Provider):
             vectors: `(n, d)`, row i for text i.
         """
         worded = self.worded(texts)
-        self._write(worded, Answer(self.inner.checked(vectors, len(texts)), worded), queries=False)
+        self._write([(worded, Answer(self.inner.checked(vectors, len(texts)), worded))], queries=False)
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""
@@ -233,34 +264,41 @@ class Cached(Provider):
         row = self._execute("SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def _write(self, texts: Sequence[str], answer: Answer, queries: bool) -> None:
-        found, before = answer.vectors.shape[1], self._dimension()
-        if before not in (0, found):
-            raise ProviderError(
-                f"{self.name} gives {found} dimensions where {self.path} has {before}; "
-                "was the model exchanged under its name? delete that file"
-            )
-        embedded = [
-            (text, sent, vector)
-            for text, sent, vector in zip(texts, answer.sent, answer.vectors, strict=True)
-            if sent is not None
+    def _write(self, answers: Sequence[tuple[Sequence[str], Answer]], queries: bool, seconds: float = 0.0) -> None:
+        """Write what was embedded, and the seconds that it took, in one go."""
+        before = self._dimension()
+        rows: list[tuple[object, ...]] = []
+        cuts: list[tuple[object, ...]] = []
+        embedded_parts: list[str] = []
+        for texts, answer in answers:
+            found = answer.vectors.shape[1]
+            if before not in (0, found):
+                raise ProviderError(
+                    f"{self.name} gives {found} dimensions where {self.path} has {before}; "
+                    "was the model exchanged under its name? delete that file"
+                )
+            for text, sent, vector in zip(texts, answer.sent, answer.vectors, strict=True):
+                if sent is None:
+                    continue
+                embedded_parts.append(sent)
+                rows.append((self.key, _digest(sent, queries), vector.astype("<f4").tobytes()))
+                if sent != text:
+                    cuts.append((self.key, _digest(text, queries), len(sent)))
+        changes = [
+            ("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows),
+            ("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", cuts),
         ]
-        rows = [(self.key, _digest(sent, queries), vector.astype("<f4").tobytes()) for _, sent, vector in embedded]
-        cuts = [(self.key, _digest(text, queries), len(sent)) for text, sent, _ in embedded if sent != text]
-        self._change("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
-        self._change("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", cuts)
+        if seconds:
+            taken: tuple[object, ...] = (self.key, estimated_tokens(embedded_parts), seconds)
+            changes.append((_ADD_SPEED, [taken]))
+        self._change(*changes)
 
-    def _remember_speed(self, tokens: int, seconds: float) -> None:
-        self._change(
-            "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
-            "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds",
-            [(self.key, tokens, seconds)],
-        )
-
-    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _change(self, *changes: tuple[str, Sequence[tuple[object, ...]]]) -> None:
+        """Execute statements, each for some rows of values, in one transaction."""
         try:
             with self._open() as connection:
-                connection.executemany(statement, rows)
+                for statement, rows in changes:
+                    connection.executemany(statement, rows)
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from None
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from lightmigrate.budget.budget_split import MEASURING_SHARE
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import read_curve_data
+from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.budget.settings import CurvePoint
 from lightmigrate.errors import NotEnoughTextsError, RefusedError
-from lightmigrate.progress import OnProgress
-from lightmigrate.projection.model import Model
 from lightmigrate.projection.terms.extract_rule import described
-from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.base import Bill
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
 from lightmigrate.registry.library import Candidate
@@ -80,19 +78,12 @@ def compare_routes(
     collection: JoinedCollections,
     provider: Cached,
     goal: Goal = DEFAULT_GOAL,
+    options: MeasuringOptions = DEFAULT_MEASURING,
     *,
     stored_bytes: int = 0,
     always: bool = False,
-    previous: Provider | None = None,
-    source_model: Model | None = None,
     candidates: Sequence[Candidate] = (),
-    samples: int | None = None,
-    tokens: float | None = None,
-    token_share: float | None = None,
-    queries: Sequence[str] = (),
-    seed: int = 0,
     before_measuring: Callable[[Bill], None] = lambda bill: None,
-    on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compare the routes and choose one. Calls the model; only reads, and fills the model's cache.
 
@@ -103,39 +94,20 @@ def compare_routes(
         collection: the open collections as one, with their embedded texts.
         provider: the new model.
         goal: what is to be reached.
+        options: on how much is measured, and by what is judged.
         stored_bytes: of the folder that a migration copies; 0 for an open database.
         always: measure what projections keep, however little embedding everything takes.
-        previous: the old model, where it is available: then doing nothing is measured, too.
-        source_model: the model of the stored vectors; unnamed by default.
         candidates: existing projections, from `Library.find`.
-        samples: documents to measure on; then that may take more than a tenth.
-        tokens: budget in tokens that is planned for: only what it buys is measured.
-        token_share: the same as a share of what embedding everything takes.
-        queries: queries of users, to judge by.
-        seed: of every random choice.
         before_measuring: called with the most that measuring may take, before it does; raises to refuse it.
-        on_progress: receives the progress.
 
     Raises:
         RefusedError: measuring would take more than the budget.
         NotEnoughTextsError: with a budget or `samples`: the collections do not store enough documents.
         ProviderError: the model fails.
     """
-    read_data = partial(
-        read_curve_data,
-        collection,
-        provider,
-        samples=samples,
-        tokens=tokens,
-        token_share=token_share,
-        queries=queries,
-        seed=seed,
-        on_progress=on_progress,
-    )
     limit = SpendingLimit(goal.max_cost)
     # what was asked for and cannot be had is refused before the model is called
-    asked_for = not (samples is None and tokens is None and token_share is None)
-    read = read_data() if asked_for else None
+    read = read_curve_data(collection, provider, options) if options.asked_for else None
     costs = Costs.measure(collection, provider, stored_bytes, limit)
     share = 1 - costs.count.without_text / max(1, costs.count.records)
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
@@ -145,24 +117,14 @@ def compare_routes(
         not_measured = "embedding everything takes too little to compare it with anything"
     elif read is None:
         try:
-            read = read_data(measuring_share=measuring)
+            read = read_curve_data(collection, provider, options, measuring_share=measuring)
         except (RefusedError, NotEnoughTextsError) as error:
             not_measured = str(error)
     if read is not None:
-        most = token_share if token_share is not None else measuring
-        before_measuring(provider.priced(round(tokens or most * costs.count.tokens)))
-        curve = measure_curve(
-            read.data,
-            read.size,
-            provider,
-            previous,
-            lengths=read.lengths,
-            source_model=source_model,
-            sampled_tokens=read.sampled_tokens,
-            seed=seed,
-            on_progress=on_progress,
-        )
-        known = best_known(candidates, read.data, provider, seed)
+        most = options.token_share if options.token_share is not None else measuring
+        before_measuring(provider.priced(round(options.tokens or most * costs.count.tokens)))
+        curve = measure_curve(read, provider, options)
+        known = best_known(candidates, read.data, provider, options.seed)
         # sentences, words and extracts were paid for only to measure
         only_measuring = max(0, curve.paid - tokens_of(provider, read.data.texts)) if everything.dollars != 0 else 0
         everything = costs.everything(curve.options[-1].expected, only_measuring)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.budget.text_count import TextCount
 from lightmigrate.errors import CostError
-from lightmigrate.migration.duration import Work, seconds_to_write
+from lightmigrate.migration.duration import Work, seconds_on_a_slow_machine, seconds_to_write
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.routes.route import Kind, Route
@@ -26,13 +27,13 @@ class Costs:
         provider: the new model.
         count: the texts of the collections.
         speed: of the model; `None` when it was not measured.
-        writing_seconds: to build, verify and exchange the new database, with new indexes.
+        work: of building, verifying and exchanging the new database.
     """
 
     provider: Cached
     count: TextCount
     speed: ModelSpeed | None
-    writing_seconds: float
+    work: Work
 
     @classmethod
     def measure(
@@ -51,14 +52,24 @@ class Costs:
             limit: of what may be spent; a model that would exceed it is not measured.
         """
         count = TextCount.of(collection, provider)
-        writing = seconds_to_write(_work(collection, provider, stored_bytes))[1]
+        work = _work(collection, provider, stored_bytes)
         if limit is not None and count.some_missing:
             bill = provider.bill([*count.some_missing[:TIMED], *["word"] * TIMED])
             try:
                 limit.pay(provider, bill.dollars, "measuring the speed of the model")
             except CostError:
-                return cls(provider, count, None, writing)
-        return cls(provider, count, measure_speed(provider, count.some_missing), writing)
+                return cls(provider, count, None, work)
+        return cls(provider, count, measure_speed(provider, count.some_missing), work)
+
+    @cached_property
+    def writing_seconds(self) -> float:
+        """To build, verify and exchange the new database, with new indexes. Measures this machine, once."""
+        return seconds_to_write(self.work)[1]
+
+    def everything_within(self, seconds: float) -> bool:
+        """Whether embedding and writing everything takes no longer; measures this machine only if that is in doubt."""
+        left = seconds - self.embedding_seconds()
+        return left >= 0 and (seconds_on_a_slow_machine(self.work) <= left or self.writing_seconds <= left)
 
     def embedding_seconds(self) -> float:
         """How long the model takes for all texts that are not in its cache; infinite when nobody knows."""

@@ -77,7 +77,8 @@ def auto_migrate(
     goes on with it. The `lightmigrate` logger receives every step, but no document, vector or key.
 
     Args:
-        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), or an open client.
+        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), a URL such as
+            `postgresql://user@host/name`, or an open client.
         embedding_function: what the application embeds with: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or a callable. With it projections can be trained and measured, and another model of
             the same dimension is recognised.
@@ -130,6 +131,7 @@ class _Start:
         self._reports: dict[Address, CollectionReport] = {}
         self._backup: str | None = None
         self._refinement: BackgroundRefinement | None = None
+        self._opened: object = None
 
     def run(self, source_for: Callable[[Policy, str, str], ProjectionSource]) -> StartReport:
         """Look and act until no other process is migrating, and report; also on a failure."""
@@ -143,6 +145,7 @@ class _Start:
                 self._database = self._database.expanduser()
             opened = open_database(self._database)
             if not isinstance(opened, FileDatabase):
+                self._opened = opened if isinstance(self._database, (str, Path)) else None
                 self._database = opened  # one connection for the whole start
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
             self._source = source_for(self._policy, argument_of(opened), folder)
@@ -159,6 +162,9 @@ class _Start:
             state = "the database is as it was" if self._is_folder else "every collection is whole"
             logger.error("✗ AUTO-MIGRATION failed, %s: %s", state, message)
             return self._report("refused" if isinstance(error, RefusedError) else "failed", message)
+        finally:
+            if isinstance(self._opened, Store) and self._refinement is None:
+                self._opened.close()
         return self._report()
 
     def _once(self) -> bool:

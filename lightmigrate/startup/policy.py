@@ -35,8 +35,8 @@ class Policy(Result):
             projection that cannot be measured on the collection is used with a warning; with a value it is refused.
         calibrate: stored documents that the new model embeds to learn a projection for all collections of one old
             model, or every text where that costs no more; 0 for none. By default every text is embedded where that is
-            free, or within `max_cost`, and takes no longer than the start may; otherwise a projection is learned for at
-            most a tenth of what embedding everything takes.
+            free, or within `max_cost`, and takes no longer than the start may; otherwise a projection is learned on
+            as many texts as there is time for, or for at most a tenth of what embedding everything costs.
         max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
         max_seconds: for the whole start; a migration that would take longer does not happen. Without it there is no
             limit, and every text is embedded only where that is expected to take less than a minute.

@@ -35,6 +35,7 @@ from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.joined import Collections, JoinedCollections
 from lightmigrate.training.grouping import ModelGroup
+from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.training.texts import NO_TEXTS
@@ -162,19 +163,17 @@ class ProjectionSource:
         learned = learn_for_start(
             collection,
             provider,
-            StartLimits(
-                self.policy.calibrate,
-                self.deadline,
-                self.limit,
-                may_cost=self.policy.max_cost is not None,
-                refined=self._refined,
+            StartLimits(self.policy.calibrate, may_cost=self.policy.max_cost is not None, refined=self._refined),
+            LearningOptions(
+                source_model=source,
+                priors=[None] if prior is None else [None, prior],
+                previous=self.previous,
+                limit=self.limit,
+                deadline=self.deadline,
+                thresholds=self._thresholds,
             ),
             title=group.title,
             opened_by=self.target.opened_by,
-            source_model=source,
-            priors=[None] if prior is None else [None, prior],
-            previous=self.previous,
-            thresholds=self._thresholds,
         )
         if learned.training is None:
             if learned.without_text:

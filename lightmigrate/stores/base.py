@@ -343,3 +343,32 @@ class Store(Protocol):
 
     def interrupted_exchange(self) -> bool:
         """Whether there is an exchange that `recover` would finish or undo; only reads."""
+
+
+@runtime_checkable
+class Refusing(Protocol):
+    """A store some of whose collections cannot be migrated, or not to every dimension."""
+
+    def refusal(self, address: Address, dimension: int | None) -> str | None:
+        """Why a collection cannot be migrated, such as a missing right, and what helps; `None` if it can. Only reads.
+
+        Args:
+            address: of the collection.
+            dimension: of the new vectors; `None` if it is not known yet.
+        """
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A store that has work to do on a filled version for which writers need not wait, such as building its indexes."""
+
+    def finish(self, incoming: Collection) -> None:
+        """Do that work, so that `exchange` finds it done. Writes. It can be interrupted and called again."""
+
+
+@runtime_checkable
+class Rounding(Protocol):
+    """A collection that may store vectors with fewer bits than float32."""
+
+    def as_stored(self, vectors: Vectors) -> Vectors:
+        """The vectors `(n, d)` as they are read back after they were written, float32."""

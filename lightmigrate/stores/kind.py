@@ -20,6 +20,22 @@ GROUP = "lightmigrate.stores"
 
 
 @dataclass(frozen=True)
+class FrameworkStore:
+    """What an object of a framework holds, such as a vector store of LangChain or LlamaIndex: one collection.
+
+    Attributes:
+        database: as `stores.open.open_database` takes it: a client, a path or a URL.
+        names: of the collection, as `str(Address)`; several where only the database knows which; the likeliest
+            first.
+        embedding: what the object embeds with; `None` where it does not know.
+    """
+
+    database: object = field(repr=False)  # a URL may hold a password
+    names: Sequence[str]
+    embedding: object = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class StoreKind:
     """What a kind of store has. Functions are named as `module:function`, and imported when they are needed.
 
@@ -34,6 +50,8 @@ class StoreKind:
         open_path: function of a path that returns a `FileDatabase` or a `Store`. It may only read.
         clients: by the package (or module) of the class of an object, such as `chromadb`: function of the object that
             returns a `Store`, which does not close what the caller opened.
+        framework_stores: the same for objects that hold one collection of a database: function of the object that
+            returns a `FrameworkStore`.
         served: function of a `FileDatabase` or `Store` that returns a `Served`, or `None`; see `stores.open.served`.
         client_packages: packages of which an application has imported one if it has such a database open; without
             one of them `served` is not imported.
@@ -46,6 +64,7 @@ class StoreKind:
     recognises: str = ""
     open_path: str = ""
     clients: Mapping[str, str] = field(default_factory=dict)
+    framework_stores: Mapping[str, str] = field(default_factory=dict)
     served: str = ""
     client_packages: Sequence[str] = ()
 
@@ -57,14 +76,11 @@ class StoreKind:
 
     def client_opener(self, value: object) -> str | None:
         """The function in `clients` for an object; `None` if its class and their parents are of other packages."""
-        modules = [parent.__module__ for parent in type(value).__mro__]
-        matching = (
-            function
-            for module in modules
-            for package, function in self.clients.items()
-            if module == package or module.startswith(f"{package}.")
-        )
-        return next(matching, None)
+        return _of_package(self.clients, value)
+
+    def unwrapper(self, value: object) -> str | None:
+        """The function in `framework_stores` for an object; `None` if there is none."""
+        return _of_package(self.framework_stores, value)
 
     def call(self, function: str, value: object) -> object:
         """Import a function of the store and call it."""
@@ -86,6 +102,17 @@ def outside_kinds() -> list[StoreKind]:
         else:
             kinds.append(kind)
     return kinds
+
+
+def _of_package(functions: Mapping[str, str], value: object) -> str | None:
+    modules = [parent.__module__ for parent in type(value).__mro__]
+    matching = (
+        function
+        for module in modules
+        for package, function in functions.items()
+        if module == package or module.startswith(f"{package}.")
+    )
+    return next(matching, None)
 
 
 def _matches(path: Path, mark: str) -> bool:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import DatabaseChangedError, DimensionError, LightmigrateError
-from lightmigrate.providers.functions import is_embedder
+from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -24,6 +23,7 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
+from lightmigrate.stores.defaults import StoreDefaults, require_dimension, version_of
 from lightmigrate.stores.distance import distances
 from lightmigrate.stores.memory_tables import MemoryDatabase as MemoryDatabase
 from lightmigrate.stores.memory_tables import Record, Table
@@ -112,7 +112,7 @@ class MemoryCollection:
         """Write records; existing records of the same ids are replaced."""
         with self._database.lock:
             table = self._table
-            _require_dimension(table, page.vectors, len(page))
+            require_dimension(page.vectors, table.dimension)
             columns = zip(page.ids, page.vectors, page.texts, page.payloads, strict=True)
             rows = [(record, vector.copy(), text, json.dumps(payload)) for record, vector, text, payload in columns]
             for record, vector, text, payload in rows:
@@ -125,7 +125,7 @@ class MemoryCollection:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
         with self._database.lock:
             table = self._table
-            _require_dimension(table, vectors, len(ids))
+            require_dimension(vectors, table.dimension)
             for record, vector in zip(ids, vectors, strict=True):
                 if stored := table.records.get(record):
                     table.records[record] = Record(stored.position, vector.copy(), stored.text, stored.payload)
@@ -141,7 +141,7 @@ class MemoryCollection:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, by exhaustive search."""
         with self._database.lock:
             table = self._table
-            _require_dimension(table, vectors, len(vectors))
+            require_dimension(vectors, table.dimension)
             ids = list(table.records)
             stored = np.array([record.vector for record in table.records.values()], np.float64)
             stored = stored.reshape(len(ids), table.dimension)
@@ -169,7 +169,7 @@ class MemoryCollection:
         self._database.log.setdefault(self._address, []).extend((record, deleted) for record in ids)
 
 
-class MemoryStore:
+class MemoryStore(StoreDefaults):
     """One client of a database in memory. See `stores.base.Store`.
 
     Args:
@@ -184,13 +184,6 @@ class MemoryStore:
         """What it can promise."""
         return CAPABILITIES
 
-    def unsupported(self) -> None:
-        """`None`: everything can be migrated."""
-
-    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        """None: its vectors are in memory."""
-        return {}
-
     @property
     def folder(self) -> Path | None:
         """`None`: it has no folder."""
@@ -198,15 +191,6 @@ class MemoryStore:
 
     def __str__(self) -> str:
         return f"memory:{id(self.database):x}"
-
-    def __enter__(self) -> MemoryStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Do nothing: there is nothing to release."""
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to release."""
 
     def collections(self) -> list[CollectionFacts]:
         """The application's collections, by name; only reads."""
@@ -223,20 +207,6 @@ class MemoryStore:
         with self.database.lock:
             kept = sorted(self.database.tables.values(), key=lambda table: (table.replaced_at, int(table.id)))
             return [table.version for table in kept if table.version is not None]
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """A mapping of `name` and `config`, as it is; `None` for a function, about which nothing is recorded."""
-        if embedding_function is None or is_embedder(embedding_function):
-            return None
-        if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
-            return dict(embedding_function)
-        raise LightmigrateError(
-            f"{type(embedding_function).__name__} is no embedding model: give a mapping of name and config"
-        )
-
-    def fixed_distance(self, address: Address) -> str | None:
-        """`None`: it can be changed."""
-        return None
 
     def create(
         self,
@@ -260,7 +230,7 @@ class MemoryStore:
         """Create an empty version of a collection, to be built. Writes."""
         with self.database.lock:
             kept = self.database.table(source.address).version
-            version = _version(kept.own if kept else source.address, Role.BUILDING, key)
+            version = version_of(kept.own if kept else source.address, Role.BUILDING, key)
             return self._create(version.address, source, dimension, model, distance, version)
 
     def _create(
@@ -293,7 +263,7 @@ class MemoryStore:
             tables, own = self.database.tables, live.address
             DatabaseChangedError.require_same(own, live.opened_id, self.database.table(own).id)
             settle()
-            backup = _version(own, Role.BACKUP, key)
+            backup = version_of(own, Role.BACKUP, key)
             if backup.address in tables:
                 raise LightmigrateError(f"there is a backup {backup.address} already: give another key")
             new, old = tables.pop(incoming.address), tables[own]
@@ -319,19 +289,6 @@ class MemoryStore:
             del self.database.tables[address]
             self.database.log.pop(address, None)
 
-    def recover(self) -> str | None:
-        """`None`: an exchange cannot be interrupted."""
-        return None
-
-    def interrupted_exchange(self) -> bool:
-        """`False`: an exchange cannot be interrupted."""
-        return False
-
-
-def _version(own: Address, role: Role, key: str) -> Version:
-    name = f"{own.name}.lightmigrate-{role.value}-{key}"
-    return Version(own, role, key, Address(name, own.tenant, own.database, own.vector, own.part))
-
 
 def _page(table: Table, records: Mapping[str, Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
     stored = [record.vector for record in records.values()] if vectors else []
@@ -342,12 +299,3 @@ def _page(table: Table, records: Mapping[str, Record], vectors: bool = True, cur
         payloads=[json.loads(record.payload) or None for record in records.values()],
         cursor=cursor,
     )
-
-
-def _require_dimension(table: Table, vectors: Vectors, n: int) -> None:
-    if n and vectors.shape != (n, table.dimension):
-        raise DimensionError(
-            f"vectors of {vectors.shape[1]} numbers for a collection of {table.dimension}: project them first",
-            expected=table.dimension,
-            found=int(vectors.shape[1]),
-        )

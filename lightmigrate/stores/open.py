@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.kind import StoreKind, outside_kinds
+from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds
 from lightmigrate.stores.serving import Served, Unobserved
 
 # A database of local files, or an open database.
@@ -34,7 +34,8 @@ def open_database(database: object) -> Database:
     """The database that an argument stands for. Imports only the store that is needed; does not open files.
 
     Args:
-        database: a path, a URL such as `postgresql://user@host/name`, an open client, or what this function returns.
+        database: a path, a URL such as `postgresql://user@host/name`, an open client, an object of a framework that
+            holds one of these (see `framework_store`), or what this function returns.
 
     Raises:
         DatabaseError: the argument is none of these.
@@ -45,6 +46,8 @@ def open_database(database: object) -> Database:
         return open_path(Path(database))
     if isinstance(database, (FileDatabase, Store)):
         return database
+    if (held := framework_store(database)) is not None:
+        return open_database(held.database)
     for kind in _kinds():
         if (opener := kind.client_opener(database)) is not None:
             return _opened(kind, opener, database)
@@ -52,6 +55,19 @@ def open_database(database: object) -> Database:
         f"{type(database).__name__} is not a database: give a folder, a URL such as postgresql://user@host/name, or "
         "an open client"
     )
+
+
+def framework_store(value: object) -> FrameworkStore | None:
+    """The collection that an object of a framework holds, such as a vector store of LangChain; `None` for any other.
+
+    Only reads; some objects ask their database for it.
+    """
+    for kind in _kinds():
+        if (unwrapper := kind.unwrapper(value)) is not None:
+            held = kind.call(unwrapper, value)
+            assert isinstance(held, FrameworkStore)  # noqa: S101  # as `StoreKind` says
+            return held
+    return None
 
 
 def open_path(path: Path) -> Database:

@@ -30,6 +30,10 @@ _BRACES = set("{}[]!:.")
 # mem0 stores no documents; a memory is its field `data`, and newer versions store its lemmas in another field.
 _MEM0_FIELDS, _MEM0_TEXT = {"data", "hash", "created_at"}, "data"
 
+# AnythingLLM keeps a chunk, with what it puts before it, among these fields of a document, where its store has no other
+# place for the text.
+_ANYTHINGLLM_FIELDS, _ANYTHINGLLM_TEXT = {"text", "title", "docAuthor", "docSource", "chunkSource"}, "text"
+
 # Fields that applications keep for themselves.
 _INTERNAL = {NODE_FIELD, CONFIG_FIELD, "_node_type"}
 
@@ -115,6 +119,8 @@ def _of_applications(records: Sequence[Fields]) -> list[Candidate]:
         candidates += [Candidate(OpenWebUIForm(each), application=True) for each in dict.fromkeys((prefix, ""))]
     if _most(records, lambda fields: fields.keys() >= _MEM0_FIELDS) and _MEM0_TEXT in text_fields(records):
         candidates.append(Candidate(FieldForm(_MEM0_TEXT), application=True))
+    if _most(records, lambda fields: fields.keys() >= _ANYTHINGLLM_FIELDS):
+        candidates.append(Candidate(FieldForm(_ANYTHINGLLM_TEXT), application=True))
     return candidates
 
 

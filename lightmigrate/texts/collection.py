@@ -2,84 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Cursor, Page, WrittenRecords
+from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.stores.joined import Collections
+from lightmigrate.stores.reshaped import Reshaped
 from lightmigrate.texts.source import STORED, TextSource
-from lightmigrate.vectors import Metric, Vectors
 
 
 @dataclass(frozen=True)
-class WithTexts:
+class WithTexts(Reshaped):
     """A `Collection` whose pages hold the embedded texts, which are never written to it.
 
     Attributes:
-        collection: the open collection.
         source: where the texts come from.
     """
 
-    collection: Collection
     source: TextSource
 
-    @property
-    def address(self) -> Address:
-        """See `Collection`, here and below."""
-        return self.collection.address
-
-    def facts(self) -> CollectionFacts:
-        """What the database says about it."""
-        return self.collection.facts()
-
-    def count(self) -> int:
-        """Number of records."""
-        return self.collection.count()
-
-    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
-        """All records, with these texts."""
-        return (self.source.applied(page) for page in self.collection.scan(size, after, vectors=vectors))
-
-    def sample(self, n: int, seed: int = 0) -> Page:
-        """Some records from all over, with these texts."""
-        return self.source.applied(self.collection.sample(n, seed))
-
-    def ids(self) -> list[str]:
-        """All ids."""
-        return self.collection.ids()
-
-    def records(self, ids: Sequence[str]) -> Page:
-        """Some records, with these texts."""
-        return self.source.applied(self.collection.records(ids))
-
-    def put(self, page: Page) -> None:
-        """Write records as they are given."""
-        self.collection.put(page)
-
-    def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
-        """Write vectors only."""
-        self.collection.replace_vectors(ids, vectors)
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Delete records."""
-        self.collection.remove(ids)
-
-    def add(self, page: Page) -> None:
-        """Write new records as they are given."""
-        self.collection.add(page)
-
-    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
-        """Search."""
-        return self.collection.nearest(vectors, k)
-
-    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
-        """All that configures it."""
-        return self.collection.settings(distance)
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """What was written."""
-        return self.collection.changes(since)
+    def reshaped(self, page: Page) -> Page:
+        """The same records with these texts."""
+        return self.source.applied(page)
 
 
 @dataclass(frozen=True)

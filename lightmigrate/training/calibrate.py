@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 from lightmigrate.errors import NotEnoughTextsError
-from lightmigrate.progress import OnProgress, Progress
-from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
+from lightmigrate.progress import Progress
 from lightmigrate.providers.base import Provider
-from lightmigrate.quality.gate import Thresholds
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
-from lightmigrate.training.limits import Deadline, SpendingLimit
+from lightmigrate.training.learning_options import LearningOptions
+from lightmigrate.training.limits import Deadline
 from lightmigrate.training.model_speed import measure_speed
 from lightmigrate.training.request import EmbeddingRequest
 from lightmigrate.training.sources import FEWEST_DOCUMENTS, data_from_readable
@@ -27,16 +24,9 @@ def calibrate(
     collection: Readable,
     provider: Provider,
     documents: int,
+    options: LearningOptions,
     *,
     data: CalibrationData | None = None,
-    source_model: Model,
-    priors: Sequence[Projection | None] = (None,),
-    previous: Provider | None = None,
-    limit: SpendingLimit | None = None,
-    deadline: Deadline | None = None,
-    thresholds: Thresholds | None = None,
-    on_progress: OnProgress | None = None,
-    announce: Callable[[str], None] = lambda line: None,
 ) -> Training:
     """Train and judge a projection from a collection's stored vectors to a model. Only reads; calls the model.
 
@@ -44,17 +34,8 @@ def calibrate(
         collection: an open collection that stores documents, or several of one model as one.
         provider: the new model.
         documents: to calibrate on; fewer when the collection has fewer or time is short, but at least 50.
+        options: what it builds on, and its limits.
         data: of the collection, where it was read already; otherwise it is read here.
-        source_model: the model of the stored vectors.
-        priors: projections between the same spaces to build on, `None` for none. Each is tried, and the one with the
-            highest expected retention is returned: a general projection helps on texts like those it was trained on,
-            and harms on others.
-        previous: the old model, where it is available: then the gate also measures what doing nothing gives.
-        limit: of the cost; none when left out.
-        deadline: of the time; none when left out.
-        thresholds: of the gate.
-        on_progress: receives the progress of embedding and fitting.
-        announce: receives a line with the number of texts and their cost before anything is embedded.
 
     Raises:
         NotEnoughTextsError: the collection has fewer than 50 different documents with a vector.
@@ -62,32 +43,31 @@ def calibrate(
         DeadlineError: there is no time for 50 documents.
         ProviderError: the model fails.
     """
-    deadline = deadline or Deadline(None)
     data = _data(collection, documents, data)
-    request = EmbeddingRequest.of(data)
+    request = EmbeddingRequest.of(data, sentences=options.sentences)
     bill = request.bill(provider)
     price = f", ${bill.dollars:.2f}" if bill.dollars else ""
-    announce(f"{len(request):,} texts, about {bill.tokens:,} tokens{price}")
-    if limit is not None:
-        limit.pay(provider, bill.dollars, f"calibrating on {len(data.texts)} documents")
-    data = _in_time(data, request, provider, deadline)
+    options.announce(f"{len(request):,} texts, about {bill.tokens:,} tokens{price}")
+    options.limit.pay(provider, bill.dollars, f"calibrating on {len(data.texts)} documents")
+    data = _in_time(data, request, provider, options.deadline)
 
     def progress(event: Progress) -> None:
-        deadline.require()
-        if on_progress is not None:
-            on_progress(event)
+        options.deadline.require()
+        if options.on_progress is not None:
+            options.on_progress(event)
 
     trainings = [
         train(
             data,
             provider,
-            previous,
-            source_model=None if previous is not None else source_model,
+            options.previous,
+            source_model=None if options.previous is not None else options.source_model,
             prior=prior,
-            thresholds=thresholds,
+            thresholds=options.thresholds,
+            sentences=options.sentences,
             on_progress=progress,
         )
-        for prior in priors
+        for prior in options.priors
     ]
     return max(trainings, key=lambda training: training.gate.expected_retention.value)
 

@@ -14,7 +14,8 @@ import pytest
 
 import lightmigrate
 from lightmigrate import BudgetPlan, Migrator
-from lightmigrate.budget.missing_texts import GAINS, MissingTexts
+from lightmigrate.budget.curve_data import GAINS
+from lightmigrate.budget.missing_texts import MissingTexts
 from lightmigrate.cli.app import main
 from lightmigrate.errors import NotEnoughTextsError
 from lightmigrate.stores.chroma.client import open_client

@@ -21,6 +21,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.migration.shadow.server import shared_server
 
@@ -249,4 +250,5 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,
+    "of another package": outside_maker,
 }

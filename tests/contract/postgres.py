@@ -68,6 +68,11 @@ class PgMaker:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             connection.execute(sql.Composed([statement]))
 
+    def rows(self, query: sql.Composable) -> list[tuple[Any, ...]]:
+        """The result of a query, as the application or its administrator sees it."""
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            return connection.execute(sql.Composed([query])).fetchall()
+
     def client(self) -> Store:
         self._open.append(PgStore(self.conninfo))
         return self._open[-1]

@@ -16,6 +16,7 @@ from lightmigrate.migration import verify
 from lightmigrate.migration.aside import build
 from lightmigrate.migration.recall import Exact
 from lightmigrate.migration.results import MigrationResult
+from lightmigrate.stores.chroma import foresight
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.graph import Graph
 from lightmigrate.stores.chroma.hnsw import HnswFiles
@@ -83,6 +84,8 @@ def test_it_is_known_what_chroma_will_find_through_a_graph_that_is_kept(
     monkeypatch.setattr(build, "LOSS", 1.0)  # it is kept whatever it finds
     monkeypatch.setattr(build, "FIRST_SEARCHES", 10**6)
     monkeypatch.setattr(verify, "FOUND_TOLERANCE", 1.0)
+    if keeps:
+        monkeypatch.setattr(foresight, "MOST_IN_MEMORY", 0)  # vectors are read from the draft at every step
     folder = database(tmp_path / "home" / "db", space, changed=changed)
     result = migrate(folder, projection(keeps=keeps))
     before, foreseen, after = recalls

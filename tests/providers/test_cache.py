@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lightmigrate.errors import ProviderError
-from lightmigrate.providers.base import Provider
+from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.cache import PROBE, Cached, default_cache
 from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.vectors import Vectors
@@ -212,3 +212,50 @@ def test_two_processes_share_one_file(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_cache_is_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_cache() == Path("/somewhere/lightmigrate/embeddings.sqlite3")
+
+
+class Timed(Provider):
+    """Real vectors of a static model, on a clock that only embedding moves; after so many calls it fails."""
+
+    provider = "test"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, price: float = 0.0, calls: int = 10**9) -> None:
+        super().__init__("wordllama")
+        self.now, self._seconds, self._price, self.left = 0.0, seconds, price, calls
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
+        self.now += self._seconds
+        self.left -= 1
+        if self.left < 0:
+            raise ProviderError("it is gone")
+        return shared_wordllama().embed(texts)
+
+    def priced(self, tokens: int) -> Bill:
+        return Bill(tokens, tokens * self._price)
+
+
+MANY = [f"text number {number}" for number in range(1000)]
+
+
+@pytest.mark.parametrize(("seconds", "price", "together"), [(0.001, 0.0, True), (1.0, 0.0, False), (0.001, 1.0, False)])
+def test_only_what_a_quick_free_model_embeds_is_written_in_large_parts(
+    seconds: float, price: float, together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Timed(monkeypatch, seconds, price)
+    cached = Cached(inner, tmp_path / "c.sqlite3")
+    vectors = cached.embed(MANY)
+    assert (cached.batch_size > inner.batch_size) == together
+    again = Cached(inner, tmp_path / "c.sqlite3")
+    np.testing.assert_array_equal(again.embed(MANY), vectors)
+    assert (again.hits, again.misses) == (1000, 0)
+
+
+def test_a_failure_loses_nothing_of_what_is_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Timed(monkeypatch, 0.001, calls=11)
+    with pytest.raises(ProviderError, match="it is gone"):
+        Cached(inner, tmp_path / "c.sqlite3").embed(MANY)
+    inner.left = 10**9
+    again = Cached(inner, tmp_path / "c.sqlite3")
+    again.embed(MANY)
+    assert again.hits == 10 * inner.batch_size, "ten batches, after the probe"

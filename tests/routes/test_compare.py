@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import Migrator, Registry, fit
+from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.errors import RefusedError
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
@@ -31,10 +32,16 @@ class Paid(Counting):
         return Bill(tokens, tokens / 1000)
 
 
-def compared(folder: Path, provider: Cached, goal: Goal = DEFAULT_GOAL, **options: Any) -> Comparison:
+def compared(
+    folder: Path,
+    provider: Cached,
+    goal: Goal = DEFAULT_GOAL,
+    options: MeasuringOptions = DEFAULT_MEASURING,
+    **others: Any,
+) -> Comparison:
     with open_folder(folder).open() as store:
         read = JoinedCollections([with_texts(store.collection(NOTES), None)])
-        return compare_routes(read, provider, goal, **options)
+        return compare_routes(read, provider, goal, options, **others)
 
 
 def test_what_takes_little_is_embedded_and_nothing_is_measured(tmp_path: Path) -> None:
@@ -71,7 +78,7 @@ def test_measuring_spends_no_more_than_the_goal_allows(dollars: float, tmp_path:
 
 
 def test_on_one_scale_with_more_quality_for_more_tokens(tmp_path: Path) -> None:
-    found = compared(build(tmp_path / "db"), cached(tmp_path), always=True, samples=60)
+    found = compared(build(tmp_path / "db"), cached(tmp_path), options=MeasuringOptions(samples=60), always=True)
     assert found.measured_on == 60
     nothing, *projected, everything = found.routes
     assert nothing.expected is not None
@@ -97,7 +104,7 @@ def test_the_chosen_route_is_taken_as_it_was_measured(quality: float, tmp_path: 
 
         collection = with_texts(store.collection(NOTES), None)
         read = JoinedCollections([collection])
-        found = compare_routes(read, provider, Goal(quality), samples=60)
+        found = compare_routes(read, provider, Goal(quality), MeasuringOptions(samples=60))
         learned = follow(found, read, provider, opened_by={}, source_model=OLD)
         return [CollectionJob(NOTES, learned.projection, texts=collection.source, embedded=learned.embedded)]
 
@@ -120,7 +127,7 @@ def test_an_existing_projection_is_one_of_the_routes(tmp_path: Path) -> None:
     from lightmigrate.registry.library import Library
 
     candidates = Library([tmp_path / "registry"]).find(source_dim=256, target_dim=128, target=provider.name)
-    found = compared(folder, provider, Goal(0.2, max_cost=1e6), samples=60, candidates=candidates)
+    found = compared(folder, provider, Goal(0.2, max_cost=1e6), MeasuringOptions(samples=60), candidates=candidates)
     (known,) = [route for route in found.routes if route.kind == "known"]
     assert known.measured
     assert known.expected is not None
@@ -144,4 +151,4 @@ def test_equal_texts_are_counted_and_priced_once(tmp_path: Path) -> None:
 
 def test_a_budget_that_measuring_would_exceed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="measuring alone would take"):
-        compared(build(tmp_path / "db"), cached(tmp_path), tokens=100)
+        compared(build(tmp_path / "db"), cached(tmp_path), options=MeasuringOptions(tokens=100))

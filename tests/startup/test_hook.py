@@ -25,6 +25,7 @@ from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.training.calibrate import calibrate
+from lightmigrate.training.learning_options import LearningOptions
 from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, ShortWordLlamaFunction
@@ -212,7 +213,7 @@ def calibrated_alone(database: Path) -> float:
     """What the same documents give without the existing projection."""
     ChromaMigrator(database).rollback()
     with ChromaFolderStore(database) as store:
-        done = calibrate(store.collection(Address("memory")), ChromaProvider(NEW), 60, source_model=MINILM)
+        done = calibrate(store.collection(Address("memory")), ChromaProvider(NEW), 60, LearningOptions(MINILM))
     return done.gate.expected_retention.value
 
 

@@ -18,6 +18,7 @@ from lightmigrate.startup.learning import StartLimits, learn_for_start
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_folder
 from lightmigrate.texts.chosen import with_texts
+from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from tests.budget.collections import NOTES, ROWS, Counting, build, texts
 
@@ -66,15 +67,14 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
         if options.pop("empty_cache", False):
             (tmp_path / "cache.sqlite3").unlink(missing_ok=True)
         model = Clocked(monkeypatch, everything, **options)
-        limits = StartLimits(
-            documents, Deadline(max_seconds), SpendingLimit(max_cost), max_cost is not None, refined=refined
+        limits = StartLimits(documents, may_cost=max_cost is not None, refined=refined)
+        learning = LearningOptions(
+            OLD, limit=SpendingLimit(max_cost), deadline=Deadline(max_seconds), thresholds=thresholds
         )
         with open_folder(folder).open() as store:
             read = JoinedCollections([with_texts(store.collection(NOTES), None)])
             provider = Cached(model, tmp_path / "cache.sqlite3")
-            done = learn_for_start(
-                read, provider, limits, title="notes", opened_by={}, source_model=OLD, thresholds=thresholds
-            )
+            done = learn_for_start(read, provider, limits, learning, title="notes", opened_by={})
             return done, model
 
     return run
@@ -92,6 +92,29 @@ def test_otherwise_a_projection_is_learned_in_time(learned: Learn) -> None:
     assert done.training is not None
     assert 0 < len(done.embedded.digests) < ROWS
     assert model.now < 60, "a minute"
+
+
+def test_the_time_of_a_start_is_used_and_what_is_embedded_becomes_exact(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, model = learned(everything=100, refined=True)
+    assert done.training is not None
+    assert len(done.embedded.digests) > ROWS / 5
+    assert 25 < model.now < 60
+    monkeypatch.setattr("lightmigrate.startup.learning.MOST_DOCUMENTS", 50)
+    done, model = learned(everything=100, refined=True, empty_cache=True)
+    assert done.training is not None
+    assert len(done.training.data.texts) == 50
+    assert len(done.embedded.digests) > ROWS / 5, "more than it is learned from"
+    assert 25 < model.now < 60
+
+
+def test_a_model_that_is_slower_than_on_its_first_texts_learns_from_fewer_documents(learned: Learn) -> None:
+    planned, _ = learned(everything=100, refined=True)
+    slower, _ = learned(everything=100, refined=True, slower_after=60, empty_cache=True)
+    assert planned.training is not None
+    assert slower.training is not None
+    assert len(slower.training.data.texts) < len(planned.training.data.texts)
 
 
 def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned: Learn) -> None:

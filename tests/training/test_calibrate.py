@@ -15,6 +15,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.training.calibrate import calibrate
+from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from tests.encoders import WordLlamaFunction
 from tests.training.collections import CORPUS, open_notes
@@ -63,10 +64,7 @@ def test_the_cost_is_announced_before_anything_is_embedded(tmp_path: Path) -> No
             notes,
             provider,
             60,
-            source_model=OLD,
-            announce=announce,
-            limit=SpendingLimit(5.0),
-            on_progress=events.append,
+            LearningOptions(source_model=OLD, announce=announce, limit=SpendingLimit(5.0), on_progress=events.append),
         )
     (line,) = lines
     assert line.startswith(f"{training.embedded:,} texts, about {training.bill.tokens:,} tokens, $")
@@ -78,17 +76,17 @@ def test_the_cost_is_announced_before_anything_is_embedded(tmp_path: Path) -> No
 def test_what_exceeds_the_limit_is_not_embedded(tmp_path: Path) -> None:
     provider = Slow()
     with open_notes(tmp_path, TEXTS) as notes, pytest.raises(CostError, match="calibrating on 60 documents would cost"):
-        calibrate(notes, provider, 60, source_model=OLD, limit=SpendingLimit(1e-3))
+        calibrate(notes, provider, 60, LearningOptions(OLD, limit=SpendingLimit(1e-3)))
     assert provider.embedded == []
 
 
 def test_a_small_collection_is_calibrated_on_whole_or_not_at_all(tmp_path: Path) -> None:
     with open_notes(tmp_path / "small", TEXTS[:55]) as notes:
-        assert calibrate(notes, Slow(), 500, source_model=OLD).gate.n_documents == 55
+        assert calibrate(notes, Slow(), 500, LearningOptions(OLD)).gate.n_documents == 55
     with open_notes(tmp_path / "tiny", TEXTS[:49]) as notes:
         message = "collection notes stores 49 different documents, calibrating needs at least 50"
         with pytest.raises(NotEnoughTextsError, match=message) as caught:
-            calibrate(notes, Slow(), 500, source_model=OLD)
+            calibrate(notes, Slow(), 500, LearningOptions(OLD))
     assert (caught.value.asked, caught.value.available) == (50, 49)
 
 
@@ -97,15 +95,15 @@ def test_short_time_means_fewer_documents_and_too_short_time_none(
 ) -> None:
     with open_notes(tmp_path, TEXTS) as notes:
         clock = Clock(monkeypatch)
-        whole = calibrate(notes, Slow(clock), 120, source_model=OLD)
+        whole = calibrate(notes, Slow(clock), 120, LearningOptions(OLD))
         seconds = clock.now
         clock.now = 0.0
-        part = calibrate(notes, Slow(clock), 120, source_model=OLD, deadline=Deadline(1.4 * seconds))
+        part = calibrate(notes, Slow(clock), 120, LearningOptions(OLD, deadline=Deadline(1.4 * seconds)))
         assert 50 <= part.gate.n_documents < whole.gate.n_documents == 120
         assert part.projection.info.training["chosen"] == part.gate.n_documents
         clock.now = 0.0
         with pytest.raises(DeadlineError, match="embedding 50 documents would take"):
-            calibrate(notes, Slow(clock), 120, source_model=OLD, deadline=Deadline(0.2 * seconds))
+            calibrate(notes, Slow(clock), 120, LearningOptions(OLD, deadline=Deadline(0.2 * seconds)))
 
 
 def test_the_prior_is_used_only_if_it_keeps_more(tmp_path: Path) -> None:
@@ -113,9 +111,9 @@ def test_the_prior_is_used_only_if_it_keeps_more(tmp_path: Path) -> None:
     good = fit(CORPUS.old_documents[200:], new[200:], method="ridge")
     bad = fit(CORPUS.old_documents[200:], new[200:][::-1], method="ridge")
     with open_notes(tmp_path, TEXTS) as notes:
-        alone = calibrate(notes, Slow(), 60, source_model=OLD)
+        alone = calibrate(notes, Slow(), 60, LearningOptions(OLD))
         kept = [
-            calibrate(notes, Slow(), 60, source_model=OLD, priors=[None, prior]).gate.expected_retention.value
+            calibrate(notes, Slow(), 60, LearningOptions(OLD, priors=[None, prior])).gate.expected_retention.value
             for prior in (good, bad)
         ]
     assert kept[0] > alone.gate.expected_retention.value

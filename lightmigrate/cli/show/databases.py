@@ -16,6 +16,7 @@ from lightmigrate.texts.find import option_for
 from lightmigrate.texts.forms import DOCUMENT
 
 if TYPE_CHECKING:
+    from lightmigrate.commands.transfer import Transferred
     from lightmigrate.doctor import Diagnosis, VectorSample
     from lightmigrate.migration.plan import Plan, PlannedCollection
     from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Mismatch, Rollback
@@ -181,7 +182,7 @@ def _quality(collection: PlannedCollection) -> str:
     return f"{stated}, by {judged}" if changed and judged not in (None, collection.target_distance) else stated
 
 
-def migrated(results: Sequence[MigrationResult]) -> RenderableType:
+def migrated(results: Sequence[MigrationResult]) -> Group:
     """What `migrate` shows."""
     lines: list[RenderableType] = []
     for result in results if len(results) <= LISTED else ():
@@ -207,6 +208,13 @@ def migrated(results: Sequence[MigrationResult]) -> RenderableType:
     last = results[-1]
     kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
+
+
+def transferred(result: Transferred) -> RenderableType:
+    """What `migrate --to` shows."""
+    *lines, _, took = migrated(result.collections).renderables
+    kept = f"[bold]{escape(result.target)}[/] has them; {escape(result.source)} is as it was"
+    return Group(*lines, kept, took)
 
 
 def _losses(results: Sequence[MigrationResult]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,15 @@ from lightmigrate.migration.changes import OnWritten, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.plan import Plan, PlannedCollection, make_plan, require_changeable, require_passed
+from lightmigrate.migration.lock import lock_of
+from lightmigrate.migration.plan import (
+    Plan,
+    PlannedCollection,
+    make_plan,
+    require_changeable,
+    require_passed,
+    require_possible,
+)
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import (
     Backup,
@@ -57,7 +64,7 @@ class ShadowMigration:
         self._page_size, self._on_progress = page_size, on_progress
         self._shadows = Shadows(store, page_size, on_progress)
         self.path = Path(str(store))
-        self._lock = user_folder() / "locks" / hashlib.sha256(str(store).encode()).hexdigest()[:16]
+        self._lock = lock_of(store)
         self.recovered: str | None = None
 
     @property
@@ -108,6 +115,7 @@ class ShadowMigration:
         self._require_supported()
         plan = make_plan(self.path, self.catalog(), requests, needed=0, free=0)
         require_changeable(self._store, requests)
+        require_possible(self._store, requests)
         return plan
 
     @property

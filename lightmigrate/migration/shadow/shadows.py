@@ -22,11 +22,14 @@ from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, sync
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
-from lightmigrate.stores.base import Address, Collection, Role, Store, Version
+from lightmigrate.stores.base import Address, Collection, Finishing, Role, Store, Version
 from lightmigrate.texts.chosen import texts_for
 
 # Largest number of passes over a collection that is written to while it is read.
 PASSES = 10
+
+# Changes that are left for the exchange, where writers wait meanwhile.
+_FEW = 10
 
 # Key of a copy of a backup to which later changes are carried.
 _CARRIED = "carried"
@@ -94,6 +97,8 @@ class Shadows:
             snapshot, sample = bring_over(
                 job, target, self._page_size, self._on_progress, comparison if verified else None, scores
             )
+            if isinstance(self._store, Finishing):
+                self._store.finish(target)
             checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
         except VerificationError:
             self._store.delete(target.address)
@@ -122,13 +127,13 @@ class Shadows:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
 
         A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
-        Where the store can block writers during the exchange, a pass that finds at most one page of changes is enough.
+        Where the store can block writers during the exchange, a pass that finds few changes is enough.
 
         Raises:
             DatabaseChangedError: the source was written to in every pass.
         """
         job, snapshot = shadow.job, shadow.snapshot
-        enough = self._page_size if self._store.capabilities.holds_writers else 0
+        enough = min(self._page_size, _FEW) if self._store.capabilities.holds_writers else 0
         changed, seconds = 0, 0.0
         for _ in range(PASSES):
             self._require_shadow(shadow)

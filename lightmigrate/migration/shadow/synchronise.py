@@ -12,8 +12,9 @@ from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.progress import OnProgress, Progress
-from lightmigrate.stores.base import Collection, Page
+from lightmigrate.stores.base import Collection, Page, Rounding
 from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def bring_over(
             samples.append(page.rows(range(-read % step, len(page), step)))
             read += len(page)
             if invalid.look(page):
-                moved = page.with_vectors(job.new_vectors(page))
+                moved = page.with_vectors(_as_stored(target, job.new_vectors(page)))
                 scores.add(page.vectors, moved.vectors)
                 yield moved
 
@@ -176,7 +177,7 @@ class _Update:
     def write(self, page: Page) -> dict[str, bytes]:
         """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
-            moved = page.with_vectors(self.job.new_vectors(page))
+            moved = page.with_vectors(_as_stored(self.target, self.job.new_vectors(page)))
             self.comparison.remove(self.target.records(moved.ids))
             self.target.put(moved)
             try:
@@ -195,6 +196,10 @@ class _Update:
             self.comparison.remove(self.target.records(some))
             self.target.remove(some)
         self.count += len(ids)
+
+
+def _as_stored(target: Collection, vectors: Vectors) -> Vectors:
+    return target.as_stored(vectors) if isinstance(target, Rounding) else vectors
 
 
 def _differing(page: Page, target: Collection, known: set[str]) -> list[int]:

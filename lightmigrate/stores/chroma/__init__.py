@@ -9,6 +9,11 @@ KIND = StoreKind(
     marks=("chroma.sqlite3",),
     open_path="lightmigrate.stores.chroma.files:ChromaFiles",
     clients={"chromadb": "lightmigrate.stores.chroma.live:LiveChromaStore"},
+    framework_stores={
+        "chromadb.api.models": "lightmigrate.stores.chroma.frameworks:of_collection",
+        "langchain_chroma": "lightmigrate.stores.chroma.frameworks:of_langchain",
+        "llama_index.vector_stores.chroma": "lightmigrate.stores.chroma.frameworks:of_llamaindex",
+    },
     served="lightmigrate.stores.chroma.serving:served",
     client_packages=("chromadb",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import re
@@ -17,6 +18,7 @@ from lightmigrate.stores.chroma.schema import NOT_KNOWN, ONLY_REPLACES
 
 try:
     import chromadb
+    from chromadb.api.client import Client
     from chromadb.config import Settings
 except ImportError:
     raise MissingExtraError("chromadb", "chroma") from None
@@ -78,7 +80,22 @@ def _old_version(host: str, port: int, *, ssl: bool, headers: Mapping[str, str])
 
 
 def _silent() -> Settings:
+    return _settings().model_copy()  # clients write to theirs
+
+
+@functools.cache
+def _settings() -> Settings:
+    """Without telemetry. Made once: it reads the environment and takes longer than opening a small folder."""
     return Settings(anonymized_telemetry=False)
+
+
+def unreferenced_client(engine: Any, tenant: str, database: str) -> Any:
+    """A client of an engine that runs, which does not count as one that keeps it running."""
+    client = Client.__new__(Client)  # its __init__ counts it, and starts an engine where there is none
+    client.tenant, client.database = tenant, database
+    client._server = engine
+    client._closed = True
+    return client
 
 
 def describe_function(embedding_function: object) -> dict[str, Any]:

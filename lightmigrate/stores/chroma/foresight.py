@@ -20,6 +20,9 @@ EF_SEARCH = 100
 # Smallest norm to divide by, as in Chroma.
 _SHORTEST = np.float32(1e-30)
 
+# New vectors that are read once where they take no more bytes; others are read anew for every step of a search.
+MOST_IN_MEMORY = 32 * 2**20
+
 _Numbers = npt.NDArray[np.intp]
 
 
@@ -39,9 +42,9 @@ class SearchesIfKept:
 
     def __init__(self, layout: Layout, draft: NewVectors, space: Metric) -> None:
         index = HnswFiles.open(layout.index)
-        self._graph, self._draft, self._space = Graph.open(index), draft, space
-        self._elements = _Elements(index, draft, normalised=layout.space == "cosine")
-        self._logged = _prepared(draft.vectors_of(self._elements.missing), space)
+        self._graph, self._space = Graph.open(index), space
+        self._elements = _Elements(index, draft, space, normalised=layout.space == "cosine")
+        self._logged = self._elements.vectors_of(self._elements.missing)
         stated = [
             (settings.get("hnsw") or {}).get("ef_search")
             for settings in vector_indexes(layout.schema, VECTOR_INDEXES[1:])
@@ -51,10 +54,10 @@ class SearchesIfKept:
     def nearest(self, rows: Sequence[int], k: int) -> Vectors:
         """Distances to the k nearest records that searches would find. Only reads."""
         space, elements = self._space, self._elements
-        queries = _prepared(self._draft.vectors_of(rows), space)
+        queries = elements.vectors_of(np.asarray(rows))
 
         def distance(numbers: _Numbers, found: _Numbers) -> Vectors:
-            return _distances(queries[numbers], _prepared(elements.vectors(found), space), space)
+            return _distances(queries[numbers], elements.vectors(found), space)
 
         deleted = elements.deleted if elements.deleted.any() else None
         found, far = self._graph.search(len(queries), distance, max(k, self._ef), deleted)
@@ -64,15 +67,18 @@ class SearchesIfKept:
 
 
 class _Elements:
-    """The new vectors of the elements of an index.
+    """The new vectors of the elements of an index, as it will hold them.
 
     Attributes:
         deleted: which elements belong to no record, bool `(elements,)`; searches still pass through them.
         missing: row numbers of the records that are not in the index.
     """
 
-    def __init__(self, index: HnswFiles, draft: NewVectors, *, normalised: bool) -> None:
-        self._index, self._draft, self._normalised = index, draft, normalised
+    def __init__(self, index: HnswFiles, draft: NewVectors, space: Metric, *, normalised: bool) -> None:
+        self._index, self._draft, self._space, self._normalised = index, draft, space, normalised
+        self._all: Vectors | None = None
+        if draft.count * draft.dimension * np.dtype(np.float32).itemsize <= MOST_IN_MEMORY:
+            self._all = _prepared(draft.vectors_of(np.arange(draft.count)), space)
         rows, labels = draft.rows(), index.labels()
         self._rows = np.array([rows.get(labels.get(label, ""), -1) for label in index.labels_of_elements().tolist()])
         self.deleted = self._rows < 0
@@ -82,11 +88,16 @@ class _Elements:
         """The new vectors of some elements, `(n, dimension)`."""
         gone = self.deleted[elements]
         if not gone.any():
-            return self._draft.vectors_of(self._rows[elements])
+            return self.vectors_of(self._rows[elements])
         vectors = np.empty((len(elements), self._draft.dimension), np.float32)
-        vectors[~gone] = self._draft.vectors_of(self._rows[elements[~gone]])
-        vectors[gone] = self._draft.project(self._index.vectors_of(elements[gone], normalised=self._normalised))
+        vectors[~gone] = self.vectors_of(self._rows[elements[~gone]])
+        old = self._index.vectors_of(elements[gone], normalised=self._normalised)
+        vectors[gone] = _prepared(self._draft.project(old), self._space)
         return vectors
+
+    def vectors_of(self, rows: _Numbers) -> Vectors:
+        """The new vectors of some records, `(n, dimension)`."""
+        return self._all[rows] if self._all is not None else _prepared(self._draft.vectors_of(rows), self._space)
 
 
 def _prepared(vectors: Vectors, space: Metric) -> Vectors:

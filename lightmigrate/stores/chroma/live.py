@@ -43,9 +43,9 @@ class LiveChromaStore(ChromaStore):
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a client of this process; `None` for a server."""
+        """The folder of a client of this process; `None` for a server, and for a database in memory."""
         settings = self._live.get_settings()
-        return None if settings.chroma_server_host else Path(settings.persist_directory)
+        return Path(settings.persist_directory) if settings.is_persistent and not settings.chroma_server_host else None
 
     def unsupported(self) -> str | None:
         """Why this server is too old: before 1.3 it keeps no schemas, by which a collection is copied. Only reads."""

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from chromadb.api import ServerAPI
-from chromadb.api.client import Client
 from chromadb.api.shared_system_client import SharedSystemClient
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.chroma.client import unreferenced_client
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.chroma.store import ChromaStore
@@ -191,17 +191,8 @@ class SharedFolderStore(ChromaStore):
     def _client(self, address: Address) -> Any:
         key = address.tenant, address.database
         if key not in self._clients:
-            self._clients[key] = _unreferenced_client(self._engine, *key)
+            self._clients[key] = unreferenced_client(self._engine, *key)
         return self._clients[key]
-
-
-def _unreferenced_client(engine: Any, tenant: str, database: str) -> Any:
-    """A client of an engine that runs, which does not count as one that keeps it running."""
-    client = Client.__new__(Client)  # its __init__ counts it, and starts an engine where there is none
-    client.tenant, client.database = tenant, database
-    client._server = engine
-    client._closed = True
-    return client
 
 
 def _systems() -> Mapping[str, Any]:

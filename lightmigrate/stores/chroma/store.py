@@ -14,7 +14,7 @@ from typing import Any
 from chromadb.api.types import Schema
 from chromadb.errors import InternalError, NotFoundError
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError, LightmigrateError
 from lightmigrate.providers.functions import is_chroma_function
 from lightmigrate.stores.base import (
     Address,
@@ -22,6 +22,7 @@ from lightmigrate.stores.base import (
     Collection,
     CollectionFacts,
     Metric,
+    Payload,
     Version,
     WrittenRecords,
 )
@@ -30,6 +31,7 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
+from lightmigrate.stores.receive import Fields
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -126,6 +128,15 @@ class ChromaStore:
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records about an embedding function; see `describe_function`. Calls no model."""
         return None if embedding_function is None else describe_function(embedding_function)
+
+    def fields(self, payload: Payload) -> Fields:
+        """The metadata, and the `uri` where there is one; see `stores.receive.Sender`."""
+        fields = dict(payload.get("metadata") or {})
+        if "uri" in payload and "uri" in fields:
+            raise LightmigrateError(
+                "a record has a uri of its own and another one in its metadata: rename the one in the metadata"
+            )
+        return {**fields, "uri": payload["uri"]} if "uri" in payload else fields
 
     def fixed_distance(self, address: Address) -> str | None:
         """`None`: a new collection can have any distance."""

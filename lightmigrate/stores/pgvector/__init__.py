@@ -10,6 +10,11 @@ KIND = StoreKind(
     "pgvector",
     schemes=("postgresql", "postgres"),
     open_url="lightmigrate.stores.pgvector:open_url",
+    framework_stores={
+        "langchain_postgres.v2": "lightmigrate.stores.pgvector.frameworks:of_langchain_table",
+        "langchain_postgres": "lightmigrate.stores.pgvector.frameworks:of_langchain",
+        "llama_index.vector_stores.postgres": "lightmigrate.stores.pgvector.frameworks:of_llamaindex",
+    },
 )
 
 

@@ -1,67 +1,36 @@
-"""Put a version in the place of a collection, in one transaction that makes readers and writers wait."""
+"""Put a version in the place of a collection, in one transaction that makes writers wait."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
+from lightmigrate.stores.base import Role
 from lightmigrate.stores.pgvector import dependents, log
+from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
+from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import (
-    Column,
-    IndexSpec,
-    KeptColumn,
-    Table,
-    backup_of,
-    read_table,
-    replaced,
-)
+from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
 
 
-def build_indexes(session: Session, incoming: PgCollection) -> None:
-    """Build the indexes of the application's column on a version; writers need not wait. Writes; not in a transaction.
-
-    An index whose build was interrupted is built again.
-    """
-    table = read_table(session, incoming.address.name)
-    column = table.vector(incoming.column.name)
-    existing = {index.spec for index in table.indexes_of(column)}
-    for number, spec in enumerate(table.specs_for(column, incoming.own)):
-        if spec in existing:
-            continue
-        name = _index_name(table, column, number)
-        session.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(table.schema, name)))
-        session.execute(index_statement(table, column, spec, name, concurrently=True))
-
-
-def index_statement(table: Table, column: Column, spec: IndexSpec, name: str, *, concurrently: bool) -> sql.Composed:
-    """The SQL statement that builds an index with these settings."""
-    options = (option.partition("=") for option in spec.options)
-    parameters = sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, _, value in options
-    )
-    return sql.SQL("CREATE INDEX {} {} ON {} USING {} ({} {}){}").format(
-        sql.SQL("CONCURRENTLY" if concurrently else ""),
-        sql.Identifier(name),
-        table.sql,
-        sql.Identifier(spec.method),
-        column.sql,
-        sql.Identifier(spec.operators),
-        sql.SQL(" WITH ({})").format(parameters) if spec.options else sql.SQL(""),
-    )
-
-
 def exchange(
-    session: Session, incoming: PgCollection, live: PgCollection, key: str, settle: Callable[[], None], part: str | None
+    session: Session,
+    incoming: PgCollection,
+    live: PgCollection,
+    key: str,
+    settle: Callable[[], None],
+    reopened: Callable[[], PgCollection],
 ) -> None:
     """See `Store.exchange`. Writes.
+
+    Readers wait only while the names of two columns are exchanged; while the rows of a part are written they go on.
 
     Args:
         session: the connection that both collections use, so that `settle` works within the transaction.
@@ -69,101 +38,131 @@ def exchange(
         live: the collection.
         key: of the backup.
         settle: brings `incoming` up to date.
-        part: the column that identifies the collections in one table; `None` where the table is one collection.
+        reopened: `live`, opened anew.
     """
-    _require_same(session, live)
-    if part is None:
+    DatabaseChangedError.require_same(live.address, live.opened_id, reopened().id)
+    whole = not live.part.value
+    if whole:
         dependents.require_none(session, live.table, live.own)
         build_indexes(session, incoming)
-    with session.transaction():
-        session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(live.table.sql))
-        _require_same(session, live)
+    mode = sql.SQL("ACCESS EXCLUSIVE" if whole else "SHARE ROW EXCLUSIVE")
+    with session.holding(sql.SQL("LOCK TABLE {} IN {} MODE").format(live.table.sql, mode)):
         settle()
-        table = read_table(session, live.address.name)
+        current = reopened()  # all that was done is undone if it is another one now
+        DatabaseChangedError.require_same(live.address, live.opened_id, current.id)
+        table = current.table
         new, old = table.vector(incoming.column.name), table.column(live.column.name)
-        if new.kept is None or (new.kept.own, new.kept.part) != (old.name, live.address.part):
+        kept = new.version(live.part.value)
+        if kept is None or kept.own != old.name:
             raise LightmigrateError(f"{incoming.address} is not a version of {live.address}: build one first")
-        if part is None:
-            _rename(session, table, new, new.kept, old, key)
+        if whole:
+            dependents.require_none(session, table, old)
+            _say_what_queries_need(table, new, old, kept)
+            # in one request, because all wait meanwhile
+            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, key)))
         else:
-            _swap(session, table, new, new.kept, old, key, part)
+            _swap(session, current, table, new, kept, key)
 
 
-def _require_same(session: Session, live: PgCollection) -> None:
-    current = copy.copy(live)
-    current.table = read_table(session, live.address.name)
-    current.column = current.table.vector(live.address.vector)
-    DatabaseChangedError.require_same(live.address, live.opened_id, current.id)
-
-
-def _rename(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str) -> None:
-    """Exchange the names of two columns, with comment, NOT NULL and the names of indexes."""
-    dependents.require_none(session, table, old)
+def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColumn, key: str) -> list[sql.Composed]:
+    """The statements that exchange the names of two columns, with comment, NOT NULL, indexes and trigger."""
+    table, old = live.table, live.table.column(kept.own)
     distances = table.metrics_of(old)
-    distance = distances[0] if len(distances) == 1 else None
-    backup = backup_of(old, part="", key=key, snapshot=log.snapshot(session), distance=distance)
-    if kept.distance not in (None, distance):
+    backup = KeptColumn(
+        old.name, "", Role.BACKUP.value, key, old.not_null, log.snapshot(session),
+        distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
+    )  # fmt: skip
+    name = sql.Identifier(backup.column_name())
+    missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, new.sql)
+    required = (old.not_null or kept.not_null) and not session.rows(missing)
+    return [
+        _altering(table, "RENAME {} TO {}", old.sql, name),
+        _altering(table, "RENAME {} TO {}", new.sql, old.sql),
+        # the application writes only the new column
+        *([_altering(table, "ALTER {} DROP NOT NULL", name)] if old.not_null else []),
+        *([_altering(table, "ALTER {} SET NOT NULL", old.sql)] if required else []),
+        *_renamed_indexes(table, new, old),
+        commenting(table, backup.column_name(), comment_of([backup])),
+        commenting(table, old.name, old.comment),
+        *log.starting(table, live.use.part),  # the names of the application's columns are the same as before
+    ]
+
+
+def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:
+    """Warn where the application's queries have to change, or else do not use the index."""
+    if kept.distance is not None and kept.distance not in table.metrics_of(old):
         logger.warning(
             "%s: its index is for %s now; queries must use %s, any other operator does not use the index",
             table.name, kept.distance, OPERATORS[kept.distance],
         )  # fmt: skip
-    _alter(session, table, "RENAME {} TO {}", old.sql, sql.Identifier(backup.name))
-    _alter(session, table, "RENAME {} TO {}", new.sql, old.sql)
-    if old.not_null:  # the application writes only the new column
-        _alter(session, table, "ALTER {} DROP NOT NULL", sql.Identifier(backup.name))
-    missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, old.sql)
-    if (old.not_null or kept.not_null) and not session.rows(missing):
-        _alter(session, table, "ALTER {} SET NOT NULL", old.sql)
-    _rename_indexes(session, table, new, old)
-    comment(session, table, backup.name, backup.comment())
-    comment(session, table, old.name, old.comment)
-    log.start(session, read_table(session, table.name), None)
+    before = {spec.cast: spec.dimension for spec in table.specs_of(old)}
+    for spec in table.specs_of(new):
+        if spec.cast in ("vector", "halfvec") and before.get(spec.cast) != spec.dimension:
+            cast = spec.expression(old.sql).as_string()
+            operator = OPERATORS[spec.metric or "l2"]
+            logger.warning(
+                "%s: its index is on %s now; only queries that  ORDER BY %s %s $1  use it",
+                table.name, cast, cast, operator,
+            )  # fmt: skip
 
 
-def _rename_indexes(session: Session, table: Table, new: Column, old: Column) -> None:
-    before = table.indexes_of(old)
-    specs = table.specs_for(new, old)
-    places: Mapping[IndexSpec, str] = {spec: index.name for spec, index in zip(specs, before, strict=True)}
-    for number, index in enumerate(before):
-        _rename_index(session, table, index.name, _index_name(table, old, number))
+def _renamed_indexes(table: Table, new: Column, old: Column) -> list[sql.Composed]:
+    """The indexes of the new column take the names of those of the old one."""
+    kept = new.version("")
+    distance, before = kept.distance if kept else None, table.indexes_of(old)
+    dimension = (kept.dimension if kept else None) or new.dimension or 0
+    places: dict[IndexSpec, str] = {}
+    for index in before:
+        if index.spec is not None:
+            places[index.spec.by(distance).of(new.base, dimension)] = index.name
+    free = list(places.values())
+    statements = [_renamed(table, index.name, index_name(table, old, place)) for place, index in enumerate(before)]
     for index in table.indexes_of(new):
-        if index.spec in places:
-            _rename_index(session, table, index.name, places[index.spec])
+        if index.spec is None or not free:
+            continue
+        name = places.get(index.spec, "")
+        name = name if name in free else free[0]  # a backup's index need not be what is made today
+        free.remove(name)
+        statements.append(_renamed(table, index.name, name))
+    return statements
 
 
-def _index_name(table: Table, column: Column, number: int) -> str:
-    """What an index of a version is called; names of indexes are unique within a schema, not within a table."""
-    return f"lightmigrate_{table.oid}_{column.number}_{number}"
+def _renamed(table: Table, name: str, to: str) -> sql.Composed:
+    return sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
 
 
-def _rename_index(session: Session, table: Table, name: str, to: str) -> None:
-    session.execute(
-        sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
-    )
-
-
-def _swap(session: Session, table: Table, new: Column, kept: KeptColumn, old: Column, key: str, part: str) -> None:
+def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn, key: str) -> None:
     """Exchange the values of two columns in the rows of a part; the rows of other collections keep theirs."""
-    backup = replaced(kept, key=key, not_null=False, snapshot=log.snapshot(session))
+    old, part = table.column(kept.own), live.part
+    backup = replace(
+        kept, role=Role.BACKUP.value, key=key, not_null=False, snapshot=log.snapshot(session), dimension=live.dimension
+    )
+    condition = sql.SQL("WHERE true{}").format(part.condition("t"))
+    missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
+    if old.not_null and session.rows(missing, part.values):
+        session.execute(_altering(table, "ALTER {} DROP NOT NULL", old.sql))
     log.pause(session, table, on=True)
     with quietly(session, table, [old, new]):
         session.execute(
-            sql.SQL("UPDATE {} SET {} = {}, {} = {} WHERE {}::text = %s").format(
-                table.sql, old.sql, new.sql, new.sql, old.sql, sql.Identifier(part)
+            sql.SQL("UPDATE {} t SET {} = {}, {} = {} {}").format(
+                table.sql, old.sql, new.sql, new.sql, old.sql, condition
             ),
-            [kept.part],
+            part.values,
         )
     log.pause(session, table, on=False)
-    _alter(session, table, "RENAME {} TO {}", new.sql, sql.Identifier(backup.name))
-    comment(session, table, backup.name, backup.comment())
+    others = [each for each in new.kept if each.part != part.value]
+    comment(session, table, new.name, comment_of([*others, backup]))
 
 
-def _alter(session: Session, table: Table, action: str, *names: sql.Identifier) -> None:
-    session.execute(sql.SQL("ALTER TABLE {} " + action).format(table.sql, *names))
+def _altering(table: Table, action: str, *names: sql.Identifier) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} " + action).format(table.sql, *names)
 
 
 def comment(session: Session, table: Table, column: str, text: str | None) -> None:
     """Set the comment of a column. Writes."""
-    session.execute(
-        sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.sql, sql.Identifier(column), sql.Literal(text))
-    )
+    session.execute(commenting(table, column, text))
+
+
+def commenting(table: Table, column: str, text: str | None) -> sql.Composed:
+    """The statement that sets the comment of a column."""
+    return sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table.sql, sql.Identifier(column), sql.Literal(text))

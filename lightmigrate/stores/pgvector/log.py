@@ -21,73 +21,82 @@ _TRUNCATE = "lightmigrate_note_truncate"
 TRIGGERS = (_TRIGGER, _TRUNCATE)
 
 _NOTE = """
-    INSERT INTO {log} VALUES (tg_relid, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
+    INSERT INTO {log} VALUES ({oid}, ARRAY[{key}], {part}, {deleted}, pg_current_xact_id())
     ON CONFLICT (rel, key, part) DO UPDATE SET deleted = excluded.deleted, xid = excluded.xid;
 """
 
 
 def start(session: Session, table: Table, part_column: str | None) -> None:
     """Start to log writes, except to lightmigrate's own columns. Writes; within a transaction."""
-    session.execute(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, deleted boolean NOT NULL, "
-            "xid xid8 NOT NULL, PRIMARY KEY (rel, key, part))"
-        ).format(_log(table))
-    )
+    session.execute(sql.SQL("; ").join(starting(table, part_column)))
+
+
+def starting(table: Table, part_column: str | None) -> list[sql.Composed]:
+    """The statements of `start`, for columns of these names."""
     body = sql.SQL(
-        "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT tg_relid, ARRAY[{key}], {part}, true, "
+        "BEGIN IF tg_op = 'TRUNCATE' THEN INSERT INTO {log} SELECT {oid}, ARRAY[{key}], {part}, true, "
         "pg_current_xact_id() FROM {table} t ON CONFLICT (rel, key, part) DO UPDATE SET deleted = true, "
         "xid = excluded.xid; RETURN NULL; END IF; "
         "IF tg_op <> 'INSERT' THEN {old} END IF; IF tg_op <> 'DELETE' THEN {new} END IF; RETURN NULL; END"
     ).format(
         log=_log(table),
+        oid=sql.Literal(table.oid),  # not `tg_relid`, which is that of a partition
         key=_key(table, "t"),
         part=_part(part_column, "t"),
         table=table.sql,
         old=_note(table, part_column, "old", "true"),
         new=_note(table, part_column, "new", "false"),
     )
-    session.execute(
+    columns = sql.SQL(", ").join(column.sql for column in table.columns if not column.kept)
+    trigger, truncate = sql.Identifier(_TRIGGER), sql.Identifier(_TRUNCATE)
+    return [
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (rel oid, key text[], part text, deleted boolean NOT NULL, "
+            "xid xid8 NOT NULL, PRIMARY KEY (rel, key, part))"
+        ).format(_log(table)),
         # the writers' connections have other settings and rights than this one
         sql.SQL(
             "CREATE OR REPLACE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
             "SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' "
             "SET intervalstyle = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 AS {}"
-        ).format(_function(table), sql.Literal(body.as_string()))
-    )
-    columns = [column.sql for column in table.columns if column.kept is None]
-    _drop_triggers(session, table)
-    session.execute(
+        ).format(_function(table), sql.Literal(body.as_string())),
+        *_dropping(table),
         sql.SQL(
             "CREATE TRIGGER {} AFTER INSERT OR DELETE OR UPDATE OF {} ON {} FOR EACH ROW EXECUTE FUNCTION {} ()"
-        ).format(sql.Identifier(_TRIGGER), sql.SQL(", ").join(columns), table.sql, _function(table))
-    )
-    session.execute(
+        ).format(trigger, columns, table.sql, _function(table)),
         sql.SQL("CREATE TRIGGER {} BEFORE TRUNCATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION {} ()").format(
-            sql.Identifier(_TRUNCATE), table.sql, _function(table)
-        )
-    )
-    for name in TRIGGERS:  # replication, which fires no ordinary trigger, writes rows as well
-        _enable(session, table, name, on=True)
+            truncate, table.sql, _function(table)
+        ),
+        # replication, which fires no ordinary trigger, writes rows as well
+        *(_enabling(table, name, on=True) for name in TRIGGERS),
+    ]
 
 
 def stop(session: Session, table: Table) -> None:
     """Stop logging, and delete the log of the table. Writes; within a transaction."""
-    _drop_triggers(session, table)
+    session.execute(sql.SQL("; ").join(_dropping(table)))
     session.execute(sql.SQL("DROP FUNCTION IF EXISTS {} ()").format(_function(table)))
     if _exists(session, table):
-        session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
+        others = sql.SQL(
+            "SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE t.tgname = %s AND n.nspname = %s LIMIT 1"
+        )
+        if session.rows(others, [_TRIGGER, table.schema]):
+            session.execute(sql.SQL("DELETE FROM {} WHERE rel = %s").format(_log(table)), [table.oid])
+        else:
+            session.execute(sql.SQL("DROP TABLE {}").format(_log(table)))
 
 
 def pause(session: Session, table: Table, *, on: bool) -> None:
     """Disable or enable the trigger, within a transaction that has locked the table. Writes."""
-    _enable(session, table, _TRIGGER, on=not on)
+    session.execute(_enabling(table, _TRIGGER, on=not on))
 
 
 def is_on(session: Session, table: Table) -> bool:
     """Whether the table has the trigger; only reads."""
-    query = sql.SQL("SELECT FROM pg_trigger WHERE tgrelid = %s AND tgname = %s")
-    return bool(session.rows(query, [table.oid, _TRIGGER]))
+    # after a dump and a restore the trigger is there, with the numbers of another table
+    query = sql.SQL("SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid WHERE tgrelid = %s AND proname = %s")
+    return bool(session.rows(query, [table.oid, f"{_TRIGGER}_{table.oid}"]))
 
 
 def snapshot(session: Session) -> str:
@@ -96,17 +105,20 @@ def snapshot(session: Session) -> str:
 
 
 def written(session: Session, table: Table, part: str, since: str | None) -> WrittenRecords:
-    """What was written to a table, or a part of it, since a `snapshot`; empty if `since` is `None`. Only reads."""
+    """What was written to a table, or a part of it, since a `snapshot`; empty if `since` is `None`. Only reads.
+
+    A row that went from one part to another was deleted in one and written in the other.
+    """
     mark = snapshot(session)  # before the query: a write in between is returned twice rather than never
     rows = (
         []
         if since is None
         else session.rows(
             sql.SQL(
-                "SELECT key, deleted FROM {} WHERE rel = %s AND part = %s AND NOT pg_visible_in_snapshot(xid, "
-                "%s::pg_snapshot) ORDER BY key"
-            ).format(_log(table)),
-            [table.oid, part, since],
+                "SELECT key, bool_and(deleted) FROM {} WHERE rel = %s AND NOT pg_visible_in_snapshot(xid, "
+                "%s::pg_snapshot){} GROUP BY key ORDER BY key"
+            ).format(_log(table), sql.SQL(" AND part = %s" if part else "")),
+            [table.oid, since, *([part] if part else [])],
         )
     )
     return WrittenRecords(
@@ -116,14 +128,13 @@ def written(session: Session, table: Table, part: str, since: str | None) -> Wri
     )
 
 
-def _enable(session: Session, table: Table, trigger: str, *, on: bool) -> None:
+def _enabling(table: Table, trigger: str, *, on: bool) -> sql.Composed:
     action = sql.SQL("ENABLE ALWAYS" if on else "DISABLE")
-    session.execute(sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(trigger)))
+    return sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(table.sql, action, sql.Identifier(trigger))
 
 
-def _drop_triggers(session: Session, table: Table) -> None:
-    for name in TRIGGERS:
-        session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql))
+def _dropping(table: Table) -> list[sql.Composed]:
+    return [sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), table.sql) for name in TRIGGERS]
 
 
 def _exists(session: Session, table: Table) -> bool:
@@ -132,7 +143,11 @@ def _exists(session: Session, table: Table) -> bool:
 
 def _note(table: Table, part_column: str | None, row: str, deleted: str) -> sql.Composed:
     return sql.SQL(_NOTE).format(
-        log=_log(table), key=_key(table, row), part=_part(part_column, row), deleted=sql.SQL(deleted)
+        log=_log(table),
+        oid=sql.Literal(table.oid),
+        key=_key(table, row),
+        part=_part(part_column, row),
+        deleted=sql.SQL(deleted),
     )
 
 

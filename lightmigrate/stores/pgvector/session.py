@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
 
-from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseError, LightmigrateError, PasswordNeededError
 
 # With these settings values as text are exact, and the same for every client.
 _SETTINGS = (
@@ -19,8 +21,16 @@ _SETTINGS = (
     ("IntervalStyle", "postgres"),
     ("bytea_output", "hex"),
     ("extra_float_digits", "1"),
+    ("statement_timeout", "0"),  # what builds an index may take hours
+    ("idle_in_transaction_session_timeout", "0"),
     ("row_security", "off"),  # rows that a policy hides raise an error instead of being left behind
 )
+
+# How long a statement waits for a lock before it lets others go first; less than PostgreSQL's `deadlock_timeout`, so
+# that of two sessions which wait for each other this one gives way. And how long it is tried again.
+_LOCK_MILLISECONDS, _PAUSE_SECONDS, _LONGEST_SECONDS = 300, 0.2, 120.0
+
+_LOCKED = "55P03"
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
@@ -55,17 +65,23 @@ class Session:
         try:
             self._connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as error:
+            if error.pgconn is not None and error.pgconn.needs_password:
+                raise PasswordNeededError(
+                    "PostgreSQL asks for a password: set the environment variable PGPASSWORD, or write it to the file "
+                    "~/.pgpass (PGPASSFILE)"
+                ) from None
             raise DatabaseError(f"cannot connect to PostgreSQL: {_one_line(error)}") from None
         except psycopg.Error:  # the message can contain a part of the password
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
+        self.rows_at_once = 50  # that are changed in one transaction; see `writing`
+        self.switches_triggers = False  # as far as is known
+        self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         for name, value in _SETTINGS:
             self.execute(sql.SQL("SELECT set_config({}, {}, false)").format(name, value))
 
     def __str__(self) -> str:
-        info = self._connection.info
-        port = "" if info.port == 5432 else f":{info.port}"
-        return f"postgresql://{info.user}@{info.host}{port}/{info.dbname}"
+        return self._address
 
     @property
     def user(self) -> str:
@@ -77,9 +93,10 @@ class Session:
         self._connection.close()
 
     def execute(self, query: sql.Composable, values: Sequence[object] = ()) -> int:
-        """Run a statement; returns the number of affected rows."""
+        """Run a statement; returns the number of affected rows. Without values it may be several, with `;` between."""
         with self._lock, _translated():
-            return self._connection.execute(_composed(query), values or None).rowcount
+            prepare = None if values else False  # several cannot be prepared
+            return self._connection.execute(_composed(query), values or None, prepare=prepare).rowcount
 
     def rows(self, query: sql.Composable, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes."""
@@ -98,6 +115,60 @@ class Session:
         with self._lock, _translated(), self._connection.transaction():
             yield
 
+    @contextlib.contextmanager
+    def holding(self, lock: sql.Composed) -> Iterator[None]:
+        """A transaction that begins with a lock; while others have it, they are let go first, again and again.
+
+        Who asks for a lock makes all wait who come later. So it is asked for in short attempts.
+
+        Args:
+            lock: the `LOCK TABLE` statement.
+
+        Raises:
+            DatabaseError: another session held it all the time.
+        """
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while True:
+            with contextlib.ExitStack() as attempt:
+                try:
+                    attempt.enter_context(self.transaction())
+                    self.execute(
+                        sql.SQL("SET LOCAL lock_timeout = {}; {}; SET LOCAL lock_timeout = DEFAULT").format(
+                            sql.Literal(_LOCK_MILLISECONDS), lock
+                        )
+                    )
+                except QueryError as error:
+                    if error.sqlstate != _LOCKED or time.monotonic() > deadline:
+                        raise _held(error) from None
+                else:
+                    held = attempt.pop_all()
+                    break
+            time.sleep(_PAUSE_SECONDS)
+        with held:
+            yield
+
+    def yielding(self, action: Callable[[], Result]) -> Result:
+        """The result of an action in a transaction that gives way to others: it is repeated when it waits for a lock.
+
+        Within a transaction, which has its locks already, the action is simply done.
+
+        Raises:
+            DatabaseError: another session held the lock all the time.
+        """
+        with self._lock:
+            if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                return action()
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while True:
+            try:
+                with self.transaction():
+                    self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_LOCK_MILLISECONDS)))
+                    return action()
+            except QueryError as error:
+                if error.sqlstate != _LOCKED or time.monotonic() > deadline:
+                    raise _held(error) from None
+            time.sleep(_PAUSE_SECONDS)
+
     def trying(self, action: Callable[[], Result], otherwise: Callable[[], Result]) -> Result:
         """The result of `action`, or of `otherwise` when a value does not fit the type it is compared with."""
         try:
@@ -107,6 +178,15 @@ class Session:
             if not error.sqlstate.startswith("22"):  # data exceptions
                 raise
         return otherwise()
+
+
+def _held(error: QueryError) -> LightmigrateError:
+    if error.sqlstate != _LOCKED:
+        return error
+    return DatabaseError(
+        f"other sessions held a lock for {_LONGEST_SECONDS:.0f} s: end their transactions (those in "
+        "pg_stat_activity that are not idle), and run the same command again: it goes on where it stopped"
+    )
 
 
 def _composed(query: sql.Composable) -> sql.Composed:
@@ -124,3 +204,14 @@ def _translated() -> Iterator[None]:
 
 def _one_line(error: psycopg.Error) -> str:
     return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def _address(info: psycopg.ConnectionInfo) -> str:
+    """The address of a connection, as it can be given again; without a password."""
+    port = "" if info.port == 5432 else f":{info.port}"
+    user, name = quote(info.user, safe=""), quote(info.dbname, safe="")
+    if info.host.startswith("/"):  # a socket
+        options = {"host": info.host} | ({"port": str(info.port)} if port else {})
+        return f"postgresql://{user}@/{name}?{urlencode(options, safe='/')}"
+    host = f"[{info.host}]" if ":" in info.host else info.host
+    return f"postgresql://{user}@{host}{port}/{name}"

@@ -20,13 +20,17 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
-from lightmigrate.stores.pgvector import dependents, log
+from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
-from lightmigrate.stores.pgvector.exchange import comment, exchange, index_statement
+from lightmigrate.stores.pgvector.exchange import exchange
+from lightmigrate.stores.pgvector.layouts import use_of
+from lightmigrate.stores.pgvector.receive import INCOMING, PgReceiver
+from lightmigrate.stores.pgvector.rights import require_possible
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import KeptColumn, Table, read_table, read_tables
-from lightmigrate.stores.pgvector.triggers import require_quiet
+from lightmigrate.stores.pgvector.tables import Column, Table, read_table, read_tables
+from lightmigrate.stores.pgvector.versions import add_version, drop_version
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -38,11 +42,11 @@ CAPABILITIES = Capabilities(
     shared_records=True,
 )
 
-# The limit of pgvector's indexes.
-_MOST_DIMENSIONS = 2000
+# The first one that numbers transactions without wrapping around.
+_OLDEST_SERVER = 130000
 
 
-class PgStore:
+class PgStore(PgReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -76,8 +80,16 @@ class PgStore:
         """What it can promise."""
         return CAPABILITIES
 
-    def unsupported(self) -> None:
-        """`None`: everything can be migrated."""
+    def unsupported(self) -> str | None:
+        """Why nothing can be migrated here: an old server, or one that only follows another; only reads."""
+        version, standby = self._session.rows(
+            sql.SQL("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()")
+        )[0]
+        if version < _OLDEST_SERVER:
+            return f"PostgreSQL {version // 10000} is too old, {_OLDEST_SERVER // 10000} is needed: upgrade the server"
+        return (
+            "the server is a standby, which cannot be written to: give the address of its primary" if standby else None
+        )
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
         """None: PostgreSQL stores vectors in the rows, and reads them without an index."""
@@ -106,21 +118,22 @@ class PgStore:
 
     def collections(self) -> list[CollectionFacts]:
         """Every vector column, of every part, of tables with a primary key; only reads."""
-        tables = [table for table in read_tables(self._session) if table.keys]
-        return [self.collection(address).facts() for table in tables for address in self._addresses(table)]
+        tables = read_tables(self._session)
+        tables = [table for table in tables if table.keys and not table.relation.startswith(INCOMING)]
+        return [facts for table in tables for column in table.own_vectors for facts in self._in_column(table, column)]
 
-    def _addresses(self, table: Table) -> list[Address]:
-        addresses = []
-        for column in table.own_vectors:
-            vector = table.vector_name(column.name)
-            if table.name not in self._parts:
-                addresses.append(Address(table.name, vector=vector))
-                continue
-            query = sql.SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {2} IS NOT NULL AND {0} IS NOT NULL ORDER BY 1")
-            part = sql.Identifier(self._parts[table.name])
-            rows = self._session.rows(query.format(part, table.sql, column.sql))
-            addresses += [Address(table.name, vector=vector, part=value) for (value,) in rows]
-        return addresses
+    def _in_column(self, table: Table, column: Column) -> list[CollectionFacts]:
+        """The collections in a vector column, by name."""
+        use, vector = use_of(self._session, table, *self._named(table.name)), table.vector_name(column.name)
+        if use.part is None or not use.splits(column):
+            return [self._opened(table, Address(table.name, vector=vector)).facts()]
+        rows = self._session.rows(
+            sql.SQL("SELECT {0}::text, count(*) FROM {1} WHERE {2} IS NOT NULL AND {0} IS NOT NULL GROUP BY 1").format(
+                sql.Identifier(use.part), table.sql, column.sql
+            )
+        )
+        named = sorted((use.label(value), count) for value, count in rows)
+        return [self._opened(table, Address(table.name, vector=vector, part=part)).facts(n) for part, n in named]
 
     def collection(self, address: Address) -> PgCollection:
         """Open a collection or a version of one; `CollectionNotFoundError` when there is none. Only reads.
@@ -128,23 +141,27 @@ class PgStore:
         Raises:
             DatabaseError: the table has no primary key.
         """
-        return PgCollection(
-            self._session,
-            address,
-            text_column=self._texts.get(address.name),
-            part_column=self._parts.get(address.name),
-            metric=self._metric,
-        )
+        return self._opened(read_table(self._session, address.name), address)
+
+    def _opened(self, table: Table, address: Address) -> PgCollection:
+        use = use_of(self._session, table, *self._named(table.name))
+        return PgCollection(self._session, address, table=table, use=use, metric=self._metric)
+
+    def _named(self, table: str) -> tuple[str | None, str | None]:
+        """The columns with the text and with the names of collections, if the caller named them."""
+        return self._texts.get(table), self._parts.get(table)
 
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
         versions = []
         for table in read_tables(self._session):
-            for column in table.kept:
-                if column.kept is not None:
-                    own = Address(table.name, vector=table.vector_name(column.kept.own), part=column.kept.part)
-                    address = Address(table.name, vector=column.name, part=column.kept.part)
-                    versions.append(Version(own, Role(column.kept.role), column.kept.key, address))
+            use = use_of(self._session, table, *self._named(table.name)) if table.kept else None
+            for column, kept in [(each, kept) for each in table.kept for kept in each.kept]:
+                part = use.label(kept.part) if use and kept.part else ""
+                own = Address(table.name, vector=table.vector_name(kept.own), part=part)
+                versions.append(
+                    Version(own, Role(kept.role), kept.key, Address(table.name, vector=column.name, part=part))
+                )
         return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
@@ -190,19 +207,20 @@ class PgStore:
             for column in source.kept:
                 self._session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(name, column.sql))
             self._session.execute(
-                sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE vector({})").format(
-                    name, like.own.sql, sql.Literal(dimension)
+                sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}({})").format(
+                    name, like.own.sql, sql.SQL(like.own.base), sql.Literal(dimension)
                 )
             )
             keys = sql.SQL(", ").join(column.sql for column in source.keys)
             self._session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(name, keys))
             created = read_table(self._session, address.name)
-            for number, index in enumerate(source.indexes_of(like.own)):
-                index_name = f"{address.name[:40]}_{like.own.name[:15]}_{number}"
+            for number, spec in enumerate(source.specs_of(like.own)):
                 column = created.vector(like.own.name)
-                self._session.execute(
-                    index_statement(created, column, index.spec.by(distance), index_name, concurrently=False)
+                wanted, index_name = (
+                    spec.by(distance).of(column.base, dimension),
+                    f"{address.name[:40]}_{number}_vector",
                 )
+                self._session.execute(index_statement(created.sql, column, wanted, index_name))
         return self.collection(address)
 
     def create_version(
@@ -220,38 +238,21 @@ class PgStore:
                 of the application would fire, or something depends on the column.
         """
         assert isinstance(source, PgCollection)  # noqa: S101  # its own kind only
-        table, own, part = read_table(self._session, source.address.name), source.own, source.address.part
-        kept = KeptColumn(own.name, part, Role.BUILDING.value, key, distance=distance)
-        self._require_possible(table, source, kept, dimension)
-        column_type = sql.SQL("vector") if part else sql.SQL("vector({})").format(sql.Literal(dimension))
-        with self._session.transaction():
-            self._session.execute(
-                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(table.sql, sql.Identifier(kept.name), column_type)
-            )
-            comment(self._session, table, kept.name, kept.comment())
-            if not log.is_on(self._session, table):
-                log.start(self._session, read_table(self._session, table.name), self._parts.get(table.name))
-        return self.collection(Address(table.name, vector=kept.name, part=part))
+        require_possible(self._session, source, dimension)
+        return self.collection(add_version(self._session, source, key, dimension, distance))
 
-    def _require_possible(self, table: Table, source: PgCollection, kept: KeptColumn, dimension: int) -> None:
-        if any(column.name == kept.name for column in table.columns):
-            raise LightmigrateError(
-                f"{source.address} has a version {kept.key} already: delete it, or give another key"
-            )
-        if table.indexes_of(source.own) and dimension > _MOST_DIMENSIONS:
-            raise LightmigrateError(
-                f"{source.address} has an index, and pgvector's indexes take {_MOST_DIMENSIONS} dimensions, not "
-                f"{dimension}: drop the index, or choose a model of fewer dimensions"
-            )
-        require_quiet(self._session, table, [source.own])
-        if not kept.part:
-            dependents.require_none(self._session, table, source.own)
-        declared = source.own.dimension
-        if kept.part and declared not in (None, dimension):
-            raise LightmigrateError(
-                f"table {table.name} holds several collections in a column of {declared} dimensions, which cannot take "
-                f"{dimension} for one of them:  ALTER TABLE ... ALTER COLUMN ... TYPE vector"
-            )
+    def refusal(self, address: Address, dimension: int | None) -> str | None:
+        """See `stores.base.Refusing`: a missing right, a trigger, a view on the column, a dimension."""
+        try:
+            require_possible(self._session, self.collection(address), dimension)
+        except LightmigrateError as error:
+            return str(error)
+        return None
+
+    def finish(self, incoming: Collection) -> None:
+        """See `stores.base.Finishing`: builds the indexes of a filled version, while others read and write. Writes."""
+        assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
+        build_indexes(self._session, incoming)
 
     def exchange(
         self,
@@ -265,8 +266,7 @@ class PgStore:
         """Exchange the names of the columns or, for a part of a table, their values, in one transaction. Writes."""
         assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
         assert isinstance(live, PgCollection)  # noqa: S101
-        part = self._parts.get(live.address.name) if live.address.part else None
-        exchange(self._session, incoming, live, key, settle, part)
+        exchange(self._session, incoming, live, key, settle, lambda: self.collection(live.address))
         return 0
 
     def restore(self, backup: Version, key: str) -> int:
@@ -275,26 +275,23 @@ class PgStore:
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced; only reads."""
-        table = read_table(self._session, backup.address.name)
-        kept = table.vector(backup.address.vector).kept
-        if kept is None or not log.is_on(self._session, table):
+        collection = self.collection(backup.address)
+        if collection.kept is None or not log.is_on(self._session, collection.table):
             return None
-        return log.written(self._session, table, kept.part, kept.snapshot)
+        return log.written(self._session, collection.table, collection.kept.part, collection.kept.snapshot)
 
     def delete(self, address: Address) -> None:
         """Drop a version's column, a collection's table, or the rows of a part. Writes."""
         collection = self.collection(address)
-        table, column = collection.table, collection.column
-        with self._session.transaction():
-            if column.kept is not None:
-                self._session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table.sql, column.sql))
-                if len(table.kept) == 1:
-                    log.stop(self._session, table)
-            elif address.part:
-                collection.remove(collection.ids())
-            elif len(table.own_vectors) > 1:
-                raise CollectionNotFoundError(f"{address} is one of several columns of a table: drop it in PostgreSQL")
-            else:
+        table = collection.table
+        if collection.kept is not None:
+            drop_version(self._session, collection)
+        elif address.part:
+            collection.remove(collection.ids())
+        elif len(table.own_vectors) > 1:
+            raise CollectionNotFoundError(f"{address} is one of several columns of a table: drop it in PostgreSQL")
+        else:
+            with self._session.transaction():
                 log.stop(self._session, table)
                 self._session.execute(sql.SQL("DROP TABLE {}").format(table.sql))
 

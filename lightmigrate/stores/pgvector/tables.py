@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
-from lightmigrate.stores.base import Metric, Role
-from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.base import Metric
+from lightmigrate.stores.pgvector.indexes import Index, IndexSpec, spec_of
+from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.values import kind_of
 
 # The comment of lightmigrate's own columns is a JSON object with this key.
@@ -19,51 +21,23 @@ _MARK = "lightmigrate"
 # Usual names of the column with the embedded text.
 _TEXTS = ("document", "content", "text", "page_content", "chunk", "body")
 
-METRICS: dict[str, Metric] = {"vector_l2_ops": "l2", "vector_cosine_ops": "cosine", "vector_ip_ops": "ip"}
-
-
-@dataclass(frozen=True)
-class IndexSpec:
-    """The settings of an index: method, operator class and parameters (`m=16`)."""
-
-    method: str
-    operators: str
-    options: tuple[str, ...]
-
-    @property
-    def metric(self) -> Metric | None:
-        """The distance it is for; `None` for another one than those of `Metric`."""
-        return METRICS.get(self.operators)
-
-    def by(self, distance: Metric | None) -> IndexSpec:
-        """The same settings for another distance; `None` keeps it, and an index without a `Metric` stays as it is."""
-        if distance is None or self.metric is None:
-            return self
-        return replace(self, operators=next(name for name, metric in METRICS.items() if metric == distance))
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index on a single vector column."""
-
-    name: str
-    column: int
-    valid: bool
-    spec: IndexSpec
-
 
 @dataclass(frozen=True)
 class KeptColumn:
-    """The content of the comment of a column that lightmigrate keeps.
+    """One version in a column that lightmigrate keeps: an object in the column's comment.
+
+    A column of the versions of a whole table holds one. Versions of several parts share a column, because PostgreSQL
+    allows a table 1,600 columns over its whole life, also those that are dropped.
 
     Attributes:
         own: name of the application's column.
-        part: the collection in the table; see `Address`.
+        part: the value of the rows that it is for; empty for all rows.
         role: `new` or `old`; see `Role`.
         key: see `Version`.
         not_null: whether the application's column was declared NOT NULL.
         snapshot: PostgreSQL's snapshot at the time when it was replaced.
         distance: that its index has, or is to get; `None` for that of the application's column.
+        dimension: of its vectors; `None` where the column declares it.
     """
 
     own: str
@@ -73,16 +47,21 @@ class KeptColumn:
     not_null: bool = False
     snapshot: str = ""
     distance: Metric | None = None
+    dimension: int | None = None
 
-    @property
-    def name(self) -> str:
-        """The name of the column."""
-        identity = json.dumps([self.own, self.part, self.role, self.key])
-        return f"{_MARK}_{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    def column_name(self, number: int = 0) -> str:
+        """The name of a column for it.
 
-    def comment(self) -> str:
-        """The text of the comment."""
-        return json.dumps({_MARK: asdict(self)})
+        Args:
+            number: tells columns of several parts apart.
+        """
+        names = ["parts", number] if self.part else [self.part, self.role, self.key]
+        return f"{_MARK}_{hashlib.sha256(json.dumps([self.own, *names]).encode()).hexdigest()[:16]}"
+
+
+def comment_of(kept: Sequence[KeptColumn]) -> str:
+    """The comment of a column that holds these versions."""
+    return json.dumps({_MARK: [asdict(each) for each in kept]})
 
 
 @dataclass(frozen=True)
@@ -93,28 +72,34 @@ class Column:
         number: PostgreSQL's number, which does not change with the name.
         name: its name.
         type: as SQL.
-        kind: how its values are represented in a payload; `vector` for vectors.
+        base: its type without a modifier, such as `vector` or `halfvec`.
+        kind: how its values are represented in a payload; `vector` for vectors of both kinds.
         not_null: whether it is declared NOT NULL.
         dimension: of its vectors, where it is declared.
         written: whether a value can be written to it; a generated one cannot.
         comment: the application's.
-        kept: the content of its comment if lightmigrate keeps it; `None` for the application's own columns.
+        kept: the versions in it if lightmigrate keeps it; none in the application's own columns.
     """
 
     number: int
     name: str
     type: str
+    base: str
     kind: str
     not_null: bool
     dimension: int | None
     written: bool
     comment: str | None
-    kept: KeptColumn | None
+    kept: tuple[KeptColumn, ...]
 
     @property
     def sql(self) -> sql.Identifier:
         """Its quoted name."""
         return sql.Identifier(self.name)
+
+    def version(self, part: str) -> KeptColumn | None:
+        """The version of a part (or of all rows) in it; `None` when there is none."""
+        return next((each for each in self.kept if each.part == part), None)
 
 
 @dataclass(frozen=True)
@@ -126,6 +111,7 @@ class Table:
         schema: the schema that it is in.
         relation: its name within the schema.
         name: as in an `Address`: with the schema if that is not on the search path.
+        partitioned: whether its rows are in partitions.
         keys: the primary key; empty where there is none.
         columns: all of them.
         indexes: on vector columns.
@@ -135,6 +121,7 @@ class Table:
     schema: str
     relation: str
     name: str
+    partitioned: bool
     keys: tuple[Column, ...]
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...]
@@ -147,12 +134,12 @@ class Table:
     @property
     def own_vectors(self) -> list[Column]:
         """The application's vector columns."""
-        return [column for column in self.columns if column.kind == "vector" and column.kept is None]
+        return [column for column in self.columns if column.kind == "vector" and not column.kept]
 
     @property
     def kept(self) -> list[Column]:
         """The columns that lightmigrate keeps."""
-        return [column for column in self.columns if column.kept is not None]
+        return [column for column in self.columns if column.kept]
 
     def vector(self, name: str) -> Column:
         """A vector column by name; an empty name means the application's only one."""
@@ -170,7 +157,7 @@ class Table:
         for column in self.columns:
             if column.name == name:
                 return column
-        names = ", ".join(column.name for column in self.columns if column.kept is None)
+        names = ", ".join(column.name for column in self.columns if not column.kept)
         raise DatabaseError(f"table {self.name} has no column {name!r}; it has: {names}")
 
     def vector_name(self, column: str) -> str:
@@ -189,49 +176,62 @@ class Table:
         """The valid indexes on a vector column, by name."""
         return [index for index in self.indexes if index.column == column.number and index.valid]
 
+    def specs_of(self, column: Column) -> list[IndexSpec]:
+        """The settings of the valid indexes on a vector column, by name."""
+        return [index.spec for index in self.indexes_of(column) if index.spec is not None]
+
     def metrics_of(self, column: Column) -> list[Metric]:
         """The distances that a column has indexes for, each once."""
-        return list(dict.fromkeys(index.spec.metric for index in self.indexes_of(column) if index.spec.metric))
-
-    def specs_for(self, version: Column, own: Column) -> list[IndexSpec]:
-        """The settings of the indexes that a version gets: those of the application's column, for its distance."""
-        distance = version.kept.distance if version.kept else None
-        return [index.spec.by(distance) for index in self.indexes_of(own)]
-
-
-def backup_of(column: Column, *, part: str, key: str, snapshot: str, distance: Metric | None) -> KeptColumn:
-    """The comment of an application's column that becomes a backup."""
-    return KeptColumn(column.name, part, Role.BACKUP.value, key, column.not_null, snapshot, distance)
-
-
-def replaced(kept: KeptColumn, *, key: str, not_null: bool, snapshot: str) -> KeptColumn:
-    """The comment of a version after its values were exchanged with the application's."""
-    return replace(kept, role=Role.BACKUP.value, key=key, not_null=not_null, snapshot=snapshot)
+        return list(dict.fromkeys(spec.metric for spec in self.specs_of(column) if spec.metric))
 
 
 def read_table(session: Session, name: str) -> Table:
     """A table by the name in an `Address`; `CollectionNotFoundError` when there is none with vectors. Only reads."""
-    for table in read_tables(session):
-        if table.name == name:
-            return table
+    for table in _tables(session, name):
+        return table
     raise CollectionNotFoundError(f"no table {name} with a vector column in {session}")
 
 
 def read_tables(session: Session) -> list[Table]:
     """All tables with a vector column, by name; only reads."""
+    return sorted(_tables(session, None), key=lambda table: table.name)
+
+
+def _tables(session: Session, wanted: str | None) -> list[Table]:
     rows = session.rows(
         sql.SQL("""
-        SELECT c.oid::int8, n.nspname::text, c.relname::text, pg_table_is_visible(c.oid)
+        SELECT c.oid::int8, n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), c.relkind = 'p'
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND EXISTS (
             SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-            WHERE a.attrelid = c.oid AND t.typname = 'vector' AND a.attnum > 0 AND NOT a.attisdropped)""")
+            WHERE a.attrelid = c.oid AND t.typname IN ('vector', 'halfvec') AND a.attnum > 0 AND NOT a.attisdropped)""")
     )
-    tables = [_table(session, oid, schema, name, visible) for oid, schema, name, visible in rows]
-    return sorted(tables, key=lambda table: table.name)
+    named = [(*row, row[2] if row[3] else f"{row[1]}.{row[2]}") for row in rows]
+    return [_table(session, row) for row in named if wanted is None or row[-1] == wanted]
 
 
-def _table(session: Session, oid: int, schema: str, relation: str, visible: bool) -> Table:
+def _table(session: Session, row: Row) -> Table:
+    oid, schema, relation, _, partitioned, table_name = row
+    columns = {column.number: column for column in _columns(session, oid)}
+    keys = session.rows(
+        sql.SQL("""
+        SELECT k.number::int4 FROM pg_constraint c CROSS JOIN unnest(c.conkey) WITH ORDINALITY AS k (number, place)
+        WHERE c.conrelid = %s AND c.contype = 'p' ORDER BY k.place"""),
+        [oid],
+    )
+    return Table(
+        oid=oid,
+        schema=schema,
+        relation=relation,
+        name=table_name,
+        partitioned=partitioned,
+        keys=tuple(columns[number] for (number,) in keys),
+        columns=tuple(columns.values()),
+        indexes=tuple(_indexes(session, oid, columns)),
+    )
+
+
+def _columns(session: Session, oid: int) -> list[Column]:
     described = session.rows(
         sql.SQL("""
         SELECT a.attnum::int4, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, a.attnotnull,
@@ -240,47 +240,46 @@ def _table(session: Session, oid: int, schema: str, relation: str, visible: bool
         WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""),
         [oid],
     )
-    columns = {}
+    columns = []
     for number, name, type_sql, type_name, not_null, modifier, generated, comment in described:
-        vector = type_name == "vector"
-        kept = _kept(comment) if vector else None
-        columns[number] = Column(
-            number, name, type_sql, "vector" if vector else kind_of(type_name), not_null,
-            modifier if vector and modifier > 0 else None, not generated, comment, kept,
-        )  # fmt: skip
-    keys = session.rows(
+        vector = type_name in ("vector", "halfvec")
+        kind = "vector" if vector else kind_of(type_name)
+        dimension = modifier if vector and modifier > 0 else None
+        kept = _kept(comment) if vector else ()
+        columns.append(
+            Column(number, name, type_sql, type_name, kind, not_null, dimension, not generated, comment, kept)
+        )
+    return columns
+
+
+def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Index]:
+    rows = session.rows(
         sql.SQL("""
-        SELECT k.number::int4 FROM pg_constraint c CROSS JOIN unnest(c.conkey) WITH ORDINALITY AS k (number, place)
-        WHERE c.conrelid = %s AND c.contype = 'p' ORDER BY k.place"""),
-        [oid],
-    )
-    indexes = session.rows(
-        sql.SQL("""
-        SELECT c.relname::text, i.indkey[0]::int4, i.indisvalid, m.amname::text, o.opcname::text,
-            coalesce(c.reloptions, '{}')
+        SELECT c.relname::text, i.indisvalid, m.amname::text, o.opcname::text, coalesce(c.reloptions, '{}'),
+            pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid), i.indnatts::int4,
+            ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                AND d.refobjsubid > 0)
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
         JOIN pg_opclass o ON o.oid = i.indclass[0]
-        WHERE i.indrelid = %s AND i.indnatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY c.relname"""),
+        WHERE i.indrelid = %s ORDER BY c.relname"""),
         [oid],
     )
-    return Table(
-        oid=oid,
-        schema=schema,
-        relation=relation,
-        name=relation if visible else f"{schema}.{relation}",
-        keys=tuple(columns[number] for (number,) in keys),
-        columns=tuple(columns.values()),
-        indexes=tuple(
-            Index(name, number, valid, IndexSpec(method, operators, tuple(sorted(options))))
-            for name, number, valid, method, operators, options in indexes
-            if columns[number].kind == "vector"
-        ),
-    )
+    indexes = []
+    for name, valid, method, operators, options, expression, predicate, width, numbers in rows:
+        for number in numbers:
+            column = columns[number]
+            if column.kind == "vector":
+                spec = spec_of(column.name, method, operators, options, expression, predicate) if width == 1 else None
+                indexes.append(Index(name, number, valid, spec))
+    return indexes
 
 
-def _kept(comment: str | None) -> KeptColumn | None:
+def _kept(comment: str | None) -> tuple[KeptColumn, ...]:
     try:
         content = json.loads(comment or "")
     except ValueError:
-        return None
-    return KeptColumn(**content[_MARK]) if isinstance(content, dict) and _MARK in content else None
+        return ()
+    kept = content.get(_MARK) if isinstance(content, dict) else None
+    kept = [kept] if isinstance(kept, dict) else kept  # an earlier version kept one
+    return tuple(KeptColumn(**each) for each in kept) if isinstance(kept, list) else ()

@@ -25,10 +25,12 @@ def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterat
     with session.transaction():
         require_quiet(session, table, written)
         before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
-        role = "replica" if _may_be_replica(session) else before
-        _set_role(session, role)
+        changed = before != "replica" and _may_be_replica(session)
+        if changed:
+            _set_role(session, "replica")
         yield
-        _set_role(session, before)
+        if changed:
+            _set_role(session, before)
 
 
 def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> None:
@@ -59,7 +61,12 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
 
 
 def _may_be_replica(session: Session) -> bool:
-    """Whether the user may switch triggers off for a session."""
+    """Whether the user may switch triggers off for a session; a right once seen is not asked for again."""
+    session.switches_triggers = session.switches_triggers or _tried(session)
+    return session.switches_triggers
+
+
+def _tried(session: Session) -> bool:
     try:
         with session.transaction():
             before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
@@ -73,6 +80,4 @@ def _may_be_replica(session: Session) -> bool:
 
 
 def _set_role(session: Session, role: str) -> None:
-    current = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
-    if role != current:
-        session.rows(sql.SQL("SELECT set_config('session_replication_role', {}, true)").format(role))
+    session.rows(sql.SQL("SELECT set_config('session_replication_role', {}, true)").format(role))

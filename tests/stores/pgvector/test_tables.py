@@ -215,8 +215,8 @@ def test_no_message_holds_a_password(maker: PgMaker) -> None:
 def test_an_index_that_cannot_be_is_refused_before_anything_is_written(maker: PgMaker) -> None:
     address = maker.create("docs", 8)
     store = maker.client()
-    with pytest.raises(LightmigrateError, match="2000 dimensions, not 3072"):
-        store.create_version(store.collection(address), "k1", 3072, None)
+    with pytest.raises(LightmigrateError, match="4,000 dimensions, not 5,000"):
+        store.create_version(store.collection(address), "k1", 5000, None)
     assert store.versions() == []
 
 

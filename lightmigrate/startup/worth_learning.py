@@ -1,0 +1,142 @@
+"""What a starting server embeds to learn a projection: a small share of everything, or what its time allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightmigrate.budget.quality_estimator import sentences_for
+from lightmigrate.providers.cache import Cached
+from lightmigrate.routes.costs import Costs
+from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.training.calibration_data import CalibrationData
+from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.limits import Deadline
+from lightmigrate.training.model_speed import NO_TIME, ModelSpeed
+from lightmigrate.training.request import EmbeddingRequest, tokens_of
+from lightmigrate.training.sources import FEWEST_DOCUMENTS
+
+# A projection is learned on at most so many documents, where nobody says. What is embedded only to learn (sentences,
+# words, and where embedding costs money the documents, too) takes at most this share of embedding everything.
+MOST_DOCUMENTS, LEARNING_SHARE = 1000, 0.1
+
+# Share of the time that writing leaves in which a model that costs nothing embeds: fitting and judging take theirs.
+SHARE_OF_START = 0.65
+
+# Share of that time that single words may take, and seconds that they may take in any case.
+WORDS_SHARE, SECONDS_OF_WORDS = 0.15, 2.0
+
+# Texts are embedded for about so long before it is looked at the clock.
+SECONDS_AT_ONCE = 0.5
+
+
+@dataclass(frozen=True)
+class TimeToLearn:
+    """How much a start may embed to learn a projection.
+
+    Attributes:
+        provider: the new model.
+        costs: of embedding everything with it.
+        deadline: of the start; what it took so far is its `elapsed`.
+        end: its `elapsed` when embedding has to end, for a model that costs nothing.
+    """
+
+    provider: Cached
+    costs: Costs
+    deadline: Deadline
+    end: float
+
+    @classmethod
+    def of(cls, provider: Cached, costs: Costs, deadline: Deadline, seconds: float) -> TimeToLearn:
+        """For a start that has so many seconds left."""
+        allowed = SHARE_OF_START * max(0.0, seconds - costs.writing_seconds)
+        return cls(provider, costs, deadline, deadline.elapsed + allowed)
+
+    @property
+    def free(self) -> bool:
+        """Whether embedding costs nothing: then documents are no expense, their records are exact from then on."""
+        return self.provider.priced(1_000_000).dollars == 0
+
+    def chosen(self, data: CalibrationData) -> CalibrationData:
+        """As many of the words and documents as are worth their costs, at least 50 documents. Calls no model."""
+        costs, speed = self.costs, self._speed
+        most_tokens, most_seconds = LEARNING_SHARE * costs.count.tokens, LEARNING_SHARE * costs.embedding_seconds()
+        if data.words is not None:
+            words = data.words.words
+            each = speed.seconds(len(words), tokens_of(self.provider, words)) / max(1, len(words))
+            allowed = most_seconds / 2
+            if self.free:
+                allowed = min(allowed, max(SECONDS_OF_WORDS, WORDS_SHARE * self._seconds_left))
+            data = data.with_words(len(words) if not each else int(allowed / each))
+        if self.free:
+            most_tokens, most_seconds = math.inf, self._seconds_left
+        documents = len(data.texts)
+        while documents > FEWEST_DOCUMENTS:
+            part = data.first(documents)
+            request = EmbeddingRequest.of(part, sentences=sentences_for(documents))
+            tokens = request.bill(self.provider).tokens
+            share = min(most_tokens / max(1, tokens), most_seconds / max(1e-9, speed.seconds(len(request), tokens)))
+            if share >= 1:
+                return part
+            documents = int(documents * min(share, 0.95))
+        return data.first(min(len(data.texts), FEWEST_DOCUMENTS))
+
+    def embed(self, data: CalibrationData) -> CalibrationData:
+        """Embed documents of a free model until their time is over; returns the data with those that were embedded.
+
+        The clock decides, not what was expected: a model that is slower than it was on the first texts learns from
+        fewer documents. Calls the model, and fills its cache.
+
+        Raises:
+            ProviderError: the model fails.
+        """
+        if not self.free:
+            return data
+        done = self._embed_until(self._end_of_documents(data), data.texts)
+        return data.first(min(len(data.texts), max(done, FEWEST_DOCUMENTS)))
+
+    def fill(self, collection: JoinedCollections, data: CalibrationData) -> None:
+        """Embed more texts of a free model while there is time: their records are exact after the start.
+
+        Calls the model, and fills its cache; only reads the collections.
+
+        Args:
+            collection: the open collections as one, with their embedded texts.
+            data: what is learned from, whose sentences and words are embedded later.
+
+        Raises:
+            ProviderError: the model fails.
+        """
+        end = self._end_of_documents(data)
+        if not self.free or self.deadline.elapsed >= end:
+            return
+        for page in collection.scan(PAGE_ROWS, vectors=False):
+            texts = list(dict.fromkeys(text for text in page.texts if text and text.strip()))
+            missing = [text for text, there in zip(texts, self.provider.has(texts), strict=True) if not there]
+            if self._embed_until(end, missing) < len(missing):
+                return
+
+    def _embed_until(self, end: float, texts: Sequence[str]) -> int:
+        """Embed texts until the start has taken so many seconds; returns how many were embedded."""
+        each = self._speed.seconds(len(texts), tokens_of(self.provider, texts)) / max(1, len(texts))
+        at_once = max(1, int(SECONDS_AT_ONCE / each)) if each else max(1, len(texts))
+        done = 0
+        while done < len(texts) and self.deadline.elapsed < end:
+            self.provider.embed_each(texts[done : done + at_once])
+            done += at_once
+        return min(done, len(texts))
+
+    def _end_of_documents(self, data: CalibrationData) -> float:
+        """When whole texts have to end, so that there is time for the sentences and words of the data."""
+        request = EmbeddingRequest.of(data, sentences=sentences_for(len(data.texts)))
+        others = [*request.queries, *request.words]
+        return self.end - self._speed.seconds(len(others), tokens_of(self.provider, others))
+
+    @property
+    def _seconds_left(self) -> float:
+        return max(0.0, self.end - self.deadline.elapsed)
+
+    @property
+    def _speed(self) -> ModelSpeed:
+        return self.costs.speed or NO_TIME

@@ -1,0 +1,73 @@
+"""What a store does to receive collections of stores of other kinds, and how records change their form on the way.
+
+Stores of two kinds share no settings. What goes over is what every store has: ids, texts, the application's fields,
+vectors and the distance. A collection is filled under a name that no application opens, and published in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from lightmigrate.stores.base import Address, Collection, Payload
+from lightmigrate.vectors import Metric
+
+# The application's fields of a record by name, as JSON has them.
+Fields = Mapping[str, Any]
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """A `Store` whose payloads hold more than the application's fields; of others, a payload is taken as the fields."""
+
+    def fields(self, payload: Payload) -> Fields:
+        """The application's fields in a payload, losing nothing.
+
+        Raises:
+            LightmigrateError: two of them have the same name.
+        """
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """A `Store` that can hold collections of stores of other kinds."""
+
+    def payload(self, fields: Fields) -> Payload:
+        """A payload of this store with an application's fields.
+
+        Raises:
+            LightmigrateError: it cannot hold one of them.
+        """
+
+    def incoming(self, address: Address, dimension: int, distance: Metric) -> Collection | None:
+        """What an interrupted run has filled for an address with such vectors; `None` for nothing. Only reads."""
+
+    def create_incoming(
+        self, address: Address, dimension: int, distance: Metric, model: Mapping[str, Any] | None
+    ) -> Collection:
+        """Create an empty collection that `collections` does not list, for records with any text as id. Writes.
+
+        It replaces what an interrupted run has filled for the address.
+
+        Args:
+            address: where it will be published; unused.
+            dimension: of its vectors.
+            distance: of its index.
+            model: what the source records about the embedding model; recorded as far as the store records any.
+
+        Raises:
+            LightmigrateError: the store cannot have such a collection, with what helps.
+        """
+
+    def complete(self, incoming: Collection) -> Collection:
+        """Do what is faster when all records are there, such as building the index, and open it again. Writes.
+
+        Can be called again after an interruption.
+        """
+
+    def publish(self, incoming: Collection, address: Address) -> None:
+        """Give the collection its name, in one step. Writes.
+
+        Raises:
+            LightmigrateError: there is a collection of that name meanwhile.
+        """
