@@ -1,23 +1,39 @@
-"""Make the demo's data: `python benchmarks/build_demo.py DATA_DIR` writes `lightmigrate/demo/data/`.
+"""Make the demo's data: `python benchmarks/build_demo.py DATA_DIR PACKAGES_DIR` writes `lightmigrate/demo/data/`.
 
 DATA_DIR holds `scifact/` with `docs.jsonl`, `queries.jsonl`, `qrels.jsonl` and, for the models
 `potion-8m` and `minilm-l6`, `MODEL/docs.npy` and `MODEL/queries.npy` (row i belongs to line i).
 
 The demo's collection is made of every abstract with a human judgement and others drawn at random. The
-projection is fitted to all abstracts that are *not* in the collection, so that every number the demo
-prints is about documents and searches the projection has never seen.
+packaged projection is fitted to all abstracts that are *not* in the collection, so that what the demo prints of it is
+about documents and searches it has never seen.
+
+Then the demo runs once with all-MiniLM-L6-v2 itself, and what it is asked for beside abstracts and claims (sentences,
+extracts, single words) is recorded in `minilm.npz`, rounded to 15 values for each number, which take 4 bits in the
+file. Do that again whenever the demo asks for other texts, because sampling, extracts, words or budgets changed: with
+`--only-recording`, which does not read DATA_DIR. It needs `sentence-transformers` (with torch) installed; the weights
+are fetched to PACKAGES_DIR as a package (`general/models.py`), where a cache keeps what was embedded. It took about two
+minutes of one processor.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from corpora import read_lines
+from general.models import MINILM, PackagedModel
 
 import lightmigrate
+from lightmigrate.demo.data import load_corpus
+from lightmigrate.demo.demo import Demo
+from lightmigrate.demo.replay import Recording, ReplayedModel
+from lightmigrate.providers.base import Provider
+from lightmigrate.providers.cache import Cached
+from lightmigrate.vectors import Vectors
 
 SEED = 0
 COLLECTION_SIZE = 1200
@@ -27,7 +43,19 @@ FOLDERS = {OLD.name: "potion-8m", NEW.name: "minilm-l6"}
 OUTPUT = Path(lightmigrate.__file__).parent / "demo" / "data"
 
 
-def main(data: Path) -> None:
+def main() -> None:
+    """Write what was asked for."""
+    parser = argparse.ArgumentParser(description="Make the demo's data.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("packages", type=Path)
+    parser.add_argument("--only-recording", action="store_true")
+    given = parser.parse_args()
+    if not given.only_recording:
+        write_corpus(given.data)
+    write_recording(Cached(PackagedModel(MINILM, given.packages), given.packages / "embeddings.sqlite3"))
+
+
+def write_corpus(data: Path) -> None:
     """Write `scifact.npz` and `potion_to_minilm.npz`."""
     corpus = data / "scifact"
     documents, queries = read_lines(corpus / "docs.jsonl"), read_lines(corpus / "queries.jsonl")
@@ -86,5 +114,47 @@ def main(data: Path) -> None:
     print(f"retention {kept.retention}, doing nothing {kept.nothing_retention}, gain {kept.gain}")
 
 
+class Recorder(ReplayedModel):
+    """The model itself, behind what it embedded already; it gives what the recording will give."""
+
+    def __init__(self, inner: Provider) -> None:
+        corpus = load_corpus()
+        nothing = Recording.of([], np.empty((0, NEW.dimension), np.float32))
+        vectors = np.concatenate([corpus.new_documents, corpus.new_queries])
+        super().__init__(NEW.name, [*corpus.documents, *corpus.queries], vectors, nothing)
+        self._inner = inner
+        self.texts: list[str] = []
+        self.embedded: list[Vectors] = []
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
+        """Embed what is not known yet."""
+        if missing := [text for text in dict.fromkeys(texts) if not self.knows(text)]:
+            vectors = self._inner.embed(missing)
+            self.texts += missing
+            self.embedded.append(vectors)
+            self.add(Recording.of(missing, vectors))
+        return super().encode(texts, queries)
+
+
+def write_recording(model: Provider) -> None:
+    """Run the demo with the model itself, and write `minilm.npz`."""
+    recorder = Recorder(model)
+    with tempfile.TemporaryDirectory() as folder:
+        demo = Demo(Path(folder), model=recorder)
+        demo.build()
+        curve = demo.measure_curve()
+        demo.migrate(demo.choose(curve))
+        kept = demo.measure()
+        demo.refine()
+    vectors = np.concatenate(recorder.embedded)
+    recording = Recording.of(recorder.texts, vectors)
+    np.savez_compressed(OUTPUT / "minilm.npz", **recording.arrays())  # type: ignore[arg-type]
+    cosines = np.sum(vectors * recording.vectors, axis=1) / np.linalg.norm(recording.vectors, axis=1)
+    print(
+        f"{len(vectors)} texts recorded; cosine of what was rounded {cosines.mean():.5f}, at least {cosines.min():.5f}"
+    )
+    print(f"kept {kept.retention}, doing nothing {kept.nothing_retention}, kinds of extracts {curve.extract_kinds}")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

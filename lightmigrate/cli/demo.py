@@ -15,7 +15,7 @@ def demo(
     folder: Annotated[Path, option("Where the folder of the demo is made.", "--folder", show_default=True)] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Do the whole job on a small real database."""
+    """Do the whole job on a small real database, with embeddings that were made before."""
     from lightmigrate.cli.show import demo as show
     from lightmigrate.cli.show import terminal
 
@@ -30,6 +30,5 @@ def demo(
     if as_json:
         write_json(result.to_json())
     else:
-        dimension = result.migration.current_dim
-        print_next("doctor", result.path, "--expected-dim", dimension, why="look around")
-        print_next("rollback", result.path, why="and back")
+        print_next("doctor", result.path, "--expected-dim", result.migration.previous_dim, why="look around")
+        print_next("rollback", result.path, "--written", "discard", why="to the refined database again")

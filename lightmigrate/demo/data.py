@@ -1,4 +1,4 @@
-"""The demo's corpus: real abstracts and claims, and their vectors from two real models."""
+"""The demo's corpus: real abstracts and claims, and what two real models made of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lightmigrate.demo.replay import Recording, ReplayedModel
 from lightmigrate.projection.projection import Projection
 from lightmigrate.vectors import Vectors
 
@@ -61,6 +62,23 @@ def load_corpus() -> Corpus:
 def load_projection() -> Projection:
     """The projection that ships with the demo: potion-base-8M → all-MiniLM-L6-v2."""
     return Projection.load(_path("potion_to_minilm.npz"))
+
+
+def load_model(corpus: Corpus, name: str) -> ReplayedModel:
+    """The new model, which is not there: it gives what it gave for the texts that the demo asks it for.
+
+    Args:
+        corpus: what it embedded whole.
+        name: of the model.
+    """
+    with np.load(_path("minilm.npz"), allow_pickle=False) as archive:
+        recording = Recording.from_arrays(archive)
+    return ReplayedModel(
+        name,
+        [*corpus.documents, *corpus.queries],
+        np.concatenate([corpus.new_documents, corpus.new_queries]),
+        recording,
+    )
 
 
 def _path(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The whole job on a small real database: build, look, migrate, measure against doing nothing, search."""
+"""The whole job on a small real database: what each budget keeps, a migration, its refinement, and the way back."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.demo.data import COLLECTION, Corpus, load_corpus, load_projection
+from lightmigrate.budget.curve import CostQualityCurve
+from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.demo.data import COLLECTION, Corpus, load_corpus, load_model, load_projection
+from lightmigrate.demo.replay import ReplayedModel
 from lightmigrate.errors import LocationError
-from lightmigrate.migration.results import MigrationResult, Mismatch
+from lightmigrate.migration.results import MigrationResult, Mismatch, Rollback
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import OnProgress
+from lightmigrate.projection.model import Model
+from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import Retention, measure_retention
+from lightmigrate.refinement.refine import Refinement
 from lightmigrate.results import Result
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.open import open_chroma_client
+from lightmigrate.vectors import Vectors
+
+# The share of the tokens of embedding everything that the demo spends.
+BUDGET = 0.15
 
 SEARCHES = (50, 150, 250)  # evenly spread over the 300 claims; not picked by their results
 SHOWN = 3
@@ -46,27 +57,64 @@ class DemoResult(Result):
     Attributes:
         path: the database folder it leaves.
         mismatches: what was detected.
+        curve: what each part of the cost of embedding everything is expected to keep.
+        plan: what was chosen within the budget.
         migration: what was done.
-        retention: what it kept, against re-embedding everything and against doing nothing.
+        tokens: that the new model was asked to read until then, estimated.
+        projected: what a projection fitted to other abstracts keeps, for which nothing of the database is embedded.
+        retention: what the migration kept, against re-embedding everything and against doing nothing.
         searches: some searches before and after.
+        refinement: how every row became exact.
+        refined: what is kept then.
+        rollback: how the database as it was came back.
+        restored: records whose text, metadata and vector are exactly what they were before the migration.
     """
 
     path: Path
     mismatches: tuple[Mismatch, ...]
+    curve: CostQualityCurve
+    plan: BudgetPlan
     migration: MigrationResult
+    tokens: int
+    projected: Retention
     retention: Retention
     searches: tuple[Search, ...]
+    refinement: Refinement
+    refined: Retention
+    rollback: Rollback
+    restored: int
 
 
 class Demo:
-    """The demo, one step a method, so that whoever runs it can speak in between."""
+    """One run of the demo.
 
-    def __init__(self, parent: Path) -> None:
-        """Work in a new folder below `parent`."""
+    Attributes:
+        corpus: documents, searches and vectors.
+        source: the model that embedded them.
+        target: the model that the application changes to.
+        folder: where everything is made.
+        database: the Chroma database in it.
+
+    Raises:
+        LocationError: the folder cannot be made.
+    """
+
+    def __init__(self, parent: Path, on_progress: OnProgress | None = None, model: ReplayedModel | None = None) -> None:
+        """Work in a new folder below `parent`; the new model is by default what was recorded of it."""
         self.corpus: Corpus = load_corpus()
-        self.projection = load_projection()
+        self._projection = load_projection()
+        self.source: Model = self._projection.info.source
+        self.target: Model = self._projection.info.target
+        self._replayed = model or load_model(self.corpus, self.target.name)
+        self._model = Cached.in_memory(self._replayed)
         self.folder = _new_folder(parent)
         self.database = self.folder / "chroma_data"
+        self._on_progress = on_progress
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the new model was asked to read so far, estimated."""
+        return self._replayed.tokens
 
     def build(self) -> None:
         """Make a Chroma database whose vectors come from the old model."""
@@ -84,14 +132,36 @@ class Demo:
 
     def detect(self) -> list[Mismatch]:
         """What does not fit the new model."""
-        return Migrator(self.database).check_dimensions(self.projection.info.target.dimension)
+        return self._migrator().check_dimensions(self.target.dimension)
 
-    def search(self, queries: Any) -> list[list[Hit]]:
+    def measure_curve(self) -> CostQualityCurve:
+        """Measure within the budget what each part of it keeps. Only reads the database."""
+        return self._migrator().cost_quality_curve(
+            COLLECTION, self._model, token_share=BUDGET, source_model=self.source
+        )
+
+    def choose(self, curve: CostQualityCurve) -> BudgetPlan:
+        """The best that the budget buys."""
+        return BudgetPlan.of(Address(COLLECTION), curve, curve.within(BUDGET * curve.size.tokens))
+
+    def migrate(self, plan: BudgetPlan) -> MigrationResult:
+        """Migrate the collection by a plan."""
+        return self._migrator().migrate_by_plan(plan, self._model, source_model=self.source)
+
+    def refine(self) -> Refinement:
+        """Embed every row that is not exact yet."""
+        return self._migrator().refine(COLLECTION, self._model, refit=False)  # no row is left to be projected again
+
+    def rollback(self) -> Rollback:
+        """Put the database as it was back in place. What `refine` wrote stays in the one that becomes a backup."""
+        return self._migrator().rollback(written="discard")
+
+    def search(self, queries: Vectors) -> list[list[Hit]]:
         """Search the demo's claims in the database, through Chroma; `queries` are all claims' vectors."""
         rows = {id_: row for row, id_ in enumerate(self.corpus.ids)}
         with open_chroma_client(self.database) as client:
             found = client.get_collection(COLLECTION, embedding_function=None).query(
-                query_embeddings=np.asarray(queries)[list(SEARCHES)], n_results=SHOWN, include=["documents"]
+                query_embeddings=queries[list(SEARCHES)], n_results=SHOWN, include=["documents"]
             )
         return [
             [
@@ -101,25 +171,25 @@ class Demo:
             for claim, ids, documents in zip(SEARCHES, found["ids"], found["documents"], strict=True)
         ]
 
-    def migrate(self, on_progress: OnProgress | None = None) -> MigrationResult:
-        """Migrate the collection with the projection that ships with the demo."""
-        migrator = Migrator(self.database, on_progress=on_progress)
-        return migrator.migrate_collection(COLLECTION, self.projection)
+    def records(self) -> dict[str, tuple[str, Any, bytes]]:
+        """Read back what the database holds: of each record by its id the text, the metadata, and the vector."""
+        with open_chroma_client(self.database) as client:
+            stored = client.get_collection(COLLECTION, embedding_function=None).get(
+                include=["documents", "metadatas", "embeddings"]
+            )
+        vectors = (np.float32(vector).tobytes() for vector in stored["embeddings"])
+        records = zip(stored["documents"], stored["metadatas"], vectors, strict=True)
+        return dict(zip(stored["ids"], records, strict=True))
 
     def measure(self) -> Retention:
-        """Read the migrated vectors back and measure what they keep. None of them was fitted to."""
-        corpus = self.corpus
-        with open_chroma_client(self.database) as client:
-            stored = client.get_collection(COLLECTION, embedding_function=None).get(include=["embeddings"])
-        rows = {id_: row for row, id_ in enumerate(stored["ids"])}
-        return measure_retention(
-            old_queries=corpus.old_queries,
-            new_queries=corpus.new_queries,
-            old_documents=corpus.old_documents,
-            new_documents=corpus.new_documents,
-            migrated_documents=np.float32(stored["embeddings"])[[rows[id_] for id_ in corpus.ids]],
-            relevant=corpus.relevant,
-        )
+        """Read the migrated vectors back and measure what they keep. No search was used to fit or choose anything."""
+        records = self.records()
+        vectors = [np.frombuffer(records[id_][2], np.float32) for id_ in self.corpus.ids]
+        return self._retention(np.stack(vectors))
+
+    def measure_projected(self) -> Retention:
+        """Measure what a projection keeps that was fitted to other abstracts, and reads nothing but the old vectors."""
+        return self._retention(self._projection.apply(self.corpus.old_documents))
 
     def pair(self, before: Sequence[Sequence[Hit]], after: Sequence[Sequence[Hit]]) -> tuple[Search, ...]:
         """The searches, side by side."""
@@ -127,6 +197,20 @@ class Demo:
             Search(self.corpus.queries[claim], tuple(one), tuple(other))
             for claim, one, other in zip(SEARCHES, before, after, strict=True)
         )
+
+    def _retention(self, migrated: Vectors) -> Retention:
+        corpus = self.corpus
+        return measure_retention(
+            old_queries=corpus.old_queries,
+            new_queries=corpus.new_queries,
+            old_documents=corpus.old_documents,
+            new_documents=corpus.new_documents,
+            migrated_documents=migrated,
+            relevant=corpus.relevant,
+        )
+
+    def _migrator(self) -> Migrator:
+        return Migrator(self.database, on_progress=self._on_progress)
 
 
 def _new_folder(parent: Path) -> Path:
