@@ -17,7 +17,12 @@ from multiprocessing.process import BaseProcess
 
 TIMEOUT = 120
 
-_IMPORTED = ("lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store")
+_IMPORTED = (
+    "lightmigrate.migrator",
+    "lightmigrate.stores.chroma.live",
+    "lightmigrate.stores.pgvector.store",
+    "lightmigrate.stores.sqlite_vec.store",
+)
 
 
 @functools.cache

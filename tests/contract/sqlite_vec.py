@@ -1,4 +1,4 @@
-"""SQLite files with sqlite-vec: one whose vec0 tables hold everything, and one whose texts are in tables beside them."""
+"""SQLite files with sqlite-vec: one whose vec0 tables hold all, and one whose texts are in tables beside them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.sqlite_vec.driver import Connection, connect, load_sqlite_vec
 from lightmigrate.stores.sqlite_vec.store import SqliteVecStore
-
 
 # Processes are killed here, the machine is not: what a dead process wrote, the system still has.
 _UNSYNCED = "PRAGMA synchronous = OFF"
@@ -115,7 +114,10 @@ class SqliteVecMaker:
 class SqliteVecRowsMaker(SqliteVecMaker):
     """A vec0 table that holds vectors alone; texts and payloads are in a table beside it. The file has a WAL."""
 
-    payloads = (*SqliteVecMaker.payloads, {"tag": 1.5, "number": "no number", "fraction": "0x10"})
+    payloads: Sequence[Payload | None] = (
+        *SqliteVecMaker.payloads,
+        {"tag": 1.5, "number": "no number", "fraction": "0x10"},
+    )
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -123,8 +125,8 @@ class SqliteVecRowsMaker(SqliteVecMaker):
 
     def create(self, name: str, dimension: int, metric: Metric = "l2", *, model: bool = False) -> Address:
         self.execute(
-            f"CREATE TABLE {name}_source (chunk VARCHAR PRIMARY KEY, body TEXT, number INTEGER, fraction REAL, raw BLOB, "
-            "tag)",
+            f"CREATE TABLE {name}_source (chunk VARCHAR PRIMARY KEY, body TEXT, number INTEGER, fraction REAL, "
+            "raw BLOB, tag)",
             f"CREATE VIRTUAL TABLE {name} USING vec0(chunk_id text primary key, v FLOAT[{dimension}] "
             f"distance_metric={metric})",
         )

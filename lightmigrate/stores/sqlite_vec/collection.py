@@ -128,11 +128,19 @@ class SqliteVecCollection:
         self._require_dimension(layout, vectors, len(ids))
         with self._session.transaction():
             existing = self._existing(layout, ids)
-            keyed = ((self._known_key(record), row) for row, record in enumerate(ids) if record in existing)
-            self._session.execute_many(
-                f"UPDATE {layout.vec} SET {quoted(layout.table.declaration.vector)} = ?2 WHERE {layout.vec_key} = ?1",  # noqa: S608
-                [(key, _blob(vectors[row])) for key, row in keyed],
-            )
+            written = [
+                (_blob(vector), self._known_key(record))
+                for record, vector in zip(ids, vectors, strict=True)
+                if record in existing
+            ]
+            vector_name = quoted(layout.table.declaration.vector)
+            update = f"UPDATE {layout.vec} SET {vector_name} = ? WHERE {layout.vec_key} = ?"  # noqa: S608
+            self._session.execute_many(update, written)
+            if layout.rows is not None:
+                for name in layout.rows.copies:
+                    place = f"{quoted(layout.rows.table)} AS b SET {quoted(name)} = ?"
+                    where = f"{column_of('b', layout.rows.key)} = ?"
+                    self._session.execute_many(f"UPDATE {place} WHERE {where}", written)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete the existing records among these ids, with their rows in the table of the texts."""
@@ -180,16 +188,20 @@ class SqliteVecCollection:
             taken = set() if replace else self._existing(layout, page.ids)
             if taken or len(set(keys)) != len(keys):
                 raise LightmigrateError(f"{len(taken)} of {len(keys)} ids are taken or given twice: use put")
-            self._write_rows(layout, keys, [others for _, others in values])
+            self._write_rows(layout, keys, page.vectors, [others for _, others in values])
             # also of new rows: a trigger of the application may have inserted a vector for them
             delete = f"DELETE FROM {layout.vec} WHERE {layout.vec_key} = ?"  # noqa: S608
             self._session.execute_many(delete, [(key,) for key in keys])
             names = [quoted(layout.table.declaration.vector), *map(quoted, layout.own_columns)]
-            insert = f"INSERT INTO {layout.vec} ({', '.join([layout.vec_key, *names])}) VALUES ({places(1 + len(names))})"  # noqa: S608
+            insert = (
+                f"INSERT INTO {layout.vec} ({', '.join([layout.vec_key, *names])}) VALUES ({places(1 + len(names))})"  # noqa: S608
+            )
             columns = zip(keys, page.vectors, values, strict=True)
             self._session.execute_many(insert, ((key, _blob(vector), *own) for key, vector, (own, _) in columns))
 
-    def _write_rows(self, layout: Layout, keys: Sequence[Key], values: Sequence[Sequence[object]]) -> None:
+    def _write_rows(
+        self, layout: Layout, keys: Sequence[Key], vectors: Vectors, values: Sequence[Sequence[object]]
+    ) -> None:
         """Write the rows of the table with the texts."""
         if layout.rows is None:
             return
@@ -199,8 +211,9 @@ class SqliteVecCollection:
         for some in _batches(keys):
             query = f"SELECT {key_name} FROM {table} WHERE {key_name} IN ({places(len(some))})"  # noqa: S608
             existing |= {row[0] for row in self._session.rows(query, some)}
-        names = [quoted(name) for name in layout.row_columns]
-        pairs = list(zip(keys, values, strict=True))
+        names = [quoted(name) for name in (*layout.row_columns, *layout.rows.copies)]
+        rows = [[*row, *[_blob(v)] * len(layout.rows.copies)] for row, v in zip(values, vectors, strict=True)]
+        pairs = list(zip(keys, rows, strict=True))
         insert = f"INSERT INTO {table} ({', '.join([key_name, *names])}) VALUES ({places(1 + len(names))})"  # noqa: S608
         self._session.execute_many(insert, [(key, *row) for key, row in pairs if key not in existing])
         if names:

@@ -54,6 +54,7 @@ class Exchange:
             self.move(old.table, self._backup)
             self.move(new.table, self._own)
             self.keep_rows(old)
+            self.replace_copies(old)
             self.register(old)
             self.require_readable(self._backup, old_count)
             self.require_readable(self._own, new_count)
@@ -79,6 +80,21 @@ class Exchange:
         """Keep a copy of the rows with the texts beside the backup; the version's own copy is not needed. Writes."""
         copy_rows(self._session, old, quoted(self._backup + "_rowids"), self._backup + ROWS_SUFFIX)
         drop_rows(self._session, self._incoming.address.name)
+
+    def replace_copies(self, old: Layout) -> None:
+        """Replace copies of the old vectors in the application's own table, which it may read some day. Writes."""
+        rows, key = old.rows, old.vec_key
+        for name in rows.copies if rows else ():
+            assert rows is not None  # noqa: S101
+            before, after = (
+                f"(SELECT {quoted(old.table.declaration.vector)} FROM {quoted(table)} v "  # noqa: S608
+                f"WHERE v.{key} = {column_of('b', rows.key)})"
+                for table in (self._backup, self._own)
+            )
+            self._session.execute(
+                f"UPDATE {quoted(rows.table)} AS b SET {quoted(name)} = {after} "  # noqa: S608
+                f"WHERE {quoted(name)} = {before} AND {after} IS NOT NULL"
+            )
 
     def register(self, old: Layout) -> None:
         """Let every process see that the collection is another one now. Writes."""

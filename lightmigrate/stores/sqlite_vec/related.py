@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.progress import logger
@@ -22,6 +22,9 @@ _SHADOWS = re.compile(
 
 # Keys that are looked for at each end, and the share of them that must be there.
 _SAMPLED, _FOUND = 100, 0.9
+
+# Rows in which columns are compared with the vectors.
+_COMPARED = 20
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,12 @@ class RowsTable(RowsChoice):
     """The same, with its other columns.
 
     Attributes:
-        columns: all columns that can be written, without those of the key and the text.
+        columns: all columns that can be written, without those of the key, the text and the vectors.
+        copies: columns that hold a second copy of each vector.
     """
 
     columns: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,9 @@ class _Column:
 
 def plain_tables(session: Session) -> set[str]:
     """The tables of a file that are no virtual ones and belong to none. Only reads."""
-    rows = session.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    rows = session.rows(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
     virtual = {name for name, sql in rows if str(sql).lower().startswith("create virtual table")}
     names = {name for name, _ in rows} - virtual
     return {name for name in names if not ((match := _SHADOWS.search(name)) and name[: match.start()] in virtual)}
@@ -88,6 +95,23 @@ def text_among(names: list[str], texts: list[str]) -> str | None:
     return next(iter(usual), texts[0] if len(texts) == 1 else None)
 
 
+def with_copies(session: Session, rows: RowsTable, vec: str, declaration: Declaration) -> RowsTable:
+    """The same, after a look at which of its columns hold the vectors a second time. Only reads."""
+    if not rows.columns:
+        return rows
+    key = "r.id" if declaration.text_keys else "r.rowid"
+    same = [f"sum({column_of('b', name)} IS {column_of('v', declaration.vector)})" for name in rows.columns]
+    counted = session.rows(
+        f"SELECT count(*), {', '.join(same)} "  # noqa: S608
+        f"FROM (SELECT * FROM {quoted(vec + '_rowids')} LIMIT {_COMPARED}) r "
+        f"CROSS JOIN {quoted(vec)} v ON {column_of('v', declaration.key_name)} = {key} "
+        f"JOIN {quoted(rows.table)} b ON {column_of('b', rows.key)} = {key}"
+    )[0]
+    pairs = zip(rows.columns, counted[1:], strict=True)
+    copies = tuple(name for name, equal in pairs if counted[0] and equal == counted[0])
+    return replace(rows, columns=tuple(name for name in rows.columns if name not in copies), copies=copies)
+
+
 def chosen_rows(session: Session, choice: RowsChoice) -> RowsTable:
     """The table that was chosen. Only reads.
 
@@ -98,7 +122,9 @@ def chosen_rows(session: Session, choice: RowsChoice) -> RowsTable:
     wanted = {choice.key, choice.text or choice.key} - {"rowid"}
     if not columns or not wanted <= columns:
         missing = ", ".join(sorted(wanted - columns))
-        raise DatabaseError(f"{session.path} has no column {missing} in a table {choice.table}: give ?rows=TABLE.COLUMN")
+        raise DatabaseError(
+            f"{session.path} has no column {missing} in a table {choice.table}: give ?rows=TABLE.COLUMN"
+        )
     if choice.key not in _unique(session, choice.table, _columns(session, choice.table)):
         key = quoted(choice.key)
         counted = f"SELECT count({key}), count(DISTINCT {key}) FROM {quoted(choice.table)}"  # noqa: S608
@@ -112,7 +138,7 @@ def chosen_rows(session: Session, choice: RowsChoice) -> RowsTable:
 
 
 def find_rows(session: Session, vec: str, declaration: Declaration) -> RowsTable | None:
-    """The table that has the keys of a vec0 table, and columns with text; `None` for none, or for several. Only reads."""
+    """The table with the keys of a vec0 table and columns of text; `None` for none, or for several. Only reads."""
     keys = _some_keys(session, vec, declaration)
     ranked = []
     for table in plain_tables(session):
@@ -184,7 +210,7 @@ def _unique(session: Session, table: str, columns: list[_Column]) -> list[str]:
     """The columns each of which identifies a row, the primary key first."""
     names = [column.name for column in columns if column.key]
     found = names if len(names) == 1 else []
-    indexes = session.rows("SELECT name FROM pragma_index_list(?) WHERE \"unique\" AND NOT partial", [table])
+    indexes = session.rows('SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', [table])
     for (index,) in indexes:
         indexed = session.rows("SELECT name FROM pragma_index_info(?)", [index])
         if len(indexed) == 1 and indexed[0][0] and indexed[0][0] not in found:

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Address, Role, Version
 from lightmigrate.stores.sqlite_vec.declaration import Declaration, declaration_of
-from lightmigrate.stores.sqlite_vec.related import RowsChoice, RowsTable, chosen_rows, find_rows, plain_tables, rows_in
+from lightmigrate.stores.sqlite_vec.related import (
+    RowsChoice,
+    RowsTable,
+    chosen_rows,
+    find_rows,
+    plain_tables,
+    rows_in,
+    with_copies,
+)
 from lightmigrate.stores.sqlite_vec.session import Session
 from lightmigrate.stores.sqlite_vec.sql import ROWS_SUFFIX, VERSION_MARK, quoted
 
@@ -116,8 +124,10 @@ class Catalog:
         registered = self._register().get(own, ("", None))[1]
         choice = self._rows or registered
         if choice is not None:
-            return chosen_rows(self.session, choice)
-        return find_rows(self.session, own, table.declaration)
+            found: RowsTable | None = chosen_rows(self.session, choice)
+        else:
+            found = find_rows(self.session, own, table.declaration)
+        return None if found is None else with_copies(self.session, found, own, table.declaration)
 
     def _register(self) -> dict[str, tuple[str, RowsChoice | None]]:
         if not self.session.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [_REGISTER]):
