@@ -15,25 +15,7 @@ from lightmigrate.stores.sqlite_vec.driver import apsw, load_sqlite_vec
 from tests.contract.sqlite_vec import application
 from tests.encoders import WordLlama
 
-WORDS = [
-    "river",
-    "stone",
-    "sky",
-    "cloud",
-    "bird",
-    "tree",
-    "leaf",
-    "water",
-    "fire",
-    "earth",
-    "road",
-    "house",
-    "window",
-    "door",
-    "table",
-    "chair",
-    "book",
-]
+WORDS = ("river", "stone", "sky", "cloud", "bird", "tree", "leaf", "water", "fire", "earth", "road", "house", "window")
 
 
 class Model(Embeddings):
