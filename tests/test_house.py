@@ -53,7 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
-COMMON = "base|files|foreign|open|memory|memory_tables|distance|joined|page|read_ahead|serving|timestamp"
+COMMON = "base|files|foreign|kind|open|memory|memory_tables|distance|joined|page|read_ahead|serving|timestamp"
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")
 

@@ -40,11 +40,14 @@ def main(output: Path, wanted: list[str]) -> None:
 
 
 def by_length(provider: Provider, texts: list[str], queries: bool) -> Vectors:
-    """Vectors in the order of the texts, which are sent in the order of their lengths: that wastes least on padding."""
-    order = np.argsort([len(text) for text in texts], kind="stable")
+    """Vectors in the order of the texts, which are sent in the order of their lengths: that wastes least on padding.
+
+    A blank text has a row of zeros.
+    """
+    order = [row for row in np.argsort([len(text) for text in texts], kind="stable").tolist() if texts[row].strip()]
     sorted_texts = [texts[row] for row in order]
     embedded = provider.embed_queries(sorted_texts) if queries else provider.embed(sorted_texts)
-    vectors = np.empty_like(embedded)
+    vectors = np.zeros((len(texts), embedded.shape[1]), embedded.dtype)
     vectors[order] = embedded
     return vectors
 

@@ -52,8 +52,8 @@ class CostQualityCurve(Result):
         nothing: the same when nothing is done; `None` also when the old model was not available.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
-        extract_kinds: of each kind of extracts that was compared the share of true neighbours it finds; see
-            `ExtractChoice`.
+        extract_kinds: of each kind of extracts that was compared how well sentences find their documents; see
+            `ExtractChoice.found`.
         shortened: the texts that the new model did not take whole while this was measured.
     """
 
@@ -171,7 +171,7 @@ def measure_curve(
     Raises:
         LightmigrateError: what `train` raises.
     """
-    choice = choose_extracts(data, lengths, provider, seed)
+    choice = choose_extracts(data, lengths, provider, sentences_for(len(data.texts)), seed)
     trainings: dict[TriedProjection, Training] = {}
     with_extracts = (TriedProjection(True, words, choice.kind) for words in lengths.get(choice.kind, ()))
     for tried in (VECTORS_ONLY, TEXTS, *with_extracts):
@@ -210,7 +210,7 @@ def measure_curve(
         nothing=None if gate.nothing is None else gate.nothing.recall,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
-        extract_kinds=choice.overlaps,
+        extract_kinds=choice.found,
         shortened=provider.shortened,
         _estimator=estimator,
     )

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.beside_exact import found_beside_exact
-from lightmigrate.quality.depth import to_collection_size
+from lightmigrate.quality.depth import gain_in_collection, to_collection_size
+from lightmigrate.quality.expectation import NOT_KNOWN, Expectation
 from lightmigrate.quality.metrics import (
     Array,
     cross_space_similarity,
     is_ranked,
     mean_cosine,
     mean_squared_error,
+    nearer_documents,
     search,
     without,
 )
@@ -52,28 +54,9 @@ SOUND_BESIDE_EXACT = 0.45
 FEWEST_QUERIES = 30
 
 
-@dataclass(frozen=True)
-class RetentionCurve:
-    """retention ≈ 1 - steepness·(1 - overlap)^power."""
-
-    steepness: float
-    power: float
-
-    def __call__(self, overlap: float) -> float:
-        """The retention to expect, in [0, 1]."""
-        return float(max(0.0, 1 - self.steepness * (1 - overlap) ** self.power))
-
-
-# Fitted to human judgements by `benchmarks/report.py`, which also reports their error on a corpus left out. Two curves,
-# because sentences are more similar to their documents than queries of users are.
-BY_USERS = RetentionCurve(1.12, 3.0)
-BY_SENTENCES = RetentionCurve(1.5, 4.0)
-
-# Sentences underestimate projections with first words where these are titles: they name the topic, which users ask for
-# and sentences from the middle of a text do not. Where other words are better, there are no titles. Fitted to Cranfield
-# alone the steepness is .8, to SciFact alone 1.4 (upgrades to MiniLM, `benchmarks/dial_report.py`): 1.0 expects .02 too
-# little on the former and a little over .02 too much on the latter.
-BY_SENTENCES_WITH_EXTRACTS = RetentionCurve(1.0, 4.0)
+# Fitted to judgements by `benchmarks/expectations_fit.py`, which also reports the errors on corpora left out.
+BY_SENTENCES = Expectation(0.84, 0.82, 0.33, error=0.25, error_power=0.5)
+BY_USERS = Expectation(0.97, 0.0, 2.56, error=0.25, error_power=0.5)
 
 
 @dataclass(frozen=True)
@@ -100,11 +83,14 @@ class Answers(Result):
     Attributes:
         recall: share of sentences that find their own document among the first k; `None` for queries of users, whose
             relevant documents are unknown.
+        found: discounted gain of a sentence's own document, extrapolated from the held-out documents to the whole
+            collection, as a share of the gain after re-embedding; `None` for queries of users.
         overlap: overlap@k with the ranking after re-embedding, without the sentence's own document, extrapolated from
             the held-out documents to the whole collection; see `depth`.
     """
 
     recall: QualityEstimate | None
+    found: QualityEstimate | None
     overlap: QualityEstimate
 
 
@@ -156,7 +142,6 @@ def gate(
     taken_from: Sequence[int] | None,
     collection_size: int | None = None,
     metric: Metric = "cosine",
-    reads_extracts: bool = False,
     old: Array | None = None,
     old_queries: Array | None = None,
     thresholds: Thresholds | None = None,
@@ -172,7 +157,6 @@ def gate(
         collection_size: number of documents in the collection that the n are a sample of; n when left out. The
             overlap is lower in a larger collection.
         metric: the distance of the collection.
-        reads_extracts: whether the projection embeds the first words of texts, because they tell most of them.
         old: `(n, d_in)`, the same documents by the old model.
         old_queries: `(q, d_in)`, the same queries by the old model.
         thresholds: of the verdict.
@@ -200,19 +184,30 @@ def gate(
         ends = (to_collection_size(one, k / n, min(K / size, 0.5)) for one in overlap.values())
         return QualityEstimate(*ends)
 
-    def answers(ranking: Array) -> Answers:
+    def gains(of_queries: Array, documents: Array) -> Scores:
+        return gain_in_collection(nearer_documents(of_queries, documents, own, metric), n, size)
+
+    possible = np.ones(len(own)) if by_users else gains(queries, true)
+
+    def answers(ranking: Array, of_queries: Array, documents: Array) -> Answers:
+        overlap = at_scale(_estimate(_overlaps(expected, ranking, own, k), picks))
+        if by_users:
+            return Answers(None, None, overlap)
         hits = (ranking[:, :K] == own[:, None]).any(axis=1).astype(np.float64)
-        overlap = _estimate(_overlaps(expected, ranking, own, k), picks)
-        return Answers(None if by_users else _estimate(hits, picks), at_scale(overlap))
+        found = _ratio(np.stack([gains(of_queries, documents), possible]), picks)
+        return Answers(_estimate(hits, picks), found, overlap)
 
     ranking = search(queries, projected, K + 1, metric)
-    migrated = answers(ranking)
+    migrated = answers(ranking, queries, projected)
     counts = found_beside_exact(queries, true, projected, own, k, metric)
     beside = min((_ratio(kind, picks) for kind in counts), key=lambda ratio: ratio.value)
-    curve = BY_USERS if by_users else BY_SENTENCES_WITH_EXTRACTS if reads_extracts else BY_SENTENCES
     alone = float(_overlaps(expected, ranking, own, k).mean())
     kept = min(1.0, beside.value / (SOUND_BESIDE_EXACT * alone)) if alone else 1.0
-    retention = QualityEstimate(*(kept * curve(overlap) for overlap in migrated.overlap.values()))
+    if migrated.found is None:
+        retention = BY_USERS.estimate(NOT_KNOWN, migrated.overlap)
+    else:
+        retention = BY_SENTENCES.estimate(migrated.found, migrated.overlap)
+    retention = QualityEstimate(*(kept * end for end in retention.values()))
     verdict, reason = _decide(retention, len(own), thresholds)
     if kept < 1:
         reason += f"; beside new documents they find {beside.value:.0%} of their true results, alone {alone:.0%}"
@@ -223,8 +218,10 @@ def gate(
         metric=metric,
         beside_exact=at_scale(beside),
         migrated=migrated,
-        reembedded=answers(expected),
-        nothing=None if old is None or old_queries is None else answers(search(old_queries, old, K + 1, metric)),
+        reembedded=answers(expected, queries, true),
+        nothing=None
+        if old is None or old_queries is None
+        else answers(search(old_queries, old, K + 1, metric), old_queries, old),
         similarity=cross_space_similarity(true, projected),
         cosine=mean_cosine(true, projected),
         squared_error=mean_squared_error(true, projected),

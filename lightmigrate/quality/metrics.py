@@ -9,7 +9,7 @@ Python floats. None writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,16 +73,40 @@ def search(queries: Array, documents: Array, k: int, metric: Metric = "cosine") 
     Returns:
         int64 `(q, min(k, n))`, row numbers of `documents`. Ties go to the lower row.
     """
+    k = min(k, len(documents))
+    ranking = np.empty((len(queries), k), dtype=np.int64)
+    for start, similarity in _similarities(queries, documents, metric):
+        ranking[start : start + len(similarity)] = _smallest(-similarity, k)
+    return ranking
+
+
+def nearer_documents(
+    queries: Array, documents: Array, own: npt.NDArray[np.int64], metric: Metric = "cosine"
+) -> npt.NDArray[np.float64]:
+    """For each query the number of documents that are nearer to it than its own, `(q,)`; half of those as near.
+
+    Args:
+        queries: `(q, d)`.
+        documents: `(n, d)`.
+        own: for each query the row of its own document, `(q,)`.
+        metric: the distance.
+    """
+    counts = np.empty(len(queries))
+    for start, similarity in _similarities(queries, documents, metric):
+        rows = slice(start, start + len(similarity))
+        mine = np.take_along_axis(similarity, own[rows, None], axis=1)
+        counts[rows] = (similarity > mine).sum(axis=1) + ((similarity == mine).sum(axis=1) - 1) / 2
+    return counts
+
+
+def _similarities(queries: Array, documents: Array, metric: Metric) -> Iterator[tuple[int, Array]]:
+    """Blocks of similarities `(rows, n)`, the larger the nearer, each with the number of its first query."""
     if metric == "cosine":
         queries, documents = unit(queries), unit(documents)
     # ‖q - d‖² = ‖q‖² - 2·(q·d - ‖d‖²/2)
     half_squares = np.sum(documents.astype(np.float64) ** 2, axis=1) / 2 if metric == "l2" else 0.0
-    k = min(k, len(documents))
-    ranking = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), BLOCK_ROWS):
-        similarity = queries[start : start + BLOCK_ROWS] @ documents.T - half_squares
-        ranking[start : start + BLOCK_ROWS] = _smallest(-similarity, k)
-    return ranking
+        yield start, queries[start : start + BLOCK_ROWS] @ documents.T - half_squares
 
 
 def _smallest(values: Array, k: int) -> Ranking:

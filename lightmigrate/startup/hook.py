@@ -42,6 +42,7 @@ from lightmigrate.startup.refined_indexes import rebuild_refined_indexes
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database, open_folder
 from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
@@ -136,9 +137,13 @@ class _Start:
             # on_failure first: it counts even if another variable is invalid
             self._policy = Policy.of(self._policy, only=("on_failure",))
             self._policy = Policy.of(self._policy)
-            if isinstance(self._database, (str, Path)):
-                self._database = Path(self._database).expanduser()
+            if isinstance(self._database, str) and "://" not in self._database:
+                self._database = Path(self._database)
+            if isinstance(self._database, Path):
+                self._database = self._database.expanduser()
             opened = open_database(self._database)
+            if not isinstance(opened, FileDatabase):
+                self._database = opened  # one connection for the whole start
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
             self._source = source_for(self._policy, argument_of(opened), folder)
             self._provider = self._source.target.provider
@@ -361,7 +366,9 @@ class _Start:
     def _report(self, action: Action = "nothing", error: str = "") -> StartReport:
         actions = {action, *(report.action for report in self._reports.values())}
         return StartReport(
-            database=str(self._database) if self._is_folder else type(self._database).__name__,
+            database=str(self._database)
+            if isinstance(self._database, (str, Path, Store))
+            else type(self._database).__name__,
             action=next(severe for severe in _BY_SEVERITY if severe in actions),
             collections=tuple(self._reports.values()),
             recovered=self._recovered,

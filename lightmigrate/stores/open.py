@@ -1,7 +1,7 @@
 """Open a database from what a user gives: a folder, an address or an open client.
 
-The only module outside a store's own folder that lists the stores. To add a store, write its file or folder and
-register it here.
+The only module outside a store's own folder that lists the stores. To add a store, write its folder with a `KIND` and
+list it here; a store of another package has an entry point. See `stores.kind`.
 """
 
 from __future__ import annotations
@@ -9,45 +9,33 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.stores.kind import StoreKind, outside_kinds
 from lightmigrate.stores.serving import Served, Unobserved
 
 # A database of local files, or an open database.
 Database: TypeAlias = FileDatabase | Store
 
-# By URL scheme: a module, and its function that opens a URL as a `Store`.
-_URLS: Mapping[str, tuple[str, str]] = {
-    "postgresql": ("lightmigrate.stores.pgvector", "open_url"),
-    "postgres": ("lightmigrate.stores.pgvector", "open_url"),
-    "sqlite": ("lightmigrate.stores.sqlite_vec", "open_url"),
-}
-
-# Databases of files: a module, and its `FileDatabase`. If no kind recognises a folder, the first one reports what is
-# missing.
-_FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
-
-# Databases in local files that are opened at once: a module, and its function that opens a path, or returns `None`.
-_PATHS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.sqlite_vec", "open_path"),)
-
-# How a database that an application of this process has open is shared and observed: a module, and its function.
-_SERVED: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.serving", "served"),)
-
-# By the package of a client's class: a module, and its `Store` for such a client.
-_CLIENTS: Mapping[str, tuple[str, str]] = {"chromadb": ("lightmigrate.stores.chroma.live", "LiveChromaStore")}
+# The stores of this package, each with a `KIND`. If none recognises a path, the first one reports what is missing.
+_STORES: tuple[str, ...] = (
+    "lightmigrate.stores.chroma",
+    "lightmigrate.stores.pgvector",
+    "lightmigrate.stores.sqlite_vec",
+)
 
 
 def open_database(database: object) -> Database:
-    """The database that an argument stands for. Imports only the store that is needed; does not open a folder.
+    """The database that an argument stands for. Imports only the store that is needed; does not open files.
 
     Args:
-        database: a folder, a file, a URL such as `postgresql://user@host/name`, an open client, or what this function
-            returns.
+        database: a path, a URL such as `postgresql://user@host/name`, an open client, or what this function returns.
 
     Raises:
         DatabaseError: the argument is none of these.
@@ -55,35 +43,35 @@ def open_database(database: object) -> Database:
     if isinstance(database, str) and "://" in database:
         return _open_url(database)
     if isinstance(database, (str, Path)):
-        return _open_path(Path(database))
+        return open_path(Path(database))
     if isinstance(database, (FileDatabase, Store)):
         return database
-    for parent in type(database).__mro__:
-        package = parent.__module__.partition(".")[0]
-        if package in _CLIENTS:
-            store: Store = _attribute(*_CLIENTS[package])(database)
-            return store
+    for kind in _kinds():
+        if (opener := kind.client_opener(database)) is not None:
+            return _opened(kind, opener, database)
     raise DatabaseError(
         f"{type(database).__name__} is not a database: give a folder, a URL such as postgresql://user@host/name, or "
         "an open client"
     )
 
 
-def _open_path(path: Path) -> Database:
-    folder = open_folder(path)
-    if not folder.exists():
-        for module, name in _PATHS:
-            store: Store | None = _attribute(module, name)(path)
-            if store is not None:
-                return store
-    return folder
+def open_path(path: Path) -> Database:
+    """The database at a path, which need not exist yet. Only reads."""
+    place = path.expanduser().resolve()
+    kind = next((kind for kind in _kinds() if kind.recognised(place)), None) or _built_in(_STORES[0])
+    return _opened(kind, kind.open_path, place)
 
 
 def open_folder(folder: Path) -> FileDatabase:
-    """The database of files in a folder, which need not exist yet. Only reads."""
-    path = folder.expanduser().resolve()
-    candidates: list[FileDatabase] = [_attribute(module, name)(path) for module, name in _FOLDERS]
-    return next((database for database in candidates if database.exists()), candidates[0])
+    """The database of files in a folder, which need not exist yet. Only reads.
+
+    Raises:
+        DatabaseError: the folder is of a store that is not exchanged as files.
+    """
+    database = open_path(folder)
+    if not isinstance(database, FileDatabase):
+        raise DatabaseError(f"{folder} is not a database that is copied as files: give an open client of it")
+    return database
 
 
 def connect(
@@ -134,10 +122,11 @@ def served(database: Database) -> Served | None:
         database: as `open_database` returns it: a database of files that the application opens itself, or the
             application's own client.
     """
-    for module, name in _SERVED:
-        found: Served | None = _attribute(module, name)(database)
-        if found is not None:
-            return found
+    for kind in _kinds():
+        if kind.served and any(package in sys.modules for package in kind.client_packages):
+            shared = cast(Served | None, kind.call(kind.served, database))
+            if shared is not None:
+                return shared
     return None if isinstance(database, FileDatabase) else Unobserved(database)
 
 
@@ -146,13 +135,38 @@ def open_chroma_client(folder: Path) -> Any:
     return _attribute("lightmigrate.stores.chroma.client", "open_client")(folder)
 
 
-def _open_url(url: str) -> Store:
+def _open_url(url: str) -> Database:
     scheme = url.partition("://")[0]
-    if scheme not in _URLS:
-        known = ", ".join(f"{name}://" for name in _URLS)
-        raise DatabaseError(f"no store is known for {scheme}:// addresses; there are: {known}, folders and clients")
-    store: Store = _attribute(*_URLS[scheme])(url)
-    return store
+    known = []
+    for kind in _kinds():
+        if scheme in kind.schemes:
+            return _opened(kind, kind.open_url, url)
+        known += [f"{name}://" for name in kind.schemes]
+    raise DatabaseError(
+        f"no store is known for {scheme}:// addresses; there are: {', '.join(known)}, folders and clients"
+    )
+
+
+def _kinds() -> Iterator[StoreKind]:
+    """Those of this package first: no other package can take their databases. Others are loaded when asked for."""
+    yield from map(_built_in, _STORES)
+    yield from outside_kinds()
+
+
+def _built_in(module: str) -> StoreKind:
+    kind = importlib.import_module(module).KIND
+    assert isinstance(kind, StoreKind)  # noqa: S101  # what _STORES lists
+    return kind
+
+
+def _opened(kind: StoreKind, opener: str, argument: object) -> Database:
+    opened = kind.call(opener, argument)
+    if not isinstance(opened, (FileDatabase, Store)):
+        raise DatabaseError(
+            f"{opener} of the store {kind.name} returned a {type(opened).__name__}, which is neither a Store nor a "
+            "FileDatabase: update the package of the store"
+        )
+    return opened
 
 
 def _attribute(module: str, name: str) -> Callable[..., Any]:

@@ -36,7 +36,7 @@ class Judge:
     def judge(
         self,
         predicted: Vectors,
-        judges: slice | npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
         exact_share: float = 0.0,
         collection_size: int | None = None,
     ) -> Gate:
@@ -44,12 +44,11 @@ class Judge:
 
         Args:
             predicted: `(n, d_out)`, projections of these documents by fits that have not seen them.
-            judges: rows of these documents, n of them in ascending order.
+            rows: of these documents, int64 `(n,)` in ascending order.
             exact_share: share of them, in [0, 1], that takes its true vector in place of the predicted one.
             collection_size: number of documents that these represent; by default that of all.
         """
         embedded, request = self.embedded, self.request
-        rows = np.arange(len(embedded.new))[judges]
         if exact_share:
             exact = np.random.default_rng(self.seed).permutation(len(rows))[: round(exact_share * len(rows))]
             predicted = predicted.copy()
@@ -67,8 +66,6 @@ class Judge:
             taken_from=taken_from,
             collection_size=self.collection_size if collection_size is None else collection_size,
             metric=self.metric,
-            # only where first words were better than others they are titles, which sentences underestimate
-            reads_extracts=embedded.extracts is not None and embedded.extracts.rule.kind == "first",
             old=embedded.old[rows] if compared else None,
             old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,
             thresholds=self.thresholds,

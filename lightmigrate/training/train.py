@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.estimators.fit import LANDMARKS
@@ -24,9 +21,10 @@ from lightmigrate.quality.gate import Gate, Thresholds
 from lightmigrate.results import Result
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.embedded import embed_accepted
-from lightmigrate.training.fitting import Fitter, Fitting
+from lightmigrate.training.fitting import Fitter, Fitting, Rows
 from lightmigrate.training.judge import Judge
 from lightmigrate.training.request import MOST_SENTENCES, EmbeddingRequest
+from lightmigrate.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,11 @@ class Training(Result):
         embedding_seconds: for all calls of models.
         fitting_seconds: for the fit.
         shortened: the texts that the new model did not take whole; refused ones were left out.
-        gate_when_exact: the judgement when a share of the documents, in [0, 1], is embedded by the new model and only
-            the others are projected.
-        gate_of_halves: the judgement when each half of the documents is projected by a fit to the other half. It tells
-            how much more documents would help.
-        gate_of_half_extracts: the judgement of a fit with half of the other documents of which only extracts were
-            embedded. It tells how much more extracts would help.
         data: what it was trained on.
-        gate_of: the judgement by some of the documents that judge: their numbers among these, ascending, and how many
-            documents they represent. It tells how one of several collections fares.
+        judge: judges projections of these documents.
+        judges: rows of the documents that judge, ascending, int64 `(n,)`.
+        held_out: projections of these by fits that have not seen them, float32 `(n, d_out)`.
+        fitting: how projections are fitted to these documents.
     """
 
     projection: Projection
@@ -60,10 +54,44 @@ class Training(Result):
     fitting_seconds: float
     data: CalibrationData = field(repr=False, compare=False)
     shortened: Shortened
-    gate_when_exact: Callable[[float], Gate] = field(repr=False, compare=False)
-    gate_of_halves: Callable[[], Gate] = field(repr=False, compare=False)
-    gate_of_half_extracts: Callable[[], Gate] = field(repr=False, compare=False)
-    gate_of: Callable[[npt.NDArray[np.int64], int], Gate] = field(repr=False, compare=False)
+    judge: Judge = field(repr=False, compare=False)
+    judges: Rows = field(repr=False, compare=False)
+    held_out: Vectors = field(repr=False, compare=False)
+    fitting: Fitting = field(repr=False, compare=False)
+
+    def gate_when_exact(self, share: float) -> Gate:
+        """The judgement when a share of the documents, in [0, 1], is exact and only the others are projected."""
+        return self.judge.judge(self.held_out, self.judges, share)
+
+    def gate_of_halves(self) -> Gate:
+        """The judgement when each half of the documents is projected by a fit to the other half.
+
+        It tells how much more documents would help.
+        """
+        return self.judge.judge(self.fitting.predict_halves(self._fitted), np.arange(self._fitted))
+
+    def gate_of_half_extracts(self) -> Gate:
+        """The judgement of a fit with half of the other documents of which only extracts were embedded.
+
+        It tells how much more extracts would help.
+        """
+        predicted = self.fitting.predict_with_half_of_extracts(self._fitted)
+        return self.judge.judge(predicted, np.arange(self._fitted))
+
+    def gate_of(self, numbers: Rows, collection_size: int) -> Gate:
+        """The judgement by some of the documents that judge, which tells how one of several collections fares.
+
+        Args:
+            numbers: of these documents among those that judge, ascending, int64 `(m,)`.
+            collection_size: number of documents that they represent.
+        """
+        return self.judge.judge(self.held_out[numbers], self.judges[numbers], collection_size=collection_size)
+
+    @property
+    def _fitted(self) -> int:
+        """Number of documents it was fitted to, the first ones."""
+        count, total = len(self.judges), len(self.judge.embedded.new)
+        return count if self.judges[0] == 0 else total - count
 
     def to_json(self) -> dict[str, Any]:
         """All but the numbers of the projection, as plain JSON values."""
@@ -162,11 +190,10 @@ def train(
     total = len(request.documents)
     count = total - round(holdout * total)
     fitted = fitting.fit(np.arange(count))
-    judges, predicted = slice(0, count), fitted.held_out
+    judges, predicted = np.arange(count), fitted.held_out
     if holdout:
-        judges = slice(count, None)
-        left_out = np.arange(count, total)
-        predicted = fitted.projection.apply(embedded.old[left_out], fitting.texts_of(left_out))
+        judges = np.arange(count, total)
+        predicted = fitted.projection.apply(embedded.old[judges], fitting.texts_of(judges))
     report("fit", 1, 1)
     fitting_ended = time.monotonic()
 
@@ -181,8 +208,8 @@ def train(
         fitting_seconds=fitting_ended - embedding_ended,
         data=data,
         shortened=target.shortened,
-        gate_when_exact=partial(judge.judge, predicted, judges),
-        gate_of_halves=lambda: judge.judge(fitting.predict_halves(count), slice(0, count)),
-        gate_of_half_extracts=lambda: judge.judge(fitting.predict_with_half_of_extracts(count), slice(0, count)),
-        gate_of=lambda rows, size: judge.judge(predicted[rows], rows + (judges.start or 0), collection_size=size),
+        judge=judge,
+        judges=judges,
+        held_out=predicted,
+        fitting=fitting,
     )

@@ -46,9 +46,9 @@ def behind_the_same_words(documents: Sequence[str]) -> list[str]:
 
 def test_first_words_that_are_the_same_everywhere_are_not_chosen(tmp_path: Path) -> None:
     documents = behind_the_same_words(texts())
-    choice = choose_extracts(data_of(documents, 120), LENGTHS, cached(tmp_path))
+    choice = choose_extracts(data_of(documents, 120), LENGTHS, cached(tmp_path), 100)
     assert choice.kind != "first"
-    assert choice.overlaps[choice.kind] > choice.overlaps["first"] + 0.05
+    assert choice.found[choice.kind] > choice.found["first"] + 0.05
     assert choice.tokens > 0
 
 
@@ -56,13 +56,13 @@ def test_what_choosing_takes_is_what_is_embedded_for_the_other_kinds(tmp_path: P
     model = Counting()
     provider = cached(tmp_path, model)
     data = data_of(texts(), 60)
-    choose_extracts(data, LENGTHS, provider)
+    choose_extracts(data, LENGTHS, provider, 100)
     asked = set(model.asked)
     for kind in LENGTHS:
         rule = data.extract_rule(kind, 12)
         assert {rule.of(text) for text in data.texts} <= asked
-    assert choose_extracts(data, {"rarest": [12]}, provider).overlaps == {}
-    assert choose_extracts(data, {}, provider).kind == "first"
+    assert choose_extracts(data, {"rarest": [12]}, provider, 100).found == {}
+    assert choose_extracts(data, {}, provider, 100).kind == "first"
 
 
 def test_rare_words_need_to_be_counted(tmp_path: Path) -> None:

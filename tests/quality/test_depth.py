@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from lightmigrate.quality.depth import shared, to_collection_size
+from lightmigrate.quality.depth import gain_in_collection, shared, to_collection_size
 
 
 @pytest.mark.parametrize(("correlation", "depth"), [(0.5, 0.1), (0.8, 0.01), (0.95, 0.2)])
@@ -36,3 +38,23 @@ def test_it_comes_back_from_another_depth() -> None:
 def test_more_shared_here_is_more_shared_there() -> None:
     found = [to_collection_size(overlap, 0.15, 0.002) for overlap in np.linspace(0.05, 1, 20)]
     assert found == sorted(found)
+
+
+def test_the_gain_of_a_document_is_foreseen_from_a_part_of_the_collection() -> None:
+    """The ranks of 2,000 queries' own documents among 1,000; what 100 of these tell is the same on average."""
+    rng = np.random.default_rng(0)
+    nearer = np.floor(np.exp(rng.normal(0.5, 2.0, 2000)) - 0.5).clip(0, 998)
+    whole = gain_in_collection(nearer, 1000, 1000)
+    part = gain_in_collection(
+        rng.hypergeometric(nearer.astype(int), 998 - nearer.astype(int), 99).astype(float), 100, 1000
+    )
+    np.testing.assert_allclose(whole[nearer < 10], 1 / np.log2(nearer[nearer < 10] + 2))
+    assert not whole[nearer >= 10].any()
+    assert part.mean() == pytest.approx(whole.mean(), abs=0.06)
+
+
+def test_the_more_documents_are_unseen_the_less_is_gained() -> None:
+    gains = [gain_in_collection(np.arange(30.0), 100, size) for size in (100, 101, 300, 3000, 300_000)]
+    for small, large in pairwise(gains):
+        assert (large <= small + 1e-9).all()
+        assert (np.diff(large) <= 1e-9).all()  # and the lower a document ranks

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from lightmigrate.errors import MissingExtraError
 from lightmigrate.stores.base import Store
+from lightmigrate.stores.kind import StoreKind
+
+KIND = StoreKind(
+    "pgvector",
+    schemes=("postgresql", "postgres"),
+    open_url="lightmigrate.stores.pgvector:open_url",
+)
 
 
 def open_url(url: str) -> Store:

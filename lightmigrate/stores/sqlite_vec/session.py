@@ -22,6 +22,8 @@ def has_vec0_tables(path: Path) -> bool:
 
     SQLite itself opens the file: reading it in another way would drop the locks of this process when it is closed.
     """
+    if not path.is_file():
+        return False
     try:
         connection = connect(path, writable=False)
     except error_types():

@@ -1,0 +1,51 @@
+"""The retention to expect of real searches, from what searches among held-out documents show.
+
+Two things are seen without judgements: how much of the gain of finding its own document a sentence keeps (`found`), and
+how many of the nearest other documents stay the nearest (`overlap`). What people search for lies between the two: for
+one particular document where the first tells more, for a topic where the second does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lightmigrate.quality.retention import QualityEstimate
+
+# Of a query of which nobody knows what it is to find.
+NOT_KNOWN = QualityEstimate(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """retention ≈ 1 - steepness·(1 - found)^a·(1 - overlap)^b, and how far from that it may be.
+
+    Attributes:
+        steepness: the loss where nothing is found.
+        found_power: a; 0 where nobody knows which document a query is to find.
+        overlap_power: b.
+        error: half of the 95 % interval where nothing is kept, of collections that the constants were not read off.
+        error_power: the power of the expected loss with which it falls.
+    """
+
+    steepness: float
+    found_power: float
+    overlap_power: float
+    error: float
+    error_power: float
+
+    def retention(self, found: float, overlap: float) -> float:
+        """The retention to expect, in [0, 1]. Both arguments are in [0, 1]."""
+        lost_found, lost_overlap = max(0.0, 1 - found) ** self.found_power, max(0.0, 1 - overlap) ** self.overlap_power
+        return max(0.0, 1 - self.steepness * lost_found * lost_overlap)
+
+    def estimate(self, found: QualityEstimate, overlap: QualityEstimate) -> QualityEstimate:
+        """The retention with its 95 % interval: how sure the measurements are, and how sure the formula is.
+
+        The upper end may exceed 1: projected documents are sometimes found better than embedded ones.
+        """
+        value, low, high = (self.retention(*ends) for ends in zip(found.values(), overlap.values(), strict=True))
+        error = self.error * (1 - value) ** self.error_power
+        return QualityEstimate(
+            value, max(0.0, value - math.hypot(value - low, error)), value + math.hypot(high - value, error)
+        )
