@@ -16,6 +16,7 @@ from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, P
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.sqlite_vec.driver import Row
 from lightmigrate.stores.sqlite_vec.layout import Layout
+from lightmigrate.stores.sqlite_vec.parts import can_read, read
 from lightmigrate.stores.sqlite_vec.sql import column_of, places, quoted
 from lightmigrate.stores.sqlite_vec.tables import Catalog
 from lightmigrate.stores.sqlite_vec.values import Key, decode_key, encode_key
@@ -81,9 +82,11 @@ class SqliteVecCollection:
             layout = self.layout
             where, values = "", []
             if after is not None:
-                where, values = f"WHERE {layout.key} > ? ", [self._key(after)]
-            query = layout.select(f"{where}ORDER BY {layout.key} LIMIT ?", vectors=vectors)
-            rows = self._session.rows(query, [*values, size])
+                where, values = (
+                    f"WHERE {layout.key} > ? ",
+                    [decode_key(after, text_keys=layout.table.declaration.text_keys)],
+                )
+            rows = self._read(layout, f"{where}ORDER BY {layout.key} LIMIT ?", [*values, size], vectors=vectors)
             if not rows:
                 return
             after = encode_key(rows[-1][0])
@@ -94,10 +97,10 @@ class SqliteVecCollection:
         layout, rows = self.layout, []
         starts, each = sample_ranges(self.count(), n, seed)
         first = f"SELECT {layout.key} FROM {layout.keys} r ORDER BY {layout.key} LIMIT 1 OFFSET ?"  # noqa: S608
-        query = layout.select(f"WHERE {layout.key} >= ? ORDER BY {layout.key} LIMIT ?", vectors=True)
+        tail = f"WHERE {layout.key} >= ? ORDER BY {layout.key} LIMIT ?"
         for start in starts:
             if key := self._session.rows(first, [start]):
-                rows += self._session.rows(query, [key[0][0], each])
+                rows += self._read(layout, tail, [key[0][0], each])
         return self._page(layout, list({row[0]: row for row in rows}.values()), True)
 
     def ids(self) -> list[str]:
@@ -110,8 +113,8 @@ class SqliteVecCollection:
         """The existing records among these ids, in the order of `ids`; only reads."""
         layout, found = self.layout, {}
         for keys in _batches(self._keys(ids)):
-            query = layout.select(f"WHERE {layout.key} IN ({places(len(keys))})", vectors=True)
-            found.update({encode_key(row[0]): row for row in self._session.rows(query, keys)})
+            rows = self._read(layout, f"WHERE {layout.key} IN ({places(len(keys))})", keys)
+            found.update({encode_key(row[0]): row for row in rows})
         return self._page(layout, [found[record] for record in ids if record in found], True)
 
     def add(self, page: Page) -> None:
@@ -129,7 +132,7 @@ class SqliteVecCollection:
         with self._session.transaction():
             existing = self._existing(layout, ids)
             written = [
-                (_blob(vector), self._known_key(record))
+                (_blob(vector), self._known_key(layout, record))
                 for record, vector in zip(ids, vectors, strict=True)
                 if record in existing
             ]
@@ -175,6 +178,19 @@ class SqliteVecCollection:
     def changes(self, since: str | None = None) -> None:
         """`None`: SQLite keeps no log of what was written, and vec0 tables take no triggers."""
 
+    def _read(self, layout: Layout, tail: str, values: Sequence[object], *, vectors: bool = True) -> list[Row]:
+        """Whole records, in the fastest way that is known to be right for the table."""
+        checked = self._catalog.read_in_parts
+        name = layout.table.name
+        if name not in checked:
+            found = can_read(self._session, layout)
+            if found is None:
+                return []
+            checked[name] = found
+        if checked[name]:
+            return read(self._session, layout, tail, values, vectors=vectors)
+        return self._session.rows(layout.select(tail, vectors=vectors), values)
+
     def _write(self, page: Page, *, replace: bool) -> None:
         layout = self.layout
         self._require_dimension(layout, page.vectors, len(page))
@@ -182,7 +198,7 @@ class SqliteVecCollection:
             raise LightmigrateError(
                 f"table {layout.table.name} has no column {', '.join(unknown)}: add one, or leave the value out"
             )
-        keys = [self._known_key(record) for record in page.ids]
+        keys = [self._known_key(layout, record) for record in page.ids]
         values = [layout.values(*each) for each in zip(page.texts, page.payloads, strict=True)]
         with self._session.transaction():
             taken = set() if replace else self._existing(layout, page.ids)
@@ -190,8 +206,9 @@ class SqliteVecCollection:
                 raise LightmigrateError(f"{len(taken)} of {len(keys)} ids are taken or given twice: use put")
             self._write_rows(layout, keys, page.vectors, [others for _, others in values])
             # also of new rows: a trigger of the application may have inserted a vector for them
+            present = self._keys(sorted(self._existing(layout, page.ids)))
             delete = f"DELETE FROM {layout.vec} WHERE {layout.vec_key} = ?"  # noqa: S608
-            self._session.execute_many(delete, [(key,) for key in keys])
+            self._session.execute_many(delete, [(key,) for key in present])
             names = [quoted(layout.table.declaration.vector), *map(quoted, layout.own_columns)]
             insert = (
                 f"INSERT INTO {layout.vec} ({', '.join([layout.vec_key, *names])}) VALUES ({places(1 + len(names))})"  # noqa: S608
@@ -227,16 +244,13 @@ class SqliteVecCollection:
             found |= {encode_key(row[0]) for row in self._session.rows(query, keys)}
         return found
 
-    def _key(self, record: str) -> Key | None:
-        return decode_key(record, text_keys=self._catalog.table(self._address.name).declaration.text_keys)
-
     def _keys(self, ids: Sequence[str]) -> list[Key]:
         text_keys = self._catalog.table(self._address.name).declaration.text_keys
         decoded = (decode_key(record, text_keys=text_keys) for record in ids)
         return [key for key in decoded if key is not None]
 
-    def _known_key(self, record: str) -> Key:
-        key = self._key(record)
+    def _known_key(self, layout: Layout, record: str) -> Key:
+        key = decode_key(record, text_keys=layout.table.declaration.text_keys)
         if key is None:
             raise LightmigrateError(f"an id is no integer, which the keys of table {self._address.name} are")
         return key

@@ -17,6 +17,7 @@ from lightmigrate.stores.sqlite_vec.layout import Layout
 from lightmigrate.stores.sqlite_vec.session import Session
 from lightmigrate.stores.sqlite_vec.sql import ROWS_SUFFIX, column_of, quoted
 from lightmigrate.stores.sqlite_vec.tables import Catalog, VecTable, version_of
+from lightmigrate.stores.sqlite_vec.values import decode_key
 
 
 class Exchange:
@@ -105,7 +106,11 @@ class Exchange:
         """Read and search through sqlite-vec what was moved."""
         collection = SqliteVecCollection(self._catalog, Address(name))
         counted = self._session.rows(f"SELECT count(*) FROM {quoted(name)}")[0][0]  # noqa: S608
-        sample = collection.sample(3)
+        layout, sample = collection.layout, collection.sample(3)
+        for record, vector in zip(sample.ids, sample.vectors, strict=True):
+            key = decode_key(record, text_keys=layout.table.declaration.text_keys)
+            found_vectors = self._session.rows(layout.select(f"WHERE {layout.key} = ?", vectors=True), [key])
+            counted -= found_vectors[0][1] != vector.tobytes()
         found = collection.nearest(sample.vectors, 1)[0]
         if counted != count or collection.count() != count or (count and (not len(sample) or not all(found))):
             raise VerificationError(f"{name} has {count} records, and sqlite-vec reads {counted}: nothing was changed")
@@ -115,7 +120,7 @@ class Exchange:
 
 
 def copy_rows(session: Session, layout: Layout, keys: str, name: str) -> None:
-    """Copy the rows that belong to a collection to a table of lightmigrate's own, without conditions or types. Writes.
+    """Copy the rows that belong to a collection to a table of lightmigrate's own, without its constraints. Writes.
 
     Args:
         session: the open file.
@@ -126,7 +131,8 @@ def copy_rows(session: Session, layout: Layout, keys: str, name: str) -> None:
     if layout.rows is None:
         return
     columns = layout.row_columns
-    names = ["lightmigrate_key PRIMARY KEY", *map(quoted, columns)]
+    key_type = "TEXT" if layout.table.declaration.text_keys else "INTEGER"  # without one, a join reads all rows
+    names = [f"lightmigrate_key {key_type} PRIMARY KEY", *map(quoted, columns)]
     session.execute(f"CREATE TABLE {quoted(name)} ({', '.join(names)})")
     if keys:
         key = layout.key

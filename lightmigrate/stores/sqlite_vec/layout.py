@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,20 +61,34 @@ class Layout:
         return [column.name for column in self.table.declaration.own if column.name != self.own_text]
 
     def select(self, tail: str, *, vectors: bool) -> str:
-        """A query of whole records, for `record`; `tail` may use `r`, `v` and `b`."""
-        columns = [self.key, column_of("v", self.table.declaration.vector) if vectors else "NULL"]
-        columns += [column_of("v", name) for name in ([self.own_text] if self.own_text else [])]
+        """A query of whole records through sqlite-vec; `tail` may use `r`, `v` and `b`. Its rows: see `payload`."""
+        return self._select(tail, column_of("v", self.table.declaration.vector) if vectors else None, {})
+
+    def select_parts(self, tail: str) -> str:
+        """The same without vectors, and with their places as the last two columns; see `parts`."""
+        auxiliary = [column.name for column in self.table.declaration.own if column.kind == "auxiliary"]
+        direct = {name: f"a.value{number:02d}" for number, name in enumerate(auxiliary)}
+        return self._select(tail, None, direct, ["r.chunk_id", "r.chunk_offset"])
+
+    def _select(self, tail: str, vector: str | None, direct: Mapping[str, str], places: Sequence[str] = ()) -> str:
+        columns = [self.key, vector or "NULL"]
+        columns += [self._own_column(name, direct) for name in ([self.own_text] if self.own_text else [])]
         columns += [column_of("b", self.rows.text) for _ in range(1) if self.rows and self.rows.text]
         if len(columns) == 2:
             columns.append("NULL")
-        columns += [column_of("v", name) for name in self.own]
+        columns += [self._own_column(name, direct) for name in self.own]
         source = f"{self.keys} r"
-        if vectors or self.own or self.own_text:
+        if vector or not direct.keys() >= set(self.own_columns):
             source += f" CROSS JOIN {self.vec} v ON v.{self.vec_key} = {self.key}"
+        if direct:
+            source += f" LEFT JOIN {quoted(self.table.name + '_auxiliary')} a ON a.rowid = r.rowid"
         if self.rows is not None:
             columns += [column_of("b", name) for name in self.rows.columns]
             source += f" LEFT JOIN {quoted(self.rows.table)} b ON {column_of('b', self.rows.key)} = {self.key}"
-        return f"SELECT {', '.join(columns)} FROM {source} {tail}"  # noqa: S608
+        return f"SELECT {', '.join([*columns, *places])} FROM {source} {tail}"  # noqa: S608
+
+    def _own_column(self, name: str, direct: Mapping[str, str]) -> str:
+        return direct.get(name) or column_of("v", name)
 
     @cached_property
     def names(self) -> list[str]:

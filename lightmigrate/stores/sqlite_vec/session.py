@@ -108,6 +108,21 @@ class Session:
             finally:
                 self._depth -= 1
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Queries that see the same state of the file; writers need not wait for their end."""
+        with self._lock:
+            outermost = not self._depth
+            if outermost:
+                self.execute("BEGIN")
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if outermost:
+                    self.execute("ROLLBACK")
+
     def begin(self) -> None:
         """Begin a transaction that makes other writers wait."""
         self.execute("BEGIN IMMEDIATE")

@@ -55,6 +55,10 @@ class Catalog:
     Args:
         session: the open file.
         rows: the table and column that hold the texts, as the user named them; `None` to find them.
+
+    Attributes:
+        session: the open file.
+        read_in_parts: by table, whether its records can be read as `parts` does; see there.
     """
 
     def __init__(self, session: Session, rows: RowsChoice | None = None) -> None:
@@ -63,6 +67,7 @@ class Catalog:
         self._state: tuple[int, int] | None = None
         self._tables: dict[str, VecTable | str] = {}
         self._found: dict[str, RowsTable | None] = {}
+        self.read_in_parts: dict[str, bool] = {}
 
     def tables(self) -> Mapping[str, VecTable | str]:
         """Every vec0 table by name; for one that cannot be migrated, why. Only reads."""
@@ -74,7 +79,7 @@ class Catalog:
                 "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE 'create virtual table%' "
                 "AND sql LIKE '%using%vec0%' ORDER BY name"
             )
-            self._tables, self._found = {}, {}
+            self._tables, self._found, self.read_in_parts = {}, {}, {}
             for name, statement in found:
                 declared = declaration_of(statement)
                 if isinstance(declared, str):
