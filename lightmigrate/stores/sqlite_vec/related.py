@@ -152,8 +152,11 @@ def find_rows(session: Session, vec: str, declaration: Declaration) -> RowsTable
             if (column is not None and column.is_text) != declaration.text_keys:
                 continue
             affinity = _affinity(vec, table)
-            if _found(session, table, key, keys) if keys else affinity:
-                ranked.append((_rank(session, vec, table, affinity, key == declaration.key_name), table, key))
+            if not (_found(session, table, key, keys) if keys else affinity):
+                continue
+            rank = _rank(session, vec, table, affinity, key == declaration.key_name)
+            if declaration.text_keys or affinity or rank[1]:  # small integers are the keys of any table
+                ranked.append((rank, table, key))
     ranked.sort(reverse=True)
     best = [choice for choice in ranked if choice[0] == ranked[0][0]]
     if len({table for _, table, _ in best}) > 1:

@@ -152,6 +152,20 @@ def test_the_table_with_the_texts_can_be_named(path: Path) -> None:
             store.collection(NOTES).records(["8"])
 
 
+def test_a_table_whose_integers_happen_to_be_the_same_has_no_texts(path: Path) -> None:
+    connection = application(path)
+    connection.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.execute("CREATE VIRTUAL TABLE embeddings USING vec0(embedding float[2])")
+    for row in range(1, 20):
+        connection.execute("INSERT INTO users VALUES (?, 'somebody')", (row,))
+        if row < 10:
+            connection.execute("INSERT INTO embeddings (rowid, embedding) VALUES (?, '[1, 2]')", (row,))
+    connection.close()
+    with opened(path) as store:
+        (page,) = store.collection(Address("embeddings")).scan(100)
+    assert (len(page), set(page.texts), set(map(str, page.payloads))) == (9, {None}, {"None"})
+
+
 def test_a_file_without_vec0_tables_is_no_database(tmp_path: Path) -> None:
     file = tmp_path / "other.db"
     application(file).execute("CREATE TABLE notes (id INTEGER)")
