@@ -124,9 +124,9 @@ class Change:
         embedded, predicted = training.judge.embedded, training.held_out
         rows = training.judge.request.query_rows
         captured |= ranks_of("sentences", embedded.new_queries, embedded.new, predicted, rows)
-        for kind, words in (("short", 6), ("shorter", 3)):
+        for name, words in (("short", 6), ("shorter", 3)):
             queries, own = parts_of(texts, words, seed)
-            captured |= ranks_of(kind, self.provider.embed_queries(queries), embedded.new, predicted, own)
+            captured |= ranks_of(name, self.provider.embed_queries(queries), embedded.new, predicted, own)
         queries, own = keywords_of(texts, self.frequencies, seed)
         captured |= ranks_of("keywords", self.provider.embed_queries(queries), embedded.new, predicted, own)
         captured |= ranks_of("users", corpus.queries[self.new], embedded.new, predicted, None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Collection:
             migrator = Migrator(folder)
             curve = migrator.cost_quality_curve("notes", self.provider, token_share=budget, seed=seed)
             option = curve.within(budget * curve.size.tokens)
-            migrator.migrate_by_plan(BudgetPlan.of(NOTES, curve, option, {}), self.provider, force=True)
+            migrator.migrate_by_plan(BudgetPlan.of(NOTES, curve, option, {}, seed=seed), self.provider, force=True)
             kept = self.corpus.measure(self.old, NEW, self.stored(folder), np.arange(self.corpus.size))
         expected = option.expected
         return {
@@ -109,7 +110,41 @@ def main() -> None:
                 print(row, flush=True)
                 with FILE.open("a") as stream:
                     stream.write(json.dumps(row) + "\n")
-    FILE.with_suffix(".md").write_text(table([json.loads(line) for line in FILE.read_text().splitlines()]))
+    FILE.with_suffix(".md").write_text(table(read()))
+
+
+def read() -> list[dict[str, Any]]:
+    """All runs."""
+    return [json.loads(line) for line in FILE.read_text().splitlines()]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """Means over seeds, a line for each corpus, as Markdown."""
+    budgets = sorted({row["budget"] for row in rows})
+    heads = [cell for budget in budgets for cell in (f"{budget:.0%}: kept", "expected")]
+    lines = [f"| corpus, old model | doing nothing | {' | '.join(heads)} |", f"|---|--:|{'--:|---|' * len(budgets)}"]
+    for corpus, old in dict.fromkeys((row["corpus"], row["old"]) for row in rows):
+        own = [row for row in rows if (row["corpus"], row["old"]) == (corpus, old)]
+        cells = []
+        for budget in budgets:
+            runs = [row for row in own if row["budget"] == budget]
+            kept = [row["kept"] for row in runs]
+            value, low, high = (statistics.mean(row["expected"][end] for row in runs) for end in range(3))
+            cells += [f"**{statistics.mean(kept):.2f}** ± {statistics.pstdev(kept):.2f}"]
+            cells += [f"{value:.2f} [{low:.2f}, {high:.2f}]"]
+        lines.append(f"| {corpus}, {old} | {own[0]['nothing']:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def outcome(rows: Sequence[dict[str, Any]]) -> str:
+    """How often what was expected came true, in a sentence."""
+    off = [row["expected"][0] - row["kept"] for row in rows]
+    held = sum(row["expected"][1] <= row["kept"] <= row["expected"][2] for row in rows)
+    near = sum(abs(one) <= 0.03 for one in off)
+    return (
+        f"Of {len(rows)} runs {held} kept what lies in the 95 % interval, {near} were within .03; expected was "
+        f"{statistics.mean(map(abs, off)):.3f} off, {statistics.mean(off):+.3f} on average."
+    )
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -117,6 +152,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# What a budget buys, from end to end",
         (__doc__ or "").partition("\n")[2].strip(),
+        "",
+        outcome(rows),
         "",
         "| corpus, old model | budget | seed | doing nothing | kept | expected | extracts | documents |",
         "|---|--:|--:|--:|--:|---|---|--:|",

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from corpora import UPGRADE
-from dial_report import read as runs_of_dial
-from dial_report import upgrades_table
 from packaged import ON_PACKAGED, RESULTS, interval, spread
 from packaged import read as runs_of_packaged
+from plan_end_to_end import read as runs_of_plans
+from plan_end_to_end import summary
 from report import grouped, mean
 from report import read as runs_of_retention
 from soak_report import index_of, inserting, migrating
@@ -37,7 +37,7 @@ def main() -> None:
         "retention": retention_table(),
         "packaged": packaged_table(),
         "throughput": throughput_table(),
-        "dial": upgrades_table(runs_of_dial()),
+        "plans": summary(runs_of_plans()),
         "sizes": sizes_table(),
         "server": server_sentence(),
     }

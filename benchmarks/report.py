@@ -1,6 +1,6 @@
 """Tables and plot of `results/retention.jsonl`: `python benchmarks/report.py` (the plot needs matplotlib).
 
-Writes `results/retention.md`, `results/retention.png` and `results/gate.md`.
+Writes `results/retention.md` and `results/retention.png`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,18 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lightmigrate.quality.gate import BY_SENTENCES, BY_USERS, RetentionCurve
-
 RESULTS = Path(__file__).parent / "results"
 Run = dict[str, Any]
 
 # Pairs whose old model keeps less than this are drawn: the others are no upgrades by any measure.
 UPGRADE = 1.05
 KEYS = ("corpus", "old", "new", "pairs", "seed", "method")
-GATED = ("ridge", "kernel", "lexical, no word vectors", "lexical", "auto, no text", "auto")
 
 
 def main() -> None:
     """Write what can be read off."""
     runs = read()
     (RESULTS / "retention.md").write_text(retention_table(runs))
-    (RESULTS / "gate.md").write_text(gate_report(runs))
     plot(runs)
 
 
@@ -58,80 +52,20 @@ def retention_table(runs: list[Run]) -> str:
         "Retention: nDCG@10 of the new model's queries on migrated documents, as a share of the same on documents",
         "really embedded by the new model. `nothing` is what keeping the old model gives, on the same scale.",
         "Held-out: only documents that were not calibrated on count. Means over seeds ± standard deviation; times on",
-        "two busy cores. `expected` is what the gate says without judgements.",
+        "two busy cores.",
         "",
-        "| corpus | old → new | K | seeds | method | nothing | held-out | overlap@10 | all | expected "
-        "| fit s | apply/s | MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| corpus | old → new | K | seeds | method | nothing | held-out | overlap@10 | all | fit s | apply/s | MiB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (corpus, old, new, size, method), group in grouped(runs, "corpus", "old", "new", "pairs", "method"):
         spread = statistics.pstdev(run["held_out"] for run in group)
-        expected = f"{mean(group, 'predicted'):.3f}" if "predicted" in group[0] else "–"
         lines.append(
             f"| {corpus} | {old} → {new} | {size} | {len(group)} | {method} | {mean(group, 'nothing'):.3f} "
             f"| {mean(group, 'held_out'):.3f} ± {spread:.3f} | {mean(group, 'overlap'):.3f} | {mean(group, 'all'):.3f} "
-            f"| {expected} | {mean(group, 'fit_seconds'):.1f} | {mean(group, 'vectors_per_second'):,.0f} "
+            f"| {mean(group, 'fit_seconds'):.1f} | {mean(group, 'vectors_per_second'):,.0f} "
             f"| {mean(group, 'bytes') / 2**20:.1f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def gate_report(runs: list[Run]) -> str:
-    """How far the gate's expectation is from the truth, and how far a curve read off the other corpus would be."""
-    predicted = [run for run in runs if run["method"] in GATED and "predicted_by_users" in run]
-    judged = [run for run in predicted if run["nothing_all"] < 1]
-    downgrades = [run["predicted"] - run["held_out"] for run in predicted if run["nothing_all"] >= 1]
-    lines = [
-        "What the gate expects of a projection from calibration pairs alone, with sentences of the documents or with",
-        "the users' queries (without judgements), beside what human judgements of documents that were left out say.",
-        "Means over seeds, of upgrades: pairs whose new model searches better. Mapped to a model that searches worse,",
-        "old vectors may search better than that model itself, which no comparison with its own answers can foresee:",
-        f"there the gate expects {-statistics.mean(downgrades):.2f} too little on average.",
-        "",
-        "| corpus | old → new | K | method | by sentences | by users' queries | actual |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    differences = []
-    for (corpus, old, new, size, method), group in grouped(judged, "corpus", "old", "new", "pairs", "method"):
-        said, actual = [mean(group, name) for name in ("predicted", "predicted_by_users")], mean(group, "held_out")
-        differences.append([one - actual for one in said])
-        lines.append(
-            f"| {corpus} | {old} → {new} | {size} | {method} | {said[0]:.3f} ({said[0] - actual:+.3f}) "
-            f"| {said[1]:.3f} ({said[1] - actual:+.3f}) | {actual:.3f} |"
-        )
-    lines += [
-        "",
-        "| | mean absolute difference | mean difference | curve | single runs, curve of both corpora "
-        "| single runs, curve of the other corpus |",
-        "|---|---|---|---|---|---|",
-    ]
-    by = np.array(differences)
-    for column, (name, key, curve) in enumerate(
-        (
-            ("sentences", "predicted_overlap", BY_SENTENCES),
-            ("users' queries", "predicted_overlap_by_users", BY_USERS),
-        )
-    ):
-        own, other = _curve_errors(judged, key, curve)
-        lines.append(
-            f"| {name} | {np.abs(by[:, column]).mean():.3f} | {by[:, column].mean():+.3f} "
-            f"| 1 - {curve.steepness}·(1 - overlap)^{curve.power:g} | {own:.3f} | {other:.3f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _curve_errors(runs: list[Run], overlap: str, curve: RetentionCurve) -> tuple[float, float]:
-    """Mean absolute error of the best curve of that power for these runs, and when it is read off another corpus."""
-    x = np.array([(1 - run[overlap]) ** curve.power for run in runs])
-    y, corpus = np.array([run["held_out"] for run in runs]), np.array([run["corpus"] for run in runs])
-
-    def errors(seen: Any, asked: Any) -> Any:
-        steepness = np.sum(x[seen] * (1 - y[seen])) / np.sum(x[seen] ** 2)
-        return np.abs(1 - steepness * x[asked] - y[asked])
-
-    own = errors(np.ones(len(x), bool), np.ones(len(x), bool))
-    others = [errors(corpus != name, corpus == name) for name in set(corpus.tolist()) if (corpus != name).any()]
-    return float(own.mean()), float(np.concatenate(others).mean()) if others else float("nan")
 
 
 def plot(runs: list[Run]) -> None:

@@ -164,7 +164,7 @@ class DatabaseLearner(DatabaseReader):
             old_model,
             lengths=read.lengths,
             source_model=source_model,
-            sampled=read.sampled,
+            sampled_tokens=read.sampled_tokens,
             seed=seed,
             on_progress=self._on_progress,
         )

@@ -1,7 +1,7 @@
 """The tables of `results/chunks/README.md`: `python -m field.report` in `benchmarks/`.
 
-Reads `results/chunks/retention.jsonl` and `dial.jsonl`, which `retention.py` and `dial.py` wrote with `--results`, and
-`retention_words.jsonl`, which a `retention.py` wrote that takes texts without spaces apart.
+Reads `results/chunks/retention.jsonl`, which `retention.py` wrote with `--results`, and `retention_words.jsonl`, which
+a `retention.py` wrote that takes texts without spaces apart.
 """
 
 from __future__ import annotations
@@ -30,17 +30,14 @@ def main() -> None:
     words = read("retention_words.jsonl")
     if words:
         parts += ["", "## With words in texts without spaces", *projections(words), "", *added()]
-    dial = read("dial.jsonl")
-    if dial:
-        parts += ["", "## The dial", *dials(dial)]
     (FOLDER / "README.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 def projections(runs: Sequence[Run]) -> Iterator[str]:
     """All rows projected, on the documents that were not calibrated on."""
-    yield "Records that were not calibrated on; `expected` is what the gate expects of `auto` without judgements."
+    yield "Records that were not calibrated on."
     yield ""
-    columns = [*METHODS, "expected", "overlap: no text", "with text", "documents, all"]
+    columns = [*METHODS, "overlap: no text", "with text", "documents, all"]
     yield f"| corpus | old → new | calibrated on | doing nothing | {' | '.join(columns)} | seeds |"
     yield f"|---|---|--:|--:|{'--:|' * (len(columns) + 1)}"
     for corpus, old, new, pairs in sorted({(run["corpus"], run["old"], run["new"], run["pairs"]) for run in runs}):
@@ -49,7 +46,7 @@ def projections(runs: Sequence[Run]) -> Iterator[str]:
         ]
         by = {method: [run for run in own if run["method"] == method] for method in METHODS}
         cells = [mean(own, "nothing"), *(mean(by[method], "held_out") for method in METHODS)]
-        cells += [mean(by["auto"], "predicted"), mean(by["auto, no text"], "overlap"), mean(by["auto"], "overlap")]
+        cells += [mean(by["auto, no text"], "overlap"), mean(by["auto"], "overlap")]
         cells += [mean(by["auto"], "parents")]
         yield f"| {corpus} | {old} → {new} | {pairs} | {' | '.join(cells)} | {len(by['auto'])} |"
 
@@ -73,20 +70,6 @@ def added() -> Iterator[str]:
             ]
             cells.append("{:+.2f} ({:+.2f})".format(*gains) if gains else "the same")
         yield f"| {corpus.removeprefix('help-')} | {' | '.join(cells)} |"
-
-
-def dials(runs: Sequence[Run]) -> Iterator[str]:
-    """What a share of the tokens buys, and what the plan expected."""
-    yield "The whole collection; with words in texts without spaces."
-    yield ""
-    yield "| corpus | old → new | share of the tokens | chosen | doing nothing | kept | expected | ridge, as much |"
-    yield "|---|---|--:|---|--:|--:|--:|--:|"
-    for run in sorted(runs, key=lambda run: (run["corpus"], run["old"], run["budget"], run["seed"])):
-        words = run["first_words"]
-        chosen = f"{run['documents']} whole" + (f", {words} words of each" if words else "")
-        numbers = (run["nothing"], run["kept"], run["expected"], run["ridge"])
-        cells = " | ".join("–" if number is None else f"{number:.2f}" for number in numbers)
-        yield f"| {run['corpus']} | {run['old']} → {run['new']} | {run['cost']:.2f} | {chosen} | {cells} |"
 
 
 def mean(runs: Sequence[Run], name: str) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
-from lightmigrate.projection.terms.extract_rule import EXTRACT_KINDS, ExtractKind
+from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.training.frequent_words import FrequentWords
 from lightmigrate.training.request import tokens_of
@@ -22,11 +23,15 @@ from lightmigrate.training.request import tokens_of
 LENGTHS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 128)
 SHOWN = (8, 24, 96)
 
+# Kinds of extracts to choose from. The rarest words are left out: sentences of a document hold them, so that more was
+# expected of them than they kept, by .15 twice (SciFact's and Cranfield's chunks, 30 % of the tokens).
+TRIED_KINDS: tuple[ExtractKind, ...] = ("first", "content")
+
 # Documents to calibrate on first: a share of the collection, or of what a budget buys, within these bounds. With a
 # tenth of the budget it was not seen that whole documents are better than first words where texts have no titles
 # (`benchmarks/results/extracts.md`).
 FIRST_SHARE = 0.05
-FIRST_SHARE_OF_BUDGET = 0.2
+FIRST_SHARE_OF_BUDGET = 0.25
 FEWEST, MOST = 20, 300
 
 # Where nobody says how many documents to calibrate on, measuring takes at most this share of embedding everything.
@@ -35,8 +40,10 @@ MEASURING_SHARE = 0.1
 # Tokens that a sentence of a long document has, about.
 SENTENCE_TOKENS = 30
 
-# Share of a budget that single words may take.
-WORDS_SHARE = 0.1
+# Share of a budget that single words may take. All frequent words are a few hundredths of the tokens of everything and
+# help more than documents for the same tokens; some hundred are worse than none
+# (`benchmarks/results/short_documents.md`). Where that leaves too little to measure with, they take the smaller share.
+WORDS_SHARE, SMALLER_WORDS_SHARE = 0.3, 0.1
 
 # More documents of which only the extracts are embedded, to measure how much many extracts help: at most so many, for
 # at most this share of a budget. Without a budget, as many as there are calibration documents.
@@ -44,7 +51,7 @@ MOST_EXTRACTS = 500
 
 # Rare words have more letters than others, so extracts of them take up to so many times the tokens of first words.
 MORE_OF_RARE_WORDS = 1.3
-EXTRACTS_SHARE = 0.25
+EXTRACTS_SHARE = 0.05
 
 
 def usual_samples(size: CollectionSize, allowed: float | None) -> int:
@@ -58,29 +65,43 @@ def usual_samples(size: CollectionSize, allowed: float | None) -> int:
     return int(max(2, min(max(documents, FEWEST), MOST, size.texts)))
 
 
-def measuring_within(size: CollectionSize, tokens: float) -> tuple[int, list[int]] | None:
-    """How many documents to calibrate on, and which lengths of extracts to try, so that it takes at most these tokens.
+class Measuring(NamedTuple):
+    """What is measured with so many tokens.
 
-    As many documents as usual if possible, then as many lengths as possible. `None` if not even the fewest documents
-    can be measured.
+    Attributes:
+        documents: to calibrate on.
+        lengths: of extracts that are tried, in words.
+        words: tokens that single words may take.
+    """
+
+    documents: int
+    lengths: list[int]
+    words: float
+
+
+def measuring_within(size: CollectionSize, tokens: float) -> Measuring | None:
+    """What can be measured with these tokens: as many documents as usual if possible, then as many lengths as possible.
+
+    `None` if not even the fewest documents can be measured.
 
     Args:
         size: of the collection, with the lengths to choose from.
         tokens: that measuring may take.
     """
-    documents, each = usual_samples(size, None), _tokens_each(size)
-    while documents >= min(FEWEST, size.texts):
-        spent = documents * each + sentences_for(documents) * min(each, SENTENCE_TOKENS) + WORDS_SHARE * tokens
-        first = size.extract_tokens["first"]
-        lengths = sorted(first)
-        while lengths:
-            # those of more documents too, and one length of all kinds to choose the kind
-            read = 2 * sum(first[words] for words in lengths) + len(EXTRACT_KINDS) * first[middle_of(lengths)]
-            extracts = MORE_OF_RARE_WORDS * documents * read / max(1, size.texts)
-            if spent + extracts <= tokens:
-                return documents, lengths
-            lengths.pop()
-        documents = documents * 3 // 4
+    each, first = _tokens_each(size), size.extract_tokens["first"]
+    for words in (WORDS_SHARE * tokens, SMALLER_WORDS_SHARE * tokens):
+        documents = usual_samples(size, None)
+        while documents >= min(FEWEST, size.texts):
+            spent = documents * each + sentences_for(documents) * min(each, SENTENCE_TOKENS) + words
+            lengths = sorted(first)
+            while lengths:
+                # those of more documents too, and one length of all kinds to choose the kind
+                read = 2 * sum(first[length] for length in lengths) + len(TRIED_KINDS) * first[middle_of(lengths)]
+                extracts = MORE_OF_RARE_WORDS * documents * read / max(1, size.texts)
+                if spent + extracts <= tokens:
+                    return Measuring(documents, lengths, words)
+                lengths.pop()
+            documents = documents * 3 // 4
     return None
 
 
@@ -95,11 +116,11 @@ def drawn_samples(size: CollectionSize) -> int:
 
 
 def words_within(words: FrequentWords, provider: Provider, tokens: float | None) -> FrequentWords:
-    """The most frequent words that their share of a budget buys; all without a budget."""
+    """The most frequent words that these tokens buy; all where nothing limits them."""
     if tokens is None:
         return words
     costs = accumulate(tokens_of(provider, [word]) for word in words.words)
-    return words.first(sum(cost <= WORDS_SHARE * tokens for cost in costs))
+    return words.first(sum(cost <= tokens for cost in costs))
 
 
 def lengths_within(size: CollectionSize, left: float | None) -> list[int]:

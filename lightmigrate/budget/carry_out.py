@@ -36,12 +36,14 @@ class Sampling:
 
     Attributes:
         documents: number of documents to sample; the first of them are calibrated on, as many as are embedded whole.
+        representative: how many of them represent the collection; see `CalibrationData.shorter_first`.
         words: number of single words to embed.
         seed: of every random choice.
         queries: of users; sentences of the documents stand in for them when there are none.
     """
 
     documents: int
+    representative: int | None
     words: int
     seed: int = 0
     queries: Sequence[str] = ()
@@ -88,7 +90,7 @@ def carry_out(
         source_model=source_model,
         extract_words=extract_words or None,
         extract_kind=setting.extract_kind,
-        sentences=sentences_for(len(data.texts)),
+        sentences=sentences_for(data.judging),
         thresholds=thresholds,
         seed=sampling.seed,
         on_progress=on_progress,
@@ -97,7 +99,7 @@ def carry_out(
     if with_text < 1:
         without_texts = training.gate
         if extract_words or data.words is not None:
-            sentences = sentences_for(len(data.texts))
+            sentences = sentences_for(data.judging)
             without_texts = train(data.without_texts(), provider, sentences=sentences, seed=sampling.seed).gate
     fitted = {text_digest(text) for text in data.texts}
     exact = fitted | _embedded_whole(collection, setting, rule, sampling.seed, fitted)
@@ -138,7 +140,8 @@ def _data(
         about=stated_form([member for member in collection.members if isinstance(member, WithTexts)], None),
         seed=sampling.seed,
         on_progress=on_progress,
-    ).with_words(sampling.words)
+    )
+    sampled = sampled.shorter_first(sampling.representative).with_words(sampling.words)
     fitted = min(setting.documents, sampling.documents, MOST_FITTED)
     data = sampled.first(fitted, sampling.documents - fitted)
     return data if setting.reads_texts else data.without_texts()

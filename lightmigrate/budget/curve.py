@@ -50,10 +50,10 @@ class CostQualityCurve(Result):
             queries of users.
         projected: the same with the best of the projections that were tried.
         nothing: the same when nothing is done; `None` also when the old model was not available.
+        expected_nothing: nDCG@10 to expect when nothing is done, as a share of what embedding everything gives.
         growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
-        extract_kinds: of each kind of extracts that was compared how well sentences find their documents; see
-            `ExtractChoice.found`.
+        extract_kinds: of each kind of extracts that was compared what is expected of it; see `ExtractChoice.expected`.
         shortened: the texts that the new model did not take whole while this was measured.
     """
 
@@ -67,6 +67,7 @@ class CostQualityCurve(Result):
     reembedded: QualityEstimate | None
     projected: QualityEstimate | None
     nothing: QualityEstimate | None
+    expected_nothing: QualityEstimate | None
     growth: float
     query_set: QuerySet
     extract_kinds: Mapping[ExtractKind, float]
@@ -149,7 +150,7 @@ def measure_curve(
     *,
     lengths: Mapping[ExtractKind, Sequence[int]],
     source_model: Model | None = None,
-    sampled: int | None = None,
+    sampled_tokens: Sequence[int] | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> CostQualityCurve:
@@ -164,7 +165,7 @@ def measure_curve(
         lengths: lengths of extracts, in words, to try, by kind; `size` must hold all of them. Only the best kind is
             tried.
         source_model: the model of the stored vectors; by default `previous`, or unnamed.
-        sampled: number of documents that were sampled, of which `data` holds the first; by default it holds all.
+        sampled_tokens: of each document that was sampled, of which `data` holds the first; by default it holds all.
         seed: of every random choice.
         on_progress: receives the progress of embedding and fitting.
 
@@ -191,7 +192,7 @@ def measure_curve(
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
     if enough and data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
-    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens)
+    estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
     cheaper = sorted((option for option in shown if option.tokens < everything.tokens), key=lambda o: o.tokens)
@@ -201,16 +202,17 @@ def measure_curve(
         model=provider.name,
         size=size,
         calibration=len(data.texts),
-        sampled=sampled or len(data.texts),
+        sampled=len(data.texts if sampled_tokens is None else sampled_tokens),
         words=0 if data.words is None else len(data.words.words),
         paid=estimator.paid,
         options=(*cheaper, everything),
         reembedded=gate.reembedded.recall,
         projected=max(gates, key=lambda tried: tried.expected_retention.value).migrated.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
+        expected_nothing=gate.expected_nothing,
         growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
-        extract_kinds=choice.found,
+        extract_kinds=choice.expected,
         shortened=provider.shortened,
         _estimator=estimator,
     )

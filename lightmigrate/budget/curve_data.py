@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lightmigrate.budget.budget_split import (
     LENGTHS,
     SHOWN,
+    WORDS_SHARE,
     drawn_samples,
     measuring_within,
     middle_of,
@@ -16,6 +17,7 @@ from lightmigrate.budget.budget_split import (
     words_within,
 )
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.extract_choice import MOST_COMPARED
 from lightmigrate.budget.extract_lengths import extracts_within
 from lightmigrate.budget.missing_texts import too_few_texts
 from lightmigrate.budget.quality_estimator import tokens_to_measure
@@ -37,13 +39,13 @@ class CurveData:
         data: the first calibration documents, and more of which only extracts are embedded.
         size: of the collection.
         lengths: lengths of extracts to try, in words, by their kind.
-        sampled: number of documents that were sampled.
+        sampled_tokens: of each document that was sampled, in the order in which they are embedded whole.
     """
 
     data: CalibrationData
     size: CollectionSize
     lengths: Mapping[ExtractKind, Sequence[int]]
-    sampled: int
+    sampled_tokens: Sequence[int]
 
 
 def read_curve_data(
@@ -82,7 +84,8 @@ def read_curve_data(
     known = lengths or (SHOWN if tokens is None and token_share is None else LENGTHS)
     size = CollectionSize.of(collection, provider, known, lambda done, total: report("count", done, total))
     allowed = tokens if token_share is None else token_share * size.tokens
-    calibration, measuring = samples or usual_samples(size, allowed), allowed
+    calibration = samples or usual_samples(size, allowed)
+    for_words = None if allowed is None else WORDS_SHARE * allowed
     if measuring_share is not None and samples is None and allowed is None:
         measuring = measuring_share * size.tokens
         within = measuring_within(size, measuring)
@@ -91,7 +94,7 @@ def read_curve_data(
                 f"measuring projections would take more than {measuring:,.0f} of {size.tokens:,} tokens: name how many "
                 "documents to calibrate on (--samples 50)"
             )
-        calibration, known = within
+        calibration, known, for_words = within
     if calibration > size.texts:
         raise too_few_texts(collection.address, size, calibration)
     sampled = data_from_readable(
@@ -101,9 +104,9 @@ def read_curve_data(
         queries=queries,
         seed=seed,
         on_progress=on_progress,
-    )
+    ).shorter_first(calibration)
     if sampled.words is not None:
-        sampled = replace(sampled, words=words_within(sampled.words, provider, measuring))
+        sampled = replace(sampled, words=words_within(sampled.words, provider, for_words))
     left = None
     if allowed is not None:
         left = _left(allowed, tokens_to_measure(sampled.first(calibration), provider), size)
@@ -116,7 +119,7 @@ def read_curve_data(
     data = sampled.first(calibration, more)
     if allowed is not None and _measuring(data, tried, provider) > allowed:
         tried = {}
-    return CurveData(data, size, tried, len(sampled.texts))
+    return CurveData(data, size, tried, [tokens_of(provider, [text]) for text in sampled.texts])
 
 
 def _measuring(data: CalibrationData, tried: Mapping[ExtractKind, Sequence[int]], provider: Provider) -> int:
@@ -124,7 +127,7 @@ def _measuring(data: CalibrationData, tried: Mapping[ExtractKind, Sequence[int]]
     compared, of_kind = 0, [0]
     for kind, lengths in tried.items():
         rules = {words: data.extract_rule(kind, words) for words in lengths}
-        compared += tokens_of(provider, [rules[middle_of(lengths)].of(text) for text in data.texts])
+        compared += tokens_of(provider, [rules[middle_of(lengths)].of(text) for text in data.texts[:MOST_COMPARED]])
         texts = [*data.texts, *data.extract_texts]
         of_kind.append(tokens_of(provider, [rule.of(text) for rule in rules.values() for text in texts]))
     return tokens_to_measure(data, provider) + compared + max(of_kind)

@@ -12,15 +12,14 @@ from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.estimators.fit import fit_pairs
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
-from lightmigrate.quality.depth import gain_in_collection
-from lightmigrate.quality.metrics import nearer_documents
+from lightmigrate.quality.gate import gate
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.request import tokens_of
 from lightmigrate.training.sentences import pseudo_queries
 from lightmigrate.vectors import finite_rows
 
-# With fewer documents nothing can be compared.
-FEWEST_COMPARED = 10
+# With fewer documents nothing can be compared; more would take tokens that documents embedded whole are worth more.
+FEWEST_COMPARED, MOST_COMPARED = 10, 100
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class ExtractChoice:
 
     Attributes:
         kind: the chosen one.
-        found: of each kind the mean discounted gain of a sentence's own document (`gain_in_collection`) among documents
-            that are projected with such extracts; empty where there was nothing to choose.
+        expected: of each kind what the gate expects searches to keep among documents that are projected with such
+            extracts; empty where there was nothing to choose.
         tokens: that choosing took, for extracts that are not tried otherwise.
     """
 
     kind: ExtractKind
-    found: Mapping[ExtractKind, float]
+    expected: Mapping[ExtractKind, float]
     tokens: int
 
 
@@ -46,13 +45,12 @@ def choose_extracts(
     sentences: int,
     seed: int = 0,
 ) -> ExtractChoice:
-    """Choose the kind with whose projection sentences find their documents best. Calls the model.
+    """Choose the kind with whose projection the gate expects most. Calls the model.
 
     A projection is fitted for each kind, because the best extracts alone are not the best beside the old vectors: these
-    know the topic, and rare words tell what is particular (`benchmarks/results/extracts.md`). Overlap with the true
-    neighbours chooses worse: it lost .023 of what the better one of two kinds keeps, and finding the own document lost
-    .005 (`benchmarks/results/expectations.md`). The kinds are compared with the same number of words, the smallest of
-    their middle lengths.
+    know the topic, and rare words tell what is particular (`benchmarks/results/extracts.md`). What the gate expects
+    chooses better than either of what it stands on (`benchmarks/results/expectations.md`). The kinds are compared with
+    the same number of words, the smallest of their middle lengths, on a hundred documents at most.
 
     Args:
         data: the calibration documents, with their stored vectors.
@@ -66,21 +64,22 @@ def choose_extracts(
     """
     if len(lengths) < 2 or data.vectors is None:
         return ExtractChoice(next(iter(lengths), "first"), {}, 0)
+    searches, of_row = pseudo_queries(data.texts[: data.judging], sentences, seed)
+    data, vectors = data.first(min(len(data.texts), MOST_COMPARED)), data.vectors
     words = min(middle_of(of_kind) for of_kind in lengths.values())
     rules = {kind: data.extract_rule(kind, words) for kind in lengths}
     true = provider.embed_each(data.texts)
     embedded = {kind: provider.embed_each([rule.of(text) for text in data.texts]) for kind, rule in rules.items()}
     taken = np.flatnonzero(np.all([finite_rows(vectors) for vectors in (true, *embedded.values())], axis=0))
-    if len(taken) < FEWEST_COMPARED:
-        return ExtractChoice("first", {}, 0)
-    searches, of_row = pseudo_queries(data.texts, sentences, seed)
     queries = provider.embed_each(searches, queries=True)
     asked = np.flatnonzero(finite_rows(queries) & np.isin(of_row, taken))
-    own = np.searchsorted(taken, np.asarray(of_row)[asked])
-    found: dict[ExtractKind, float] = {}
+    own = np.searchsorted(taken, np.asarray(of_row, dtype=np.int64)[asked])
+    if len(taken) < FEWEST_COMPARED or not len(asked):
+        return ExtractChoice("first", {}, 0)
+    expected: dict[ExtractKind, float] = {}
     for kind, rule in rules.items():
         fitted = fit_pairs(
-            data.vectors[taken],
+            vectors[taken],
             true[taken],
             [data.texts[row] for row in taken.tolist()],
             method="extract",
@@ -92,9 +91,17 @@ def choose_extracts(
             source_model=None,
             target_model=None,
         )
-        nearer = nearer_documents(queries[asked], fitted.held_out, own, data.metric)
-        found[kind] = float(gain_in_collection(nearer, len(taken), max(len(taken), data.collection_size)).mean())
-    chosen = max(found, key=found.__getitem__)
+        judged = gate(
+            true=true[taken],
+            projected=fitted.held_out,
+            queries=queries[asked],
+            taken_from=own.tolist(),
+            collection_size=data.collection_size,
+            metric=data.metric,
+            seed=seed,
+        )
+        expected[kind] = judged.expected_retention.value
+    chosen = max(expected, key=expected.__getitem__)
     extra = [
         rule.of(text)
         for kind, rule in rules.items()
@@ -102,4 +109,4 @@ def choose_extracts(
         for text in data.texts
     ]
     # where there are queries of users, the gate asks those, and nothing else pays for the sentences
-    return ExtractChoice(chosen, found, tokens_of(provider, extra, searches if data.queries else ()))
+    return ExtractChoice(chosen, expected, tokens_of(provider, extra, searches if data.queries else ()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lightmigrate.budget.budget_split import lengths_within
+from lightmigrate.budget.budget_split import TRIED_KINDS, lengths_within
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.projection.terms.extract_rule import EXTRACT_KINDS, ExtractKind, ExtractRule
+from lightmigrate.projection.terms.extract_rule import ExtractKind, ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.calibration_data import CalibrationData
@@ -43,10 +43,11 @@ def extracts_within(
         progress: called with the number of records read, and of all.
     """
     if left is not None and sampled.frequencies is not None:
-        left /= 1 + (len(EXTRACT_KINDS) - 1) * calibration / max(1, size.texts)
+        # what comparing the kinds takes; they may be compared with another length than the one that is used
+        left /= 1 + len(TRIED_KINDS) * calibration / max(1, size.texts)
     first = lengths_within(size, left)
     tried: dict[ExtractKind, list[int]] = {"first": first} if first else {}
-    kinds = EXTRACT_KINDS if sampled.frequencies is not None else ()
+    kinds = TRIED_KINDS if sampled.frequencies is not None else ()
     for kind in kinds:
         if kind != "first":
             rules = [sampled.extract_rule(kind, words) for words in sorted(lengths)]

@@ -91,7 +91,7 @@ def gates_of(collection: JoinedCollections, training: Training) -> dict[Address,
     positions, addresses = training.data.positions, [member.address for member in collection.members]
     if len(addresses) == 1 or positions is None:
         return dict.fromkeys(addresses, training.gate)
-    member_of = collection.members_of(positions)
+    member_of = collection.members_of(positions[: training.data.judging])
     sampled = np.bincount(member_of, minlength=len(addresses))
     large = np.flatnonzero(sampled >= FEWEST_DOCUMENTS).tolist()
     small = np.flatnonzero(~np.isin(member_of, large))

@@ -39,6 +39,7 @@ class BudgetPlan(Result):
         model: name of the new model.
         setting: what is embedded.
         sampled: number of documents to sample; the first of them are calibrated on, as many as are embedded whole.
+        representative: how many of these represent the collection, and judge; `None` for all, as in earlier plans.
         words: number of single words to embed.
         seed: of every random choice.
         tokens: that may be embedded in all.
@@ -73,6 +74,7 @@ class BudgetPlan(Result):
     part: str = ""
     text_form: Mapping[str, Any] = field(default_factory=dict)
     distance: str = ""
+    representative: int | None = None
 
     @property
     def address(self) -> Address:
@@ -127,6 +129,7 @@ class BudgetPlan(Result):
             part=address.part,
             text_form={} if text_form is None else form_to_json(text_form),
             distance=distance or "",
+            representative=curve.calibration,
         )
 
     def save(self, path: Path) -> Path:

@@ -70,7 +70,7 @@ def planned_job(
             provider,
             plan.setting,
             size,
-            Sampling(plan.sampled, plan.words, plan.seed, queries),
+            Sampling(plan.sampled, plan.representative, plan.words, plan.seed, queries),
             opened_by=plan.provider,
             source_model=source_model,
             texts_file=plan.texts_file,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
@@ -20,7 +21,7 @@ MOST_FITTED = 4000
 
 # Sentences that stand in for queries of users: of each calibration document, and in all. They cost tokens too.
 SENTENCES_OF_EACH = 2
-MOST_SENTENCES = 300
+MOST_SENTENCES = 200
 
 # Errors fall with a power of the number of calibration documents, and of extracts. Both powers are measured with half
 # of them, within these bounds: for documents .55 to .9 was measured by human judgements on one corpus of chunks, and
@@ -41,6 +42,8 @@ class QualityEstimator:
         halves: the gate's judgement of some of them when fitted to half of the documents; of those with extracts, with
             half of the documents of which only extracts are embedded.
         choosing: tokens that choosing among kinds of extracts took.
+        sampled_tokens: of each document that was sampled, in the order in which they are embedded whole; the first are
+            those of `data`. Where it is left out, there are no others, and all documents cost the same.
 
     Attributes:
         trainings: as given.
@@ -57,6 +60,7 @@ class QualityEstimator:
         trainings: Mapping[TriedProjection, Training],
         halves: Mapping[TriedProjection, Gate],
         choosing: int = 0,
+        sampled_tokens: Sequence[int] | None = None,
     ) -> None:
         self.trainings = trainings
         self._size = size
@@ -72,7 +76,8 @@ class QualityEstimator:
             for tried in trainings
             if tried.extract_words
         }
-        self._query_tokens = _query_tokens(data, provider)
+        more = [] if sampled_tokens is None else sampled_tokens[self._calibration :]
+        self._tokens_of_more = list(accumulate(more, initial=0))
         self.paid = choosing + tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
         seconds = sum(training.embedding_seconds for training in trainings.values())
         called = any(training.bill.tokens for training in trainings.values())
@@ -109,11 +114,14 @@ class QualityEstimator:
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
         size = self._size
-        others = max(1, (size.different_texts or size.texts) - self._calibration)
-        more = min(others, max(0, setting.documents - self._calibration))
-        tokens = self.paid + more * max(0, size.tokens - self._calibration_tokens) / others
-        if more:
-            tokens += self._query_tokens  # a projection fitted to more documents is judged by other sentences
+        different = size.different_texts or size.texts
+        more = max(0, min(different, setting.documents) - self._calibration)
+        sampled = min(more, len(self._tokens_of_more) - 1)
+        tokens = float(self.paid + self._tokens_of_more[sampled])
+        if more > sampled:
+            rest = max(1, different - self._calibration - sampled)
+            left = max(0, size.tokens - self._calibration_tokens - self._tokens_of_more[sampled])
+            tokens += (more - sampled) * left / rest
         if setting.extract_words:
             # documents that are embedded whole but not fitted to need no extract
             needed = 1 - max(0, setting.documents - MOST_FITTED) / max(1, size.texts)

@@ -36,8 +36,8 @@ class Expectation:
 
     def retention(self, found: float, overlap: float) -> float:
         """The retention to expect, in [0, 1]. Both arguments are in [0, 1]."""
-        lost_found, lost_overlap = max(0.0, 1 - found) ** self.found_power, max(0.0, 1 - overlap) ** self.overlap_power
-        return max(0.0, 1 - self.steepness * lost_found * lost_overlap)
+        lost = math.pow(max(0.0, 1 - found), self.found_power) * math.pow(max(0.0, 1 - overlap), self.overlap_power)
+        return max(0.0, 1 - self.steepness * lost)
 
     def estimate(self, found: QualityEstimate, overlap: QualityEstimate) -> QualityEstimate:
         """The retention with its 95 % interval: how sure the measurements are, and how sure the formula is.

@@ -158,7 +158,7 @@ def compare_routes(
             previous,
             lengths=read.lengths,
             source_model=source_model,
-            sampled=read.sampled,
+            sampled_tokens=read.sampled_tokens,
             seed=seed,
             on_progress=on_progress,
         )
@@ -166,7 +166,7 @@ def compare_routes(
         # sentences, words and extracts were paid for only to measure
         only_measuring = max(0, curve.paid - tokens_of(provider, read.data.texts)) if everything.dollars != 0 else 0
         everything = costs.everything(curve.options[-1].expected, only_measuring)
-    routes = [_nothing(), *_measured(costs, curve, known, goal), everything]
+    routes = [_nothing(curve), *_measured(costs, curve, known, goal), everything]
     choice = choose(routes, goal)
     return Comparison(
         model=provider.name,
@@ -221,8 +221,9 @@ def _takes_little(everything: Route, goal: Goal) -> bool:
     return quick and cheap and goal.allows(everything)
 
 
-def _nothing() -> Route:
-    return Route("nothing", "do nothing", 0, 0, 0.0, 0.0, None, None, None, False)
+def _nothing(curve: CostQualityCurve | None) -> Route:
+    expected = None if curve is None else curve.expected_nothing
+    return Route("nothing", "do nothing", 0, 0, 0.0, 0.0, None, None, expected, False)
 
 
 def _measured(costs: Costs, curve: CostQualityCurve | None, known: KnownProjection | None, goal: Goal) -> list[Route]:

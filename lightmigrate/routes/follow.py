@@ -68,7 +68,7 @@ def follow(
         provider,
         route.setting,
         curve.size,
-        Sampling(curve.sampled, curve.words, seed, queries),
+        Sampling(curve.sampled, curve.calibration, curve.words, seed, queries),
         opened_by=opened_by,
         source_model=source_model,
         texts_file=texts_file,

@@ -50,9 +50,11 @@ def preservation_line(report: CollectionReport) -> str:
         stated = preservation.stated if preservation is not None else ""
         return f"Semantic preservation: not measured on this collection ({stated or 'nor on any other'})"
     expected, nothing = preservation.expected, preservation.nothing
-    if nothing is None and report.exact and report.exact == report.migrated:
+    if report.exact and report.exact == report.migrated:
         return "Semantic preservation: 100.0%, every vector is the new model's own"
-    doing_nothing = "unknown, the old model is not at hand" if nothing is None else f"finds {nothing.value:.0%} of it"
+    doing_nothing = (
+        "unknown" if nothing is None else f"about {nothing.value:.0%}, {nothing.low:.0%} to {nothing.high:.0%}"
+    )
     return (
         f"Semantic preservation: {expected.value:.1%} (95 % interval {expected.low:.1%} to {expected.high:.1%}; "
         f"doing nothing: {doing_nothing})"

@@ -242,7 +242,7 @@ class ProjectionSource:
             projected=best.projection.apply(measured.page.vectors, measured.page.texts),
             queries=measured.queries,
             taken_from=measured.query_rows,
-            old=None if measured.old_queries is None else measured.page.vectors,
+            old=measured.page.vectors,
             old_queries=measured.old_queries,
             collection_size=group.count,
             metric=collection.metric,
@@ -386,8 +386,7 @@ def _require_passed(judgement: Gate) -> None:
 
 
 def _measured(judgement: Gate, stated: str) -> Preservation:
-    nothing = judgement.nothing.overlap if judgement.nothing is not None else None
-    return Preservation(judgement.expected_retention, nothing, stated)
+    return Preservation(judgement.expected_retention, judgement.expected_nothing, stated)
 
 
 def _stated(ranked: Ranked) -> str:

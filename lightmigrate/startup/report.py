@@ -94,7 +94,7 @@ class Preservation(Result):
 
     Attributes:
         expected: retention that the gate expects on this collection; `None` when it could not be measured.
-        nothing: overlap of the old model's answers with those of re-embedding; `None` when it was not available.
+        nothing: retention to expect of doing nothing; `None` when it could not be estimated.
         stated: what was measured when the projection was made, in one sentence; empty when nothing was.
     """
 

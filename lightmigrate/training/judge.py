@@ -58,7 +58,6 @@ class Judge:
             query_rows = np.asarray(request.query_rows, dtype=np.int64)
             queries = np.flatnonzero(np.isin(query_rows, rows))
             taken_from = np.searchsorted(rows, query_rows[queries]).tolist()
-        compared = embedded.old_queries is not None
         return gate(
             true=embedded.new[rows],
             projected=predicted,
@@ -66,7 +65,7 @@ class Judge:
             taken_from=taken_from,
             collection_size=self.collection_size if collection_size is None else collection_size,
             metric=self.metric,
-            old=embedded.old[rows] if compared else None,
+            old=embedded.old[rows],
             old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,
             thresholds=self.thresholds,
             seed=self.seed,

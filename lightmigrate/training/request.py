@@ -42,9 +42,11 @@ class EmbeddingRequest:
             data: the calibration data.
             seed: of the choice of sentences.
             rule: makes the extracts; `None` for none.
-            sentences: at most so many sentences of the documents, when there are no queries of users.
+            sentences: at most so many sentences of the documents that judge, when there are no queries of users.
         """
-        queries, query_rows = (data.queries, None) if data.queries else pseudo_queries(data.texts, sentences, seed)
+        queries, query_rows = (
+            (data.queries, None) if data.queries else pseudo_queries(data.texts[: data.judging], sentences, seed)
+        )
         extracts: Sequence[str] = ()
         if rule is not None:
             extracts = [rule.of(text) for text in (*data.texts, *data.extract_texts)]

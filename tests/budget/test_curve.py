@@ -92,7 +92,7 @@ def test_a_plan_can_be_written_and_read(drawn: CostQualityCurve, tmp_path: Path)
 
 def test_a_budget_calibrates_first_on_a_part_of_it_but_enough(folder: Path, tmp_path: Path) -> None:
     drawn = Migrator(folder).cost_quality_curve("notes", cached(tmp_path), token_share=0.25)
-    assert drawn.calibration == 20  # a fifth of what it buys
+    assert drawn.calibration == 25  # a quarter of what it buys
     assert drawn.sampled == 400
     lengths = {option.setting.extract_words for option in drawn.options} - {0}
     assert len(lengths) == 1
@@ -121,9 +121,11 @@ def test_the_calibration_documents_of_a_plan_are_the_first_of_those_that_are_dra
     assert len(sample.texts) >= plan.setting.documents
 
 
-def test_without_the_old_model_nobody_knows_what_doing_nothing_gives(drawn: CostQualityCurve) -> None:
+def test_without_the_old_model_doing_nothing_is_estimated_with_a_wide_interval(drawn: CostQualityCurve) -> None:
     assert drawn.nothing is None
-    assert doing_nothing(drawn).startswith("doing nothing: not measured, the old model is not available")
+    assert drawn.expected_nothing is not None
+    assert drawn.expected_nothing.high - drawn.expected_nothing.low > 0.4
+    assert doing_nothing(drawn).startswith("doing nothing keeps about ")
 
 
 def test_the_old_model_tells_what_doing_nothing_gives(tmp_path: Path) -> None:
@@ -138,19 +140,15 @@ def test_the_old_model_tells_what_doing_nothing_gives(tmp_path: Path) -> None:
     assert drawn.projected is not None
     assert drawn.reembedded is not None
     assert 0.5 < drawn.nothing.value < drawn.reembedded.value
-    assert doing_nothing(drawn) == (
-        f"sentences that find their document: re-embedding {drawn.reembedded.value:.2f}, the best projection "
-        f"{drawn.projected.value:.2f}, doing nothing {drawn.nothing.value:.2f}"
-    )
+    assert drawn.expected_nothing is not None
+    assert 0.6 < drawn.expected_nothing.value < 1.1
+    assert doing_nothing(drawn).startswith("doing nothing keeps about ")
 
 
 def test_users_queries_are_asked_in_place_of_sentences(folder: Path, tmp_path: Path) -> None:
     drawn = curve(folder, cached(tmp_path), queries=list(CORPUS.queries[:60]))
     assert drawn.reembedded is None
-    assert (
-        doing_nothing(drawn)
-        == "doing nothing: not measured, there are no judgements of what users' queries should find"
-    )
+    assert doing_nothing(drawn).startswith("doing nothing keeps about ")
 
 
 def test_a_size_sees_a_changed_text_and_no_order(folder: Path, tmp_path: Path) -> None:

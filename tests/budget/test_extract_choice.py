@@ -48,7 +48,7 @@ def test_first_words_that_are_the_same_everywhere_are_not_chosen(tmp_path: Path)
     documents = behind_the_same_words(texts())
     choice = choose_extracts(data_of(documents, 120), LENGTHS, cached(tmp_path), 100)
     assert choice.kind != "first"
-    assert choice.found[choice.kind] > choice.found["first"] + 0.05
+    assert choice.expected[choice.kind] > choice.expected["first"] + 0.05
     assert choice.tokens > 0
 
 
@@ -61,7 +61,7 @@ def test_what_choosing_takes_is_what_is_embedded_for_the_other_kinds(tmp_path: P
     for kind in LENGTHS:
         rule = data.extract_rule(kind, 12)
         assert {rule.of(text) for text in data.texts} <= asked
-    assert choose_extracts(data, {"rarest": [12]}, provider, 100).found == {}
+    assert choose_extracts(data, {"rarest": [12]}, provider, 100).expected == {}
     assert choose_extracts(data, {}, provider, 100).kind == "first"
 
 

@@ -81,13 +81,14 @@ def test_refused_and_blank_texts_stay_projected_and_long_ones_are_cut_all_the_wa
     folder = build(tmp_path / "db", documents)
     drawn = curve(folder, provider, samples=190, lengths=(12,))
     assert drawn.shortened.reason
-    plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration)))
+    kind = max(drawn.extract_kinds, key=drawn.extract_kinds.__getitem__)
+    plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration, kind)))
     result = Migrator(folder).migrate_by_plan(plan, provider, force=True)
     assert result.n_migrated == 200
     done = Migrator(folder).refine("notes", provider)
     assert (done.status.exact, done.status.records) == (197, 200)
     assert done.shortened.cut >= 1
-    assert done.shortened.refused == 1
+    assert 1 <= done.shortened.refused <= 2  # the document, and its extract where that is another text
     assert np.isfinite(np.stack(list(vectors_in(folder).values()))).all()
     again = Migrator(folder).refine("notes", provider)
     assert (again.embedded, again.status.exact) == (0, 197)

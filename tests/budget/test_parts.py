@@ -36,7 +36,7 @@ def require_others_untouched(store: MemoryStore) -> None:
 def test_a_plan_is_carried_out_on_the_part_it_was_made_for(store: MemoryStore, tmp_path: Path) -> None:
     provider = cached(tmp_path)
     drawn = Migrator(store).cost_quality_curve(OURS, provider, samples=60, lengths=(12,))
-    plan = BudgetPlan.of(OURS, drawn, drawn.option(BudgetSetting(True, 12, drawn.calibration)))
+    plan = BudgetPlan.of(OURS, drawn, next(option for option in drawn.options if option.setting.extract_words))
     plan = BudgetPlan.load(plan.save(tmp_path / "plan.json"))
     assert plan.address == OURS
 

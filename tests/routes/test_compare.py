@@ -74,7 +74,8 @@ def test_on_one_scale_with_more_quality_for_more_tokens(tmp_path: Path) -> None:
     found = compared(build(tmp_path / "db"), cached(tmp_path), always=True, samples=60)
     assert found.measured_on == 60
     nothing, *projected, everything = found.routes
-    assert nothing.expected is None
+    assert nothing.expected is not None
+    assert not nothing.measured
     assert projected
     qualities = [route.expected.value for route in projected if route.expected and route.setting]
     assert qualities == sorted(qualities)

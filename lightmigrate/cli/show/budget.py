@@ -37,19 +37,18 @@ def not_whole(shortened: Shortened) -> list[str]:
 
 
 def doing_nothing(measured: CostQualityCurve) -> str:
-    """How doing nothing compares, where that could be measured."""
-    if measured.query_set.queries:
-        return "doing nothing: not measured, there are no judgements of what users' queries should find"
-    if measured.nothing is None or measured.reembedded is None or measured.projected is None:
-        return "doing nothing: not measured, the old model is not available (--source-model, --source-provider)"
-    recalls = {
-        "re-embedding": measured.reembedded,
-        "the best projection": measured.projected,
-        "doing nothing": measured.nothing,
-    }
-    return "sentences that find their document: " + ", ".join(
-        f"{name} {recall.value:.2f}" for name, recall in recalls.items()
-    )
+    """What doing nothing is expected to keep, and how a projection and embedding everything compare with that."""
+    expected = measured.expected_nothing
+    if expected is None:
+        return "doing nothing: not known"
+    best = max((option.expected for option in measured.options[:-1]), key=lambda kept: kept.value, default=None)
+    if expected.low > 1:
+        advice = "staying with the old model is expected to be no worse than either"
+    elif best is not None and best.value > expected.value:
+        advice = f"a projection keeps up to {best.value:.2f}, embedding everything 1"
+    else:
+        advice = "no projection is expected to be better than that: stay, or embed everything"
+    return f"doing nothing keeps about {expected_quality(expected)}, by how much both models agree; {advice}"
 
 
 def missing_texts(missing: MissingTexts, records: int) -> RenderableType:
