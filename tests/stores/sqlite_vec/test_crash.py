@@ -48,13 +48,13 @@ def test_killed_before_any_statement(tmp_path: Path, journal: str) -> None:
             break
         killed += 1
         with opened(path) as store:
-            live = content(store)
+            now = content(store)
             (kept,) = store.versions()
-            exchanged = live.vectors.shape[1] == NEW_DIM
+            exchanged = now.vectors.shape[1] == NEW_DIM
             assert kept.role is (Role.BACKUP if exchanged else Role.BUILDING)
-            assert live.vectors.tobytes() == (new if exchanged else old).tobytes()
+            assert now.vectors.tobytes() == (new if exchanged else old).tobytes()
             assert content(store, kept.address).vectors.tobytes() == (old if exchanged else new).tobytes()
-            assert live.vectors.shape[1] in (OLD_DIM, NEW_DIM)
+            assert now.vectors.shape[1] in (OLD_DIM, NEW_DIM)
             assert not store.interrupted_exchange()
         assert everything_else(path) == rest
         path.unlink()
