@@ -22,6 +22,7 @@ _IMPORTED = (
     "lightmigrate.stores.chroma.live",
     "lightmigrate.stores.pgvector.store",
     "lightmigrate.stores.qdrant.store",
+    "lightmigrate.stores.sqlite_vec.store",
 )
 
 

@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry",),
     ("texts", "scores"),
     ("stores.open",),
-    ("stores.memory", "stores.chroma", "stores.pgvector", "stores.qdrant"),
+    ("stores.memory", "stores.chroma", "stores.pgvector", "stores.qdrant", "stores.sqlite_vec"),
     ("stores", "estimators", "providers.open"),
     ("quality", "providers"),
     ("projection",),

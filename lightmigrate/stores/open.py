@@ -28,6 +28,7 @@ _STORES: tuple[str, ...] = (
     "lightmigrate.stores.chroma",
     "lightmigrate.stores.pgvector",
     "lightmigrate.stores.qdrant",
+    "lightmigrate.stores.sqlite_vec",
 )
 
 

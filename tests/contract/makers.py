@@ -24,6 +24,7 @@ from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
+from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.migration.shadow.server import shared_server
 
 
@@ -250,6 +251,8 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "pgvector": PgMaker,
     "qdrant memory": QdrantMemoryMaker,
     "qdrant folder": QdrantFolderMaker,
+    "sqlite-vec": SqliteVecMaker,
+    "sqlite-vec with rows": SqliteVecRowsMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,

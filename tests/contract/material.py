@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Collection, Metric, Page, Store
-from lightmigrate.vectors import Vectors, normalise_rows
+from lightmigrate.vectors import METRICS, Vectors, normalise_rows
 from tests.contract.makers import Maker
 
 OLD, NEW = 8, 12
@@ -25,6 +27,18 @@ TEXTS = (
     None, "", " ", "plain", "é e\u0301 日本語 😀", "'\" %s {0} $1 \\ \\N", "line\nbreak\r\ntab\t", "\x01\x7f", "null",
     "long " * 4000,
 )  # fmt: skip
+
+
+def takes(maker: Maker, metric: Metric) -> bool:
+    """Whether the store has a distance: all that are not named by `maker.metrics`, if it names any, are refused."""
+    if metric in getattr(maker, "metrics", METRICS):
+        return True
+    address = filled(maker, "has_no_such_distance")
+    store = maker.client()
+    with pytest.raises(LightmigrateError, match=metric):
+        store.create_version(store.collection(address), "k1", NEW, None, metric)
+    assert store.versions() == []
+    return False
 
 
 def vectors(n: int, dimension: int = OLD, seed: int = 0) -> Vectors:

@@ -8,7 +8,7 @@ import pytest
 from lightmigrate.stores.base import Metric, Store
 from lightmigrate.vectors import Vectors
 from tests.contract.makers import Maker
-from tests.contract.material import NEW, build, filled, page, projected, vectors
+from tests.contract.material import NEW, build, filled, page, projected, takes, vectors
 
 
 def _distances(query: Vectors, stored: Vectors, metric: Metric) -> list[float]:
@@ -24,6 +24,8 @@ def _distances(query: Vectors, stored: Vectors, metric: Metric) -> list[float]:
 
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_the_true_neighbours_are_found_at_their_distances(maker: Maker, store: Store, metric: Metric) -> None:
+    if not takes(maker, metric):
+        return
     collection = store.collection(filled(maker, "docs", 60, metric))
     stored, queries = page(maker, 60), vectors(4, seed=21) * 3
     ids, measured = collection.nearest(queries, 5)
@@ -44,6 +46,8 @@ def test_k_may_be_all_records(maker: Maker, store: Store) -> None:
 
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_after_an_exchange_the_new_vectors_are_searched(maker: Maker, store: Store, metric: Metric) -> None:
+    if not takes(maker, metric):
+        return
     address = filled(maker, "docs", 60, metric)
     store = maker.client()
     store.exchange(build(store, address), store.collection(address), "20260101_120000")

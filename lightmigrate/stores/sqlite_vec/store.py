@@ -1,0 +1,218 @@
+"""An SQLite file with vec0 tables as a `Store`: versions of a collection are vec0 tables of the same file."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.providers.functions import is_embedder
+from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
+from lightmigrate.stores.sqlite_vec.collection import SqliteVecCollection
+from lightmigrate.stores.sqlite_vec.exchange import Exchange, copy_rows, drop_rows
+from lightmigrate.stores.sqlite_vec.related import RowsChoice, rows_in
+from lightmigrate.stores.sqlite_vec.session import Session
+from lightmigrate.stores.sqlite_vec.sql import ROWS_SUFFIX, quoted
+from lightmigrate.stores.sqlite_vec.tables import Catalog, VecTable, version_of
+from lightmigrate.stores.timestamp import order
+
+CAPABILITIES = Capabilities(
+    atomic_exchange=True,
+    holds_writers=True,
+    sees_changes=False,
+    ordered=False,
+    stale_handles=False,
+    shared_records=False,
+)
+
+
+class SqliteVecStore:
+    """See `stores.base.Store`.
+
+    Args:
+        path: the file.
+        rows: `TABLE.COLUMN`, the table with the texts and its column with the keys of the vec0 tables; empty to find
+            them.
+        text: the column with the texts, where it has no usual name.
+
+    Attributes:
+        session: the open file.
+
+    Raises:
+        DatabaseError: SQLite cannot open the file.
+        MissingExtraError: sqlite-vec, or an SQLite that loads extensions, is missing.
+    """
+
+    def __init__(self, path: Path, *, rows: str = "", text: str = "") -> None:
+        table, _, key = rows.rpartition(".")
+        if bool(rows or text) != bool(table and key):
+            raise LightmigrateError(f"{rows or 'no table'} does not say which rows have the texts: rows=TABLE.COLUMN")
+        self.session = Session(path)
+        self._options = {name: value for name, value in (("rows", rows), ("text", text)) if value}
+        self._catalog = Catalog(self.session, RowsChoice(table, key, text or None) if rows else None)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can promise."""
+        return CAPABILITIES
+
+    def unsupported(self) -> str | None:
+        """That the file cannot be written, or that no table can be migrated, with the reason; `None` otherwise."""
+        if not self.session.writable:
+            return f"{self.session.path} is read-only for this user: give it write permission first"
+        tables = self._catalog.tables()
+        if tables and not any(isinstance(table, VecTable) for table in tables.values()):
+            name, reason = next(iter(tables.items()))
+            return f"none of {len(tables)} vec0 tables can be migrated; {name}: {reason}"
+        return None
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """The collections of which sqlite-vec cannot read a few records. Only reads."""
+        faults = {}
+        for address in addresses:
+            try:
+                self.collection(address).sample(3)
+            except (LightmigrateError, ValueError) as error:
+                faults[address] = str(error)
+        return faults
+
+    @property
+    def folder(self) -> Path | None:
+        """A folder beside the file, which is made when there is something to keep about it."""
+        return self.session.path.with_name(f"{self.session.path.name}.lightmigrate")
+
+    def __str__(self) -> str:
+        if not self._options:
+            return str(self.session.path)
+        return f"sqlite:///{urllib.parse.quote(str(self.session.path))}?{urllib.parse.urlencode(self._options)}"
+
+    def __repr__(self) -> str:
+        return f"SqliteVecStore({str(self)!r})"
+
+    def __enter__(self) -> SqliteVecStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.session.close()
+
+    def collections(self) -> list[CollectionFacts]:
+        """The vec0 tables that can be migrated, by name; only reads."""
+        tables = [table for table in self._catalog.tables().values() if isinstance(table, VecTable)]
+        return [self.collection(Address(table.name)).facts() for table in tables if table.version is None]
+
+    def collection(self, address: Address) -> SqliteVecCollection:
+        """Open a collection or a version of one; `CollectionNotFoundError` when there is none. Only reads.
+
+        Raises:
+            DatabaseError: the table cannot be migrated.
+        """
+        return SqliteVecCollection(self._catalog, address)
+
+    def versions(self) -> list[Version]:
+        """The versions that lightmigrate keeps, the oldest first; only reads."""
+        tables = [table for table in self._catalog.tables().values() if isinstance(table, VecTable)]
+        versions = [table.version for table in tables if table.version is not None]
+        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+
+    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
+        """`None`: the file records no embedding model.
+
+        Raises:
+            LightmigrateError: the object is neither an embedding function nor a mapping.
+        """
+        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
+            return None
+        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
+
+    def fixed_distance(self, address: Address) -> str | None:
+        """`None`: a vec0 table states its distance."""
+        return None
+
+    def create(
+        self,
+        address: Address,
+        like: Collection,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
+    ) -> SqliteVecCollection:
+        """Create an empty vec0 table with the columns of another, and a table for its texts if that has one. Writes."""
+        assert isinstance(like, SqliteVecCollection)  # noqa: S101  # a store copies its own kind only
+        layout, rows = like.layout, None
+        with self.session.transaction():
+            self.session.execute(
+                layout.table.declaration.with_dimension(dimension, distance).statement(quoted(address.name))
+            )
+            if layout.rows is not None:
+                copy_rows(self.session, layout, "", address.name + ROWS_SUFFIX)
+                rows = rows_in(self.session, address.name + ROWS_SUFFIX, "lightmigrate_key", layout.rows.text)
+            self._catalog.register(address.name, "", rows)
+        return self.collection(address)
+
+    def create_version(
+        self,
+        source: Collection,
+        key: str,
+        dimension: int,
+        model: Mapping[str, Any] | None,
+        distance: Metric | None = None,
+    ) -> SqliteVecCollection:
+        """Create an empty vec0 table, to be filled. Writes.
+
+        Raises:
+            LightmigrateError: the version exists already, or sqlite-vec has no such distance.
+        """
+        assert isinstance(source, SqliteVecCollection)  # noqa: S101  # its own kind only
+        layout = source.layout
+        own = layout.table.version.own.name if layout.table.version else layout.table.name
+        version = version_of(own, Role.BUILDING, key)
+        if version.address.name in self._catalog.tables():
+            raise LightmigrateError(f"{own} has a version {key} already: delete it, or give another key")
+        statement = layout.table.declaration.with_dimension(dimension, distance).statement(quoted(version.address.name))
+        with self.session.transaction():
+            self.session.execute(statement)
+            copy_rows(self.session, layout, "", version.address.name + ROWS_SUFFIX)
+        return self.collection(version.address)
+
+    def exchange(
+        self,
+        incoming: Collection,
+        live: Collection,
+        key: str,
+        *,
+        function: object = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Exchange the contents of two vec0 tables, in one transaction. Writes."""
+        assert isinstance(incoming, SqliteVecCollection)  # noqa: S101  # its own kind only
+        assert isinstance(live, SqliteVecCollection)  # noqa: S101
+        Exchange(self._catalog, incoming, live, key).run(settle)
+        return 0
+
+    def restore(self, backup: Version, key: str) -> int:
+        """Put a backup back in place; the table with the texts stays as it is. Writes."""
+        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
+
+    def written_since(self, backup: Version) -> None:
+        """`None`: SQLite keeps no log."""
+
+    def delete(self, address: Address) -> None:
+        """Drop a vec0 table, and what lightmigrate keeps of its rows; the application's own table stays. Writes."""
+        table = self.collection(address).layout.table
+        with self.session.transaction():
+            self.session.execute(f"DROP TABLE {quoted(table.name)}")
+            drop_rows(self.session, table.name)
+            self._catalog.forget(table.name)
+
+    def recover(self) -> None:
+        """`None`: SQLite rolls an interrupted transaction back."""
+
+    def interrupted_exchange(self) -> bool:
+        """`False`: SQLite rolls an interrupted transaction back."""
+        return False
