@@ -9,7 +9,6 @@ _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("a FAISS index", ("*.faiss",), "FAISS stores no texts; load it, and add its vectors to a supported database"),
     ("a Qdrant storage", ("raft_state.json",), "Qdrant is not supported yet"),
     ("a local Qdrant database", ("meta.json", "collection"), "Qdrant is not supported yet"),
-    ("a LanceDB database", ("*.lance",), "LanceDB is not supported yet"),
     ("a Milvus Lite database", ("*.db", "*milvus*"), "Milvus is not supported yet"),
     ("a Weaviate folder", ("schema.db", "raft"), "Weaviate is not supported yet"),
     (

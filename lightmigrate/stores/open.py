@@ -31,6 +31,10 @@ _URLS: Mapping[str, tuple[str, str]] = {
 # missing.
 _FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
 
+# Stores that are opened from a folder or file as they are: a module, and its function that returns the open `Store`, or
+# `None` for a path of another kind.
+_PATHS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.lance", "open_path"),)
+
 # How a database that an application of this process has open is shared and observed: a module, and its function.
 _SERVED: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.serving", "served"),)
 
@@ -50,7 +54,7 @@ def open_database(database: object) -> Database:
     if isinstance(database, str) and "://" in database:
         return _open_url(database)
     if isinstance(database, (str, Path)):
-        return open_folder(Path(database))
+        return _open_path(Path(database))
     if isinstance(database, (FileDatabase, Store)):
         return database
     for parent in type(database).__mro__:
@@ -129,6 +133,16 @@ def served(database: Database) -> Served | None:
 def open_chroma_client(folder: Path) -> Any:
     """Chroma's own client of a folder, for the demo, which acts as an application. Close it when done."""
     return _attribute("lightmigrate.stores.chroma.client", "open_client")(folder)
+
+
+def _open_path(path: Path) -> Database:
+    files = open_folder(path)
+    if not files.exists():
+        for module, name in _PATHS:
+            store: Store | None = _attribute(module, name)(files.folder)
+            if store is not None:
+                return store
+    return files
 
 
 def _open_url(url: str) -> Store:

@@ -21,6 +21,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.contract.lancedb import LanceMaker
 from tests.contract.postgres import PgMaker
 from tests.migration.shadow.server import shared_server
 
@@ -246,6 +247,7 @@ def _content(folder: Path) -> dict[str, str]:
 MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "memory": lambda folder: MemoryMaker(),
     "pgvector": PgMaker,
+    "lance": LanceMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,

@@ -122,13 +122,15 @@ class Shadows:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
 
         A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
-        Where the store can block writers during the exchange, a pass that finds at most one page of changes is enough.
+        Where the store settles within the exchange, a pass that finds at most one page of changes is enough.
 
         Raises:
             DatabaseChangedError: the source was written to in every pass.
         """
         job, snapshot = shadow.job, shadow.snapshot
-        enough = self._page_size if self._store.capabilities.holds_writers else 0
+        promised = self._store.capabilities
+        settles = promised.holds_writers or promised.settles_again
+        enough = self._page_size if settles else 0
         changed, seconds = 0, 0.0
         for _ in range(PASSES):
             self._require_shadow(shadow)
@@ -139,7 +141,7 @@ class Shadows:
             seconds = time.monotonic() - started
             if changed <= enough:
                 return snapshot
-        if self._store.capabilities.holds_writers:
+        if settles:
             return snapshot
         raise DatabaseChangedError(
             f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
@@ -147,7 +149,7 @@ class Shadows:
         )
 
     def settle(self, shadow: Shadow, snapshot: Snapshot) -> None:
-        """Bring a shadow up to date for the last time, while writers are blocked. Writes to the shadow.
+        """Bring a shadow up to date for the last time within the exchange. Writes to the shadow.
 
         Raises:
             VerificationError: the shadow and its collection hold different numbers of records.
@@ -168,7 +170,8 @@ class Shadows:
     def with_changes(self, backup: Version, changes: Changes) -> Collection:
         """Carry the changes to a backup, or to a copy of it, and return that. Writes."""
         live, old = self._store.collection(backup.own), self._store.collection(backup.address)
-        if self._store.capabilities.shared_records:  # the records are shared: only vectors are missing
+        promised = self._store.capabilities
+        if promised.shared_records and not promised.whole_backups:  # only vectors are missing
             carry(live, old, replace(changes, deleted=()), self._page_size, seed=0)
             return old
         for version in self.building():
