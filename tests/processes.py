@@ -17,7 +17,10 @@ from multiprocessing.process import BaseProcess
 
 TIMEOUT = 120
 
-_IMPORTED = ("lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store")
+_IMPORTED = (
+    "lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.lance.store",
+    "lightmigrate.stores.pgvector.store",
+)  # fmt: skip
 
 
 @functools.cache

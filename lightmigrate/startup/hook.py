@@ -42,6 +42,7 @@ from lightmigrate.startup.refined_indexes import rebuild_refined_indexes
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
+from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database, open_folder
 from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
@@ -76,7 +77,8 @@ def auto_migrate(
     goes on with it. The `lightmigrate` logger receives every step, but no document, vector or key.
 
     Args:
-        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), or an open client.
+        database: a folder, such as the one that holds `chroma.sqlite3` (nothing is done if there is no database yet), a
+            URL, or an open client.
         embedding_function: what the application embeds with: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or a callable. With it projections can be trained and measured, and another model of
             the same dimension is recognised.
@@ -136,9 +138,10 @@ class _Start:
             # on_failure first: it counts even if another variable is invalid
             self._policy = Policy.of(self._policy, only=("on_failure",))
             self._policy = Policy.of(self._policy)
-            if isinstance(self._database, (str, Path)):
-                self._database = Path(self._database).expanduser()
             opened = open_database(self._database)
+            if isinstance(self._database, (str, Path)):
+                is_files = isinstance(opened, FileDatabase)
+                self._database = Path(self._database).expanduser() if is_files else opened
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
             self._source = source_for(self._policy, argument_of(opened), folder)
             self._provider = self._source.target.provider

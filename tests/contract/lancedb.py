@@ -28,7 +28,11 @@ class LanceMaker:
     payloads: Sequence[Payload | None] = (
         None,
         {"meta": {"title": "a", "pages": [1, 2], "more": {"deep": "é"}}, "number": 2**63 - 1},
-        {"meta": {"title": None, "pages": None, "more": None}, "flag": False, "exact": "12345678901234567890.0000000010"},
+        {
+            "meta": {"title": None, "pages": None, "more": None},
+            "flag": False,
+            "exact": "12345678901234567890.0000000010",
+        },
         {"flag": True, "real": 0.1, "at": "2026-01-01 12:00:00.123456Z", "raw": "AAH/"},
         {"meta": {"title": "", "pages": [], "more": {"deep": None}}, "number": -1, "tags": ["a", "é\"'\\,{}", "NULL"]},
         {"real": "Infinity", "tags": [], "number": 0},

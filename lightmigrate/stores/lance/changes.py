@@ -59,7 +59,7 @@ def written_between(before: Any, after: Any, table: str, column: str) -> dict[st
     digests = old.digests([*gone_fragments, *marked], both, vectors) if both else {}
     later = new.digests([*new_fragments, *marked], both, vectors) if both else {}
     unchanged = {record for record in both if digests.get(record) == later.get(record)}
-    return {record: False for record in come - unchanged} | {record: True for record in gone - come}
+    return dict.fromkeys(come - unchanged, False) | dict.fromkeys(gone - come, True)
 
 
 class _Version:

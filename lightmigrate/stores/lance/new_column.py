@@ -54,7 +54,9 @@ class NewColumn:
             number, rows = fragment.fragment_id, _row_files(fragment.metadata)
             if number in self._files and self._files[number][0] == rows and number not in stale:
                 continue
-            written, _ = fragment.merge_columns(self._look_up(dataset), columns=[self._id_of(dataset)], batch_size=_BATCH)
+            written, _ = fragment.merge_columns(
+                self._look_up(dataset), columns=[self._id_of(dataset)], batch_size=_BATCH
+            )
             self._files[number] = rows, written.files[-1]
         self._staged_until = newest
 

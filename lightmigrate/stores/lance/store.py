@@ -14,6 +14,7 @@ import lance
 import pyarrow as pa
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
+from lightmigrate.progress import logger
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -39,7 +40,7 @@ from lightmigrate.stores.lance.history import Exchanged, exchanges_of, forget, t
 from lightmigrate.stores.lance.indexes import create_index
 from lightmigrate.stores.lance.model import described_model
 from lightmigrate.stores.lance.staged import Staged
-from lightmigrate.stores.lance.table import SUFFIX, Table
+from lightmigrate.stores.lance.table import SUFFIX, Table, require_unique
 from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
@@ -52,6 +53,9 @@ CAPABILITIES = Capabilities(
     settles_again=True,
     whole_backups=True,
 )
+
+# Where AnythingLLM keeps vectors, beside the folder of its tables.
+_CACHE = "vector-cache"
 
 # The last part of the vector in the address of a version.
 _MARKS = {Role.BUILDING: "lightmigrate-new-", Role.BACKUP: "lightmigrate-old-"}
@@ -70,6 +74,7 @@ class LanceStore:
         self._work = self._path / ".lightmigrate"
         self._tables: dict[str, Table] = {}
         self._opened: dict[Path, Staged] = {}
+        self._warned = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -88,21 +93,8 @@ class LanceStore:
         return None
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        """Those of some collections whose rows cannot be told apart by their ids; reads the ids of each."""
-        found = {}
-        for address in addresses:
-            collection = self._live(address)
-            dataset, name = collection.dataset, collection.layout.id.name
-            if repeated := self._repeated(collection, dataset):
-                found[address] = f"{repeated} rows have an id in column {name} that another row has, too, or none"
-        return found
-
-    def _repeated(self, collection: LanceCollection, dataset: Any) -> int:
-        index = collection.table.index_of_ids(dataset)
-        if not index.repeated:
-            return 0
-        ids = collection.ids()
-        return len(ids) - len(set(ids))
+        """None: Lance reads vectors from the rows, without an index."""
+        return {}
 
     @property
     def folder(self) -> Path | None:
@@ -261,10 +253,11 @@ class LanceStore:
         """Create an empty file for the new vectors; the table stays as it is. Writes.
 
         Raises:
-            LightmigrateError: the version exists already.
+            LightmigrateError: the version exists already, or rows of the table have the same id or none.
         """
         assert isinstance(source, LanceCollection)  # noqa: S101  # a store copies its own kind only
         own = self._own(source)
+        require_unique(source.table)
         address = _address(own, Role.BUILDING, key)
         identity = hashlib.sha256(f"{own}\0{key}".encode()).hexdigest()[:16]
         path = self._work / f"{identity}.staged"
@@ -298,7 +291,18 @@ class LanceStore:
             raise LightmigrateError(f"{incoming.address} is not a version of {live.address}: build one first")
         exchange(incoming, live, key, settle, self._work / SCRATCH)
         self._opened.pop(incoming.staged.path, None)
+        self._warn_of_cached_vectors()
         return 0
+
+    def _warn_of_cached_vectors(self) -> None:
+        """Say where AnythingLLM keeps old vectors, which it writes again when a document is added once more."""
+        cache = self._path.parent / _CACHE
+        if not self._warned and not self._single and (files := sum(1 for _ in cache.glob("*.json"))):
+            self._warned = True
+            logger.warning(
+                "%s holds the old vectors of %d documents, which AnythingLLM writes again when one of them is added "
+                "once more: move that folder away", cache, files,
+            )  # fmt: skip
 
     def restore(self, backup: Version, key: str) -> int:
         """Make the version of the table that a backup is the newest again. Writes."""
@@ -369,5 +373,3 @@ class LanceStore:
 def _address(own: Address, role: Role, key: str) -> Address:
     mark = f"{_MARKS[role]}{key}"
     return Address(own.name, own.tenant, own.database, f"{own.vector}.{mark}" if own.vector else mark, own.part)
-
-

@@ -11,7 +11,7 @@ import lance
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.lance.indexes import IndexSpec, create_index
 from lightmigrate.stores.lance.layout import Layout, quoted
 from lightmigrate.stores.lance.values import ids_of
@@ -127,6 +127,24 @@ class Table:
     def index(self, column: str, spec: IndexSpec) -> None:
         """Build an index on the newest version; readers and writers need not wait. Writes."""
         create_index(self.latest(), column, spec)
+
+
+def require_unique(table: Table) -> None:
+    """Raise `LightmigrateError` when rows of the newest version have the same id, or none. Reads all ids."""
+    dataset = table.latest()
+    field = table.layout(dataset).id
+    missing = int(dataset.count_rows(filter=f"{quoted(field.name)} IS NULL")) if field.nullable else 0
+    repeated = 0
+    if table.index_of_ids(dataset).repeated:
+        seen: set[str] = set()
+        for batch in dataset.scanner(columns=[field.name]).to_batches():
+            seen.update(ids_of(batch.column(0).drop_null()))
+        repeated = int(dataset.count_rows()) - missing - len(seen)
+    if missing or repeated:
+        raise LightmigrateError(
+            f"table {table.name}: of its {dataset.count_rows()} rows {repeated} have an id in column {field.name} that "
+            f"another row has, and {missing} have none: give each row an id of its own first"
+        )
 
 
 # Names of the branches that lightmigrate keeps.

@@ -99,9 +99,7 @@ def as_vectors_column(vectors: Vectors, kind: pa.DataType | None = None) -> pa.F
 def payloads_of(columns: Sequence[tuple[str, pa.Array]], rows: int) -> list[Payload | None]:
     """The payloads of some rows: the values that are not null, by the name of their column."""
     encoded = [(name, encode(column)) for name, column in columns]
-    return [
-        {name: values[row] for name, values in encoded if values[row] is not None} or None for row in range(rows)
-    ]
+    return [{name: values[row] for name, values in encoded if values[row] is not None} or None for row in range(rows)]
 
 
 def encode(column: pa.Array) -> list[Any]:
@@ -145,7 +143,9 @@ def _structs(column: pa.StructArray) -> list[Any]:
 def _float(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
-    return next(text for text, number in _NOT_FINITE.items() if number == value or text == "NaN" and math.isnan(value))
+    return next(
+        text for text, number in _NOT_FINITE.items() if number == value or (text == "NaN" and math.isnan(value))
+    )
 
 
 def decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

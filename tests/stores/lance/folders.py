@@ -1,0 +1,34 @@
+"""LanceDB folders as applications make them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+
+from lightmigrate.vectors import Vectors
+from tests.databases import OLD_DIM, make_vectors
+
+
+def rows(n: int, start: int = 0, dimension: int = OLD_DIM) -> list[dict[str, Any]]:
+    """Rows of AnythingLLM, numbered from `start`."""
+    vectors = make_vectors(start + n, dimension)[start:]
+    return [
+        {"id": f"id-{start + row}", "vector": vector.tolist(), "text": f"chunk {start + row}", "title": f"t{row % 3}"}
+        for row, vector in enumerate(vectors)
+    ]
+
+
+def workspace(folder: Path, n: int = 60, name: str = "docs") -> Any:
+    """A table of AnythingLLM: one for each of its workspaces, without an index."""
+    return lancedb.connect(folder).create_table(name, rows(n))
+
+
+def stored(table: Any, column: str = "vector") -> dict[str, Vectors]:
+    """The vectors of the newest version of a table, by id."""
+    table.checkout_latest()
+    read = table.to_arrow()
+    vectors = [None if vector is None else np.array(vector, np.float32) for vector in read[column].to_pylist()]
+    return dict(zip(read["id"].to_pylist(), vectors, strict=True))
