@@ -31,7 +31,7 @@ class LanceMaker:
         {
             "meta": {"title": None, "pages": None, "more": None},
             "flag": False,
-            "exact": "12345678901234567890.0000000010",
+            "exact": "123456789012345678.0000000010",
         },
         {"flag": True, "real": 0.1, "at": "2026-01-01 12:00:00.123456Z", "raw": "AAH/"},
         {"meta": {"title": "", "pages": [], "more": {"deep": None}}, "number": -1, "tags": ["a", "é\"'\\,{}", "NULL"]},

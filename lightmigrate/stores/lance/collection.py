@@ -119,8 +119,8 @@ class LanceCollection:
             return self.table.at(version)
         except (ValueError, OSError):
             raise DatabaseChangedError(
-                f"version {version} of table {self.table.name} was deleted meanwhile (it has {self.table.latest().version}"
-                "): run this again, and let nothing clean up old versions until it has ended"
+                f"version {version} of table {self.table.name} was deleted meanwhile (the newest is "
+                f"{self.table.latest().version}): run this again, and let nothing clean up old versions until it ends"
             ) from None
 
     def sample(self, n: int, seed: int = 0) -> Page:

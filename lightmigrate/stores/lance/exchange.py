@@ -92,12 +92,7 @@ def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
     """Put a kept version of a table back in place; what it replaces becomes backup `key`. Writes."""
     table, column = live.table, live.column
     _require_free(table, key, column)
-    later = [each.column for each in exchanges_of(table) if each.before > backup.before and each.column != column]
-    if later:
-        raise LightmigrateError(
-            f"column {later[-1]} of table {table.name} was exchanged later, and its version holds all columns: roll "
-            f"that one back first"
-        )
+    _require_others_unchanged(table, backup)
     token = restored_token(backup.before, secrets.token_hex(4))
     version = table.latest().version
     table.keep(before_name(key, token, column), version)
@@ -111,6 +106,18 @@ def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
         )  # fmt: skip
     keep_after(table, token, made.version)
     forget(table, backup.key, backup.token, column)
+
+
+def _require_others_unchanged(table: Table, backup: Exchanged) -> None:
+    """Raise `LightmigrateError` when another column was exchanged since: a version of a table holds all columns."""
+    then, now = table.at(backup.before), table.latest()
+    for column in table.layout(then).vectors:
+        fields = [dataset.lance_schema.field(column) for dataset in (then, now)]
+        if column != backup.column and all(fields) and fields[0].id() != fields[1].id():
+            raise LightmigrateError(
+                f"column {column} of table {table.name} was exchanged later, and a version of the table holds all "
+                "columns: roll that one back first"
+            )
 
 
 def _require_free(table: Table, key: str, column: str) -> None:

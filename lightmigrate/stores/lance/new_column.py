@@ -54,9 +54,8 @@ class NewColumn:
             number, rows = fragment.fragment_id, _row_files(fragment.metadata)
             if number in self._files and self._files[number][0] == rows and number not in stale:
                 continue
-            written, _ = fragment.merge_columns(
-                self._look_up(dataset), columns=[self._id_of(dataset)], batch_size=_BATCH
-            )
+            ids = [self._table.layout(dataset).id.name]
+            written, _ = fragment.merge_columns(self._look_up(), columns=ids, batch_size=_BATCH)
             self._files[number] = rows, written.files[-1]
         self._staged_until = newest
 
@@ -100,10 +99,8 @@ class NewColumn:
     def _type(self) -> pa.DataType:
         return pa.list_(pa.float32(), self._staged.dimension)
 
-    def _id_of(self, dataset: Dataset) -> str:
-        return str(self._table.layout(dataset).id.name)
-
-    def _look_up(self, dataset: Dataset) -> Any:
+    def _look_up(self) -> Any:
+        """What gives the vectors of a batch of ids, null where none is staged."""
         schema, staged = pa.schema([pa.field(_UNNAMED, self._type)]), self._staged
 
         def vectors_for(batch: pa.RecordBatch) -> pa.RecordBatch:

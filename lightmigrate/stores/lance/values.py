@@ -143,9 +143,7 @@ def _structs(column: pa.StructArray) -> list[Any]:
 def _float(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
-    return next(
-        text for text, number in _NOT_FINITE.items() if number == value or (text == "NaN" and math.isnan(value))
-    )
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -120,9 +120,10 @@ def test_an_index_that_a_crash_prevented_is_built_later(tmp_path: Path, monkeypa
         live = store.collection(Address("docs"))
         version = store.create_version(live, "k1", OLD_DIM, None)
         version.add(everything(live))
-        with monkeypatch.context() as context, pytest.raises(Killed):
+        with monkeypatch.context() as context:
             context.setattr(Table, "index", killed)
-            store.exchange(version, live, KEY)
+            with pytest.raises(Killed):
+                store.exchange(version, live, KEY)
     with LanceStore(tmp_path) as store:
         assert [version.role for version in store.versions()] == [Role.BACKUP]
         assert "1 indexes" in str(store.recover())
@@ -182,19 +183,20 @@ class Writer(threading.Thread):
             table.checkout_latest()
             if table.schema.field("vector").type.list_size != OLD_DIM:
                 return
-            added, changed, deleted = f"id-{1000 + turn}", f"id-{turn}", f"id-{399 - turn}"
-            steps = (
-                (lambda: table.add([{**rows(1, 1000 + turn)[0], "title": "added"}]), self.added, added),
-                (lambda: table.update(where=f"id = '{changed}'", values={"title": "new"}), self.changed, changed),
-                (lambda: table.delete(f"id = '{deleted}'"), self.deleted, deleted),
-            )
-            for write, log, record in steps:
-                try:
-                    write()
-                except RuntimeError:  # refused, because the table was exchanged meanwhile
-                    return
-                log.append(record)
+            try:
+                self._write(table, turn)
+            except RuntimeError:  # refused, because the table was exchanged meanwhile
+                return
             self.begun.set()
+
+    def _write(self, table: Any, turn: int) -> None:
+        added, changed, deleted = f"id-{1000 + turn}", f"id-{turn}", f"id-{399 - turn}"
+        table.add([{**row, "title": "added"} for row in rows(1, 1000 + turn)])
+        self.added.append(added)
+        table.update(where=f"id = '{changed}'", values={"title": "new"})
+        self.changed.append(changed)
+        table.delete(f"id = '{deleted}'")
+        self.deleted.append(deleted)
 
 
 def test_nothing_that_is_written_meanwhile_is_lost(tmp_path: Path) -> None:
