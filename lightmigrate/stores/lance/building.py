@@ -9,13 +9,13 @@ import numpy as np
 
 from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
-from lightmigrate.stores.distance import distances
 from lightmigrate.stores.lance.collection import LanceCollection
+from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.vectors import Vectors
 
-# Vectors that a search reads at once, and how many more candidates than wanted get exact distances.
-_BLOCK, _MORE = 4000, 10
+# Vectors that a search reads at once.
+_BLOCK = 4000
 
 
 class BuildingCollection:
@@ -79,7 +79,7 @@ class BuildingCollection:
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
-        return self._with_vectors(self.live.records(ids))
+        return self._with_vectors(self.live.records_of(ids, vectors=False))
 
     def add(self, page: Page) -> None:
         """Stage the vectors of existing records."""
@@ -99,19 +99,14 @@ class BuildingCollection:
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, by exhaustive search."""
+        return search(vectors, self._blocks(), k, self.metric)
+
+    def _blocks(self) -> Iterator[tuple[list[str], Vectors]]:
+        """The staged vectors of the rows that the table has."""
         present = set(self.live.ids())
-        best: list[list[tuple[float, str]]] = [[] for _ in vectors]
         for ids, stored in self.staged.blocks(_BLOCK):
-            rows = np.array([row for row, record in enumerate(ids) if record in present], np.int64)
-            if not len(rows):
-                continue
-            approximate = _approximate(vectors, stored[rows], self.metric)
-            for number, query in enumerate(vectors.astype(np.float64)):
-                chosen = rows[np.argsort(approximate[number], kind="stable")[: k + _MORE]]
-                exact = distances(query, stored[chosen].astype(np.float64), self.metric)
-                found = [(float(far), ids[row]) for far, row in zip(exact, chosen, strict=True)]
-                best[number] = sorted([*best[number], *found])[:k]
-        return [[record for _, record in row] for row in best], [[far for far, _ in row] for row in best]
+            rows = [row for row, record in enumerate(ids) if record in present]
+            yield [ids[row] for row in rows], stored[rows]
 
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The settings that it gets: those of the live collection, for its distance."""
@@ -128,15 +123,3 @@ class BuildingCollection:
     def _with_vectors(self, page: Page) -> Page:
         rows, vectors = self.staged.get(page.ids)
         return page.rows(rows).with_vectors(vectors)
-
-
-def _approximate(queries: Vectors, stored: Vectors, metric: Metric) -> Vectors:
-    """Numbers `(q, n)` in the order of the distances, up to rounding."""
-    with np.errstate(all="ignore"):
-        products = queries @ stored.T
-        if metric == "ip":
-            return -products
-        lengths = np.sqrt(np.sum(stored * stored, axis=1))
-        if metric == "cosine":
-            return -products / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return lengths * lengths - 2 * products

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lightmigrate.errors import DatabaseChangedError, DimensionError, LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
 from lightmigrate.stores.lance.changes import written_between
+from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.indexes import NAMES, IndexSpec, indexes_of
 from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.model import recorded_model
@@ -22,6 +23,9 @@ from lightmigrate.vectors import Vectors
 
 # LanceDB's default distance, where no index says another one.
 DEFAULT_METRIC: Metric = "l2"
+
+# Rows that a search without an index reads at once.
+_BLOCK = 4000
 
 # What LanceDB searches by default, and how many times as many candidates are read again from compressed indexes.
 _PROBES, _REFINE = 20, 10
@@ -129,7 +133,8 @@ class LanceCollection:
         total = int(dataset.count_rows())
         starts, each = sample_ranges(total, n, seed)
         rows = sorted({row for start in starts for row in range(start, min(total, start + each))})
-        return take_page(dataset, self.table.layout(dataset), self.column, rows)
+        nulls = self.table.nulls(dataset, self.column) > 0
+        return take_page(dataset, self.table.layout(dataset), self.column, rows, nulls=nulls)
 
     def ids(self) -> list[str]:
         """All ids, in the order of a scan; only reads."""
@@ -137,10 +142,15 @@ class LanceCollection:
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
-        dataset, layout = self.dataset, self.layout
+        return self.records_of(ids)
+
+    def records_of(self, ids: Sequence[str], *, vectors: bool = True) -> Page:
+        """The same, with or without vectors."""
+        dataset = self.dataset
+        layout, nulls = self.table.layout(dataset), self.table.nulls(dataset, self.column) > 0
         wanted = list(dict.fromkeys(ids))
         rows = self.table.index_of_ids(dataset).rows(wanted)
-        page = take_page(dataset, layout, self.column, rows)
+        page = take_page(dataset, layout, self.column, rows, vectors=vectors, nulls=nulls)
         place = {record: row for row, record in enumerate(page.ids)}
         return page.rows([place[record] for record in wanted if record in place])
 
@@ -185,6 +195,8 @@ class LanceCollection:
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
+        if not self.indexes():
+            return search(vectors, ((page.ids, page.vectors) for page in self.scan(_BLOCK)), k, self.metric)
         dataset, id_column = self.dataset, self.layout.id.name
         query: dict[str, Any] = {"column": self.column, "k": k, "metric": NAMES[self.metric], "nprobes": _PROBES}
         if any(not spec.exact for spec in self.indexes()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -91,7 +92,8 @@ class Layout:
 
     def token(self, column: str) -> str:
         """Which migration made a vector column; empty for one that an application made."""
-        return (self.schema.field(column).metadata or {}).get(TOKEN, b"").decode()
+        metadata: Mapping[bytes, bytes] = self.schema.field(column).metadata or {}
+        return metadata.get(TOKEN, b"").decode()
 
 
 def quoted(name: str) -> str:

@@ -66,14 +66,16 @@ def page_of(rows: pa.RecordBatch, layout: Layout, column: str, vectors: bool) ->
     )
 
 
-def take_page(dataset: Any, layout: Layout, column: str, rows: Sequence[int], vectors: bool = True) -> Page:
-    """Some rows by number, those that have a vector; only reads."""
+def take_page(
+    dataset: Any, layout: Layout, column: str, rows: Sequence[int], *, vectors: bool = True, nulls: bool = True
+) -> Page:
+    """Some rows by number, those that have a vector; only reads. See `read_pages` for the rest."""
     if not len(rows):
         return Page([], np.zeros((0, 0), np.float32), [], [])
-    table = dataset.take(list(rows), columns=columns_of(layout, column, True)).combine_chunks()
+    table = dataset.take(list(rows), columns=columns_of(layout, column, vectors or nulls)).combine_chunks()
     pages = []
     for batch in table.to_batches():
-        filled = batch.filter(batch.column(column).is_valid())
+        filled = batch.filter(batch.column(column).is_valid()) if nulls else batch
         if filled.num_rows:
             pages.append(page_of(filled, layout, column, vectors))
     return Page.joined(pages)

@@ -136,4 +136,5 @@ class Staged:
             return [record for (record,) in rows]
 
     def _vectors(self, stored: Sequence[bytes]) -> Vectors:
-        return np.frombuffer(b"".join(stored), np.float32).reshape(len(stored), self.dimension).copy()
+        numbers: Vectors = np.frombuffer(b"".join(stored), np.float32).reshape(len(stored), self.dimension)
+        return numbers.copy()
