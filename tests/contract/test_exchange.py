@@ -206,7 +206,8 @@ def test_an_exchange_settles_again_after_a_write(maker: Maker, store: Store) -> 
     address = filled(maker, "docs")
     store = maker.client()
     version, live = build(store, address), store.collection(address)
-    writer, calls = maker.client().collection(address), []
+    writer = maker.client().collection(address)
+    calls: list[None] = []
 
     def settle() -> None:
         late = live.records(["id-0003"])

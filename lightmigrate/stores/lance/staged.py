@@ -136,5 +136,5 @@ class Staged:
             return [record for (record,) in rows]
 
     def _vectors(self, stored: Sequence[bytes]) -> Vectors:
-        numbers: Vectors = np.frombuffer(b"".join(stored), np.float32).reshape(len(stored), self.dimension)
-        return numbers.copy()
+        numbers: Vectors = np.array(np.frombuffer(b"".join(stored), np.float32))
+        return numbers.reshape(len(stored), self.dimension)

@@ -8,8 +8,13 @@ from typing import Any
 import lancedb
 import numpy as np
 
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.lance.collection import LanceCollection
+from lightmigrate.stores.lance.store import LanceStore
 from lightmigrate.vectors import Vectors
 from tests.databases import OLD_DIM, make_vectors
+
+DOCS = Address("docs")
 
 
 def rows(n: int, start: int = 0, dimension: int = OLD_DIM) -> list[dict[str, Any]]:
@@ -27,8 +32,15 @@ def workspace(folder: Path, n: int = 60, name: str = "docs") -> Any:
 
 
 def stored(table: Any, column: str = "vector") -> dict[str, Vectors]:
-    """The vectors of the newest version of a table, by id."""
+    """The vectors of the newest version of a table, by id; one that is missing has no numbers."""
     table.checkout_latest()
     read = table.to_arrow()
-    vectors = [None if vector is None else np.array(vector, np.float32) for vector in read[column].to_pylist()]
+    vectors = (np.array(vector or [], np.float32) for vector in read[column].to_pylist())
     return dict(zip(read["id"].to_pylist(), vectors, strict=True))
+
+
+def opened(store: LanceStore, address: Address = DOCS) -> LanceCollection:
+    """A collection of the application's."""
+    collection = store.collection(address)
+    assert isinstance(collection, LanceCollection)
+    return collection

@@ -11,7 +11,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 import pytest
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import BaseNode, TextNode
 from llama_index.vector_stores.lancedb import LanceDBVectorStore
 
 from lightmigrate import Migrator
@@ -22,7 +22,7 @@ from lightmigrate.stores.lance.store import LanceStore
 from lightmigrate.stores.open import open_database
 from lightmigrate.texts.llamaindex import LlamaIndexForm
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
-from tests.stores.lance.folders import rows, stored, workspace
+from tests.stores.lance.folders import opened, rows, stored, workspace
 
 
 def test_there_and_back_to_the_bit(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_there_and_back_to_the_bit(tmp_path: Path) -> None:
 def test_a_search_that_names_no_column_never_sees_two(tmp_path: Path) -> None:
     table = workspace(tmp_path)
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         version = store.create_version(live, "k1", OLD_DIM, None)
         for page in live.scan(20):
             version.add(page.with_vectors(-page.vectors))
@@ -118,7 +118,7 @@ def test_anythingllm_s_cache_of_old_vectors_is_named(tmp_path: Path, caplog: pyt
 
 def test_llamaindex_s_texts_are_what_it_embedded(tmp_path: Path) -> None:
     vectors = make_vectors(40)
-    nodes = [
+    nodes: list[BaseNode] = [
         TextNode(id_=f"n{row}", text=f"body {row}", metadata={"title": f"heading {row}"}, embedding=vector.tolist())
         for row, vector in enumerate(vectors)
     ]

@@ -15,6 +15,7 @@ from lancedb.index import HnswSq, IvfFlat, IvfPq
 
 from lightmigrate import Migrator
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.stores.base import Address, Role
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.lance.exchange import build_indexes
@@ -23,7 +24,7 @@ from lightmigrate.stores.lance.table import Table
 from lightmigrate.stores.lance.values import as_vectors_column
 from tests.contract.material import assert_same, everything
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
-from tests.stores.lance.folders import rows, stored, workspace
+from tests.stores.lance.folders import opened, rows, stored, workspace
 
 KEY = "20260101_120000"
 
@@ -34,7 +35,7 @@ def test_ids_may_be_numbers(tmp_path: Path) -> None:
     Migrator(tmp_path).migrate_collection("docs", make_projection())
     table.checkout_latest()
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         assert list(live.records(["7", "07", "x", "3"]).ids) == ["7", "3"]
         live.remove(["7", "x"])
         assert live.count() == 29
@@ -47,9 +48,9 @@ def test_rows_without_a_vector_stay_without_one(tmp_path: Path) -> None:
     assert [facts.count for facts in migrator.collections()] == [20]
     assert migrator.migrate_collection("docs", make_projection()).n_migrated == 20
     vectors = stored(table)
-    assert (vectors["none-1"], vectors["none-2"], len(vectors)) == (None, None, 22)
+    assert (len(vectors["none-1"]), len(vectors["none-2"]), len(vectors)) == (0, 0, 22)
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         pages = list(live.scan(8))
         rest = [record for page in live.scan(5, pages[0].cursor, vectors=False) for record in page.ids]
         assert [record for page in pages[1:] for record in page.ids] == rest
@@ -64,7 +65,7 @@ def test_of_several_vectors_each_is_a_collection(tmp_path: Path) -> None:
     text, image = Address("docs", vector="vector"), Address("docs", vector="image")
     migrator = Migrator(tmp_path)
     assert [facts.address for facts in migrator.collections()] == [text, image]
-    migrator.migrate_collection(text, make_projection())
+    migrator.migrate([CollectionJob(text, make_projection())])
     assert stored(table)["id-3"].shape == (NEW_DIM,)
     assert stored(table, "image")["id-3"].tobytes() == second[3].tobytes()
     with LanceStore(tmp_path) as store:
@@ -94,17 +95,17 @@ def test_an_index_is_built_anew_as_it_was(tmp_path: Path, config: Any) -> None:
     table.create_index("vector", config=config)
     table.create_scalar_index("title")
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         (before,), settings, space = live.indexes(), live.settings(), measured_space(live)
         Migrator(store).migrate_collection("docs", make_projection())
-        live = store.collection(Address("docs"))
+        live = opened(store)
         (after,) = live.indexes()
         assert (after, live.settings(), measured_space(live)) == (before, settings, space)
     table.checkout_latest()
     assert {index.name for index in table.list_indices()} == {"vector_idx", "title_idx"}
     Migrator(tmp_path).rollback()
     with LanceStore(tmp_path) as store:
-        assert store.collection(Address("docs")).indexes() == [before]
+        assert opened(store).indexes() == [before]
 
 
 def test_an_index_that_a_crash_prevented_is_built_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +118,7 @@ def test_an_index_that_a_crash_prevented_is_built_later(tmp_path: Path, monkeypa
         raise Killed
 
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         version = store.create_version(live, "k1", OLD_DIM, None)
         version.add(everything(live))
         with monkeypatch.context() as context:
@@ -127,7 +128,7 @@ def test_an_index_that_a_crash_prevented_is_built_later(tmp_path: Path, monkeypa
     with LanceStore(tmp_path) as store:
         assert [version.role for version in store.versions()] == [Role.BACKUP]
         assert "1 indexes" in str(store.recover())
-        assert [spec.metric for spec in store.collection(Address("docs")).indexes()] == ["cosine"]
+        assert [spec.metric for spec in opened(store).indexes()] == ["cosine"]
         assert store.recover() is None
 
 
@@ -136,7 +137,7 @@ def test_an_index_that_cannot_be_built_does_not_undo_the_exchange(
 ) -> None:
     workspace(tmp_path, 40).create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=1))
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         (spec,) = live.indexes()
         table = live.table
         table.latest().drop_index(spec.name)
@@ -150,7 +151,7 @@ def test_copying_rows_to_other_files_is_no_change(tmp_path: Path) -> None:
     for start in range(20, 60, 10):
         table.add(rows(10, start))
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         mark = live.changes()
         assert mark is not None
         before = everything(live)
@@ -177,7 +178,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         table = lancedb.connect(self._folder).open_table("docs")
-        for turn in range(60):
+        for turn in range(20):
             if self.done.wait(0.05):
                 return
             table.checkout_latest()
@@ -224,7 +225,7 @@ def test_a_table_that_is_written_to_without_a_pause_is_left_as_it_is(
     table = workspace(tmp_path, 30)
     monkeypatch.setattr("lightmigrate.stores.lance.exchange._TRIES", 3)
     with LanceStore(tmp_path) as store:
-        live = store.collection(Address("docs"))
+        live = opened(store)
         version = store.create_version(live, "k1", OLD_DIM, None)
         version.add(everything(live))
         with pytest.raises(LightmigrateError, match="in every one of 3 tries"):
