@@ -20,6 +20,7 @@ TIMEOUT = 120
 _IMPORTED = (
     "lightmigrate.migrator",
     "lightmigrate.stores.chroma.live",
+    "lightmigrate.stores.lance.store",
     "lightmigrate.stores.pgvector.store",
     "lightmigrate.stores.qdrant.store",
     "lightmigrate.stores.sqlite_vec.store",

@@ -77,8 +77,8 @@ def auto_migrate(
     goes on with it. The `lightmigrate` logger receives every step, but no document, vector or key.
 
     Args:
-        database: the folder that holds `chroma.sqlite3` (nothing is done if there is none yet), a URL such as
-            `postgresql://user@host/name`, or an open client.
+        database: a folder, such as the one that holds `chroma.sqlite3` (nothing is done if there is no database yet), a
+            URL, or an open client.
         embedding_function: what the application embeds with: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or a callable. With it projections can be trained and measured, and another model of
             the same dimension is recognised.

@@ -61,6 +61,9 @@ class Capabilities(Result):
         ordered: a scan gives records in the order in which they were added.
         stale_handles: clients that opened a collection before an exchange still read and write the old one.
         shared_records: versions of a collection share ids, texts and payloads; only vectors are written again.
+        settles_again: the store refuses an exchange when somebody wrote since `settle`, and then calls it again. So no
+            write comes between the last check and the exchange, although writers do not wait.
+        whole_backups: backups hold their own records, also where versions that are being built share theirs.
         unit_vectors: of vectors that are compared by cosine only the direction is stored, with length 1.
         one_client: only one client at a time can have it open, as a folder that a client locks.
         notice: what an application has to do or to know because of a missing guarantee, in a sentence; empty for
@@ -73,6 +76,8 @@ class Capabilities(Result):
     ordered: bool
     stale_handles: bool
     shared_records: bool
+    settles_again: bool = False
+    whole_backups: bool = False
     unit_vectors: bool = False
     one_client: bool = False
     notice: str = ""
@@ -316,8 +321,9 @@ class Store(Protocol):
             live: the collection, as it was opened.
             key: of the backup; see `Version`.
             function: the application's embedding function, for its collection objects in this process.
-            settle: brings `incoming` up to date for the last time. Called while writers wait; not called where the
-                store cannot hold writers. If it raises, the old collection stays in place.
+            settle: brings `incoming` up to date for the last time. Called while writers wait, or again before every
+                try (`Capabilities`); not called where the store can do neither. If it raises, the old collection stays
+                in place.
 
         Returns:
             Number of collection objects of this process that now point to the new collection.

@@ -8,7 +8,6 @@ from pathlib import Path
 _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("a FAISS index", ("*.faiss",), "FAISS stores no texts; load it, and add its vectors to a supported database"),
     ("a Qdrant storage", ("raft_state.json",), "give the address of its server: qdrant://HOST:6333"),
-    ("a LanceDB database", ("*.lance",), "LanceDB is not supported yet"),
     ("a Milvus Lite database", ("*.db", "*milvus*"), "Milvus is not supported yet"),
     ("a Weaviate folder", ("schema.db", "raft"), "Weaviate is not supported yet"),
     (

@@ -26,6 +26,7 @@ Database: TypeAlias = FileDatabase | Store
 # The stores of this package, each with a `KIND`. If none recognises a path, the first one reports what is missing.
 _STORES: tuple[str, ...] = (
     "lightmigrate.stores.chroma",
+    "lightmigrate.stores.lance",
     "lightmigrate.stores.pgvector",
     "lightmigrate.stores.qdrant",
     "lightmigrate.stores.sqlite_vec",

@@ -21,6 +21,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.contract.lancedb import LanceMaker
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
@@ -253,6 +254,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "qdrant folder": QdrantFolderMaker,
     "sqlite-vec": SqliteVecMaker,
     "sqlite-vec with rows": SqliteVecRowsMaker,
+    "lance": LanceMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,

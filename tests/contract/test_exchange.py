@@ -175,7 +175,8 @@ def test_settle_is_called_once_where_writers_are_held_and_sees_both(maker: Maker
         version.put(late.with_vectors(projected(late.vectors)))
 
     store.exchange(version, live, KEY, settle=settle)
-    assert calls == ([vectors(1, seed=33).tobytes()] if store.capabilities.holds_writers else [])
+    settles = store.capabilities.holds_writers or store.capabilities.settles_again
+    assert calls == ([vectors(1, seed=33).tobytes()] if settles else [])
     expected = vectors(1, seed=33) if calls else page(maker, 20).vectors[3:4]
     assert store.collection(address).records(["id-0003"]).vectors.tobytes() == projected(expected).tobytes()
 
@@ -190,7 +191,7 @@ def test_an_error_while_settling_leaves_the_old_one(maker: Maker, store: Store) 
         version.replace_vectors(["id-0001"], vectors(1, NEW))
         raise LightmigrateError("not settled")
 
-    if store.capabilities.holds_writers:
+    if store.capabilities.holds_writers or store.capabilities.settles_again:
         with pytest.raises(LightmigrateError, match="not settled"):
             store.exchange(version, live, KEY, settle=fail)
         assert_same(everything(store.collection(address)), before)
@@ -200,6 +201,30 @@ def test_an_error_while_settling_leaves_the_old_one(maker: Maker, store: Store) 
     live = store.collection(address)
     assert list(everything(live).ids) == list(built.ids)
     assert live.facts().dimension == NEW
+
+
+def test_an_exchange_settles_again_after_a_write(maker: Maker, store: Store) -> None:
+    address = filled(maker, "docs")
+    store = maker.client()
+    version, live = build(store, address), store.collection(address)
+    writer = maker.client().collection(address)
+    calls: list[None] = []
+
+    def settle() -> None:
+        late = live.records(["id-0003"])
+        version.put(late.with_vectors(projected(late.vectors)))
+        calls.append(None)
+        if len(calls) <= 2:
+            writer.replace_vectors(["id-0003"], vectors(1, seed=40 + len(calls)))
+            writer.remove([f"id-000{len(calls) + 5}"])
+
+    if not store.capabilities.settles_again:
+        return
+    store.exchange(version, live, KEY, settle=settle)
+    assert len(calls) == 3
+    migrated = store.collection(address)
+    assert migrated.records(["id-0003"]).vectors.tobytes() == projected(vectors(1, seed=42)).tobytes()
+    assert migrated.count() == 18
 
 
 def test_writers_wait_while_an_exchange_settles(maker: Maker, store: Store) -> None:
@@ -219,6 +244,8 @@ def test_writers_wait_while_an_exchange_settles(maker: Maker, store: Store) -> N
     thread = threading.Thread(target=write)
 
     def settle() -> None:
+        if started.is_set():
+            return
         thread.start()
         started.wait()
         seen.append(written.wait(0.3))
@@ -229,6 +256,10 @@ def test_writers_wait_while_an_exchange_settles(maker: Maker, store: Store) -> N
         thread.join(30)
         assert seen == [False, True]
         assert written.is_set()
+        assert store.collection(address).count() == 19
+    elif store.capabilities.settles_again:
+        thread.join(30)
+        assert seen[0]  # the writer did not wait, and the exchange was tried again
         assert store.collection(address).count() == 19
     else:
         assert seen == []

@@ -172,8 +172,8 @@ class ShadowMigration:
         for request in requests:
             if request.anew and request.address in filled:
                 raise LightmigrateError(
-                    f"collection {request.address} can be embedded again only in a folder: stop the server, and run "
-                    "the same command on its folder"
+                    f"collection {request.address} cannot be embedded again in an open database: run the same command "
+                    "on the folder of a server that is stopped, or migrate with a projection"
                 )
         for address, fault in self._store.damaged(
             [planned.address for planned in plan.collections if planned.count]

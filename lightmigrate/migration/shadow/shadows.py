@@ -130,13 +130,15 @@ class Shadows:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
 
         A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
-        Where the store can block writers during the exchange, a pass that finds few changes is enough.
+        Where the store settles within the exchange, a pass that finds few changes is enough.
 
         Raises:
             DatabaseChangedError: the source was written to in every pass.
         """
         job, snapshot = shadow.job, shadow.snapshot
-        enough = min(self._page_size, _FEW) if self._store.capabilities.holds_writers else 0
+        promised = self._store.capabilities
+        settles = promised.holds_writers or promised.settles_again
+        enough = min(self._page_size, _FEW) if settles else 0
         changed, seconds = 0, 0.0
         for _ in range(PASSES):
             self._require_shadow(shadow)
@@ -147,7 +149,7 @@ class Shadows:
             seconds = time.monotonic() - started
             if changed <= enough:
                 return snapshot
-        if self._store.capabilities.holds_writers:
+        if settles:
             return snapshot
         raise DatabaseChangedError(
             f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
@@ -155,18 +157,26 @@ class Shadows:
         )
 
     def settle(self, shadow: Shadow, snapshot: Snapshot) -> None:
-        """Bring a shadow up to date for the last time, while writers are blocked. Writes to the shadow.
+        """Bring a shadow up to date for the last time within the exchange. Writes to the shadow.
 
         Raises:
             VerificationError: the shadow and its collection hold different numbers of records.
         """
-        synchronise(shadow.job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison)
-        expected, stored = shadow.job.source.count(), shadow.target.count()
-        if expected != stored:
+        job = shadow.job
+        _, after = synchronise(job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison)
+        expected, stored = job.source.count(), shadow.target.count()
+        if expected != stored and not self._is_written_to(job.source, after):
             raise VerificationError(
-                f"collection {shadow.job.source.address} has {expected} records and its new version {stored}; nothing "
+                f"collection {job.source.address} has {expected} records and its new version {stored}; nothing "
                 "was changed, run this again"
             )
+
+    def _is_written_to(self, source: Collection, after: Snapshot) -> bool:
+        """Whether somebody has written since, where writers do not wait; the store then settles again."""
+        if not self._store.capabilities.settles_again or after.mark is None:
+            return False
+        changes = source.changes(after.mark)
+        return changes is not None and bool(changes.written or changes.deleted)
 
     def _require_shadow(self, shadow: Shadow) -> None:
         """Check that nobody exchanged the shadow meanwhile; writing to it would then write to the live collection."""
@@ -176,7 +186,8 @@ class Shadows:
     def with_changes(self, backup: Version, changes: Changes) -> Collection:
         """Carry the changes to a backup, or to a copy of it, and return that. Writes."""
         live, old = self._store.collection(backup.own), self._store.collection(backup.address)
-        if self._store.capabilities.shared_records:  # the records are shared: only vectors are missing
+        promised = self._store.capabilities
+        if promised.shared_records and not promised.whole_backups:  # only vectors are missing
             carry(live, old, replace(changes, deleted=()), self._page_size, seed=0)
             return old
         for version in self.building():

@@ -1,0 +1,40 @@
+"""Lance: a LanceDB folder, or one dataset; a collection is a table and one of its vector columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightmigrate.errors import MissingExtraError
+from lightmigrate.stores.base import Store
+from lightmigrate.stores.kind import StoreKind
+
+_SUFFIX, _VERSIONS = ".lance", "_versions"
+
+KIND = StoreKind(
+    "lance",
+    marks=(f"*{_SUFFIX}", _VERSIONS),
+    recognises="lightmigrate.stores.lance:is_folder",
+    open_path="lightmigrate.stores.lance:open_path",
+)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder holds Lance tables, or is one (`NAME.lance`). Only reads, and needs no pylance."""
+    if path.suffix == _SUFFIX and (path / _VERSIONS).is_dir():
+        return True
+    return any((found / _VERSIONS).is_dir() for found in path.glob(f"*{_SUFFIX}"))
+
+
+def open_path(path: Path) -> Store:
+    """Open the Lance tables of a folder, or one `NAME.lance`. Only reads.
+
+    Raises:
+        MissingExtraError: pylance is not installed.
+    """
+    try:
+        import lance  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("pylance", "lance") from None
+    from lightmigrate.stores.lance.store import LanceStore
+
+    return LanceStore(path)

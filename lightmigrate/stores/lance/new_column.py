@@ -1,0 +1,128 @@
+"""A vector column written beside the files of a table, and the one commit that puts it in the place of the old one.
+
+No version of the table has both columns, so an application that searches without naming a column never sees two.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from lightmigrate.stores.lance.layout import TOKEN
+from lightmigrate.stores.lance.model import metadata_with
+from lightmigrate.stores.lance.staged import Staged
+from lightmigrate.stores.lance.table import Dataset, Table
+from lightmigrate.stores.lance.values import as_vectors_column, ids_of
+
+# Rows whose vectors are in memory at once.
+_BATCH = 4000
+
+# A name that no application uses.
+_UNNAMED = "lightmigrate_new_vectors"
+
+
+class NewColumn:
+    """The files of the new column, for every fragment that the table has had so far.
+
+    Args:
+        table: the table.
+        column: the vector column.
+        staged: the vectors; rows without one get none.
+        scratch: a folder for a copy of the table's description; need not exist.
+    """
+
+    def __init__(self, table: Table, column: str, staged: Staged, scratch: Path) -> None:
+        self._table, self._column, self._staged, self._scratch = table, column, staged, scratch
+        self._files: dict[int, tuple[tuple[str, ...], Any]] = {}
+        self._staged_until = 0
+
+    def prepare(self, dataset: Dataset) -> None:
+        """Write the files of the fragments of a version that have none yet. Writes; commits nothing."""
+        newest = self._staged.newest()
+        stale = self._fragments_of(dataset, self._staged.since(self._staged_until)) if self._files else set()
+        for fragment in dataset.get_fragments():
+            number, rows = fragment.fragment_id, _row_files(fragment.metadata)
+            if number in self._files and self._files[number][0] == rows and number not in stale:
+                continue
+            ids = [self._table.layout(dataset).id.name]
+            written, _ = fragment.merge_columns(self._look_up(), columns=ids, batch_size=_BATCH)
+            self._files[number] = rows, written.files[-1]
+        self._staged_until = newest
+
+    def operation(self, dataset: Dataset, model: Mapping[str, Any] | None) -> Any:
+        """The `lance.LanceOperation` that replaces the column in a prepared version. Writes only in `scratch`.
+
+        Args:
+            dataset: the version.
+            model: the embedding function to record; `None` keeps the record.
+        """
+        schema = self._schema(dataset, model)
+        number = schema.field(self._column).id()
+        fragments = []
+        for fragment in dataset.get_fragments():
+            metadata, (_, file) = fragment.metadata, self._files[fragment.fragment_id]
+            file = copy.copy(file)
+            file.fields = [number]
+            fragments.append(replace(metadata, files=[*metadata.files, file]))
+        return lance.LanceOperation.Merge(fragments, schema)
+
+    def _schema(self, dataset: Dataset, model: Mapping[str, Any] | None) -> Any:
+        """The table's schema with the new column in the place of the old one; Lance numbers it in a copy."""
+        old = dataset.schema.field(self._column)
+        metadata = {key.decode(): value.decode() for key, value in (old.metadata or {}).items()}
+        metadata[TOKEN.decode()] = str(self._staged.settings["token"])
+        folder = self._scratch / secrets.token_hex(8)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            clone = dataset.shallow_clone(folder, dataset.version)
+            clone.add_columns(pa.field(_UNNAMED, self._type))
+            clone.drop_columns([self._column])
+            clone.alter_columns({"path": _UNNAMED, "name": self._column})
+            clone.update_field_metadata({self._column: metadata}, replace=True)
+            if model is not None and (recorded := metadata_with(dataset.schema, self._column, model)):
+                clone.update_schema_metadata(recorded)
+            return lance.dataset(folder).lance_schema
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _type(self) -> pa.DataType:
+        return pa.list_(pa.float32(), self._staged.dimension)
+
+    def _look_up(self) -> Any:
+        """What gives the vectors of a batch of ids, null where none is staged."""
+        schema, staged = pa.schema([pa.field(_UNNAMED, self._type)]), self._staged
+
+        def vectors_for(batch: pa.RecordBatch) -> pa.RecordBatch:
+            ids = ids_of(batch.column(0))
+            rows, vectors = staged.get(ids)
+            places = np.full(len(ids), -1, np.int64)
+            places[rows] = np.arange(len(rows))
+            column = as_vectors_column(vectors, self._type)
+            if len(rows) < len(ids):
+                column = column.take(pa.array(places, mask=places < 0))
+            return pa.record_batch([column], schema=schema)
+
+        return lance.batch_udf(output_schema=schema)(vectors_for)
+
+    def _fragments_of(self, dataset: Dataset, ids: list[str]) -> set[int]:
+        """The fragments that hold some records."""
+        fragments = dataset.get_fragments()
+        ends = np.fromiter(itertools.accumulate(fragment.count_rows() for fragment in fragments), np.int64)
+        rows = self._table.index_of_ids(dataset).rows(ids) if ids else []
+        return {fragments[place].fragment_id for place in np.searchsorted(ends, rows, "right").tolist()}
+
+
+def _row_files(metadata: Any) -> tuple[str, ...]:
+    """The files of a fragment; a row that is written again is in another one."""
+    return (*(file.path for file in metadata.files), repr(metadata.overlays))

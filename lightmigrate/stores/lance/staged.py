@@ -1,0 +1,140 @@
+"""The new vectors of a table until they are put in place: a file beside it, so that no application sees them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.errors import DimensionError
+from lightmigrate.vectors import Vectors
+
+_SCHEMA = """
+    CREATE TABLE settings (content TEXT NOT NULL);
+    CREATE TABLE vectors (id TEXT PRIMARY KEY, vector BLOB NOT NULL, written INTEGER NOT NULL);
+    CREATE INDEX by_time ON vectors (written);
+"""
+
+# SQLite's smallest limit of parameters in a statement.
+_MOST = 900
+
+
+class Staged:
+    """Vectors by id. Several threads and processes may use it at once. Durable after every call that writes.
+
+    Args:
+        path: of the file, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        (content,) = self._connection.execute("SELECT content FROM settings").fetchone()
+        self.settings: Mapping[str, Any] = json.loads(content)
+        self.dimension = int(self.settings["dimension"])
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, Any]) -> Staged:
+        """Create the file, whole. Writes.
+
+        Args:
+            path: an unused one.
+            settings: JSON, with the `dimension` of the vectors.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begun = path.with_suffix(".begun")
+        begun.unlink(missing_ok=True)
+        connection = sqlite3.connect(begun)
+        with connection:
+            connection.executescript(_SCHEMA)
+            connection.execute("INSERT INTO settings VALUES (?)", [json.dumps(settings)])
+        connection.close()
+        begun.replace(path)
+        return cls(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def discard(self) -> None:
+        """Close and delete the file. Writes."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def put(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Write the vectors `(n, d)` of some records; earlier ones are replaced. Writes."""
+        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", ids, vectors)
+
+    def replace(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Replace the vectors `(n, d)` of those records that have one. Writes."""
+        self._write("UPDATE vectors SET vector = ?2, written = ?3 WHERE id = ?1", ids, vectors)
+
+    def _write(self, statement: str, ids: Sequence[str], vectors: Vectors) -> None:
+        if not len(ids):
+            return
+        if vectors.shape[1] != self.dimension:
+            raise DimensionError(
+                f"vectors of {vectors.shape[1]} numbers for a version of {self.dimension}: project them first",
+                expected=self.dimension,
+                found=int(vectors.shape[1]),
+            )
+        with self._lock, self._connection:
+            number = self.newest() + 1
+            rows = zip(ids, np.ascontiguousarray(vectors, np.float32), strict=True)
+            self._connection.executemany(statement, ((record, row.tobytes(), number) for record, row in rows))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete the vectors of some records. Writes."""
+        with self._lock, self._connection:
+            self._connection.executemany("DELETE FROM vectors WHERE id = ?", ([record] for record in ids))
+
+    def get(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
+        """Which of some records have a vector, by number, and these vectors `(m, d)`; only reads."""
+        stored: dict[str, bytes] = {}
+        with self._lock:
+            for start in range(0, len(ids), _MOST):
+                some = ids[start : start + _MOST]
+                places = ", ".join("?" * len(some))
+                query = f"SELECT id, vector FROM vectors WHERE id IN ({places})"  # noqa: S608  # only question marks
+                stored.update(self._connection.execute(query, list(some)))
+        found = [number for number, record in enumerate(ids) if record in stored]
+        return found, self._vectors([stored[ids[number]] for number in found])
+
+    def ids(self) -> set[str]:
+        """The records that have a vector; only reads."""
+        with self._lock:
+            return {record for (record,) in self._connection.execute("SELECT id FROM vectors")}
+
+    def blocks(self, size: int) -> Iterator[tuple[list[str], Vectors]]:
+        """All ids and vectors, at most `size` at a time; only reads."""
+        last = -1
+        while True:
+            with self._lock:
+                rows = self._connection.execute(
+                    "SELECT rowid, id, vector FROM vectors WHERE rowid > ? ORDER BY rowid LIMIT ?", [last, size]
+                ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [record for _, record, _ in rows], self._vectors([vector for _, _, vector in rows])
+
+    def newest(self) -> int:
+        """A number that grows with every write; only reads."""
+        with self._lock:
+            return int(self._connection.execute("SELECT coalesce(max(written), 0) FROM vectors").fetchone()[0])
+
+    def since(self, number: int) -> list[str]:
+        """The records whose vectors were written after `newest` was this number; only reads."""
+        with self._lock:
+            rows = self._connection.execute("SELECT id FROM vectors WHERE written > ?", [number])
+            return [record for (record,) in rows]
+
+    def _vectors(self, stored: Sequence[bytes]) -> Vectors:
+        numbers: Vectors = np.array(np.frombuffer(b"".join(stored), np.float32))
+        return numbers.reshape(len(stored), self.dimension)
