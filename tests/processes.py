@@ -17,7 +17,10 @@ from multiprocessing.process import BaseProcess
 
 TIMEOUT = 120
 
-_IMPORTED = ("lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store")
+_IMPORTED = (
+    "lightmigrate.migrator", "lightmigrate.stores.chroma.live", "lightmigrate.stores.pgvector.store",
+    "lightmigrate.stores.vector_files.parquet_writer", "lightmigrate.stores.vector_files.store",
+)  # fmt: skip
 
 
 @functools.cache

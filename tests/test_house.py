@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry",),
     ("texts", "scores"),
     ("stores.open",),
-    ("stores.memory", "stores.chroma", "stores.pgvector"),
+    ("stores.memory", "stores.chroma", "stores.pgvector", "stores.vector_files"),
     ("stores", "estimators", "providers.open"),
     ("quality", "providers"),
     ("projection",),

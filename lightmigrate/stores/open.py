@@ -25,11 +25,15 @@ Database: TypeAlias = FileDatabase | Store
 _URLS: Mapping[str, tuple[str, str]] = {
     "postgresql": ("lightmigrate.stores.pgvector", "open_url"),
     "postgres": ("lightmigrate.stores.pgvector", "open_url"),
+    "file": ("lightmigrate.stores.vector_files", "open_url"),
 }
 
 # Databases of files: a module, and its `FileDatabase`. If no kind recognises a folder, the first one reports what is
 # missing.
 _FOLDERS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.files", "ChromaFiles"),)
+
+# Databases in local files that are opened at once: a module, and its function that opens a path, or returns `None`.
+_PATHS: tuple[tuple[str, str], ...] = (("lightmigrate.stores.vector_files", "open_path"),)
 
 # How a database that an application of this process has open is shared and observed: a module, and its function.
 _SERVED: tuple[tuple[str, str], ...] = (("lightmigrate.stores.chroma.serving", "served"),)
@@ -50,7 +54,7 @@ def open_database(database: object) -> Database:
     if isinstance(database, str) and "://" in database:
         return _open_url(database)
     if isinstance(database, (str, Path)):
-        return open_folder(Path(database))
+        return _open_path(Path(database))
     if isinstance(database, (FileDatabase, Store)):
         return database
     for parent in type(database).__mro__:
@@ -62,6 +66,16 @@ def open_database(database: object) -> Database:
         f"{type(database).__name__} is not a database: give a folder, a URL such as postgresql://user@host/name, or "
         "an open client"
     )
+
+
+def _open_path(path: Path) -> Database:
+    folder = open_folder(path)
+    if not folder.exists():
+        for module, name in _PATHS:
+            store: Store | None = _attribute(module, name)(path)
+            if store is not None:
+                return store
+    return folder
 
 
 def open_folder(folder: Path) -> FileDatabase:

@@ -22,6 +22,7 @@ from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.postgres import PgMaker
+from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
 from tests.migration.shadow.server import shared_server
 
 
@@ -246,6 +247,11 @@ def _content(folder: Path) -> dict[str, str]:
 MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "memory": lambda folder: MemoryMaker(),
     "pgvector": PgMaker,
+    "npy": NpyMaker,
+    "parquet": ParquetMaker,
+    "faiss": FaissMaker,
+    "langchain faiss": LangChainMaker,
+    "llamaindex": LlamaIndexMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,
