@@ -70,7 +70,7 @@ DATABASE = Group(
             Annotated[
                 str | None,
                 typer.Argument(
-                    help="The folder that holds chroma.sqlite3, or a URL: postgresql://user@host/name.",
+                    help="The folder that holds chroma.sqlite3, a file or folder of vectors, or postgresql://user@host/name.",
                     show_default=False,
                 ),
             ],

@@ -139,6 +139,8 @@ class _Start:
             if isinstance(self._database, (str, Path)):
                 self._database = Path(self._database).expanduser()
             opened = open_database(self._database)
+            if self._is_folder and isinstance(opened, Store):
+                self._database = opened
             folder = "" if opened.folder is None else shlex.quote(str(opened.folder))
             self._source = source_for(self._policy, argument_of(opened), folder)
             self._provider = self._source.target.provider

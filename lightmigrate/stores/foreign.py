@@ -6,7 +6,6 @@ from pathlib import Path
 
 # What it is, patterns of which all must match, and what helps.
 _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("a FAISS index", ("*.faiss",), "FAISS stores no texts; load it, and add its vectors to a supported database"),
     ("a Qdrant storage", ("raft_state.json",), "Qdrant is not supported yet"),
     ("a local Qdrant database", ("meta.json", "collection"), "Qdrant is not supported yet"),
     ("a LanceDB database", ("*.lance",), "LanceDB is not supported yet"),

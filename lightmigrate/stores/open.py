@@ -70,7 +70,7 @@ def open_database(database: object) -> Database:
 
 def _open_path(path: Path) -> Database:
     folder = open_folder(path)
-    if not folder.exists():
+    if not folder.exists() and (folder.folder.is_file() or folder.instead() is None):
         for module, name in _PATHS:
             store: Store | None = _attribute(module, name)(path)
             if store is not None:

@@ -162,7 +162,7 @@ def read_beside(
     kind = "+".join(each.removeprefix(f"{name}.") for each in names) or "none"
     whole_numbers = bool(found) and all(type(each) is int for each in found)
     ids = [str(each) for each in found if type(each) in (str, int)]
-    if keys is not None and not ids:
+    if keys is not None and not ids and (keys or not names):  # an empty index says nothing of its ids
         ids, whole_numbers, found = [str(key) for key in keys], True, list(keys)
     stated = bool(names) or keys is not None
     if not stated or len(ids) != len(found) or len(set(ids)) != len(ids):

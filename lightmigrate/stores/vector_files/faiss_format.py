@@ -74,7 +74,7 @@ class FaissFormat:
         assert isinstance(like, FaissTable)  # noqa: S101  # its own format only
         kind = like.source.kind
         if name := faiss_kind.unknown(kind):
-            return f"its index is a {name}, which lightmigrate does not build; it builds Flat, IDMap, HNSW, IVF, SQ, PQ, PCA"
+            return f"its index is a {name}, which lightmigrate does not build; it builds Flat, IDMap, HNSW, IVF, SQ, PQ"
         if (reason := faiss_kind.refuse_dimension(kind, dimension)) is not None:
             return reason
         if like.lossy and not options.lossy:

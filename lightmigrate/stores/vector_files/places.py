@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,13 @@ _STATEMENT = ".lightmigrate.json"
 
 # Size, time of the last change in nanoseconds, and number of a file.
 Stamp = Mapping[str, tuple[int, int, int]]
+
+
+_held = threading.local()
+
+
+def _locks_of_this_thread() -> set[Path]:
+    return set(getattr(_held, "locks", ()))
 
 
 @dataclass(frozen=True)
@@ -110,12 +118,18 @@ class Home:
             raise LocationError(
                 f"{self.live.folder} is read-only for this user: give it write permission first"
             ) from None
-        with locked(self.live.folder / HOME / _LOCK):
-            yield
+        lock = self.live.folder / HOME / _LOCK
+        with locked(lock):
+            _held.locks = {*_locks_of_this_thread(), lock}
+            try:
+                yield
+            finally:
+                _held.locks = _locks_of_this_thread() - {lock}
 
     def shared(self) -> contextlib.AbstractContextManager[None]:
-        """Wait for a writer to end, and keep others waiting; only reads."""
-        return shared(self.live.folder / HOME / _LOCK)
+        """Wait for a writer to end, and keep others waiting; only reads. Nothing where this thread is the writer."""
+        lock = self.live.folder / HOME / _LOCK
+        return contextlib.nullcontext() if lock in _locks_of_this_thread() else shared(lock)
 
     def version(self, role: Role, key: str) -> Path:
         """The folder of a version; need not exist."""

@@ -233,6 +233,7 @@ class FileStore:
         home = source.home
         folder = home.version(Role.BUILDING, key)
         self._require_possible(source, dimension)
+        present = source.metric()
         with home.locked():
             if folder.exists():
                 raise LightmigrateError(f"{source.address} has a version {key} already: delete it, or give another key")
@@ -242,8 +243,8 @@ class FileStore:
                 {
                     "id": new_id(),
                     "dimension": dimension,
-                    "distance": distance or source.metric(),
-                    "changes_distance": distance not in (None, source.metric()),
+                    "distance": distance or present,
+                    "changes_distance": distance not in (None, present),
                     "like": str(source.place.folder.relative_to(self.folder)),
                 },
             )
