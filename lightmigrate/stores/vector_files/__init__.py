@@ -32,7 +32,7 @@ def open_url(url: str) -> Store:
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(given.keys() - {"vector", "id", "text", "lossy"})
     if unknown or parts.netloc not in ("", "localhost"):
-        what = f"the option {unknown[0]}" if unknown else f"the host {parts.netloc}"
+        what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
         raise DatabaseError(f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes")
     if given.get("lossy", "no") not in ("yes", "no"):
         raise DatabaseError(f"lossy is yes or no, not {given['lossy']!r}")

@@ -44,6 +44,10 @@ _DOCUMENT, _DOCSTORE = ("langchain_core.documents.base", "Document"), "_dict"
 _MOST_VALUES = 100_000
 
 
+class _RefusedContentError(pickle.UnpicklingError):
+    """What is wrong with a file, in words of this module; pickle's own contain parts of the file."""
+
+
 class _Reader(pickle.Unpickler):
     """Builds objects of the classes that LangChain's file may name, and of no others."""
 
@@ -55,17 +59,17 @@ class _Reader(pickle.Unpickler):
         """A class without a method for a known name, made for this file alone.
 
         Raises:
-            pickle.UnpicklingError: the name is not one that LangChain writes.
+            _RefusedContentError: the name is not one that LangChain writes.
         """
         if module == "datetime" and name in _DATES:
             return _DATES[name]
         if module not in _MODULES.get(name, ()):
-            raise pickle.UnpicklingError(f"it names {f'{module}.{name}'[:80]!r}")
+            raise _RefusedContentError(f"it names {f'{module}.{name}'[:80]!r}")
         return self._classes.setdefault((module, name), _inert(module, name))
 
     def persistent_load(self, reference: Any) -> Any:
         """Refused: LangChain writes none."""
-        raise pickle.UnpicklingError("it refers to something outside of the file")
+        raise _RefusedContentError("it refers to something outside of the file")
 
 
 def _inert(module: str, name: str) -> type[Instance]:
@@ -73,7 +77,7 @@ def _inert(module: str, name: str) -> type[Instance]:
 
     class Fixed(type):
         def __setattr__(cls, attribute: str, value: object) -> None:
-            raise pickle.UnpicklingError("it changes a class")
+            raise _RefusedContentError("it changes a class")
 
     class Inert(Instance, metaclass=Fixed):
         def __init__(self) -> None:
@@ -81,7 +85,7 @@ def _inert(module: str, name: str) -> type[Instance]:
 
         def __new__(cls, *arguments: object) -> Inert:
             if arguments:
-                raise pickle.UnpicklingError(f"it gives arguments to {name}")
+                raise _RefusedContentError(f"it gives arguments to {name}")
             made = super().__new__(cls)
             Instance.__init__(made, (module, name), {})
             return made
@@ -139,18 +143,19 @@ def read_docstore(path: Path) -> LangChainRecords:
         docstore, rows = _Reader(path.read_bytes()).load()
         documents = docstore.state[_DOCSTORE]
         if docstore.origin[1] != "InMemoryDocstore" or type(documents) is not dict or type(rows) is not dict:
-            raise ValueError("it holds other things")
+            raise _RefusedContentError("it holds other things")
         if not all(isinstance(each, Instance) and each.origin[1] == "Document" for each in documents.values()):
-            raise ValueError("its docstore holds other things than documents")
+            raise _RefusedContentError("its docstore holds other things than documents")
         for document in documents.values():
             _record(document)
         keys = [rows[number] for number in range(len(rows))]
         if not all(key is None or type(key) is str for key in keys):
-            raise ValueError("its ids are no texts")
-    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        reason = str(error) if type(error) in (pickle.UnpicklingError, ValueError) else type(error).__name__
-        raise _refused(path, reason) from None
-    except (EOFError, ImportError, RecursionError, MemoryError, OverflowError, UnicodeError) as error:
+            raise _RefusedContentError("its ids are no texts")
+    except _RefusedContentError as error:
+        raise _refused(path, str(error)) from None
+    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _refused(path, type(error).__name__) from None
+    except (EOFError, ImportError, RecursionError, MemoryError, OverflowError) as error:
         raise _refused(path, type(error).__name__) from None
     usable = None not in keys and len(set(keys)) == len(keys)
     return LangChainRecords(keys if usable else [str(row) for row in range(len(keys))], keys, docstore)
@@ -210,9 +215,9 @@ def _record(document: Instance | None) -> tuple[str | None, Payload | None]:
     fields = state.get("__dict__", state)
     text, metadata = fields["page_content"], fields.get("metadata") or {}
     if text is not None and type(text) is not str:
-        raise ValueError("the text of a document is no text")
+        raise _RefusedContentError("the text of a document is no text")
     if type(metadata) is not dict:
-        raise ValueError("the metadata of a document are no dictionary")
+        raise _RefusedContentError("the metadata of a document are no dictionary")
     values = _json(metadata, iter(range(_MOST_VALUES)), 100)
     return text, ({"metadata": values} if metadata else None)
 
@@ -221,10 +226,10 @@ def _json(value: Any, budget: Iterator[int], depth: int) -> Any:
     """A value of the metadata as JSON: dates become texts.
 
     Raises:
-        ValueError: there are too many values, they are nested too deeply, or of another type.
+        _RefusedContentError: there are too many values, they are nested too deeply, or of another type.
     """
     if next(budget, None) is None or not depth:
-        raise ValueError("the metadata of a document are too large")
+        raise _RefusedContentError("the metadata of a document are too large")
     if value is None or type(value) in (str, int, float, bool):
         return value
     if type(value) is dict:
@@ -235,10 +240,10 @@ def _json(value: Any, budget: Iterator[int], depth: int) -> Any:
         return sorted((_json(each, budget, depth - 1) for each in value), key=json.dumps)
     if type(value) in _DATES.values():
         return str(value)
-    raise ValueError(f"the metadata of a document hold a {type(value).__name__}")
+    raise _RefusedContentError(f"the metadata of a document hold a {type(value).__name__}")
 
 
 def _key(key: Any) -> str:
     if type(key) not in (str, int, float, bool, type(None)):
-        raise ValueError("a key in the metadata of a document is no text")
+        raise _RefusedContentError("a key in the metadata of a document is no text")
     return str(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,35 @@ _TEXTS = ("text", "document", "content", "page_content", "chunk", "body")
 _VECTORS = ("embedding", "embeddings", "vector", "vectors")
 
 
+class _Reading:
+    """A row group that is read from its first row on, a batch at a time, so that a scan reads it once.
+
+    Attributes:
+        group: its number.
+        start: the row of the file at which the present batch begins.
+    """
+
+    def __init__(self, group: int, batches: Iterator[Any], first: int) -> None:
+        self.group, self.start = group, first
+        self._batches = batches
+        self._batch: Any = None
+
+    def take(self, wanted: Any) -> list[Any]:
+        """Rows with these numbers, which rise and none of which is before the present batch."""
+        picked = []
+        while len(wanted):
+            if self._batch is None:
+                self._batch = next(self._batches)
+            here = wanted[wanted < self.start + len(self._batch)]
+            if len(here):
+                picked.append(self._batch.take(pa.array(here - self.start)))
+                wanted = wanted[len(here) :]
+            if len(wanted):
+                self.start += len(self._batch)
+                self._batch = None
+        return picked
+
+
 class ParquetTable:
     """See `table.Table`.
 
@@ -42,6 +72,8 @@ class ParquetTable:
 
     def __init__(self, path: Path, options: Options) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._readings: dict[tuple[str, ...], _Reading] = {}
         try:
             self.file = pq.ParquetFile(path)
             self.schema = self.file.schema_arrow
@@ -146,7 +178,7 @@ class ParquetTable:
         """Some rows, in the order given; only reads. Reads the row groups that hold them, a batch at a time."""
         wanted = np.asarray([self.positions[row] for row in rows], np.int64)
         order = np.argsort(wanted, kind="stable")
-        columns = [name for name in self.schema.names if vectors or name != self.vector]
+        columns = tuple(name for name in self.schema.names if vectors or name != self.vector)
         parts = [self._batch_page(batch, vectors) for batch in self._picked(wanted[order], columns)]
         joined = Page.joined(parts)
         if not len(joined):
@@ -156,22 +188,25 @@ class ParquetTable:
         picked = joined.rows(back.tolist())
         return Page([self.ids[row] for row in rows], picked.vectors, picked.texts, picked.payloads)
 
-    def _picked(self, wanted: Any, columns: Sequence[str]) -> Iterator[Any]:
+    def _picked(self, wanted: Any, columns: tuple[str, ...]) -> list[Any]:
         """The rows of the file with these numbers, which rise, as record batches."""
-        metadata, first = self.file.metadata, 0
-        for number in range(metadata.num_row_groups):
-            count = metadata.row_group(number).num_rows
-            inside = wanted[(wanted >= first) & (wanted < first + count)]
-            start = first
-            if len(inside):
-                for batch in self.file.iter_batches(PAGE, row_groups=[number], columns=columns):
-                    here = inside[(inside >= start) & (inside < start + len(batch))]
-                    if len(here):
-                        yield batch.take(pa.array(here - start))
-                    start += len(batch)
-                    if start > inside[-1]:
-                        break
-            first += count
+        picked, first = [], 0
+        with self._lock:
+            for number in range(self.file.metadata.num_row_groups):
+                count = self.file.metadata.row_group(number).num_rows
+                inside = wanted[(wanted >= first) & (wanted < first + count)]
+                if len(inside):
+                    picked += self._reading(number, first, columns, int(inside[0])).take(inside)
+                first += count
+        return picked
+
+    def _reading(self, group: int, first: int, columns: tuple[str, ...], row: int) -> _Reading:
+        """A reading of a row group that has not passed a row yet: the one that goes on, or a new one."""
+        known = self._readings.get(columns)
+        if known is None or known.group != group or known.start > row:
+            batches = self.file.iter_batches(PAGE, row_groups=[group], columns=list(columns))
+            known = self._readings[columns] = _Reading(group, batches, first)
+        return known
 
     def _batch_page(self, batch: Any, vectors: bool) -> Page:
         by_name = {name: to_json(batch.column(name)) for name in self.payload_columns}

@@ -43,7 +43,7 @@ def test_a_parquet_file_is_migrated_verified_put_back_and_cleaned(
     new = pq.read_table(path)
     assert {len(vector) for vector in new["vec"].to_pylist()} == {NEW_DIM}
     assert new["body"].to_pylist() == columns["body"]
-    (check,) = json.loads(run(capsys, "verify", database, "--json"))["collections"]
+    (check,) = json.loads(run(capsys, "verify", database, "--json"))
     assert (check["contents_equal"], check["vectors_equal"]) == (True, True)
     run(capsys, "status", database, "--json")
     run(capsys, "rollback", database, "--yes", "--json")

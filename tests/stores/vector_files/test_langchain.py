@@ -36,7 +36,7 @@ class Model(Embeddings):
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         vectors = [some(1, OLD_DIM, int(text.rpartition(" ")[2]))[0] for text in texts]
         if self._dimension != OLD_DIM:
-            vectors = [make_projection().project(vector[None])[0] for vector in vectors]
+            vectors = [make_projection().apply(vector[None])[0] for vector in vectors]
         return [vector.tolist() for vector in vectors]
 
     def embed_query(self, text: str) -> list[float]:
@@ -146,7 +146,7 @@ def shared(levels: int) -> bytes:
         (pickle.dumps(Runs(open, "HACKED", "w"), 2), r"it names '(_io|io)\.open'"),
         (b"cos\nsystem\n(S'touch HACKED'\ntR.", "it names 'os.system'"),
         (b"(S'touch HACKED'\nios\nsystem\n.", "it names 'os.system'"),
-        (b"\x80\x04\x8c\x0alangchain.x\x8c\x06system\x93.", "UnpicklingError|it names|Error"),
+        (b"\x80\x04\x8c\x0alangchain.x\x8c\x06system\x93.", "UnpicklingError"),
         (b"clangchain_core.documents.base\nDocument.__init__\n.", "it names"),
         (b"clangchain_core.documents.base\nDocument\n(S'x'\ntR.", "it gives arguments to Document"),
         (b"clangchain_core.documents.base\nDocument\n}S'state'\nS'x'\nsb.", "Error"),
