@@ -179,6 +179,9 @@ class LlamaIndexMaker(FilesMaker):
         *({"metadata_dict": payload} for payload in FilesMaker.payloads if payload is not None),
     )
 
+    def payload_of(self, number: int) -> Payload:
+        return {"metadata_dict": {"number": number}}
+
     def make(self, name: str, dimension: int, metric: Metric) -> None:
         empty = {"embedding_dict": {}, "text_id_to_ref_doc_id": {}, "metadata_dict": {}}
         (self.folder / f"{name}__vector_store.json").write_text(json.dumps(empty))

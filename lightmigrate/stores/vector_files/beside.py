@@ -85,6 +85,7 @@ class Beside:
         ids: the id of every row.
         numbered: whether ids are row numbers, because no file has ids or one occurs twice.
         whole_numbers: whether the ids in the files are numbers.
+        labels: whether the ids are those in the file of vectors itself.
         ids_file: the file of ids alone; empty where there is none.
         lines: texts and payloads; `None` where there are none.
     """
@@ -94,6 +95,7 @@ class Beside:
     ids: Sequence[str]
     numbered: bool
     whole_numbers: bool = False
+    labels: bool = False
     ids_file: str = ""
     lines: Lines | None = None
 
@@ -162,16 +164,17 @@ def read_beside(
     kind = "+".join(each.removeprefix(f"{name}.") for each in names) or "none"
     whole_numbers = bool(found) and all(type(each) is int for each in found)
     ids = [str(each) for each in found if type(each) in (str, int)]
-    if keys is not None and not ids and (keys or not names):  # an empty index says nothing of its ids
+    labels = keys is not None and not ids and bool(keys or not names)  # an empty index says nothing of its ids
+    if keys is not None and labels:
         ids, whole_numbers, found = [str(key) for key in keys], True, list(keys)
     stated = bool(names) or keys is not None
     if not stated or len(ids) != len(found) or len(set(ids)) != len(ids):
         total = len(found) if names else count()
-        return Beside(name, kind, list(map(str, range(total))), True, False, ids_file, lines)
-    return Beside(name, kind, ids, False, whole_numbers, ids_file, lines)
+        return Beside(name, kind, list(map(str, range(total))), True, False, False, ids_file, lines)
+    return Beside(name, kind, ids, False, whole_numbers, labels, ids_file, lines)
 
 
-def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside, *, keyed: bool = False) -> None:
+def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside) -> None:
     """Write the files of other rows, as `like` has them; lines of records that are the same are copied. Writes.
 
     Args:
@@ -180,7 +183,6 @@ def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside,
         suffix: of the file of vectors.
         rows: its records.
         like: the files that are followed.
-        keyed: whether the file of vectors holds ids itself.
 
     Raises:
         LightmigrateError: the files cannot hold these records.
@@ -211,7 +213,7 @@ def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside,
                 if row is not None and like.lines.record(row) == (text, payload):
                     line = like.lines.line(row)
                 else:
-                    alone = bool(like.ids_file) or like.numbered or keyed
+                    alone = bool(like.ids_file) or like.numbered or like.labels
                     identity = {} if alone else {"id": ids[start + number]}
                     content = {} if text is None else {like.lines.text_field: text}
                     line = json.dumps({**identity, **content, **(payload or {})}).encode()

@@ -61,7 +61,7 @@ class FaissFormat:
         if isinstance(like.beside, LangChainRecords):
             write_docstore(folder / f"{name}.pkl", rows, like.beside)
         elif isinstance(like.beside, Beside):
-            write_beside(folder, name, _SUFFIX, rows, like.beside, keyed=like.source.keys is not None)
+            write_beside(folder, name, _SUFFIX, rows, like.beside)
 
     def merge(self, version: Path, live: Path, name: str) -> None:
         """Nothing: its files are its own."""
@@ -99,7 +99,7 @@ def _keys(rows: Rows, like: FaissTable) -> Sequence[int]:
     """The label of every row: that of its record, or for a new record the next free one."""
     keys = like.source.keys
     known = {} if keys is None else dict(zip(like.ids, keys.tolist(), strict=True))
-    if isinstance(like.beside, Beside) and not like.beside.numbered and like.beside.kind == "none":
+    if isinstance(like.beside, Beside) and like.beside.labels:
         try:
             return [int(record) for record in rows.ids]
         except ValueError:

@@ -1,15 +1,13 @@
 """LangChain's file beside a FAISS index, `NAME.pkl`: a docstore of documents by id, and the id of every row.
 
-The file is a pickle. It is read by an unpickler that builds exactly what LangChain writes: its two classes, as objects
-without a method, and dates. Anything else that a file names is refused, and nothing is imported or called.
+The file is a pickle, and is read as data (see `pickle_reader`): objects of the two classes that LangChain writes become
+names and attributes. A file that names anything else is refused, and nothing of it is imported or called.
 """
 
 from __future__ import annotations
 
 import datetime
-import io
 import json
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Any
 
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
-from lightmigrate.stores.vector_files.pickle_writer import Instance, dumps
+from lightmigrate.stores.vector_files.pickle_reader import ContentError, Instance, loads
+from lightmigrate.stores.vector_files.pickle_writer import dumps
 from lightmigrate.stores.vector_files.table import Rows, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -36,64 +35,15 @@ _MODULES: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-_DATES = {name: getattr(datetime, name) for name in ("date", "datetime", "time", "timedelta", "timezone")}
+_DATES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone)
 
 _DOCUMENT, _DOCSTORE = ("langchain_core.documents.base", "Document"), "_dict"
 
+# The largest numbers in the metadata of a document, far below those that Python does not write as text.
+_MOST_BITS = 1024
+
 # Most values in the metadata of a document. A small file can refer to one value exponentially often.
 _MOST_VALUES = 100_000
-
-
-class _RefusedContentError(pickle.UnpicklingError):
-    """What is wrong with a file, in words of this module; pickle's own contain parts of the file."""
-
-
-class _Reader(pickle.Unpickler):
-    """Builds objects of the classes that LangChain's file may name, and of no others."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content))
-        self._classes: dict[tuple[str, str], type[Instance]] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        """A class without a method for a known name, made for this file alone.
-
-        Raises:
-            _RefusedContentError: the name is not one that LangChain writes.
-        """
-        if module == "datetime" and name in _DATES:
-            return _DATES[name]
-        if module not in _MODULES.get(name, ()):
-            raise _RefusedContentError(f"it names {f'{module}.{name}'[:80]!r}")
-        return self._classes.setdefault((module, name), _inert(module, name))
-
-    def persistent_load(self, reference: Any) -> Any:
-        """Refused: LangChain writes none."""
-        raise _RefusedContentError("it refers to something outside of the file")
-
-
-def _inert(module: str, name: str) -> type[Instance]:
-    """A class whose objects take any state, and whose attributes nobody can set."""
-
-    class Fixed(type):
-        def __setattr__(cls, attribute: str, value: object) -> None:
-            raise _RefusedContentError("it changes a class")
-
-    class Inert(Instance, metaclass=Fixed):
-        def __init__(self) -> None:
-            super().__init__((module, name), {})
-
-        def __new__(cls, *arguments: object) -> Inert:
-            if arguments:
-                raise _RefusedContentError(f"it gives arguments to {name}")
-            made = super().__new__(cls)
-            Instance.__init__(made, (module, name), {})
-            return made
-
-        def __setstate__(self, state: object) -> None:
-            self.state = state
-
-    return Inert
 
 
 @dataclass(frozen=True)
@@ -134,31 +84,33 @@ class LangChainRecords:
 
 
 def read_docstore(path: Path) -> LangChainRecords:
-    """Read LangChain's file; builds nothing but its two classes and dates.
+    """Read LangChain's file; only reads.
 
     Raises:
         DamagedCollectionError: it names something else, or is not what LangChain writes.
     """
     try:
-        docstore, rows = _Reader(path.read_bytes()).load()
+        docstore, rows = loads(path.read_bytes(), _is_known)
         documents = docstore.state[_DOCSTORE]
         if docstore.origin[1] != "InMemoryDocstore" or type(documents) is not dict or type(rows) is not dict:
-            raise _RefusedContentError("it holds other things")
+            raise ContentError("it holds other things")
         if not all(isinstance(each, Instance) and each.origin[1] == "Document" for each in documents.values()):
-            raise _RefusedContentError("its docstore holds other things than documents")
+            raise ContentError("its docstore holds other things than documents")
         for document in documents.values():
             _record(document)
         keys = [rows[number] for number in range(len(rows))]
         if not all(key is None or type(key) is str for key in keys):
-            raise _RefusedContentError("its ids are no texts")
-    except _RefusedContentError as error:
+            raise ContentError("its ids are no texts")
+    except ContentError as error:
         raise _refused(path, str(error)) from None
-    except (pickle.UnpicklingError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise _refused(path, type(error).__name__) from None
-    except (EOFError, ImportError, RecursionError, MemoryError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _refused(path, type(error).__name__) from None
     usable = None not in keys and len(set(keys)) == len(keys)
     return LangChainRecords(keys if usable else [str(row) for row in range(len(keys))], keys, docstore)
+
+
+def _is_known(module: str, name: str) -> bool:
+    return module in _MODULES.get(name, ())
 
 
 def _refused(path: Path, reason: str) -> DamagedCollectionError:
@@ -182,7 +134,8 @@ def write_docstore(path: Path, rows: Rows, like: LangChainRecords) -> None:
             key = known.get(record, record)
             keys.append(key)
             old = like.documents.get(key) if record in known else None
-            if old is not None and _record(old) == (text, payload):
+            # as text, in which NaN is NaN
+            if old is not None and json.dumps(_record(old)) == json.dumps((text, payload)):
                 documents[key] = old
             elif (text, payload) != (None, None):
                 documents[key] = _document(key, text, payload)
@@ -215,9 +168,9 @@ def _record(document: Instance | None) -> tuple[str | None, Payload | None]:
     fields = state.get("__dict__", state)
     text, metadata = fields["page_content"], fields.get("metadata") or {}
     if text is not None and type(text) is not str:
-        raise _RefusedContentError("the text of a document is no text")
+        raise ContentError("the text of a document is no text")
     if type(metadata) is not dict:
-        raise _RefusedContentError("the metadata of a document are no dictionary")
+        raise ContentError("the metadata of a document are no dictionary")
     values = _json(metadata, iter(range(_MOST_VALUES)), 100)
     return text, ({"metadata": values} if metadata else None)
 
@@ -226,10 +179,12 @@ def _json(value: Any, budget: Iterator[int], depth: int) -> Any:
     """A value of the metadata as JSON: dates become texts.
 
     Raises:
-        _RefusedContentError: there are too many values, they are nested too deeply, or of another type.
+        ContentError: there are too many values, they are nested too deeply, or of another type.
     """
     if next(budget, None) is None or not depth:
-        raise _RefusedContentError("the metadata of a document are too large")
+        raise ContentError("the metadata of a document are too large")
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        raise ContentError("the metadata of a document hold too large a number")
     if value is None or type(value) in (str, int, float, bool):
         return value
     if type(value) is dict:
@@ -238,12 +193,12 @@ def _json(value: Any, budget: Iterator[int], depth: int) -> Any:
         return [_json(each, budget, depth - 1) for each in value]
     if type(value) in (set, frozenset):
         return sorted((_json(each, budget, depth - 1) for each in value), key=json.dumps)
-    if type(value) in _DATES.values():
+    if type(value) in _DATES:
         return str(value)
-    raise _RefusedContentError(f"the metadata of a document hold a {type(value).__name__}")
+    raise ContentError(f"the metadata of a document hold a {type(value).__name__}")
 
 
 def _key(key: Any) -> str:
     if type(key) not in (str, int, float, bool, type(None)):
-        raise _RefusedContentError("a key in the metadata of a document is no text")
+        raise ContentError("a key in the metadata of a document is no text")
     return str(key)

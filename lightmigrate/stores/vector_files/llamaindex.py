@@ -35,6 +35,7 @@ class LlamaIndexTable:
 
     Attributes:
         name: of the collection.
+        folder: of the files.
         content: the file, without its vectors.
         nodes: the nodes of all stores of the folder, by id; `None` where there is no file of nodes.
     """
@@ -44,7 +45,7 @@ class LlamaIndexTable:
 
     def __init__(self, folder: Path, name: str) -> None:
         path = folder / f"{name}{_SUFFIX}"
-        self.name, self.content = name, _read(path)
+        self.name, self.folder, self.content = name, folder, _read(path)
         stored = self.content.pop(_VECTORS, None)
         if not isinstance(stored, dict):
             raise DamagedCollectionError(f"{path} has no {_VECTORS}: it is no file of LlamaIndex's own vector store")
@@ -138,11 +139,15 @@ class LlamaIndexFormat:
         """Write the nodes of other records; returns what the file of vectors holds of them. Writes."""
         fields: dict[str, dict[str, Any]] = {_DOCUMENTS: {}, _METADATA: {}}
         nodes: dict[str, Any] = dict(like.nodes or {})
-        for record in like.ids if name == like.name else ():
+        for record in set(like.ids) - _used_elsewhere(like.folder, name) if name == like.name else ():
             nodes.pop(record, None)
         known = set(like.ids)
         for page in pages_of(rows, vectors=False):
             for record, text, payload in zip(page.ids, page.texts, page.payloads, strict=True):
+                if (payload or {}).keys() - {*fields, _NODE, "node"}:
+                    raise LightmigrateError(
+                        f"a record has fields that {name}{_SUFFIX} has no place for: use {_METADATA}"
+                    )
                 for field, values in fields.items():
                     if field in (payload or {}):
                         values[record] = (payload or {})[field]
@@ -163,7 +168,7 @@ class LlamaIndexFormat:
             return
         ours, theirs = LlamaIndexTable(version, name), LlamaIndexTable(live, name)
         own = {record: node for record, node in (ours.nodes or {}).items() if record in set(ours.ids)}
-        gone = set(theirs.ids) - own.keys()
+        gone = set(theirs.ids) - own.keys() - _used_elsewhere(live, name)
         others = {record: node for record, node in (theirs.nodes or {}).items() if record not in gone}
         with replacing(version / _DOCSTORE) as file:
             file.write(json.dumps({**(theirs.docstore or {}), _NODES: {**others, **own}}).encode())
@@ -171,6 +176,12 @@ class LlamaIndexFormat:
     def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
         """`None`: any dimension."""
         return None
+
+
+def _used_elsewhere(folder: Path, name: str) -> set[str]:
+    """The nodes that other stores of a folder have vectors of; only reads."""
+    others = (path for path in folder.glob(f"*{_SUFFIX}") if path.name != f"{name}{_SUFFIX}")
+    return {record for path in others for record in _read(path).get(_VECTORS, ())}
 
 
 def _node(record: str, text: str | None, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import pickle
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-_PROTOCOL = 4
+from lightmigrate.stores.vector_files.pickle_reader import Instance
 
-
-@dataclass
-class Instance:
-    """An object of a class that is known by its name alone.
-
-    Attributes:
-        origin: module and name of the class.
-        state: what the object's `__setstate__` or `__dict__` gets.
-    """
-
-    origin: tuple[str, str]
-    state: Any
+_PROTOCOL_4, _STOP, _MARK, _BUILD = b"\x80\x04", b".", b"(", b"b"
 
 
 def dumps(value: Any) -> bytes:
@@ -31,14 +18,14 @@ def dumps(value: Any) -> bytes:
     Raises:
         ValueError: the value holds something else.
     """
-    parts: list[bytes] = [pickle.PROTO + bytes([_PROTOCOL])]
+    parts: list[bytes] = [_PROTOCOL_4]
     _write(value, parts.append)
-    parts.append(pickle.STOP)
+    parts.append(_STOP)
     return b"".join(parts)
 
 
 def _write(value: Any, put: Callable[[bytes], None]) -> None:
-    writer = _instance if isinstance(value, Instance) else _WRITERS.get(type(value))
+    writer = _WRITERS.get(type(value))
     if writer is None:
         raise ValueError(f"a {type(value).__name__} cannot be written")
     writer(value, put)
@@ -46,68 +33,69 @@ def _write(value: Any, put: Callable[[bytes], None]) -> None:
 
 def _text(value: str, put: Callable[[bytes], None]) -> None:
     content = value.encode("utf-8", "surrogatepass")
-    put(pickle.BINUNICODE8 + struct.pack("<Q", len(content)) + content)
+    put(b"\x8d" + struct.pack("<Q", len(content)) + content)
 
 
 def _bytes(value: bytes, put: Callable[[bytes], None]) -> None:
-    put(pickle.BINBYTES8 + struct.pack("<Q", len(value)) + value)
+    put(b"\x8e" + struct.pack("<Q", len(value)) + value)
 
 
 def _whole(value: int, put: Callable[[bytes], None]) -> None:
-    content = pickle.encode_long(value)
-    put(pickle.LONG4 + struct.pack("<i", len(content)) + content)
+    content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    put(b"\x8b" + struct.pack("<i", len(content)) + content)
 
 
-def _group(open_: bytes, close: bytes) -> Callable[[Iterable[Any], Callable[[bytes], None]], None]:
+def _group(start: bytes, end: bytes) -> Callable[[Iterable[Any], Callable[[bytes], None]], None]:
     def write(values: Iterable[Any], put: Callable[[bytes], None]) -> None:
-        put(open_)
+        put(start)
         for value in values:
             _write(value, put)
-        put(close)
+        put(end)
 
     return write
 
 
 def _table(value: Mapping[Any, Any], put: Callable[[bytes], None]) -> None:
-    put(pickle.EMPTY_DICT + pickle.MARK)
+    put(b"}" + _MARK)
     for key, each in value.items():
         _write(key, put)
         _write(each, put)
-    put(pickle.SETITEMS)
+    put(b"u")
 
 
 def _named(origin: tuple[str, str], put: Callable[[bytes], None]) -> None:
     for part in origin:
         _text(part, put)
-    put(pickle.STACK_GLOBAL)
+    put(b"\x93")
 
 
 def _instance(value: Instance, put: Callable[[bytes], None]) -> None:
     _named(value.origin, put)
-    put(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+    put(b")\x81")
     _write(value.state, put)
-    put(pickle.BUILD)
+    put(_BUILD)
 
 
 def _date(value: Any, put: Callable[[bytes], None]) -> None:
-    _, arguments = value.__reduce_ex__(2)[:2]
+    arguments = value.__reduce_ex__(2)[1]
     _named(("datetime", type(value).__name__), put)
     _write(tuple(arguments), put)
-    put(pickle.REDUCE)
+    put(b"R")
 
 
 _WRITERS: Mapping[type, Callable[[Any, Callable[[bytes], None]], None]] = {
     str: _text,
     bytes: _bytes,
     int: _whole,
-    float: lambda value, put: put(pickle.BINFLOAT + struct.pack(">d", value)),
-    bool: lambda value, put: put(pickle.NEWTRUE if value else pickle.NEWFALSE),
-    type(None): lambda value, put: put(pickle.NONE),
-    list: _group(pickle.EMPTY_LIST + pickle.MARK, pickle.APPENDS),
-    tuple: _group(pickle.MARK, pickle.TUPLE),
-    set: _group(pickle.EMPTY_SET + pickle.MARK, pickle.ADDITEMS),
-    frozenset: _group(pickle.MARK, pickle.FROZENSET),
+    float: lambda value, put: put(b"G" + struct.pack(">d", value)),
+    bool: lambda value, put: put(b"\x88" if value else b"\x89"),
+    type(None): lambda value, put: put(b"N"),
+    list: _group(b"]" + _MARK, b"e"),
+    tuple: _group(_MARK, b"t"),
+    set: _group(b"\x8f" + _MARK, b"\x90"),
+    frozenset: _group(_MARK, b"\x91"),
     dict: _table,
+    Instance: _instance,
     datetime.date: _date,
     datetime.datetime: _date,
     datetime.time: _date,

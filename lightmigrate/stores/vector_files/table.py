@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,9 @@ def same_records(one: Rows, other: Rows) -> bool:
     if len(one.ids) != len(other.ids):
         return False
     pages = zip(pages_of(one, vectors=False), pages_of(other, vectors=False), strict=True)
-    return all(
-        (list(a.ids), list(a.texts), list(a.payloads)) == (list(b.ids), list(b.texts), list(b.payloads))
-        for a, b in pages
-    )
+    return all(_contents(a) == _contents(b) for a, b in pages)
+
+
+def _contents(page: Page) -> str:
+    """Ids, texts and payloads as text, in which 1, 1.0 and true differ, and NaN is NaN."""
+    return json.dumps([list(page.ids), list(page.texts), list(page.payloads)], sort_keys=True)
