@@ -183,7 +183,7 @@ class LlamaIndexMaker(FilesMaker):
         return {"metadata_dict": {"number": number}}
 
     def make(self, name: str, dimension: int, metric: Metric) -> None:
-        empty = {"embedding_dict": {}, "text_id_to_ref_doc_id": {}, "metadata_dict": {}}
+        empty: dict[str, Any] = {"embedding_dict": {}, "text_id_to_ref_doc_id": {}, "metadata_dict": {}}
         (self.folder / f"{name}__vector_store.json").write_text(json.dumps(empty))
         if not (self.folder / "docstore.json").exists():
             (self.folder / "docstore.json").write_text(json.dumps({"docstore/data": {}}))

@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as types
 
+from lightmigrate.stores.vector_files.table import finite
+
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 # A value of a type that JSON has nothing for, such as a map: an Arrow stream of one value, as text. Times are numbers
@@ -24,9 +26,9 @@ def to_json(column: Any) -> list[Any]:
     if types.is_dictionary(kind):
         return to_json(column.cast(kind.value_type))
     if _is_plain(kind):
-        return [_finite(value) for value in column.to_pylist()]
+        return [finite(value) for value in column.to_pylist()]
     if width := _time_width(kind):
-        return column.view(pa.int32() if width == 32 else pa.int64()).to_pylist()
+        return list(column.view(pa.int32() if width == 32 else pa.int64()).to_pylist())
     if types.is_decimal(kind):
         return [None if value is None else str(value) for value in column.to_pylist()]
     if types.is_binary(kind) or types.is_large_binary(kind):
@@ -74,16 +76,6 @@ def _time_width(kind: Any) -> int:
     """Bits of a type that is a number of units of time; 0 for others."""
     timed = types.is_timestamp(kind) or types.is_date(kind) or types.is_time(kind) or types.is_duration(kind)
     return int(kind.bit_width) if timed else 0
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return value
 
 
 def _restored(value: Any, kind: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.vector_files.blocks import read_bytes
-from lightmigrate.stores.vector_files.table import Rows, pages_of
+from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
 TEXT_FIELDS = ("text", "content", "document", "page_content")
@@ -70,7 +70,7 @@ class Lines:
         value = _value(self.line(row), self.path, row)
         if not isinstance(value, dict):
             return (value if isinstance(value, str) else None), None
-        fields = {key: each for key, each in value.items() if key != "id"}
+        fields = {key: finite(each) for key, each in value.items() if key != "id"}
         text = fields.pop(self.text_field) if isinstance(fields.get(self.text_field), str) else None
         return text, fields or None
 

@@ -120,12 +120,7 @@ def _graph(index: Any, kind: Kind) -> Any:
 
 
 def _lists(cls: Any, kind: Kind, dimension: int, metric: Metric, *parameters: int) -> Any:
-    measure = parameters[-1:]
-    quantiser = _owned(build(kind["inside"], dimension, metric))
-    if cls is faiss.IndexIVFPQ or cls is faiss.IndexIVFScalarQuantizer:
-        index = cls(quantiser, dimension, kind["nlist"], *parameters)
-    else:
-        index = cls(quantiser, dimension, kind["nlist"], *measure)
+    index = cls(_owned(build(kind["inside"], dimension, metric)), dimension, kind["nlist"], *parameters)
     index.own_fields = True
     index.nprobe = kind["nprobe"]
     if kind["inside"]["kind"] == "HNSWFlat":
@@ -148,14 +143,14 @@ def _owned(part: Any) -> Any:
 
 def training_size(kind: Kind) -> int:
     """How many vectors an index of this kind should be trained with; 0 for one that needs no training."""
-    own = _PER_LIST * kind["nlist"] if "nlist" in kind else 0
+    own: int = _PER_LIST * kind["nlist"] if "nlist" in kind else 0
     own = max(own, _FOR_CODEC if lossy(kind) else 0)
     return max(own, training_size(kind["inside"]) if "inside" in kind else 0)
 
 
 def least_training(kind: Kind) -> int:
     """Fewest vectors that FAISS trains an index of this kind with."""
-    own = max(kind.get("nlist", 0), 2 ** kind["nbits"] if "nbits" in kind else 0, 1)
+    own: int = max(kind.get("nlist", 0), 2 ** kind["nbits"] if "nbits" in kind else 0, 1)
     return max(own, least_training(kind["inside"]) if "inside" in kind else 0)
 
 

@@ -17,7 +17,7 @@ from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.vector_files.pickle_reader import ContentError, Instance, loads
 from lightmigrate.stores.vector_files.pickle_writer import dumps
-from lightmigrate.stores.vector_files.table import Rows, pages_of
+from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
 # The modules that have had these classes.
@@ -134,8 +134,7 @@ def write_docstore(path: Path, rows: Rows, like: LangChainRecords) -> None:
             key = known.get(record, record)
             keys.append(key)
             old = like.documents.get(key) if record in known else None
-            # as text, in which NaN is NaN
-            if old is not None and json.dumps(_record(old)) == json.dumps((text, payload)):
+            if old is not None and _record(old) == (text, payload):
                 documents[key] = old
             elif (text, payload) != (None, None):
                 documents[key] = _document(key, text, payload)
@@ -186,7 +185,7 @@ def _json(value: Any, budget: Iterator[int], depth: int) -> Any:
     if type(value) is int and value.bit_length() > _MOST_BITS:
         raise ContentError("the metadata of a document hold too large a number")
     if value is None or type(value) in (str, int, float, bool):
-        return value
+        return finite(value)
     if type(value) is dict:
         return {_key(key): _json(each, budget, depth - 1) for key, each in value.items()}
     if type(value) in (list, tuple):

@@ -16,7 +16,7 @@ from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.files import replacing
 from lightmigrate.stores.base import Metric, Page, Payload
 from lightmigrate.stores.vector_files.search import exact_nearest
-from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, pages_of
+from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, finite, pages_of
 from lightmigrate.vectors import Vectors
 
 _SUFFIX, _DOCSTORE = "__vector_store.json", "docstore.json"
@@ -79,7 +79,7 @@ class LlamaIndexTable:
         payload: dict[str, Any] = {}
         for field in (_DOCUMENTS, _METADATA):
             if record in self.content.get(field, {}):
-                payload[field] = self.content[field][record]
+                payload[field] = finite(self.content[field][record])
         node = (self.nodes or {}).get(record)
         text = None
         if isinstance(node, dict) and isinstance(node.get("__data__"), dict):

@@ -159,12 +159,12 @@ def _writer(path: Path, schema: Any, like: ParquetTable) -> Any:
         sorting = group.sorting_columns or None
     else:
         sorting = None
-    new_paths = codecs if _same_leaves(schema, like) else codecs and next(iter(codecs.values()))
+    compression = codecs if _same_leaves(schema, like) else next(iter(codecs.values()), "snappy")
     return _Writer(
         pq.ParquetWriter(
             path,
             schema,
-            compression=new_paths or "snappy",
+            compression=compression or "snappy",
             version=metadata.format_version if metadata.format_version in ("1.0", "2.4", "2.6") else "2.6",
             sorting_columns=sorting,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,5 +135,16 @@ def same_records(one: Rows, other: Rows) -> bool:
 
 
 def _contents(page: Page) -> str:
-    """Ids, texts and payloads as text, in which 1, 1.0 and true differ, and NaN is NaN."""
+    """Ids, texts and payloads as text, in which 1, 1.0 and true differ."""
     return json.dumps([list(page.ids), list(page.texts), list(page.payloads)], sort_keys=True)
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON has it: numbers that are not finite become texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    return value
