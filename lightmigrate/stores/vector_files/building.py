@@ -45,7 +45,8 @@ class BuildingVersion:
         self._address = address
         self._distance: Metric | None = fields["distance"]
         self._changes_distance = bool(fields["changes_distance"])
-        self._like = Place(home.folder.parents[1] / fields["like"], home.live.name, home.live.format)
+        like = home.live.folder if fields["like"] is None else home.inside(fields["like"])
+        self._like = Place(like, home.live.name, home.live.format)
         self._draft = Draft(folder, int(fields["dimension"]))
         self._table: Table | None = None
 

@@ -9,10 +9,18 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightmigrate.errors import DatabaseChangedError
+from lightmigrate.errors import DatabaseChangedError, DatabaseError
 from lightmigrate.files import exchange_names, sync_folder
 from lightmigrate.stores.base import Role
-from lightmigrate.stores.vector_files.places import Home, Place, Stamp, id_of, same_file, write_version
+from lightmigrate.stores.vector_files.places import (
+    Home,
+    Place,
+    Stamp,
+    id_of,
+    plain_name,
+    same_file,
+    write_version,
+)
 from lightmigrate.stores.vector_files.table import Options, same_records
 
 
@@ -135,7 +143,11 @@ def replace_live(home: Home, written: Path, names: Sequence[str], expected: Stam
 def finish_moves(home: Home) -> None:
     """Do the rest of an exchange of several files, whose journal is written. Writes."""
     journal: Mapping[str, Sequence[str]] = home.journal()
-    source = home.folder / str(journal["from"])
+    source = home.inside(journal["from"])
+    names = {name: plain_name(name, home.folder) for name in (*journal["moves"], *journal["removes"])}
+    own = {home.live.main.name, home.live.statement.name, *home.live.beside(), *home.place(source).beside()}
+    if not names.keys() <= own:
+        raise DatabaseError(f"{home.folder} names other files than its own: somebody changed it; move it away")
     for name in journal["moves"]:
         if (source / name).exists():
             Steps.rename(source / name, home.live.folder / name)

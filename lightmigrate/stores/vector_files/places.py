@@ -131,6 +131,14 @@ class Home:
         lock = self.live.folder / HOME / _LOCK
         return contextlib.nullcontext() if lock in _locks_of_this_thread() else shared(lock)
 
+    def inside(self, name: object) -> Path:
+        """A folder in this one, by a name that was read from a file here; that may be anybody's.
+
+        Raises:
+            DatabaseError: it is no plain name.
+        """
+        return self.folder / plain_name(name, self.folder)
+
     def version(self, role: Role, key: str) -> Path:
         """The folder of a version; need not exist."""
         return self.folder / f"{role.value}-{key}"
@@ -144,7 +152,7 @@ class Home:
         fields = _read_json(self.folder / _LIVE_FILE)
         if not fields:
             return hashlib.sha256(self.live.main.name.encode()).hexdigest()[:16]
-        if "next" in fields and self._is_spent(self.folder / fields["from"]):
+        if "next" in fields and self._is_spent(self.inside(fields["from"])):
             return str(fields["next"])
         return str(fields["id"])
 
@@ -207,7 +215,7 @@ class Home:
             return
         fields = _read_json(self.folder / _LIVE_FILE)
         if fields and "next" in fields:
-            incoming = self.folder / fields["from"]
+            incoming = self.inside(fields["from"])
             if self._is_spent(incoming):
                 self.end_exchange(str(fields["next"]), incoming)
             else:
@@ -225,6 +233,17 @@ class Home:
         folder = self.folder / f"write-{secrets.token_hex(6)}"
         folder.mkdir(parents=True)
         return folder
+
+
+def plain_name(name: object, folder: Path) -> str:
+    """A name that was read from a file of a folder, if it leads nowhere else.
+
+    Raises:
+        DatabaseError: it is no plain name.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name or "\\" in name:
+        raise DatabaseError(f"{folder} names a file outside of it: somebody changed its files; move it away")
+    return name
 
 
 def write_version(folder: Path, fields: Mapping[str, Any]) -> None:

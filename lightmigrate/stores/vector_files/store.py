@@ -245,7 +245,7 @@ class FileStore:
                     "dimension": dimension,
                     "distance": distance or present,
                     "changes_distance": distance not in (None, present),
-                    "like": str(source.place.folder.relative_to(self.folder)),
+                    "like": None if source.place == home.live else source.place.folder.name,
                 },
             )
             part.rename(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LocationError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError, LocationError
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store
 from lightmigrate.stores.vector_files import exchange
 from lightmigrate.stores.vector_files.places import HOME
@@ -152,6 +152,32 @@ def test_a_process_that_is_killed_while_it_exchanges_several_files_leaves_one_st
             f"old-{kept.key}"
         ]
     assert outcomes == {False, True}
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("live.json", {"id": "a", "next": "b", "from": "../../../outside"}),
+        ("live.json", {"id": "a", "next": "b", "from": ".."}),
+        ("exchange.json", {"from": "../../../outside", "moves": ["docs.npy"], "removes": []}),
+        ("exchange.json", {"from": "new-k", "moves": ["../../outside"], "removes": []}),
+        ("exchange.json", {"from": "new-k", "moves": [], "removes": ["kept.txt"]}),
+    ],
+)
+def test_files_that_somebody_put_into_the_hidden_folder_reach_nothing_outside(
+    path: Path, file: str, fields: dict[str, object]
+) -> None:
+    built(path)
+    outside = path.parent.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    for kept in (outside / "docs.npy", path.parent / "kept.txt"):
+        kept.write_text("kept")
+    (path.parent / HOME / "docs.npy" / file).write_text(json.dumps(fields))
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="somebody changed"):
+        opened(path).recover()
+    assert path.read_bytes() == before
+    assert (outside / "docs.npy").read_text() == (path.parent / "kept.txt").read_text() == "kept"
 
 
 def test_a_link_and_a_folder_that_cannot_be_written_are_refused(path: Path, tmp_path: Path) -> None:
