@@ -81,8 +81,8 @@ def test_an_index_keeps_its_kind_its_parameters_and_its_ids(
     [
         ("SQ8", r"scalar quantisation, measured 0\.0\d+ off"),
         ("IVF8,SQ8", "scalar quantisation"),
-        ("PQ4", r"product quantisation, measured 0\.\d+ off"),
-        ("IDMap,PQ4", "product quantisation"),
+        ("PQ4x4", r"product quantisation, measured 0\.\d+ off"),
+        ("IDMap,PQ4x4", "product quantisation"),
         ("PCA8,Flat", "fewer dimensions by PCA"),
     ],
 )
@@ -114,7 +114,7 @@ def test_an_index_of_an_unknown_kind_and_a_dimension_that_does_not_fit_are_refus
     path = write(tmp_path, index_of("NSG8,Flat"))
     with pytest.raises(RefusedError, match="IndexNSGFlat"):
         moved(opened(path), "docs", NEW)
-    write(tmp_path, index_of("PQ4"))
+    write(tmp_path, index_of("PQ4x4"))
     with pytest.raises(RefusedError, match="4 parts, and 23 dimensions"):
         moved(opened(f"file://{path}?lossy=yes"), "docs", 23)
 
