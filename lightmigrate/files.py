@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
 import secrets
@@ -17,6 +19,10 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
+_AT_FDCWD = -100
+_NOT_POSSIBLE_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
@@ -111,6 +117,23 @@ def wait_for(path: Path) -> None:
     """Wait until no process holds an exclusive lock on `path`, which may not exist. Writes nothing."""
     with shared(path):
         pass
+
+
+def exchange_names(first: Path, second: Path) -> bool:
+    """Exchange two names atomically; `False`, and nothing done, where the system has no such call."""
+    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        failed = library.renamex_np(os.fsencode(first), os.fsencode(second), _EXCHANGE)
+    elif library is not None and hasattr(library, "renameat2"):
+        failed = library.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE)
+    else:
+        return False
+    if not failed:
+        return True
+    code = ctypes.get_errno()
+    if code in _NOT_POSSIBLE_HERE:
+        return False
+    raise OSError(code, os.strerror(code), str(first), None, str(second))
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,6 +24,8 @@ _IMPORTED = (
     "lightmigrate.stores.pgvector.store",
     "lightmigrate.stores.qdrant.store",
     "lightmigrate.stores.sqlite_vec.store",
+    "lightmigrate.stores.vector_files.parquet_writer",
+    "lightmigrate.stores.vector_files.store",
 )
 
 

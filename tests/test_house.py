@@ -48,6 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "stores.pgvector",
         "stores.qdrant",
         "stores.sqlite_vec",
+        "stores.vector_files",
     ),
     ("stores", "estimators", "providers.open"),
     ("quality", "providers"),

@@ -27,7 +27,9 @@ from lightmigrate.stores.files import IndexRoute
 from lightmigrate.vectors import METRICS
 
 # What belongs to single features; nothing loads it that does not use them.
-EXTRAS = {"chromadb", "lance", "onnx", "onnxruntime", "openai", "pyarrow", "sqlalchemy", "tokenizers", "torch"}
+EXTRAS = {
+    "chromadb", "faiss", "lance", "onnx", "onnxruntime", "openai", "pyarrow", "sqlalchemy", "tokenizers", "torch",
+}  # fmt: skip
 COMMAND_LINE = {"click", "rich", "typer"}
 COMMANDS: tuple[list[str], ...] = ([], *([name] for name in COMMAND_TABLE), ["registry", "find"])
 

@@ -73,7 +73,7 @@ DATABASE = Group(
             Annotated[
                 str | None,
                 typer.Argument(
-                    help="The database's folder, or a URL: postgresql://user@host/name, qdrant://host:6333.",
+                    help="The database: a folder, a file or folder of vectors, or a URL such as postgresql://user@host/name.",
                     show_default=False,
                 ),
             ],

@@ -29,7 +29,8 @@ _STORES: tuple[str, ...] = (
     "lightmigrate.stores.lance",
     "lightmigrate.stores.pgvector",
     "lightmigrate.stores.qdrant",
-    "lightmigrate.stores.sqlite_vec",
+    "lightmigrate.stores.vector_files",
+    "lightmigrate.stores.sqlite_vec",  # asks SQLite about every file that no other knows
 )
 
 

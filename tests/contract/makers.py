@@ -26,6 +26,7 @@ from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
+from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
 from tests.migration.shadow.server import shared_server
 
 
@@ -255,6 +256,11 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec": SqliteVecMaker,
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
+    "npy": NpyMaker,
+    "parquet": ParquetMaker,
+    "faiss": FaissMaker,
+    "langchain faiss": LangChainMaker,
+    "llamaindex": LlamaIndexMaker,
     "chroma folder": ChromaFolderMaker,
     "chroma client": ChromaClientMaker,
     "chroma server": ChromaServerMaker,

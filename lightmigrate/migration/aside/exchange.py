@@ -6,21 +6,13 @@ crash the place of the marker shows whether the exchange had happened.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lightmigrate.files import sync_folder
+from lightmigrate.files import exchange_names, sync_folder
 
 MARKER = ".lightmigrate-incoming"
-
-_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
-_AT_FDCWD = -100
-_NOT_POSSIBLE_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Exchange(Protocol):
@@ -103,20 +95,3 @@ def put_in_place(incoming: Path, live: Path, outgoing: Path) -> None:
         incoming.rename(live)
     for parent in {incoming.parent, live.parent, outgoing.parent}:
         sync_folder(parent)
-
-
-def exchange_names(first: Path, second: Path) -> bool:
-    """Exchange two names atomically; `False`, and nothing done, where the system has no such call."""
-    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
-    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
-        failed = library.renamex_np(os.fsencode(first), os.fsencode(second), _EXCHANGE)
-    elif library is not None and hasattr(library, "renameat2"):
-        failed = library.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE)
-    else:
-        return False
-    if not failed:
-        return True
-    code = ctypes.get_errno()
-    if code in _NOT_POSSIBLE_HERE:
-        return False
-    raise OSError(code, os.strerror(code), str(first), None, str(second))

@@ -6,7 +6,7 @@ from lightmigrate.stores.kind import StoreKind
 
 KIND = StoreKind(
     "chroma",
-    marks=("chroma.sqlite3",),
+    marks=("chroma.sqlite3", "chroma-collections.parquet", "chroma-embeddings.parquet"),  # today's, and before 0.4
     open_path="lightmigrate.stores.chroma.files:ChromaFiles",
     clients={"chromadb": "lightmigrate.stores.chroma.live:LiveChromaStore"},
     framework_stores={

@@ -1,0 +1,57 @@
+"""Vectors in files that applications read as a whole: `.npy`, Parquet, FAISS and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from lightmigrate.errors import DatabaseError
+from lightmigrate.stores.base import Store
+from lightmigrate.stores.kind import StoreKind
+
+KIND = StoreKind(
+    "files",
+    schemes=("file",),
+    open_url="lightmigrate.stores.vector_files:open_url",
+    marks=("*.npy", "*.parquet", "*.faiss", "*.json"),
+    recognises="lightmigrate.stores.vector_files:holds_vectors",
+    open_path="lightmigrate.stores.vector_files:open_path",
+)
+
+
+def holds_vectors(path: Path) -> bool:
+    """Whether a path is a file of vectors, or a folder with some. Only reads."""
+    from lightmigrate.stores.vector_files.formats import place_of, places_in
+
+    return bool(places_in(path)) if path.is_dir() else path.is_file() and place_of(path) is not None
+
+
+def open_path(path: Path) -> Store:
+    """The files of vectors at a path: one file, or all of a folder. Only reads."""
+    from lightmigrate.stores.vector_files.store import FileStore
+
+    return FileStore(path)
+
+
+def open_url(url: str) -> Store:
+    """Open `file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes`, of which all but the path may be left out.
+
+    Raises:
+        DatabaseError: the address has another part, or there are no such files.
+    """
+    from lightmigrate.stores.vector_files.store import FileStore
+    from lightmigrate.stores.vector_files.table import Options
+
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy"})
+    if unknown or parts.netloc not in ("", "localhost"):
+        what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
+        raise DatabaseError(f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes")
+    if given.get("lossy", "no") not in ("yes", "no"):
+        raise DatabaseError(f"lossy is yes or no, not {given['lossy']!r}")
+    path = Path(unquote(parts.path)).resolve()
+    if not holds_vectors(path):
+        raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
+    lossy = given.pop("lossy", "no") == "yes"
+    return FileStore(path, Options(**given, lossy=lossy))

@@ -1,0 +1,73 @@
+"""Rows of numbers in a file, read from their places: mapped, a file that its writer cuts short ends this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Where a system cannot read from a place without moving there first.
+_seeking = threading.Lock()
+
+
+def read_rows(descriptor: int, offset: int, rows: Sequence[int], width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Some rows of a file that holds one after another, in the order given: `(n, width)`; only reads.
+
+    Args:
+        descriptor: of the open file.
+        offset: bytes before the first row.
+        rows: row numbers.
+        width: numbers in a row.
+        dtype: of a number.
+
+    Raises:
+        OSError: the file ends before a row does.
+    """
+    result = np.empty((len(rows), width), dtype)
+    size = width * dtype.itemsize
+    if not size:
+        return result
+    for place, first, count in _runs(rows):
+        block = read_bytes(descriptor, offset + first * size, count * size)
+        result[place : place + count] = np.frombuffer(block, dtype).reshape(count, width)
+    return result
+
+
+def read_bytes(descriptor: int, start: int, size: int) -> bytes:
+    """Bytes from a place in an open file; only reads.
+
+    Raises:
+        OSError: the file ends before.
+    """
+    parts: list[bytes] = []
+    while size:
+        part = _read_at(descriptor, size, start)
+        if not part:
+            raise OSError(f"the file ends {size} bytes too early")
+        parts.append(part)
+        start, size = start + len(part), size - len(part)
+    return b"".join(parts)
+
+
+def _read_at(descriptor: int, size: int, start: int) -> bytes:
+    if sys.platform != "win32":
+        return os.pread(descriptor, size, start)
+    with _seeking:
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size)
+
+
+def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Stretches of rows that follow each other: place in the result, first row, number of rows."""
+    place = 0
+    while place < len(rows):
+        count = 1
+        while place + count < len(rows) and rows[place + count] == rows[place] + count:
+            count += 1
+        yield place, rows[place], count
+        place += count

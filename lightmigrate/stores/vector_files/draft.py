@@ -1,0 +1,134 @@
+"""The rows of a version that is being built: appended to two files, from which the version is written when complete."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.files import sync_folder
+from lightmigrate.stores.base import Page
+from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows
+from lightmigrate.stores.vector_files.edits import Edited, require_dimension
+from lightmigrate.stores.vector_files.table import pages_of
+from lightmigrate.vectors import Vectors
+
+_RECORDS, _VECTORS = "draft.jsonl", "draft.f32"
+_NUMBER = np.dtype("<f4")
+
+
+class Draft:
+    """The rows in a folder, as far as they were written completely. See `table.Rows`.
+
+    Args:
+        folder: of the version.
+        dimension: of its vectors.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._records, self._vectors = folder / _RECORDS, folder / _VECTORS
+        self.dimension = dimension
+        self._row_bytes = dimension * _NUMBER.itemsize
+        self._ids, self._offsets = self._complete_rows()
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids, in order."""
+        return self._ids
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of every id."""
+        return {record: row for row, record in enumerate(self._ids)}
+
+    def _complete_rows(self) -> tuple[list[str], list[int]]:
+        """The ids, and where each record begins and the last one ends; a row that a crash cut off is left out."""
+        ids: list[str] = []
+        offsets = [0]
+        try:
+            most = self._vectors.stat().st_size // self._row_bytes
+            with self._records.open("rb") as lines:
+                for line in lines:
+                    if len(ids) == most or not line.endswith(b"\n"):
+                        break
+                    ids.append(json.loads(line)[0])
+                    offsets.append(offsets[-1] + len(line))
+        except FileNotFoundError:
+            pass
+        return ids, offsets
+
+    def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
+        """Some rows, in the order given; only reads."""
+        if not len(rows):
+            return Page([], np.zeros((0, self.dimension if vectors else 0), np.float32), [], [])
+        with self._records.open("rb") as lines, self._vectors.open("rb") as numbers:
+            places = [(self._offsets[row], self._offsets[row + 1]) for row in rows]
+            records = [json.loads(read_bytes(lines.fileno(), start, end - start)) for start, end in places]
+            width = self.dimension if vectors else 0
+            stored = read_rows(numbers.fileno(), 0, rows, width, _NUMBER).astype(np.float32, copy=False)
+        ids, texts, payloads = zip(*records, strict=True)
+        return Page(list(ids), stored, list(texts), list(payloads))
+
+    def append(self, page: Page) -> None:
+        """Write new rows after the others; on the disk on return. Writes."""
+        require_dimension(page.vectors, len(page), self.dimension)
+        taken = len(self.row_of.keys() & set(page.ids)) + len(page) - len(set(page.ids))
+        if taken:
+            raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+        columns = zip(page.ids, page.texts, page.payloads, strict=True)
+        lines = [json.dumps(row).encode() + b"\n" for row in columns]
+        with self._vectors.open("ab") as numbers, self._records.open("ab") as records:
+            numbers.truncate(len(self._ids) * self._row_bytes)
+            records.truncate(self._offsets[-1])
+            numbers.write(np.ascontiguousarray(page.vectors, _NUMBER).data)
+            _flush(numbers)  # first, so that a record on the disk has its vector there
+            records.writelines(lines)
+            _flush(records)
+        for record, line in zip(page.ids, lines, strict=True):
+            self.row_of[record] = len(self._ids)
+            self._ids.append(record)
+            self._offsets.append(self._offsets[-1] + len(line))
+
+    def set_vectors(self, rows: Sequence[int], vectors: Vectors) -> None:
+        """Replace the vectors of some rows. Writes."""
+        with self._vectors.open("r+b") as numbers:
+            for row, vector in zip(rows, vectors, strict=True):
+                numbers.seek(row * self._row_bytes)
+                numbers.write(np.ascontiguousarray(vector, _NUMBER).tobytes())
+            _flush(numbers)
+
+    def rewritten(self, edited: Edited) -> Draft:
+        """The draft with other rows, written aside and renamed. Writes."""
+        folder = self._records.parent
+        aside = folder / "rewriting"
+        aside.mkdir(exist_ok=True)
+        for name in (_RECORDS, _VECTORS):
+            (aside / name).unlink(missing_ok=True)
+        written = Draft(aside, self.dimension)
+        for page in pages_of(edited):
+            written.append(page)
+        # vectors first: after a crash between the two, rows that differ are found by comparing and written again
+        for name in (_VECTORS, _RECORDS):
+            if (aside / name).exists():
+                (aside / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+        aside.rmdir()
+        sync_folder(folder)
+        return Draft(folder, self.dimension)
+
+    def discard(self) -> None:
+        """Delete the files. Writes."""
+        self._records.unlink(missing_ok=True)
+        self._vectors.unlink(missing_ok=True)
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

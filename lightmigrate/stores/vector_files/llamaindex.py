@@ -1,0 +1,207 @@
+"""LlamaIndex's own store: `NAME__vector_store.json`, and the nodes with their texts in `docstore.json`.
+
+A folder may hold the vectors of several stores, and all of them share the file of nodes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmigrate.errors import DamagedCollectionError, LightmigrateError
+from lightmigrate.files import replacing
+from lightmigrate.stores.base import Metric, Page, Payload
+from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, finite, pages_of
+from lightmigrate.vectors import Vectors
+
+_SUFFIX, _DOCSTORE = "__vector_store.json", "docstore.json"
+_VECTORS, _DOCUMENTS, _METADATA = "embedding_dict", "text_id_to_ref_doc_id", "metadata_dict"
+_NODES = "docstore/data"
+
+# What LlamaIndex calls a node of text.
+_TYPE = {"__type__": "1"}
+
+# Under this name `texts` finds what LlamaIndex embeds of a node.
+_NODE = "_node_content"
+
+
+class LlamaIndexTable:
+    """See `table.Table`.
+
+    Attributes:
+        name: of the collection.
+        folder: of the files.
+        content: the file, without its vectors.
+        nodes: the nodes of all stores of the folder, by id; `None` where there is no file of nodes.
+    """
+
+    metric: Metric | None = None
+    lossy = ""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        path = folder / f"{name}{_SUFFIX}"
+        self.name, self.folder, self.content = name, folder, _read(path)
+        stored = self.content.pop(_VECTORS, None)
+        if not isinstance(stored, dict):
+            raise DamagedCollectionError(f"{path} has no {_VECTORS}: it is no file of LlamaIndex's own vector store")
+        lengths = {len(vector) for vector in stored.values()}
+        if len(lengths) > 1:
+            raise DamagedCollectionError(f"{path} has vectors of {len(lengths)} lengths: {sorted(lengths)[:5]}")
+        self.ids: Sequence[str] = list(stored)
+        self.dimension: int | None = lengths.pop() if lengths else None
+        self._vectors = np.zeros((len(stored), self.dimension or 0), np.float32)
+        for row, vector in enumerate(stored.values()):
+            self._vectors[row] = vector
+        docstore = folder / _DOCSTORE
+        self.docstore = _read(docstore) if docstore.is_file() else None
+        nodes = None if self.docstore is None else self.docstore.get(_NODES, {})
+        self.nodes: dict[str, Any] | None = nodes
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """None: its client always searches by the cosine."""
+        return {"format": "llamaindex", "nodes": self.nodes is not None}
+
+    def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
+        """Some rows, in the order given; only reads."""
+        ids = [self.ids[row] for row in rows]
+        records = [self.record(record) for record in ids]
+        numbers = self._vectors[list(rows)] if vectors else np.zeros((len(ids), 0), np.float32)
+        return Page(ids, numbers, [text for text, _ in records], [payload for _, payload in records])
+
+    def record(self, record: str) -> tuple[str | None, Payload | None]:
+        """The text and the payload of a record."""
+        payload: dict[str, Any] = {}
+        for field in (_DOCUMENTS, _METADATA):
+            if record in self.content.get(field, {}):
+                payload[field] = finite(self.content[field][record])
+        node = (self.nodes or {}).get(record)
+        text = None
+        if isinstance(node, dict) and isinstance(node.get("__data__"), dict):
+            data = dict(node["__data__"])
+            if isinstance(data.get("text"), str):
+                text = data.pop("text")
+            rest = {key: each for key, each in node.items() if key != "__data__"}
+            if data != _plain(record) or rest != _TYPE:
+                payload |= {_NODE: json.dumps(data), "node": rest}
+        return text, payload or None
+
+    def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
+        """The nearest rows, by comparing with all, as LlamaIndex does."""
+        return exact_nearest(self, queries, k, metric)
+
+
+class LlamaIndexFormat:
+    """See `table.Format`."""
+
+    kind = "llamaindex"
+
+    def names(self, folder: Path) -> list[str]:
+        """The stores of a folder that LlamaIndex persisted."""
+        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
+
+    def main(self, name: str) -> str:
+        """The file of the vectors."""
+        return f"{name}{_SUFFIX}"
+
+    def beside(self, folder: Path, name: str) -> list[str]:
+        """The file of the nodes."""
+        return [_DOCSTORE] if (folder / _DOCSTORE).is_file() else []
+
+    def read(self, folder: Path, name: str, options: Options) -> Table:
+        """Read both files into memory, as LlamaIndex does."""
+        return LlamaIndexTable(folder, name)
+
+    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+        """Write the file of vectors, and that of the nodes where a node differs."""
+        assert isinstance(like, LlamaIndexTable)  # noqa: S101  # its own format only
+        content = dict(like.content)
+        if not same:
+            content |= self._write_nodes(folder, name, rows, like)
+        with (folder / self.main(name)).open("w", encoding="ascii") as file:
+            file.write(f'{{"{_VECTORS}": {{')
+            between = ""
+            for page in pages_of(rows):
+                for record, vector in zip(page.ids, page.vectors.tolist(), strict=True):
+                    file.write(f"{between}{json.dumps(record)}: {json.dumps(vector)}")
+                    between = ", "
+            file.write("}")
+            for field, value in content.items():
+                file.write(f", {json.dumps(field)}: {json.dumps(value)}")
+            file.write("}")
+
+    def _write_nodes(self, folder: Path, name: str, rows: Rows, like: LlamaIndexTable) -> dict[str, Any]:
+        """Write the nodes of other records; returns what the file of vectors holds of them. Writes."""
+        fields: dict[str, dict[str, Any]] = {_DOCUMENTS: {}, _METADATA: {}}
+        nodes: dict[str, Any] = dict(like.nodes or {})
+        for record in set(like.ids) - _used_elsewhere(like.folder, name) if name == like.name else ():
+            nodes.pop(record, None)
+        known = set(like.ids)
+        for page in pages_of(rows, vectors=False):
+            for record, text, payload in zip(page.ids, page.texts, page.payloads, strict=True):
+                if (payload or {}).keys() - {*fields, _NODE, "node"}:
+                    raise LightmigrateError(
+                        f"a record has fields that {name}{_SUFFIX} has no place for: use {_METADATA}"
+                    )
+                for field, values in fields.items():
+                    if field in (payload or {}):
+                        values[record] = (payload or {})[field]
+                if record in known and like.record(record) == (text, payload):
+                    if record in (like.nodes or {}):
+                        nodes[record] = (like.nodes or {})[record]
+                elif text is not None or _NODE in (payload or {}):
+                    nodes[record] = _node(record, text, payload or {})
+        if nodes != (like.nodes or {}):
+            if like.docstore is None:
+                raise LightmigrateError(f"{name}{_SUFFIX} has no {_DOCSTORE} beside it, which would hold the texts")
+            (folder / _DOCSTORE).write_text(json.dumps({**like.docstore, _NODES: nodes}), encoding="ascii")
+        return fields
+
+    def merge(self, version: Path, live: Path, name: str) -> None:
+        """Keep what the other stores of the folder have in the file of nodes by now. Writes to the version."""
+        if not ((version / _DOCSTORE).is_file() and (live / _DOCSTORE).is_file()):
+            return
+        ours, theirs = LlamaIndexTable(version, name), LlamaIndexTable(live, name)
+        own = {record: node for record, node in (ours.nodes or {}).items() if record in set(ours.ids)}
+        gone = set(theirs.ids) - own.keys() - _used_elsewhere(live, name)
+        others = {record: node for record, node in (theirs.nodes or {}).items() if record not in gone}
+        with replacing(version / _DOCSTORE) as file:
+            file.write(json.dumps({**(theirs.docstore or {}), _NODES: {**others, **own}}).encode())
+
+    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
+        """`None`: any dimension."""
+        return None
+
+
+def _used_elsewhere(folder: Path, name: str) -> set[str]:
+    """The nodes that other stores of a folder have vectors of; only reads."""
+    others = (path for path in folder.glob(f"*{_SUFFIX}") if path.name != f"{name}{_SUFFIX}")
+    return {record for path in others for record in _read(path).get(_VECTORS, ())}
+
+
+def _node(record: str, text: str | None, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A node as LlamaIndex stores it."""
+    data = json.loads(payload[_NODE]) if _NODE in payload else _plain(record)
+    if text is not None:
+        data["text"] = text
+    return {"__data__": data, **payload.get("node", _TYPE)}
+
+
+def _plain(record: str) -> dict[str, Any]:
+    """What a node holds that has nothing but a text."""
+    return {"id_": record, "class_name": "TextNode"}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise DamagedCollectionError(f"{path} is no JSON object that can be read: copy it again")
+    return content

@@ -1,0 +1,121 @@
+"""`NAME.npy`: vectors `(n, d)` as NumPy saves them, with ids and texts in files beside it (see `beside`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from lightmigrate.errors import DamagedCollectionError
+from lightmigrate.stores.base import Metric, Page
+from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
+from lightmigrate.stores.vector_files.blocks import read_rows
+from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, pages_of
+from lightmigrate.vectors import Vectors
+
+_SUFFIX = ".npy"
+_FLOATS = ("<f2", "<f4", "<f8", ">f2", ">f4", ">f8")
+
+
+class NpyTable:
+    """See `table.Table`.
+
+    Attributes:
+        beside: ids, texts and payloads.
+        dtype: of a number in the file.
+    """
+
+    metric: Metric | None = None
+    lossy = ""
+
+    def __init__(self, path: Path, beside: Callable[[int], Beside]) -> None:
+        self._file = path.open("rb")
+        shape, fortran, self.dtype = _header(self._file, path)
+        if len(shape) != 2 or fortran or self.dtype.str not in _FLOATS:
+            order = " in Fortran order" if fortran else ""
+            raise DamagedCollectionError(
+                f"{path} holds an array of {self.dtype} {shape}{order}: vectors are floats (n, d), row after row"
+            )
+        self._offset = self._file.tell()
+        self._rows, self.dimension = shape
+        expected, found = self._offset + self._rows * self.dimension * self.dtype.itemsize, path.stat().st_size
+        if found < expected:
+            raise DamagedCollectionError(f"{path} has {found:,} bytes and should have {expected:,}: copy it again")
+        self.beside = beside(self._rows)
+        self.beside.require_rows(self._rows, path)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of every row."""
+        return self.beside.ids
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The type of its numbers, and which files lie beside it."""
+        return {"format": "npy", "dtype": self.dtype.str, "ids": self.beside.kind}
+
+    def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
+        """Some rows, in the order given; only reads."""
+        width = self.dimension if vectors else 0
+        numbers = read_rows(self._file.fileno(), self._offset, rows, width, self.dtype)
+        return self.beside.page(rows, numbers.astype(np.float32, copy=False))
+
+    def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
+        """The nearest rows, by comparing with all."""
+        return exact_nearest(self, queries, k, metric)
+
+
+class NpyFormat:
+    """See `table.Format`."""
+
+    kind = "npy"
+
+    def names(self, folder: Path) -> list[str]:
+        """The `.npy` files of a folder, without those of ids."""
+        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
+
+    def main(self, name: str) -> str:
+        """The file of the vectors."""
+        return f"{name}{_SUFFIX}"
+
+    def beside(self, folder: Path, name: str) -> list[str]:
+        """The files of ids and texts."""
+        return Beside.files(folder, name, _SUFFIX)
+
+    def read(self, folder: Path, name: str, options: Options) -> Table:
+        """Read a collection; vectors are read when they are asked for."""
+        path = folder / self.main(name)
+        return NpyTable(path, lambda rows: read_beside(folder, name, _SUFFIX, lambda: rows))
+
+    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+        """Write an array of the same type, and the files beside it."""
+        assert isinstance(like, NpyTable)  # noqa: S101  # its own format only
+        dimension = rows.dimension or like.dimension
+        with (folder / self.main(name)).open("wb") as file:
+            description = {"descr": like.dtype.str, "fortran_order": False, "shape": (len(rows.ids), dimension)}
+            np.lib.format.write_array_header_1_0(file, description)
+            for page in pages_of(rows):
+                file.write(np.ascontiguousarray(page.vectors, like.dtype).data)
+        if not same:
+            write_beside(folder, name, _SUFFIX, rows, like.beside)
+
+    def merge(self, version: Path, live: Path, name: str) -> None:
+        """Nothing: its files are its own."""
+
+    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
+        """`None`: any dimension."""
+        return None
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether it is in Fortran order, and the type of the numbers; the file is at the first of them."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except (ValueError, OSError, SyntaxError):
+        raise DamagedCollectionError(f"{path} is no array as numpy.save writes it: copy it again") from None
+    return shape, fortran and len(shape) > 1 and min(shape) > 1, dtype
