@@ -95,8 +95,9 @@ def measuring_within(size: CollectionSize, tokens: float) -> Measuring | None:
             spent = documents * each + sentences_for(documents) * min(each, SENTENCE_TOKENS) + words
             lengths = sorted(first)
             while lengths:
-                # those of more documents too, and one length of all kinds to choose the kind
-                read = 2 * sum(first[length] for length in lengths) + len(TRIED_KINDS) * first[middle_of(lengths)]
+                # those of more documents too, and one length of all kinds to choose the kind, perhaps another one
+                compared = (len(TRIED_KINDS) + 1) * first[middle_of(lengths)]
+                read = 2 * sum(first[length] for length in lengths) + compared
                 extracts = MORE_OF_RARE_WORDS * documents * read / max(1, size.texts)
                 if spent + extracts <= tokens:
                     return Measuring(documents, lengths, words)

@@ -118,7 +118,7 @@ def test_a_model_that_is_slower_than_on_its_first_texts_learns_from_fewer_docume
 
 
 def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned: Learn) -> None:
-    done, _ = learned(everything=30, slower_after=200)
+    done, _ = learned(everything=30, slower_after=200, thresholds=Thresholds(passing=0.5, failing=0.0))
     assert done.training is not None, "it was given up for a projection"
     with pytest.raises(DeadlineError):
         learned(everything=10_000, max_seconds=20)
