@@ -15,7 +15,10 @@ def demo(
     folder: Annotated[Path, option("Where the folder of the demo is made.", "--folder", show_default=True)] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Do the whole job on a small real database, with embeddings that were made before."""
+    """Do the whole job on a small real database.
+
+    No model is needed: what a real one gave for every text is replayed.
+    """
     from lightmigrate.cli.show import demo as show
     from lightmigrate.cli.show import terminal
 

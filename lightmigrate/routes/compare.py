@@ -192,9 +192,10 @@ def _measured(costs: Costs, curve: CostQualityCurve | None, known: KnownProjecti
     """The routes whose quality was measured, the cheapest first."""
     if curve is None:
         return []
-    points = [*worth_showing(curve.options)[:-1], curve.reaching(goal.quality)]
-    everything = curve.options[-1].setting
-    settings = dict.fromkeys(point.setting for point in points if point.setting != everything)
+    everything = curve.options[-1]
+    points = sorted((*curve.options[:-1], curve.reaching(goal.quality)), key=lambda point: point.tokens)
+    shown = worth_showing([*points, everything])
+    settings = dict.fromkeys(point.setting for point in shown if point.setting != everything.setting)
     routes = [_projected(costs, curve, curve.option(setting)) for setting in settings]
     if known is not None:
         route = costs.route("known", f"project {known.description}", 0, 0, known.gate.expected_retention, True)
@@ -211,7 +212,8 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
     if setting.extract_words:
         kind = "extracts"
         texts += max(0, (size.different_texts or size.texts) - setting.documents)
-        description = f"embed {setting.documents:,}, {described(setting.extract_kind, setting.extract_words)} of others"
+        words = described(setting.extract_kind, setting.extract_words).removeprefix("first ")
+        description = f"embed {setting.documents:,}, {words} of others"
     training = curve.training(setting)
     return costs.route(
         kind,

@@ -57,7 +57,7 @@ def test_in_one_command(migrate: Migrate, database: Path) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     ((), "needs the new model"),
     (("--target-model", MODEL, "--projection", "x.npz"), "give --target-model MODEL"),
-    (("--target-model", MODEL), "yes"),  # nobody can be asked here
+    (("--target-model", MODEL, "--force"), "yes"),  # nobody can be asked here
     (("--target-model", MODEL, "--collection", "nowhere", "--yes"), "no collection nowhere in"),
 ])  # fmt: skip
 def test_refusals_leave_the_database_alone(words: tuple[str, ...], said: str, migrate: Migrate, database: Path) -> None:

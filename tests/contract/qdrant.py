@@ -133,6 +133,10 @@ class QdrantFolderMaker(QdrantMaker):
         for method in ("change_aliases", "create", "delete", "upsert")
     )
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.capabilities = replace(self.capabilities, one_client=True)
+
     @property
     def locator(self) -> str:
         return str(self.folder)

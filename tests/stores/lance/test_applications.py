@@ -17,7 +17,7 @@ from llama_index.vector_stores.lancedb import LanceDBVectorStore
 from lightmigrate import Migrator
 from lightmigrate.errors import LightmigrateError, WrittenSinceError
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.lance import open_path
+from lightmigrate.stores.lance import is_folder
 from lightmigrate.stores.lance.store import LanceStore
 from lightmigrate.stores.open import open_database
 from lightmigrate.texts.llamaindex import LlamaIndexForm
@@ -168,7 +168,7 @@ def test_a_folder_and_a_single_table_are_recognised(tmp_path: Path) -> None:
     single = Migrator(tmp_path / "docs.lance")
     assert isinstance(open_database(tmp_path), LanceStore)
     assert isinstance(open_database(str(tmp_path / "docs.lance")), LanceStore)
-    assert open_path(tmp_path / "nothing_here") is None
+    assert not is_folder(tmp_path / "nothing_here")
     single.migrate_collection("docs", make_projection())
     table.checkout_latest()
     assert table.schema.field("vector").type.list_size == NEW_DIM
