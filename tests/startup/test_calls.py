@@ -14,22 +14,23 @@ from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.parallel import CALLS_AT_ONCE
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
-from tests.startup.starts import CORPUS, write
+from tests.startup.starts import CORPUS, MINILM, vectors_of, write
 
-TEXTS = list(dict.fromkeys(CORPUS.documents[:100]))
+TEXTS = list(CORPUS.documents[:100])
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingServer]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with running_server() as running:
+        running.model = shared_wordllama(64).embed
         yield running
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A database with vectors of another dimension."""
-    return write(tmp_path / "own" / "db", shared_wordllama().embed(TEXTS), documents=TEXTS)
+    return write(tmp_path / "own" / "db", vectors_of(MINILM)[:100], documents=TEXTS)
 
 
 def test_a_small_collection_takes_two_rounds_of_calls(folder: Path, server: EmbeddingServer) -> None:
