@@ -49,6 +49,8 @@ CAPABILITIES = Capabilities(
     ordered=True,
     stale_handles=True,
     shared_records=False,
+    notice="an application that has the files in memory writes the old vectors over the new ones when it saves them: "
+    "stop it, or have it load the files again after the exchange",
 )
 
 _MARK = ".lightmigrate-"
