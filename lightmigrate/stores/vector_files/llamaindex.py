@@ -16,6 +16,7 @@ from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.files import replacing
 from lightmigrate.stores.base import Metric, Page, Payload
 from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, finite, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -102,18 +103,14 @@ class LlamaIndexTable:
         return exact_nearest(self, queries, k, metric)
 
 
-class LlamaIndexFormat:
+class LlamaIndexFormat(SuffixFormat):
     """See `table.Format`."""
 
-    kind = "llamaindex"
+    kind, suffix = "llamaindex", SUFFIX
 
     def names(self, folder: Path) -> list[str]:
         """The stores of a folder that LlamaIndex persisted as JSON."""
         return persisted(folder, faiss=False)
-
-    def main(self, name: str) -> str:
-        """The file of the vectors."""
-        return f"{name}{SUFFIX}"
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The file of the nodes."""
@@ -178,10 +175,6 @@ class LlamaIndexFormat:
         others = {record: node for record, node in (theirs.nodes or {}).items() if record not in gone}
         with replacing(version / DOCSTORE) as file:
             file.write(json.dumps({**(theirs.docstore or {}), NODES: {**others, **own}}).encode())
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None
 
 
 def _used_elsewhere(folder: Path, name: str) -> set[str]:

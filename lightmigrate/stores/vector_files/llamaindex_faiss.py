@@ -65,15 +65,11 @@ class Nodes:
 class LlamaIndexFaissFormat(FaissFormat):
     """See `table.Format`."""
 
-    kind = "llamaindex-faiss"
+    kind, suffix = "llamaindex-faiss", SUFFIX
 
     def names(self, folder: Path) -> list[str]:
         """The stores of a folder that FAISS wrote for LlamaIndex."""
         return persisted(folder, faiss=True)
-
-    def main(self, name: str) -> str:
-        """The file of the index."""
-        return f"{name}{SUFFIX}"
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The files that say which nodes the rows are."""
