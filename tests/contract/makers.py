@@ -22,6 +22,7 @@ from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.lancedb import LanceMaker
+from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
@@ -256,6 +257,8 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec": SqliteVecMaker,
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
+    "milvus": MilvusLiteMaker,
+    "milvus alias": MilvusAliasMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
