@@ -28,6 +28,7 @@ from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
+from tests.faults import EVERY_OPERATION
 from tests.migration.shadow.server import shared_server
 
 
@@ -258,7 +259,6 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
     "milvus": MilvusLiteMaker,
-    "milvus alias": MilvusAliasMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -269,3 +269,5 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
+if EVERY_OPERATION:  # the same database in another use: too slow for every run
+    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}

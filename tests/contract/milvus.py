@@ -110,6 +110,7 @@ class MilvusLiteMaker:
         for method in ("create_alias", "alter_alias", "drop_alias", "rename")
     )
     aliased = False
+    starts_slowly = True
 
     def __init__(self, folder: Path) -> None:
         self._database = shared()

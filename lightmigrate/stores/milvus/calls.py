@@ -20,7 +20,7 @@ from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Metric
 from lightmigrate.stores.milvus.place import TOKEN_VARIABLE
 from lightmigrate.stores.milvus.quiet import quiet
-from lightmigrate.stores.milvus.schema import Description
+from lightmigrate.stores.milvus.schema import DEFAULT_PARTITION, Description
 from lightmigrate.vectors import Vectors
 
 # What Milvus answers where there is no such collection, alias or database.
@@ -28,6 +28,9 @@ _NOT_FOUND = (100, 800, 1600)
 _NOT_LOADED = (101, 106, 700, 701)
 
 _STRONG = "Strong"
+
+# How the version of Milvus Lite begins.
+_LITE = "milvus_lite"
 
 # How often a server is asked whether it has built its indexes.
 _SECONDS_BETWEEN = 1.0
@@ -40,16 +43,12 @@ class MilvusCalls:
 
     Args:
         client: pymilvus's own, open.
-        lite: whether it is one of Milvus Lite.
     """
 
-    def __init__(self, client: MilvusClient, *, lite: bool) -> None:
+    def __init__(self, client: MilvusClient) -> None:
         self.client = client
-        self.lite = lite
-
-    def version(self) -> str:
-        """The version of the server, or of Milvus Lite."""
-        return str(self._call(self.client.get_server_version))
+        self.version = str(self._call(client.get_server_version))
+        self.lite = self.version.startswith(_LITE)
 
     def collections(self) -> list[str]:
         """The names of all collections, without aliases."""
@@ -92,7 +91,8 @@ class MilvusCalls:
             stated = self._call(lambda: self.client.describe_collection(name))
             names = self._call(lambda: self.client.list_indexes(name))
             indexes = [self._call(lambda index=index: self.client.describe_index(name, index)) for index in names]
-            partitions = self._call(lambda: self.client.list_partitions(name))
+            several = int(stated.get("num_partitions") or 1) > 1
+            partitions = self._call(lambda: self.client.list_partitions(name)) if several else [DEFAULT_PARTITION]
         except _NotFoundError:
             raise CollectionNotFoundError(
                 f"no collection {name} in Milvus; see  lightmigrate doctor DATABASE"

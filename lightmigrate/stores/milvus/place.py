@@ -20,7 +20,7 @@ from lightmigrate.stores.milvus.quiet import quiet
 TOKEN_VARIABLE = "MILVUS_TOKEN"  # noqa: S105  # the name of a variable
 
 _PORT = 19530
-_SECONDS = 300
+_SECONDS = 10
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")

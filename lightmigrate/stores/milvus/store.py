@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class MilvusStore(StoreDefaults):
         if not isinstance(client, MilvusClient):
             raise LightmigrateError(f"{type(client).__name__} is not a MilvusClient: give one that is not asynchronous")
         self._place = place_of(client)
-        self.calls = MilvusCalls(client, lite=isinstance(self._place, Path))
+        self.calls = MilvusCalls(client)
         self._owned = owned
         self._text_fields: dict[str, str] = {}
 
@@ -57,14 +58,14 @@ class MilvusStore(StoreDefaults):
             ordered=False,
             stale_handles=False,
             shared_records=False,
-            one_client=self.calls.lite,
+            one_client=self.folder is not None,
             notice=_notice(direct),
         )
 
     def unsupported(self) -> str | None:
         """Why this server is too old. Only reads."""
-        version = self.calls.version()
-        numbers = tuple(int(part) for part in version.removeprefix("v").split("-")[0].split(".") if part.isdecimal())
+        version = self.calls.version
+        numbers = tuple(int(part) for part in re.split("[.-]", version.removeprefix("v")) if part.isdecimal())
         if self.calls.lite or numbers >= OLDEST:
             return None
         return (
@@ -124,7 +125,7 @@ class MilvusStore(StoreDefaults):
         description = self.calls.describe(address.name)
         identity = f"{description.name} {description.stated.get('collection_id', '')}"
         if description.name == address.name:  # it may have been made anew, under the same name
-            kept = (version for version in self.versions() if version.role is Role.BACKUP)
+            kept = (version for version in self._versions(aliases) if version.role is Role.BACKUP)
             backups = [version.key for version in kept if version.own == address]
             identity = " ".join([identity, *sorted(backups, key=order)[-1:]])
         return MilvusCollection(self.calls, address, description, identity, self._text_field(address.name, description))
@@ -144,7 +145,10 @@ class MilvusStore(StoreDefaults):
 
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
-        aliases, collections = self.calls.aliases(), self.calls.collections()
+        return self._versions(self.calls.aliases())
+
+    def _versions(self, aliases: Mapping[str, str]) -> list[Version]:
+        collections = self.calls.collections()
         in_use = {to for alias, to in aliases.items() if VersionName.parse(alias).state is State.OWN}
         kept = {to for alias, to in aliases.items() if VersionName.parse(alias).state is State.OLD}
         versions = []
