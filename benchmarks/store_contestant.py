@@ -73,17 +73,20 @@ class Contestant:
         modules: loaded before anything is timed.
         rows: the most records that it is measured with; `None` for no limit. For scripts that take hours.
         routes: what is measured, in turns.
-        server_built: whether the process that started the server builds the databases.
     """
 
     name = ""
     modules: Sequence[str] = ()
     rows: int | None = None
     routes: Sequence[str] = ("script", "lightmigrate")
-    server_built = False
 
-    def build(self, place: Path, records: Data) -> None:
-        """Write the database in an empty folder, as an application does."""
+    def prepare(self, built: Path) -> str:
+        """Where the database is to be built: in an empty folder."""
+        built.mkdir()
+        return str(built)
+
+    def build(self, place: str, records: Data) -> None:
+        """Write the database there, as an application does."""
         raise NotImplementedError
 
     def script(self, address: str, seed: int) -> None:

@@ -34,17 +34,20 @@ class Postgres(Contestant):
     name = "pgvector (HNSW)"
     modules = ("lightmigrate.stores.pgvector",)
     routes = ("script", "lightmigrate", "floor")
-    server_built = True
 
     def __init__(self) -> None:
         self._started = contextlib.ExitStack()
         self._uri: str | None = None
 
-    def build(self, place: Path, records: Data) -> None:
-        """One table with a text, a JSON column and an index, in a database of the server."""
+    def prepare(self, built: Path) -> str:
+        """A database of the server."""
         self._execute("postgres", "DROP DATABASE IF EXISTS built")
         self._execute("postgres", "CREATE DATABASE built")
-        with psycopg.connect(self._at("built"), autocommit=True) as connection:
+        return self._at("built")
+
+    def build(self, place: str, records: Data) -> None:
+        """One table with a text, a JSON column and an index."""
+        with psycopg.connect(place, autocommit=True) as connection:
             connection.execute("CREATE EXTENSION vector")
             connection.execute(
                 f"CREATE TABLE {COLLECTION} (id text PRIMARY KEY, content text, meta text, "

@@ -20,9 +20,9 @@ class Chroma(Contestant):
     name = "Chroma (folder)"
     modules = ("chromadb", "lightmigrate.stores.chroma")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """One collection, cosine."""
-        client = self._client(place)
+        client = self._client(Path(place))
         collection = self._create(client)
         for some in _thousands(len(records.ids)):
             collection.add(
@@ -72,9 +72,9 @@ class Qdrant(Contestant):
     modules = ("qdrant_client", "lightmigrate.stores.qdrant")
     rows = 2000
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """One collection, cosine."""
-        client, models = self._client(place)
+        client, models = self._client(Path(place))
         self._create(client, models, OLD.dimension)
         payloads = [
             {"document": text, **payload} for text, payload in zip(records.texts, records.payloads, strict=True)
@@ -124,9 +124,9 @@ class Lance(Contestant):
     name = "LanceDB"
     modules = ("lancedb", "lightmigrate.stores.lance")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """One table."""
-        self._write(place, _arrow(records, records.vectors, fixed=True))
+        self._write(Path(place), _arrow(records, records.vectors, fixed=True))
 
     def script(self, address: str, seed: int) -> None:
         """The whole table into memory, and written over."""
@@ -152,11 +152,11 @@ class Parquet(Contestant):
         """The file."""
         return str(place / f"{COLLECTION}.parquet")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """The file."""
         import pyarrow.parquet
 
-        pyarrow.parquet.write_table(_arrow(records, records.vectors, fixed=False), self.address(place))
+        pyarrow.parquet.write_table(_arrow(records, records.vectors, fixed=False), self.address(Path(place)))
 
     def script(self, address: str, seed: int) -> None:
         """Read, project, write over."""
@@ -176,10 +176,10 @@ class Npy(Contestant):
         """The file."""
         return str(place / f"{COLLECTION}.npy")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """Both files."""
-        np.save(self.address(place), records.vectors)
-        _write_lines(place, records)
+        np.save(self.address(Path(place)), records.vectors)
+        _write_lines(Path(place), records)
 
     def script(self, address: str, seed: int) -> None:
         """Read, project, write over."""
@@ -196,10 +196,10 @@ class Faiss(Contestant):
         """The file."""
         return str(place / f"{COLLECTION}.faiss")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """Both files."""
-        self._write(self.address(place), records.vectors)
-        _write_lines(place, records)
+        self._write(self.address(Path(place)), records.vectors)
+        _write_lines(Path(place), records)
 
     def script(self, address: str, seed: int) -> None:
         """Read, project, build the index anew, write over."""
@@ -228,9 +228,9 @@ class SqliteVec(Contestant):
         """The file."""
         return str(place / "app.db")
 
-    def build(self, place: Path, records: Data) -> None:
+    def build(self, place: str, records: Data) -> None:
         """Both tables."""
-        connection = self._connection(self.address(place))
+        connection = self._connection(self.address(Path(place)))
         connection.execute(f"CREATE TABLE {COLLECTION} (id INTEGER PRIMARY KEY, content TEXT, source TEXT, score REAL)")
         rows = zip(records.texts, records.payloads, strict=True)
         connection.executemany(

@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 import throughput
-from store_contestant import COLLECTION, NEW, OLD, Contestant, data, projection
+from store_contestant import COLLECTION, NEW, Contestant, data, projection
 from store_postgres import Postgres, beside_writer
 from store_report import report
 from store_scripts import Chroma, Faiss, Lance, Npy, Parquet, Qdrant, SqliteVec
@@ -100,19 +100,14 @@ def taking_turns(
     """One run of each route, each on a copy of the same database."""
     with tempfile.TemporaryDirectory(prefix="lightmigrate-stores-") as home:
         built = Path(home) / "built"
-        built.mkdir()
-        build = [sys.executable, __file__, "--stores", store, "--rows", str(rows), "--seeds", str(seed)]
-        if contestant.server_built:  # by this process, which knows the server
-            contestant.build(built, data(rows, seed))
-        else:
-            subprocess.run([*build, "--child", "build", str(built)], check=True, stdout=subprocess.DEVNULL)
+        command = [sys.executable, __file__, "--stores", store, "--rows", str(rows), "--seeds", str(seed), "--child"]
+        subprocess.run([*command, "build", contestant.prepare(built)], check=True, stdout=subprocess.DEVNULL)
         for route in routes:
             with contestant.copied(built) as address:
                 os.sync()  # so that no route has to wait for this copy to reach the disk
                 load = os.getloadavg()[0]
-                output = subprocess.run(
-                    [*build, "--child", route, address], check=True, stdout=subprocess.PIPE, text=True
-                ).stdout
+                command_of_route = [*command, route, address]
+                output = subprocess.run(command_of_route, check=True, stdout=subprocess.PIPE, text=True).stdout
             run = {"store": store, "name": contestant.name, "rows": rows, "seed": seed, "route": route, "load": load}
             run |= json.loads(output.splitlines()[-1])
             print(json.dumps(run), file=sys.stderr, flush=True)
@@ -125,7 +120,7 @@ def child(store: str, route: str, address: str, rows: int, seed: int) -> dict[st
     for module in contestant.modules:
         importlib.import_module(module)
     if route == "build":
-        contestant.build(Path(address), data(rows, seed))
+        contestant.build(address, data(rows, seed))
         return {}
     carried = projection(seed)
 
@@ -149,10 +144,9 @@ def child(store: str, route: str, address: str, rows: int, seed: int) -> dict[st
 
 def checked(address: str, rows: int, route: str) -> dict[str, Any]:
     """Nothing, unless the database was not migrated."""
-    facts = next(facts for facts in Migrator(address).collections() if facts.name == COLLECTION)
-    dimension = OLD.dimension if route == "floor" else NEW.dimension
-    if (facts.count, facts.dimension) != (rows, dimension):
-        raise SystemExit(f"{route} did not migrate: {facts.count} records of {facts.dimension} numbers")
+    found = [(facts.count, facts.dimension) for facts in Migrator(address).collections()]
+    if route != "floor" and (rows, NEW.dimension) not in found:
+        raise SystemExit(f"{route} did not migrate: {found}")
     return {}
 
 
