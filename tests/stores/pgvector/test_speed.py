@@ -1,4 +1,4 @@
-"""What makes a migration quick, and short for writers: rows in turns, memory for indexes, no lock that others notice."""
+"""What makes a migration quick, and easy on writers: rows in turns, memory for indexes, no lock that others notice."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ def maker(tmp_path: Path) -> Iterator[PgMaker]:
     """A table `docs` with wide rows, an index, and one more row of another vector than all others."""
     database = PgMaker(tmp_path)
     database.create("docs", OLD_DIM, "cosine")
-    with psycopg.connect(database.conninfo, autocommit=True) as connection:
-        with connection.cursor().copy("COPY docs (id, content, embedding) FROM STDIN") as copy:
-            for row, vector in enumerate(make_vectors(ROWS)):
-                copy.write_row((f"id{row}", "wide text " * 100, str(vector.tolist())))
+    with (
+        psycopg.connect(database.conninfo, autocommit=True) as connection,
+        connection.cursor().copy("COPY docs (id, content, embedding) FROM STDIN") as copy,
+    ):
+        for row, vector in enumerate(make_vectors(ROWS)):
+            copy.write_row((f"id{row}", "wide text " * 100, str(vector.tolist())))
     yield database
     database.release()
 
@@ -146,8 +148,8 @@ def test_records_that_only_one_of_two_versions_has_are_counted_by_when_they_were
 def test_a_version_that_lost_a_vector_is_not_exchanged(maker: PgMaker) -> None:
     def damage(event: Progress) -> None:
         names = maker.rows(sql.SQL(
-            "SELECT attname::text FROM pg_attribute WHERE attrelid = 'docs'::regclass AND attname LIKE '%lightmigrate%' "
-            "AND NOT attisdropped"
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = 'docs'::regclass "
+            "AND attname LIKE '%lightmigrate%' AND NOT attisdropped"
         ))  # fmt: skip
         if event.done == ROWS:
             maker.execute(sql.SQL("UPDATE docs SET {} = NULL WHERE id = 'id3'").format(sql.Identifier(names[0][0])))
