@@ -27,15 +27,6 @@ class LiveChromaStore(ChromaStore):
             raise DatabaseError(f"{type(client).__name__} is neither a folder nor an open Chroma client")
         self._live = client
 
-    def __enter__(self) -> LiveChromaStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Do nothing: the client belongs to the caller."""
-
-    def close(self) -> None:
-        """Do nothing: the client belongs to the caller."""
-
     @property
     def client(self) -> Any:
         """Chroma's client, as the caller opened it."""

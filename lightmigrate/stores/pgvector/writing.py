@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 from psycopg import sql
 
-from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Page, Payload
+from lightmigrate.stores.checks import require_columns, require_dimension
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.pgvector.part import Part
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged, staged_across
@@ -212,30 +214,15 @@ def _key_of(table: Table, record: str) -> tuple[str, ...]:
 
 
 def _require_columns(rows: Rows, page: Page) -> None:
-    known = {column.name for column in rows.payload_columns}
-    unknown = {name for payload in page.payloads for name in payload or {} if name not in known}
-    if unknown or (rows.text is None and any(text is not None for text in page.texts)):
-        missing = ", ".join(sorted(unknown)) or "of text"
-        raise LightmigrateError(f"table {rows.table.name} has no column {missing}: add one, or leave the value out")
+    columns = {column.name for column in rows.payload_columns}
+    require_columns(page, rows.table.name, columns, text=rows.text is not None)
 
 
 def _fitting(rows: Rows, vectors: Vectors) -> Vectors:
     """The vectors as the column takes them; `DimensionError` when they are not of the collection's dimension."""
-    expected = rows.used or rows.dimension
-    if expected is not None and vectors.shape[1] != expected:
-        found = int(vectors.shape[1])
-        raise DimensionError(
-            f"vectors of {found} numbers for {rows.address}, which has {expected}: project them first",
-            expected=expected,
-            found=found,
-        )
+    require_dimension(vectors, rows.used or rows.dimension, rows.address)
     return vectors if rows.column.dimension is None else padded(vectors, rows.column.dimension)
 
 
 def _decoded(column: Column, payload: Payload) -> str | None:
     return decode(column.kind, payload[column.name]) if column.name in payload else None
-
-
-def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Slices of at most so many."""
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -16,6 +16,7 @@ from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.files import replacing
 from lightmigrate.stores.base import Metric, Page, Payload
 from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, finite, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -96,18 +97,10 @@ class LlamaIndexTable:
         return exact_nearest(self, queries, k, metric)
 
 
-class LlamaIndexFormat:
+class LlamaIndexFormat(SuffixFormat):
     """See `table.Format`."""
 
-    kind = "llamaindex"
-
-    def names(self, folder: Path) -> list[str]:
-        """The stores of a folder that LlamaIndex persisted."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The file of the vectors."""
-        return f"{name}{_SUFFIX}"
+    kind, suffix = "llamaindex", _SUFFIX
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The file of the nodes."""
@@ -172,10 +165,6 @@ class LlamaIndexFormat:
         others = {record: node for record, node in (theirs.nodes or {}).items() if record not in gone}
         with replacing(version / _DOCSTORE) as file:
             file.write(json.dumps({**(theirs.docstore or {}), _NODES: {**others, **own}}).encode())
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None
 
 
 def _used_elsewhere(folder: Path, name: str) -> set[str]:
