@@ -31,6 +31,7 @@ _IMPORTED = (
     "lightmigrate.stores.sqlite_vec.store",
     "lightmigrate.stores.vector_files.parquet_writer",
     "lightmigrate.stores.vector_files.store",
+    "tests.contract.migrating",
 )
 
 

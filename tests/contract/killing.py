@@ -6,6 +6,7 @@ After a kill the collection is the old one or the new one, whole; the same comma
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,12 +46,14 @@ class Outcome:
         new: whether the collection was the new one; of a refinement, whether all rows were exact.
         resumed: whether the next run found something that was interrupted.
         between: whether an exchange of several steps was interrupted between two of them.
+        seconds: that the process took from its first step to its end.
     """
 
     killed: bool
     new: bool
     resumed: bool
     between: bool = False
+    seconds: float = 0.0
 
 
 def kill(maker: Maker, what: What, moment: Moment, cache: Path) -> Outcome:
@@ -61,7 +64,7 @@ def kill(maker: Maker, what: What, moment: Moment, cache: Path) -> Outcome:
 def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     old = _filled(maker)
     new = old.with_vectors(projection().apply(old.vectors))
-    killed = _work(maker, "migrate", moment, cache)
+    killed, seconds = _work(maker, "migrate", moment, cache)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.interrupted
@@ -78,7 +81,7 @@ def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
         assert not migrator.undo()
         migrator.rollback()
     assert not _require_whole(maker, old, new, None)
-    return Outcome(killed, is_new, resumed, found is None)
+    return Outcome(killed, is_new, resumed, found is None, seconds)
 
 
 def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
@@ -86,7 +89,7 @@ def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     with _migrator(maker) as migrator:
         migrator.migrate_collection("docs", projection())
     new = _live(maker)
-    killed = _work(maker, "rollback", moment, cache)
+    killed, seconds = _work(maker, "rollback", moment, cache)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.unfinished is not None
@@ -101,13 +104,13 @@ def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
         assert len(migrator.backups()) == 1
         migrator.rollback()
     assert _require_whole(maker, old, new, None), "what a rollback displaces is kept, whole"
-    return Outcome(killed, is_new, resumed, found is None)
+    return Outcome(killed, is_new, resumed, found is None, seconds)
 
 
 def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     from tests.budget.collections import CORPUS, NEW, texts  # loads an encoder
 
-    rows = 80
+    rows = 160  # several batches
     address = maker.create("docs", CORPUS.old_documents.shape[1], "cosine")
     records = Page(
         [f"id-{row:04d}" for row in range(rows)],
@@ -124,7 +127,7 @@ def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
         migrator.migrate_by_plan(plan, model, force=True)
     model.close()
     wanted = np.asarray(NEW.embed(list(old.texts)), np.float32)  # type: ignore[arg-type]  # each has one
-    killed = _work(maker, "refine", moment, cache)
+    killed, seconds = _work(maker, "refine", moment, cache)
     left = _live(maker)
     assert_same(left, old, with_vectors=False)
     assert np.isfinite(left.vectors).all()
@@ -141,7 +144,7 @@ def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     with _migrator(maker) as migrator:
         migrator.rollback()
     assert_same(_live(maker), old, maker.tolerance("cosine"))
-    return Outcome(killed, bool(exact.all()), bool(exact.any() and not exact.all()))
+    return Outcome(killed, bool(exact.all()), bool(exact.any() and not exact.all()), seconds=seconds)
 
 
 def _filled(maker: Maker) -> Page:
@@ -192,14 +195,15 @@ def _migrator(maker: Maker) -> contextlib.AbstractContextManager[Migrator]:
     return migrator_of(maker.locator, aside=_is_aside(maker))
 
 
-def _work(maker: Maker, what: What, moment: Moment, cache: Path) -> bool:
-    """Let another process do it, which is killed; whether it was in time."""
+def _work(maker: Maker, what: What, moment: Moment, cache: Path) -> tuple[bool, float]:
+    """Let another process do it, which is killed: whether it was in time, and the seconds until its end."""
     maker.let_go()
     ready, sender = context().Pipe(duplex=False)
     process = start(work, maker.locator, _is_aside(maker), what, cache, maker.failpoints, moment.step, sender)
     sender.close()
     assert ready.recv() == "go"
+    begun = time.monotonic()
     if moment.seconds is not None:
         process.join(moment.seconds)
         process.kill()
-    return was_killed(process)
+    return was_killed(process), time.monotonic() - begun
