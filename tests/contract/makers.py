@@ -22,11 +22,13 @@ from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.lancedb import LanceMaker
+from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
+from tests.faults import EVERY_OPERATION
 from tests.migration.shadow.server import shared_server
 
 
@@ -258,6 +260,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec": SqliteVecMaker,
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
+    "milvus": MilvusLiteMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -268,3 +271,5 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
+if EVERY_OPERATION:  # the same database in another use: too slow for every run
+    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}

@@ -120,9 +120,9 @@ def test_a_server_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(ProviderError, match="cannot be reached; is the server running"):
-        OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"  # nobody listens there, and nobody else can meanwhile
+        with pytest.raises(ProviderError, match="cannot be reached; is the server running"):
+            OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(server: EmbeddingServer) -> None:
