@@ -7,7 +7,6 @@ what the store can promise, so that a promise that is silently dropped fails a t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.contract.content import content_of
 from tests.contract.lancedb import LanceMaker
 from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
@@ -176,9 +176,9 @@ class ChromaMaker:
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Store]:
         store = self.client()
-        before = _content(self.folder)
+        before = content_of(self.folder)
         yield store
-        assert _content(self.folder) == before
+        assert content_of(self.folder) == before
 
     def payload_of(self, number: int) -> Payload:
         return {"metadata": {"number": number}}
@@ -245,11 +245,6 @@ class ChromaServerMaker(ChromaMaker):
 
     def release(self) -> None:
         """The server goes on."""
-
-
-def _content(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 MAKERS: Mapping[str, Callable[[Path], Maker]] = {
