@@ -266,3 +266,11 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
+
+# Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
+FAMILIES: Sequence[Sequence[str]] = (
+    ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
+    ("chroma folder", "chroma client", "chroma server"),
+    ("qdrant memory", "qdrant folder"),
+    ("sqlite-vec", "sqlite-vec with rows"),
+)
