@@ -8,7 +8,6 @@ default run gives each such test to one of a family, another test to another, an
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,7 @@ import pytest
 
 from lightmigrate.stores.base import Store
 from tests.contract.makers import FAMILIES, MAKERS, Maker
-from tests.faults import EVERY_OPERATION
-
-EVERYTHING = EVERY_OPERATION or os.environ.get("LIGHTMIGRATE_CONTRACT") == "all"
+from tests.faults import EVERY_STORE
 
 
 def makers_of(test: str, everyone: bool) -> list[str]:
@@ -32,7 +29,7 @@ def makers_of(test: str, everyone: bool) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test its makers."""
     if "maker" in metafunc.fixturenames:
-        everyone = EVERYTHING or metafunc.definition.get_closest_marker("every_maker") is not None
+        everyone = EVERY_STORE or metafunc.definition.get_closest_marker("every_maker") is not None
         metafunc.parametrize("maker", makers_of(metafunc.function.__name__, everyone), indirect=True)
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, VerificationError
 from lightmigrate.progress import logger
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.vector_files import edits
 from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC, sample_rows, scan_rows
 from lightmigrate.stores.vector_files.draft import Draft
@@ -24,7 +26,7 @@ from lightmigrate.vectors import Vectors, as_vectors
 ROUNDING = 1e-3
 
 
-class BuildingVersion:
+class BuildingVersion(CollectionDefaults):
     """See `stores.base.Collection`.
 
     Records are read from the draft. What depends on the files, such as a search, has them written first.
@@ -71,9 +73,8 @@ class BuildingVersion:
 
     def facts(self) -> CollectionFacts:
         """What is known of it; only reads."""
-        at = self._address
-        count, dimension = len(self._draft.ids), self._draft.dimension
-        return CollectionFacts(at.name, at.tenant, at.database, count, dimension, self.distance, None, self.opened_id)
+        draft = self._draft
+        return facts_at(self._address, len(draft.ids), draft.dimension, self.distance, None, self.opened_id)
 
     def count(self) -> int:
         """Number of records."""
@@ -110,7 +111,7 @@ class BuildingVersion:
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace the vectors `(n, d)` of existing records."""
-        edits.require_dimension(as_vectors(vectors), len(ids), self._draft.dimension)
+        require_dimension(as_vectors(vectors), self._draft.dimension)
         self._discard_files()
         row_of = self._draft.row_of
         known = {row_of[record]: number for number, record in enumerate(ids) if record in row_of}
@@ -139,10 +140,6 @@ class BuildingVersion:
         """The kind of file, its index, and the distance. Only reads."""
         table = self.source() if self._table is None else self._table
         return {**table.settings, "distance": distance or self.distance}
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: files keep no log."""
-        return None
 
     def written(self) -> Table:
         """The files, written from the draft where they are not yet, and compared with it. Writes.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.vector_files import edits
 from lightmigrate.stores.vector_files.edits import Edited
@@ -41,7 +42,7 @@ class Snapshot:
         self.row_of = {record: row for row, record in enumerate(table.ids)}
 
 
-class FileCollection:
+class FileCollection(CollectionDefaults):
     """See `stores.base.Collection`.
 
     Args:
@@ -112,10 +113,9 @@ class FileCollection:
 
     def facts(self) -> CollectionFacts:
         """What the files say about it; only reads."""
-        table, at = self.snapshot().table, self._address
-        count, dimension = len(table.ids), table.dimension
+        table = self.snapshot().table
         identity = self.home.live_id() if self.place == self.home.live else self.opened_id
-        return CollectionFacts(at.name, at.tenant, at.database, count, dimension, self.metric(), None, identity)
+        return facts_at(self._address, len(table.ids), table.dimension, self.metric(), None, identity)
 
     def count(self) -> int:
         """Number of records."""
@@ -176,10 +176,6 @@ class FileCollection:
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The kind of file, its index, and the distance. Only reads."""
         return {**self.snapshot().table.settings, "distance": distance or self.metric()}
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: files keep no log."""
-        return None
 
 
 def scan_rows(

@@ -11,11 +11,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lightmigrate.errors import LightmigrateError
 from lightmigrate.files import sync_folder
 from lightmigrate.stores.base import Page
+from lightmigrate.stores.checks import require_dimension, require_unused
 from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows
-from lightmigrate.stores.vector_files.edits import Edited, require_dimension
+from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.table import pages_of
 from lightmigrate.vectors import Vectors
 
@@ -77,10 +77,8 @@ class Draft:
 
     def append(self, page: Page) -> None:
         """Write new rows after the others; on the disk on return. Writes."""
-        require_dimension(page.vectors, len(page), self.dimension)
-        taken = len(self.row_of.keys() & set(page.ids)) + len(page) - len(set(page.ids))
-        if taken:
-            raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+        require_dimension(page.vectors, self.dimension)
+        require_unused(page.ids, len(self.row_of.keys() & set(page.ids)))
         columns = zip(page.ids, page.texts, page.payloads, strict=True)
         lines = [json.dumps(row).encode() + b"\n" for row in columns]
         with self._vectors.open("ab") as numbers, self._records.open("ab") as records:

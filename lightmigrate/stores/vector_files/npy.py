@@ -13,6 +13,7 @@ from lightmigrate.stores.base import Metric, Page
 from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
 from lightmigrate.stores.vector_files.blocks import read_rows
 from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -68,18 +69,10 @@ class NpyTable:
         return exact_nearest(self, queries, k, metric)
 
 
-class NpyFormat:
+class NpyFormat(SuffixFormat):
     """See `table.Format`."""
 
-    kind = "npy"
-
-    def names(self, folder: Path) -> list[str]:
-        """The `.npy` files of a folder, without those of ids."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The file of the vectors."""
-        return f"{name}{_SUFFIX}"
+    kind, suffix = "npy", _SUFFIX
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The files of ids and texts."""
@@ -101,13 +94,6 @@ class NpyFormat:
                 file.write(np.ascontiguousarray(page.vectors, like.dtype).data)
         if not same:
             write_beside(folder, name, _SUFFIX, rows, like.beside)
-
-    def merge(self, version: Path, live: Path, name: str) -> None:
-        """Nothing: its files are its own."""
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -14,7 +14,8 @@ from qdrant_client import QdrantClient, models
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.qdrant.ids import decode, encode, following, require
-from lightmigrate.stores.qdrant.points import OTHERS, PointFormat, text_field, unit_rows
+from lightmigrate.stores.qdrant.points import OTHERS, PointFormat, unit_rows
+from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.qdrant.store import QdrantStore
 from tests.databases import make_vectors
 
