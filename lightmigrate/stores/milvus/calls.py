@@ -176,9 +176,7 @@ class MilvusCalls:
             options = {"limit": limit, "iterator": "True", "reduce_stop_for_best": "True"}
         if partition:
             options["partition_names"] = [partition]
-        rows = self._read(
-            name, lambda: self.client.query(name, filter=expression, output_fields=list(fields), **options)
-        )
+        rows = self._read(name, lambda: self.client.query(name, filter=expression, output_fields=list(fields), **options))
         with _translated():
             return [dict(row) for row in rows]
 

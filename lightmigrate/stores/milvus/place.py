@@ -140,3 +140,4 @@ def _is_locked(place: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
