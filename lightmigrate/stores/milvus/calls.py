@@ -78,7 +78,7 @@ class MilvusCalls:
         """Rename a collection; what was loaded stays loaded. Writes."""
         loaded = self.is_loaded(name)
         self._call(lambda: self.client.rename_collection(name, to))
-        if self.lite and loaded:
+        if loaded and not self.is_loaded(to):  # as in Milvus Lite
             self.load(to)
 
     def describe(self, name: str) -> Description:
@@ -159,7 +159,7 @@ class MilvusCalls:
         try:
             rows = self.query(name, "", ["count(*)"])
             return int(rows[0]["count(*)"])
-        except _NotLoadedError:
+        except NotLoadedError:
             return int(self._call(lambda: self.client.get_collection_stats(name))["row_count"])
 
     def catch_up(self, name: str) -> None:
@@ -215,7 +215,7 @@ class MilvusCalls:
         """Call; Milvus Lite, which forgets with its process what it had loaded, loads the collection first."""
         try:
             return self._call(call)
-        except _NotLoadedError:
+        except NotLoadedError:
             if not self.lite:
                 raise
             self.load(name)
@@ -230,7 +230,7 @@ class _NotFoundError(DatabaseError):
     """Milvus knows no such collection or alias."""
 
 
-class _NotLoadedError(DatabaseError):
+class NotLoadedError(DatabaseError):
     """A server has not loaded the collection."""
 
 
@@ -244,7 +244,7 @@ def _translated() -> Iterator[None]:
         if code in _NOT_FOUND:
             raise _NotFoundError("Milvus has no such collection or alias (any more)") from None
         if code in _NOT_LOADED:
-            raise _NotLoadedError(
+            raise NotLoadedError(
                 "the collection is not loaded: load it with client.load_collection(NAME), and run this again"
             ) from None
         raise DatabaseError(

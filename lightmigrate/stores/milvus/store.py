@@ -13,7 +13,7 @@ from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, L
 from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
 from lightmigrate.stores.defaults import StoreDefaults
-from lightmigrate.stores.milvus.calls import MilvusCalls
+from lightmigrate.stores.milvus.calls import MilvusCalls, NotLoadedError
 from lightmigrate.stores.milvus.collection import MilvusCollection
 from lightmigrate.stores.milvus.exchange import application_aliases, exchange, interrupted, recover
 from lightmigrate.stores.milvus.names import State, VersionName
@@ -136,7 +136,10 @@ class MilvusStore(StoreDefaults):
         if own not in self._text_fields:
             fields = sorted(description.fields.keys() - description.computed - set(description.candidates))
             read = [*fields, "$meta"] if description.dynamic else fields
-            rows = self.calls.query(name, "", read, limit=_LOOKED_AT) if description.candidates else []
+            try:
+                rows = self.calls.query(name, "", read, limit=_LOOKED_AT)
+            except NotLoadedError:
+                rows = []
             field = find_text_field(description, rows)
             if not rows:
                 return field
