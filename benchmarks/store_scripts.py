@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -249,22 +248,23 @@ class SqliteVec(Contestant):
         self._write(connection, [key for key, _ in rows], projected(vectors, seed))
 
     @staticmethod
-    def _connection(path: str) -> sqlite3.Connection:
-        import sqlite_vec
+    def _connection(path: str) -> Any:
+        from lightmigrate.stores.sqlite_vec.driver import connect, load_sqlite_vec
 
-        connection = sqlite3.connect(path)
-        connection.enable_load_extension(True)
-        sqlite_vec.load(connection)
+        Path(path).touch()
+        connection = connect(Path(path))
+        load_sqlite_vec(connection)
+        connection.execute("BEGIN IMMEDIATE")
         return connection
 
     @staticmethod
-    def _write(connection: sqlite3.Connection, keys: list[int], vectors: Vectors) -> None:
+    def _write(connection: Any, keys: list[int], vectors: Vectors) -> None:
         table = f"{COLLECTION}_vec"
         kind = f"embedding float[{vectors.shape[1]}] distance_metric=cosine"
         connection.execute(f"CREATE VIRTUAL TABLE {table} USING vec0({kind})")
         rows = zip(keys, (vector.tobytes() for vector in vectors), strict=True)
         connection.executemany(f"INSERT INTO {table} (rowid, embedding) VALUES (?, ?)", rows)
-        connection.commit()
+        connection.execute("COMMIT")
         connection.close()
 
 
