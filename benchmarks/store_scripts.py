@@ -221,6 +221,7 @@ class SqliteVec(Contestant):
     """A vec0 table, and an ordinary table with the texts."""
 
     name = "sqlite-vec"
+    collection = f"{COLLECTION}_vec"
     modules = ("sqlite_vec", "lightmigrate.stores.sqlite_vec")
 
     def address(self, place: Path) -> str:
@@ -242,9 +243,9 @@ class SqliteVec(Contestant):
     def script(self, address: str, seed: int) -> None:
         """Select all, drop, create, insert; one transaction."""
         connection = self._connection(address)
-        rows = connection.execute(f"SELECT rowid, embedding FROM {COLLECTION}_vec").fetchall()
+        rows = connection.execute(f"SELECT rowid, embedding FROM {self.collection}").fetchall()
         vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float32).reshape(len(rows), -1)
-        connection.execute(f"DROP TABLE {COLLECTION}_vec")
+        connection.execute(f"DROP TABLE {self.collection}")
         self._write(connection, [key for key, _ in rows], projected(vectors, seed))
 
     @staticmethod
@@ -257,9 +258,8 @@ class SqliteVec(Contestant):
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
-    @staticmethod
-    def _write(connection: Any, keys: list[int], vectors: Vectors) -> None:
-        table = f"{COLLECTION}_vec"
+    def _write(self, connection: Any, keys: list[int], vectors: Vectors) -> None:
+        table = self.collection
         kind = f"embedding float[{vectors.shape[1]}] distance_metric=cosine"
         connection.execute(f"CREATE VIRTUAL TABLE {table} USING vec0({kind})")
         rows = zip(keys, (vector.tobytes() for vector in vectors), strict=True)
