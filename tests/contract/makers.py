@@ -205,6 +205,8 @@ class ChromaClientMaker(ChromaMaker):
 class ChromaFolderMaker(ChromaMaker):
     """A folder that lightmigrate opens itself, for this process alone: all clients are one."""
 
+    aside = True
+
     def client(self) -> Store:
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)

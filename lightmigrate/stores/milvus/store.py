@@ -11,16 +11,16 @@ from pymilvus import MilvusClient
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LightmigrateError
 from lightmigrate.providers.functions import is_embedder
-from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
+from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Payload, Role, Version
 from lightmigrate.stores.defaults import StoreDefaults
-from lightmigrate.stores.milvus.calls import MilvusCalls
+from lightmigrate.stores.milvus.calls import MilvusCalls, NotLoadedError
 from lightmigrate.stores.milvus.collection import MilvusCollection
 from lightmigrate.stores.milvus.exchange import application_aliases, exchange, interrupted, recover
 from lightmigrate.stores.milvus.names import State, VersionName
 from lightmigrate.stores.milvus.place import close, place_of
 from lightmigrate.stores.milvus.rows import PARTITION, find_text_field
 from lightmigrate.stores.milvus.schema import Description
-from lightmigrate.stores.receive import Fields, Payload
+from lightmigrate.stores.receive import Fields
 from lightmigrate.stores.timestamp import order
 
 # The first version of a server that updates single fields of a row.
@@ -69,8 +69,8 @@ class MilvusStore(StoreDefaults):
         if self.calls.lite or numbers >= OLDEST:
             return None
         return (
-            f"the Milvus server at {self} is of version {version}, and {'.'.join(map(str, OLDEST))} or newer is needed: "
-            "update it"
+            f"the Milvus server at {self} is of version {version}, and {'.'.join(map(str, OLDEST))} or newer is "
+            "needed: update it"
         )
 
     @property
@@ -136,7 +136,10 @@ class MilvusStore(StoreDefaults):
         if own not in self._text_fields:
             fields = sorted(description.fields.keys() - description.computed - set(description.candidates))
             read = [*fields, "$meta"] if description.dynamic else fields
-            rows = self.calls.query(name, "", read, limit=_LOOKED_AT) if description.candidates else []
+            try:
+                rows = self.calls.query(name, "", read, limit=_LOOKED_AT)
+            except NotLoadedError:
+                rows = []
             field = find_text_field(description, rows)
             if not rows:
                 return field
