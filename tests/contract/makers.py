@@ -31,6 +31,8 @@ from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMa
 from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
 
+_SETTINGS = Settings(anonymized_telemetry=False)  # making them anew takes longer than opening a small folder
+
 
 class Maker(Protocol):
     """One database of a store.
@@ -152,7 +154,7 @@ class ChromaMaker:
 
     def _api(self) -> Any:
         """Chroma's own client, as the application has it."""
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         self._open.append(client)
         return client
 
@@ -209,7 +211,7 @@ class ChromaFolderMaker(ChromaMaker):
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not ChromaFiles(self.folder).exists():
-                client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+                client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
                 client.close()
             self._open.append(ChromaFiles(self.folder).open())
         store: Store = self._open[0]
@@ -222,7 +224,7 @@ class ChromaFolderMaker(ChromaMaker):
     @contextlib.contextmanager
     def _application(self) -> Iterator[Any]:
         self.let_go()
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         yield client
         client.close()
 
