@@ -95,6 +95,8 @@ class MilvusCollection(CollectionDefaults):
                     break
                 yield partition, rows
                 reached = rows[-1][primary]
+                if self.calls.lite and len(rows) < size:  # a server may give fewer rows than there are
+                    break
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
