@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -222,6 +221,7 @@ class SqliteVec(Contestant):
     """A vec0 table, and an ordinary table with the texts."""
 
     name = "sqlite-vec"
+    collection = f"{COLLECTION}_vec"
     modules = ("sqlite_vec", "lightmigrate.stores.sqlite_vec")
 
     def address(self, place: Path) -> str:
@@ -243,28 +243,28 @@ class SqliteVec(Contestant):
     def script(self, address: str, seed: int) -> None:
         """Select all, drop, create, insert; one transaction."""
         connection = self._connection(address)
-        rows = connection.execute(f"SELECT rowid, embedding FROM {COLLECTION}_vec").fetchall()
+        rows = connection.execute(f"SELECT rowid, embedding FROM {self.collection}").fetchall()
         vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float32).reshape(len(rows), -1)
-        connection.execute(f"DROP TABLE {COLLECTION}_vec")
+        connection.execute(f"DROP TABLE {self.collection}")
         self._write(connection, [key for key, _ in rows], projected(vectors, seed))
 
     @staticmethod
-    def _connection(path: str) -> sqlite3.Connection:
-        import sqlite_vec
+    def _connection(path: str) -> Any:
+        from lightmigrate.stores.sqlite_vec.driver import connect, load_sqlite_vec
 
-        connection = sqlite3.connect(path)
-        connection.enable_load_extension(True)
-        sqlite_vec.load(connection)
+        Path(path).touch()
+        connection = connect(Path(path))
+        load_sqlite_vec(connection)
+        connection.execute("BEGIN IMMEDIATE")
         return connection
 
-    @staticmethod
-    def _write(connection: sqlite3.Connection, keys: list[int], vectors: Vectors) -> None:
-        table = f"{COLLECTION}_vec"
+    def _write(self, connection: Any, keys: list[int], vectors: Vectors) -> None:
+        table = self.collection
         kind = f"embedding float[{vectors.shape[1]}] distance_metric=cosine"
         connection.execute(f"CREATE VIRTUAL TABLE {table} USING vec0({kind})")
         rows = zip(keys, (vector.tobytes() for vector in vectors), strict=True)
         connection.executemany(f"INSERT INTO {table} (rowid, embedding) VALUES (?, ?)", rows)
-        connection.commit()
+        connection.execute("COMMIT")
         connection.close()
 
 

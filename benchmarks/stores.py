@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 import throughput
-from store_contestant import COLLECTION, NEW, Contestant, data, projection
+from store_contestant import NEW, Contestant, data, projection
 from store_postgres import Postgres, beside_writer
 from store_report import report
 from store_scripts import Chroma, Faiss, Lance, Npy, Parquet, Qdrant, SqliteVec
@@ -125,7 +125,7 @@ def child(store: str, route: str, address: str, rows: int, seed: int) -> dict[st
     carried = projection(seed)
 
     def migrate() -> None:
-        Migrator(address).migrate_collection(COLLECTION, carried, force=True)
+        Migrator(address).migrate_collection(contestant.collection, carried, force=True)
 
     records = data(rows, seed) if route in ("floor", "written") else None
     if records is not None and route == "written":

@@ -28,7 +28,7 @@ from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
-from tests.faults import EVERY_OPERATION
+from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
 
 
@@ -203,6 +203,8 @@ class ChromaClientMaker(ChromaMaker):
 class ChromaFolderMaker(ChromaMaker):
     """A folder that lightmigrate opens itself, for this process alone: all clients are one."""
 
+    aside = True
+
     def client(self) -> Store:
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -269,5 +271,13 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
-if EVERY_OPERATION:  # the same database in another use: too slow for every run
+if EVERY_STORE:  # the same database in another use: too slow for every run
     MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}
+
+# Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
+FAMILIES: Sequence[Sequence[str]] = (
+    ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
+    ("chroma folder", "chroma client", "chroma server"),
+    ("qdrant memory", "qdrant folder"),
+    ("sqlite-vec", "sqlite-vec with rows"),
+)
