@@ -28,7 +28,6 @@ from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
-from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
 
 _SETTINGS = Settings(anonymized_telemetry=False)  # making them anew takes longer than opening a small folder
@@ -258,6 +257,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
     "milvus": MilvusLiteMaker,
+    "milvus alias": MilvusAliasMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -268,13 +268,12 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
-if EVERY_STORE:  # the same database in another use: too slow for every run
-    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}
 
 # Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
 FAMILIES: Sequence[Sequence[str]] = (
     ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
     ("chroma folder", "chroma client", "chroma server"),
     ("qdrant memory", "qdrant folder"),
+    ("milvus", "milvus alias"),
     ("sqlite-vec", "sqlite-vec with rows"),
 )
