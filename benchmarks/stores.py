@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)  # which route, and the address
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.stores[0], *options.child, options.rows[0], options.seeds[0])))
+        route, address = options.child
+        print(json.dumps(child(options.stores[0], route, address, options.rows[0], options.seeds[0])))
         return
     path = options.results / "stores.json"
     found = {"runs": []} if options.anew or not path.exists() else json.loads(path.read_text(encoding="utf-8"))
@@ -194,7 +195,8 @@ class Watched(threading.Thread):
         if self._server is None:
             return 0.0
         ended = self._server.cpu_times()
-        return ended.children_user + ended.children_system + sum(self._each(lambda p: sum(p.cpu_times()[:2])))
+        running = sum(self._each(lambda process: sum(process.cpu_times()[:2])))
+        return float(ended.children_user + ended.children_system + running)
 
     def _each(self, measure: Callable[[Any], float]) -> Iterator[float]:
         assert self._server is not None
