@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.baseline import Baseline, sample_of
-from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.migration.changes import Changes, OwnVectors, carry, without_own
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
@@ -217,20 +217,21 @@ class Shadows:
         carry(live, copy, changes, self._page_size, seed=0)
         return copy
 
-    def changes(self, backup: Version) -> Changes:
-        """What was written to a collection since it replaced `backup`. Only reads."""
+    def changes(self, backup: Version, own: OwnVectors) -> Changes:
+        """What was written to a collection since it replaced `backup`, but for vectors of `own`. Only reads."""
         live, old = self._store.collection(backup.own), self._store.collection(backup.address)
         written = self._store.written_since(backup)
         if written is None:
             return self._differences(backup.own, live, old)
         ids = list(dict.fromkeys([*written.written, *written.deleted]))
         in_live, in_old = set(live.records(ids).ids), set(old.records(ids).ids)
-        return Changes(
+        changes = Changes(
             backup.own,
             added=[record for record in ids if record in in_live - in_old],
             changed=[record for record in ids if record in in_live & in_old],
             deleted=[record for record in ids if record in in_old - in_live],
         )
+        return without_own(changes, live, old, own, self._page_size) if own.knows(backup.own) else changes
 
     def _differences(self, address: Address, live: Collection, old: Collection) -> Changes:
         """Compare the texts and payloads of the live collection with its backup's."""

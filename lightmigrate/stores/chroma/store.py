@@ -11,7 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chromadb.api.types import Schema
+from chromadb.api.types import Schema, SparseVector
 from chromadb.errors import InternalError, NotFoundError
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError, LightmigrateError
@@ -127,6 +127,11 @@ class ChromaStore(StoreDefaults):
     def fields(self, payload: Payload) -> Fields:
         """The metadata, and the `uri` where there is one; see `stores.receive.Sender`."""
         fields = dict(payload.get("metadata") or {})
+        if sparse := next((name for name, value in fields.items() if isinstance(value, SparseVector)), None):
+            raise LightmigrateError(
+                f"the metadata hold a sparse vector, {sparse!r}, which only distributed Chroma has a place for: give "
+                "the collection's other fields to a new one first"
+            )
         if "uri" in payload and "uri" in fields:
             raise LightmigrateError(
                 "a record has a uri of its own and another one in its metadata: rename the one in the metadata"

@@ -30,7 +30,7 @@ from lightmigrate.stores.qdrant.exchange import (
 )
 from lightmigrate.stores.qdrant.names import State, VersionName
 from lightmigrate.stores.qdrant.place import place_of
-from lightmigrate.stores.qdrant.points import text_field
+from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.timestamp import order
 
 # The first version of a server whose filters can ask for a vector.
