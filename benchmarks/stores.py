@@ -30,7 +30,7 @@ import throughput
 from store_contestant import NEW, Contestant, data, projection
 from store_postgres import Postgres, beside_writer
 from store_report import report
-from store_scripts import Chroma, Faiss, Lance, Npy, Parquet, Qdrant, SqliteVec
+from store_scripts import Chroma, Faiss, Lance, Milvus, Npy, Parquet, Qdrant, SqliteVec
 
 from lightmigrate import Migrator
 
@@ -40,6 +40,7 @@ CONTESTANTS: Mapping[str, Callable[[], Contestant]] = {
     "chroma": Chroma,
     "pgvector": Postgres,
     "qdrant": Qdrant,
+    "milvus": Milvus,
     "lance": Lance,
     "sqlite-vec": SqliteVec,
     "faiss": Faiss,
