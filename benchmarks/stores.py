@@ -158,7 +158,9 @@ def timed(work: Callable[[], None], server: int | None) -> dict[str, float]:
         before, started = throughput.cpu_seconds() + watched.cpu_seconds(), time.perf_counter()
         work()
         seconds = time.perf_counter() - started
-        cpu = throughput.cpu_seconds() + watched.cpu_seconds() - before
+        cpu = throughput.cpu_seconds()
+        watched.count_ended()
+        cpu += watched.cpu_seconds() - before
     own = throughput.peak_mib()
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": own + watched.peak_mib, "own_peak_mib": own}
 
@@ -190,6 +192,11 @@ class Watched(threading.Thread):
         """Look ten times a second."""
         while not self._done.wait(0.1):
             self.peak_mib = max(self.peak_mib, sum(self._each(lambda process: process.memory_full_info().pss)) / 2**20)
+
+    def count_ended(self) -> None:
+        """Wait until the server has counted the time of the processes that have just ended."""
+        if self._server is not None:
+            time.sleep(1)
 
     def cpu_seconds(self) -> float:
         """Processor time of the server's processes, the ended ones included."""
