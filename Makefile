@@ -39,6 +39,7 @@ bench:  # speed and memory, and the README's tables of all that was measured; th
 	$(if $(DATA),$(PYTHON) benchmarks/kept.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
 	$(if $(DATA),$(PYTHON) benchmarks/graph.py $(DATA))
 	$(PYTHON) benchmarks/server.py
+	$(PYTHON) benchmarks/stores.py --anew --rows 2000 20000 --seeds 0 1 2 --writers
 	$(PYTHON) benchmarks/pace.py
 	$(PYTHON) benchmarks/projection.py
 	$(PYTHON) benchmarks/startup.py
