@@ -232,6 +232,13 @@ class PgStore(StoreDefaults, PgReceiver):
         assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
         build_indexes(self._session, incoming)
 
+    def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
+        """See `stores.base.Reconciling`."""
+        assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
+        assert isinstance(live, PgCollection)  # noqa: S101
+        columns = live.column, incoming.column
+        return log.unequal(self._session, live.table, columns, live.part, since, written=written)
+
     def exchange(
         self,
         incoming: Collection,

@@ -22,8 +22,8 @@ from lightmigrate.stores.qdrant.configuration import DISTANCES
 from lightmigrate.stores.qdrant.exchange import application_aliases, delete_with_aliases, require_indexed
 from lightmigrate.stores.qdrant.ids import decode
 from lightmigrate.stores.qdrant.names import INCOMING, State, VersionName
-from lightmigrate.stores.qdrant.points import TEXT_FIELDS
 from lightmigrate.stores.receive import Fields
+from lightmigrate.stores.text_field import TEXT_FIELDS
 from lightmigrate.vectors import Metric
 
 # Where the id of a record is that Qdrant does not take.

@@ -30,8 +30,8 @@ from lightmigrate.stores.qdrant.exchange import (
 )
 from lightmigrate.stores.qdrant.names import INCOMING, State, VersionName
 from lightmigrate.stores.qdrant.place import place_of
-from lightmigrate.stores.qdrant.points import text_field
 from lightmigrate.stores.qdrant.receive import QdrantReceiver
+from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.timestamp import order
 
 # The first version of a server whose filters can ask for a vector.
