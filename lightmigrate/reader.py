@@ -36,6 +36,7 @@ from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Refusing, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database, argument_of, open_database, with_database
+from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -102,6 +103,11 @@ class DatabaseReader:
             return None
         notice = self._database.upgrade_notice()
         return None if notice is None else f"{notice}, and this puts it back:  lightmigrate rollback {self._argument}"
+
+    @property
+    def promises(self) -> Promises:
+        """What the database promises about migrations, and what not. Reads."""
+        return OF_FILES if isinstance(self._database, FileDatabase) else promises_of(self._database.capabilities)
 
     @property
     def exchange_notice(self) -> str | None:

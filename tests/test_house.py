@@ -63,8 +63,8 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
-    "base|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
-    "page|read_ahead|receive|reshaped|serving|timestamp"
+    "base|checks|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
+    "page|promises|read_ahead|receive|reshaped|serving|timestamp"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")

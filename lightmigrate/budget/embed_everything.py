@@ -24,7 +24,7 @@ from lightmigrate.vectors import finite_rows, meaningful
 
 # Records that the projection of those without a text is fitted to; where all have one, it is for records that are
 # written meanwhile, and the next refinement embeds these.
-FITTED, FITTED_FOR_LATE_ONES = 2000, 300
+FITTED, FITTED_FOR_LATE_ONES = 2000, 100
 
 
 def embed_everything(

@@ -34,4 +34,4 @@ def demo(
         write_json(result.to_json())
     else:
         print_next("doctor", result.path, "--expected-dim", result.migration.previous_dim, why="look around")
-        print_next("rollback", result.path, "--written", "discard", why="to the refined database again")
+        print_next("rollback", result.path, why="to the refined database again")

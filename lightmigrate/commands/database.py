@@ -62,10 +62,10 @@ class DatabaseChoice:
     password: Callable[[], str] | None = None
 
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
-        """Open it for a migration or its plan, and show what the migrated database needs; see `open`. Only reads."""
+        """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""
         migrator = self.open(conversation, writing=writing)
-        for notice in (migrator.upgrade_notice, migrator.exchange_notice):
-            if notice is not None:
+        for notice in (migrator.promises.not_promised, migrator.upgrade_notice, migrator.exchange_notice):
+            if notice:
                 conversation.show(Notice(notice))
         return migrator
 

@@ -154,7 +154,7 @@ class Demo:
 
     def rollback(self) -> Rollback:
         """Put the database as it was back in place. What `refine` wrote stays in the one that becomes a backup."""
-        return self._migrator().rollback(written="discard")
+        return self._migrator().rollback()
 
     def search(self, queries: Vectors) -> list[list[Hit]]:
         """Search the demo's claims in the database, through Chroma; `queries` are all claims' vectors."""

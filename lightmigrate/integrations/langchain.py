@@ -23,7 +23,9 @@ except ImportError:
     raise MissingExtraError("langchain-core", "langchain") from None
 
 
-def auto_migrate(vectorstore: object, embedding: Embeddings | None = None, **options: Any) -> StartReport:
+def auto_migrate(
+    vectorstore: object, embedding: Embeddings | None = None, *, folder: str | Path | None = None, **options: Any
+) -> StartReport:
     """Make sure that the collection of a vector store is of the application's embedding model. Writes.
 
         store = Chroma("notes", embeddings, persist_directory="chroma_data")
@@ -31,18 +33,26 @@ def auto_migrate(vectorstore: object, embedding: Embeddings | None = None, **opt
 
     The store can be used afterwards as if nothing had happened. Other collections of its database are not looked at.
 
+    A store that reads its files into memory, such as `FAISS`, must hold what the files hold; their vectors are
+    migrated, and read again:
+
+        store = FAISS.load_local("notes", embeddings, allow_dangerous_deserialization=True)
+        auto_migrate(store, folder="notes")
+
     Args:
         vectorstore: of a database that lightmigrate has a store for.
         embedding: the application's model; by default the one that the vector store has.
+        folder: the folder that a store in memory was read from.
         options: see `lightmigrate.auto_migrate`.
 
     Returns:
         What was found and done.
 
     Raises:
-        LightmigrateError: the vector store is of another database, or the policy says `raise`.
+        LightmigrateError: the vector store is of another database, or the policy says `raise`; one in memory holds
+            something else than the folder.
     """
-    return migrate_held(vectorstore, embedding, options)
+    return migrate_held(vectorstore, embedding, folder, options)
 
 
 class BridgedEmbeddings(Embeddings):

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.bridge.pydantic import PrivateAttr
+    from llama_index.core.indices.base import BaseIndex
+    from llama_index.core.storage import StorageContext
 except ImportError:
     raise MissingExtraError("llama-index-core", "llamaindex") from None
 
 
-def auto_migrate(vector_store: object, embed_model: BaseEmbedding, **options: Any) -> StartReport:
+def auto_migrate(
+    vector_store: object, embed_model: BaseEmbedding, *, folder: str | Path | None = None, **options: Any
+) -> StartReport:
     """Make sure that the collection of a vector store is of the application's embedding model. Writes.
 
         store = ChromaVectorStore(client.get_or_create_collection("notes"))
@@ -33,18 +37,32 @@ def auto_migrate(vector_store: object, embed_model: BaseEmbedding, **options: An
 
     Other collections of the database are not looked at.
 
+    A store that reads its files into memory, such as LlamaIndex's default one, must hold what the files hold; their
+    vectors are migrated, and read again:
+
+        context = StorageContext.from_defaults(persist_dir="storage")
+        auto_migrate(context, embed_model, folder="storage")
+        index = load_index_from_storage(context, embed_model=embed_model)
+
     Args:
-        vector_store: of a database that lightmigrate has a store for.
+        vector_store: of a database that lightmigrate has a store for; or a storage context, or an index, which stand
+            for their vector store of texts.
         embed_model: the application's model.
+        folder: the folder that a store in memory was read from (`persist_dir`).
         options: see `lightmigrate.auto_migrate`.
 
     Returns:
         What was found and done.
 
     Raises:
-        LightmigrateError: the vector store is of another database, or the policy says `raise`.
+        LightmigrateError: the vector store is of another database, or the policy says `raise`; one in memory holds
+            something else than the folder.
     """
-    return migrate_held(vector_store, embed_model, options)
+    if isinstance(vector_store, BaseIndex):
+        vector_store = vector_store.storage_context
+    if isinstance(vector_store, StorageContext):
+        vector_store = vector_store.vector_store
+    return migrate_held(vector_store, embed_model, folder, options)
 
 
 class BridgedEmbedding(BaseEmbedding):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.errors import WrittenSinceError
 from lightmigrate.estimators.fit import fit
+from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.results import ChangesSince
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.vectors import Vectors
@@ -44,6 +46,38 @@ class Changes:
     def counted(self) -> ChangesSince:
         """The number of added, changed and deleted records."""
         return ChangesSince(str(self.address), len(self.added), len(self.changed), len(self.deleted))
+
+
+class OwnVectors(Protocol):
+    """Tells the vectors that this package gave to records since a migration from those that an application wrote."""
+
+    def knows(self, address: Address) -> bool:
+        """Whether it can tell anything about a collection; only reads."""
+
+    def held(self, address: Address, page: Page) -> npt.NDArray[np.bool_]:
+        """Which records of a page hold such a vector: bool `(n,)`; only reads."""
+
+
+def without_own(changes: Changes, source: Collection, target: Collection, own: OwnVectors, page_size: int) -> Changes:
+    """The changes without the records to which this package alone has given another vector. Only reads.
+
+    Args:
+        changes: the changes that were made to `source`.
+        source: the live collection.
+        target: the backup, or a copy of it.
+        own: tells the vectors of this package.
+        page_size: records held in memory at once.
+    """
+    changed: list[str] = []
+    for start in range(0, len(changes.changed), page_size):
+        page = source.records(changes.changed[start : start + page_size])
+        before = target.records(page.ids)
+        digests = dict(zip(before.ids, record_digests(before, vectors=False), strict=True))
+        held = own.held(changes.address, page).tolist()
+        for record, digest, is_own in zip(page.ids, record_digests(page, vectors=False), held, strict=True):
+            if not is_own or digests.get(record) != digest:
+                changed.append(record)
+    return replace(changes, changed=changed)
 
 
 def require_nothing_written(changes: Sequence[Changes]) -> None:

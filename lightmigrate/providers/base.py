@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ from lightmigrate.errors import ProviderError, TextsRefusedError
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
+from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.vectors import Vectors, as_vectors, finite_rows
+
+# Texts of one call, at least, where some could be in another call at the same time.
+FEWEST_OF_CALL = 64
 
 # Called with the number of texts embedded so far and the number of all.
 Progress = Callable[[int, int], None]
@@ -44,6 +49,7 @@ class Provider(ABC):
         query_prefix: put before every query.
         batch_size: texts embedded in one call, at most.
         batch_characters: their characters in all, at most, where more than one text is embedded.
+        parallel: makes the calls; some at the same time where a server answers them.
     """
 
     provider: str
@@ -55,6 +61,7 @@ class Provider(ABC):
         self.revision = revision
         self.prefix = prefix
         self.query_prefix = query_prefix
+        self.parallel = ParallelCalls()
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
         self._careful = {queries: CarefulEncoder(self._encoder(queries)) for queries in (False, True)}
         self._cut: set[bytes] = set()  # digests of texts
@@ -198,10 +205,13 @@ class Provider(ABC):
     def _all(self, texts: list[str], queries: bool, progress: Progress | None) -> Vectors:
         output: Vectors | None = None
         done = 0
-        for rows in self.batches(texts):
-            batch = [texts[row] for row in rows]
-            answer = self.answer(batch, queries)
-            self._note(batch, answer)
+
+        def calls() -> Iterator[Callable[[], tuple[list[int], Answer]]]:
+            for rows in self.batches(texts):
+                yield partial(self._answered, texts, rows, queries)
+
+        for rows, answer in self.parallel.run(calls()):
+            self._note([texts[row] for row in rows], answer)
             vectors = answer.vectors
             if (taken := vectors[finite_rows(vectors)]).size:
                 self._require_shape(taken)
@@ -212,6 +222,9 @@ class Provider(ABC):
             if progress is not None:
                 progress(done, len(texts))
         return np.empty((0, self.model.dimension), dtype=np.float32) if output is None else output
+
+    def _answered(self, texts: Sequence[str], rows: list[int], queries: bool) -> tuple[list[int], Answer]:
+        return rows, self.answer([texts[row] for row in rows], queries)
 
     def _note(self, texts: Sequence[str], answer: Answer) -> None:
         """Count the texts that were cut or refused."""
@@ -224,10 +237,14 @@ class Provider(ABC):
 
     def batches(self, texts: list[str]) -> Iterator[list[int]]:
         """Row numbers, texts of like length together, because a batch is padded to its longest."""
+        texts_of_call = -(-len(texts) // self.parallel.most)
         batch: list[int] = []
         characters = 0
         for row in sorted(range(len(texts)), key=lambda row: -len(texts[row])):
-            full = len(batch) == self.batch_size or characters + len(texts[row]) > self.batch_characters
+            most = self.batch_size  # which may grow meanwhile
+            if self.parallel.most > 1:
+                most = min(most, max(texts_of_call, FEWEST_OF_CALL))
+            full = len(batch) >= most or characters + len(texts[row]) > self.batch_characters
             if batch and full:
                 yield batch
                 batch, characters = [], 0

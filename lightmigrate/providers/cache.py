@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,10 @@ from lightmigrate.errors import CostError, ProviderError
 from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile
 from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.vectors import Vectors
-
-SECONDS_TO_WAIT = 60.0
 
 # Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
 PROBE = "lightmigrate asks: which embedding model are you?"
@@ -35,8 +36,8 @@ SELECTED_AT_ONCE = 500
 # money.
 SECONDS_TOGETHER, MOST_TOGETHER = 0.2, 2048
 
-# SQLite's name for a database that is in no file.
-IN_MEMORY = Path(":memory:")
+# How many times more texts are written together than before, at most, after a few that were embedded quickly.
+GROWTH = 8
 
 _ADD_SPEED = (
     "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
@@ -50,6 +51,21 @@ CUT_BEFORE = "longer than the model took before"
 def default_cache() -> Path:
     """`lightmigrate/embeddings.sqlite3` in the user's cache folder."""
     return user_folder() / "embeddings.sqlite3"
+
+
+@dataclass(frozen=True)
+class TimedCall:
+    """One call of a model.
+
+    Attributes:
+        texts: that it embedded.
+        tokens: of them, estimated; at least 1.
+        seconds: that it took.
+    """
+
+    texts: int
+    tokens: int
+    seconds: float
 
 
 class Cached(Provider):
@@ -68,6 +84,7 @@ class Cached(Provider):
         path: the file; created, with its folder, when missing.
 
     Attributes:
+        timed: the calls of the inner provider, with the seconds that each took.
         hits: number of texts found in the cache.
         misses: number of texts embedded by the inner provider.
         batch_size: texts written to the file together; it grows while the inner provider is quick.
@@ -81,11 +98,12 @@ class Cached(Provider):
         super().__init__(inner.name, revision=inner.revision, prefix=inner.prefix, query_prefix=inner.query_prefix)
         self.provider = inner.provider
         self.inner = inner
-        self.batch_size, self.batch_characters = inner.batch_size, inner.batch_characters
+        self._write_together(inner.parallel.most * inner.batch_size)
         self.path = path or default_cache()
+        self._file = CacheFile(self.path)
         self.hits = self.misses = 0
         self.seconds = 0.0
-        self._connection: sqlite3.Connection | None = None
+        self.timed: list[TimedCall] = []
         self._probe: Vectors | None = None
         self._checked = False
 
@@ -93,6 +111,16 @@ class Cached(Provider):
     def in_memory(cls, inner: Provider) -> Cached:
         """With a cache that ends with this object, for a model that has no name to find its vectors by."""
         return cls(inner, IN_MEMORY)
+
+    @property
+    def parallel_calls(self) -> int:
+        """How many calls of the inner provider are made at the same time."""
+        return self.inner.parallel.most
+
+    @property
+    def asked(self) -> bool:
+        """Whether the inner provider was asked for the fixed text before."""
+        return self._probe is not None
 
     @property
     def key(self) -> str:
@@ -122,7 +150,9 @@ class Cached(Provider):
         A text that was cut is stored as what was embedded of it, with the number of its characters, so that the next
         run does not ask for the whole text again.
         """
-        self._check()
+        beside = self.inner.parallel.most > 1 and self._knows_no_probe()
+        if not beside:
+            self._check()
         known = self._read(texts, queries)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
@@ -130,35 +160,73 @@ class Cached(Provider):
         sent: dict[str, str | None] = {text: text[:length] for text, (length, _) in known.items()}
         vectors = {text: vector for text, (_, vector) in known.items()}
         reason = "" if all(sent[text] == text for text in sent) else CUT_BEFORE
-        for part, answer in self._embedded(missing, queries):
+        for part, answer in self._embedded(missing, queries, probe=beside):
             vectors.update(zip(part, answer.vectors, strict=True))
             sent.update(zip(part, answer.sent, strict=True))
             reason = answer.reason or reason
+        if beside:
+            self._check()
         return Answer(np.stack([vectors[text] for text in texts]), [sent[text] for text in texts], reason)
 
-    def _embedded(self, missing: list[str], queries: bool) -> list[tuple[list[str], Answer]]:
-        """Embed texts in batches of the inner provider, and write them to the file, also those before a failure."""
+    def _embedded(self, missing: list[str], queries: bool, *, probe: bool) -> list[tuple[list[str], Answer]]:
+        """Embed texts in batches of the inner provider, and write them to the file, also those before a failure.
+
+        Args:
+            missing: the texts.
+            queries: whether they are queries.
+            probe: whether the fixed text is asked for at the same time.
+        """
         answers: list[tuple[list[str], Answer]] = []
         if not missing:
             return answers
-        started = time.monotonic()
-        try:
+
+        def calls() -> Iterator[Callable[[], tuple[list[str], Answer]]]:
+            if probe:
+                yield self._probed_quietly
             for rows in self.inner.batches(missing):
-                part = [missing[row] for row in rows]
-                answers.append((part, self.inner.answer(part, queries)))
+                yield partial(self._timed, [missing[row] for row in rows], queries)
+
+        at_once = self.inner.parallel.most > 1 or self.priced(1_000_000).dollars != 0
+        started = written = time.monotonic()
+        unwritten: list[tuple[list[str], Answer]] = []
+        try:
+            for part, answer in self.inner.parallel.run(calls()):
+                if part:
+                    answers.append((part, answer))
+                    unwritten.append((part, answer))
+                if unwritten and at_once:
+                    now = time.monotonic()
+                    self._write(unwritten, queries, now - written)
+                    unwritten, written = [], now
         finally:
-            seconds = time.monotonic() - started
-            self.seconds += seconds
-            if answers:
-                self._write(answers, queries, seconds)
-        if len(missing) >= self.batch_size and self.priced(1_000_000).dollars == 0:
-            self._write_together(2 * self.batch_size if seconds < SECONDS_TOGETHER / 2 else self.batch_size // 2)
+            now = time.monotonic()
+            self.seconds += now - started
+            if unwritten:
+                self._write(unwritten, queries, now - written)
+        if not at_once:
+            texts_in_time = SECONDS_TOGETHER * len(missing) / max(now - started, 1e-9)
+            self._write_together(int(min(texts_in_time, GROWTH * self.batch_size)))
         return answers
+
+    def _timed(self, texts: list[str], queries: bool) -> tuple[list[str], Answer]:
+        """Texts with the answer to them."""
+        started = time.monotonic()
+        answer = self.inner.answer(texts, queries)
+        self.timed.append(TimedCall(len(texts), max(1, estimated_tokens(texts)), time.monotonic() - started))
+        return texts, answer
+
+    def _probed_quietly(self) -> tuple[list[str], Answer]:
+        """No texts, after the fixed text was asked for; a failure is left to the check that follows."""
+        with contextlib.suppress(ProviderError, CostError):
+            self.probe()
+        return [], Answer(np.empty((0, 0), np.float32), [])
 
     def _write_together(self, texts: int) -> None:
         """Write so many texts to the file at once from now on, within bounds."""
         own = self.inner.batch_size
         times = max(1, min(texts, MOST_TOGETHER) // own)
+        if self.inner.parallel.most > 1:
+            times = self.inner.parallel.most
         self.batch_size, self.batch_characters = times * own, times * self.inner.batch_characters
 
     def has(self, texts: Sequence[str]) -> list[bool]:
@@ -177,16 +245,25 @@ class Cached(Provider):
             ProviderError: the model cannot be reached.
         """
         if self._probe is None:
+            started = time.monotonic()
             self._probe = self.inner.checked(self.inner.encode([PROBE]), 1)
+            self.timed.append(TimedCall(1, estimated_tokens([PROBE]), time.monotonic() - started))
         return self._probe
+
+    def _knows_no_probe(self) -> bool:
+        """Whether the model is asked for the fixed text now for the first time, so that nothing depends on it yet."""
+        return not self._checked and self._probe is None and self._probe_in_file() is None
+
+    def _probe_in_file(self) -> Vectors | None:
+        row = self._file.execute("SELECT vector FROM probes WHERE model = ?", (self.key,)).fetchone()
+        return None if row is None else np.frombuffer(row[0], dtype="<f4")
 
     def _check(self) -> None:
         """Compare the model with the one that filled the cache, once; delete its vectors if it is another one now."""
         if self._checked:
             return
         self._checked = True
-        row = self._execute("SELECT vector FROM probes WHERE model = ?", (self.key,)).fetchone()
-        before = None if row is None else np.frombuffer(row[0], dtype="<f4")
+        before = self._probe_in_file()
         try:
             now = self.probe()
             changed = before is not None and not same_probe(before, now[0])
@@ -198,12 +275,12 @@ class Cached(Provider):
         if before is not None and not changed:
             return
         if changed:
-            self._change(("DELETE FROM embeddings WHERE model = ?", [(self.key,)]))
+            self._file.change(("DELETE FROM embeddings WHERE model = ?", [(self.key,)]))
             logger.warning(
                 "%s gives other vectors than before under the same name: what %s held of it was deleted, and is "
                 "embedded again", self.name, self.path,
             )  # fmt: skip
-        self._change(("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())]))
+        self._file.change(("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())]))
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
@@ -217,16 +294,14 @@ class Cached(Provider):
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""
-        row = self._execute(
+        row = self._file.execute(
             "SELECT seconds / tokens FROM speeds WHERE model = ? AND tokens > 0", (self.key,)
         ).fetchone()
         return None if row is None else float(row[0])
 
     def close(self) -> None:
         """Release the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._file.close()
 
     def _read(self, texts: Sequence[str], queries: bool) -> dict[str, tuple[int, Vectors]]:
         """The texts that are cached: how many of their characters were embedded, and the vector."""
@@ -256,12 +331,14 @@ class Cached(Provider):
             part = wanted[start : start + SELECTED_AT_ONCE]
             places = ",".join("?" * len(part))
             query = f"SELECT text, {column} FROM {table} WHERE model = ? AND text IN ({places})"  # noqa: S608
-            rows.update(self._execute(query, (self.key, *part)).fetchall())
+            rows.update(self._file.execute(query, (self.key, *part)).fetchall())
         return rows
 
     def _dimension(self) -> int:
         """Of the vectors this model has on disk, 0 when there are none."""
-        row = self._execute("SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)).fetchone()
+        row = self._file.execute(
+            "SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)
+        ).fetchone()
         return 0 if row is None else int(row[0])
 
     def _write(self, answers: Sequence[tuple[Sequence[str], Answer]], queries: bool, seconds: float = 0.0) -> None:
@@ -291,49 +368,7 @@ class Cached(Provider):
         if seconds:
             taken: tuple[object, ...] = (self.key, estimated_tokens(embedded_parts), seconds)
             changes.append((_ADD_SPEED, [taken]))
-        self._change(*changes)
-
-    def _change(self, *changes: tuple[str, Sequence[tuple[object, ...]]]) -> None:
-        """Execute statements, each for some rows of values, in one transaction."""
-        try:
-            with self._open() as connection:
-                for statement, rows in changes:
-                    connection.executemany(statement, rows)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from None
-
-    def _execute(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
-        try:
-            return self._open().execute(statement, values)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            if self.path != IN_MEMORY:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = sqlite3.connect(self.path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS embeddings "
-                "(model TEXT, text BLOB, vector BLOB NOT NULL, PRIMARY KEY (model, text))"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS speeds "
-                "(model TEXT PRIMARY KEY, tokens INTEGER NOT NULL, seconds REAL NOT NULL)"
-            )
-            connection.execute("CREATE TABLE IF NOT EXISTS probes (model TEXT PRIMARY KEY, vector BLOB NOT NULL)")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS cuts "
-                "(model TEXT, text BLOB, characters INTEGER NOT NULL, PRIMARY KEY (model, text))"
-            )
-            self._connection = connection
-        return self._connection
-
-    def _unusable(self, error: Exception) -> ProviderError:
-        damaged = type(error) is sqlite3.DatabaseError  # what is locked, full or read-only is a subclass of it
-        reason = error.strerror if isinstance(error, OSError) else error
-        way_out = "delete it, or name another" if damaged else "make it writable and free, or name another"
-        return ProviderError(f"the cache of embeddings at {self.path} cannot be used ({reason}); {way_out}")
+        self._file.change(*changes)
 
 
 def cached(function: Provider | object) -> Cached:

@@ -80,7 +80,7 @@ class Answer:
 
 
 class CarefulEncoder:
-    """Answers batches of one model.
+    """Answers batches of one model, in several threads at the same time where it is called so.
 
     Args:
         encode: embeds a batch.
@@ -91,11 +91,9 @@ class CarefulEncoder:
     """
 
     def __init__(self, encode: Encode) -> None:
-        self._encode = encode
+        self.encode = encode
         self.most_bytes: int | None = None
         self.most_texts: int | None = None
-        self._reason = ""
-        self._works = False
 
     def answer(self, texts: Sequence[str]) -> Answer:
         """Embed a batch of texts, none of them blank.
@@ -104,19 +102,46 @@ class CarefulEncoder:
             TextsRefusedError: the model refuses any text.
             ProviderError: the model fails for another reason.
         """
-        self._reason, self._works = "", False
-        parts = self._parts(list(texts))
+        batch = _Batch(self)
+        parts = batch.parts(list(texts))
         embedded = [vector for _, vector in parts if vector is not None]
-        dimension = len(embedded[0]) if embedded else self._encode([PLAIN_WORD]).shape[1]
+        dimension = len(embedded[0]) if embedded else self.encode([PLAIN_WORD]).shape[1]
         vectors = np.full((len(parts), dimension), np.nan, np.float32)
         for row, (_, vector) in enumerate(parts):
             if vector is not None:
                 vectors[row] = vector
-        return Answer(vectors, [sent for sent, _ in parts], self._reason)
+        return Answer(vectors, [sent for sent, _ in parts], batch.reason)
 
-    def _parts(self, texts: list[str]) -> list[tuple[str | None, Vectors | None]]:
+    def too_large(self, texts: Sequence[str]) -> bool:
+        """Whether a request of these texts is larger than what was refused before."""
+        return (self.most_bytes is not None and _bytes(texts) > self.most_bytes) or (
+            self.most_texts is not None and len(texts) > self.most_texts
+        )
+
+    def learn(self, texts: Sequence[str], refusal: TextsRefusedError) -> None:
+        """Remember that a request as large as this one is too large."""
+        if is_number_of_texts(refusal):
+            self.most_texts = len(texts) // 2
+        else:
+            self.most_bytes = _bytes(texts) // 2
+
+
+class _Batch:
+    """One batch that is being answered.
+
+    Attributes:
+        reason: what the model said about a text that it did not take whole.
+    """
+
+    def __init__(self, encoder: CarefulEncoder) -> None:
+        self._encoder = encoder
+        self._encode = encoder.encode
+        self._works = False
+        self.reason = ""
+
+    def parts(self, texts: list[str]) -> list[tuple[str | None, Vectors | None]]:
         """Of each text the part that was embedded and its vector."""
-        if len(texts) > 1 and self._too_large(texts):
+        if len(texts) > 1 and self._encoder.too_large(texts):
             return self._halves(texts)
         try:
             return list(zip(texts, self._encode(texts), strict=True))
@@ -125,21 +150,21 @@ class CarefulEncoder:
             if len(texts) == 1:
                 return [self._shortened(texts[0], refusal)]
             if is_whole_request(refusal):
-                self._learn(texts, refusal)
+                self._encoder.learn(texts, refusal)
             place = place_of(refusal)
             if place is not None and place < len(texts):
                 before, own, after = texts[:place], texts[place], texts[place + 1 :]
                 parts = [self._shortened(own, refusal)]
-                return [*(self._parts(before) if before else []), *parts, *(self._parts(after) if after else [])]
+                return [*(self.parts(before) if before else []), *parts, *(self.parts(after) if after else [])]
             return self._halves(texts)
 
     def _halves(self, texts: list[str]) -> list[tuple[str | None, Vectors | None]]:
         middle = len(texts) // 2
-        return [*self._parts(texts[:middle]), *self._parts(texts[middle:])]
+        return [*self.parts(texts[:middle]), *self.parts(texts[middle:])]
 
     def _shortened(self, text: str, refusal: TextsRefusedError) -> tuple[str | None, Vectors | None]:
         """The longest part of a refused text that is accepted, from its beginning; none for one refused by policy."""
-        self._reason = refusal.reason or self._reason
+        self.reason = refusal.reason or self.reason
         kept = text
         while not is_policy(refusal) and (is_length(refusal) or len(kept) > SHORT):
             kept = _beginning(kept, _next_length(kept, refusal))
@@ -159,18 +184,6 @@ class CarefulEncoder:
             except TextsRefusedError:
                 raise refusal from None
             self._works = True
-
-    def _too_large(self, texts: Sequence[str]) -> bool:
-        return (self.most_bytes is not None and _bytes(texts) > self.most_bytes) or (
-            self.most_texts is not None and len(texts) > self.most_texts
-        )
-
-    def _learn(self, texts: Sequence[str], refusal: TextsRefusedError) -> None:
-        """Remember that a request as large as this one is too large."""
-        if is_number_of_texts(refusal):
-            self.most_texts = len(texts) // 2
-        else:
-            self.most_bytes = _bytes(texts) // 2
 
 
 def _bytes(texts: Sequence[str]) -> int:

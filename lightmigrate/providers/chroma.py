@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightmigrate.errors import MissingExtraError, ProviderError, TextsRefusedError
+from lightmigrate.errors import BusyError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.functions import (
     documents_embedder,
@@ -21,8 +21,10 @@ from lightmigrate.providers.functions import (
     stated_model,
     wants_key,
 )
-from lightmigrate.providers.prices import dollars_for, price_of
-from lightmigrate.providers.refusals import is_about_texts, reason_of
+from lightmigrate.providers.openai import MOST_CHARACTERS_OF_CALL, MOST_TEXTS_OF_CALL
+from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
+from lightmigrate.providers.prices import PRICES, dollars_for, price_of
+from lightmigrate.providers.refusals import is_about_texts, is_busy, reason_of, seconds_to_wait
 
 # Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
@@ -61,6 +63,10 @@ class ChromaProvider(Provider):
         super().__init__(model_name(name, config))
         self._wants_key = wants_key(self.function) or any(_PAID.search(str(key)) for key in config or {})
         self._price = price_of(self.name, stated_addresses(self.function, config or {})) if self._wants_key else 0.0
+        if self._wants_key:  # a server answers, not this process
+            self.parallel = ParallelCalls(CALLS_AT_ONCE)
+        if self.name in PRICES:
+            self.batch_size, self.batch_characters = MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     def priced(self, tokens: int) -> Bill:
@@ -91,6 +97,8 @@ class ChromaProvider(Provider):
             message = f"the embedding function {self.name} failed with {own}{said}; try it by itself"
             if is_about_texts(error):
                 raise TextsRefusedError(message, texts=texts, reason=reason) from None
+            if is_busy(error):
+                raise BusyError(message, seconds=seconds_to_wait(error)) from None
             raise ProviderError(message) from None
 
 

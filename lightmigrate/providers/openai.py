@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightmigrate.errors import CostError, MissingExtraError, ProviderError, TextsRefusedError
+from lightmigrate.errors import BusyError, CostError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
-from lightmigrate.providers.refusals import is_about_texts, reason_of
+from lightmigrate.providers.refusals import is_about_texts, reason_of, seconds_to_wait
 
 # The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
 # share of up to a quarter; or as long as Retry-After says. Half a minute in all.
 RETRIES = 6
 SECONDS_FOR_AN_ANSWER = 60.0
+
+# A call may hold 2,048 texts and 300,000 tokens; Chinese has about one token per character.
+MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL = 1000, 250_000
 
 
 class OpenAIProvider(Provider):
@@ -40,8 +45,8 @@ class OpenAIProvider(Provider):
     """
 
     provider = "openai"
-    batch_size = 1000
-    batch_characters = 250_000  # a call may hold 300,000 tokens; Chinese has about one per character
+    batch_size = MOST_TEXTS_OF_CALL
+    batch_characters = MOST_CHARACTERS_OF_CALL
 
     def __init__(
         self,
@@ -64,6 +69,9 @@ class OpenAIProvider(Provider):
         self.retries = retries
         self.timeout = timeout
         self.spent = Bill(0, 0.0)
+        self.parallel = ParallelCalls(CALLS_AT_ONCE)
+        self._under_way = 0  # estimated tokens of calls without an answer yet
+        self._accounts = threading.Lock()
         self._client: Any = None
         _require_plain_address(self.base_url)
         if max_cost is not None and self.price is None:
@@ -83,24 +91,40 @@ class OpenAIProvider(Provider):
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """Embed one batch. Batches embedded before a failure were paid for; a cache keeps them."""
         estimate = estimated_tokens(texts)
-        expected = self.priced(estimate).dollars
-        if self.max_cost is not None and (self.spent.dollars or 0) + (expected or 0) > self.max_cost:
-            raise CostError(
-                f"the next {len(texts)} texts would cost about ${expected:.4f} and ${self.spent.dollars:.4f} of "
-                f"${self.max_cost:.4f} are spent; allow more, or embed less",
-                spent=self.spent.dollars or 0.0,
-                allowed=self.max_cost,
-            )
-        answer = self._ask(list(texts))
+        expected = self.priced(estimate).dollars or 0.0
+        with self._accounts:
+            spent = (self.spent.dollars or 0.0) + (self.priced(self._under_way).dollars or 0.0)
+            if self.max_cost is not None and spent + expected > self.max_cost:
+                raise CostError(
+                    f"the next {len(texts)} texts would cost about ${expected:.4f} and ${spent:.4f} of "
+                    f"${self.max_cost:.4f} are spent; allow more, or embed less",
+                    spent=spent,
+                    allowed=self.max_cost,
+                )
+            self._under_way += estimate
         try:
-            tokens = answer.usage.prompt_tokens if answer.usage else estimate
-            self.spent = self.priced(self.spent.tokens + int(tokens))  # an unusable answer is paid for too
+            answer = self._ask(list(texts))
+        except BaseException:
+            self._account(estimate, 0)
+            raise
+        try:
+            tokens = int(answer.usage.prompt_tokens if answer.usage else estimate)
+        except (AttributeError, TypeError, ValueError):
+            tokens = estimate
+        self._account(estimate, tokens)  # an unusable answer is paid for too
+        try:
             rows = sorted(answer.data, key=lambda row: row.index)
             if [row.index for row in rows] != list(range(len(rows))):
                 raise ProviderError(f"{self.name} left some of {len(texts)} texts out; try again")
             return [row.embedding for row in rows]
         except (AttributeError, TypeError, ValueError):
             raise self._no_embeddings() from None
+
+    def _account(self, estimate: int, tokens: int) -> None:
+        """A call of so many estimated tokens has ended, and has cost so many."""
+        with self._accounts:
+            self._under_way -= estimate
+            self.spent = self.priced(self.spent.tokens + tokens)
 
     def _ask(self, texts: list[str]) -> Any:
         try:
@@ -145,9 +169,10 @@ class OpenAIProvider(Provider):
                 reason=reason,
             )
         if error.status_code == 429:
-            return ProviderError(
+            return BusyError(
                 f"{self._server()} is busy or the quota is used up, tried up to {self.retries + 1} times{said}; go on "
-                "later: what is in the cache is not asked for again"
+                "later: what is in the cache is not asked for again",
+                seconds=seconds_to_wait(error),
             )
         return ProviderError(f"{self._server()} failed with status {error.status_code}{said}; try again later")
 

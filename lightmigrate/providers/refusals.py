@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -96,6 +97,21 @@ def is_about_texts(error: Exception) -> bool:
     unrelated = (ConnectionError, TimeoutError, ImportError, OSError)
     names = {parent.__name__ for parent in type(error).__mro__}
     return not isinstance(error, unrelated) and not names & {"APIConnectionError", "TransportError", "RequestException"}
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a server says that it is asked too often, or that a quota is used up."""
+    return _status(error) == 429
+
+
+def seconds_to_wait(error: Exception) -> float | None:
+    """The seconds after which a server that refused a call wants to be asked again; `None` where it does not say."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    try:
+        seconds = float(headers["retry-after"]) if headers is not None else math.nan
+    except (KeyError, TypeError, ValueError):  # a date, or nothing
+        return None
+    return seconds if seconds >= 0 else None
 
 
 def is_policy(refusal: TextsRefusedError) -> bool:

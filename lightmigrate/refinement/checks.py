@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.migration.aside.record import CollectionRecord, check_collection
 from lightmigrate.migration.results import CollectionCheck
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.refinement.vector_fingerprint import matches
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
 
 # Among the facts of a collection: how many rows were exact right after its migration.
 EXACT_WHEN_MIGRATED = "exact_when_migrated"
@@ -59,6 +63,30 @@ def shares_when_migrated(provenance: Provenance, catalog: Sequence[CollectionFac
             rows = sum(provenance.counts(address).values())
             shares[address] = min(1.0, int(facts[EXACT_WHEN_MIGRATED]) / max(1, rows))
     return shares
+
+
+@dataclass(frozen=True)
+class ProvenVectors:
+    """The vectors that a migration by a plan or `refine` gave to records, by the provenance file. See `OwnVectors`.
+
+    Attributes:
+        place: the folder of the file; it need not exist. It is open only during a call, because it may be exchanged.
+    """
+
+    place: Path
+
+    def knows(self, address: Address) -> bool:
+        """Whether the file holds rows of a collection; only reads."""
+        if not Provenance.file_in(self.place).exists():
+            return False
+        with Provenance.existing(self.place) as provenance:
+            return address in provenance.addresses()
+
+    def held(self, address: Address, page: Page) -> npt.NDArray[np.bool_]:
+        """Which records of a page hold the vector that this package gave them last: bool `(n,)`; only reads."""
+        with Provenance.existing(self.place) as provenance:
+            rows = provenance.rows_by_id(address, page.ids)
+        return matches(page.vectors, [rows[record].fingerprints if record in rows else b"" for record in page.ids])
 
 
 def _as_refined(collection: Collection, provenance: Provenance, address: Address, page_size: int) -> bool:

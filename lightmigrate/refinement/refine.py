@@ -139,8 +139,8 @@ class Refiner:
         Args:
             limits: see `Limits`.
             order: which rows are embedded first.
-            refit: whether the projection is refitted on the exact rows and applied to the others; only in the order
-                `random`.
+            refit: whether the projection is refitted on the exact rows and applied to the others, if there are any
+                that the model did not refuse; only in the order `random`.
             stop: called before every batch; `True` ends the run.
             on_progress: receives the number of rows embedded, and of rows that were projected at the start.
 
@@ -150,7 +150,7 @@ class Refiner:
         if order not in ORDERS:
             raise LightmigrateError(f"no order {order!r}; there are: {', '.join(ORDERS)}")
         report = reporting(on_progress, self._address.name)
-        started, embedded, tokens = time.monotonic(), 0, self._query_tokens(order)
+        started, embedded, refused, tokens = time.monotonic(), 0, 0, self._query_tokens(order)
         if not limits.allow(0, tokens, 0.0):
             raise RefusedError(
                 f"{limits.tokens:,.0f} tokens are allowed, embedding the queries alone takes {tokens:,}: allow more, "
@@ -177,12 +177,13 @@ class Refiner:
                     chosen.append(row)
                     tokens = needed
             if chosen:
-                embedded += self.write(*self.embedded(page.rows(chosen)))
+                taken, vectors = self.embedded(page.rows(chosen))
+                embedded, refused = embedded + self.write(taken, vectors), refused + len(chosen) - len(taken)
             report("refine", embedded, total)
         # Rows that were not chosen at random do not represent the others: a projection refitted on the most uncertain
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
         # (benchmarks/orders.py).
-        if refit and embedded and order == "random":
+        if refit and embedded and order == "random" and self._projected() > refused:
             self._refit()
         return Refinement(
             collection_name=self._address.name,
@@ -209,15 +210,16 @@ class Refiner:
         tokens += tokens_of(self._provider, [text or "" for text in page.texts])
         chosen_by_model = order not in WITHOUT_MODEL
         waiting = ORDERS["random" if chosen_by_model else order](self._rows) if self._collection.count() else []
-        documents, costs = 0, list[int]()
+        documents, costs, stay = 0, list[int](), False
         while waiting:
             batch, waiting = waiting[:BATCH], waiting[BATCH:]
             for text in self._writer.look(batch).page.texts:
                 if not text or not text.strip():
+                    stay = True
                     continue
                 tokens += tokens_of(self._provider, [text])
                 if not chosen_by_model and not limits.allow(documents + 1, tokens, 0.0):
-                    waiting = []
+                    waiting, stay = [], True
                     break
                 documents += 1
                 costs.append(missing.add([text]))
@@ -226,8 +228,7 @@ class Refiner:
             missing.tokens -= sum(sorted(costs)[: len(costs) - documents])
         if limits.tokens is not None:
             missing.tokens = min(missing.tokens, int(limits.tokens))
-        may_refit = refit and order == "random" and documents > 0
-        if may_refit:
+        if refit and order == "random" and documents > 0 and stay:  # a row stays projected
             missing.add(texts_of_refit(self._address, self._collection, self._provenance, documents))
         if order == "uncertain" or len(self._provenance.projections(self._address)) > 1:
             missing.add(texts_of_projection(self._address, self._collection, self._provenance, NOT_EXACT))
@@ -307,6 +308,10 @@ class Refiner:
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)
+
+    def _projected(self) -> int:
+        """How many rows a refitted projection would be applied to."""
+        return self._provenance.not_exact().get(self._address, 0)
 
     def _refit(self) -> None:
         refitted = refit_projection(self._address, self._collection, self._provenance, self._provider, self._seed)

@@ -16,7 +16,7 @@ from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.routes.route import Kind, Route
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.limits import SpendingLimit
-from lightmigrate.training.model_speed import NO_TIME, TIMED, ModelSpeed, measure_speed
+from lightmigrate.training.model_speed import NO_TIME, TIMED, ModelSpeed, known_speed, measure_speed
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Costs:
         """
         count = TextCount.of(collection, provider)
         work = _work(collection, provider, stored_bytes)
-        if limit is not None and count.some_missing:
+        if limit is not None and count.some_missing and known_speed(provider) is None:
             bill = provider.bill([*count.some_missing[:TIMED], *["word"] * TIMED])
             try:
                 limit.pay(provider, bill.dollars, "measuring the speed of the model")

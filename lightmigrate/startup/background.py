@@ -10,6 +10,7 @@ from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.partly_refined import rows_to_refine
@@ -33,6 +34,8 @@ class PacedProvider(ChromaProvider):
 
     def __init__(self, function: Any, turns: GivingWay) -> None:
         super().__init__(function)
+        self.parallel = ParallelCalls()
+        self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
         self._slices = Slices(turns.quiet)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:

@@ -5,6 +5,7 @@ What a collection records of its model is a hint: stores record their default fu
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.joined import Collections
 from lightmigrate.training.grouping import Grouping, ModelGroup, group_by_model
 from lightmigrate.training.limits import SpendingLimit
-from lightmigrate.training.other_form import measure_form
+from lightmigrate.training.other_form import compared, measure_form
 from lightmigrate.vectors import Metric, evenly, finite_rows
 
 # The verdict for a server. Other texts than the stored ones are still of the same space.
@@ -74,6 +75,8 @@ def from_records(
     if remembered is not None:
         evidence = f"{RECALLED}{remembered.evidence}"
         return StartupFinding.about(facts, facts.dimension, remembered.verdict, evidence)
+    if to_migrate and target.provider is not None:
+        return None
     expected = stated or target.dimension
     if expected is not None and expected != facts.dimension:
         return None if to_migrate else other_dimension(facts, expected)
@@ -155,6 +158,7 @@ def by_measuring(
         ProviderError: the embedding function fails.
     """
     grouping = group_by_model(store, collections, names)
+    _begin_with_documents(grouping, target, limit)
     expected = target.dimension
     findings: dict[Address, StartupFinding] = {}
     equal: list[CollectionFacts] = []
@@ -171,6 +175,23 @@ def by_measuring(
         if group.dimension != expected:
             findings.update(_of_other_dimension(group, target, limit, grouping.samples))
     return Measured(findings, grouping)
+
+
+def _begin_with_documents(grouping: Grouping, target: TargetModel, limit: SpendingLimit) -> None:
+    """Embed the documents by which another dimension is checked in the call that asks for the dimension.
+
+    Only where calls run at the same time and the dimension is not known yet: then they take no time of their own.
+    """
+    provider = target.provider
+    if provider is None or provider.parallel_calls == 1 or provider.asked or target.stated_dimension is not None:
+        return
+    pools = [Page.joined([grouping.samples[facts.address] for facts in group.members]) for group in grouping.groups]
+    texts = [text or "" for pool in pools for text in compared(pool, DOCUMENTS_OF_OTHER_DIMENSION).texts]
+    if not texts:
+        return
+    with contextlib.suppress(CostError):
+        limit.pay(provider, provider.bill(texts).dollars, "recognising the model")
+        provider.embed_each(texts)
 
 
 def _of_other_dimension(

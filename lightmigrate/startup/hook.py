@@ -47,6 +47,9 @@ from lightmigrate.stores.open import argument_of, open_database, open_folder
 from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
 
+# So many records are copied in less time than a server takes to answer.
+QUICKLY_COPIED = 5000
+
 # The most severe first.
 _BY_SEVERITY: tuple[Action, ...] = ("failed", "refused", "warned", "migrated", "nothing")
 
@@ -250,6 +253,7 @@ class _Start:
                 if decision.add_damaged(to_read[address], fault, anew=self._is_folder):
                     pending[address] = to_read[address]
         self._reports = decision.reports
+        self._require_answer(sum(facts.count or 0 for facts in undecided.values()))
         results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
         self._log_results(results, self._exact_rows(migrator) if results else {})
@@ -267,6 +271,17 @@ class _Start:
                 measured[Remembered(report.finding.verdict, evidence)].append(facts)
         if measured:
             self._memory(migrator).learn(measured, self._source.target)
+
+    def _require_answer(self, records: int) -> None:
+        """Raise when a model that has to be asked does not answer, before a database is copied for nothing.
+
+        A small one is copied in less time than a server takes to answer, and is asked about it together with documents.
+        """
+        target = self._source.target
+        if target.provider is None or not records:
+            return
+        if target.provider.parallel_calls == 1 or records > QUICKLY_COPIED:
+            _ = target.dimension
 
     def _migrate(
         self, migrator: Migrator, decision: Decision, pending: Mapping[Address, CollectionFacts]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
-from lightmigrate.errors import DimensionError, LightmigrateError
+import numpy as np
+
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Cursor, Page, Role, Version, WrittenRecords
-from lightmigrate.vectors import Vectors, evenly
+from lightmigrate.stores.checks import require_dimension as require_dimension  # stores find it here, too
+from lightmigrate.stores.checks import require_unused
+from lightmigrate.stores.timestamp import order
+from lightmigrate.vectors import evenly
 
 _S = TypeVar("_S", bound="StoreDefaults")
 
@@ -35,8 +40,7 @@ class CollectionDefaults(abc.ABC):
 
     def add(self, page: Page) -> None:
         """Write new records. Raises `LightmigrateError` when an id exists already."""
-        if taken := len(page) - len(set(page.ids)) + len(self.records(page.ids)):
-            raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+        require_unused(page.ids, len(self.records(list(dict.fromkeys(page.ids)))))
         self.put(page)
 
     def count(self) -> int:
@@ -45,12 +49,15 @@ class CollectionDefaults(abc.ABC):
 
     def ids(self) -> list[str]:
         """All ids, in the order of a scan; only reads."""
-        return [record for page in self.scan(5000, vectors=False) for record in page.ids]
+        return [record for page in self.scan(10_000, vectors=False) for record in page.ids]
 
     def sample(self, n: int, seed: int = 0) -> Page:
-        """Evenly spaced records of a scan; only reads. Reads all ids."""
+        """Evenly spaced records of a scan; only reads. Reads all ids and n records."""
         ids = self.ids()
-        return self.records([ids[row] for row in evenly(len(ids), n)] if n else [])
+        if len(ids) <= n:
+            return self.records(ids)
+        shift = int(np.random.default_rng(seed).integers(max(1, len(ids) // max(1, n))))
+        return self.records([ids[row + shift] for row in evenly(len(ids) - shift, n)])
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """`None`: there is no log."""
@@ -58,7 +65,13 @@ class CollectionDefaults(abc.ABC):
 
 
 class StoreDefaults(abc.ABC):
-    """Parts of a `Store` whose exchanges are one transaction and whose collections can be given any distance."""
+    """Parts of a `Store` whose exchanges are one transaction and whose collections can be given any distance.
+
+    Attributes:
+        records_model: whether the database records the embedding model of a collection.
+    """
+
+    records_model: ClassVar[bool] = True
 
     @abc.abstractmethod
     def collection(self, address: Address) -> Collection:
@@ -67,6 +80,9 @@ class StoreDefaults(abc.ABC):
     @abc.abstractmethod
     def exchange(self, incoming: Collection, live: Collection, key: str) -> int:
         """See `Store`."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __enter__(self: _S) -> _S:
         return self
@@ -87,13 +103,21 @@ class StoreDefaults(abc.ABC):
         return {}
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """A mapping of `name` and `config`, as it is; `None` for a function, about which nothing is recorded."""
+        """A mapping of `name` and `config`, as it is; `None` for a function, about which nothing is recorded.
+
+        Raises:
+            LightmigrateError: the object is neither an embedding function nor such a mapping.
+        """
         if embedding_function is None or is_embedder(embedding_function):
             return None
-        if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
-            return dict(embedding_function)
+        if isinstance(embedding_function, Mapping):
+            if not self.records_model:
+                return None
+            if set(embedding_function) == {"name", "config"}:
+                return dict(embedding_function)
+        recorded = ", or a mapping of name and config" if self.records_model else ""
         raise LightmigrateError(
-            f"{type(embedding_function).__name__} is no embedding model: give a mapping of name and config"
+            f"{type(embedding_function).__name__} is no embedding function: give a callable{recorded}"
         )
 
     def fixed_distance(self, address: Address) -> str | None:
@@ -123,11 +147,29 @@ def version_of(own: Address, role: Role, key: str) -> Version:
     return Version(own, role, key, Address(name, own.tenant, own.database, own.vector, own.part))
 
 
-def require_dimension(vectors: Vectors, dimension: int) -> None:
-    """Raise `DimensionError` when there are vectors, and not `(n, dimension)`."""
-    if len(vectors) and vectors.shape[1] != dimension:
-        raise DimensionError(
-            f"vectors of {vectors.shape[1]} numbers for a collection of {dimension}: project them first",
-            expected=dimension,
-            found=int(vectors.shape[1]),
-        )
+def by_age(versions: Iterable[Version]) -> list[Version]:
+    """Versions as `Store.versions` lists them: those being built, then backups, the oldest first."""
+    return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+
+
+def facts_at(
+    address: Address,
+    count: int,
+    dimension: int | None,
+    space: str,
+    model: Mapping[str, Any] | None = None,
+    own_id: str = "",
+) -> CollectionFacts:
+    """The facts about the collection at an address; see `CollectionFacts`."""
+    return CollectionFacts(
+        address.name,
+        address.tenant,
+        address.database,
+        count,
+        dimension,
+        space,
+        model,
+        own_id,
+        address.vector,
+        address.part,
+    )

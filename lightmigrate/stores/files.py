@@ -19,10 +19,14 @@ import numpy.typing as npt
 
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.unseen import open_unseen
 from lightmigrate.vectors import Metric, Vectors
 
 # An engine may close its files in threads of its own, a little after close() has returned.
 RELEASE_SECONDS = 3.0
+
+# In place of the id of a process that cannot be seen, as Linux itself has it.
+UNSEEN = 0
 
 # How new vectors are written to a database of files.
 #   keep      only the vectors in the index files are replaced; the graph stays
@@ -246,13 +250,15 @@ class FileDatabase(Protocol):
 def users_of(main: Path) -> list[int]:
     """Ids of the processes that have the main file of a database open, this one included. Only reads.
 
-    Reads `/proc`: it sees only Linux processes, and without root only those of the same user.
+    Reads `/proc`: it sees only Linux processes, and without root only those of the same user. `UNSEEN` stands for
+    others that have it open: in another container, or of another user.
     """
     try:
         main_identity = _identity(main.stat())
     except FileNotFoundError:
         return []
-    return sorted(pid for pid in _processes() if any(_identity(status) == main_identity for status in _open_files(pid)))
+    seen = sorted(pid for pid in _processes() if any(_identity(status) == main_identity for status in _open_files(pid)))
+    return [UNSEEN] if not seen and open_unseen(main) else seen
 
 
 def _processes() -> list[int]:
@@ -286,6 +292,12 @@ def require_unused(database: FileDatabase) -> None:
         raise DatabaseInUseError(
             f"this process (pid {os.getpid()}) has {folder} open: call close() on its client first", processes=users
         )
+    if users == [UNSEEN]:
+        raise DatabaseInUseError(
+            f"{folder} is open in a process that cannot be seen from here, in another container or of another user: "
+            "stop it first, then run this again",
+            processes=[],
+        )
     if users:
         who = ", ".join(f"{pid} ({process_name(pid)})" for pid in users)
         raise DatabaseInUseError(
@@ -300,6 +312,8 @@ def can_see_users() -> bool:
 
 def process_name(pid: int) -> str:
     """The command a process runs, or `?`."""
+    if pid == UNSEEN:
+        return "in another container, or of another user"
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

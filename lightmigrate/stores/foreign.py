@@ -7,7 +7,6 @@ from pathlib import Path
 # What it is, patterns of which all must match, and what helps.
 _KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("a Qdrant storage", ("raft_state.json",), "give the address of its server: qdrant://HOST:6333"),
-    ("a Milvus Lite database", ("*.db", "*milvus*"), "Milvus is not supported yet"),
     ("a Weaviate folder", ("schema.db", "raft"), "Weaviate is not supported yet"),
     (
         "a PostgreSQL data directory",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.progress import logger
+from lightmigrate.stores.base import Collection
 
 GROUP = "lightmigrate.stores"
 
@@ -24,15 +25,22 @@ class FrameworkStore:
     """What an object of a framework holds, such as a vector store of LangChain or LlamaIndex: one collection.
 
     Attributes:
-        database: as `stores.open.open_database` takes it: a client, a path or a URL.
+        database: as `stores.open.open_database` takes it: a client, a path or a URL. `None` for an object that has
+            read files into memory and does not know which.
         names: of the collection, as `str(Address)`; several where only the database knows which; the likeliest
-            first.
+            first. None where `holds` finds it.
         embedding: what the object embeds with; `None` where it does not know.
+        holds: for an object that has read files: whether a collection of a folder is what it holds, to the bit.
+        reload: has an object that keeps what it has read, such as files or a version of a table, read the migrated
+            collection. Left out for an object that asks its database anew for every search. Raises
+            `LightmigrateError` where that would lose what was written to the object meanwhile.
     """
 
     database: object = field(repr=False)  # a URL may hold a password
     names: Sequence[str]
     embedding: object = field(default=None, repr=False)
+    holds: Callable[[Collection], bool] = field(default=lambda collection: False, repr=False)
+    reload: Callable[[Collection], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
-from lightmigrate.stores.defaults import StoreDefaults, require_dimension, version_of
+from lightmigrate.stores.checks import require_dimension, require_unused
+from lightmigrate.stores.defaults import StoreDefaults, facts_at, version_of
 from lightmigrate.stores.distance import distances
 from lightmigrate.stores.memory_tables import MemoryDatabase as MemoryDatabase
 from lightmigrate.stores.memory_tables import Record, Table
@@ -59,11 +60,8 @@ class MemoryCollection:
     def facts(self) -> CollectionFacts:
         """What the database says about it; only reads."""
         with self._database.lock:
-            table, place = self._table, self._address
-            return CollectionFacts(
-                place.name, place.tenant, place.database, len(table.records), table.dimension, table.metric,
-                table.model, table.id, place.vector, place.part,
-            )  # fmt: skip
+            table = self._table
+            return facts_at(self._address, len(table.records), table.dimension, table.metric, table.model, table.id)
 
     def count(self) -> int:
         """Number of records."""
@@ -103,9 +101,7 @@ class MemoryCollection:
     def add(self, page: Page) -> None:
         """Write new records. Raises `LightmigrateError` when an id exists already."""
         with self._database.lock:
-            taken = sum(record in self._table.records for record in page.ids)
-            if taken or len(set(page.ids)) != len(page):
-                raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+            require_unused(page.ids, sum(record in self._table.records for record in set(page.ids)))
             self.put(page)
 
     def put(self, page: Page) -> None:
@@ -271,11 +267,6 @@ class MemoryStore(StoreDefaults):
             new.version, new.replaced_at = None, 0
             tables[backup.address], tables[own] = old, new
         return 0
-
-    def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place. Writes."""
-        with self.database.lock:
-            return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced; only reads."""

@@ -27,6 +27,7 @@ Database: TypeAlias = FileDatabase | Store
 _STORES: tuple[str, ...] = (
     "lightmigrate.stores.chroma",
     "lightmigrate.stores.lance",
+    "lightmigrate.stores.milvus",
     "lightmigrate.stores.pgvector",
     "lightmigrate.stores.qdrant",
     "lightmigrate.stores.vector_files",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ Payload = Mapping[str, Any]
 # Where a scan resumes. Opaque: only the store that returned it can interpret it. It is text that a journal can keep.
 Cursor = str
 
+_Item = TypeVar("_Item")
 
 # Largest number of ranges that a sample is read from: skipping to an offset may cost as much as reading a page.
 _MOST_RANGES = 50
@@ -33,6 +34,11 @@ def sample_ranges(total: int, n: int, seed: int = 0) -> tuple[list[int], int]:
     each = -(-n // ranges)
     shift = int(np.random.default_rng(seed).integers(max(0, total // ranges - each) + 1))
     return sorted({total * number // ranges + shift for number in range(ranges)}), each
+
+
+def batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """Slices of at most so many items, in order."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 @dataclass(frozen=True)

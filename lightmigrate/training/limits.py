@@ -6,13 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 import numpy as np
 
 from lightmigrate.errors import CostError, DeadlineError
 from lightmigrate.providers.base import Provider
+from lightmigrate.providers.parallel import in_thread
 
 T = TypeVar("T")
 
@@ -105,15 +105,7 @@ class Deadline:
         """
         if math.isinf(self._seconds):
             return act()
-        outcome: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                outcome.set_result(act())
-            except BaseException as error:  # raised again in the thread that waits  # noqa: BLE001
-                outcome.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
+        outcome = in_thread(act)
         try:
             return outcome.result(timeout=min(max(0.0, self.left), threading.TIMEOUT_MAX))
         except TimeoutError:

@@ -40,7 +40,8 @@ NO_TIME = ModelSpeed(0.0, 0.0)
 def measure_speed(provider: Provider, texts: Sequence[str]) -> ModelSpeed:
     """Embed some of these texts, and as many single words, and see how long it takes. Calls the model.
 
-    A batch of long texts and one of single words give the two numbers. Loading the model is not in them.
+    A batch of long texts and one of single words give the two numbers. Loading the model is not in them. A server is
+    not asked for words: calls of different size that were made before say how long a call takes, and a text of it.
 
     Args:
         provider: the model; what its cache holds says nothing and is left out.
@@ -52,6 +53,8 @@ def measure_speed(provider: Provider, texts: Sequence[str]) -> ModelSpeed:
     texts = _missing(provider, texts)[:TIMED]
     if not texts:
         return NO_TIME
+    if isinstance(provider, Cached) and provider.inner.parallel.most > 1:
+        return known_speed(provider) or _of_a_server(provider, texts)
     first = _timed(provider, texts[:1])
     start, size, documents = 1, FIRST_BATCH, first
     while start < len(texts):
@@ -69,6 +72,29 @@ def measure_speed(provider: Provider, texts: Sequence[str]) -> ModelSpeed:
     each_document, each_word = documents.seconds / documents.texts, short.seconds / short.texts
     per_token = max(0.0, each_document - each_word) / more_tokens
     return ModelSpeed(max(0.0, each_document - per_token * documents.tokens / documents.texts), per_token)
+
+
+def known_speed(provider: Provider) -> ModelSpeed | None:
+    """How fast a server answers, from calls of different size made before; `None` where it has to be measured."""
+    if not isinstance(provider, Cached) or (most := provider.inner.parallel.most) == 1:
+        return None
+    calls = sorted(provider.timed, key=lambda call: (call.texts, call.tokens))
+    if not calls or calls[0].texts == calls[-1].texts:
+        return None
+    small, large = calls[0], calls[-1]
+    each = max(0.0, large.seconds - small.seconds) / max(1, large.tokens - small.tokens)
+    of_call = max(0.0, large.seconds - each * large.tokens)
+    return ModelSpeed(of_call / (provider.inner.batch_size * most), each / most)
+
+
+def _of_a_server(provider: Cached, texts: Sequence[str]) -> ModelSpeed:
+    """Ask a server for the texts; they are slow for their number where no smaller call was made before."""
+    provider.embed_each(texts)
+    speed = known_speed(provider)
+    if speed is not None:
+        return speed
+    call = max(provider.timed, key=lambda call: call.seconds)
+    return ModelSpeed(call.seconds / call.texts / provider.inner.parallel.most, 0.0)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,12 @@ from lightmigrate.vectors import Metric, evenly, finite_rows
 DOCUMENTS = 30
 
 
+def compared(sample: Page, documents: int = DOCUMENTS) -> Page:
+    """The records of a sample that are compared: of those with a text, so many from all over."""
+    with_text = [row for row, text in enumerate(sample.texts) if text and text.strip()]
+    return sample.rows([with_text[place] for place in evenly(len(with_text), documents)])
+
+
 def measure_form(
     sample: Page, provider: Provider, limit: SpendingLimit, metric: Metric, documents: int = DOCUMENTS
 ) -> Identity | None:
@@ -32,10 +38,9 @@ def measure_form(
     Raises:
         ProviderError: the model fails.
     """
-    with_text = [row for row, text in enumerate(sample.texts) if text and text.strip()]
-    if not with_text:
+    page = compared(sample, documents)
+    if not len(page):
         return None
-    page = sample.rows([with_text[place] for place in evenly(len(with_text), documents)])
     texts = [text or "" for text in page.texts]
     try:
         limit.pay(provider, provider.bill(texts).dollars, "recognising the model")

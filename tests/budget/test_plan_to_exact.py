@@ -11,7 +11,14 @@ import pytest
 
 from lightmigrate import BudgetPlan, ChromaMigrator, Migrator
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.errors import LightmigrateError, ModelMismatchError, PlanOutdatedError, ProviderError, RefusedError
+from lightmigrate.errors import (
+    LightmigrateError,
+    ModelMismatchError,
+    PlanOutdatedError,
+    ProviderError,
+    RefusedError,
+    WrittenSinceError,
+)
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import search
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
@@ -58,7 +65,7 @@ def exact_rows(folder: Path) -> set[str]:
 
 def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path) -> None:
     asked = Counting()
-    provider = cached(tmp_path, asked)
+    provider, old = cached(tmp_path, asked), vectors_in(folder)
     plan = planned(folder, provider)
     result = Migrator(folder).migrate_by_plan(plan, provider, force=True)
     assert (result.n_migrated, result.previous_dim, result.current_dim) == (ROWS, 256, 128)
@@ -99,9 +106,24 @@ def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path)
     assert len(asked.requests) == len(set(asked.requests))  # nothing was paid for twice
 
     assert Migrator(folder).refine("notes", provider).embedded == 0
-    rolled = ChromaMigrator(folder).rollback(written="discard")
+    rolled = ChromaMigrator(folder).rollback()
     assert rolled.restored == result.backup_path.name if result.backup_path else False
-    assert {len(vector) for vector in vectors_in(folder).values()} == {256}
+    assert rolled.written == (), "nothing but what `refine` wrote"
+    again = vectors_in(folder)
+    assert all(np.array_equal(old[one], again[one]) for one in old)
+
+    # to the refined database again, where an application writes; that alone is carried over
+    ChromaMigrator(folder).rollback()
+    with open_client(folder) as client:
+        client.get_collection("notes", embedding_function=None).update(
+            ids=["n7"], documents=["another text"], embeddings=NEW.embed(["another text"])
+        )
+    with pytest.raises(WrittenSinceError, match="0 records were added, 1 changed, 0 deleted"):
+        ChromaMigrator(folder).rollback()
+    carried = ChromaMigrator(folder).rollback(written="carry")
+    assert [(changes.added, changes.changed, changes.deleted) for changes in carried.written] == [(0, 1, 0)]
+    again = vectors_in(folder)
+    assert [one for one in old if not np.array_equal(old[one], again[one])] == ["n7"]
 
 
 def test_a_collection_that_changed_is_refused_and_left_alone(folder: Path, provider: Cached) -> None:

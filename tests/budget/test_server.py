@@ -77,7 +77,7 @@ def test_what_was_rolled_back_is_not_refined(tmp_path: Path) -> None:
         drawn = curve(client, provider)
         plan = BudgetPlan.of(NOTES, drawn, drawn.option(BudgetSetting(True, 0, drawn.calibration)))
         Migrator(client).migrate_by_plan(plan, provider, force=True)
-        ChromaMigrator(client).rollback(written="discard")
+        ChromaMigrator(client).rollback()
         with pytest.raises(RefusedError, match="0 of 200 vectors looked at are those that its migration gave it"):
             Migrator(client).refine("notes", provider)
         with pytest.raises(LightmigrateError, match="was rolled back, migrated again or deleted since"):

@@ -65,7 +65,7 @@ def test_it_tells_the_whole_story_measures_every_step_and_goes_back(tmp_path: Pa
 
     migrator = Migrator(database)
     assert [facts.dimension for facts in migrator.collections()] == [256]
-    migrator.rollback(written="discard")
+    migrator.rollback()
     assert [facts.dimension for facts in migrator.collections()] == [384]
 
 

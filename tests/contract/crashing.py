@@ -12,6 +12,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from lightmigrate.stores.base import Address, Role
 from tests.contract.opening import opened
 
@@ -26,29 +28,70 @@ def crash(locator: str, name: str, what: str, step: int, failpoints: list[str]) 
         step: number of steps to do; the next one is not begun.
         failpoints: `MODULE:CLASS:METHOD` each; every call of these is a step.
     """
+    _run(locator, name, what, step, failpoints, _kill, setattr)
+
+
+def stopped(locator: str, name: str, what: str, step: int, failpoints: list[str]) -> bool:
+    """As `crash`, but in this process, which forgets all and goes on: whether it was stopped before that step."""
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            _run(locator, name, what, step, failpoints, _stop, patch.setattr)
+        except _Stopped:
+            return True
+    return False
+
+
+class _Stopped(BaseException):
+    """No error handling may catch it."""
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop() -> None:
+    raise _Stopped
+
+
+def _run(
+    locator: str,
+    name: str,
+    what: str,
+    step: int,
+    failpoints: list[str],
+    end: Callable[[], None],
+    replace: Callable[[Any, str, Any], None],
+) -> None:
     with opened(locator) as store:
         live = store.collection(Address(name))
         version = next(kept for kept in store.versions() if kept.own == Address(name))
         steps = itertools.count()
         for failpoint in failpoints:
             module, owner, method = failpoint.split(":")
-            kill_before(getattr(importlib.import_module(module), owner), method, steps, step)
+            kill_before(getattr(importlib.import_module(module), owner), method, steps, step, end, replace)
         if what == "restore":
             store.restore(version, "20260101_120001")
         else:
             assert version.role is Role.BUILDING
             store.exchange(store.collection(version.address), live, "20260101_120000")
         if next(steps) == step:  # after the last step
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
 
 
-def kill_before(owner: Any, method: str, steps: itertools.count[int], step: int) -> None:
-    """Have this process killed before a call of a method, when so many steps were done."""
+def kill_before(
+    owner: Any,
+    method: str,
+    steps: itertools.count[int],
+    step: int,
+    end: Callable[[], None] = _kill,
+    replace: Callable[[Any, str, Any], None] = setattr,
+) -> None:
+    """Have this process killed, or otherwise ended, before a call of a method, when so many steps were done."""
     original: Callable[..., Any] = getattr(owner, method)
 
     def counted(*arguments: Any, **options: Any) -> Any:
         if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return original(*arguments, **options)
 
-    setattr(owner, method, counted)
+    replace(owner, method, counted)

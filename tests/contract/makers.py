@@ -22,11 +22,13 @@ from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.lancedb import LanceMaker
+from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
 from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
+from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
 
 
@@ -201,6 +203,8 @@ class ChromaClientMaker(ChromaMaker):
 class ChromaFolderMaker(ChromaMaker):
     """A folder that lightmigrate opens itself, for this process alone: all clients are one."""
 
+    aside = True
+
     def client(self) -> Store:
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -256,6 +260,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec": SqliteVecMaker,
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
+    "milvus": MilvusLiteMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -266,3 +271,13 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
+if EVERY_STORE:  # the same database in another use: too slow for every run
+    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}
+
+# Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
+FAMILIES: Sequence[Sequence[str]] = (
+    ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
+    ("chroma folder", "chroma client", "chroma server"),
+    ("qdrant memory", "qdrant folder"),
+    ("sqlite-vec", "sqlite-vec with rows"),
+)

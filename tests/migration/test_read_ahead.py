@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from lightmigrate.stores.read_ahead import read_ahead_by
+from tests.processes import TIMEOUT
 
 
 def test_as_many_at_once_as_are_allowed_and_in_order() -> None:
@@ -14,7 +15,7 @@ def test_as_many_at_once_as_are_allowed_and_in_order() -> None:
 
     def fetch(number: int) -> int:
         begun.add(number)
-        together.wait(timeout=30)  # broken, and so raised below, if only one were fetched at a time
+        together.wait(timeout=TIMEOUT)  # broken, and so raised below, if only one were fetched at a time
         return number
 
     with read_ahead_by(fetch, range(6)) as found:

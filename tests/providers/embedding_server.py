@@ -25,6 +25,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         requests: how many it got.
         refused: how many of them it refused for their texts.
         refuses: the status and the message with which it refuses some texts; `None` when it takes them.
+        model: what embeds.
         closing: set when it ends, so that an answer it never gave does not hold anybody up.
     """
 
@@ -36,6 +37,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         self.texts: list[str] = []
         self.requests = self.refused = 0
         self.refuses: Callable[[list[str]], tuple[int, str] | None] = empty_or_too_long
+        self.model: Callable[[list[str]], Vectors] = lambda texts: shared_minilm().embed(texts)
         self.closing = threading.Event()
         self.lock = threading.Lock()
 
@@ -46,7 +48,7 @@ class EmbeddingServer(ThreadingHTTPServer):
     def embed(self, texts: list[str]) -> Vectors:
         with self.lock:
             self.texts += texts
-            return shared_minilm().embed(texts)
+            return self.model(texts)
 
 
 def empty_or_too_long(texts: list[str]) -> tuple[int, str] | None:

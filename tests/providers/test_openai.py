@@ -71,7 +71,7 @@ def test_a_server_that_recovers_is_asked_again(server: EmbeddingServer, failure:
 @pytest.mark.parametrize(
     ("failures", "said"),
     [
-        ([429, 429], "busy or the quota is used up, tried up to 2 times"),
+        ([429] * 4, "busy or the quota is used up, tried up to 2 times"),
         ([500, 500], "failed with status 500"),
         ([400, 400], "refused 4 texts, the longest of 25 characters: as told:; check"),
         ([403], "may not use minilm"),
@@ -120,9 +120,9 @@ def test_a_server_that_is_down_is_said_to_be(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(ProviderError, match="cannot be reached; is the server running"):
-        OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"  # nobody listens there, and nobody else can meanwhile
+        with pytest.raises(ProviderError, match="cannot be reached; is the server running"):
+            OpenAIProvider(MODEL, base_url=url, retries=0).embed(["x"])
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(server: EmbeddingServer) -> None:
@@ -184,6 +184,7 @@ def test_what_the_server_does_not_count_is_estimated_and_a_bad_answer_counts_too
 def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
     asked = provider(server, price=1_000_000.0, max_cost=10.0)  # a dollar a token
     asked.batch_size = 1
+    asked.parallel.most = 1  # so that it is known which calls have ended
     with pytest.raises(CostError, match=r"\$6.0000 of \$10.0000 are spent") as caught:
         asked.embed(["five words are in this", "six words in this long text"])
     assert caught.value.exit_code == 2

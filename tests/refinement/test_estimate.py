@@ -14,8 +14,9 @@ from lightmigrate.providers.base import Bill
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.prices import dollars_for
 from lightmigrate.refinement.estimate import RefinementEstimate
+from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.training.request import tokens_of
-from tests.budget.collections import CORPUS, Counting, migrated, texts
+from tests.budget.collections import CORPUS, NOTES, ROWS, Counting, migrated, texts
 
 QUERIES = list(CORPUS.queries[:40])
 
@@ -77,9 +78,23 @@ def test_what_the_cache_holds_costs_nothing(folder: Path) -> None:
 def test_a_refit_without_the_cache_of_the_migration_is_counted(folder: Path, tmp_path: Path) -> None:
     model = Priced()
     provider = Cached(model, tmp_path / "new.sqlite3")
-    estimate = refined(folder, provider)
+    estimate = refined(folder, provider, documents=ROWS // 4)
     paid = tokens_of(provider, list(dict.fromkeys(model.asked)))
     assert 0 < paid <= estimate.tokens < 1.2 * paid
+    assert not set(model.asked) <= set(texts()), "extracts"
+
+
+def test_nothing_is_refitted_or_paid_for_when_no_row_stays_projected(folder: Path, tmp_path: Path) -> None:
+    model = Priced()
+    provider = Cached(model, tmp_path / "new.sqlite3")
+    with Provenance.of(folder) as provenance:
+        before = provenance.projections(NOTES)[0].info
+    estimate = refined(folder, provider)
+    assert set(model.asked) <= set(texts()), "no extract"
+    assert estimate.tokens == tokens_of(provider, list(dict.fromkeys(model.asked)))
+    with Provenance.of(folder) as provenance:
+        assert [projection.info for projection in provenance.projections(NOTES)] == [before]
+    assert Migrator(folder).status()[0].share_exact == 1.0
 
 
 def test_who_does_not_agree_pays_nothing(folder: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lightmigrate import Library, Registry
 from tests.databases import make_projection
-from tests.processes import start
+from tests.processes import TIMEOUT, start
 from tests.registry.folders import shelf
 
 WRITERS, ROUNDS, KILLS = 3, 8, 6
@@ -35,21 +36,31 @@ def replace_for_ever(folder: Path) -> None:
         registry.add(make_projection(number), "0.npz")
 
 
-def read_until(folder: Path, stop: Path) -> None:
+def read_until(folder: Path, begun: Path, stop: Path) -> None:
     """Finds and loads until told to stop; any error is this process's exit code."""
     looks = 0
     while not stop.exists():
         (candidate,) = Library([folder]).find(source_dim=16, target_dim=None, target="new-model")
         time.sleep(0.001 * (looks % 3))  # the entry in hand grows old
         candidate.load()
+        begun.touch()
         looks += 1
-    assert looks
+
+
+def reading(folder: Path, number: int, stop: Path) -> BaseProcess:
+    """A process that reads, and has begun to."""
+    begun = stop.with_name(f"begun-{number}")
+    process = start(read_until, folder, begun, stop)
+    while not begun.exists():
+        process.join(0.01)  # asking without a pause would take the processor that it starts with
+        assert process.is_alive()
+    return process
 
 
 def test_processes_that_add_and_remove_at_once_lose_nothing(tmp_path: Path) -> None:
     running = [start(add_many, tmp_path, writer) for writer in range(WRITERS)]
     for process in running:
-        process.join(120)
+        process.join(TIMEOUT)
     assert [process.exitcode for process in running] == [0] * WRITERS
     expected = {f"{writer}-{number}.npz" for writer in range(WRITERS) for number in range(1, ROUNDS, 2)}
     registry = Registry(tmp_path)
@@ -61,14 +72,13 @@ def test_processes_that_add_and_remove_at_once_lose_nothing(tmp_path: Path) -> N
 def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: Path) -> None:
     folder, stop = tmp_path / "shelf", tmp_path / "stop"
     shelf(folder, make_projection())
-    readers = [start(read_until, folder, stop) for _ in range(2)]
-    time.sleep(1)
+    readers = [reading(folder, number, stop) for number in range(2)]
     writers = [start(replace_many, folder, writer) for writer in range(2)]
     for process in writers:
-        process.join(120)
+        process.join(TIMEOUT)
     stop.touch()
     for process in readers:
-        process.join(60)
+        process.join(TIMEOUT)
     assert [process.exitcode for process in writers + readers] == [0] * 4
     assert Registry(folder).verify() == []
 
@@ -76,22 +86,22 @@ def test_readers_see_the_old_or_the_new_one_while_writers_exchange_it(tmp_path: 
 def test_readers_see_the_old_or_the_new_one_while_writers_are_killed(tmp_path: Path) -> None:
     folder, stop = tmp_path / "shelf", tmp_path / "stop"
     registry = shelf(folder, make_projection())
-    reader = start(read_until, folder, stop)
+    reader = reading(folder, 0, stop)
     chance = random.Random(0)
     for _ in range(KILLS):
         before = registry.path.stat().st_mtime_ns
         writer = start(replace_for_ever, folder)
         while registry.path.stat().st_mtime_ns == before:
             assert writer.is_alive()
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.1))
+            writer.join(0.01)
+        writer.join(chance.uniform(0, 0.1))
         writer.kill()
-        writer.join(60)
+        writer.join(TIMEOUT)
         assert {problem.kind for problem in registry.verify()} <= {"unfinished", "unlisted", "leftover"}
         (entry,) = registry.entries()
         registry.load(entry)
     stop.touch()
-    reader.join(60)
+    reader.join(TIMEOUT)
     assert reader.exitcode == 0
     registry.add(make_projection(), "0.npz")
     assert registry.verify() == []

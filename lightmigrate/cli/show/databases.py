@@ -53,6 +53,7 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
     if state.backups:
         lines.append(f"backups: {', '.join(state.backups)}")
+    lines.append(escape(str(state.promises)))
     faults: list[RenderableType] = [
         f"[bold red]{escape(name)} cannot be read[/]: {escape(fault)}" for name, fault in state.damaged.items()
     ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
-from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, carry, without_own
+from lightmigrate.progress import OnProgress
 from lightmigrate.stores.base import Address, Collection, Store
 from lightmigrate.stores.files import FileDatabase
 
@@ -43,6 +45,37 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
 
 def _by_address(writes: Sequence[tuple[str, str, str, int]]) -> dict[Address, int]:
     return {Address(name, tenant, database): number for tenant, database, name, number in writes}
+
+
+def changes_by_others(
+    live: FileDatabase,
+    backup: FileDatabase,
+    written: OnWritten,
+    own: OwnVectors,
+    page_size: int,
+    on_progress: OnProgress,
+) -> list[Changes]:
+    """`changes_since`, without the records to which this package alone has given another vector.
+
+    To tell them, the live database is opened and a temporary copy of the backup is read, which is to stay as it is.
+    Neither is done when there can be no such records, nor when all changes are discarded: going back is then possible
+    on a full disk.
+
+    Raises:
+        DiskSpaceError: there is not enough disk space for the copy.
+    """
+    changes = changes_since(live, backup)
+    concerned = {changed.address for changed in changes if changed.changed and own.knows(changed.address)}
+    if written == "discard" or not concerned:
+        return changes
+    with open_copy(backup, on_progress) as old, live.open() as new:
+        kept = [
+            without_own(changed, new.collection(changed.address), old.collection(changed.address), own, page_size)
+            if changed.address in concerned
+            else changed
+            for changed in changes
+        ]
+    return [changed for changed in kept if changed]
 
 
 def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes], page_size: int, seed: int) -> None:

@@ -16,13 +16,13 @@ from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrate
 from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, find_backup, new_backup_path
-from lightmigrate.migration.aside.changes import carry_over, changes_since
+from lightmigrate.migration.aside.changes import carry_over, changes_by_others
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
-from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
@@ -309,15 +309,15 @@ class AsideMigration:
                 return
         yield {}
 
-    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+    def rollback(self, backup: str | None, written: OnWritten, own: OwnVectors) -> Rollback:
         """See `Migrator.rollback`."""
         workspace, location = self._workspace, self._workspace.location
         with self._exclusive():
             chosen = find_backup(location, backup)
-            changes = changes_since(self.files, self.files.at(chosen.path))
+            old, incoming, run = self.files.at(chosen.path), chosen.path, secrets.token_hex(8)
+            changes = changes_by_others(self.files, old, written, own, self._page_size, self._on_progress)
             if written == "refuse":
                 require_nothing_written(changes)
-            incoming, run = chosen.path, secrets.token_hex(8)
             if changes and written == "carry":
                 require_room_for(tree_bytes(chosen.path), location)
                 incoming = workspace.staging

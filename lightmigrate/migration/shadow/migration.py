@@ -20,7 +20,7 @@ from lightmigrate.errors import (
 )
 from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
 from lightmigrate.migration.baseline import sample_of
-from lightmigrate.migration.changes import OnWritten, require_nothing_written
+from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
@@ -285,18 +285,18 @@ class ShadowMigration:
         facts = {own: collection.facts() for own, collection in versions.items()}
         yield {own: versions[own] for own, old in facts.items() if old.count and old.dimension == dimension}
 
-    def rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+    def rollback(self, backup: str | None, written: OnWritten, own: OwnVectors) -> Rollback:
         """Put the old collections back. See `Migrator.rollback`."""
         with self._locked():
-            return self._rollback(backup, written)
+            return self._rollback(backup, written, own)
 
-    def _rollback(self, backup: str | None, written: OnWritten) -> Rollback:
+    def _rollback(self, backup: str | None, written: OnWritten, own: OwnVectors) -> Rollback:
         known = [version for version in self._shadows.backups() if backup in (None, _name_of(version))]
         if not known:
             names = ", ".join(existing.name for existing in self.backups()) or "none"
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
         chosen = [version for version in known if version.key == known[-1].key]
-        changes = {version.own: changed for version in chosen if (changed := self._shadows.changes(version))}
+        changes = {version.own: changed for version in chosen if (changed := self._shadows.changes(version, own))}
         if written == "refuse":
             require_nothing_written(list(changes.values()))
         stamp, carried = self._free_stamp(), False

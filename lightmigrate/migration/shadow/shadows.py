@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.baseline import Baseline, sample_of
-from lightmigrate.migration.changes import Changes, carry
+from lightmigrate.migration.changes import Changes, OwnVectors, carry, without_own
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
@@ -22,7 +22,7 @@ from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, sync
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
-from lightmigrate.stores.base import Address, Collection, Finishing, Role, Store, Version
+from lightmigrate.stores.base import Address, Collection, Finishing, Reconciling, Role, Store, Version
 from lightmigrate.texts.chosen import texts_for
 
 # Largest number of passes over a collection that is written to while it is read.
@@ -134,12 +134,13 @@ class Shadows:
 
         Raises:
             DatabaseChangedError: the source was written to in every pass.
+            VerificationError: the shadow and its collection hold different records.
         """
         job, snapshot = shadow.job, shadow.snapshot
         promised = self._store.capabilities
         settles = promised.holds_writers or promised.settles_again
         enough = min(self._page_size, _FEW) if settles else 0
-        changed, seconds = 0, 0.0
+        changed, seconds, complete = 0, 0.0, None
         for _ in range(PASSES):
             self._require_shadow(shadow)
             started = time.monotonic()
@@ -147,10 +148,13 @@ class Shadows:
                 job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison, vectors=False
             )
             seconds = time.monotonic() - started
-            if changed <= enough:
-                return snapshot
+            if complete is None and isinstance(self._store, Reconciling) and snapshot.mark is not None:
+                self._require_equal(shadow, snapshot.mark, written=False)
+                complete = snapshot.mark
+            elif changed <= enough:
+                return replace(snapshot, complete=complete)
         if settles:
-            return snapshot
+            return replace(snapshot, complete=complete)
         raise DatabaseChangedError(
             f"collection {job.source.address} was written to in every one of {PASSES} passes, {changed} records in the "
             f"last one of {seconds:.1f} s: nothing was migrated; pause the writers, and run this again to go on"
@@ -164,11 +168,25 @@ class Shadows:
         """
         job = shadow.job
         _, after = synchronise(job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison)
+        if snapshot.complete is not None:
+            self._require_equal(shadow, snapshot.complete, written=True)
+            return
         expected, stored = job.source.count(), shadow.target.count()
         if expected != stored and not self._is_written_to(job.source, after):
             raise VerificationError(
                 f"collection {job.source.address} has {expected} records and its new version {stored}; nothing "
                 "was changed, run this again"
+            )
+
+    def _require_equal(self, shadow: Shadow, since: str, *, written: bool) -> None:
+        """Check that the shadow has the records of its collection: those that were written since, or all others."""
+        source = shadow.job.source
+        if not isinstance(self._store, Reconciling):
+            return
+        if count := self._store.unequal(source, shadow.target, since, written=written):
+            raise VerificationError(
+                f"{count} records are in only one of collection {source.address} and its new version; nothing was "
+                "changed, run this again"
             )
 
     def _is_written_to(self, source: Collection, after: Snapshot) -> bool:
@@ -199,20 +217,21 @@ class Shadows:
         carry(live, copy, changes, self._page_size, seed=0)
         return copy
 
-    def changes(self, backup: Version) -> Changes:
-        """What was written to a collection since it replaced `backup`. Only reads."""
+    def changes(self, backup: Version, own: OwnVectors) -> Changes:
+        """What was written to a collection since it replaced `backup`, but for vectors of `own`. Only reads."""
         live, old = self._store.collection(backup.own), self._store.collection(backup.address)
         written = self._store.written_since(backup)
         if written is None:
             return self._differences(backup.own, live, old)
         ids = list(dict.fromkeys([*written.written, *written.deleted]))
         in_live, in_old = set(live.records(ids).ids), set(old.records(ids).ids)
-        return Changes(
+        changes = Changes(
             backup.own,
             added=[record for record in ids if record in in_live - in_old],
             changed=[record for record in ids if record in in_live & in_old],
             deleted=[record for record in ids if record in in_old - in_live],
         )
+        return without_own(changes, live, old, own, self._page_size) if own.knows(backup.own) else changes
 
     def _differences(self, address: Address, live: Collection, old: Collection) -> Changes:
         """Compare the texts and payloads of the live collection with its backup's."""

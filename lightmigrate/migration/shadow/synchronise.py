@@ -24,10 +24,12 @@ class Snapshot:
     Attributes:
         digests: digest of every record by id, over all of its columns.
         mark: the mark after which the store lists changes; `None` where the store cannot list them.
+        complete: a mark up to which the target was seen to hold the same records; `None` for none.
     """
 
     digests: Mapping[str, bytes]
     mark: str | None
+    complete: str | None = None
 
 
 def bring_over(

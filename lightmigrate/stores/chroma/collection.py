@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import DimensionError, LightmigrateError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload, WrittenRecords
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload
+from lightmigrate.stores.checks import require_dimension
 from lightmigrate.stores.chroma.schema import (
     SPACE_KEY,
     VECTOR_INDEXES,
@@ -22,6 +23,7 @@ from lightmigrate.stores.chroma.schema import (
     with_function,
     without_plain_keys,
 )
+from lightmigrate.stores.defaults import CollectionDefaults
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.read_ahead import read_ahead_by
@@ -48,7 +50,7 @@ _IDS_AT_ONCE = 1000
 _FIRST = 8
 
 
-class ChromaCollection:
+class ChromaCollection(CollectionDefaults):
     """One open Chroma collection. See `stores.base.Collection`.
 
     Args:
@@ -262,7 +264,8 @@ class ChromaCollection:
         Chroma's own upsert keeps the document, the metadata keys and the uri that the new record lacks. Only records
         that lack some of what is stored are removed first: between the two they would be lost by a crash.
         """
-        self._require_dimension(page)
+        # before anything is removed: Chroma would refuse the vectors only afterwards
+        require_dimension(page.vectors, self.fresh_model().dimension, self.address)
         stored = self.records(page.ids, vectors=False)
         place = {record: row for row, record in enumerate(stored.ids)}
         lacking = [
@@ -270,17 +273,6 @@ class ChromaCollection:
         ]
         self.remove([page.ids[row] for row in lacking])
         self._write(self._collection.upsert, page)
-
-    def _require_dimension(self, page: Page) -> None:
-        """Raise `DimensionError` before anything is removed, when Chroma would refuse the vectors."""
-        dimension = self.fresh_model().dimension
-        if len(page) and dimension is not None and page.vectors.shape[1] != dimension:
-            raise DimensionError(
-                f"collection {self.address} holds vectors of {dimension} dimensions, not {page.vectors.shape[1]}; "
-                "nothing was written",
-                expected=dimension,
-                found=page.vectors.shape[1],
-            )
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; durable on return."""
@@ -337,10 +329,6 @@ class ChromaCollection:
     def _measured_space(self) -> str | None:
         """The distance that the index computes, by its answers; `None` when it cannot be measured."""
         return measured_space(self)
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: Chroma's client does not report writes."""
-        return None
 
     def rename(self, name: str) -> None:
         """Give it another name within its database."""

@@ -28,12 +28,6 @@ class ChromaFolderStore(ChromaStore):
         catalog = read_catalog(folder) if is_chroma_folder(folder) else []
         self._places = list(dict.fromkeys(Address("", facts.tenant, facts.database) for facts in catalog))
 
-    def __enter__(self) -> ChromaFolderStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Release every file."""
         while self._clients:

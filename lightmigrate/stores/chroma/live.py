@@ -9,6 +9,7 @@ from typing import Any
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
 from lightmigrate.stores.chroma.client import UPDATE_SERVER, connect
+from lightmigrate.stores.chroma.schema import not_copied
 from lightmigrate.stores.chroma.store import ChromaStore
 
 # The first version of a server that keeps schemas.
@@ -26,15 +27,6 @@ class LiveChromaStore(ChromaStore):
         if not all(hasattr(client, name) for name in ("list_collections", "get_collection", "tenant", "database")):
             raise DatabaseError(f"{type(client).__name__} is neither a folder nor an open Chroma client")
         self._live = client
-
-    def __enter__(self) -> LiveChromaStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Do nothing: the client belongs to the caller."""
-
-    def close(self) -> None:
-        """Do nothing: the client belongs to the caller."""
 
     @property
     def client(self) -> Any:
@@ -59,6 +51,16 @@ class LiveChromaStore(ChromaStore):
         return (
             f"the Chroma server at {self} is older than {OLDEST} (it answers as version {version}), and {OLDEST} or "
             f"newer is needed: {UPDATE_SERVER}"
+        )
+
+    def refusal(self, address: Address, dimension: int | None) -> str | None:
+        """See `stores.base.Refusing`: an index that only distributed Chroma has, such as Chroma Cloud."""
+        reason = not_copied(self.collection(address).schema())
+        if reason is None:
+            return None
+        return (
+            f"collection {address} has {reason}, which only distributed Chroma has, and which cannot be compared: "
+            "build it in another database instead:  lightmigrate migrate DATABASE --to postgresql://USER@HOST/NAME"
         )
 
     def __str__(self) -> str:

@@ -107,3 +107,17 @@ def with_space(schema: Mapping[str, Any], distance: Metric | None) -> dict[str, 
     for index in vector_indexes(changed) if distance is not None else ():
         index["space"] = distance
     return changed
+
+
+def not_copied(schema: Mapping[str, Any]) -> str | None:
+    """Which index of a schema only distributed Chroma has, so that no copy of it can be compared here; `None` for none.
+
+    A SPANN index, or one of sparse vectors: the Chroma of a folder, and of the server on one, builds neither.
+    """
+    if any(index.get("spann") is not None for index in vector_indexes(schema)):
+        return "a SPANN index"
+    places = {"all fields": schema.get("defaults") or {}, **(schema.get("keys") or {})}
+    for field, indexes in places.items():
+        if ((indexes.get("sparse_vector") or {}).get("sparse_vector_index") or {}).get("enabled"):
+            return f"an index of sparse vectors on {field!r}"
+    return None

@@ -11,7 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chromadb.api.types import Schema
+from chromadb.api.types import Schema, SparseVector
 from chromadb.errors import InternalError, NotFoundError
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError, LightmigrateError
@@ -24,15 +24,14 @@ from lightmigrate.stores.base import (
     Metric,
     Payload,
     Version,
-    WrittenRecords,
 )
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.receive import Fields
-from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
     atomic_exchange=False,
@@ -44,7 +43,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class ChromaStore:
+class ChromaStore(StoreDefaults):
     """What all kinds of Chroma clients have in common. See `stores.base.Store`.
 
     It builds no embedding function, so nothing is downloaded. Subclasses provide the clients.
@@ -61,10 +60,6 @@ class ChromaStore:
     def _databases(self) -> list[Address]:
         """An address without a name for each database, in the order of `collections`."""
         raise NotImplementedError
-
-    def unsupported(self) -> str | None:
-        """`None`: the client of this package reads and writes folders itself."""
-        return None
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
         """The collections whose index Chroma cannot read vectors from; see `stores.base.Store`."""
@@ -123,7 +118,7 @@ class ChromaStore:
             if name.state in ROLES:
                 own = Address(name.own, address.tenant, address.database)
                 versions.append(Version(own, ROLES[name.state], name.key, address))
-        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+        return by_age(versions)
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records about an embedding function; see `describe_function`. Calls no model."""
@@ -132,15 +127,16 @@ class ChromaStore:
     def fields(self, payload: Payload) -> Fields:
         """The metadata, and the `uri` where there is one; see `stores.receive.Sender`."""
         fields = dict(payload.get("metadata") or {})
+        if sparse := next((name for name, value in fields.items() if isinstance(value, SparseVector)), None):
+            raise LightmigrateError(
+                f"the metadata hold a sparse vector, {sparse!r}, which only distributed Chroma has a place for: give "
+                "the collection's other fields to a new one first"
+            )
         if "uri" in payload and "uri" in fields:
             raise LightmigrateError(
                 "a record has a uri of its own and another one in its metadata: rename the one in the metadata"
             )
         return {**fields, "uri": payload["uri"]} if "uri" in payload else fields
-
-    def fixed_distance(self, address: Address) -> str | None:
-        """`None`: a new collection can have any distance."""
-        return None
 
     def create(
         self,
@@ -206,14 +202,6 @@ class ChromaStore:
         live.rename(VersionName(address.name, State.OLD, key).name)
         incoming.rename(address.name)
         return self._move_handles(live, incoming, function)
-
-    def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place. See `stores.base.Store`."""
-        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
-
-    def written_since(self, backup: Version) -> WrittenRecords | None:
-        """`None`: Chroma's client does not report writes."""
-        return None
 
     def delete(self, address: Address) -> None:
         """Delete a collection and its records. Chroma leaves the index folder on disk. Writes."""

@@ -15,6 +15,10 @@ KIND = StoreKind(
     marks=(f"*{_SUFFIX}", _VERSIONS),
     recognises="lightmigrate.stores.lance:is_folder",
     open_path="lightmigrate.stores.lance:open_path",
+    framework_stores={
+        "langchain_community.vectorstores.lancedb": "lightmigrate.stores.lance.frameworks:of_langchain",
+        "llama_index.vector_stores.lancedb": "lightmigrate.stores.lance.frameworks:of_llamaindex",
+    },
 )
 
 

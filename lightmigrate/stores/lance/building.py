@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import DatabaseChangedError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.lance.collection import LanceCollection
 from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.staged import Staged
@@ -18,7 +19,7 @@ from lightmigrate.vectors import Vectors
 _BLOCK = 4000
 
 
-class BuildingCollection:
+class BuildingCollection(CollectionDefaults):
     """See `stores.base.Collection`. It shares ids, texts and payloads with the live collection.
 
     Args:
@@ -49,12 +50,8 @@ class BuildingCollection:
 
     def facts(self) -> CollectionFacts:
         """What is known about it; only reads."""
-        place = self._address
-        model = self.model or self.live.facts().embedding_function
-        return CollectionFacts(
-            place.name, place.tenant, place.database, self.count(), self.staged.dimension, self.metric, model,
-            str(self.staged.settings["token"]), place.vector, place.part,
-        )  # fmt: skip
+        model, token = self.model or self.live.facts().embedding_function, str(self.staged.settings["token"])
+        return facts_at(self._address, self.count(), self.staged.dimension, self.metric, model, token)
 
     def count(self) -> int:
         """Number of records."""
@@ -111,10 +108,6 @@ class BuildingCollection:
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The settings that it gets: those of the live collection, for its distance."""
         return self.live.settings(distance or self.staged.settings["distance"])
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: what is staged is not logged."""
-        return None
 
     def require_same(self) -> None:
         """Raise `DatabaseChangedError` when the live collection was replaced since it was opened."""

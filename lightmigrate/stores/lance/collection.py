@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lightmigrate.errors import DatabaseChangedError, DimensionError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.checks import require_columns, require_dimension, require_unused
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.lance.changes import written_between
 from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.indexes import NAMES, IndexSpec, indexes_of
 from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.model import recorded_model
-from lightmigrate.stores.lance.pages import read_pages, take_page
+from lightmigrate.stores.lance.pages import read_ids, read_pages, take_page
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.lance.values import as_ids, as_vectors_column, decode, ids_of
 from lightmigrate.stores.page import sample_ranges
@@ -31,7 +33,7 @@ _BLOCK = 4000
 _PROBES, _REFINE = 20, 10
 
 
-class LanceCollection:
+class LanceCollection(CollectionDefaults):
     """See `stores.base.Collection`.
 
     Args:
@@ -94,11 +96,8 @@ class LanceCollection:
 
     def facts(self) -> CollectionFacts:
         """What the database says about it; only reads."""
-        place = self._address
-        return CollectionFacts(
-            place.name, place.tenant, place.database, self.count(), self.dimension, self.metric,
-            recorded_model(self.dataset.schema, self.column), self.id, place.vector, place.part,
-        )  # fmt: skip
+        model = recorded_model(self.dataset.schema, self.column)
+        return facts_at(self._address, self.count(), self.dimension, self.metric, model, self.id)
 
     def count(self) -> int:
         """Number of rows with a vector."""
@@ -137,8 +136,10 @@ class LanceCollection:
         return take_page(dataset, self.table.layout(dataset), self.column, rows, nulls=nulls)
 
     def ids(self) -> list[str]:
-        """All ids, in the order of a scan; only reads."""
-        return [record for page in self.scan(10_000, vectors=False) for record in page.ids]
+        """All ids, in the order of a scan; only reads their column."""
+        dataset = self.dataset
+        nulls = self.table.nulls(dataset, self.column) > 0
+        return read_ids(dataset, self.table.layout(dataset), self.column, nulls=nulls)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
@@ -157,8 +158,7 @@ class LanceCollection:
     def add(self, page: Page) -> None:
         """Append rows. Raises `LightmigrateError` when an id exists already."""
         rows = self._rows(page)
-        if taken := len(self.records(page.ids)) or len(page) - len(set(page.ids)):
-            raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+        require_unused(page.ids, len(self.records(page.ids)))
         if len(page):
             self._writable().insert(rows)
 
@@ -173,7 +173,7 @@ class LanceCollection:
         """Replace only the vectors `(n, d)` of existing records."""
         if not len(ids):
             return
-        self._require_dimension(vectors)
+        require_dimension(vectors, self.dimension, self._address)
         known = self.records(ids).ids
         place = {record: row for row, record in enumerate(ids)}
         layout = self.layout
@@ -235,13 +235,9 @@ class LanceCollection:
 
     def _rows(self, page: Page) -> pa.Table:
         layout = self.layout
-        if len(page):
-            self._require_dimension(page.vectors)
         known = {field.name for field in layout.payload}
-        unknown = {name for payload in page.payloads for name in payload or {} if name not in known}
-        if unknown or (layout.text is None and any(text is not None for text in page.texts)):
-            missing = ", ".join(sorted(unknown)) or "of text"
-            raise LightmigrateError(f"table {layout.table} has no column {missing}: add one, or leave the value out")
+        require_dimension(page.vectors, self.dimension, self._address)
+        require_columns(page, layout.table, known, text=layout.text is not None)
         columns: dict[str, pa.Array] = {}
         for field in layout.schema:
             if field.name == layout.id.name:
@@ -253,15 +249,6 @@ class LanceCollection:
             elif field.name in known:
                 columns[field.name] = decode([(payload or {}).get(field.name) for payload in page.payloads], field.type)
         return pa.table(columns) if len(page) else None
-
-    def _require_dimension(self, vectors: Vectors) -> None:
-        dimension, found = self.dimension, int(vectors.shape[1])
-        if found != dimension:
-            raise DimensionError(
-                f"vectors of {found} numbers for {self._address}, which has {dimension}: project them first",
-                expected=dimension,
-                found=found,
-            )
 
 
 def as_written(states: Mapping[str, bool], mark: str) -> WrittenRecords:

@@ -8,9 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from lightmigrate.errors import LightmigrateError
-from lightmigrate.providers.functions import is_embedder
-
 _KEY = b"embedding_functions"
 
 
@@ -33,18 +30,6 @@ def metadata_with(schema: pa.Schema, column: str, model: Mapping[str, Any]) -> d
         for entry in entries
     ]
     return {_KEY.decode(): json.dumps(changed)}
-
-
-def described_model(embedding_function: object) -> Mapping[str, Any] | None:
-    """What LanceDB would record; see `Store.describe_model`."""
-    if embedding_function is None or is_embedder(embedding_function):
-        return None
-    if isinstance(embedding_function, Mapping) and set(embedding_function) == {"name", "config"}:
-        return dict(embedding_function)
-    raise LightmigrateError(
-        f"{type(embedding_function).__name__} is no embedding function: give a callable, or a mapping of name and "
-        "config as LanceDB records them"
-    )
 
 
 def _entries(schema: pa.Schema) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import DimensionError
+from lightmigrate.stores.checks import require_dimension
 from lightmigrate.vectors import Vectors
 
 _SCHEMA = """
@@ -78,12 +78,7 @@ class Staged:
     def _write(self, statement: str, ids: Sequence[str], vectors: Vectors) -> None:
         if not len(ids):
             return
-        if vectors.shape[1] != self.dimension:
-            raise DimensionError(
-                f"vectors of {vectors.shape[1]} numbers for a version of {self.dimension}: project them first",
-                expected=self.dimension,
-                found=int(vectors.shape[1]),
-            )
+        require_dimension(vectors, self.dimension, "a version")
         with self._lock, self._connection:
             number = self.newest() + 1
             rows = zip(ids, np.ascontiguousarray(vectors, np.float32), strict=True)

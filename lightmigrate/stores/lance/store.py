@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.lance.building import BuildingCollection
 from lightmigrate.stores.lance.changes import written_between
 from lightmigrate.stores.lance.collection import LanceCollection, as_written
@@ -38,10 +39,8 @@ from lightmigrate.stores.lance.exchange import (
 )
 from lightmigrate.stores.lance.history import Exchanged, exchanges_of, forget, tidy
 from lightmigrate.stores.lance.indexes import create_index
-from lightmigrate.stores.lance.model import described_model
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import SUFFIX, Table, require_unique
-from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
     atomic_exchange=True,
@@ -61,7 +60,7 @@ _CACHE = "vector-cache"
 _MARKS = {Role.BUILDING: "lightmigrate-new-", Role.BACKUP: "lightmigrate-old-"}
 
 
-class LanceStore:
+class LanceStore(StoreDefaults):
     """See `stores.base.Store`.
 
     Args:
@@ -92,10 +91,6 @@ class LanceStore:
             )
         return None
 
-    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        """None: Lance reads vectors from the rows, without an index."""
-        return {}
-
     @property
     def folder(self) -> Path | None:
         """The folder that was opened."""
@@ -103,15 +98,6 @@ class LanceStore:
 
     def __str__(self) -> str:
         return str(self._path)
-
-    def __repr__(self) -> str:
-        return f"LanceStore({str(self)!r})"
-
-    def __enter__(self) -> LanceStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the files of unfinished versions."""
@@ -201,11 +187,7 @@ class LanceStore:
         backups = [
             Version(own, Role.BACKUP, each.key, _address(own, Role.BACKUP, each.key)) for own, each in self._exchanges()
         ]
-        return sorted([*building, *backups], key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """What LanceDB records about an embedding function; see `Store.describe_model`."""
-        return described_model(embedding_function)
+        return by_age([*building, *backups])
 
     def fixed_distance(self, address: Address) -> str | None:
         """Why a collection's distance is not that of one index; `None` where it is. Only reads."""
@@ -364,10 +346,6 @@ class LanceStore:
                 built += build_indexes(table, each.column, specs)
                 self._opened.pop(path).discard()
         return f"an exchange was interrupted before {built} indexes were built; they are now" if built else None
-
-    def interrupted_exchange(self) -> bool:
-        """`False`: an exchange is one commit."""
-        return False
 
 
 def _address(own: Address, role: Role, key: str) -> Address:

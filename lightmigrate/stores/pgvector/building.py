@@ -6,6 +6,7 @@ from psycopg import sql
 
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
+from lightmigrate.stores.pgvector.memory import build, needed_bytes
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, Table, read_table
 
@@ -20,16 +21,17 @@ def build_indexes(session: Session, incoming: PgCollection) -> None:
         return
     table = read_table(session, incoming.address.name)
     column = table.vector(incoming.column.name)
-    existing = table.specs_of(column)
+    existing, rows, dimension = table.specs_of(column), incoming.count(), incoming.dimension or 0
     for number, spec in enumerate(incoming.specs()):
         if spec in existing:
             continue
-        name = index_name(table, column, number)
+        name, needed = index_name(table, column, number), needed_bytes(spec, column.base, rows, dimension)
         if table.partitioned:
-            _build_partitioned(session, table, column, spec, name)
+            _build_partitioned(session, table, column, spec, name, needed)
             continue
-        session.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(table.schema, name)))
-        session.execute(index_statement(table.sql, column, spec, name, "CONCURRENTLY"))
+        drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(table.schema, name))
+        session.execute(drop)
+        build(session, index_statement(table.sql, column, spec, name, "CONCURRENTLY"), drop, needed)
 
 
 def index_statement(
@@ -69,7 +71,7 @@ def index_name(table: Table, column: Column, number: int) -> str:
     return f"lightmigrate_{table.oid}_{column.number}_{number}"
 
 
-def _build_partitioned(session: Session, table: Table, column: Column, spec: IndexSpec, name: str) -> None:
+def _build_partitioned(session: Session, table: Table, column: Column, spec: IndexSpec, name: str, needed: int) -> None:
     """Build an index on every partition, and attach each to that of the table above it."""
     parts = session.rows(
         sql.SQL("""
@@ -91,7 +93,8 @@ def _build_partitioned(session: Session, table: Table, column: Column, spec: Ind
             session.execute(sql.SQL("DROP INDEX {}").format(names[oid]))
         if valid is None or (valid is False and leaf):
             how = "CONCURRENTLY" if leaf else ""
-            session.execute(index_statement(on, column, spec, own, how, only=not leaf))
+            drop = sql.SQL("DROP INDEX IF EXISTS {}").format(names[oid])
+            build(session, index_statement(on, column, spec, own, how, only=not leaf), drop, needed if leaf else 0)
     for oid, parent, *_ in reversed(parts):
         if oid != table.oid:
             session.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(names[parent], names[oid]))

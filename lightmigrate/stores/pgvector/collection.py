@@ -15,6 +15,8 @@ from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, Payload, Role, WrittenRecords
+from lightmigrate.stores.defaults import facts_at
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.pgvector import log
 from lightmigrate.stores.pgvector.distances import OPERATORS, as_metric
 from lightmigrate.stores.pgvector.indexes import IndexSpec
@@ -31,7 +33,7 @@ from lightmigrate.stores.pgvector.vectors import (
     used_numbers,
     without_padding,
 )
-from lightmigrate.stores.pgvector.writing import batches, key_texts, remove_rows, write_rows, write_vectors
+from lightmigrate.stores.pgvector.writing import key_texts, remove_rows, write_rows, write_vectors
 from lightmigrate.vectors import Vectors
 
 # Records per query.
@@ -132,11 +134,8 @@ class PgCollection:
         Args:
             count: number of records, where it is known.
         """
-        place, counted = self._address, self.count() if count is None else count
-        return CollectionFacts(
-            place.name, place.tenant, place.database, counted, self.dimension, self.metric, None, self.id,
-            place.vector, place.part,
-        )  # fmt: skip
+        counted = self.count() if count is None else count
+        return facts_at(self._address, counted, self.dimension, self.metric, None, self.id)
 
     def count(self) -> int:
         """Number of records."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from psycopg import sql
 
 from lightmigrate.stores.base import WrittenRecords
+from lightmigrate.stores.pgvector.part import Part
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import Table
+from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import encode_key
 
 _LOG = "lightmigrate_changes"
@@ -126,6 +127,39 @@ def written(session: Session, table: Table, part: str, since: str | None) -> Wri
         deleted=[encode_key(key) for key, deleted in rows if deleted],
         mark=mark,
     )
+
+
+def unequal(
+    session: Session, table: Table, columns: tuple[Column, Column], part: Part, since: str, *, written: bool
+) -> int:
+    """Number of rows in which only one of two columns is NULL; only reads.
+
+    Args:
+        session: the connection.
+        table: that is logged.
+        columns: the two.
+        part: the rows that are looked at.
+        since: a `snapshot`.
+        written: whether those that were written since are counted, or all others.
+    """
+    one, other = (column.sql for column in columns)
+    differing = sql.SQL("(t.{} IS NULL) <> (t.{} IS NULL){}").format(one, other, part.condition("t"))
+    logged = sql.SQL("l.rel = {} AND NOT pg_visible_in_snapshot(l.xid, {}::pg_snapshot)").format(
+        sql.Literal(table.oid), sql.Literal(since)
+    )
+    if written:
+        keys = sql.SQL(" AND ").join(
+            sql.SQL("t.{} = l.key[{}]::" + column.type).format(column.sql, sql.Literal(number))
+            for number, column in enumerate(table.keys, 1)
+        )
+        query = sql.SQL("SELECT count(DISTINCT l.key) FROM {} l JOIN {} t ON {} WHERE {} AND {}").format(
+            _log(table), table.sql, keys, logged, differing
+        )
+    else:
+        query = sql.SQL(
+            "SELECT count(*) FROM {} t WHERE {} AND NOT EXISTS (SELECT FROM {} l WHERE l.key = ARRAY[{}] AND {})"
+        ).format(table.sql, differing, _log(table), _key(table, "t"), logged)
+    return int(session.rows(query, part.values)[0][0])
 
 
 def _enabling(table: Table, trigger: str, *, on: bool) -> sql.Composed:

@@ -147,22 +147,34 @@ class Session:
         with held:
             yield
 
-    def yielding(self, action: Callable[[], Result]) -> Result:
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this thread is open."""
+        with self._lock:
+            return self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+
+    def yielding(self, action: Callable[[], Result], *, flushed: bool = True) -> Result:
         """The result of an action in a transaction that gives way to others: it is repeated when it waits for a lock.
 
         Within a transaction, which has its locks already, the action is simply done.
 
+        Args:
+            action: may be done several times.
+            flushed: whether it is on the disk on return; otherwise when the next transaction is.
+
         Raises:
             DatabaseError: another session held the lock all the time.
         """
-        with self._lock:
-            if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                return action()
+        if self.in_transaction:
+            return action()
         deadline = time.monotonic() + _LONGEST_SECONDS
+        settings = f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}" + (
+            "" if flushed else "; SET LOCAL synchronous_commit = off"
+        )
         while True:
             try:
                 with self.transaction():
-                    self.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_LOCK_MILLISECONDS)))
+                    self.execute(sql.SQL(settings))
                     return action()
             except QueryError as error:
                 if error.sqlstate != _LOCKED or time.monotonic() > deadline:

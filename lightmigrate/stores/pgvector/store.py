@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
-from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -20,6 +19,7 @@ from lightmigrate.stores.base import (
     Version,
     WrittenRecords,
 )
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.pgvector import log
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
@@ -31,7 +31,6 @@ from lightmigrate.stores.pgvector.rights import require_possible
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, Table, read_table, read_tables
 from lightmigrate.stores.pgvector.versions import add_version, drop_version
-from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
     atomic_exchange=True,
@@ -46,7 +45,7 @@ CAPABILITIES = Capabilities(
 _OLDEST_SERVER = 130000
 
 
-class PgStore(PgReceiver):
+class PgStore(StoreDefaults, PgReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -58,6 +57,8 @@ class PgStore(PgReceiver):
     Raises:
         DatabaseError: no server answers, or the database has no pgvector.
     """
+
+    records_model = False
 
     def __init__(
         self,
@@ -91,10 +92,6 @@ class PgStore(PgReceiver):
             "the server is a standby, which cannot be written to: give the address of its primary" if standby else None
         )
 
-    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        """None: PostgreSQL stores vectors in the rows, and reads them without an index."""
-        return {}
-
     @property
     def folder(self) -> Path | None:
         """`None`: a server."""
@@ -102,15 +99,6 @@ class PgStore(PgReceiver):
 
     def __str__(self) -> str:
         return str(self._session)
-
-    def __repr__(self) -> str:
-        return f"PgStore({str(self)!r})"
-
-    def __enter__(self) -> PgStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -162,17 +150,7 @@ class PgStore(PgReceiver):
                 versions.append(
                     Version(own, Role(kept.role), kept.key, Address(table.name, vector=column.name, part=part))
                 )
-        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """`None`: PostgreSQL records no embedding model.
-
-        Raises:
-            LightmigrateError: the object is neither an embedding function nor a mapping.
-        """
-        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
-            return None
-        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
+        return by_age(versions)
 
     def fixed_distance(self, address: Address) -> str | None:
         """Why a collection's distance is not that of one index of its own; `None` where it is. Only reads."""
@@ -254,6 +232,13 @@ class PgStore(PgReceiver):
         assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
         build_indexes(self._session, incoming)
 
+    def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
+        """See `stores.base.Reconciling`."""
+        assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
+        assert isinstance(live, PgCollection)  # noqa: S101
+        columns = live.column, incoming.column
+        return log.unequal(self._session, live.table, columns, live.part, since, written=written)
+
     def exchange(
         self,
         incoming: Collection,
@@ -268,10 +253,6 @@ class PgStore(PgReceiver):
         assert isinstance(live, PgCollection)  # noqa: S101
         exchange(self._session, incoming, live, key, settle, lambda: self.collection(live.address))
         return 0
-
-    def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place. Writes."""
-        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced; only reads."""
@@ -294,11 +275,3 @@ class PgStore(PgReceiver):
             with self._session.transaction():
                 log.stop(self._session, table)
                 self._session.execute(sql.SQL("DROP TABLE {}").format(table.sql))
-
-    def recover(self) -> str | None:
-        """`None`: PostgreSQL rolls an interrupted transaction back."""
-        return None
-
-    def interrupted_exchange(self) -> bool:
-        """`False`: PostgreSQL rolls an interrupted transaction back."""
-        return False

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 from psycopg import sql
 
-from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Page, Payload
+from lightmigrate.stores.checks import require_columns, require_dimension
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.pgvector.part import Part
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged
+from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged, staged_across
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table
 from lightmigrate.stores.pgvector.triggers import quietly
+from lightmigrate.stores.pgvector.turns import in_turns
 from lightmigrate.stores.pgvector.values import decode, decode_key
 from lightmigrate.stores.pgvector.vectors import padded
 from lightmigrate.vectors import Vectors
@@ -23,7 +26,7 @@ from lightmigrate.vectors import Vectors
 # Rows per statement.
 _BATCH = 2000
 
-# A transaction that changes what the application may want to write at the same time has as many rows as take so long,,
+# A transaction that changes what the application may want to write at the same time has as many rows as take so long,
 # at least and at most so many.
 _SECONDS, _FEWEST, _MOST = 0.1, 10, 500
 
@@ -98,31 +101,37 @@ def write_vectors(
     """Write the vectors `(n, d)` of existing rows; ids without a row are ignored. Writes, without firing triggers.
 
     A few rows in each transaction, because others who write to these rows have to wait for its end: as many as this
-    server writes in a tenth of a second.
+    server writes in a tenth of a second. In a version they are on the disk when the next transaction is: that of the
+    exchange at the latest.
     """
-    if len(ids):
-        vectors = _fitting(rows, vectors)
-    update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE ").format(rows.table.sql, rows.column.sql, STAGE)
-    rest = condition + rows.part.condition("t")
-    start = 0
-    while start < len(ids):
-        batch = range(start, min(len(ids), start + session.rows_at_once))
-        start = batch.stop
-        keyed = [(row, key) for row in batch if (key := decode_key(ids[row], len(rows.table.keys)))]
-        if not keyed:
-            continue
+    if not len(ids):
+        return
+    vectors = _fitting(rows, vectors)
+    keyed = [(row, key) for row, record in enumerate(ids) if (key := decode_key(record, len(rows.table.keys)))]
+    keys, numbers = [key for _, key in keyed], [str(number) for number in range(len(keyed))]
+    if not keyed:
+        return
+    with staged_across(session, keys, vectors[[row for row, _ in keyed]], [numbers]) as stage:
+        update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE s.c0 = ANY(%s) AND ").format(
+            rows.table.sql, rows.column.sql, stage
+        )
+        rest = condition + rows.part.condition("t")
 
-        def write(keyed: Sequence[tuple[int, tuple[str, ...]]] = keyed) -> None:
-            with (
-                quietly(session, rows.table, [rows.column]),
-                staged(session, [key for _, key in keyed], vectors[[row for row, _ in keyed]]),
-            ):
-                join_by_key(session, rows.table.keys, lambda joined: update + joined + rest, rows.part.values)
+        def write(some: Sequence[str]) -> None:
+            with quietly(session, rows.table, [rows.column]):
+                join_by_key(
+                    session, rows.table.keys, lambda joined: update + joined + rest, [list(some), *rows.part.values]
+                )
 
-        begun = time.perf_counter()
-        session.yielding(write)
-        fitting = len(batch) * _SECONDS / max(time.perf_counter() - begun, 1e-6)
-        session.rows_at_once = int(min(max(fitting, len(batch) / 2, _FEWEST), 2 * session.rows_at_once, _MOST))
+        for turn in [numbers] if session.in_transaction else in_turns(session, rows.table, stage):
+            start = 0
+            while start < len(turn):
+                batch = turn[start : start + session.rows_at_once]
+                start += len(batch)
+                begun = time.perf_counter()
+                session.yielding(_bound(write, batch), flushed=rows.kept is None)
+                fitting = len(batch) * _SECONDS / max(time.perf_counter() - begun, 1e-6)
+                session.rows_at_once = int(min(max(fitting, len(batch) / 2, _FEWEST), 2 * session.rows_at_once, _MOST))
 
 
 def remove_rows(session: Session, rows: Rows, ids: Sequence[str]) -> None:
@@ -205,30 +214,15 @@ def _key_of(table: Table, record: str) -> tuple[str, ...]:
 
 
 def _require_columns(rows: Rows, page: Page) -> None:
-    known = {column.name for column in rows.payload_columns}
-    unknown = {name for payload in page.payloads for name in payload or {} if name not in known}
-    if unknown or (rows.text is None and any(text is not None for text in page.texts)):
-        missing = ", ".join(sorted(unknown)) or "of text"
-        raise LightmigrateError(f"table {rows.table.name} has no column {missing}: add one, or leave the value out")
+    columns = {column.name for column in rows.payload_columns}
+    require_columns(page, rows.table.name, columns, text=rows.text is not None)
 
 
 def _fitting(rows: Rows, vectors: Vectors) -> Vectors:
     """The vectors as the column takes them; `DimensionError` when they are not of the collection's dimension."""
-    expected = rows.used or rows.dimension
-    if expected is not None and vectors.shape[1] != expected:
-        found = int(vectors.shape[1])
-        raise DimensionError(
-            f"vectors of {found} numbers for {rows.address}, which has {expected}: project them first",
-            expected=expected,
-            found=found,
-        )
+    require_dimension(vectors, rows.used or rows.dimension, rows.address)
     return vectors if rows.column.dimension is None else padded(vectors, rows.column.dimension)
 
 
 def _decoded(column: Column, payload: Payload) -> str | None:
     return decode(column.kind, payload[column.name]) if column.name in payload else None
-
-
-def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Slices of at most so many."""
-    return (items[start : start + size] for start in range(0, len(items), size))

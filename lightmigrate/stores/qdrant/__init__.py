@@ -16,6 +16,11 @@ KIND = StoreKind(
     recognises="lightmigrate.stores.qdrant:is_folder",
     open_path="lightmigrate.stores.qdrant:open_folder",
     clients={"qdrant_client": "lightmigrate.stores.qdrant.store:QdrantStore"},
+    framework_stores={
+        "langchain_qdrant": "lightmigrate.stores.qdrant.frameworks:of_langchain",
+        "langchain_community.vectorstores.qdrant": "lightmigrate.stores.qdrant.frameworks:of_langchain",
+        "llama_index.vector_stores.qdrant": "lightmigrate.stores.qdrant.frameworks:of_llamaindex",
+    },
 )
 
 

@@ -8,6 +8,8 @@ rate of requests is asked again when it says so.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import threading
 import time
 import weakref
@@ -27,8 +29,8 @@ from lightmigrate.vectors import Vectors
 _ORDERING = models.WriteOrdering.STRONG
 _CONSISTENCY = models.ReadConsistencyType.MAJORITY
 
-# Local mode is not made for threads.
 _LOCKS: weakref.WeakKeyDictionary[QdrantClient, threading.RLock] = weakref.WeakKeyDictionary()
+_ONE_LOCK_EACH = threading.Lock()
 
 Result = TypeVar("Result")
 
@@ -39,8 +41,33 @@ def is_local(client: QdrantClient) -> bool:
     return options.get("location") == ":memory:" or options.get("path") is not None
 
 
+def take_turns(client: QdrantClient) -> threading.RLock:
+    """Have every call through a client of local mode take one lock, and return it.
+
+    Local mode is not made for threads: a scroll beside an upsert fails, and two upserts can damage what it holds. A
+    migration reads in threads of its own, so the application's calls have to wait for them, and they for these.
+    """
+    with _ONE_LOCK_EACH:
+        if (lock := _LOCKS.get(client)) is None:
+            lock = _LOCKS[client] = threading.RLock()
+            engine: object = client._client
+            for name, method in inspect.getmembers(engine, inspect.ismethod):
+                if not name.startswith("_"):
+                    setattr(engine, name, _holding(lock, method))
+        return lock
+
+
+def _holding(lock: threading.RLock, method: Callable[..., Result]) -> Callable[..., Result]:
+    @functools.wraps(method)
+    def call(*arguments: object, **named: object) -> Result:
+        with lock:
+            return method(*arguments, **named)
+
+    return call
+
+
 class QdrantCalls:
-    """One client. Several threads may use it.
+    """One client. Several threads may use it, also beside the application's own calls through it.
 
     Args:
         client: qdrant-client's own, open.
@@ -51,13 +78,14 @@ class QdrantCalls:
         self.client = client
         self._reopen = reopen
         self.local = is_local(client)
-        lock = _LOCKS.setdefault(client, threading.RLock())
-        self.exclusive: contextlib.AbstractContextManager[Any] = lock if self.local else contextlib.nullcontext()
+        self._exclusive: contextlib.AbstractContextManager[object] = (
+            take_turns(client) if self.local else contextlib.nullcontext()
+        )
 
     def read_anew(self) -> None:
         """Have local mode read its folder again: every search scales the vectors that it holds in memory."""
         if self._reopen is not None:
-            with self.exclusive:
+            with self._exclusive:
                 self.client.close()
                 self.client = self._reopen()
 
@@ -196,7 +224,7 @@ class QdrantCalls:
 
     def _call(self, call: Callable[[], Result]) -> Result:
         while True:
-            with self.exclusive, _translated():
+            with self._exclusive, _translated():
                 try:
                     return call()
                 except ResourceExhaustedResponse as busy:

@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from qdrant_client import models
 
-from lightmigrate.errors import DimensionError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId, decode, encode, following
 from lightmigrate.stores.qdrant.points import PointFormat
-from lightmigrate.vectors import Vectors, evenly
+from lightmigrate.vectors import Vectors
 
 # Ids and queries per request.
 _IDS_AT_ONCE, _QUERIES_AT_ONCE = 10_000, 100
@@ -25,7 +26,7 @@ _POINTS_AT_ONCE, _BYTES_AT_ONCE = 1000, 8_000_000
 _BYTES_PER_NUMBER = 22
 
 
-class QdrantCollection:
+class QdrantCollection(CollectionDefaults):
     """See `stores.base.Collection`. Refers to the collection that has the name, or that the alias leads to, at a call.
 
     Args:
@@ -68,11 +69,7 @@ class QdrantCollection:
 
     def facts(self) -> CollectionFacts:
         """What the database says about it; only reads. Qdrant records no embedding model."""
-        place = self._address
-        return CollectionFacts(
-            place.name, place.tenant, place.database, self.count(), self.dimension, self.metric, None, self.opened_id,
-            place.vector, place.part,
-        )  # fmt: skip
+        return facts_at(self._address, self.count(), self.dimension, self.metric, None, self.opened_id)
 
     def count(self) -> int:
         """Number of records."""
@@ -93,14 +90,6 @@ class QdrantCollection:
             if start is None:
                 return
 
-    def sample(self, n: int, seed: int = 0) -> Page:
-        """N records, evenly spaced in the order of their ids. Reads all ids and n records."""
-        ids = self.ids()
-        if len(ids) <= n:
-            return self.records(ids)
-        shift = int(np.random.default_rng(seed).integers(max(1, len(ids) // max(1, n))))
-        return self.records([ids[min(row + shift, len(ids) - 1)] for row in evenly(len(ids) - shift, n)])
-
     def ids(self) -> list[str]:
         """All ids, in the order of a scan; only reads."""
         ids: list[str] = []
@@ -116,7 +105,7 @@ class QdrantCollection:
         wanted = [point for record in dict.fromkeys(ids) if (point := decode(record)) is not None]
         pages = [
             self._page(self.calls.retrieve(self._address.name, some), True)
-            for some in _portions(wanted, self.configuration.largest(_POINTS_AT_ONCE))
+            for some in batches(wanted, self.configuration.largest(_POINTS_AT_ONCE))
         ]
         place = {record: number for number, record in enumerate(ids)}
         page = Page.joined(pages)
@@ -127,7 +116,7 @@ class QdrantCollection:
 
     def add(self, page: Page) -> None:
         """Write records; existing records of the same ids are replaced. Returns when they are applied."""
-        self._require_dimension(page.vectors, len(page))
+        require_dimension(page.vectors, self.dimension, self._address)
         for points in self._requests(page):
             self.calls.upsert(self._address.name, points)
             if self.calls.local and len(self.format.unit - {self.vector}):
@@ -154,10 +143,10 @@ class QdrantCollection:
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
-        self._require_dimension(vectors, len(ids))
+        require_dimension(vectors, self.dimension, self._address)
         place = {point: row for row, record in enumerate(ids) if (point := decode(record)) is not None}
         own = [self.vector] if self.vector else True
-        for some in _portions(list(place), self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
+        for some in batches(list(place), self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
             stored = self.calls.retrieve(self._address.name, some, payloads=False, vectors=own)
             existing = [decode(record) for record in self.format.page(stored).ids]
             points = [
@@ -171,12 +160,12 @@ class QdrantCollection:
     def remove(self, ids: Sequence[str]) -> None:
         """Delete points, with all of their vectors."""
         points = [point for record in ids if (point := decode(record)) is not None]
-        for some in _portions(points, self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
+        for some in batches(points, self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
             self.calls.remove(self._address.name, some)
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
-        self._require_dimension(vectors, len(vectors))
+        require_dimension(vectors, self.dimension, self._address)
         found: list[list[tuple[PointId, float]]] = []
         most = self.configuration.largest(k)
         for start in range(0, len(vectors), _QUERIES_AT_ONCE):
@@ -190,10 +179,6 @@ class QdrantCollection:
         """The whole configuration without the dimension, and the payload indexes; only reads."""
         return self.calls.configuration(self._address.name).settings(self.vector, distance)
 
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: Qdrant keeps no log."""
-        return None
-
     def _named(self, vector: list[float]) -> models.VectorStruct:
         return {self.vector: vector} if self.vector else vector
 
@@ -202,15 +187,6 @@ class QdrantCollection:
         """The vectors to read beside the own one, which are part of a record; `False` for none."""
         names = {*self.configuration.dense, *self.configuration.sparse} - {self.vector}
         return sorted(names) or False
-
-    def _require_dimension(self, vectors: Vectors, n: int) -> None:
-        if n and vectors.shape[1] != self.dimension:
-            found = int(vectors.shape[1])
-            raise DimensionError(
-                f"vectors of {found} numbers for {self._address}, which has {self.dimension}: project them first",
-                expected=self.dimension,
-                found=found,
-            )
 
 
 def _unit(configuration: Configuration) -> frozenset[str]:
@@ -222,7 +198,3 @@ def _id(physical: str, configuration: Configuration) -> str:
     """Identifies a collection; one that is created later under the same name has another time."""
     created = configuration.info.created_at
     return physical if created is None else f"{physical} {created.isoformat()}"
-
-
-def _portions(items: Sequence[PointId], size: int) -> Iterator[Sequence[PointId]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -7,7 +7,6 @@ migrated, the payload also holds them, under one name: exact, so that they are c
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +22,6 @@ from lightmigrate.vectors import Vectors
 # Where a record's payload holds the other vectors of a point.
 OTHERS = "lightmigrate:vectors"
 
-# Usual names of the field that holds the embedded text: LangChain, fastembed, AnythingLLM and Open WebUI, n8n, ...
-TEXT_FIELDS = ("page_content", "document", "text", "content", "chunk")
-_NODE_FIELD = "_node_content"
-
 _MEM0_FIELDS = {"data", "hash", "created_at"}
 
 # Qdrant leaves a vector as it is whose squared length is this near to 1.
@@ -38,26 +33,9 @@ _INDICES, _VALUES, _WIDE_VALUES = "<u4", "<f4", "<f8"
 Vector = Any  # a list of numbers, a list of such rows, or a `SparseVector`
 
 
-def text_field(payloads: Sequence[Mapping[str, Any]]) -> str:
-    """The field that holds the embedded text in most of some payloads; a usual name where none does."""
-    shares = {name: sum(isinstance(each.get(name), str) for each in payloads) for name in TEXT_FIELDS}
-    usual = next((name for name, number in shares.items() if 2 * number > len(payloads)), TEXT_FIELDS[0])
-    nodes = sum(_holds_text(each.get(_NODE_FIELD)) for each in payloads)
-    return TEXT_FIELDS[0] if 2 * nodes > len(payloads) else usual
-
-
 def needs_own_name(payloads: Sequence[Mapping[str, Any]]) -> bool:
     """Whether most payloads are mem0's, which looks for its collection in a list that has no aliases."""
     return 2 * sum(each.keys() >= _MEM0_FIELDS for each in payloads) > len(payloads)
-
-
-def _holds_text(node: object) -> bool:
-    """Whether a LlamaIndex node keeps its text itself."""
-    try:
-        content = json.loads(node) if isinstance(node, str) else None
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and bool(content.get("text") or content.get("text_resource"))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LightmigrateError
-from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -18,8 +17,8 @@ from lightmigrate.stores.base import (
     Metric,
     Role,
     Version,
-    WrittenRecords,
 )
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
 from lightmigrate.stores.qdrant.exchange import (
@@ -31,7 +30,7 @@ from lightmigrate.stores.qdrant.exchange import (
 )
 from lightmigrate.stores.qdrant.names import State, VersionName
 from lightmigrate.stores.qdrant.place import place_of
-from lightmigrate.stores.qdrant.points import text_field
+from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.timestamp import order
 
 # The first version of a server whose filters can ask for a vector.
@@ -44,7 +43,7 @@ _UNFINISHED = (State.READY, State.MOVING)
 _LOOKED_AT = 50
 
 
-class QdrantStore:
+class QdrantStore(StoreDefaults):
     """See `stores.base.Store`.
 
     Args:
@@ -52,6 +51,8 @@ class QdrantStore:
         owned: whether closing the store closes it.
         reopen: opens another one on the same folder; only for a client that is owned.
     """
+
+    records_model = False
 
     def __init__(
         self, client: QdrantClient, *, owned: bool = False, reopen: Callable[[], QdrantClient] | None = None
@@ -91,10 +92,6 @@ class QdrantStore:
             "update it one minor version after the other"
         )
 
-    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        """None: a server that cannot read a collection does not start with it."""
-        return {}
-
     @property
     def folder(self) -> Path | None:
         """The folder of local mode; `None` for a server and for local mode in memory."""
@@ -102,15 +99,6 @@ class QdrantStore:
 
     def __str__(self) -> str:
         return str(self._place)
-
-    def __repr__(self) -> str:
-        return f"QdrantStore({str(self)!r})"
-
-    def __enter__(self) -> QdrantStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the client, unless it is the caller's."""
@@ -182,21 +170,7 @@ class QdrantStore:
             name = VersionName.parse(physical)
             if name.state is State.NEW and physical not in leading:
                 versions.append(Version(name.address, Role.BUILDING, name.key, Address(physical, vector=name.vector)))
-        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """`None`: Qdrant records no embedding model.
-
-        Raises:
-            LightmigrateError: the object is neither an embedding function nor a mapping.
-        """
-        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
-            return None
-        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
-
-    def fixed_distance(self, address: Address) -> str | None:
-        """`None`: a new collection can have any distance."""
-        return None
+        return by_age(versions)
 
     def create(
         self,
@@ -252,14 +226,6 @@ class QdrantStore:
         DatabaseChangedError.require_same(live.address, live.opened_id, self.collection(live.address).opened_id)
         exchange(self.calls, incoming, live, key)
         return 0
-
-    def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place. Writes."""
-        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
-
-    def written_since(self, backup: Version) -> WrittenRecords | None:
-        """`None`: Qdrant keeps no log."""
-        return None
 
     def delete(self, address: Address) -> None:
         """Delete a collection or a version of one, and the aliases that lead to it. Writes."""

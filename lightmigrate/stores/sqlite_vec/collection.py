@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
-from lightmigrate.stores.page import sample_ranges
+from lightmigrate.stores.checks import require_dimension, require_unused
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
+from lightmigrate.stores.page import batches, sample_ranges
 from lightmigrate.stores.sqlite_vec.driver import Row
 from lightmigrate.stores.sqlite_vec.layout import Layout
 from lightmigrate.stores.sqlite_vec.parts import can_read, read
@@ -29,7 +31,7 @@ _MOST_NEIGHBOURS = 4096
 _BATCH = 500
 
 
-class SqliteVecCollection:
+class SqliteVecCollection(CollectionDefaults):
     """The collection that is at an address at the time of each call. See `stores.base.Collection`.
 
     Args:
@@ -66,11 +68,8 @@ class SqliteVecCollection:
 
     def facts(self) -> CollectionFacts:
         """What the file says about it; only reads."""
-        declaration, place = self._catalog.table(self._address.name).declaration, self._address
-        return CollectionFacts(
-            place.name, place.tenant, place.database, self.count(), declaration.dimension, declaration.metric, None,
-            self.id, place.vector, place.part,
-        )  # fmt: skip
+        declared = self._catalog.table(self._address.name).declaration
+        return facts_at(self._address, self.count(), declared.dimension, declared.metric, None, self.id)
 
     def count(self) -> int:
         """Number of records."""
@@ -112,7 +111,7 @@ class SqliteVecCollection:
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
         layout, found = self.layout, {}
-        for keys in _batches(self._keys(ids)):
+        for keys in batches(self._keys(ids), _BATCH):
             rows = self._read(layout, f"WHERE {layout.key} IN ({places(len(keys))})", keys)
             found.update({encode_key(row[0]): row for row in rows})
         return self._page(layout, [found[record] for record in ids if record in found], True)
@@ -128,7 +127,7 @@ class SqliteVecCollection:
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
         layout = self.layout
-        self._require_dimension(layout, vectors, len(ids))
+        require_dimension(vectors, layout.table.declaration.dimension, self._address)
         with self._session.transaction():
             existing = self._existing(layout, ids)
             written = [
@@ -175,9 +174,6 @@ class SqliteVecCollection:
         declaration = self._catalog.table(self._address.name).declaration
         return {"metric": distance or declaration.metric, "columns": declaration.settings()}
 
-    def changes(self, since: str | None = None) -> None:
-        """`None`: SQLite keeps no log of what was written, and vec0 tables take no triggers."""
-
     def _read(self, layout: Layout, tail: str, values: Sequence[object], *, vectors: bool = True) -> list[Row]:
         """Whole records, in the fastest way that is known to be right for the table."""
         checked = self._catalog.read_in_parts
@@ -193,7 +189,7 @@ class SqliteVecCollection:
 
     def _write(self, page: Page, *, replace: bool) -> None:
         layout = self.layout
-        self._require_dimension(layout, page.vectors, len(page))
+        require_dimension(page.vectors, layout.table.declaration.dimension, self._address)
         if unknown := layout.unknown(page.texts, page.payloads):
             raise LightmigrateError(
                 f"table {layout.table.name} has no column {', '.join(unknown)}: add one, or leave the value out"
@@ -202,8 +198,7 @@ class SqliteVecCollection:
         values = [layout.values(*each) for each in zip(page.texts, page.payloads, strict=True)]
         with self._session.transaction():
             taken = set() if replace else self._existing(layout, page.ids)
-            if taken or len(set(keys)) != len(keys):
-                raise LightmigrateError(f"{len(taken)} of {len(keys)} ids are taken or given twice: use put")
+            require_unused(keys, len(taken))
             self._write_rows(layout, keys, page.vectors, [others for _, others in values])
             # also of new rows: a trigger of the application may have inserted a vector for them
             present = self._keys(sorted(self._existing(layout, page.ids)))
@@ -225,7 +220,7 @@ class SqliteVecCollection:
         key, table = layout.rows.key, quoted(layout.rows.table)
         key_name = key if key == "rowid" else quoted(key)
         existing: set[object] = set()
-        for some in _batches(keys):
+        for some in batches(keys, _BATCH):
             query = f"SELECT {key_name} FROM {table} WHERE {key_name} IN ({places(len(some))})"  # noqa: S608
             existing |= {row[0] for row in self._session.rows(query, some)}
         names = [quoted(name) for name in (*layout.row_columns, *layout.rows.copies)]
@@ -239,7 +234,7 @@ class SqliteVecCollection:
 
     def _existing(self, layout: Layout, ids: Sequence[str]) -> set[str]:
         found: set[str] = set()
-        for keys in _batches(self._keys(ids)):
+        for keys in batches(self._keys(ids), _BATCH):
             query = f"SELECT {layout.key} FROM {layout.keys} r WHERE {layout.key} IN ({places(len(keys))})"  # noqa: S608
             found |= {encode_key(row[0]) for row in self._session.rows(query, keys)}
         return found
@@ -269,20 +264,6 @@ class SqliteVecCollection:
             cursor=cursor,
         )
 
-    def _require_dimension(self, layout: Layout, vectors: Vectors, n: int) -> None:
-        expected = layout.table.declaration.dimension
-        if n and vectors.shape != (n, expected):
-            found = int(vectors.shape[1])
-            raise DimensionError(
-                f"vectors of {found} numbers for {self._address}, which has {expected}: project them first",
-                expected=expected,
-                found=found,
-            )
-
 
 def _blob(vector: Vectors) -> bytes:
     return vector.astype("<f4").tobytes()
-
-
-def _batches(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.sqlite_vec.collection import SqliteVecCollection
 from lightmigrate.stores.sqlite_vec.exchange import Exchange, copy_rows, drop_rows
 from lightmigrate.stores.sqlite_vec.related import RowsChoice, rows_in
 from lightmigrate.stores.sqlite_vec.session import Session
 from lightmigrate.stores.sqlite_vec.sql import ROWS_SUFFIX, quoted
 from lightmigrate.stores.sqlite_vec.tables import Catalog, VecTable, version_of
-from lightmigrate.stores.timestamp import order
 
 CAPABILITIES = Capabilities(
     atomic_exchange=True,
@@ -28,7 +27,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class SqliteVecStore:
+class SqliteVecStore(StoreDefaults):
     """See `stores.base.Store`.
 
     Args:
@@ -44,6 +43,8 @@ class SqliteVecStore:
         DatabaseError: SQLite cannot open the file.
         MissingExtraError: sqlite-vec, or an SQLite that loads extensions, is missing.
     """
+
+    records_model = False
 
     def __init__(self, path: Path, *, rows: str = "", text: str = "") -> None:
         table, _, key = rows.rpartition(".")
@@ -88,15 +89,6 @@ class SqliteVecStore:
             return str(self.session.path)
         return f"sqlite:///{urllib.parse.quote(str(self.session.path))}?{urllib.parse.urlencode(self._options)}"
 
-    def __repr__(self) -> str:
-        return f"SqliteVecStore({str(self)!r})"
-
-    def __enter__(self) -> SqliteVecStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the file."""
         self.session.close()
@@ -118,21 +110,7 @@ class SqliteVecStore:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
         tables = [table for table in self._catalog.tables().values() if isinstance(table, VecTable)]
         versions = [table.version for table in tables if table.version is not None]
-        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """`None`: the file records no embedding model.
-
-        Raises:
-            LightmigrateError: the object is neither an embedding function nor a mapping.
-        """
-        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
-            return None
-        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
-
-    def fixed_distance(self, address: Address) -> str | None:
-        """`None`: a vec0 table states its distance."""
-        return None
+        return by_age(versions)
 
     def create(
         self,
@@ -195,13 +173,6 @@ class SqliteVecStore:
         Exchange(self._catalog, incoming, live, key).run(settle)
         return 0
 
-    def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place; the table with the texts stays as it is. Writes."""
-        return self.exchange(self.collection(backup.address), self.collection(backup.own), key)
-
-    def written_since(self, backup: Version) -> None:
-        """`None`: SQLite keeps no log."""
-
     def delete(self, address: Address) -> None:
         """Drop a vec0 table, and what lightmigrate keeps of its rows; the application's own table stays. Writes."""
         table = self.collection(address).layout.table
@@ -209,10 +180,3 @@ class SqliteVecStore:
             self.session.execute(f"DROP TABLE {quoted(table.name)}")
             drop_rows(self.session, table.name)
             self._catalog.forget(table.name)
-
-    def recover(self) -> None:
-        """`None`: SQLite rolls an interrupted transaction back."""
-
-    def interrupted_exchange(self) -> bool:
-        """`False`: SQLite rolls an interrupted transaction back."""
-        return False

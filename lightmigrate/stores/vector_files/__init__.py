@@ -16,6 +16,11 @@ KIND = StoreKind(
     marks=("*.npy", "*.parquet", "*.faiss", "*.json"),
     recognises="lightmigrate.stores.vector_files:holds_vectors",
     open_path="lightmigrate.stores.vector_files:open_path",
+    framework_stores={
+        "langchain_community.vectorstores.faiss": "lightmigrate.stores.vector_files.frameworks:of_langchain_faiss",
+        "llama_index.vector_stores.faiss": "lightmigrate.stores.vector_files.frameworks:of_llamaindex_faiss",
+        "llama_index.core.vector_stores.simple": "lightmigrate.stores.vector_files.frameworks:of_llamaindex_simple",
+    },
 )
 
 

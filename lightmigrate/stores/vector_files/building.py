@@ -11,20 +11,23 @@ import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, VerificationError
 from lightmigrate.progress import logger
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.vector_files import edits
 from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC, sample_rows, scan_rows
 from lightmigrate.stores.vector_files.draft import Draft
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.places import Home, Place, read_version
-from lightmigrate.stores.vector_files.table import Options, Table, pages_of, same_records
+from lightmigrate.stores.vector_files.snapshots import Snapshots
+from lightmigrate.stores.vector_files.table import Options, Table, blocks_of, same_records
 from lightmigrate.vectors import Vectors, as_vectors
 
 # Beyond this relative difference vectors that were read back are not those that were written; half precision is within.
 ROUNDING = 1e-3
 
 
-class BuildingVersion:
+class BuildingVersion(CollectionDefaults):
     """See `stores.base.Collection`.
 
     Records are read from the draft. What depends on the files, such as a search, has them written first.
@@ -34,9 +37,10 @@ class BuildingVersion:
         folder: of the version.
         address: where it is.
         options: how the files are read.
+        snapshots: of the store.
     """
 
-    def __init__(self, home: Home, folder: Path, address: Address, options: Options) -> None:
+    def __init__(self, home: Home, folder: Path, address: Address, options: Options, snapshots: Snapshots) -> None:
         fields = read_version(folder)
         if not fields:
             raise CollectionNotFoundError(f"there is no version {address}")
@@ -49,6 +53,7 @@ class BuildingVersion:
         self._like = Place(like, home.live.name, home.live.format)
         self._draft = Draft(folder, int(fields["dimension"]))
         self._table: Table | None = None
+        self._snapshots = snapshots
 
     @property
     def address(self) -> Address:
@@ -67,13 +72,15 @@ class BuildingVersion:
 
     def source(self) -> Table:
         """The table whose settings and records it follows; only reads."""
+        before = self._like.stamp()
+        if (known := self._snapshots.at(self._like, before)) is not None:
+            return known.table
         return self._like.format.read(self._like.folder, self._like.name, self.options)
 
     def facts(self) -> CollectionFacts:
         """What is known of it; only reads."""
-        at = self._address
-        count, dimension = len(self._draft.ids), self._draft.dimension
-        return CollectionFacts(at.name, at.tenant, at.database, count, dimension, self.distance, None, self.opened_id)
+        draft = self._draft
+        return facts_at(self._address, len(draft.ids), draft.dimension, self.distance, None, self.opened_id)
 
     def count(self) -> int:
         """Number of records."""
@@ -110,7 +117,7 @@ class BuildingVersion:
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace the vectors `(n, d)` of existing records."""
-        edits.require_dimension(as_vectors(vectors), len(ids), self._draft.dimension)
+        require_dimension(as_vectors(vectors), self._draft.dimension)
         self._discard_files()
         row_of = self._draft.row_of
         known = {row_of[record]: number for number, record in enumerate(ids) if record in row_of}
@@ -139,10 +146,6 @@ class BuildingVersion:
         """The kind of file, its index, and the distance. Only reads."""
         table = self.source() if self._table is None else self._table
         return {**table.settings, "distance": distance or self.distance}
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: files keep no log."""
-        return None
 
     def written(self) -> Table:
         """The files, written from the draft where they are not yet, and compared with it. Writes.
@@ -186,8 +189,8 @@ class BuildingVersion:
         if not same_records(self._draft, table):
             raise VerificationError(f"the files of {self._address} were not read back as they were written")
         largest, total = 0.0, 0.0
-        for expected, stored in zip(pages_of(self._draft), pages_of(table), strict=True):
-            errors = relative_errors(expected.vectors, stored.vectors)
+        for expected, stored in zip(blocks_of(self._draft), blocks_of(table), strict=True):
+            errors = relative_errors(expected, stored)
             largest, total = max(largest, float(errors.max())), total + float(errors.sum())
         if table.lossy:
             mean = total / max(1, len(table.ids))

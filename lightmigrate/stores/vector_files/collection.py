@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, WrittenRecords
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.vector_files import edits
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.exchange import replace_live
 from lightmigrate.stores.vector_files.places import Home, Place, Stamp
-from lightmigrate.stores.vector_files.table import Options, Rows, Table, pages_of
+from lightmigrate.stores.vector_files.snapshots import Snapshot, Snapshots
+from lightmigrate.stores.vector_files.table import Options, Rows, pages_of
 from lightmigrate.vectors import Vectors, as_vectors
 
 # The distance of files that state none: what most code that searches them computes.
@@ -26,22 +28,7 @@ DEFAULT_METRIC: Metric = "cosine"
 _ATTEMPTS = 5
 
 
-class Snapshot:
-    """A table with what finding records in it takes.
-
-    Attributes:
-        table: the content.
-        stamp: the state of the files that it was read from.
-        row_of: the row of every id.
-    """
-
-    def __init__(self, table: Table, stamp: Stamp) -> None:
-        self.table = table
-        self.stamp = stamp
-        self.row_of = {record: row for row, record in enumerate(table.ids)}
-
-
-class FileCollection:
+class FileCollection(CollectionDefaults):
     """See `stores.base.Collection`.
 
     Args:
@@ -50,14 +37,18 @@ class FileCollection:
         address: where it is.
         options: how the files are read.
         opened_id: its id.
+        snapshots: of the store.
     """
 
-    def __init__(self, home: Home, place: Place, address: Address, options: Options, opened_id: str) -> None:
+    def __init__(
+        self, home: Home, place: Place, address: Address, options: Options, opened_id: str, snapshots: Snapshots
+    ) -> None:
         self.home = home
         self.place = place
         self.options = options
         self.opened_id = opened_id
         self._address = address
+        self._snapshots = snapshots
         self._read: Snapshot | None = None
         self._lock = threading.Lock()
 
@@ -87,9 +78,13 @@ class FileCollection:
                 before = self._stamp()
                 if self._read is not None and self._read.stamp == before:
                     return self._read
+                if (known := self._snapshots.at(self.place, before)) is not None:
+                    self._read = known
+                    return known
                 table = self.place.format.read(self.place.folder, self.place.name, self.options)
                 if self._stamp() == before:
                     self._read = Snapshot(table, before)
+                    self._snapshots.keep(self.place, self._read)
                     return self._read
             raise DatabaseChangedError(
                 f"{self.place.main} was written to each of {_ATTEMPTS} times that it was read; stop the writer, and "
@@ -112,10 +107,9 @@ class FileCollection:
 
     def facts(self) -> CollectionFacts:
         """What the files say about it; only reads."""
-        table, at = self.snapshot().table, self._address
-        count, dimension = len(table.ids), table.dimension
+        table = self.snapshot().table
         identity = self.home.live_id() if self.place == self.home.live else self.opened_id
-        return CollectionFacts(at.name, at.tenant, at.database, count, dimension, self.metric(), None, identity)
+        return facts_at(self._address, len(table.ids), table.dimension, self.metric(), None, identity)
 
     def count(self) -> int:
         """Number of records."""
@@ -176,10 +170,6 @@ class FileCollection:
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The kind of file, its index, and the distance. Only reads."""
         return {**self.snapshot().table.settings, "distance": distance or self.metric()}
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        """`None`: files keep no log."""
-        return None
 
 
 def scan_rows(

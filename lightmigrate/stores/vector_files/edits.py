@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lightmigrate.errors import DimensionError, LightmigrateError
 from lightmigrate.stores.base import Page
+from lightmigrate.stores.checks import require_dimension, require_unused
 from lightmigrate.stores.vector_files.table import Rows
 from lightmigrate.vectors import Vectors
 
@@ -63,6 +63,10 @@ class Edited:
         old, new = iter(range(len(stored))), iter(range(len(stored), len(both)))
         return both.rows([next(old) if source >= 0 else next(new) for source in sources])
 
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        return self.page(rows).vectors
+
     @property
     def same_records(self) -> bool:
         """Whether only vectors are changed."""
@@ -76,17 +80,15 @@ def added(base: Rows, page: Page) -> Edited:
         LightmigrateError: an id exists already, or is given twice.
         DimensionError: the vectors have another length.
     """
-    require_dimension(page.vectors, len(page), base.dimension)
-    taken = len(set(base.ids) & set(page.ids)) + len(page) - len(set(page.ids))
-    if taken:
-        raise LightmigrateError(f"{taken} of {len(page)} ids are taken or given twice: use put")
+    require_dimension(page.vectors, base.dimension)
+    require_unused(page.ids, len(set(base.ids) & set(page.ids)))
     order = [*range(len(base.ids)), *(-number - 1 for number in range(len(page)))]
     return Edited(base, order, page, width=_width(base, page.vectors))
 
 
 def put(base: Rows, page: Page, row_of: Mapping[str, int]) -> Edited:
     """The rows with those of a page in the place of those of the same ids, and the others after them."""
-    require_dimension(page.vectors, len(page), base.dimension)
+    require_dimension(page.vectors, base.dimension)
     last = {record: number for number, record in enumerate(page.ids)}
     order = list(range(len(base.ids)))
     for record, number in last.items():
@@ -99,7 +101,7 @@ def put(base: Rows, page: Page, row_of: Mapping[str, int]) -> Edited:
 
 def with_vectors(base: Rows, ids: Sequence[str], vectors: Vectors, row_of: Mapping[str, int]) -> Edited:
     """The rows with other vectors of some records; ids without a record are ignored."""
-    require_dimension(vectors, len(ids), base.dimension)
+    require_dimension(vectors, base.dimension)
     changed = {row_of[record]: vector for record, vector in zip(ids, vectors, strict=True) if record in row_of}
     return Edited(base, range(len(base.ids)), vectors=changed, width=base.dimension)
 
@@ -109,16 +111,6 @@ def without(base: Rows, ids: Sequence[str]) -> Edited:
     gone = set(ids)
     order = [row for row, record in enumerate(base.ids) if record not in gone]
     return Edited(base, order, width=base.dimension)
-
-
-def require_dimension(vectors: Vectors, n: int, dimension: int | None) -> None:
-    """Raise `DimensionError` when vectors are not `(n, dimension)`."""
-    if n and dimension is not None and vectors.shape != (n, dimension):
-        raise DimensionError(
-            f"vectors of {vectors.shape[1]} numbers for a collection of {dimension}: project them first",
-            expected=dimension,
-            found=int(vectors.shape[1]),
-        )
 
 
 def _width(base: Rows, vectors: Vectors) -> int | None:

@@ -10,6 +10,7 @@ from lightmigrate.errors import LightmigrateError, MissingExtraError
 from lightmigrate.stores.base import Metric
 from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
 from lightmigrate.stores.vector_files.langchain import LangChainRecords, read_docstore, write_docstore
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Options, Rows, Table
 
 if TYPE_CHECKING:
@@ -18,18 +19,10 @@ if TYPE_CHECKING:
 _SUFFIX = ".faiss"
 
 
-class FaissFormat:
+class FaissFormat(SuffixFormat):
     """See `table.Format`. Loads faiss when a file is read."""
 
-    kind = "faiss"
-
-    def names(self, folder: Path) -> list[str]:
-        """The `.faiss` files of a folder."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The file of the index."""
-        return f"{name}{_SUFFIX}"
+    kind, suffix = "faiss", _SUFFIX
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """LangChain's file, or those of ids and texts."""
@@ -63,9 +56,6 @@ class FaissFormat:
         elif isinstance(like.beside, Beside):
             write_beside(folder, name, _SUFFIX, rows, like.beside)
 
-    def merge(self, version: Path, live: Path, name: str) -> None:
-        """Nothing: its files are its own."""
-
     def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
         """Why an index of this kind is not built: it is not known, cannot have the dimension, or is inexact."""
         from lightmigrate.stores.vector_files import faiss_kind
@@ -86,7 +76,7 @@ def _inexact(like: FaissTable) -> str:
     from lightmigrate.stores.vector_files import faiss_kind
     from lightmigrate.vectors import evenly
 
-    sample = like.page(evenly(len(like.ids), 2000)).vectors
+    sample = like.vectors_of(evenly(len(like.ids), 2000))
     error = faiss_kind.codec_error(like.source.kind, sample)
     measured = "" if error is None else f", measured {error:.2g} off on average, relative to their length"
     return (

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from lightmigrate.stores.vector_files.faiss_format import FaissFormat
 from lightmigrate.stores.vector_files.llamaindex import LlamaIndexFormat
+from lightmigrate.stores.vector_files.llamaindex_faiss import LlamaIndexFaissFormat
 from lightmigrate.stores.vector_files.npy import NpyFormat
 from lightmigrate.stores.vector_files.parquet import ParquetFormat
 from lightmigrate.stores.vector_files.places import Place
 from lightmigrate.stores.vector_files.table import Format
 
-FORMATS: Sequence[Format] = (NpyFormat(), ParquetFormat(), FaissFormat(), LlamaIndexFormat())
+FORMATS: Sequence[Format] = (NpyFormat(), ParquetFormat(), FaissFormat(), LlamaIndexFaissFormat(), LlamaIndexFormat())
 
 
 def places_in(folder: Path) -> dict[str, Place]:

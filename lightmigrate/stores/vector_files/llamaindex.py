@@ -16,18 +16,33 @@ from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.files import replacing
 from lightmigrate.stores.base import Metric, Page, Payload
 from lightmigrate.stores.vector_files.search import exact_nearest
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, finite, pages_of
 from lightmigrate.vectors import Vectors
 
-_SUFFIX, _DOCSTORE = "__vector_store.json", "docstore.json"
+SUFFIX, DOCSTORE = "__vector_store.json", "docstore.json"
 _VECTORS, _DOCUMENTS, _METADATA = "embedding_dict", "text_id_to_ref_doc_id", "metadata_dict"
-_NODES = "docstore/data"
+NODES = "docstore/data"
+
+# What every file of FAISS begins with.
+_FAISS = b"I"
 
 # What LlamaIndex calls a node of text.
 _TYPE = {"__type__": "1"}
 
 # Under this name `texts` finds what LlamaIndex embeds of a node.
 _NODE = "_node_content"
+
+
+def persisted(folder: Path, *, faiss: bool) -> list[str]:
+    """Names of the stores that LlamaIndex persisted in a folder: as JSON, or under the same file name as FAISS does."""
+
+    def of_faiss(path: Path) -> bool:
+        with path.open("rb") as file:
+            return file.read(1) == _FAISS
+
+    paths = (path for path in folder.glob(f"*{SUFFIX}") if path.is_file())
+    return sorted(path.name.removesuffix(SUFFIX) for path in paths if of_faiss(path) == faiss)
 
 
 class LlamaIndexTable:
@@ -44,8 +59,8 @@ class LlamaIndexTable:
     lossy = ""
 
     def __init__(self, folder: Path, name: str) -> None:
-        path = folder / f"{name}{_SUFFIX}"
-        self.name, self.folder, self.content = name, folder, _read(path)
+        path = folder / f"{name}{SUFFIX}"
+        self.name, self.folder, self.content = name, folder, read_json(path)
         stored = self.content.pop(_VECTORS, None)
         if not isinstance(stored, dict):
             raise DamagedCollectionError(f"{path} has no {_VECTORS}: it is no file of LlamaIndex's own vector store")
@@ -57,9 +72,9 @@ class LlamaIndexTable:
         self._vectors = np.zeros((len(stored), self.dimension or 0), np.float32)
         for row, vector in enumerate(stored.values()):
             self._vectors[row] = vector
-        docstore = folder / _DOCSTORE
-        self.docstore = _read(docstore) if docstore.is_file() else None
-        nodes = None if self.docstore is None else self.docstore.get(_NODES, {})
+        docstore = folder / DOCSTORE
+        self.docstore = read_json(docstore) if docstore.is_file() else None
+        nodes = None if self.docstore is None else self.docstore.get(NODES, {})
         self.nodes: dict[str, Any] | None = nodes
 
     @property
@@ -74,44 +89,36 @@ class LlamaIndexTable:
         numbers = self._vectors[list(rows)] if vectors else np.zeros((len(ids), 0), np.float32)
         return Page(ids, numbers, [text for text, _ in records], [payload for _, payload in records])
 
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given."""
+        return self._vectors[list(rows)]
+
     def record(self, record: str) -> tuple[str | None, Payload | None]:
         """The text and the payload of a record."""
         payload: dict[str, Any] = {}
         for field in (_DOCUMENTS, _METADATA):
             if record in self.content.get(field, {}):
                 payload[field] = finite(self.content[field][record])
-        node = (self.nodes or {}).get(record)
-        text = None
-        if isinstance(node, dict) and isinstance(node.get("__data__"), dict):
-            data = dict(node["__data__"])
-            if isinstance(data.get("text"), str):
-                text = data.pop("text")
-            rest = {key: each for key, each in node.items() if key != "__data__"}
-            if data != _plain(record) or rest != _TYPE:
-                payload |= {_NODE: json.dumps(data), "node": rest}
-        return text, payload or None
+        text, content = from_node((self.nodes or {}).get(record), record)
+        return text, {**payload, **content} or None
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows, by comparing with all, as LlamaIndex does."""
         return exact_nearest(self, queries, k, metric)
 
 
-class LlamaIndexFormat:
+class LlamaIndexFormat(SuffixFormat):
     """See `table.Format`."""
 
-    kind = "llamaindex"
+    kind, suffix = "llamaindex", SUFFIX
 
     def names(self, folder: Path) -> list[str]:
-        """The stores of a folder that LlamaIndex persisted."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The file of the vectors."""
-        return f"{name}{_SUFFIX}"
+        """The stores of a folder that LlamaIndex persisted as JSON."""
+        return persisted(folder, faiss=False)
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The file of the nodes."""
-        return [_DOCSTORE] if (folder / _DOCSTORE).is_file() else []
+        return [DOCSTORE] if (folder / DOCSTORE).is_file() else []
 
     def read(self, folder: Path, name: str, options: Options) -> Table:
         """Read both files into memory, as LlamaIndex does."""
@@ -146,7 +153,7 @@ class LlamaIndexFormat:
             for record, text, payload in zip(page.ids, page.texts, page.payloads, strict=True):
                 if (payload or {}).keys() - {*fields, _NODE, "node"}:
                     raise LightmigrateError(
-                        f"a record has fields that {name}{_SUFFIX} has no place for: use {_METADATA}"
+                        f"a record has fields that {name}{SUFFIX} has no place for: use {_METADATA}"
                     )
                 for field, values in fields.items():
                     if field in (payload or {}):
@@ -155,37 +162,49 @@ class LlamaIndexFormat:
                     if record in (like.nodes or {}):
                         nodes[record] = (like.nodes or {})[record]
                 elif text is not None or _NODE in (payload or {}):
-                    nodes[record] = _node(record, text, payload or {})
+                    nodes[record] = to_node(record, text, payload or {})
         if nodes != (like.nodes or {}):
             if like.docstore is None:
-                raise LightmigrateError(f"{name}{_SUFFIX} has no {_DOCSTORE} beside it, which would hold the texts")
-            (folder / _DOCSTORE).write_text(json.dumps({**like.docstore, _NODES: nodes}), encoding="ascii")
+                raise LightmigrateError(f"{name}{SUFFIX} has no {DOCSTORE} beside it, which would hold the texts")
+            (folder / DOCSTORE).write_text(json.dumps({**like.docstore, NODES: nodes}), encoding="ascii")
         return fields
 
     def merge(self, version: Path, live: Path, name: str) -> None:
         """Keep what the other stores of the folder have in the file of nodes by now. Writes to the version."""
-        if not ((version / _DOCSTORE).is_file() and (live / _DOCSTORE).is_file()):
+        if not ((version / DOCSTORE).is_file() and (live / DOCSTORE).is_file()):
             return
         ours, theirs = LlamaIndexTable(version, name), LlamaIndexTable(live, name)
         own = {record: node for record, node in (ours.nodes or {}).items() if record in set(ours.ids)}
         gone = set(theirs.ids) - own.keys() - _used_elsewhere(live, name)
         others = {record: node for record, node in (theirs.nodes or {}).items() if record not in gone}
-        with replacing(version / _DOCSTORE) as file:
-            file.write(json.dumps({**(theirs.docstore or {}), _NODES: {**others, **own}}).encode())
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None
+        with replacing(version / DOCSTORE) as file:
+            file.write(json.dumps({**(theirs.docstore or {}), NODES: {**others, **own}}).encode())
 
 
 def _used_elsewhere(folder: Path, name: str) -> set[str]:
     """The nodes that other stores of a folder have vectors of; only reads."""
-    others = (path for path in folder.glob(f"*{_SUFFIX}") if path.name != f"{name}{_SUFFIX}")
-    return {record for path in others for record in _read(path).get(_VECTORS, ())}
+    others = (folder / f"{other}{SUFFIX}" for other in persisted(folder, faiss=False) if other != name)
+    return {record for path in others for record in read_json(path).get(_VECTORS, ())}
 
 
-def _node(record: str, text: str | None, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A node as LlamaIndex stores it."""
+def from_node(node: object, record: str) -> tuple[str | None, dict[str, Any]]:
+    """The text of a node as LlamaIndex stores it, and what a payload holds of it; nothing of what is no node.
+
+    Args:
+        node: the node.
+        record: the id that goes without saying.
+    """
+    if not (isinstance(node, dict) and isinstance(node.get("__data__"), dict)):
+        return None, {}
+    data = dict(node["__data__"])
+    text = data.pop("text") if isinstance(data.get("text"), str) else None
+    rest = {key: each for key, each in node.items() if key != "__data__"}
+    plain = data == _plain(record) and rest == _TYPE
+    return text, {} if plain else {_NODE: json.dumps(data), "node": rest}
+
+
+def to_node(record: str, text: str | None, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A node as LlamaIndex stores it, from what `from_node` returns."""
     data = json.loads(payload[_NODE]) if _NODE in payload else _plain(record)
     if text is not None:
         data["text"] = text
@@ -197,7 +216,12 @@ def _plain(record: str) -> dict[str, Any]:
     return {"id_": record, "class_name": "TextNode"}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        DamagedCollectionError: there is none.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

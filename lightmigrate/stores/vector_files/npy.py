@@ -13,7 +13,8 @@ from lightmigrate.stores.base import Metric, Page
 from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
 from lightmigrate.stores.vector_files.blocks import read_rows
 from lightmigrate.stores.vector_files.search import exact_nearest
-from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, pages_of
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
+from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, blocks_of
 from lightmigrate.vectors import Vectors
 
 _SUFFIX = ".npy"
@@ -59,27 +60,22 @@ class NpyTable:
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
-        width = self.dimension if vectors else 0
-        numbers = read_rows(self._file.fileno(), self._offset, rows, width, self.dtype)
-        return self.beside.page(rows, numbers.astype(np.float32, copy=False))
+        return self.beside.page(rows, self.vectors_of(rows) if vectors else np.zeros((len(rows), 0), np.float32))
+
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        numbers = read_rows(self._file.fileno(), self._offset, rows, self.dimension, self.dtype)
+        return numbers.astype(np.float32, copy=False)
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows, by comparing with all."""
         return exact_nearest(self, queries, k, metric)
 
 
-class NpyFormat:
+class NpyFormat(SuffixFormat):
     """See `table.Format`."""
 
-    kind = "npy"
-
-    def names(self, folder: Path) -> list[str]:
-        """The `.npy` files of a folder, without those of ids."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The file of the vectors."""
-        return f"{name}{_SUFFIX}"
+    kind, suffix = "npy", _SUFFIX
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """The files of ids and texts."""
@@ -97,17 +93,10 @@ class NpyFormat:
         with (folder / self.main(name)).open("wb") as file:
             description = {"descr": like.dtype.str, "fortran_order": False, "shape": (len(rows.ids), dimension)}
             np.lib.format.write_array_header_1_0(file, description)
-            for page in pages_of(rows):
-                file.write(np.ascontiguousarray(page.vectors, like.dtype).data)
+            for vectors in blocks_of(rows):
+                file.write(np.ascontiguousarray(vectors, like.dtype).data)
         if not same:
             write_beside(folder, name, _SUFFIX, rows, like.beside)
-
-    def merge(self, version: Path, live: Path, name: str) -> None:
-        """Nothing: its files are its own."""
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

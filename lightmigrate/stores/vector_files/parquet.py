@@ -6,23 +6,16 @@ from pathlib import Path
 
 from lightmigrate.errors import MissingExtraError
 from lightmigrate.stores.base import Metric
+from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Options, Rows, Table
 
 _SUFFIX = ".parquet"
 
 
-class ParquetFormat:
+class ParquetFormat(SuffixFormat):
     """See `table.Format`. Loads pyarrow when a file is read."""
 
-    kind = "parquet"
-
-    def names(self, folder: Path) -> list[str]:
-        """The `.parquet` files of a folder."""
-        return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}") if path.is_file())
-
-    def main(self, name: str) -> str:
-        """The only file."""
-        return f"{name}{_SUFFIX}"
+    kind, suffix = "parquet", _SUFFIX
 
     def beside(self, folder: Path, name: str) -> list[str]:
         """None."""
@@ -43,10 +36,3 @@ class ParquetFormat:
 
         assert isinstance(like, ParquetTable)  # noqa: S101  # its own format only
         (write_vectors if same else write_records)(folder / self.main(name), rows, like)
-
-    def merge(self, version: Path, live: Path, name: str) -> None:
-        """Nothing: its files are its own."""
-
-    def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """`None`: any dimension."""
-        return None

@@ -17,7 +17,6 @@ from lightmigrate.errors import (
     LocationError,
     RefusedError,
 )
-from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -26,9 +25,8 @@ from lightmigrate.stores.base import (
     Metric,
     Role,
     Version,
-    WrittenRecords,
 )
-from lightmigrate.stores.timestamp import order
+from lightmigrate.stores.defaults import StoreDefaults, by_age, facts_at
 from lightmigrate.stores.vector_files.building import BuildingVersion
 from lightmigrate.stores.vector_files.collection import FileCollection
 from lightmigrate.stores.vector_files.edits import Edited
@@ -42,6 +40,7 @@ from lightmigrate.stores.vector_files.places import (
     new_id,
     write_version,
 )
+from lightmigrate.stores.vector_files.snapshots import Snapshots
 from lightmigrate.stores.vector_files.table import Options
 
 CAPABILITIES = Capabilities(
@@ -51,12 +50,14 @@ CAPABILITIES = Capabilities(
     ordered=True,
     stale_handles=True,
     shared_records=False,
+    notice="an application that has the files in memory writes the old vectors over the new ones when it saves them: "
+    "stop it, or have it load the files again after the exchange",
 )
 
 _MARK = ".lightmigrate-"
 
 
-class FileStore:
+class FileStore(StoreDefaults):
     """See `stores.base.Store`.
 
     Args:
@@ -64,10 +65,13 @@ class FileStore:
         options: how the files are read.
     """
 
+    records_model = False
+
     def __init__(self, path: Path, options: Options = Options()) -> None:  # noqa: B008  # immutable
         self.path = path.expanduser().resolve()
         self.options = options
         self._only = "" if self.path.is_dir() else self.path.name
+        self._snapshots = Snapshots()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -79,8 +83,9 @@ class FileStore:
         """The folder that holds the files."""
         return self.path.parent if self._only else self.path
 
-    def unsupported(self) -> None:
-        """`None`: what cannot be migrated is a matter of each file."""
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._snapshots.clear()
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
         """The collections whose files cannot be read, with what is wrong; reads each."""
@@ -98,18 +103,6 @@ class FileStore:
             return str(self.path)
         words = {key: "yes" if value is True else str(value) for key, value in given.items()}
         return f"file://{quote(str(self.path))}?{urlencode(words)}"
-
-    def __repr__(self) -> str:
-        return f"FileStore({str(self)!r})"
-
-    def __enter__(self) -> FileStore:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Do nothing: files are open only while they are read."""
-
-    def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
 
     def _places(self) -> dict[str, Place]:
         """The collections that are in place, by name, and those whose exchange a crash interrupted."""
@@ -130,8 +123,7 @@ class FileStore:
         try:
             return self._file_collection(address).facts()
         except (DamagedCollectionError, CollectionNotFoundError):
-            at = address
-            return CollectionFacts(at.name, at.tenant, at.database, 0, None, "cosine", None)
+            return facts_at(address, 0, None, "cosine")
 
     def collection(self, address: Address) -> FileCollection | BuildingVersion:
         """Open a collection or a version of one; `CollectionNotFoundError` when there is none. Only reads."""
@@ -142,13 +134,13 @@ class FileStore:
         for role, key, folder in home.versions():
             if version == f"{role.value}-{key}":
                 if role is Role.BUILDING:
-                    return BuildingVersion(home, folder, address, self.options)
-                return FileCollection(home, home.place(folder), address, self.options, id_of(folder))
+                    return BuildingVersion(home, folder, address, self.options, self._snapshots)
+                return FileCollection(home, home.place(folder), address, self.options, id_of(folder), self._snapshots)
         raise CollectionNotFoundError(f"there is no version {address} in {self.path}")
 
     def _file_collection(self, address: Address) -> FileCollection:
         home = self._home(address.name)
-        return FileCollection(home, home.live, address, self.options, home.live_id())
+        return FileCollection(home, home.live, address, self.options, home.live_id(), self._snapshots)
 
     def _home(self, name: str) -> Home:
         places = self._places()
@@ -164,17 +156,7 @@ class FileStore:
             for name, place in self._places().items()
             for role, key, _ in Home(place).versions()
         ]
-        return sorted(found, key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """`None`: files record no embedding model.
-
-        Raises:
-            LightmigrateError: the object is neither an embedding function nor a mapping.
-        """
-        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
-            return None
-        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
+        return by_age(found)
 
     def fixed_distance(self, address: Address) -> str | None:
         """Why a distance cannot be changed: neither an index nor a file states it. Only reads."""
@@ -250,7 +232,7 @@ class FileStore:
             )
             part.rename(folder)
         address = Address(f"{source.address.name.rpartition(_MARK)[0] or source.address.name}{_MARK}{folder.name}")
-        return BuildingVersion(home, folder, address, self.options)
+        return BuildingVersion(home, folder, address, self.options, self._snapshots)
 
     def _require_possible(self, source: FileCollection, dimension: int) -> None:
         table, live = source.snapshot().table, source.home.live
@@ -300,10 +282,6 @@ class FileStore:
         """Put the files of a backup back in place. Writes."""
         live, kept = self._file_collection(backup.own), self.collection(backup.address)
         return self._exchange(live, kept.place.folder, key)
-
-    def written_since(self, backup: Version) -> WrittenRecords | None:
-        """`None`: files keep no log."""
-        return None
 
     def delete(self, address: Address) -> None:
         """Delete a version, or the files of a collection. Writes."""

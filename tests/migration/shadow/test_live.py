@@ -27,6 +27,7 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from tests.databases import make_projection, make_vectors
 from tests.migration.shadow.rows import N, assert_migrated, fill, handle, names, read
 from tests.migration.shadow.server import Server, running_server
+from tests.processes import TIMEOUT
 
 
 class KilledError(BaseException):
@@ -159,7 +160,7 @@ def test_a_crash_at_any_rename(
 
 def test_a_reader_never_sees_a_part(client: Any, projection: Projection) -> None:
     seen: set[Any] = set()
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def poll() -> None:
         while not stop.is_set():
@@ -169,10 +170,12 @@ def test_a_reader_never_sees_a_part(client: Any, projection: Projection) -> None
                 seen.add(type(error).__name__)
                 continue
             seen.add((len(rows["ids"]), rows["embeddings"].shape[1]))
+            begun.set()
 
     reader = threading.Thread(target=poll)
     reader.start()
     try:
+        assert begun.wait(TIMEOUT)
         ChromaMigrator(client, page_size=7).migrate_collection("memory", projection)
     finally:
         stop.set()

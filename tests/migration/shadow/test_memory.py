@@ -13,6 +13,7 @@ from lightmigrate.errors import DimensionError, NothingToMigrateError, WrittenSi
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.databases import make_vectors
+from tests.processes import TIMEOUT
 
 N = 60
 DOCS, BYSTANDER = Address("docs"), Address("bystander")
@@ -118,14 +119,14 @@ def test_nothing_that_a_thread_writes_meanwhile_is_lost(
 
     def on_progress(progress: Any) -> None:
         turn.release()
-        assert written.acquire(timeout=10)
+        assert written.acquire(timeout=TIMEOUT)
 
     exchange = store.exchange
 
     def after_a_write(*arguments: Any, **options: Any) -> int:
         while written.acquire(blocking=False):
             pass
-        assert written.acquire(timeout=10)  # one that only settling can bring over
+        assert written.acquire(timeout=TIMEOUT)  # one that only settling can bring over
         return exchange(*arguments, **options)
 
     monkeypatch.setattr(store, "exchange", after_a_write)
@@ -134,11 +135,11 @@ def test_nothing_that_a_thread_writes_meanwhile_is_lost(
     writer.start()
     try:
         ChromaMigrator(store, page_size=10, on_progress=on_progress).migrate_collection("docs", projection)
-        writer.join(10)
+        writer.join(TIMEOUT)
         assert not writer.is_alive()
     finally:
         ended.set()
-        writer.join(10)
+        writer.join(TIMEOUT)
     assert len(refused) == 1
     (version,) = store.versions()
     old, new = read(store, version.address), read(store)

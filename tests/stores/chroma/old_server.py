@@ -1,13 +1,19 @@
-"""A server on this machine that answers as old Chroma servers do: what 1.0.20 and 0.4.24 answered was recorded."""
+"""A server on this machine that answers as other Chroma servers do.
+
+What 1.0.20 and 0.4.24 answered was recorded. What distributed Chroma answers, which is not to be had on one machine, is
+put together from the schemas that chromadb itself sends.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from chromadb.api.types import Schema
 
 ID = "cbe7fd15-f62c-42f2-ba4d-86655318fa78"
 DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
@@ -62,14 +68,21 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
+def distributed(schema: Schema) -> dict[str, Any]:
+    """The answers of distributed Chroma, with a collection of a schema."""
+    docs = {**DOCS, "metadata": None, "schema": schema.serialize_to_json(), "version": 1}
+    changed = {f"{DATABASE}/collections": [docs], f"{DATABASE}/collections/docs": docs, "/api/v2/version": "1.5.9"}
+    return {**ANSWERS["1.0.20"], **changed}
+
+
 @contextmanager
-def old_server(version: str) -> Iterator[tuple[int, list[str]]]:
+def old_server(version: str, answers: Mapping[str, Any] | None = None) -> Iterator[tuple[int, list[str]]]:
     """Its port, and the requests that would have changed something."""
     writes: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.answer(ANSWERS[version].get(self.path.partition("?")[0]))
+            self.answer((answers or ANSWERS[version]).get(self.path.partition("?")[0]))
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"] or 0))

@@ -1,0 +1,40 @@
+"""The order in which rows are updated, so that most of them stay in their block and no index has to be written.
+
+PostgreSQL writes an updated row anew. Where the new one does not fit into the same block, every index gets another
+entry for it, also the one on the old vectors: that takes as long as building the index. But what a transaction left
+behind is room for the next one. So a transaction updates only a few of the rows of each block: these go elsewhere, and
+the rows of the next transactions take their place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from psycopg import sql
+
+from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.stage import by_key
+from lightmigrate.stores.pgvector.tables import Table
+
+# Transactions among which the rows of a block are divided, if it has so many.
+_TURNS = 8
+
+
+def in_turns(session: Session, table: Table, stage: sql.Identifier) -> list[list[str]]:
+    """The numbers of staged rows that exist, those of the first turn first. Only reads.
+
+    Args:
+        session: the connection.
+        table: that has the rows.
+        stage: their keys, and in `c0` their numbers.
+    """
+    query = sql.SQL("SELECT s.c0, t.tableoid::int8, t.ctid::text FROM {} t, {} s WHERE ").format(table.sql, stage)
+    blocks: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for number, oid, place in by_key(session, table.keys, lambda joined: session.rows(query + joined)):
+        blocks[oid, place.partition(",")[0]].append(number)
+    turns: list[list[str]] = [[] for _ in range(_TURNS)]
+    for numbers in blocks.values():
+        at_once = -(-len(numbers) // _TURNS)
+        for place, number in enumerate(numbers):
+            turns[place // at_once].append(number)
+    return [turn for turn in turns if turn]

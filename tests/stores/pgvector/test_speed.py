@@ -1,0 +1,159 @@
+"""What makes a migration quick, and easy on writers: rows in turns, memory for indexes, no lock that others notice."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+
+from lightmigrate import Migrator
+from lightmigrate.errors import VerificationError
+from lightmigrate.progress import Progress
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.indexes import IndexSpec
+from lightmigrate.stores.pgvector.memory import memory_of, needed_bytes
+from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.stage import staged_across
+from lightmigrate.stores.pgvector.store import PgStore
+from lightmigrate.stores.pgvector.tables import read_table
+from lightmigrate.stores.pgvector.turns import in_turns
+from tests.contract.postgres import PgMaker
+from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+
+ROWS = 300
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Iterator[PgMaker]:
+    """A table `docs` with wide rows, an index, and one more row of another vector than all others."""
+    database = PgMaker(tmp_path)
+    database.create("docs", OLD_DIM, "cosine")
+    with (
+        psycopg.connect(database.conninfo, autocommit=True) as connection,
+        connection.cursor().copy("COPY docs (id, content, embedding) FROM STDIN") as copy,
+    ):
+        for row, vector in enumerate(make_vectors(ROWS)):
+            copy.write_row((f"id{row}", "wide text " * 100, str(vector.tolist())))
+    yield database
+    database.release()
+
+
+def test_a_turn_has_only_a_few_rows_of_each_block(maker: PgMaker) -> None:
+    ids = [f"id{row}" for row in range(ROWS)]
+    blocks = dict(maker.rows(sql.SQL("SELECT id, (ctid::text::point)[0] FROM docs")))
+    session = Session(maker.conninfo)
+    table, numbers = read_table(session, "docs"), [str(row) for row in range(ROWS + 1)]
+    keys = [(record,) for record in (*ids, "gone")]
+    with staged_across(session, keys, np.zeros((ROWS + 1, 1), np.float32), [numbers]) as stage:
+        turns = in_turns(session, table, stage)
+    session.close()
+    assert sorted(itertools.chain(*turns), key=int) == numbers[:-1]
+    assert 2 <= len(turns) <= 8
+    for turn in turns:
+        of_turn = [blocks[ids[int(number)]] for number in turn]
+        assert max(map(of_turn.count, of_turn)) <= -(-max(map(list(blocks.values()).count, blocks.values())) // 8)
+
+
+def test_the_memory_for_an_index_is_what_its_graph_takes_and_only_while_it_is_built(maker: PgMaker) -> None:
+    graph = IndexSpec("hnsw", "vector_cosine_ops", ("m=8",))
+    assert needed_bytes(graph, "vector", 1000, 768) > 1000 * 768 * 4
+    assert needed_bytes(graph, "halfvec", 1000, 768) < needed_bytes(graph, "vector", 1000, 768)
+    assert needed_bytes(IndexSpec("ivfflat", "vector_l2_ops", ()), "vector", 1000, 768) == 0
+    session, given = Session(maker.conninfo), sql.SQL("SHOW maintenance_work_mem")
+    before = session.rows(given)
+    with memory_of(session, 1 << 50):  # more than it may take
+        (raised,) = session.rows(sql.SQL("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"))[0]
+        (shared,) = session.rows(sql.SQL("SELECT pg_size_bytes(current_setting('shared_buffers'))"))[0]
+        assert raised == 2 * shared
+    assert session.rows(given) == before
+    with memory_of(session, 1000):
+        assert session.rows(given) == before
+    session.close()
+
+
+def test_others_can_write_all_the_time_while_batches_are_copied(maker: PgMaker) -> None:
+    modes: set[str] = set()
+
+    def look(event: Progress) -> None:
+        modes.update(mode for (mode,) in maker.rows(sql.SQL(
+            "SELECT mode FROM pg_locks WHERE relation = 'docs'::regclass AND pid <> pg_backend_pid()"
+        )))  # fmt: skip
+        # a write that would have to wait fails at once
+        maker.execute(sql.SQL("SET lock_timeout = '5s'; UPDATE docs SET number = 1 WHERE id = 'id7'"))
+
+    Migrator(maker.locator, page_size=50, on_progress=look).migrate_collection("docs", make_projection(), force=True)
+    assert modes <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock"}
+    assert maker.rows(sql.SQL("SELECT count(*), min(vector_dims(embedding)) FROM docs")) == [(ROWS, NEW_DIM)]
+
+
+def test_a_row_that_an_application_has_locked_is_written_when_it_is_free(maker: PgMaker) -> None:
+    locked, waited = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        """Lock a row of the last page, until somebody waits for it."""
+        with psycopg.connect(maker.conninfo) as application:
+            application.execute("SELECT FROM docs WHERE id = 'id99' FOR UPDATE")
+            own = application.info.backend_pid
+            locked.set()
+            query = "SELECT FROM pg_stat_activity WHERE {} = ANY(pg_blocking_pids(pid))"
+            while not maker.rows(sql.SQL(query).format(sql.Literal(own))):
+                assert threading.main_thread().is_alive()
+            waited.set()
+
+    holder = threading.Thread(target=hold)
+
+    def begin(event: Progress) -> None:
+        if not locked.is_set():
+            holder.start()
+            locked.wait()
+
+    Migrator(maker.locator, page_size=50, on_progress=begin).migrate_collection("docs", make_projection(), force=True)
+    holder.join()
+    assert waited.is_set()
+    assert maker.rows(sql.SQL("SELECT vector_dims(embedding) FROM docs WHERE id = 'id99'")) == [(NEW_DIM,)]
+
+
+def test_records_that_only_one_of_two_versions_has_are_counted_by_when_they_were_written(maker: PgMaker) -> None:
+    with PgStore(maker.conninfo) as store:
+        live = store.collection(Address("docs"))
+        version = store.create_version(live, "k1", NEW_DIM, None)
+        assert isinstance(version, PgCollection)
+        page = live.records([f"id{row}" for row in range(ROWS)])
+        version.add(page.with_vectors(make_vectors(ROWS, NEW_DIM)))
+        written = live.changes()
+        assert written is not None
+        column = version.column.sql
+
+        def unequal() -> list[int]:
+            return [store.unequal(live, version, written.mark, written=each) for each in (False, True)]
+
+        assert unequal() == [0, 0]
+        maker.execute(sql.SQL("UPDATE docs SET {} = NULL WHERE id IN ('id1', 'id2')").format(column))
+        assert unequal() == [2, 0]
+        maker.execute(sql.SQL("UPDATE docs SET content = 'changed' WHERE id = 'id1'"))
+        assert unequal() == [1, 1]
+        maker.execute(sql.SQL("INSERT INTO docs (id, embedding) SELECT 'new', embedding FROM docs WHERE id = 'id5'"))
+        assert unequal() == [1, 2]
+        maker.execute(sql.SQL("DELETE FROM docs WHERE id IN ('id1', 'id2', 'new')"))
+        assert unequal() == [0, 0]
+
+
+def test_a_version_that_lost_a_vector_is_not_exchanged(maker: PgMaker) -> None:
+    def damage(event: Progress) -> None:
+        names = maker.rows(sql.SQL(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = 'docs'::regclass "
+            "AND attname LIKE '%lightmigrate%' AND NOT attisdropped"
+        ))  # fmt: skip
+        if event.done == ROWS:
+            maker.execute(sql.SQL("UPDATE docs SET {} = NULL WHERE id = 'id3'").format(sql.Identifier(names[0][0])))
+
+    with pytest.raises(VerificationError, match="1 records are in only one of collection docs"):
+        Migrator(maker.locator, on_progress=damage).migrate_collection("docs", make_projection(), force=True)
+    assert maker.rows(sql.SQL("SELECT count(*), min(vector_dims(embedding)) FROM docs")) == [(ROWS, OLD_DIM)]
