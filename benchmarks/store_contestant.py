@@ -70,12 +70,14 @@ class Contestant:
 
     Attributes:
         name: in tables.
+        collection: its name.
         modules: loaded before anything is timed.
         rows: the most records that it is measured with; `None` for no limit. For scripts that take hours.
         routes: what is measured, in turns.
     """
 
     name = ""
+    collection = COLLECTION
     modules: Sequence[str] = ()
     rows: int | None = None
     routes: Sequence[str] = ("script", "lightmigrate")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,6 +141,65 @@ class Lance(Contestant):
         lancedb.connect(place).create_table(COLLECTION, table, mode="overwrite")
 
 
+class Milvus(Contestant):
+    """A database of Milvus Lite; the collection is dropped and filled again."""
+
+    name = "Milvus Lite"
+    modules = ("pymilvus", "lightmigrate.stores.milvus")
+
+    def address(self, place: Path) -> str:
+        """The database."""
+        return str(place / "milvus.db")
+
+    def build(self, place: str, records: Data) -> None:
+        """One collection with an HNSW index, cosine."""
+        client = self._client(Path(place) / "milvus.db")
+        self._create(client, OLD.dimension)
+        rows = zip(records.ids, records.texts, records.payloads, strict=True)
+        self._insert(client, [{"id": key, "text": text, **payload} for key, text, payload in rows], records.vectors)
+
+    def script(self, address: str, seed: int) -> None:
+        """Iterate over all, drop, create, insert in hundreds."""
+        client, rows = self._client(Path(address)), list[dict[str, Any]]()
+        client.load_collection(COLLECTION)
+        found = client.query_iterator(COLLECTION, batch_size=1000, filter="", output_fields=["*"])
+        while some := found.next():
+            rows += some
+        found.close()
+        vectors = projected(np.asarray([row.pop("vector") for row in rows], np.float32), seed)
+        client.drop_collection(COLLECTION)
+        self._create(client, NEW.dimension)
+        self._insert(client, rows, vectors)
+
+    @staticmethod
+    def _client(place: Path) -> Any:
+        from lightmigrate.stores.milvus.place import open_lite
+
+        return open_lite(place)
+
+    @staticmethod
+    def _create(client: Any, dimension: int) -> None:
+        from pymilvus import DataType
+
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", DataType.VARCHAR, max_length=100, is_primary=True)
+        schema.add_field("text", DataType.VARCHAR, max_length=65535)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+        indexes = client.prepare_index_params()
+        parameters = {"M": 16, "efConstruction": 100}
+        indexes.add_index("vector", index_type="HNSW", metric_type="COSINE", params=parameters)
+        client.create_collection(COLLECTION, schema=schema, index_params=indexes)
+
+    @staticmethod
+    def _insert(client: Any, rows: list[dict[str, Any]], vectors: Vectors) -> None:
+        from lightmigrate.stores.milvus.place import close
+
+        for some in batches(len(rows)):
+            numbers = vectors[some].tolist()
+            client.insert(COLLECTION, [{**row, "vector": v} for row, v in zip(rows[some], numbers, strict=True)])
+        close(client)
+
+
 class Parquet(Contestant):
     """One Parquet file with ids, texts, a list of floats and other columns."""
 
@@ -222,6 +280,7 @@ class SqliteVec(Contestant):
     """A vec0 table, and an ordinary table with the texts."""
 
     name = "sqlite-vec"
+    collection = f"{COLLECTION}_vec"
     modules = ("sqlite_vec", "lightmigrate.stores.sqlite_vec")
 
     def address(self, place: Path) -> str:
@@ -243,28 +302,28 @@ class SqliteVec(Contestant):
     def script(self, address: str, seed: int) -> None:
         """Select all, drop, create, insert; one transaction."""
         connection = self._connection(address)
-        rows = connection.execute(f"SELECT rowid, embedding FROM {COLLECTION}_vec").fetchall()
+        rows = connection.execute(f"SELECT rowid, embedding FROM {self.collection}").fetchall()
         vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float32).reshape(len(rows), -1)
-        connection.execute(f"DROP TABLE {COLLECTION}_vec")
+        connection.execute(f"DROP TABLE {self.collection}")
         self._write(connection, [key for key, _ in rows], projected(vectors, seed))
 
     @staticmethod
-    def _connection(path: str) -> sqlite3.Connection:
-        import sqlite_vec
+    def _connection(path: str) -> Any:
+        from lightmigrate.stores.sqlite_vec.driver import connect, load_sqlite_vec
 
-        connection = sqlite3.connect(path)
-        connection.enable_load_extension(True)
-        sqlite_vec.load(connection)
+        Path(path).touch()
+        connection = connect(Path(path))
+        load_sqlite_vec(connection)
+        connection.execute("BEGIN IMMEDIATE")
         return connection
 
-    @staticmethod
-    def _write(connection: sqlite3.Connection, keys: list[int], vectors: Vectors) -> None:
-        table = f"{COLLECTION}_vec"
+    def _write(self, connection: Any, keys: list[int], vectors: Vectors) -> None:
+        table = self.collection
         kind = f"embedding float[{vectors.shape[1]}] distance_metric=cosine"
         connection.execute(f"CREATE VIRTUAL TABLE {table} USING vec0({kind})")
         rows = zip(keys, (vector.tobytes() for vector in vectors), strict=True)
         connection.executemany(f"INSERT INTO {table} (rowid, embedding) VALUES (?, ?)", rows)
-        connection.commit()
+        connection.execute("COMMIT")
         connection.close()
 
 

@@ -21,6 +21,9 @@ from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 # `make crash` leaves nothing out; the normal run takes a part of all places where a process can die.
 EVERY_OPERATION = "LIGHTMIGRATE_KILLS" in os.environ
 
+# `make contract` gives every test of the contract suite to every store; the normal run one store of a family to each.
+EVERY_STORE = EVERY_OPERATION or os.environ.get("LIGHTMIGRATE_CONTRACT") == "all"
+
 FILE_EVENTS = {
     "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link",
     "os.listdir", "os.scandir", "shutil.copyfile", "shutil.rmtree",

@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
+import os
 import signal
 import socket
 import subprocess
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 TIMEOUT = 120
+
+# The system's exchange of two names announces itself by no event of its own; what surrounds it does.
+_WRITES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
 
 _IMPORTED = (
     "lightmigrate.migrator",
@@ -26,6 +31,7 @@ _IMPORTED = (
     "lightmigrate.stores.sqlite_vec.store",
     "lightmigrate.stores.vector_files.parquet_writer",
     "lightmigrate.stores.vector_files.store",
+    "tests.contract.migrating",
 )
 
 
@@ -49,6 +55,13 @@ def was_killed(process: BaseProcess, timeout: float = TIMEOUT) -> bool:
     process.join(timeout)
     assert process.exitcode in (0, -signal.SIGKILL), f"exit status {process.exitcode}; the reason is on stderr"
     return process.exitcode != 0
+
+
+def is_write(event: str, arguments: tuple[object, ...], folder: Path) -> bool:
+    """Whether an audit event of Python announces that something in a folder is written, renamed or removed."""
+    if event not in _WRITES or not str(arguments[0]).startswith(str(folder)):
+        return False
+    return event != "open" or bool(int(str(arguments[2] or 0)) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from lightmigrate.stores.base import Collection, Metric, Page
 
+# Made once: `json.dumps` makes one for every call that sorts keys.
+_encode = json.JSONEncoder(sort_keys=True).encode
+
 
 class Digest:
     """Order-free digests of a collection, fed page by page: sums of the rows' SHA-256, modulo 2²⁵⁶."""
@@ -28,7 +31,7 @@ class Digest:
         rows = zip(page.ids, page.texts, page.payloads, strict=True)
         for row, vector in zip(rows, page.vectors, strict=True):
             key = row[0].encode()
-            self._content += sign * _hash(json.dumps(row, sort_keys=True).encode())
+            self._content += sign * _hash(_encode(row).encode())
             self._vectors += sign * _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
 
     @property
@@ -63,7 +66,7 @@ def settings_sha256(collection: Collection, distance: Metric | None = None) -> s
 def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
     """A digest of each record of a page: 16 bytes of id, text and payload, and 16 of the vector when `vectors`."""
     for row, record in enumerate(zip(page.ids, page.texts, page.payloads, strict=True)):
-        digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).digest()[:16]
+        digest = hashlib.sha256(_encode(record).encode()).digest()[:16]
         yield digest + hashlib.sha256(page.vectors[row].tobytes()).digest()[:16] if vectors else digest
 
 

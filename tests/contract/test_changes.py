@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lightmigrate.stores.base import Collection, Store, WrittenRecords
 from tests.contract.makers import Maker
 from tests.contract.material import NEW, build, exchanged, filled, page, vectors
@@ -26,6 +28,7 @@ def _assert_seen(changes: WrittenRecords | None) -> None:
     assert written | deleted <= {"id-0002", "id-0003", "id-0100", "id-0004", "id-0101", "no such id"}
 
 
+@pytest.mark.every_maker
 def test_changes_by_another_client_are_seen_or_declared_unseen(maker: Maker, store: Store) -> None:
     address = filled(maker, "docs")
     store = maker.client()

@@ -34,10 +34,12 @@ def _by_id(records: Page) -> Page:
     return records.rows(sorted(range(len(records)), key=lambda row: records.ids[row]))
 
 
+@pytest.mark.every_maker
 def test_the_store_promises_what_is_expected_of_it(maker: Maker, store: Store) -> None:
     assert replace(store.capabilities, notice="") == maker.capabilities  # what a notice says: test_promises
 
 
+@pytest.mark.every_maker
 def test_hostile_ids_texts_and_payloads_come_back_as_they_were(maker: Maker, store: Store) -> None:
     address = maker.create("docs", OLD)
     written = hostile(maker)
@@ -47,6 +49,7 @@ def test_hostile_ids_texts_and_payloads_come_back_as_they_were(maker: Maker, sto
     assert_same(reopened.records(IDS[::-1]), written.rows(range(len(IDS))[::-1]), maker.tolerance("l2"))
 
 
+@pytest.mark.every_maker
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_vectors_come_back_as_they_were(maker: Maker, store: Store, metric: Metric) -> None:
     if not takes(maker, metric):
@@ -59,6 +62,7 @@ def test_vectors_come_back_as_they_were(maker: Maker, store: Store, metric: Metr
     assert_same(stored, stored_by(store, written, metric), maker.tolerance(metric))
 
 
+@pytest.mark.every_maker
 def test_what_a_record_has_not_got_stays_missing(maker: Maker, store: Store) -> None:
     collection = store.collection(maker.create("docs", OLD))
     collection.add(Page(["none", "empty"], vectors(2), [None, ""], [None, None]))
@@ -119,6 +123,7 @@ def test_there_is_no_such_collection(maker: Maker, store: Store) -> None:
         maker.client().collection(Address("nothing_here"))
 
 
+@pytest.mark.every_maker
 def test_put_replaces_records_whole(maker: Maker, store: Store) -> None:
     collection = store.collection(filled(maker, "docs"))
     new = Page(["id-0003", "new"], vectors(2, seed=5), [None, "new text"], [None, maker.payload_of(99)])

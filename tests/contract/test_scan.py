@@ -47,6 +47,7 @@ def test_the_order_is_that_of_adding_where_it_is_promised(maker: Maker, store: S
     assert (collection.ids() == list(written.ids)) == store.capabilities.ordered
 
 
+@pytest.mark.every_maker
 def test_a_scan_goes_on_after_any_page(maker: Maker, store: Store) -> None:
     address = filled(maker, "docs", 25)
     pages = list(store.collection(address).scan(4))

@@ -13,9 +13,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
 from lightmigrate.stores.files import IndexRoute
-
-WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.link"}
-# The system's exchange of two names announces itself by no event of its own; what surrounds it does.
+from tests.processes import is_write
 
 
 def change_distance(database: Path, fatal: int | None, progress: Connection) -> None:
@@ -36,7 +34,7 @@ class _Watch:
     """
 
     def __init__(self, parent: Path, fatal: int | None) -> None:
-        self._parent, self._fatal, self.seen = str(parent), fatal, 0
+        self._parent, self._fatal, self.seen = parent, fatal, 0
 
     def begin(self) -> None:
         """Count from now on; for ever."""
@@ -44,9 +42,7 @@ class _Watch:
             sys.addaudithook(self._operation)
 
     def _operation(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event in WATCHED and str(arguments[0]).startswith(self._parent):
-            if event == "open" and not int(str(arguments[2] or 0)) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                return
+        if is_write(event, arguments, self._parent):
             self.seen += 1
             if self.seen == self._fatal:
                 os.kill(os.getpid(), signal.SIGKILL)

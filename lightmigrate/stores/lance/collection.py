@@ -17,7 +17,7 @@ from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.indexes import NAMES, IndexSpec, indexes_of
 from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.model import recorded_model
-from lightmigrate.stores.lance.pages import read_pages, take_page
+from lightmigrate.stores.lance.pages import read_ids, read_pages, take_page
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.lance.values import as_ids, as_vectors_column, decode, ids_of
 from lightmigrate.stores.page import sample_ranges
@@ -134,6 +134,12 @@ class LanceCollection(CollectionDefaults):
         rows = sorted({row for start in starts for row in range(start, min(total, start + each))})
         nulls = self.table.nulls(dataset, self.column) > 0
         return take_page(dataset, self.table.layout(dataset), self.column, rows, nulls=nulls)
+
+    def ids(self) -> list[str]:
+        """All ids, in the order of a scan; only reads their column."""
+        dataset = self.dataset
+        nulls = self.table.nulls(dataset, self.column) > 0
+        return read_ids(dataset, self.table.layout(dataset), self.column, nulls=nulls)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

@@ -108,7 +108,9 @@ def encode(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(kind):
         return encode(column.dictionary_decode())
     if pa.types.is_floating(kind):
-        return [_float(value) for value in column.to_pylist()]
+        numbers: list[Any] = column.to_pylist()
+        finite = pc.all(pc.is_finite(column)).as_py() is not False
+        return numbers if finite else [_float(value) for value in numbers]
     if _is(kind, _BINARY):
         return [None if value is None else base64.b64encode(value).decode() for value in column.to_pylist()]
     if _is(kind, _LISTS):

@@ -1,8 +1,8 @@
 """The only module that calls Milvus: every call is one of MilvusClient's, the same for a server and for Milvus Lite.
 
-Reads ask for strong consistency, so that what was written is read. pymilvus sends no such wish with a request for rows in
-the order of their ids, so `catch_up` comes before the first of these. A server never replaces a row by `insert`, so rows
-are written by `upsert`; Milvus Lite merges the fields of a row that `upsert` replaces, and replaces it by `insert`.
+Reads ask for strong consistency, so that what was written is read. pymilvus sends no such wish with a request for rows
+in the order of their ids, so `catch_up` comes before the first of these. A server never replaces a row by `insert`, so
+rows are written by `upsert`; Milvus Lite merges the fields of a row by `upsert`, and replaces it whole by `insert`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -59,7 +60,7 @@ class MilvusCalls:
         found = {}
         for alias in self._call(self.client.list_aliases)["aliases"]:
             with contextlib.suppress(_NotFoundError):  # another client dropped it
-                found[alias] = str(self._call(lambda alias=alias: self.client.describe_alias(alias))["collection_name"])
+                found[alias] = str(self._call(partial(self.client.describe_alias, alias))["collection_name"])
         return dict(sorted(found.items()))
 
     def create_alias(self, alias: str, collection: str) -> None:
@@ -78,7 +79,7 @@ class MilvusCalls:
         """Rename a collection; what was loaded stays loaded. Writes."""
         loaded = self.is_loaded(name)
         self._call(lambda: self.client.rename_collection(name, to))
-        if self.lite and loaded:
+        if loaded and not self.is_loaded(to):  # as in Milvus Lite
             self.load(to)
 
     def describe(self, name: str) -> Description:
@@ -90,7 +91,7 @@ class MilvusCalls:
         try:
             stated = self._call(lambda: self.client.describe_collection(name))
             names = self._call(lambda: self.client.list_indexes(name))
-            indexes = [self._call(lambda index=index: self.client.describe_index(name, index)) for index in names]
+            indexes = [self._call(partial(self.client.describe_index, name, index)) for index in names]
             several = int(stated.get("num_partitions") or 1) > 1
             partitions = self._call(lambda: self.client.list_partitions(name)) if several else [DEFAULT_PARTITION]
         except _NotFoundError:
@@ -112,8 +113,8 @@ class MilvusCalls:
         schema, options = like.schema(vector, dimension), like.options()
         self._call(lambda: self.client.create_collection(name, schema=schema, **options))
         for partition in like.divisions:
-            if not self._call(lambda partition=partition: self.client.has_partition(name, partition)):
-                self._call(lambda partition=partition: self.client.create_partition(name, partition))
+            if not self._call(partial(self.client.has_partition, name, partition)):
+                self._call(partial(self.client.create_partition, name, partition))
         indexes = self.client.prepare_index_params()
         for parameters in like.index_parameters(vector, distance):
             indexes.add_index(**parameters)
@@ -159,7 +160,7 @@ class MilvusCalls:
         try:
             rows = self.query(name, "", ["count(*)"])
             return int(rows[0]["count(*)"])
-        except _NotLoadedError:
+        except NotLoadedError:
             return int(self._call(lambda: self.client.get_collection_stats(name))["row_count"])
 
     def catch_up(self, name: str) -> None:
@@ -176,7 +177,9 @@ class MilvusCalls:
             options = {"limit": limit, "iterator": "True", "reduce_stop_for_best": "True"}
         if partition:
             options["partition_names"] = [partition]
-        rows = self._read(name, lambda: self.client.query(name, filter=expression, output_fields=list(fields), **options))
+        rows = self._read(
+            name, lambda: self.client.query(name, filter=expression, output_fields=list(fields), **options)
+        )
         with _translated():
             return [dict(row) for row in rows]
 
@@ -215,7 +218,7 @@ class MilvusCalls:
         """Call; Milvus Lite, which forgets with its process what it had loaded, loads the collection first."""
         try:
             return self._call(call)
-        except _NotLoadedError:
+        except NotLoadedError:
             if not self.lite:
                 raise
             self.load(name)
@@ -230,7 +233,7 @@ class _NotFoundError(DatabaseError):
     """Milvus knows no such collection or alias."""
 
 
-class _NotLoadedError(DatabaseError):
+class NotLoadedError(DatabaseError):
     """A server has not loaded the collection."""
 
 
@@ -244,7 +247,7 @@ def _translated() -> Iterator[None]:
         if code in _NOT_FOUND:
             raise _NotFoundError("Milvus has no such collection or alias (any more)") from None
         if code in _NOT_LOADED:
-            raise _NotLoadedError(
+            raise NotLoadedError(
                 "the collection is not loaded: load it with client.load_collection(NAME), and run this again"
             ) from None
         raise DatabaseError(

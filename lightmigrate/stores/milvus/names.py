@@ -71,10 +71,10 @@ class VersionName:
             LightmigrateError: it would be longer than Milvus allows.
         """
         name = cls(own.name, State.NEW, key, own.vector, secrets.token_hex(4))
-        if len(str(name)) > _LONGEST:
+        if (needed := len(str(name))) > _LONGEST:
             raise LightmigrateError(
-                f"the name of collection {own} has {len(own.name)} characters, and beside it a name of {len(str(name))} "
-                f"is needed, where Milvus allows {_LONGEST}: give the application a shorter alias"
+                f"the name of collection {own} has {len(own.name)} characters, and beside it a name of {needed} is "
+                f"needed, where Milvus allows {_LONGEST}: give the application a shorter alias"
             )
         return name
 

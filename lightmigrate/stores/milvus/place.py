@@ -140,4 +140,3 @@ def _is_locked(place: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-

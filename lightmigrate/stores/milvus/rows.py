@@ -91,8 +91,7 @@ class RowFormat:
         payload = {
             name: self._plain(name, value)
             for name, value in row.items()
-            if name not in (primary, self.vector, *self.description.computed)
-            and not (value is None and name in fields)
+            if name not in (primary, self.vector, *self.description.computed) and not (value is None and name in fields)
         }
         text = payload.pop(self.text) if isinstance(payload.get(self.text), str) else None
         if partition not in ("", DEFAULT_PARTITION):
@@ -131,7 +130,9 @@ class RowFormat:
         stated = self.description.fields
         unknown = [] if self.description.dynamic else sorted(fields.keys() - stated.keys())
         if unknown:
-            raise LightmigrateError(f"a payload has {len(unknown)} fields that the schema has not, such as {unknown[0]}")
+            raise LightmigrateError(
+                f"a payload has {len(unknown)} fields that the schema has not, such as {unknown[0]}"
+            )
         row: dict[str, Any] = {name: value for name, value in fields.items() if name not in stated}
         for name, field in stated.items():
             if name in (self.description.primary, self.vector) or name in self.description.computed:

@@ -219,4 +219,4 @@ class Description:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    return DataType(field["type"]).name
+    return str(DataType(field["type"]).name)

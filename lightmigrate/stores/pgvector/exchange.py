@@ -15,9 +15,12 @@ from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
-from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
+
+# A row has no value in a column that is to be NOT NULL.
+_MISSING = "23502"
 
 
 def exchange(
@@ -73,19 +76,28 @@ def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColum
         distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
     )  # fmt: skip
     name = sql.Identifier(backup.column_name())
-    missing = sql.SQL("SELECT FROM {} WHERE {} IS NULL LIMIT 1").format(table.sql, new.sql)
-    required = (old.not_null or kept.not_null) and not session.rows(missing)
+    if old.not_null or kept.not_null:
+        _require_filled(session, table, new)
     return [
         _altering(table, "RENAME {} TO {}", old.sql, name),
         _altering(table, "RENAME {} TO {}", new.sql, old.sql),
         # the application writes only the new column
         *([_altering(table, "ALTER {} DROP NOT NULL", name)] if old.not_null else []),
-        *([_altering(table, "ALTER {} SET NOT NULL", old.sql)] if required else []),
         *_renamed_indexes(table, new, old),
         commenting(table, backup.column_name(), comment_of([backup])),
         commenting(table, old.name, old.comment),
         *log.starting(table, live.use.part),  # the names of the application's columns are the same as before
     ]
+
+
+def _require_filled(session: Session, table: Table, column: Column) -> None:
+    """Declare a column NOT NULL, if no row lacks it: reads the table once, while all wait."""
+    try:
+        with session.transaction():
+            session.execute(_altering(table, "ALTER {} SET NOT NULL", column.sql))
+    except QueryError as error:
+        if error.sqlstate != _MISSING:
+            raise
 
 
 def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:

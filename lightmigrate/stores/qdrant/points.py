@@ -7,7 +7,6 @@ migrated, the payload also holds them, under one name: exact, so that they are c
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

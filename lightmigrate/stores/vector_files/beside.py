@@ -11,6 +11,7 @@ Without ids, or where an id occurs twice, a record is known by its row number.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
-from lightmigrate.stores.vector_files.blocks import read_bytes
+from lightmigrate.stores.vector_files.blocks import read_bytes, runs
 from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -67,7 +68,21 @@ class Lines:
 
     def record(self, row: int) -> tuple[str | None, Payload | None]:
         """The text and the payload of a row."""
-        value = _value(self.line(row), self.path, row)
+        return self._record(self.line(row), row)
+
+    def records(self, rows: Sequence[int]) -> list[tuple[str | None, Payload | None]]:
+        """The texts and payloads of some rows, in the order given; lines that follow each other are read at once."""
+        found = []
+        for _, first, count in runs(rows):
+            start = self.offsets[first]
+            block = read_bytes(self._file.fileno(), start, self.offsets[first + count] - start)
+            for row in range(first, first + count):
+                line = block[self.offsets[row] - start : self.offsets[row + 1] - start]
+                found.append(self._record(line, row))
+        return found
+
+    def _record(self, line: bytes, row: int) -> tuple[str | None, Payload | None]:
+        value = _value(line, self.path, row)
         if not isinstance(value, dict):
             return (value if isinstance(value, str) else None), None
         fields = {key: finite(each) for key, each in value.items() if key != "id"}
@@ -128,7 +143,7 @@ class Beside:
 
     def page(self, rows: Sequence[int], vectors: Vectors) -> Page:
         """Some rows, in the order given, with their vectors."""
-        records = [self.lines.record(row) if self.lines else (None, None) for row in rows]
+        records = self.lines.records(rows) if self.lines else [(None, None)] * len(rows)
         return Page(
             [self.ids[row] for row in rows], vectors, [text for text, _ in records], [load for _, load in records]
         )
@@ -236,6 +251,8 @@ def _number(record: str) -> int:
 
 def _value(line: bytes, path: Path, row: int) -> Any:
     try:
+        with contextlib.suppress(ValueError):  # quicker than to find the encoding out
+            return json.loads(line.decode())
         return json.loads(line)
     except (ValueError, RecursionError):
         raise DamagedCollectionError(f"{path}: line {row + 1} is no JSON; each line is one value") from None

@@ -32,7 +32,7 @@ def read_rows(descriptor: int, offset: int, rows: Sequence[int], width: int, dty
     size = width * dtype.itemsize
     if not size:
         return result
-    for place, first, count in _runs(rows):
+    for place, first, count in runs(rows):
         block = read_bytes(descriptor, offset + first * size, count * size)
         result[place : place + count] = np.frombuffer(block, dtype).reshape(count, width)
     return result
@@ -62,7 +62,7 @@ def _read_at(descriptor: int, size: int, start: int) -> bytes:
         return os.read(descriptor, size)
 
 
-def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def runs(rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Stretches of rows that follow each other: place in the result, first row, number of rows."""
     place = 0
     while place < len(rows):

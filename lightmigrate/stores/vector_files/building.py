@@ -19,7 +19,8 @@ from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC, sample_r
 from lightmigrate.stores.vector_files.draft import Draft
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.places import Home, Place, read_version
-from lightmigrate.stores.vector_files.table import Options, Table, pages_of, same_records
+from lightmigrate.stores.vector_files.snapshots import Snapshots
+from lightmigrate.stores.vector_files.table import Options, Table, blocks_of, same_records
 from lightmigrate.vectors import Vectors, as_vectors
 
 # Beyond this relative difference vectors that were read back are not those that were written; half precision is within.
@@ -36,9 +37,10 @@ class BuildingVersion(CollectionDefaults):
         folder: of the version.
         address: where it is.
         options: how the files are read.
+        snapshots: of the store.
     """
 
-    def __init__(self, home: Home, folder: Path, address: Address, options: Options) -> None:
+    def __init__(self, home: Home, folder: Path, address: Address, options: Options, snapshots: Snapshots) -> None:
         fields = read_version(folder)
         if not fields:
             raise CollectionNotFoundError(f"there is no version {address}")
@@ -51,6 +53,7 @@ class BuildingVersion(CollectionDefaults):
         self._like = Place(like, home.live.name, home.live.format)
         self._draft = Draft(folder, int(fields["dimension"]))
         self._table: Table | None = None
+        self._snapshots = snapshots
 
     @property
     def address(self) -> Address:
@@ -69,6 +72,9 @@ class BuildingVersion(CollectionDefaults):
 
     def source(self) -> Table:
         """The table whose settings and records it follows; only reads."""
+        before = self._like.stamp()
+        if (known := self._snapshots.at(self._like, before)) is not None:
+            return known.table
         return self._like.format.read(self._like.folder, self._like.name, self.options)
 
     def facts(self) -> CollectionFacts:
@@ -183,8 +189,8 @@ class BuildingVersion(CollectionDefaults):
         if not same_records(self._draft, table):
             raise VerificationError(f"the files of {self._address} were not read back as they were written")
         largest, total = 0.0, 0.0
-        for expected, stored in zip(pages_of(self._draft), pages_of(table), strict=True):
-            errors = relative_errors(expected.vectors, stored.vectors)
+        for expected, stored in zip(blocks_of(self._draft), blocks_of(table), strict=True):
+            errors = relative_errors(expected, stored)
             largest, total = max(largest, float(errors.max())), total + float(errors.sum())
         if table.lossy:
             mean = total / max(1, len(table.ids))

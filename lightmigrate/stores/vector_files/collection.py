@@ -17,7 +17,8 @@ from lightmigrate.stores.vector_files import edits
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.exchange import replace_live
 from lightmigrate.stores.vector_files.places import Home, Place, Stamp
-from lightmigrate.stores.vector_files.table import Options, Rows, Table, pages_of
+from lightmigrate.stores.vector_files.snapshots import Snapshot, Snapshots
+from lightmigrate.stores.vector_files.table import Options, Rows, pages_of
 from lightmigrate.vectors import Vectors, as_vectors
 
 # The distance of files that state none: what most code that searches them computes.
@@ -25,21 +26,6 @@ DEFAULT_METRIC: Metric = "cosine"
 
 # How often a file is read again that its writer replaced while it was read.
 _ATTEMPTS = 5
-
-
-class Snapshot:
-    """A table with what finding records in it takes.
-
-    Attributes:
-        table: the content.
-        stamp: the state of the files that it was read from.
-        row_of: the row of every id.
-    """
-
-    def __init__(self, table: Table, stamp: Stamp) -> None:
-        self.table = table
-        self.stamp = stamp
-        self.row_of = {record: row for row, record in enumerate(table.ids)}
 
 
 class FileCollection(CollectionDefaults):
@@ -51,14 +37,18 @@ class FileCollection(CollectionDefaults):
         address: where it is.
         options: how the files are read.
         opened_id: its id.
+        snapshots: of the store.
     """
 
-    def __init__(self, home: Home, place: Place, address: Address, options: Options, opened_id: str) -> None:
+    def __init__(
+        self, home: Home, place: Place, address: Address, options: Options, opened_id: str, snapshots: Snapshots
+    ) -> None:
         self.home = home
         self.place = place
         self.options = options
         self.opened_id = opened_id
         self._address = address
+        self._snapshots = snapshots
         self._read: Snapshot | None = None
         self._lock = threading.Lock()
 
@@ -88,9 +78,13 @@ class FileCollection(CollectionDefaults):
                 before = self._stamp()
                 if self._read is not None and self._read.stamp == before:
                     return self._read
+                if (known := self._snapshots.at(self.place, before)) is not None:
+                    self._read = known
+                    return known
                 table = self.place.format.read(self.place.folder, self.place.name, self.options)
                 if self._stamp() == before:
                     self._read = Snapshot(table, before)
+                    self._snapshots.keep(self.place, self._read)
                     return self._read
             raise DatabaseChangedError(
                 f"{self.place.main} was written to each of {_ATTEMPTS} times that it was read; stop the writer, and "

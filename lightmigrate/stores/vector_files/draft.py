@@ -12,9 +12,9 @@ from typing import BinaryIO
 import numpy as np
 
 from lightmigrate.files import sync_folder
-from lightmigrate.stores.base import Page
+from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.checks import require_dimension, require_unused
-from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows
+from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows, runs
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.table import pages_of
 from lightmigrate.vectors import Vectors
@@ -68,12 +68,21 @@ class Draft:
         if not len(rows):
             return Page([], np.zeros((0, self.dimension if vectors else 0), np.float32), [], [])
         with self._records.open("rb") as lines, self._vectors.open("rb") as numbers:
-            places = [(self._offsets[row], self._offsets[row + 1]) for row in rows]
-            records = [json.loads(read_bytes(lines.fileno(), start, end - start)) for start, end in places]
+            records: list[tuple[str, str | None, Payload | None]] = []
+            for _, first, count in runs(rows):
+                start, end = self._offsets[first], self._offsets[first + count]
+                records += map(json.loads, read_bytes(lines.fileno(), start, end - start).decode("ascii").splitlines())
             width = self.dimension if vectors else 0
             stored = read_rows(numbers.fileno(), 0, rows, width, _NUMBER).astype(np.float32, copy=False)
         ids, texts, payloads = zip(*records, strict=True)
         return Page(list(ids), stored, list(texts), list(payloads))
+
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        if not len(rows):
+            return np.zeros((0, self.dimension), np.float32)
+        with self._vectors.open("rb") as numbers:
+            return read_rows(numbers.fileno(), 0, rows, self.dimension, _NUMBER).astype(np.float32, copy=False)
 
     def append(self, page: Page) -> None:
         """Write new rows after the others; on the disk on return. Writes."""

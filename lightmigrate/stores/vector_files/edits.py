@@ -63,6 +63,10 @@ class Edited:
         old, new = iter(range(len(stored))), iter(range(len(stored), len(both)))
         return both.rows([next(old) if source >= 0 else next(new) for source in sources])
 
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        return self.page(rows).vectors
+
     @property
     def same_records(self) -> bool:
         """Whether only vectors are changed."""

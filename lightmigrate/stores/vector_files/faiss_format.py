@@ -76,7 +76,7 @@ def _inexact(like: FaissTable) -> str:
     from lightmigrate.stores.vector_files import faiss_kind
     from lightmigrate.vectors import evenly
 
-    sample = like.page(evenly(len(like.ids), 2000)).vectors
+    sample = like.vectors_of(evenly(len(like.ids), 2000))
     error = faiss_kind.codec_error(like.source.kind, sample)
     measured = "" if error is None else f", measured {error:.2g} off on average, relative to their length"
     return (

@@ -15,7 +15,7 @@ from lightmigrate.errors import DamagedCollectionError
 from lightmigrate.stores.base import Metric, Page
 from lightmigrate.stores.vector_files import faiss_kind
 from lightmigrate.stores.vector_files.search import exact_nearest
-from lightmigrate.stores.vector_files.table import PAGE, Nearest, Rows, pages_of
+from lightmigrate.stores.vector_files.table import PAGE, Nearest, Rows, blocks_of
 from lightmigrate.vectors import Vectors, evenly, normalise_rows
 
 # How far from 1 the lengths of vectors may be for an inner product to be a cosine.
@@ -147,12 +147,15 @@ class FaissTable:
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
-        numbers = self.source.vectors(rows) if vectors else np.zeros((len(rows), 0), np.float32)
-        return self.beside.page(rows, numbers)
+        return self.beside.page(rows, self.vectors_of(rows) if vectors else np.zeros((len(rows), 0), np.float32))
+
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        return self.source.vectors(rows)
 
     @cached_property
     def _of_length_one(self) -> bool:
-        return all((np.abs(np.linalg.norm(page.vectors, axis=1) - 1) < _UNIT).all() for page in pages_of(self))
+        return all((np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT).all() for vectors in blocks_of(self))
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows through the index; by comparing with all where its distance is not the one asked for."""
@@ -178,13 +181,13 @@ def write_index(path: Path, rows: Rows, like: FaissIndex, metric: Metric, keys: 
     kind, total = like.kind, len(rows.ids)
     index = faiss_kind.build(kind, rows.dimension or like.dimension, metric)
     sample = evenly(total, faiss_kind.training_size(kind))
-    faiss_kind.train(index, kind, rows.page(sample).vectors if sample else np.zeros((0, index.d), np.float32))
+    faiss_kind.train(index, kind, rows.vectors_of(sample) if sample else np.zeros((0, index.d), np.float32))
     mapped = kind["kind"] in ("IDMap", "IDMap2")
-    for number, page in enumerate(pages_of(rows)):
+    for number, vectors in enumerate(blocks_of(rows)):
         start = number * PAGE
-        vectors = np.ascontiguousarray(page.vectors)
+        vectors = np.ascontiguousarray(vectors)
         if keys is not None or mapped:
-            labels = range(start, start + len(page)) if keys is None else keys[start : start + len(page)]
+            labels = range(start, start + len(vectors)) if keys is None else keys[start : start + len(vectors)]
             index.add_with_ids(vectors, np.asarray(labels, np.int64))
         else:
             index.add(vectors)

@@ -89,6 +89,10 @@ class LlamaIndexTable:
         numbers = self._vectors[list(rows)] if vectors else np.zeros((len(ids), 0), np.float32)
         return Page(ids, numbers, [text for text, _ in records], [payload for _, payload in records])
 
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given."""
+        return self._vectors[list(rows)]
+
     def record(self, record: str) -> tuple[str | None, Payload | None]:
         """The text and the payload of a record."""
         payload: dict[str, Any] = {}

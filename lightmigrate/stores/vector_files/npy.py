@@ -14,7 +14,7 @@ from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_b
 from lightmigrate.stores.vector_files.blocks import read_rows
 from lightmigrate.stores.vector_files.search import exact_nearest
 from lightmigrate.stores.vector_files.suffix import SuffixFormat
-from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, pages_of
+from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, blocks_of
 from lightmigrate.vectors import Vectors
 
 _SUFFIX = ".npy"
@@ -60,9 +60,12 @@ class NpyTable:
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
-        width = self.dimension if vectors else 0
-        numbers = read_rows(self._file.fileno(), self._offset, rows, width, self.dtype)
-        return self.beside.page(rows, numbers.astype(np.float32, copy=False))
+        return self.beside.page(rows, self.vectors_of(rows) if vectors else np.zeros((len(rows), 0), np.float32))
+
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads."""
+        numbers = read_rows(self._file.fileno(), self._offset, rows, self.dimension, self.dtype)
+        return numbers.astype(np.float32, copy=False)
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows, by comparing with all."""
@@ -90,8 +93,8 @@ class NpyFormat(SuffixFormat):
         with (folder / self.main(name)).open("wb") as file:
             description = {"descr": like.dtype.str, "fortran_order": False, "shape": (len(rows.ids), dimension)}
             np.lib.format.write_array_header_1_0(file, description)
-            for page in pages_of(rows):
-                file.write(np.ascontiguousarray(page.vectors, like.dtype).data)
+            for vectors in blocks_of(rows):
+                file.write(np.ascontiguousarray(vectors, like.dtype).data)
         if not same:
             write_beside(folder, name, _SUFFIX, rows, like.beside)
 

@@ -188,6 +188,16 @@ class ParquetTable:
         picked = joined.rows(back.tolist())
         return Page([self.ids[row] for row in rows], picked.vectors, picked.texts, picked.payloads)
 
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows, in the order given; only reads that column."""
+        wanted = np.asarray([self.positions[row] for row in rows], np.int64)
+        order = np.argsort(wanted, kind="stable")
+        vectors = np.zeros((len(wanted), self.dimension or 0), np.float32)
+        if len(wanted):
+            batches = self._picked(wanted[order], (self.vector,))
+            vectors[order] = np.concatenate([numbers_of(batch.column(0), vectors.shape[1]) for batch in batches])
+        return vectors
+
     def _picked(self, wanted: Any, columns: tuple[str, ...]) -> list[Any]:
         """The rows of the file with these numbers, which rise, as record batches."""
         picked, first = [], 0

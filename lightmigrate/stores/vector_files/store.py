@@ -40,6 +40,7 @@ from lightmigrate.stores.vector_files.places import (
     new_id,
     write_version,
 )
+from lightmigrate.stores.vector_files.snapshots import Snapshots
 from lightmigrate.stores.vector_files.table import Options
 
 CAPABILITIES = Capabilities(
@@ -70,6 +71,7 @@ class FileStore(StoreDefaults):
         self.path = path.expanduser().resolve()
         self.options = options
         self._only = "" if self.path.is_dir() else self.path.name
+        self._snapshots = Snapshots()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -80,6 +82,10 @@ class FileStore(StoreDefaults):
     def folder(self) -> Path:
         """The folder that holds the files."""
         return self.path.parent if self._only else self.path
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._snapshots.clear()
 
     def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
         """The collections whose files cannot be read, with what is wrong; reads each."""
@@ -128,13 +134,13 @@ class FileStore(StoreDefaults):
         for role, key, folder in home.versions():
             if version == f"{role.value}-{key}":
                 if role is Role.BUILDING:
-                    return BuildingVersion(home, folder, address, self.options)
-                return FileCollection(home, home.place(folder), address, self.options, id_of(folder))
+                    return BuildingVersion(home, folder, address, self.options, self._snapshots)
+                return FileCollection(home, home.place(folder), address, self.options, id_of(folder), self._snapshots)
         raise CollectionNotFoundError(f"there is no version {address} in {self.path}")
 
     def _file_collection(self, address: Address) -> FileCollection:
         home = self._home(address.name)
-        return FileCollection(home, home.live, address, self.options, home.live_id())
+        return FileCollection(home, home.live, address, self.options, home.live_id(), self._snapshots)
 
     def _home(self, name: str) -> Home:
         places = self._places()
@@ -226,7 +232,7 @@ class FileStore(StoreDefaults):
             )
             part.rename(folder)
         address = Address(f"{source.address.name.rpartition(_MARK)[0] or source.address.name}{_MARK}{folder.name}")
-        return BuildingVersion(home, folder, address, self.options)
+        return BuildingVersion(home, folder, address, self.options, self._snapshots)
 
     def _require_possible(self, source: FileCollection, dimension: int) -> None:
         table, live = source.snapshot().table, source.home.live

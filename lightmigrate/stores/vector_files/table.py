@@ -15,6 +15,9 @@ from lightmigrate.vectors import Vectors
 # Records that are read or written at once.
 PAGE = 1000
 
+# What needs no second look in JSON.
+_PLAIN = frozenset((str, int, bool, type(None)))
+
 # The row numbers and distances of the nearest rows, for each query.
 Nearest = tuple[list[list[int]], list[list[float]]]
 
@@ -49,6 +52,9 @@ class Rows(Protocol):
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
+
+    def vectors_of(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of some rows alone, float32 `(n, d)`, in the order given; only reads."""
 
 
 class Table(Rows, Protocol):
@@ -126,6 +132,13 @@ def pages_of(rows: Rows, size: int = PAGE, start: int = 0, *, vectors: bool = Tr
         yield rows.page(range(first, min(total, first + size)), vectors=vectors)
 
 
+def blocks_of(rows: Rows, size: int = PAGE) -> Iterator[Vectors]:
+    """The vectors of all rows, at most `size` at a time; only reads."""
+    total = len(rows.ids)
+    for first in range(0, total, size):
+        yield rows.vectors_of(range(first, min(total, first + size)))
+
+
 def same_records(one: Rows, other: Rows) -> bool:
     """Whether two have the same ids, texts and payloads in the same order; only reads."""
     if len(one.ids) != len(other.ids):
@@ -141,6 +154,8 @@ def _contents(page: Page) -> str:
 
 def finite(value: Any) -> Any:
     """A value as JSON has it: numbers that are not finite become texts."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Collections that LangChain and LlamaIndex wrote are migrated, and their own code finds the same texts again."""
+"""Collections that LangChain wrote are migrated, and its own code finds the same texts again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_milvus import BM25BuiltInFunction, Milvus
-from llama_index.core import StorageContext, VectorStoreIndex
-from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.schema import TextNode
 from pymilvus import MilvusClient
 
 from lightmigrate import Migrator, Projection, fit
@@ -40,21 +37,6 @@ class WordLlamaEmbeddings(Embeddings):
         return self.embed_documents([text])[0]
 
 
-class LlamaWordLlama(BaseEmbedding):
-    """The encoder as LlamaIndex takes one."""
-
-    dimension: int
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return WordLlamaEmbeddings(self.dimension).embed_query(text)
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-
 def fitted(client: MilvusClient, address: Address) -> Projection:
     """A projection, fitted to what the new encoder makes of the texts that are found in a collection."""
     collection = MilvusStore(client).collection(address)
@@ -67,8 +49,15 @@ def fitted(client: MilvusClient, address: Address) -> Projection:
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_langchain_finds_its_documents_with_another_model(client: MilvusClient, hybrid: bool) -> None:
     more: dict[str, Any] = {}
+    ranking: dict[str, Any] = {"ranker_type": "rrf", "ranker_params": {"k": 60}} if hybrid else {}
     if hybrid:
-        more = {"builtin_function": BM25BuiltInFunction(), "vector_field": ["dense", "sparse"]}
+        dense = {"index_type": "HNSW", "metric_type": "COSINE", "params": {"M": 8, "efConstruction": 64}}
+        more = {
+            "builtin_function": BM25BuiltInFunction(),
+            "vector_field": ["dense", "sparse"],
+            "index_params": [dense, {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"}],
+            "search_params": [{"metric_type": "COSINE", "params": {"ef": 64}}, {"metric_type": "BM25", "params": {}}],
+        }
 
     def opened(dimension: int) -> Milvus:
         return Milvus(
@@ -85,35 +74,7 @@ def test_langchain_finds_its_documents_with_another_model(client: MilvusClient, 
     for new in (opened(NEW), store):
         new.embedding_func = WordLlamaEmbeddings(NEW)  # `store` was open all the time
         for row in range(0, len(TEXTS), 9):
-            (found,) = new.similarity_search(TEXTS[row], k=1)
+            (found,) = new.similarity_search(TEXTS[row], k=1, **ranking)
             assert (found.page_content, found.metadata["row"]) == (TEXTS[row], row)
     store.add_documents([Document("A new document of the other model.", metadata={"row": -1})], ids=["new"])
     assert client.query("docs", filter="", output_fields=["count(*)"])[0]["count(*)"] == len(TEXTS) + 1
-
-
-def test_llamaindex_finds_its_nodes_with_another_model(client: MilvusClient) -> None:
-    from llama_index.vector_stores.milvus import MilvusVectorStore
-
-    def opened(dimension: int) -> Any:
-        return MilvusVectorStore(
-            uri=str(shared().path), collection_name="nodes", dim=dimension, similarity_metric="COSINE",
-            use_async_client=False,
-        )  # fmt: skip
-
-    nodes = [TextNode(text=text, metadata={"source": f"{row}.md"}) for row, text in enumerate(TEXTS)]
-    store = opened(OLD)
-    context = StorageContext.from_defaults(vector_store=store)
-    VectorStoreIndex(nodes, storage_context=context, embed_model=LlamaWordLlama(dimension=OLD))
-    collection = MilvusStore(client).collection(Address("nodes"))
-    texts = chosen_texts(collection).texts_of(collection.sample(5))
-    assert all("source: " in str(text) for text in texts)
-    held = framework_store(store)
-    assert held is not None
-    assert held.names[0] == "nodes"
-    Migrator(held.database).migrate_collection("nodes", fitted(client, Address("nodes")))
-    index = VectorStoreIndex.from_vector_store(opened(NEW), embed_model=LlamaWordLlama(dimension=NEW))
-    retriever = index.as_retriever(similarity_top_k=1)
-    for row in range(0, len(TEXTS), 9):
-        (found,) = retriever.retrieve(TEXTS[row])
-        assert found.node.get_content() == TEXTS[row]
-        assert found.node.metadata == {"source": f"{row}.md"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def plain_row(number: int) -> dict[str, Any]:
 
 
 def assert_migrated(
-    after: dict[object, dict[str, Any]],
-    before: dict[object, dict[str, Any]],
+    after: Mapping[Any, dict[str, Any]],
+    before: Mapping[Any, dict[str, Any]],
     projection: Projection,
     vector: str = "vector",
 ) -> None:
@@ -168,7 +169,7 @@ def test_what_is_written_meanwhile_is_carried(client: MilvusClient, projection: 
     expected = {f"id-{row:03d}": plain_row(row) for row in [*range(60), 100] if row not in (7, 50)}
     expected["id-003"] |= {"text": "another text", "number": -1}
     after = everything(client)
-    assert_migrated(after, dict(expected), projection)
+    assert_migrated(after, expected, projection)
 
 
 def test_a_collection_that_cannot_be_copied_exactly_is_refused_before_anything_is_written(

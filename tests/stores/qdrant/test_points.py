@@ -15,8 +15,8 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.qdrant.ids import decode, encode, following, require
 from lightmigrate.stores.qdrant.points import OTHERS, PointFormat, unit_rows
-from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.qdrant.store import QdrantStore
+from lightmigrate.stores.text_field import text_field
 from tests.databases import make_vectors
 
 NO_IDS = ["", "01", "-1", "1.0", str(2**64), "²", "a", " 1", "0" * 32, "A" + str(uuid.UUID(int=1))[1:]]

@@ -1,0 +1,209 @@
+"""Kills a process that migrates, rolls back or refines a maker's database, and holds what it left to what must be true.
+
+After a kill the collection is the old one or the new one, whole; the same command goes on; the way back is exact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lightmigrate import BudgetPlan, Migrator
+from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.stores.base import Address, Page
+from tests.contract.makers import Maker
+from tests.contract.material import assert_same, everything, filled
+from tests.contract.migrating import migrator_of, projection, provider, work
+from tests.contract.opening import opened
+from tests.processes import context, start, was_killed
+
+ROWS = 12
+DOCS = Address("docs")
+TOLERANCE = 2e-5
+
+What = Literal["migrate", "rollback", "refine"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a process is killed: before a step, or after some seconds."""
+
+    step: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a kill left.
+
+    Attributes:
+        killed: whether the process was killed before it ended.
+        new: whether the collection was the new one; of a refinement, whether all rows were exact.
+        resumed: whether the next run found something that was interrupted.
+        between: whether an exchange of several steps was interrupted between two of them.
+        seconds: that the process took from its first step to its end.
+    """
+
+    killed: bool
+    new: bool
+    resumed: bool
+    between: bool = False
+    seconds: float = 0.0
+
+
+def kill(maker: Maker, what: What, moment: Moment, cache: Path) -> Outcome:
+    """One kill, in an empty database of the maker."""
+    return {"migrate": _migration, "rollback": _rollback, "refine": _refinement}[what](maker, moment, cache)
+
+
+def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+    old = _filled(maker)
+    new = old.with_vectors(projection().apply(old.vectors))
+    killed, seconds = _work(maker, "migrate", moment, cache)
+    found = _read(maker)
+    with _migrator(maker) as migrator:
+        resumed = migrator.interrupted
+        migrator.recover()
+    is_new = _require_whole(maker, old, new, found)
+    if not is_new:
+        assert killed
+        with _migrator(maker) as migrator:
+            assert migrator.migrate_collection("docs", projection()).n_migrated == ROWS
+    assert _require_whole(maker, old, new, None)
+    with _migrator(maker) as migrator:
+        assert len(migrator.backups()) == 1
+        assert migrator.unfinished is None
+        assert not migrator.undo()
+        migrator.rollback()
+    assert not _require_whole(maker, old, new, None)
+    return Outcome(killed, is_new, resumed, found is None, seconds)
+
+
+def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+    old = _filled(maker)
+    with _migrator(maker) as migrator:
+        migrator.migrate_collection("docs", projection())
+    new = _live(maker)
+    killed, seconds = _work(maker, "rollback", moment, cache)
+    found = _read(maker)
+    with _migrator(maker) as migrator:
+        resumed = migrator.unfinished is not None
+        migrator.recover()
+    is_new = _require_whole(maker, old, new, found)
+    if is_new:
+        assert killed
+        with _migrator(maker) as migrator:
+            migrator.rollback()
+    assert not _require_whole(maker, old, new, None)
+    with _migrator(maker) as migrator:
+        assert len(migrator.backups()) == 1
+        migrator.rollback()
+    assert _require_whole(maker, old, new, None), "what a rollback displaces is kept, whole"
+    return Outcome(killed, is_new, resumed, found is None, seconds)
+
+
+def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+    from tests.budget.collections import CORPUS, NEW, texts  # loads an encoder
+
+    rows = 160  # several batches
+    address = maker.create("docs", CORPUS.old_documents.shape[1], "cosine")
+    records = Page(
+        [f"id-{row:04d}" for row in range(rows)],
+        np.asarray(CORPUS.old_documents[:rows], np.float32),
+        texts(rows),
+        [maker.payload_of(row) for row in range(rows)],
+    )
+    maker.client().collection(address).add(records)
+    old = _live(maker)
+    model = provider(cache)
+    with _migrator(maker) as migrator:
+        drawn = migrator.cost_quality_curve("docs", model, samples=40, lengths=(12,))
+        plan = BudgetPlan.of(DOCS, drawn, drawn.option(BudgetSetting(True, 0, drawn.calibration)))
+        migrator.migrate_by_plan(plan, model, force=True)
+    model.close()
+    wanted = np.asarray(NEW.embed(list(old.texts)), np.float32)  # type: ignore[arg-type]  # each has one
+    killed, seconds = _work(maker, "refine", moment, cache)
+    left = _live(maker)
+    assert_same(left, old, with_vectors=False)
+    assert np.isfinite(left.vectors).all()
+    exact = np.abs(left.vectors - wanted).max(axis=1) < TOLERANCE
+    with _migrator(maker) as migrator:
+        (status,) = migrator.status()
+        assert status.exact <= exact.sum(), "nothing is taken for exact that is not"
+        model = provider(cache)
+        assert migrator.refine("docs", model).status.share_exact == 1.0
+        model.close()
+    done = _live(maker)
+    assert_same(done, old, with_vectors=False)
+    np.testing.assert_allclose(done.vectors, wanted, atol=TOLERANCE)
+    with _migrator(maker) as migrator:
+        migrator.rollback()
+    assert_same(_live(maker), old, maker.tolerance("cosine"))
+    return Outcome(killed, bool(exact.all()), bool(exact.any() and not exact.all()), seconds=seconds)
+
+
+def _filled(maker: Maker) -> Page:
+    filled(maker, "docs", ROWS)
+    return _live(maker)
+
+
+def _live(maker: Maker) -> Page:
+    """All records, as a new client reads them."""
+    maker.let_go()
+    with opened(maker.locator) as store:
+        return everything(store.collection(DOCS))
+
+
+def _read(maker: Maker) -> Page | None:
+    """What a client finds that repairs nothing; `None` between two steps of an exchange that has several."""
+    maker.let_go()
+    with opened(maker.locator) as store:
+        try:
+            return everything(store.collection(DOCS))
+        except CollectionNotFoundError:
+            assert not store.capabilities.atomic_exchange
+            assert store.interrupted_exchange()
+            return None
+
+
+def _require_whole(maker: Maker, old: Page, new: Page, before: Page | None) -> bool:
+    """Check that the collection is the old one, to the bit, or the new one, and what was found `before` likewise."""
+    live = _live(maker)
+    for found in (live, *([] if before is None else [before])):
+        is_new = found.vectors.shape[1] == new.vectors.shape[1]
+        expected = new if is_new else old
+        assert_same(found, expected, with_vectors=False)
+        if is_new:
+            np.testing.assert_allclose(found.vectors, new.vectors, atol=TOLERANCE)
+        else:
+            assert_same(found, old, maker.tolerance("l2"))
+    return bool(live.vectors.shape[1] == new.vectors.shape[1])
+
+
+def _is_aside(maker: Maker) -> bool:
+    return bool(getattr(maker, "aside", False))
+
+
+def _migrator(maker: Maker) -> contextlib.AbstractContextManager[Migrator]:
+    maker.let_go()
+    return migrator_of(maker.locator, aside=_is_aside(maker))
+
+
+def _work(maker: Maker, what: What, moment: Moment, cache: Path) -> tuple[bool, float]:
+    """Let another process do it, which is killed: whether it was in time, and the seconds until its end."""
+    maker.let_go()
+    ready, sender = context().Pipe(duplex=False)
+    process = start(work, maker.locator, _is_aside(maker), what, cache, maker.failpoints, moment.step, sender)
+    sender.close()
+    assert ready.recv() == "go"
+    begun = time.monotonic()
+    if moment.seconds is not None:
+        process.join(moment.seconds)
+        process.kill()
+    return was_killed(process), time.monotonic() - begun
