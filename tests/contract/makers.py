@@ -28,8 +28,9 @@ from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
-from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
+
+_SETTINGS = Settings(anonymized_telemetry=False)  # making them anew takes longer than opening a small folder
 
 
 class Maker(Protocol):
@@ -152,7 +153,7 @@ class ChromaMaker:
 
     def _api(self) -> Any:
         """Chroma's own client, as the application has it."""
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         self._open.append(client)
         return client
 
@@ -209,7 +210,7 @@ class ChromaFolderMaker(ChromaMaker):
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not ChromaFiles(self.folder).exists():
-                client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+                client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
                 client.close()
             self._open.append(ChromaFiles(self.folder).open())
         store: Store = self._open[0]
@@ -222,7 +223,7 @@ class ChromaFolderMaker(ChromaMaker):
     @contextlib.contextmanager
     def _application(self) -> Iterator[Any]:
         self.let_go()
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         yield client
         client.close()
 
@@ -256,6 +257,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
     "milvus": MilvusLiteMaker,
+    "milvus alias": MilvusAliasMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -266,13 +268,12 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
-if EVERY_STORE:  # the same database in another use: too slow for every run
-    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}
 
 # Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
 FAMILIES: Sequence[Sequence[str]] = (
     ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
     ("chroma folder", "chroma client", "chroma server"),
     ("qdrant memory", "qdrant folder"),
+    ("milvus", "milvus alias"),
     ("sqlite-vec", "sqlite-vec with rows"),
 )
