@@ -15,6 +15,7 @@ from plan_end_to_end import summary
 from report import grouped, mean
 from report import read as runs_of_retention
 from soak_report import index_of, inserting, migrating
+from store_report import stores_table
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -40,6 +41,7 @@ def main() -> None:
         "plans": summary(runs_of_plans()),
         "sizes": sizes_table(),
         "server": server_sentence(),
+        "stores": stores_table(read("stores")["runs"]),
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"

@@ -106,4 +106,4 @@ def _of(runs: Sequence[Mapping[str, Any]], store: str, rows: int, route: str) ->
 
 
 def _median(runs: Sequence[Mapping[str, Any]], what: str) -> float:
-    return statistics.median(run[what] for run in runs)
+    return float(statistics.median(run[what] for run in runs))

@@ -141,6 +141,65 @@ class Lance(Contestant):
         lancedb.connect(place).create_table(COLLECTION, table, mode="overwrite")
 
 
+class Milvus(Contestant):
+    """A database of Milvus Lite; the collection is dropped and filled again."""
+
+    name = "Milvus Lite"
+    modules = ("pymilvus", "lightmigrate.stores.milvus")
+
+    def address(self, place: Path) -> str:
+        """The database."""
+        return str(place / "milvus.db")
+
+    def build(self, place: str, records: Data) -> None:
+        """One collection with an HNSW index, cosine."""
+        client = self._client(Path(place) / "milvus.db")
+        self._create(client, OLD.dimension)
+        rows = zip(records.ids, records.texts, records.payloads, strict=True)
+        self._insert(client, [{"id": key, "text": text, **payload} for key, text, payload in rows], records.vectors)
+
+    def script(self, address: str, seed: int) -> None:
+        """Iterate over all, drop, create, insert in hundreds."""
+        client, rows = self._client(Path(address)), list[dict[str, Any]]()
+        client.load_collection(COLLECTION)
+        found = client.query_iterator(COLLECTION, batch_size=1000, filter="", output_fields=["*"])
+        while some := found.next():
+            rows += some
+        found.close()
+        vectors = projected(np.asarray([row.pop("vector") for row in rows], np.float32), seed)
+        client.drop_collection(COLLECTION)
+        self._create(client, NEW.dimension)
+        self._insert(client, rows, vectors)
+
+    @staticmethod
+    def _client(place: Path) -> Any:
+        from lightmigrate.stores.milvus.place import open_lite
+
+        return open_lite(place)
+
+    @staticmethod
+    def _create(client: Any, dimension: int) -> None:
+        from pymilvus import DataType
+
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", DataType.VARCHAR, max_length=100, is_primary=True)
+        schema.add_field("text", DataType.VARCHAR, max_length=65535)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+        indexes = client.prepare_index_params()
+        parameters = {"M": 16, "efConstruction": 100}
+        indexes.add_index("vector", index_type="HNSW", metric_type="COSINE", params=parameters)
+        client.create_collection(COLLECTION, schema=schema, index_params=indexes)
+
+    @staticmethod
+    def _insert(client: Any, rows: list[dict[str, Any]], vectors: Vectors) -> None:
+        from lightmigrate.stores.milvus.place import close
+
+        for some in batches(len(rows)):
+            numbers = vectors[some].tolist()
+            client.insert(COLLECTION, [{**row, "vector": v} for row, v in zip(rows[some], numbers, strict=True)])
+        close(client)
+
+
 class Parquet(Contestant):
     """One Parquet file with ids, texts, a list of floats and other columns."""
 

@@ -30,7 +30,7 @@ import throughput
 from store_contestant import NEW, Contestant, data, projection
 from store_postgres import Postgres, beside_writer
 from store_report import report
-from store_scripts import Chroma, Faiss, Lance, Npy, Parquet, Qdrant, SqliteVec
+from store_scripts import Chroma, Faiss, Lance, Milvus, Npy, Parquet, Qdrant, SqliteVec
 
 from lightmigrate import Migrator
 
@@ -40,6 +40,7 @@ CONTESTANTS: Mapping[str, Callable[[], Contestant]] = {
     "chroma": Chroma,
     "pgvector": Postgres,
     "qdrant": Qdrant,
+    "milvus": Milvus,
     "lance": Lance,
     "sqlite-vec": SqliteVec,
     "faiss": Faiss,
@@ -60,7 +61,8 @@ def main() -> None:
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)  # which route, and the address
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.stores[0], *options.child, options.rows[0], options.seeds[0])))
+        route, address = options.child
+        print(json.dumps(child(options.stores[0], route, address, options.rows[0], options.seeds[0])))
         return
     path = options.results / "stores.json"
     found = {"runs": []} if options.anew or not path.exists() else json.loads(path.read_text(encoding="utf-8"))
@@ -156,7 +158,9 @@ def timed(work: Callable[[], None], server: int | None) -> dict[str, float]:
         before, started = throughput.cpu_seconds() + watched.cpu_seconds(), time.perf_counter()
         work()
         seconds = time.perf_counter() - started
-        cpu = throughput.cpu_seconds() + watched.cpu_seconds() - before
+        cpu = throughput.cpu_seconds()
+        watched.count_ended()
+        cpu += watched.cpu_seconds() - before
     own = throughput.peak_mib()
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mib": own + watched.peak_mib, "own_peak_mib": own}
 
@@ -189,12 +193,18 @@ class Watched(threading.Thread):
         while not self._done.wait(0.1):
             self.peak_mib = max(self.peak_mib, sum(self._each(lambda process: process.memory_full_info().pss)) / 2**20)
 
+    def count_ended(self) -> None:
+        """Wait until the server has counted the time of the processes that have just ended."""
+        if self._server is not None:
+            time.sleep(1)
+
     def cpu_seconds(self) -> float:
         """Processor time of the server's processes, the ended ones included."""
         if self._server is None:
             return 0.0
         ended = self._server.cpu_times()
-        return ended.children_user + ended.children_system + sum(self._each(lambda p: sum(p.cpu_times()[:2])))
+        running = sum(self._each(lambda process: sum(process.cpu_times()[:2])))
+        return float(ended.children_user + ended.children_system + running)
 
     def _each(self, measure: Callable[[Any], float]) -> Iterator[float]:
         assert self._server is not None

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from lightmigrate.files import sync_folder
-from lightmigrate.stores.base import Page
+from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.checks import require_dimension, require_unused
 from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows, runs
 from lightmigrate.stores.vector_files.edits import Edited
@@ -68,7 +68,7 @@ class Draft:
         if not len(rows):
             return Page([], np.zeros((0, self.dimension if vectors else 0), np.float32), [], [])
         with self._records.open("rb") as lines, self._vectors.open("rb") as numbers:
-            records = []
+            records: list[tuple[str, str | None, Payload | None]] = []
             for _, first, count in runs(rows):
                 start, end = self._offsets[first], self._offsets[first + count]
                 records += map(json.loads, read_bytes(lines.fileno(), start, end - start).decode("ascii").splitlines())
