@@ -380,24 +380,6 @@ class Finishing(Protocol):
 
 
 @runtime_checkable
-class Reconciling(Protocol):
-    """A store that can tell, while others write, whether a version holds the same records as its collection.
-
-    Elsewhere the records of both are counted within the exchange, while writers wait.
-    """
-
-    def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
-        """Number of records that only one of the two holds; only reads.
-
-        Args:
-            live: the collection.
-            incoming: a version of it.
-            since: a mark of `Collection.changes`.
-            written: counts the records that were written since then, otherwise all others.
-        """
-
-
-@runtime_checkable
 class Rounding(Protocol):
     """A collection that may store vectors with fewer bits than float32."""
 
