@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check check-train contract crash soak bench versions
+.PHONY: check check-train contract examples crash soak bench versions
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -14,6 +14,9 @@ check-train:  # the training package; installs torch
 
 contract:  # the contract suite as a table, every test × every store, where `pytest` gives each test to one store of a family; an hour at most, the same command goes on; see benchmarks/results/contract.md
 	$(PYTHON) -m tests.contract.table benchmarks/results/contract.md
+
+examples:  # the tests with examples that hypothesis draws, with a thousand new ones where a test states no number; see tests/conftest.py
+	LIGHTMIGRATE_EXAMPLES=1000 $(PYTHON) -m pytest $$(grep -rl --include="*.py" "import.*given" tests)
 
 crash:  # kills or fails every operation of a migration and every step of an exchange, where `pytest` takes a part; 200 random moments, 200 random histories; 10,000 records that become exact while their server is killed; then migrations, rollbacks and refinements of every store, killed before every step and at random moments (can be interrupted and run again); hours; see benchmarks/results/crash.md
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightmigrate.errors import (
     AnotherRunError,
@@ -39,14 +39,14 @@ from lightmigrate.migration.shadow.synchronise import bring_over, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Comparison
 from lightmigrate.progress import OnProgress
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Payload, Store
+from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Payload, Store, WrittenRecords
 from lightmigrate.stores.distance import space_of
-from lightmigrate.stores.files import FileDatabase
+from lightmigrate.stores.files import FileDatabase, require_unused
 from lightmigrate.stores.open import Database
-from lightmigrate.stores.receive import Receiver, Sender
+from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender
 from lightmigrate.stores.reshaped import Reshaped
 from lightmigrate.texts.chosen import texts_for
-from lightmigrate.vectors import Metric
+from lightmigrate.vectors import Metric, Vectors
 
 # Largest number of passes over a collection that is written to while it is read.
 PASSES = 10
@@ -54,18 +54,51 @@ PASSES = 10
 
 @dataclass(frozen=True)
 class _Converted(Reshaped):
-    """A collection of the source with payloads as the target has them."""
+    """A collection of the source with ids and payloads as the target has them.
+
+    Attributes:
+        source: its store.
+        target: the other one.
+        originals: the ids of records that get others, by the new one.
+    """
 
     source: Store
     target: Receiver
+    originals: dict[str, str] = field(default_factory=dict)
 
     def reshaped(self, page: Page) -> Page:
-        return replace(
-            page, payloads=[None if payload is None else self._payload(payload) for payload in page.payloads]
-        )
+        return replace(page, ids=self._new_ids(page.ids), payloads=list(map(self._payload, page.ids, page.payloads)))
 
-    def _payload(self, payload: Payload) -> Payload | None:
-        return self.target.payload(self.source.fields(payload) if isinstance(self.source, Sender) else payload) or None
+    def _new_ids(self, ids: Sequence[str]) -> list[str]:
+        new = list(map(self.target.new_id, ids))
+        for own, other in zip(ids, new, strict=True):
+            if other != own and self.originals.setdefault(other, own) != own:
+                raise LightmigrateError("two records would have the same id in the target: rename one of them")
+        return new
+
+    def _payload(self, record: str, payload: Payload | None) -> Payload | None:
+        fields = payload or {}
+        return self.target.payload(record, self.source.fields(fields) if isinstance(self.source, Sender) else fields)
+
+    def records(self, ids: Sequence[str]) -> Page:
+        """Some records, by their new ids."""
+        return self.reshaped(self.collection.records([self.originals.get(record, record) for record in ids]))
+
+    def ids(self) -> list[str]:
+        """All new ids."""
+        return self._new_ids(self.collection.ids())
+
+    def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
+        """Search."""
+        found, distances = self.collection.nearest(vectors, k)
+        return list(map(self._new_ids, found)), distances
+
+    def changes(self, since: str | None = None) -> WrittenRecords | None:
+        """What was written."""
+        changes = self.collection.changes(since)
+        if changes is None:
+            return None
+        return replace(changes, written=self._new_ids(changes.written), deleted=self._new_ids(changes.deleted))
 
 
 class Transfer:
@@ -73,24 +106,23 @@ class Transfer:
 
     Args:
         source: the database that is read. One that is files must not be in use: a copy is read.
-        target: the database that is written to.
+        target: the database that is written to. One that is files must not be in use.
         page_size: records held in memory at once.
         on_progress: receives the progress of every step.
 
     Raises:
-        DatabaseError: the target is one that is files, or its store cannot receive collections of others.
+        DatabaseError: the target's store cannot receive collections of others.
     """
 
     def __init__(self, source: Database, target: Database, page_size: int, on_progress: OnProgress) -> None:
-        if not isinstance(target, Store) or not isinstance(target, Receiver):
-            name = target.folder if isinstance(target, FileDatabase) else target
+        if not _receives(target):
             raise DatabaseError(
-                f"{name} cannot receive collections of another database yet: give the URL of one that can, such as "
-                "postgresql://user@host/name"
+                f"{_name(target)} cannot receive collections of another database yet: give the URL of one that can, "
+                "such as postgresql://user@host/name"
             )
-        if (reason := target.unsupported()) is not None:
+        if not isinstance(target, FileDatabase) and (reason := target.unsupported()) is not None:
             raise DatabaseError(reason)
-        self._source, self._target, self._receiver = source, target, target
+        self._source, self._target = source, target
         self._page_size, self._on_progress = page_size, on_progress
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
@@ -110,14 +142,15 @@ class Transfer:
         """
         folder = self._source.folder if isinstance(self._source, FileDatabase) else Path(str(self._source))
         plan = make_plan(folder, catalog, requests, needed=0, free=0)
-        names = [planned.name for planned in plan.collections]
+        names = [request.address.part or request.address.name for request in requests]
         if double := {name for name in names if names.count(name) > 1}:
             raise RefusedError(
-                f"{len(double)} names occur in several tenants or databases of the source, and {self._target} has "
-                "one collection of a name: name one with --collection TENANT/DATABASE/NAME"
+                f"{len(double)} names occur several times in the source, and {_name(self._target)} has one collection "
+                "of a name: name one with --collection"
             )
+        taken = self._target.collections() if isinstance(self._target, Store) else _catalog(self._target)
         for name in names:
-            self._require_free(Address(name))
+            self._require_free(Address(name), taken)
         return plan
 
     def run(
@@ -141,13 +174,13 @@ class Transfer:
         plan = self.plan(catalog, requests)
         if not force:
             require_passed(plan)
-        with self._locked(), self._opened() as store:
+        with self._locked(), self._opened() as store, self._receiving() as target:
             _require_readable(store, [request.address for request in requests])
             if not force:
                 for request in requests:
                     _require_fitting(store, request)
             try:
-                return [self._transfer(store, request, verify, invalid_vectors) for request in requests]
+                return [self._transfer(store, target, request, verify, invalid_vectors) for request in requests]
             except LightmigrateError:
                 raise
             except Exception as error:
@@ -157,19 +190,20 @@ class Transfer:
                 ) from error
 
     def _transfer(
-        self, store: Store, request: Request, verify: bool, invalid_vectors: InvalidVectors
+        self, store: Store, receiver: ReceivingStore, request: Request, verify: bool, invalid_vectors: InvalidVectors
     ) -> MigrationResult:
         started, own = time.monotonic(), store.collection(request.address)
         facts, distance = own.facts(), request.distance or space_of(own)
-        source = _Converted(own, store, self._receiver)
+        source = _Converted(own, store, receiver)
         kept = keeps_vectors(request.projection)
         dimension = (facts.dimension or 0) if kept else request.projection.info.target.dimension
         job = Job(
             source, request.projection, invalid_vectors, texts_for(request.projection, own, request.texts),
             distance=distance, centre=centre_of(sample_of(own)) if kept else None,
+            unit=receiver.capabilities.unit_vectors and distance == "cosine",
         )  # fmt: skip
-        address = Address(request.address.name)
-        target = self._incoming(address, dimension, facts, request, distance)
+        address = Address(request.address.part or request.address.name)
+        target = _incoming(receiver, address, dimension, facts, request, distance)
         comparison, scores = Comparison(), ScoreMeasurement(job)
         try:
             snapshot, sample = bring_over(
@@ -186,7 +220,7 @@ class Transfer:
                     f"collection {request.address} was written to in every one of {PASSES} passes: nothing was "
                     "published; pause the writers, and run this again to go on"
                 )
-            target = self._receiver.complete(target)
+            target = receiver.complete(target)
             checked = None
             if verify:
                 baseline = Baseline.of(source, sample, distance)
@@ -194,7 +228,7 @@ class Transfer:
                 baseline = replace(baseline, new_settings_sha256=settings_sha256(target))
                 checked = comparison.conclude(baseline, target)
         except VerificationError:
-            self._target.delete(target.address)
+            receiver.delete(target.address)
             raise
         n = target.count()
         if n != own.count():
@@ -202,28 +236,18 @@ class Transfer:
                 f"collection {request.address} has {own.count()} records now, and {n} were transferred: nothing was "
                 "published; run this again to go on"
             )
-        self._require_free(address)
-        self._receiver.publish(target, address)
+        self._require_free(address, receiver.collections())
+        receiver.publish(target, address)
         return MigrationResult(
             collection_name=address.name, tenant=address.tenant, database=address.database, n_migrated=n,
             previous_dim=facts.dimension or 0, current_dim=dimension, backup_path=None, verification=checked,
             seconds=time.monotonic() - started, scores=scores.shift(),
         )  # fmt: skip
 
-    def _incoming(
-        self, address: Address, dimension: int, facts: CollectionFacts, request: Request, distance: Metric
-    ) -> Collection:
-        """What an interrupted run has filled, or a new collection."""
-        earlier = self._receiver.incoming(address, dimension, distance)
-        if earlier is not None:
-            return earlier
-        model = request.model or (facts.embedding_function if keeps_vectors(request.projection) else None)
-        return self._receiver.create_incoming(address, dimension, distance, model)
-
-    def _require_free(self, address: Address) -> None:
-        if any(facts.name == address.name for facts in self._target.collections()):
+    def _require_free(self, address: Address, taken: Sequence[CollectionFacts]) -> None:
+        if any(facts.name == address.name for facts in taken):
             raise RefusedError(
-                f"{self._target} has a collection {address.name} already, and it is left as it is: rename or "
+                f"{_name(self._target)} has a collection {address.name} already, and it is left as it is: rename or "
                 "delete one of the two"
             )
 
@@ -237,14 +261,51 @@ class Transfer:
             yield self._source
 
     @contextlib.contextmanager
+    def _receiving(self) -> Iterator[ReceivingStore]:
+        """The target, to be written to."""
+        if not isinstance(self._target, FileDatabase):
+            yield cast(ReceivingStore, self._target)  # as the constructor looked
+            return
+        require_unused(self._target)
+        with cast(ReceivingFiles, self._target).receive() as store:
+            yield cast(ReceivingStore, store)
+
+    @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        path = lock_of(self._target)
+        path = lock_of(_name(self._target))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = try_lock(path)
         if lock is None:
-            raise AnotherRunError(f"another lightmigrate is working on {self._target}; wait until it has ended")
+            raise AnotherRunError(f"another lightmigrate is working on {_name(self._target)}; wait until it has ended")
         with lock:
             yield
+
+
+def _incoming(
+    receiver: Receiver, address: Address, dimension: int, facts: CollectionFacts, request: Request, distance: Metric
+) -> Collection:
+    """What an interrupted run has filled, or a new collection."""
+    earlier = receiver.incoming(address, dimension, distance)
+    if earlier is not None:
+        return earlier
+    model = request.model or (facts.embedding_function if keeps_vectors(request.projection) else None)
+    return receiver.create_incoming(address, dimension, distance, model)
+
+
+def _receives(target: Database) -> bool:
+    kind: type = ReceivingFiles if isinstance(target, FileDatabase) else Receiver
+    return isinstance(target, kind)
+
+
+def _name(database: Database) -> str:
+    return str(database.folder if isinstance(database, FileDatabase) else database)
+
+
+def _catalog(files: FileDatabase) -> Sequence[CollectionFacts]:
+    """The collections of a database of files that need not exist yet; only reads."""
+    if (instead := files.instead()) is not None:
+        raise DatabaseError(instead)
+    return files.catalog() if files.exists() else []
 
 
 def _require_readable(store: Store, addresses: Sequence[Address]) -> None:

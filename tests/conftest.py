@@ -12,11 +12,21 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lightmigrate import Projection
 from tests import surroundings
 from tests.at_end import AT_END
 from tests.databases import make_database, make_projection
+from tests.faults import EVERY_OPERATION
+
+# The same examples in every run, so that none fails for a change that is innocent of it, and no time limit: the machine
+# may be busy. `make examples` and `make crash` draw others each time.
+EXAMPLES = int(os.environ.get("LIGHTMIGRATE_EXAMPLES", "0"))
+settings.register_profile(
+    "run", deadline=None, derandomize=not (EXAMPLES or EVERY_OPERATION), max_examples=EXAMPLES or 50
+)
+settings.load_profile("run")
 
 
 def pytest_configure() -> None:

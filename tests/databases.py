@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,23 +92,24 @@ ADDRESSES = (
 def contents(folder: Path, addresses: tuple[tuple[str, str, str], ...] = ADDRESSES) -> dict[str, Any]:
     """Everything Chroma says about a database, by collection: rows in order, vectors, settings."""
     found: dict[str, Any] = {}
-    for tenant, database, name in addresses:
+    for (tenant, database), group in itertools.groupby(addresses, lambda address: address[:2]):
         with open_client(folder, tenant, database) as client:
-            collection = client.get_collection(name, embedding_function=None)
-            rows = collection.get(include=["documents", "metadatas", "uris", "embeddings"])
-            model = collection.get_model()
-            found[f"{tenant}/{database}/{name}"] = {
-                "rows": [
-                    (id_, document, metadata or None, uri)
-                    for id_, document, metadata, uri in zip(
-                        rows["ids"], rows["documents"] or [], rows["metadatas"] or [], rows["uris"] or [], strict=True
-                    )
-                ],
-                "vectors": np.asarray(rows["embeddings"], np.float32),
-                "schema": model.serialized_schema,
-                "metadata": model.metadata,
-            }
+            for _, _, name in group:
+                collection = client.get_collection(name, embedding_function=None)
+                found[f"{tenant}/{database}/{name}"] = _content(collection)
     return found
+
+
+def _content(collection: Any) -> dict[str, Any]:
+    rows = collection.get(include=["documents", "metadatas", "uris", "embeddings"])
+    model = collection.get_model()
+    columns = (rows["ids"], rows["documents"] or [], rows["metadatas"] or [], rows["uris"] or [])
+    return {
+        "rows": [(id_, document, metadata or None, uri) for id_, document, metadata, uri in zip(*columns, strict=True)],
+        "vectors": np.asarray(rows["embeddings"], np.float32),
+        "schema": model.serialized_schema,
+        "metadata": model.metadata,
+    }
 
 
 def folder_hash(folder: Path) -> str:

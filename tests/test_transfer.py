@@ -164,6 +164,7 @@ def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_published(tmp_pat
 
 
 def test_a_database_that_cannot_receive_is_refused(tmp_path: Path, database: Path) -> None:
+    np.save(tmp_path / "vectors.npy", make_vectors(3))
     with pytest.raises(DatabaseError, match="cannot receive collections of another database yet"):
         Migrator(database).plan_transfer([copy_job()], tmp_path)
     with pytest.raises(DatabaseError, match="cannot receive collections of another database yet"):

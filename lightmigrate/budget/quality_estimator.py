@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
@@ -35,10 +37,11 @@ EXTRACT_GROWTH = (0.0, 0.5)
 GROWTH_ERROR, EXTRACT_GROWTH_ERROR = 0.2, 0.1
 
 
+@dataclass(frozen=True)
 class QualityEstimator:
     """Cost and expected quality of every setting of the projections that were tried.
 
-    Args:
+    Attributes:
         data: the first calibration documents, which they were fitted to.
         size: of the collection.
         provider: the new model.
@@ -48,52 +51,29 @@ class QualityEstimator:
         choosing: tokens that choosing among kinds of extracts took.
         sampled_tokens: of each document that was sampled, in the order in which they are embedded whole; the first are
             those of `data`.
-
-    Attributes:
-        trainings: as given.
-        paid: tokens that measuring took.
-        growth: the power with which the errors of projections without extracts fall when there are more documents.
-            Those with extracts also learn from the extracts of all documents.
     """
 
-    def __init__(
-        self,
-        data: CalibrationData,
-        size: CollectionSize,
-        provider: Provider,
-        trainings: Mapping[TriedProjection, Training],
-        halves: Mapping[TriedProjection, Gate],
-        choosing: int,
-        sampled_tokens: Sequence[int],
-    ) -> None:
-        self.trainings = trainings
-        self._size = size
-        self._provider = provider
-        self._calibration = len(data.texts)
-        self._calibration_tokens = tokens_of(provider, data.texts)
-        texts = [*data.texts, *data.extract_texts]
-        self._extracts = len(texts)
-        self._extract_tokens = {
-            tried: tokens_of(
-                provider, [data.extract_rule(tried.extract_kind, tried.extract_words).of(text) for text in texts]
-            )
-            for tried in trainings
-            if tried.extract_words
-        }
-        self._tokens_of_more = list(accumulate(sampled_tokens[self._calibration :], initial=0))
-        self.paid = choosing + tokens_to_measure(data, provider) + sum(self._extract_tokens.values())
-        seconds = sum(training.embedding_seconds for training in trainings.values())
-        called = any(training.bill.tokens for training in trainings.values())
-        # when everything was in the cache: by the time that the model took for what is there
-        self._seconds_per_token = seconds / self.paid if called else provider.seconds_per_token()
-        powers = {key: _power(half, trainings[key].gate) for key, half in halves.items()}
-        documents = [power for key, power in powers.items() if not key.extract_words and power is not None]
-        self.growth = _bounded(statistics.mean(documents) if documents else 0.0, GROWTH)
-        # half of the other extracts are not half of all: those of the calibration documents are there, too
-        halved = math.log2(len(texts) / (len(texts) - len(data.extract_texts) / 2)) or math.inf
-        self._extract_growth = {
-            key: _bounded((power or 0.0) / halved, EXTRACT_GROWTH) for key, power in powers.items() if key.extract_words
-        }
+    data: CalibrationData
+    size: CollectionSize
+    provider: Provider
+    trainings: Mapping[TriedProjection, Training]
+    halves: Mapping[TriedProjection, Gate]
+    choosing: int
+    sampled_tokens: Sequence[int]
+
+    @cached_property
+    def paid(self) -> int:
+        """Tokens that measuring took."""
+        return self.choosing + tokens_to_measure(self.data, self.provider) + sum(self._measured_extracts.values())
+
+    @cached_property
+    def growth(self) -> float:
+        """The power with which the errors of projections without extracts fall when there are more documents.
+
+        Those with extracts also learn from the extracts of all documents.
+        """
+        powers = [power for key, power in self._powers.items() if not key.extract_words and power is not None]
+        return _bounded(statistics.mean(powers) if powers else 0.0, GROWTH)
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
@@ -101,35 +81,34 @@ class QualityEstimator:
 
     def everything(self) -> CurvePoint:
         """Cost and expected quality of embedding all texts, without a projection for them."""
-        setting = BudgetSetting(reads_texts=False, extract_words=0, documents=self._size.texts)
-        return self._point(setting, self._size.tokens, self.with_missing(EVERYTHING))
+        setting = BudgetSetting(reads_texts=False, extract_words=0, documents=self.size.texts)
+        return self._point(setting, self.size.tokens, self.with_missing(EVERYTHING))
 
     def _point(self, setting: BudgetSetting, tokens: int, expected: QualityEstimate) -> CurvePoint:
         return CurvePoint(
             setting=setting,
             tokens=tokens,
-            share_of_tokens=tokens / max(1, self._size.tokens),
-            dollars=self._provider.priced(tokens).dollars,
+            share_of_tokens=tokens / max(1, self.size.tokens),
+            dollars=self.provider.priced(tokens).dollars,
             seconds=None if self._seconds_per_token is None else self._seconds_per_token * tokens,
             expected=expected,
         )
 
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
-        size = self._size
+        size, measured = self.size, len(self.data.texts)
         different = size.different_texts or size.texts
-        more = max(0, min(different, setting.documents) - self._calibration)
-        sampled = min(more, len(self._tokens_of_more) - 1)
-        tokens = float(self.paid + self._tokens_of_more[sampled])
-        if more > sampled:
-            rest = max(1, different - self._calibration - sampled)
-            left = max(0, size.tokens - self._calibration_tokens - self._tokens_of_more[sampled])
-            tokens += (more - sampled) * left / rest
+        documents = max(measured, min(different, setting.documents))
+        known = min(documents, len(self.sampled_tokens))
+        tokens = float(self.paid + self._first_tokens[known] - self._first_tokens[measured])
+        if documents > known:
+            left = max(0, size.tokens - self._first_tokens[known])
+            tokens += (documents - known) * left / max(1, different - known)
         if setting.extract_words:
             # documents that are embedded whole but not fitted to need no extract
             needed = 1 - max(0, setting.documents - MOST_FITTED) / max(1, size.texts)
             of_all = size.extract_tokens[setting.extract_kind][setting.extract_words]
-            tokens += needed * max(0, of_all - self._extract_tokens[setting.tried])
+            tokens += needed * max(0, of_all - self._measured_extracts[setting.tried])
         return math.ceil(tokens)
 
     def expected(self, setting: BudgetSetting) -> QualityEstimate:
@@ -138,7 +117,7 @@ class QualityEstimator:
 
     def with_missing(self, texts: QualityEstimate) -> QualityEstimate:
         """What is kept of all records if `texts` is kept of those with a text: the others are only projected."""
-        share = self._size.texts / max(1, self._size.records)
+        share = self.size.texts / max(1, self.size.records)
         return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
@@ -148,17 +127,53 @@ class QualityEstimator:
         embeds. It was fitted to K₀ documents, and would be fitted to K; γ is `growth`. With extracts, K₀ and K are
         numbers of extracts, and γ is measured with half of them.
         """
-        size, words = self._size, setting.extract_words
+        size, words = self.size, setting.extract_words
         short = size.short_texts.get(words, 0) / max(1, size.texts) if words else 0.0
         embedded = min(1.0, setting.documents / max(1, size.texts))
         gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
         if words:
-            more, power = min(size.texts, MOST_FITTED) / self._extracts, self._extract_growth.get(setting.tried, 0.0)
+            measured = len(self.data.texts) + len(self.data.extract_texts)
+            more, power = min(size.texts, MOST_FITTED) / measured, self._extract_growth(setting.tried)
             unsure = EXTRACT_GROWTH_ERROR
         else:
-            more, power, unsure = min(setting.documents, MOST_FITTED) / self._calibration, self.growth, GROWTH_ERROR
+            more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
         ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
         return QualityEstimate(*(1 - (1 - end) * min(1.0, more**-each) for end, each in ends))
+
+    @cached_property
+    def _powers(self) -> dict[TriedProjection, float | None]:
+        return {tried: _power(half, self.trainings[tried].gate) for tried, half in self.halves.items()}
+
+    @cached_property
+    def _first_tokens(self) -> list[int]:
+        """Tokens of the first documents, for every number of them that was sampled."""
+        return list(accumulate(self.sampled_tokens, initial=0))
+
+    @cached_property
+    def _seconds_per_token(self) -> float | None:
+        seconds = sum(training.embedding_seconds for training in self.trainings.values())
+        if any(training.bill.tokens for training in self.trainings.values()):
+            return seconds / self.paid
+        # everything was in the cache: by the time that the model took for what is there
+        return self.provider.seconds_per_token()
+
+    def _extract_growth(self, tried: TriedProjection) -> float:
+        """As `growth`, for a projection with extracts when there are more extracts; 0 where it was not measured."""
+        whole, others = len(self.data.texts), len(self.data.extract_texts)
+        # half of the other extracts are not half of all: those of the calibration documents are there, too
+        halved = math.log2((whole + others) / (whole + others / 2)) or math.inf
+        return _bounded((self._powers.get(tried) or 0.0) / halved, EXTRACT_GROWTH)
+
+    @cached_property
+    def _measured_extracts(self) -> dict[TriedProjection, int]:
+        """Tokens of the extracts that measuring embedded."""
+        texts = [*self.data.texts, *self.data.extract_texts]
+        rules = {
+            tried: self.data.extract_rule(tried.extract_kind, tried.extract_words)
+            for tried in self.trainings
+            if tried.extract_words
+        }
+        return {tried: tokens_of(self.provider, [rule.of(text) for text in texts]) for tried, rule in rules.items()}
 
 
 def _power(half: Gate, full: Gate) -> float | None:

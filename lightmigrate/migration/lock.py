@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 
 from lightmigrate.files import user_folder
-from lightmigrate.stores.base import Store
 
 
-def lock_of(store: Store) -> Path:
-    """The lock file, which need not exist."""
-    return user_folder() / "locks" / hashlib.sha256(str(store).encode()).hexdigest()[:16]
+def lock_of(database: object) -> Path:
+    """The lock file of a database, by its address or folder as text; need not exist."""
+    return user_folder() / "locks" / hashlib.sha256(str(database).encode()).hexdigest()[:16]

@@ -203,7 +203,7 @@ class Cached(Provider):
             self.seconds += now - started
             if unwritten:
                 self._write(unwritten, queries, now - written)
-        if not at_once:
+        if not at_once and len(missing) >= self.batch_size:  # fewer may be single words, which are quicker
             texts_in_time = SECONDS_TOGETHER * len(missing) / max(now - started, 1e-9)
             self._write_together(int(min(texts_in_time, GROWTH * self.batch_size)))
         return answers

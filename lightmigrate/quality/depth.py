@@ -62,8 +62,9 @@ def shared(correlation: float, depth: float) -> float:
     if correlation >= 1:
         return 1.0
     least, scores = _top_scores(depth)
-    spread = float(np.sqrt(1 - correlation**2))
-    return sum(NORMAL.cdf((correlation * score - least) / spread) for score in scores) / POINTS
+    spread = math.sqrt(2 * (1 - correlation**2))
+    # the mean of Φ by `erf` itself: a plan asks for it millions of times, and `NormalDist.cdf` takes four times as long
+    return (1 + sum([math.erf((correlation * score - least) / spread) for score in scores]) / POINTS) / 2
 
 
 @lru_cache(maxsize=16)  # a search for the correlation asks for one depth many times

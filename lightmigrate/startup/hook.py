@@ -33,7 +33,7 @@ from lightmigrate.startup.background import refine_in_background
 from lightmigrate.startup.decide import Decision
 from lightmigrate.startup.detect import RECALLED, from_records
 from lightmigrate.startup.learning import START_SECONDS
-from lightmigrate.startup.lines import preservation_line
+from lightmigrate.startup.lines import log_migrated
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projected import ProjectedBefore
@@ -256,17 +256,22 @@ class _Start:
         self._require_answer(sum(facts.count or 0 for facts in undecided.values()))
         results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
-        self._log_results(results, self._exact_rows(migrator) if results else {})
+        self._report_results(results, self._exact_rows(migrator) if results else {})
+        if pending or decision.distances:
+            self._remember(migrator, set(pending), set(decision.distances))
+
+    def _remember(self, migrator: Migrator, pending: set[Address], distances: set[Address]) -> None:
+        """Store what was found, for the next start, of collections that were measured or got another distance."""
         measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
-        for facts in migrator.collections() if pending or decision.distances else ():
+        for facts in migrator.collections():
             report = self._reports.get(facts.address)
-            if report is None or facts.address not in pending | decision.distances:
+            if report is None or facts.address not in pending | distances:
                 continue
-            if report.action == "migrated" and facts.address not in decision.distances:
+            if report.action == "migrated" and facts.address not in distances:
                 measured[Remembered("same", "they were migrated to this model")].append(facts)
             elif report.finding.verdict in ("same", "variant"):
                 evidence = report.finding.evidence
-                if facts.address in decision.distances:
+                if facts.address in distances:
                     evidence = f"{evidence.removeprefix(RECALLED)}; that was before its distance was changed"
                 measured[Remembered(report.finding.verdict, evidence)].append(facts)
         if measured:
@@ -328,32 +333,20 @@ class _Start:
 
         return decide
 
-    def _log_results(self, results: Sequence[MigrationResult], exact: Mapping[Address, int]) -> None:
+    def _report_results(self, results: Sequence[MigrationResult], exact: Mapping[Address, int]) -> None:
         """Add what was migrated to the log and the reports."""
         if not results:
             return
         self._backup = next((result.backup_path.name for result in results if result.backup_path is not None), None)
-        migrated = sum(result.n_migrated for result in results)
-        kept: dict[str, list[Address]] = defaultdict(list)
         for result in results:
             address = result.address
             report = replace(self._reports[address], action="migrated", migrated=result.n_migrated)
             own = result.n_migrated - result.lost_vectors if report.made_anew else exact.get(address, 0)
-            report = self._reports[address] = replace(report, exact=own)
-            kept[preservation_line(report)].append(address)
-        embedded = sum(self._reports[result.address].exact for result in results)
-        logger.info(
-            "✓ Migration complete: %s vectors migrated%s", f"{migrated:,}",
-            f", {embedded:,} of them embedded by the new model" if embedded else "",
-        )  # fmt: skip
-        if self._backup is not None:
-            logger.info("  Backup: %s", self._backup)
-        for line, addresses in kept.items():  # the same for all collections that were judged together
-            title = str(addresses[0]) if len(addresses) == 1 else f"{len(addresses)} collections"
-            logger.info("  %s%s", f"{title}: " if len(results) > 1 else "", line)
+            self._reports[address] = replace(report, exact=own)
+        log_migrated([self._reports[result.address] for result in results], self._backup)
 
     def _go_on(self, migrator: Migrator) -> bool:
-        """Finish what an interrupted run was building, if that is what is target now."""
+        """Finish what an interrupted run was building, if the application wants the same now."""
         target = self._source.target
         if target.identity is None or self._policy.on_mismatch != "migrate":
             return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from lightmigrate.progress import logger
 from lightmigrate.startup.report import CollectionReport, Origin, StartupFinding
 
 # Collections that the log names one by one; of more only their number.
@@ -36,6 +38,28 @@ def evidence_of(findings: Sequence[StartupFinding]) -> str:
     """What was found, of the first one for many."""
     different = list(dict.fromkeys(finding.evidence for finding in findings))
     return different[0] if len(different) == 1 else f"{different[0]}; {len(different) - 1} more findings in the report"
+
+
+def log_migrated(reports: Sequence[CollectionReport], backup: str | None) -> None:
+    """Log what was migrated, where the backup is, and what is kept, collections that were judged together in one line.
+
+    Args:
+        reports: on the migrated collections, at least one.
+        backup: name of the backup; `None` where none is kept.
+    """
+    migrated, embedded = sum(report.migrated for report in reports), sum(report.exact for report in reports)
+    logger.info(
+        "✓ Migration complete: %s vectors migrated%s", f"{migrated:,}",
+        f", {embedded:,} of them embedded by the new model" if embedded else "",
+    )  # fmt: skip
+    if backup is not None:
+        logger.info("  Backup: %s", backup)
+    kept: dict[str, list[CollectionReport]] = defaultdict(list)
+    for report in reports:
+        kept[preservation_line(report)].append(report)
+    for line, alike in kept.items():
+        title = str(alike[0].finding.address) if len(alike) == 1 else f"{len(alike)} collections"
+        logger.info("  %s%s", f"{title}: " if len(reports) > 1 else "", line)
 
 
 def preservation_line(report: CollectionReport) -> str:

@@ -285,9 +285,11 @@ def require_unused(database: FileDatabase) -> None:
     users = users_of(main)
     deadline = time.monotonic() + RELEASE_SECONDS
     while os.getpid() in users and time.monotonic() < deadline:
-        gc.collect()  # an unreferenced client keeps its files open until it is collected
         time.sleep(0.02)
         users = users_of(main)
+        if os.getpid() in users:  # an unreferenced client keeps its files open until it is collected, which takes long
+            gc.collect()
+            users = users_of(main)
     if os.getpid() in users:
         raise DatabaseInUseError(
             f"this process (pid {os.getpid()}) has {folder} open: call close() on its client first", processes=users

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from lightmigrate.errors import LightmigrateError
+from lightmigrate.errors import DatabaseError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Collection
 
@@ -95,6 +96,18 @@ class StoreKind:
         module, _, name = function.partition(":")
         called: Callable[[object], object] = getattr(importlib.import_module(module), name)
         return called(value)
+
+
+def path_of(url: str) -> Path:
+    """The path in an address of a folder on this machine, `SCHEME:///PATH`; need not exist.
+
+    Raises:
+        DatabaseError: the address has another form.
+    """
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path.strip("/") or parts.query or parts.fragment:
+        raise DatabaseError(f"a folder has the address {parts.scheme}:///PATH, with three slashes and a whole path")
+    return Path(unquote(parts.path))
 
 
 def outside_kinds() -> list[StoreKind]:

@@ -27,9 +27,9 @@ Database: TypeAlias = FileDatabase | Store
 _STORES: tuple[str, ...] = (
     "lightmigrate.stores.chroma",
     "lightmigrate.stores.lance",
-    "lightmigrate.stores.milvus",
     "lightmigrate.stores.pgvector",
     "lightmigrate.stores.qdrant",
+    "lightmigrate.stores.milvus",
     "lightmigrate.stores.vector_files",
     "lightmigrate.stores.sqlite_vec",  # asks SQLite about every file that no other knows
 )

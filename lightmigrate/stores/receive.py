@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from lightmigrate.stores.base import Address, Collection, Payload
+from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.base import Address, Collection, Payload, Store
 from lightmigrate.vectors import Metric
 
 # The application's fields of a record by name, as JSON has them.
@@ -32,11 +33,18 @@ class Sender(Protocol):
 class Receiver(Protocol):
     """A `Store` that can hold collections of stores of other kinds."""
 
-    def payload(self, fields: Fields) -> Payload:
-        """A payload of this store with an application's fields.
+    def new_id(self, record: str) -> str:
+        """The id that a record of another store gets here, by its id there; the same one every time."""
+
+    def payload(self, record: str, fields: Fields) -> Payload | None:
+        """A payload of this store with an application's fields; `None` for an empty one.
+
+        Args:
+            record: the id that the record has in the other store, for a store that gives it another one.
+            fields: of the record.
 
         Raises:
-            LightmigrateError: it cannot hold one of them.
+            LightmigrateError: the store cannot hold one of them.
         """
 
     def incoming(self, address: Address, dimension: int, distance: Metric) -> Collection | None:
@@ -71,3 +79,34 @@ class Receiver(Protocol):
         Raises:
             LightmigrateError: there is a collection of that name meanwhile.
         """
+
+
+class ReceivingStore(Store, Receiver, Protocol):
+    """An open database that can receive."""
+
+
+@runtime_checkable
+class ReceivingFiles(Protocol):
+    """A `FileDatabase` that receives when it is opened, which no other process may have open meanwhile."""
+
+    def receive(self) -> ReceivingStore:
+        """Open it, or create it where there is none. Writes.
+
+        Raises:
+            DatabaseError: it cannot receive, with what helps.
+        """
+
+
+def without_envelope(fields: Fields) -> Fields:
+    """The fields with those of `metadata` among the others, where an application keeps most of them there.
+
+    Raises:
+        LightmigrateError: two of them have the same name.
+    """
+    inside = fields.get("metadata")
+    if not isinstance(inside, Mapping):
+        return fields
+    outside = {name: value for name, value in fields.items() if name != "metadata"}
+    if double := sorted(inside.keys() & outside.keys()):
+        raise LightmigrateError(f"a record has the field {double[0]!r} twice, once in metadata: rename one of the two")
+    return {**inside, **outside}

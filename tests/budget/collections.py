@@ -35,14 +35,20 @@ def texts(rows: int = ROWS) -> list[str]:
 
 
 def build(folder: Path, documents: Sequence[str | None] | None = None, space: str = "cosine") -> Path:
-    """A database of abstracts as the old model embedded them."""
-    said = texts() if documents is None else list(documents)
+    """A database of abstracts as the old model embedded them: a copy of one that is made once in a process."""
+    template = _built(tuple(texts() if documents is None else documents), space)
+    return Path(shutil.copytree(template, folder, dirs_exist_ok=True))
+
+
+@functools.cache
+def _built(documents: tuple[str | None, ...], space: str) -> Path:
+    folder = Path(AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-built-")))
     with open_client(folder) as client:
         client.create_collection("notes", embedding_function=None, configuration={"hnsw": {"space": space}}).add(
-            ids=[f"n{row}" for row in range(len(said))],
-            documents=said if any(said) else None,
-            embeddings=CORPUS.old_documents[: len(said)],
-            metadatas=[{"row": row} for row in range(len(said))],
+            ids=[f"n{row}" for row in range(len(documents))],
+            documents=list(documents) if any(documents) else None,
+            embeddings=CORPUS.old_documents[: len(documents)],
+            metadatas=[{"row": row} for row in range(len(documents))],
         )
     return folder
 
@@ -92,14 +98,30 @@ def planned(folder: Path, provider: Cached, share: float = 0.55, **options: Any)
 
 
 @functools.cache
-def _template() -> Path:
-    """A migrated database and the cache it was made with, made once for all tests of a process."""
+def _planned_template() -> tuple[Path, BudgetPlan]:
+    """A database, its plan, and the cache that was made with it, made once for all tests of a process."""
     place = Path(AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-budget-")))
     provider = cached(place)
     plan = planned(build(place / "db"), provider)
-    Migrator(place / "db").migrate_by_plan(plan, provider, auto_backup=False, force=True)
     provider.close()
-    return place
+    return place, plan
+
+
+def with_plan(tmp_path: Path, inner: ChromaProvider | None = None) -> tuple[Path, Cached, BudgetPlan]:
+    """A database of this test's own, the new model with what it said for the plan, and the plan."""
+    place, plan = _planned_template()
+    shutil.copytree(place, tmp_path / "planned")
+    return tmp_path / "planned" / "db", cached(tmp_path / "planned", inner), plan
+
+
+@functools.cache
+def _template() -> Path:
+    """A migrated database and the cache it was made with, made once for all tests of a process."""
+    place = Path(AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-budget-")))
+    folder, provider, plan = with_plan(place)
+    Migrator(folder).migrate_by_plan(plan, provider, auto_backup=False, force=True)
+    provider.close()
+    return folder.parent
 
 
 def migrated(tmp_path: Path) -> tuple[Path, Cached]:

@@ -39,6 +39,7 @@ from tests.budget.collections import (
     require_reembedded,
     texts,
     vectors_in,
+    with_plan,
 )
 
 
@@ -126,8 +127,8 @@ def test_from_a_plan_to_a_collection_that_is_exact(folder: Path, tmp_path: Path)
     assert [one for one in old if not np.array_equal(old[one], again[one])] == ["n7"]
 
 
-def test_a_collection_that_changed_is_refused_and_left_alone(folder: Path, provider: Cached) -> None:
-    plan = planned(folder, provider)
+def test_a_collection_that_changed_is_refused_and_left_alone(tmp_path: Path) -> None:
+    folder, provider, plan = with_plan(tmp_path)
     with open_client(folder) as client:
         client.get_collection("notes", embedding_function=None).update(
             ids=["n7"], documents=["something else"], embeddings=CORPUS.old_documents[7:8]
@@ -139,10 +140,10 @@ def test_a_collection_that_changed_is_refused_and_left_alone(folder: Path, provi
     assert all(np.array_equal(before[one], after[one]) for one in before)
 
 
-def test_another_model_than_the_plans_is_refused(folder: Path, provider: Cached, tmp_path: Path) -> None:
+def test_another_model_than_the_plans_is_refused(tmp_path: Path) -> None:
     from tests.encoders import shared_minilm
 
-    plan = planned(folder, provider)
+    folder, provider, plan = with_plan(tmp_path)
     other = Cached(shared_minilm(), tmp_path / "other.sqlite3")
     with pytest.raises(ModelMismatchError, match="plan again"):
         Migrator(folder).migrate_by_plan(plan, other)
@@ -151,10 +152,9 @@ def test_another_model_than_the_plans_is_refused(folder: Path, provider: Cached,
         Migrator(folder).refine("notes", other)
 
 
-def test_an_interrupted_payment_is_not_paid_twice(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_payment_is_not_paid_twice(tmp_path: Path) -> None:
     asked = Counting()
-    provider = cached(tmp_path, asked)
-    plan = planned(folder, provider)
+    folder, provider, plan = with_plan(tmp_path, asked)
     asked.fail_after = len(asked.asked) + 40
     with pytest.raises(LightmigrateError):
         Migrator(folder).migrate_by_plan(plan, provider, force=True)

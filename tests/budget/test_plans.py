@@ -15,7 +15,7 @@ from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.migration.aside import location
 from lightmigrate.refinement.provenance import Provenance
-from tests.budget.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts
+from tests.budget.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts, with_plan
 
 QUERIES = list(CORPUS.queries[:40])
 FEW = 90
@@ -46,9 +46,7 @@ def test_a_plan_made_with_queries_is_judged_by_them_and_pays_nothing_again(saved
 
 
 def test_queries_that_the_plan_does_not_know_are_refused(tmp_path: Path) -> None:
-    folder, provider = build(tmp_path / "db", texts(FEW)), cached(tmp_path)
-    drawn = curve(folder, provider)
-    plan = BudgetPlan.of(NOTES, drawn, drawn.options[0])
+    folder, provider, plan = with_plan(tmp_path)
     with pytest.raises(PlanOutdatedError, match="made with 0 queries of users, and there are 40 now"):
         Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES)
 

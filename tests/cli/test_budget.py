@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lightmigrate.cli.app import main
-from tests.budget.collections import CORPUS, ROWS, build
+from tests.budget.collections import CORPUS, ROWS, build, texts
 
 
 @pytest.fixture
@@ -134,10 +134,8 @@ def test_the_way_back_is_learned_and_written(folder: Path, tmp_path: Path, capsy
     assert said["quality"]["bridged_recall"] > 0.5
 
 
-def test_a_time_is_shown_also_when_everything_is_cached(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["plan", folder, *model(tmp_path), "--samples", 60, "--json"]
+def test_a_time_is_shown_also_when_everything_is_cached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", build(tmp_path / "few", texts(130)), *model(tmp_path), "--samples", 60, "--json"]
     first, second = (run(capsys, *words)[1]["curve"]["options"] for _ in range(2))
     assert all(point["seconds"] > 0 for point in (*first, *second))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,15 +53,42 @@ def database(migrated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(migrated, tmp_path / "home")) / "db"
 
 
+def projection_in(folder: Path) -> Path:
+    """Takes the vectors that the collection has now."""
+    return make_projection(source=Model("other", 128, normalised=False)).save(folder / "p.npz")
+
+
 @pytest.fixture
 def projection(tmp_path: Path) -> Path:
-    """Takes the vectors that the collection has now."""
-    return make_projection(source=Model("other", 128, normalised=False)).save(tmp_path / "p.npz")
+    return projection_in(tmp_path)
 
 
-def interrupt(database: Path, projection: Path, moment: str) -> None:
-    assert was_killed(start(interrupting.migrate, database, projection, moment))
-    assert "an exchange was interrupted" in (Migrator(database).unfinished or "")
+@pytest.fixture(scope="module")
+def interrupted_template(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The parent of a database whose migration was interrupted at a moment; each is made once."""
+
+    def die(progress: object) -> None:
+        if getattr(progress, "step", "") == "verify":
+            raise KilledError
+
+    @functools.cache
+    def at(moment: str) -> Path:
+        place = tmp_path_factory.mktemp(moment)
+        database, file = Path(shutil.copytree(migrated, place / "home")) / "db", projection_in(place)
+        if moment == "build":
+            with pytest.raises(KilledError):
+                Migrator(database, on_progress=die).migrate_collection("notes", file, force=True)
+        else:
+            assert was_killed(start(interrupting.migrate, database, file, moment))
+        return database.parent
+
+    return at
+
+
+@pytest.fixture
+def interrupted(interrupted_template: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A database of this test's own whose migration was interrupted at a moment."""
+    return lambda moment: Path(shutil.copytree(interrupted_template(moment), tmp_path / "home")) / "db"
 
 
 @pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
@@ -80,13 +108,10 @@ def test_a_curve_reads_a_copy(database: Path, tmp_path: Path, run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
-def test_a_build_was_interrupted(command: tuple[str, ...], database: Path, projection: Path, run: Run) -> None:
-    def die(progress: object) -> None:
-        if getattr(progress, "step", "") == "verify":
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        Migrator(database, on_progress=die).migrate_collection("notes", projection, force=True)
+def test_a_build_was_interrupted(
+    command: tuple[str, ...], interrupted: Callable[[str], Path], projection: Path, run: Run
+) -> None:
+    database = interrupted("build")
     before = folder_hash(database.parent)
     code, out, err = run(*words(command, database, projection))
     assert code == 0
@@ -98,9 +123,10 @@ def test_a_build_was_interrupted(command: tuple[str, ...], database: Path, proje
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("command", READING, ids=lambda words: words[0])
 def test_an_exchange_was_interrupted(
-    command: tuple[str, ...], moment: str, database: Path, projection: Path, run: Run
+    command: tuple[str, ...], moment: str, interrupted: Callable[[str], Path], projection: Path, run: Run
 ) -> None:
-    interrupt(database, projection, moment)
+    database = interrupted(moment)
+    assert "an exchange was interrupted" in (Migrator(database).unfinished or "")
     before = folder_hash(database.parent)
     _, out, err = run(*words(command, database, projection))
     assert f"an exchange was interrupted: lightmigrate resume {database} " in " ".join((out + err).split())
@@ -113,9 +139,10 @@ def test_an_exchange_was_interrupted(
 
 @pytest.mark.parametrize("command", [("doctor",), ("status",), ("verify",), ("plan", "-p", "PROJECTION")])
 def test_the_folder_is_missing_between_two_renames(
-    command: tuple[str, ...], database: Path, projection: Path, run: Run
+    command: tuple[str, ...], interrupted: Callable[[str], Path], projection: Path, run: Run
 ) -> None:
-    interrupt(database, projection, "between")
+    database = interrupted("between")
+    assert "an exchange was interrupted" in (Migrator(database).unfinished or "")
     assert not database.exists()
     before = folder_hash(database.parent)
     code, _, err = run(*words(command, database, projection))

@@ -65,6 +65,9 @@ def test_from_a_database_to_a_migrated_database(
     projection = Projection.load(file)
     assert (projection.info.source.name, projection.info.source.dimension) == ("potion/8M", 256)
     assert projection.info.quality["verdict"] == said["gate"]["verdict"]
+    migrated, reembedded = said["gate"]["migrated"]["found"], said["gate"]["reembedded"]["found"]
+    assert 0 < migrated["low"] <= migrated["value"] <= migrated["high"]
+    assert reembedded["value"] == 1  # it is a share of that
     assert projection.info.training["usable"] == SHOWN
     assert json.loads((tmp_path / "out" / "registry.json").read_text())["projections"][0]["file"] == file.name
 
@@ -88,7 +91,7 @@ def test_the_end_names_the_file_the_quality_and_the_next_command(
     for word in (
         "squared error",
         "similarity",
-        "re-embedding",
+        "its gain, of",
         "migrated",
         "expected to keep",
         "next:",
@@ -111,8 +114,10 @@ def test_the_gate_asks_what_users_asked(
     ]  # fmt: skip
     code, said, _ = run(capsys, *common, "--json")
     assert (code, said["gate"]["by_users"], said["gate"]["n_queries"]) == (0, True, 60)
+    assert said["gate"]["migrated"]["found"] is None  # which documents are relevant is not known
     _, out, err = run(capsys, *common)
     assert "60 users' queries" in " ".join(out.split())
+    assert "its gain" not in " ".join(out.split())
     assert CORPUS.queries[0][:20] not in out + err
 
 

@@ -20,6 +20,7 @@ from lightmigrate.stores.base import Address, Page
 from tests.contract.makers import Maker
 from tests.contract.material import assert_same, everything, filled
 from tests.contract.migrating import migrator_of, projection, provider, work
+from tests.contract.opening import opened
 from tests.processes import context, start, was_killed
 
 ROWS = 12
@@ -154,22 +155,21 @@ def _filled(maker: Maker) -> Page:
 
 def _live(maker: Maker) -> Page:
     """All records, as a new client reads them."""
-    found = everything(maker.client().collection(DOCS))
     maker.let_go()
-    return found
+    with opened(maker.locator) as store:
+        return everything(store.collection(DOCS))
 
 
 def _read(maker: Maker) -> Page | None:
     """What a client finds that repairs nothing; `None` between two steps of an exchange that has several."""
-    store = maker.client()
-    try:
-        found = everything(store.collection(DOCS))
-    except CollectionNotFoundError:
-        assert not store.capabilities.atomic_exchange
-        assert store.interrupted_exchange()
-        found = None
     maker.let_go()
-    return found
+    with opened(maker.locator) as store:
+        try:
+            return everything(store.collection(DOCS))
+        except CollectionNotFoundError:
+            assert not store.capabilities.atomic_exchange
+            assert store.interrupted_exchange()
+            return None
 
 
 def _require_whole(maker: Maker, old: Page, new: Page, before: Page | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.lance.store import LanceStore
+from tests.contract.content import content_of
 
 _DISTANCES: Mapping[Metric, str] = {"l2": "l2", "cosine": "cosine", "ip": "dot"}
 
@@ -86,9 +86,9 @@ class LanceMaker:
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Store]:
-        before = _content(self.folder)
+        before = content_of(self.folder)
         yield self.client()
-        assert _content(self.folder) == before
+        assert content_of(self.folder) == before
 
     def payload_of(self, number: int) -> Payload:
         return {"number": number}
@@ -103,8 +103,3 @@ class LanceMaker:
     def release(self) -> None:
         for store in self._open:
             store.close()
-
-
-def _content(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -7,7 +7,6 @@ what the store can promise, so that a promise that is silently dropped fails a t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
+from tests.contract.content import content_of
 from tests.contract.lancedb import LanceMaker
 from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
@@ -28,8 +28,9 @@ from tests.contract.postgres import PgMaker
 from tests.contract.qdrant import QdrantFolderMaker, QdrantMemoryMaker
 from tests.contract.sqlite_vec import SqliteVecMaker, SqliteVecRowsMaker
 from tests.contract.vector_files import FaissMaker, LangChainMaker, LlamaIndexMaker, NpyMaker, ParquetMaker
-from tests.faults import EVERY_STORE
 from tests.migration.shadow.server import shared_server
+
+_SETTINGS = Settings(anonymized_telemetry=False)  # making them anew takes longer than opening a small folder
 
 
 class Maker(Protocol):
@@ -152,7 +153,7 @@ class ChromaMaker:
 
     def _api(self) -> Any:
         """Chroma's own client, as the application has it."""
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         self._open.append(client)
         return client
 
@@ -176,9 +177,9 @@ class ChromaMaker:
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Store]:
         store = self.client()
-        before = _content(self.folder)
+        before = content_of(self.folder)
         yield store
-        assert _content(self.folder) == before
+        assert content_of(self.folder) == before
 
     def payload_of(self, number: int) -> Payload:
         return {"metadata": {"number": number}}
@@ -209,7 +210,7 @@ class ChromaFolderMaker(ChromaMaker):
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not ChromaFiles(self.folder).exists():
-                client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+                client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
                 client.close()
             self._open.append(ChromaFiles(self.folder).open())
         store: Store = self._open[0]
@@ -222,7 +223,7 @@ class ChromaFolderMaker(ChromaMaker):
     @contextlib.contextmanager
     def _application(self) -> Iterator[Any]:
         self.let_go()
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
         yield client
         client.close()
 
@@ -247,11 +248,6 @@ class ChromaServerMaker(ChromaMaker):
         """The server goes on."""
 
 
-def _content(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "memory": lambda folder: MemoryMaker(),
     "pgvector": PgMaker,
@@ -261,6 +257,7 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "sqlite-vec with rows": SqliteVecRowsMaker,
     "lance": LanceMaker,
     "milvus": MilvusLiteMaker,
+    "milvus alias": MilvusAliasMaker,
     "npy": NpyMaker,
     "parquet": ParquetMaker,
     "faiss": FaissMaker,
@@ -271,13 +268,12 @@ MAKERS: Mapping[str, Callable[[Path], Maker]] = {
     "chroma server": ChromaServerMaker,
     "of another package": outside_maker,
 }
-if EVERY_STORE:  # the same database in another use: too slow for every run
-    MAKERS = {**MAKERS, "milvus alias": MilvusAliasMaker}
 
 # Makers that share most of what they test: in the default run they share the tests, too; see `conftest`.
 FAMILIES: Sequence[Sequence[str]] = (
     ("npy", "parquet", "faiss", "langchain faiss", "llamaindex"),
     ("chroma folder", "chroma client", "chroma server"),
     ("qdrant memory", "qdrant folder"),
+    ("milvus", "milvus alias"),
     ("sqlite-vec", "sqlite-vec with rows"),
 )

@@ -7,7 +7,6 @@ these makers renames: every id of the suite stands for a UUID, or for an integer
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from qdrant_client import QdrantClient, models
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.qdrant.configuration import DISTANCES
 from lightmigrate.stores.qdrant.store import QdrantStore
+from tests.contract.content import content_of
 from tests.contract.renamed import Names, RenamedStore
 
 # Local mode commits every point by itself. Processes are killed here, the machine is not: memory will do.
@@ -145,5 +145,4 @@ class QdrantFolderMaker(QdrantMaker):
         return QdrantClient(path=str(self.folder))
 
     def state(self) -> object:
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return content_of(self.folder)

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,9 @@ class Outcomes:
         items[:] = sorted(chosen, key=lambda item: wanted.index(_store_of(item)))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """One phase of one test; a test passed when none of its phases failed, with all of its parameters."""
-        report: pytest.TestReport = yield
+        report = yield
         if report.failed or report.when == "call":
             test = re.sub(r"\[.*|^test_", "", item.name)
             outcomes = {report.outcome, self._running.get(test, "passed")}
@@ -68,7 +68,9 @@ class Outcomes:
         return report
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
         """Write down what came of a store after its last test."""
         done = yield
         store = _store_of(item)

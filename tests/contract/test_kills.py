@@ -13,7 +13,7 @@ from tests.contract.killing import Moment, What, kill
 from tests.contract.makers import Maker
 
 # In the middle: some vectors are written; and of the exchange back.
-STEPS: dict[What, int] = {"migrate": 6, "rollback": 2}
+STEPS: dict[What, int] = {"migrate": 6, "rollback": 1}
 
 
 @pytest.mark.parametrize("what", list(STEPS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from langchain_core.embeddings import FakeEmbeddings
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.open import open_database
 from lightmigrate.stores.vector_files.arrow_values import to_json
+from tests.contract.content import content_of
 
 
 class FilesMaker:
@@ -75,9 +75,9 @@ class FilesMaker:
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[Store]:
-        before = _content(self.folder)
+        before = content_of(self.folder)
         yield self.client()
-        assert _content(self.folder) == before
+        assert content_of(self.folder) == before
 
     def payload_of(self, number: int) -> Payload:
         return {"number": number}
@@ -188,8 +188,3 @@ class LlamaIndexMaker(FilesMaker):
         if not (self.folder / "docstore.json").exists():
             (self.folder / "docstore.json").write_text(json.dumps({"docstore/data": {}}))
         self.state(name, metric)
-
-
-def _content(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

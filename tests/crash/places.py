@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from lightmigrate import Projection
 from lightmigrate.migration.aside import location
 from lightmigrate.stores.chroma.files import ChromaFiles
-from tests.databases import ADDRESSES, contents, folder_hash, same_rows
+from tests.databases import ADDRESSES, contents, files_below, same_rows
 
 MIGRATED = ("default_tenant/default_database/thought_nodes", "default_tenant/default_database/notes")
 
@@ -30,13 +31,12 @@ def everything(home: Path) -> dict[str, str]:
     """The hash of every database folder in a home; what else stands in one does not count."""
     found = {}
     for sqlite in sorted(home.rglob("chroma.sqlite3")):
-        spare = home / "spare"
-        spare.mkdir()
-        belongs = location.Location(ChromaFiles(sqlite.parent), inside=True).is_database_entry
-        for path in filter(belongs, sqlite.parent.iterdir()):
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, spare / path.name)
-        found[str(sqlite.parent.relative_to(home))] = folder_hash(spare)
-        shutil.rmtree(spare)
+        folder, digest = sqlite.parent, hashlib.sha256()
+        belongs = location.Location(ChromaFiles(folder), inside=True).is_database_entry
+        for path in files_below(folder):
+            if belongs(folder / path.relative_to(folder).parts[0]):
+                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+        found[str(folder.relative_to(home))] = digest.hexdigest()
     return found
 
 

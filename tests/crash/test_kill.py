@@ -26,7 +26,7 @@ from tests.processes import context, start, was_killed
 
 __all__ = ["place"]
 
-KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "3"))
+KILLS = int(os.environ.get("LIGHTMIGRATE_KILLS", "1"))
 
 
 def migrate_in_another_process(

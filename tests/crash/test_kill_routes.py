@@ -28,7 +28,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_indexed(tmp_path_factory.mktemp("indexed") / "chroma_data")
 
 
-@pytest.mark.parametrize("route", ["keep", "rebuild", "rewrite"])
+ROUTES = [("keep", "beside"), ("rebuild", "inside"), ("rewrite", "beside")]
+if EVERY_OPERATION:
+    ROUTES += [("keep", "inside"), ("rebuild", "beside"), ("rewrite", "inside")]
+
+
+@pytest.mark.parametrize(("route", "place"), ROUTES, indirect=["place"])
 def test_killed_at_file_operations(
     route: IndexRoute, place: str, template: Path, projection: Projection, projection_file: Path, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from lightmigrate import Library, Registry
@@ -47,7 +47,7 @@ def read_until(folder: Path, begun: Path, stop: Path) -> None:
         looks += 1
 
 
-def reading(folder: Path, number: int, stop: Path) -> BaseProcess:
+def reading(folder: Path, number: int, stop: Path) -> ForkServerProcess:
     """A process that reads, and has begun to."""
     begun = stop.with_name(f"begun-{number}")
     process = start(read_until, folder, begun, stop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from lightmigrate import Model, Projection, Registry, fit
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
+from tests.at_end import AT_END
 from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
 
 CORPUS = load_corpus()
@@ -86,8 +89,16 @@ def stored(folder: Path, name: str = "memory") -> Vectors:
 
 
 def database_of(model: Model, folder: Path, **options: Any) -> Path:
-    """A database of one model's vectors, with their texts."""
-    return write(folder, vectors_of(model)[:ROWS], **{"documents": CORPUS.documents[:ROWS], **options})
+    """A database of one model's vectors, with their texts; without options a copy of one that is made once."""
+    if options or folder.exists():
+        return write(folder, vectors_of(model)[:ROWS], **{"documents": CORPUS.documents[:ROWS], **options})
+    return Path(shutil.copytree(_made(model), folder))
+
+
+@functools.cache
+def _made(model: Model) -> Path:
+    folder = Path(AT_END.enter_context(tempfile.TemporaryDirectory(prefix="lightmigrate-starts-")))
+    return write(folder, vectors_of(model)[:ROWS], documents=CORPUS.documents[:ROWS])
 
 
 def many(folder: Path, collections: int = SMALL, rows: int = ROWS_OF_EACH) -> Path:

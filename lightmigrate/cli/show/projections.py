@@ -65,7 +65,10 @@ def estimate(shown: Estimate) -> RenderableType:
 
 
 def trained(shown: Trained) -> RenderableType:
-    """What `train` shows at its end, and `migrate --calibrate` before it asks."""
+    """What `train` shows at its end, and `migrate --calibrate` before it asks.
+
+    The verdict stands on the last columns: on how near a pseudo-query's own document stays, and the others.
+    """
     done = shown.training
     gate, info = done.gate, done.projection.info
     colour = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}[gate.verdict]
@@ -76,9 +79,11 @@ def trained(shown: Trained) -> RenderableType:
         kind, answers = "users' queries", new_table("users' queries", "find what re-embedding finds")
     else:
         kind = "pseudo-queries"
-        answers = new_table(kind, "find their document (recall@10)", "find the others re-embedding finds")
+        answers = new_table(
+            kind, "find their document (recall@10)", "its gain, of re-embedding's", "find the others re-embedding finds"
+        )
     for name, measured in rows:
-        shares = (measured.recall, measured.overlap)
+        shares = (measured.recall, measured.found, measured.overlap)
         answers.add_row(name, *(with_interval(share) for share in shares if share is not None))
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_row("projection", f"[bold]{escape(info.direction)}[/], {info.training['method']}")

@@ -81,7 +81,7 @@ def readable_fact(value: Any) -> str:
 
 def with_interval(estimate: QualityEstimate) -> str:
     """A measured value and its 95 % interval."""
-    return f"{estimate.value:.3f}  [dim]\\[{estimate.low:.3f}, {estimate.high:.3f}][/]"
+    return f"{estimate.value:.2f} [dim]\\[{estimate.low:.2f}, {estimate.high:.2f}][/]"
 
 
 def stated_quality(quality: Mapping[str, Any]) -> str:

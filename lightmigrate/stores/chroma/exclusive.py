@@ -29,9 +29,10 @@ class ChromaFolderStore(ChromaStore):
         self._places = list(dict.fromkeys(Address("", facts.tenant, facts.database) for facts in catalog))
 
     def close(self) -> None:
-        """Release every file."""
+        """Release every file, and forget what was read: another database may be in the folder when it opens again."""
         while self._clients:
             self._clients.popitem()[1].close()
+        self._remembered = Remembered()
 
     @property
     def folder(self) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
@@ -159,6 +160,13 @@ class ChromaFiles:
         from lightmigrate.stores.chroma.exclusive import ChromaFolderStore  # likewise
 
         return ChromaFolderStore(self.folder)
+
+    def receive(self) -> ChromaFolderStore:
+        """Open it to receive; see `stores.receive.ReceivingFiles`. Writes."""
+        if self.exists() and (notice := self.upgrade_notice()) is not None:
+            raise DatabaseError(f"{self.folder} cannot receive, because opening it changes it: {notice}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.open()
 
     def replacement(
         self,

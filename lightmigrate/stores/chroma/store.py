@@ -27,7 +27,8 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
-from lightmigrate.stores.chroma.names import ROLES, State, VersionName
+from lightmigrate.stores.chroma.names import INCOMING, ROLES, State, VersionName
+from lightmigrate.stores.chroma.receive import ChromaReceiver
 from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
 from lightmigrate.stores.defaults import StoreDefaults, by_age
@@ -43,7 +44,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class ChromaStore(StoreDefaults):
+class ChromaStore(StoreDefaults, ChromaReceiver):
     """What all kinds of Chroma clients have in common. See `stores.base.Store`.
 
     It builds no embedding function, so nothing is downloaded. Subclasses provide the clients.
@@ -115,7 +116,7 @@ class ChromaStore(StoreDefaults):
         versions = []
         for address in self._names():
             name = VersionName.parse(address.name)
-            if name.state in ROLES:
+            if name.state in ROLES and name.key != INCOMING:
                 own = Address(name.own, address.tenant, address.database)
                 versions.append(Version(own, ROLES[name.state], name.key, address))
         return by_age(versions)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from lightmigrate.errors import MissingExtraError
 from lightmigrate.stores.base import Store
-from lightmigrate.stores.kind import StoreKind
+from lightmigrate.stores.kind import StoreKind, path_of
 
 _SUFFIX, _VERSIONS = ".lance", "_versions"
 
 KIND = StoreKind(
     "lance",
     marks=(f"*{_SUFFIX}", _VERSIONS),
+    schemes=("lance",),
+    open_url="lightmigrate.stores.lance:open_url",
     recognises="lightmigrate.stores.lance:is_folder",
     open_path="lightmigrate.stores.lance:open_path",
     framework_stores={
@@ -42,3 +44,13 @@ def open_path(path: Path) -> Store:
     from lightmigrate.stores.lance.store import LanceStore
 
     return LanceStore(path)
+
+
+def open_url(url: str) -> Store:
+    """Open the folder at `lance:///PATH`, which need not exist yet. Only reads.
+
+    Raises:
+        DatabaseError: the address has another form.
+        MissingExtraError: pylance is not installed.
+    """
+    return open_path(path_of(url))

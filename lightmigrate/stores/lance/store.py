@@ -39,6 +39,7 @@ from lightmigrate.stores.lance.exchange import (
 )
 from lightmigrate.stores.lance.history import Exchanged, exchanges_of, forget, tidy
 from lightmigrate.stores.lance.indexes import create_index
+from lightmigrate.stores.lance.receive import INCOMING, LanceReceiver
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import SUFFIX, Table, require_unique
 
@@ -60,7 +61,7 @@ _CACHE = "vector-cache"
 _MARKS = {Role.BUILDING: "lightmigrate-new-", Role.BACKUP: "lightmigrate-old-"}
 
 
-class LanceStore(StoreDefaults):
+class LanceStore(StoreDefaults, LanceReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -122,6 +123,8 @@ class LanceStore(StoreDefaults):
                 yield self._table(path.name.removesuffix(SUFFIX))
 
     def _table(self, name: str) -> Table:
+        if name.startswith(INCOMING) and (self._work / f"{name}{SUFFIX}").is_dir():
+            return Table(self._work / f"{name}{SUFFIX}")
         path = self._path if self._single else self._path / f"{name}{SUFFIX}"
         if path.parent not in (self._path, self._path.parent) or path.name != f"{name}{SUFFIX}":
             raise CollectionNotFoundError(f"no table {name} in {self}")

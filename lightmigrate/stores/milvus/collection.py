@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
-from lightmigrate.stores.defaults import CollectionDefaults, require_dimension
+from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.milvus.calls import MilvusCalls
 from lightmigrate.stores.milvus.rows import Id, RowFormat, literal
 from lightmigrate.stores.milvus.schema import Description
@@ -56,11 +57,8 @@ class MilvusCollection(CollectionDefaults):
 
     def facts(self) -> CollectionFacts:
         """What the database says about it; only reads. Milvus records no embedding model."""
-        place = self._address
-        return CollectionFacts(
-            place.name, place.tenant, place.database, self.count(), self.dimension,
-            self.description.metric(self.vector), None, self.opened_id, place.vector, place.part,
-        )  # fmt: skip
+        metric = self.description.metric(self.vector)
+        return facts_at(self._address, self.count(), self.dimension, metric, own_id=self.opened_id)
 
     def count(self) -> int:
         """Number of records."""
@@ -95,6 +93,8 @@ class MilvusCollection(CollectionDefaults):
                     break
                 yield partition, rows
                 reached = rows[-1][primary]
+                if self.calls.lite and len(rows) < size:  # a server may give fewer rows than there are
+                    break
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
@@ -121,7 +121,7 @@ class MilvusCollection(CollectionDefaults):
 
     def put(self, page: Page) -> None:
         """Write records; existing records of the same ids are replaced, also those in other partitions."""
-        require_dimension(page.vectors, self.dimension)
+        require_dimension(page.vectors, self.dimension, self._address)
         rows = sorted(self.format.rows(page), key=lambda row: row[0])
         for partition, group in itertools.groupby(rows, key=lambda row: row[0]):
             for some in _requests([row for _, row in group]):
@@ -133,7 +133,7 @@ class MilvusCollection(CollectionDefaults):
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
-        require_dimension(vectors, self.dimension)
+        require_dimension(vectors, self.dimension, self._address)
         primary, place = self.description.primary, {record: row for row, record in enumerate(ids)}
         for partition, rows in self._found(place, [primary]):
             new = [{primary: row[primary], self.vector: vectors[place[str(row[primary])]]} for row in rows]
@@ -148,7 +148,7 @@ class MilvusCollection(CollectionDefaults):
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
-        require_dimension(vectors, self.dimension)
+        require_dimension(vectors, self.dimension, self._address)
         index = self.description.index(self.vector) or {}
         parameters = {"ef": max(64, 2 * k)} if str(index.get("index_type", "")).startswith("HNSW") else {}
         found: list[list[tuple[Id, float]]] = []

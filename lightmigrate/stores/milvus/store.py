@@ -10,9 +10,8 @@ from typing import Any
 from pymilvus import MilvusClient
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LightmigrateError
-from lightmigrate.providers.functions import is_embedder
 from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Payload, Role, Version
-from lightmigrate.stores.defaults import StoreDefaults
+from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.milvus.calls import MilvusCalls, NotLoadedError
 from lightmigrate.stores.milvus.collection import MilvusCollection
 from lightmigrate.stores.milvus.exchange import application_aliases, exchange, interrupted, recover
@@ -37,6 +36,8 @@ class MilvusStore(StoreDefaults):
         client: pymilvus's own, open.
         owned: whether closing the store closes it.
     """
+
+    records_model = False
 
     def __init__(self, client: MilvusClient, *, owned: bool = False) -> None:
         if not isinstance(client, MilvusClient):
@@ -80,9 +81,6 @@ class MilvusStore(StoreDefaults):
 
     def __str__(self) -> str:
         return str(self._place)
-
-    def __repr__(self) -> str:
-        return f"MilvusStore({str(self)!r})"
 
     def close(self) -> None:
         """Close the client, unless it is the caller's."""
@@ -163,17 +161,7 @@ class MilvusStore(StoreDefaults):
                 versions.append(Version(name.address, Role.BACKUP, name.key, Address(place, vector=name.vector)))
             elif name.state is State.NEW and place not in kept:
                 versions.append(Version(name.address, Role.BUILDING, name.key, Address(place, vector=name.vector)))
-        return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
-
-    def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
-        """`None`: Milvus records no embedding model.
-
-        Raises:
-            LightmigrateError: the object is neither an embedding function nor a mapping.
-        """
-        if embedding_function is None or is_embedder(embedding_function) or isinstance(embedding_function, Mapping):
-            return None
-        raise LightmigrateError(f"{type(embedding_function).__name__} is no embedding function: give a callable")
+        return by_age(versions)
 
     def fixed_distance(self, address: Address) -> str | None:
         """Why the distance of a collection cannot be changed: it has no index, which states it. Only reads."""

@@ -12,7 +12,7 @@ from psycopg import sql
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Collection, Payload
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.receive import Fields
+from lightmigrate.stores.receive import Fields, without_envelope
 from lightmigrate.vectors import Metric
 
 # Tables of this prefix are being filled.
@@ -34,9 +34,13 @@ class PgReceiver(abc.ABC):
     def collection(self, address: Address) -> Collection:
         """See `Store`."""
 
-    def payload(self, fields: Fields) -> Payload:
+    def new_id(self, record: str) -> str:
+        """The same."""
+        return record
+
+    def payload(self, record: str, fields: Fields) -> Payload | None:
         """All fields in the column `metadata`."""
-        return {"metadata": dict(fields)}
+        return {"metadata": dict(without_envelope(fields))} if fields else None
 
     def incoming(self, address: Address, dimension: int, distance: Metric) -> Collection | None:
         """The table that an interrupted run has filled; only reads."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightmigrate.errors import MissingExtraError
 from lightmigrate.stores.base import Store
-from lightmigrate.stores.kind import StoreKind
+from lightmigrate.stores.kind import StoreKind, path_of
 
 KIND = StoreKind(
     "qdrant",
@@ -25,12 +25,16 @@ KIND = StoreKind(
 
 
 def open_url(url: str) -> Store:
-    """Open the server at `qdrant://host[:port]` or `qdrant+https://host[:port]`. Only reads.
+    """Open the server at `qdrant://host[:port]` or `qdrant+https://host[:port]`, or a folder at `qdrant:///PATH`.
+
+    Only reads, but makes a folder that does not exist.
 
     Raises:
         MissingExtraError: qdrant-client is not installed.
         DatabaseError: no server answers. The message contains no key.
     """
+    if url.startswith("qdrant:///"):
+        return open_folder(path_of(url))
     _require_client()
     from lightmigrate.stores.qdrant.place import open_server
     from lightmigrate.stores.qdrant.store import QdrantStore

@@ -156,6 +156,10 @@ class QdrantCalls:
                 )
             )
 
+    def create_plain(self, name: str, vectors: models.VectorParams) -> None:
+        """Create a collection of one unnamed vector, with the server's defaults. Writes."""
+        self._call(lambda: self.client.create_collection(name, vectors_config=vectors))
+
     def delete(self, name: str) -> None:
         """Delete a collection; its aliases go with it. Writes."""
         self._call(lambda: self.client.delete_collection(name))

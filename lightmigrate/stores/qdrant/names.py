@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address
 
+# Key of a version that is filled with records of another store; it stands for no collection yet.
+INCOMING = "incoming"
+
 # Qdrant's limit.
 _LONGEST = 255
 

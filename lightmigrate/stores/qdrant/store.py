@@ -28,8 +28,9 @@ from lightmigrate.stores.qdrant.exchange import (
     interrupted,
     recover,
 )
-from lightmigrate.stores.qdrant.names import State, VersionName
+from lightmigrate.stores.qdrant.names import INCOMING, State, VersionName
 from lightmigrate.stores.qdrant.place import place_of
+from lightmigrate.stores.qdrant.receive import QdrantReceiver
 from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.timestamp import order
 
@@ -43,7 +44,7 @@ _UNFINISHED = (State.READY, State.MOVING)
 _LOOKED_AT = 50
 
 
-class QdrantStore(StoreDefaults):
+class QdrantStore(StoreDefaults, QdrantReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -168,7 +169,7 @@ class QdrantStore(StoreDefaults):
                 versions.append(Version(name.address, Role.BACKUP, name.key, Address(alias, vector=name.vector)))
         for physical in self.calls.collections():
             name = VersionName.parse(physical)
-            if name.state is State.NEW and physical not in leading:
+            if name.state is State.NEW and name.key != INCOMING and physical not in leading:
                 versions.append(Version(name.address, Role.BUILDING, name.key, Address(physical, vector=name.vector)))
         return by_age(versions)
 

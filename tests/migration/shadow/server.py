@@ -20,6 +20,9 @@ from chromadb.config import Settings
 from tests.at_end import AT_END
 from tests.processes import wait_until_open
 
+# Reading the system's certificates, of which plain HTTP needs none, took most of the time of a short test.
+_SETTINGS = Settings(anonymized_telemetry=False, chroma_server_ssl_verify=False)
+
 
 class Server:
     """`chroma run` as a process of its own.
@@ -62,7 +65,7 @@ class Server:
 
     def client(self) -> Any:
         """A new client."""
-        return chromadb.HttpClient("127.0.0.1", self.port, settings=Settings(anonymized_telemetry=False))
+        return chromadb.HttpClient("127.0.0.1", self.port, settings=_SETTINGS.model_copy())
 
 
 @contextlib.contextmanager

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import psycopg
 import pytest
@@ -22,13 +19,6 @@ KIND = (
     "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'embedding' AND "
     "attrelid = 'docs'::regclass"
 )
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[PgMaker]:
-    database = PgMaker(tmp_path)
-    yield database
-    database.release()
 
 
 def table(maker: PgMaker, *statements: str, column: str = f"vector({OLD_DIM})", after: str = "") -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -56,13 +54,6 @@ def projection() -> Projection:
     """From the first 64 numbers of wordllama to the first 128, which are a model of their own."""
     old, new = Model("wordllama-64", OLD), Model("wordllama-128", NEW)
     return fit(vectors(OLD), vectors(NEW), source_model=old, target_model=new, method="ridge")
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[PgMaker]:
-    database = PgMaker(tmp_path)
-    yield database
-    database.release()
 
 
 def migrated(maker: PgMaker, projection: Projection) -> Migrator:

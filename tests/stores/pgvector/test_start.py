@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -22,13 +21,6 @@ WORDS = (
     ("forest", "river", "barn"),
 )
 TEXTS = [f"the {animal} {verb} near the {place}" for animal, verb, place in itertools.product(*WORDS)]
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[PgMaker]:
-    database = PgMaker(tmp_path)
-    yield database
-    database.release()
 
 
 def fill(maker: PgMaker, vectors: list[list[float]], texts: list[str]) -> None:

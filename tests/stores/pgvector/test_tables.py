@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import psycopg
 import pytest
@@ -18,13 +15,6 @@ from tests.contract.material import projected, vectors
 from tests.contract.postgres import PgMaker
 
 KEY, LATER = "20260101_120000", "20260101_120001"
-
-
-@pytest.fixture
-def maker(tmp_path: Path) -> Iterator[PgMaker]:
-    database = PgMaker(tmp_path)
-    yield database
-    database.release()
 
 
 def _rows(maker: PgMaker, query: str) -> list[tuple[object, ...]]:

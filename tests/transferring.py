@@ -1,0 +1,21 @@
+"""A process that builds a collection in another database and is killed before the n-th step of it.
+
+A module of its own, because such a process imports it: the real frameworks take longer to import than the transfer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+
+from lightmigrate import Migrator, Projection
+from lightmigrate.migration.collection_job import CollectionJob
+from tests.contract.crashing import kill_before
+
+
+def transfer_and_be_killed(source: str, target: str, name: str, failpoint: str, step: int, projection: str) -> None:
+    """Transfer a collection, and be killed before a call of a method (`MODULE:CLASS:METHOD` within `stores`)."""
+    module, owner, method = failpoint.split(":")
+    store = getattr(importlib.import_module(f"lightmigrate.stores.{module}"), owner)
+    kill_before(store, method, itertools.count(), step)
+    Migrator(source, page_size=7).transfer([CollectionJob(name, Projection.load(projection))], target)
