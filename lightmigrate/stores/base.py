@@ -333,10 +333,7 @@ class Store(Protocol):
         """
 
     def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place, unchanged; the collection it replaces becomes backup `key`. Writes.
-
-        See `exchange` for crashes and the return value.
-        """
+        """Put a backup back in place, unchanged; what it replaces becomes backup `key`. See `exchange`. Writes."""
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced by it; only reads.
