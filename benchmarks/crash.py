@@ -129,7 +129,7 @@ def _killed(results: Results, name: str, what: str, moment: Mapping[str, int], s
         try:
             if not maker.locator:
                 return None
-            outcome = kill(maker, what, Moment(moment.get("step"), seconds), Path(folder) / "cache.sqlite3")  # type: ignore[arg-type]
+            outcome = kill(maker, what, Moment(moment.get("step"), seconds), Path(folder))  # type: ignore[arg-type]
             return results.add(name, what, moment, asdict(outcome))
         except Exception:  # noqa: BLE001  # it is a result, and the others are to be made, too
             traceback.print_exc()

@@ -305,7 +305,11 @@ def _catalog(files: FileDatabase) -> Sequence[CollectionFacts]:
     """The collections of a database of files that need not exist yet; only reads."""
     if (instead := files.instead()) is not None:
         raise DatabaseError(instead)
-    return files.catalog() if files.exists() else []
+    if not files.exists():
+        return []
+    if (notice := files.upgrade_notice()) is not None:
+        raise DatabaseError(f"{files.folder} would be changed as a whole when it is opened to receive: {notice}")
+    return files.catalog()
 
 
 def _require_readable(store: Store, addresses: Sequence[Address]) -> None:

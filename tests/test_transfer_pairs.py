@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from psycopg.types.json import Jsonb
 from qdrant_client import QdrantClient
 
 from lightmigrate import Migrator, Projection
-from lightmigrate.errors import DatabaseError, LightmigrateError, RefusedError
+from lightmigrate.cli.app import main
+from lightmigrate.errors import DatabaseError, DatabaseInUseError, LightmigrateError, RefusedError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.stores.base import Address, Collection, Metric, Store
 from lightmigrate.stores.chroma.client import open_client
@@ -31,8 +33,9 @@ from lightmigrate.stores.lance.store import LanceStore
 from lightmigrate.stores.open import open_database
 from lightmigrate.stores.qdrant.store import QdrantStore
 from tests.contract.postgres import PgMaker
-from tests.databases import folder_hash, make_projection, make_vectors
+from tests.databases import folder_hash, make_database, make_projection, make_vectors
 from tests.processes import start, was_killed
+from tests.stores.chroma.test_legacy import unpack
 from tests.transferring import transfer_and_be_killed
 
 N = 60
@@ -106,7 +109,6 @@ PAIRS: dict[str, tuple[Callable[[Path, str, PgMaker], str], str, tuple[str, int]
     "chroma-lance": (chroma_source, "lance", ("lance.collection:LanceCollection:add", 3), "ip"),
     "faiss-chroma": (langchain_faiss_source, "chroma", ("chroma.collection:ChromaCollection:add", 3), "l2"),
     "npy-pgvector": (npy_source, "postgresql", ("pgvector.collection:PgCollection:add", 3), "cosine"),
-    "faiss-pgvector": (langchain_faiss_source, "postgresql", ("pgvector.receive:PgReceiver:publish", 0), "ip"),
     "pgvector-qdrant": (pg_source, "qdrant", ("qdrant.receive:QdrantReceiver:publish", 0), "l2"),
     "pgvector-lance": (pg_source, "lance", ("lance.receive:LanceReceiver:publish", 0), "cosine"),
     "lance-chroma": (lance_source, "chroma", ("chroma.receive:ChromaReceiver:publish", 0), "l2"),
@@ -200,3 +202,51 @@ def test_a_single_table_and_other_folders_are_refused(tmp_path: Path, pg: PgMake
     (tmp_path / "raft_state.json").write_text("{}")
     with pytest.raises(DatabaseError, match="is a Qdrant storage"):
         Migrator(source).plan_transfer([job], tmp_path)
+
+
+def test_the_command_line_makes_a_new_folder(
+    tmp_path: Path, pg: PgMaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    source, place = langchain_faiss_source(tmp_path, "l2", pg), tmp_path / "new"
+
+    def run(*words: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        return int(ended.value.code or 0)
+
+    assert run("migrate", source, "--to", f"chroma://{place}") == 2, "not confirmed"
+    assert not place.exists()
+    assert run("migrate", source, "--to", f"chroma://{place}", "--yes") == 0
+    out, _ = capsys.readouterr()
+    assert str(place) in "".join(out.split())
+    assert "ChromaFiles" not in out
+    assert run("doctor", str(place)) == 0
+    assert run("doctor", f"chroma://{place}") == 0
+    with open_client(place) as client:
+        assert client.get_collection(NAME, embedding_function=None).get([IDS[7]])["documents"] == [TEXTS[7]]
+
+
+def test_what_a_chroma_folder_holds_already_stays(tmp_path: Path, pg: PgMaker) -> None:
+    source, target = langchain_faiss_source(tmp_path, "l2", pg), make_database(tmp_path / "db")
+    with open_client(target) as client:
+        before = client.get_collection("thought_nodes", embedding_function=None).get(include=["embeddings"])
+    with open_client(target) as client:
+        client.list_collections()
+        with pytest.raises(DatabaseInUseError):
+            Migrator(source).transfer([CollectionJob(NAME, rebuild_index=True)], target)
+    Migrator(source).transfer([CollectionJob(NAME, rebuild_index=True)], target)
+    with open_client(target) as client:
+        after = client.get_collection("thought_nodes", embedding_function=None).get(include=["embeddings"])
+        assert (after["ids"], np.asarray(after["embeddings"]).tobytes()) == (
+            before["ids"], np.asarray(before["embeddings"]).tobytes(),
+        )  # fmt: skip
+        assert client.get_collection(NAME, embedding_function=None).count() == N
+
+
+def test_a_folder_of_an_older_chroma_is_refused_untouched(tmp_path: Path, pg: PgMaker) -> None:
+    source, target = langchain_faiss_source(tmp_path, "l2", pg), unpack("0.6.3", tmp_path / "old")
+    before = folder_hash(target)
+    with pytest.raises(DatabaseError, match=r"would be changed as a whole .* receive: Chroma 0\.5 or"):
+        Migrator(source).plan_transfer([CollectionJob(NAME, rebuild_index=True)], target)
+    assert folder_hash(target) == before

@@ -34,6 +34,9 @@ FOUND_TOLERANCE = 0.05
 # elements of such graphs have no link that leads to them.
 MANY_NEIGHBOURS, UNLINKED = 500, 0.2
 
+# Types of payload values that are equal or not, and hold no others.
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 
 @dataclass(frozen=True)
 class Verification(Result):
@@ -272,6 +275,8 @@ def _rounded(old: object, new: object) -> int | None:
     """
     if type(old) is not type(new):
         return None
+    if type(old) in _PLAIN:  # nearly all values: asking whether they are mappings takes most of the time
+        return 0 if old == new else None
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         if old.keys() != new.keys():
             return None

@@ -333,10 +333,7 @@ class Store(Protocol):
         """
 
     def restore(self, backup: Version, key: str) -> int:
-        """Put a backup back in place, unchanged; the collection it replaces becomes backup `key`. Writes.
-
-        See `exchange` for crashes and the return value.
-        """
+        """Put a backup back in place, unchanged; what it replaces becomes backup `key`. See `exchange`. Writes."""
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced by it; only reads.
@@ -381,10 +378,7 @@ class Finishing(Protocol):
 
 @runtime_checkable
 class Reconciling(Protocol):
-    """A store that can tell, while others write, whether a version holds the same records as its collection.
-
-    Elsewhere the records of both are counted within the exchange, while writers wait.
-    """
+    """A store that can tell, while others write, whether a version is like its collection; else both are counted."""
 
     def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
         """Number of records that only one of the two holds; only reads.

@@ -90,11 +90,7 @@ class ReceivingFiles(Protocol):
     """A `FileDatabase` that receives when it is opened, which no other process may have open meanwhile."""
 
     def receive(self) -> ReceivingStore:
-        """Open it, or create it where there is none. Writes.
-
-        Raises:
-            DatabaseError: it cannot receive, with what helps.
-        """
+        """Open it, or create it where there is none. Writes."""
 
 
 def without_envelope(fields: Fields) -> Fields:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from lightmigrate import BudgetPlan, Migrator
+from lightmigrate import BudgetPlan, Migrator, Projection
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.stores.base import Address, Page
@@ -57,15 +57,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def kill(maker: Maker, what: What, moment: Moment, cache: Path) -> Outcome:
+def kill(maker: Maker, what: What, moment: Moment, folder: Path) -> Outcome:
     """One kill, in an empty database of the maker."""
-    return {"migrate": _migration, "rollback": _rollback, "refine": _refinement}[what](maker, moment, cache)
+    return {"migrate": _migration, "rollback": _rollback, "refine": _refinement}[what](maker, moment, folder)
 
 
-def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+def _migration(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     old = _filled(maker)
-    new = old.with_vectors(projection().apply(old.vectors))
-    killed, seconds = _work(maker, "migrate", moment, cache)
+    new = old.with_vectors(Projection.load(projection(folder)).apply(old.vectors))
+    killed, seconds = _work(maker, "migrate", moment, folder)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.interrupted
@@ -74,7 +74,7 @@ def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     if not is_new:
         assert killed
         with _migrator(maker) as migrator:
-            assert migrator.migrate_collection("docs", projection()).n_migrated == ROWS
+            assert migrator.migrate_collection("docs", projection(folder)).n_migrated == ROWS
     assert _require_whole(maker, old, new, None)
     with _migrator(maker) as migrator:
         assert len(migrator.backups()) == 1
@@ -85,12 +85,12 @@ def _migration(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     return Outcome(killed, is_new, resumed, found is None, seconds)
 
 
-def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+def _rollback(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     old = _filled(maker)
     with _migrator(maker) as migrator:
-        migrator.migrate_collection("docs", projection())
+        migrator.migrate_collection("docs", projection(folder))
     new = _live(maker)
-    killed, seconds = _work(maker, "rollback", moment, cache)
+    killed, seconds = _work(maker, "rollback", moment, folder)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.unfinished is not None
@@ -108,7 +108,7 @@ def _rollback(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     return Outcome(killed, is_new, resumed, found is None, seconds)
 
 
-def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
+def _refinement(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     from tests.budget.collections import CORPUS, NEW, texts  # loads an encoder
 
     rows = 160  # several batches
@@ -121,14 +121,14 @@ def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     )
     maker.client().collection(address).add(records)
     old = _live(maker)
-    model = provider(cache)
+    model = provider(folder)
     with _migrator(maker) as migrator:
         drawn = migrator.cost_quality_curve("docs", model, samples=40, lengths=(12,))
         plan = BudgetPlan.of(DOCS, drawn, drawn.option(BudgetSetting(True, 0, drawn.calibration)))
         migrator.migrate_by_plan(plan, model, force=True)
     model.close()
     wanted = np.asarray(NEW.embed(list(old.texts)), np.float32)  # type: ignore[arg-type]  # each has one
-    killed, seconds = _work(maker, "refine", moment, cache)
+    killed, seconds = _work(maker, "refine", moment, folder)
     left = _live(maker)
     assert_same(left, old, with_vectors=False)
     assert np.isfinite(left.vectors).all()
@@ -136,7 +136,7 @@ def _refinement(maker: Maker, moment: Moment, cache: Path) -> Outcome:
     with _migrator(maker) as migrator:
         (status,) = migrator.status()
         assert status.exact <= exact.sum(), "nothing is taken for exact that is not"
-        model = provider(cache)
+        model = provider(folder)
         assert migrator.refine("docs", model).status.share_exact == 1.0
         model.close()
     done = _live(maker)
@@ -195,11 +195,11 @@ def _migrator(maker: Maker) -> contextlib.AbstractContextManager[Migrator]:
     return migrator_of(maker.locator, aside=_is_aside(maker))
 
 
-def _work(maker: Maker, what: What, moment: Moment, cache: Path) -> tuple[bool, float]:
+def _work(maker: Maker, what: What, moment: Moment, folder: Path) -> tuple[bool, float]:
     """Let another process do it, which is killed: whether it was in time, and the seconds until its end."""
     maker.let_go()
     ready, sender = context().Pipe(duplex=False)
-    process = start(work, maker.locator, _is_aside(maker), what, cache, maker.failpoints, moment.step, sender)
+    process = start(work, maker.locator, _is_aside(maker), what, folder, maker.failpoints, moment.step, sender)
     sender.close()
     assert ready.recv() == "go"
     begun = time.monotonic()

@@ -19,7 +19,6 @@ from typing import Any
 
 from lightmigrate import Migrator
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.cache import Cached
 from lightmigrate.stores.defaults import CollectionDefaults
 from tests.contract.crashing import kill_before
@@ -32,17 +31,20 @@ DIMENSIONS = (8, 12)
 WRITES = ("add", "put", "replace_vectors", "remove")
 
 
-def projection() -> Projection:
-    """The projection of every migration here."""
-    old, new = (Model(f"model of {dimension}", dimension, normalised=False) for dimension in DIMENSIONS)
-    return make_projection(source=old, target=new)
+def projection(folder: Path) -> Path:
+    """The file in a folder that holds the projection of every migration here; a run is taken up with the same file."""
+    path = folder / "projection.npz"
+    if not path.exists():
+        old, new = (Model(f"model of {dimension}", dimension, normalised=False) for dimension in DIMENSIONS)
+        make_projection(source=old, target=new).save(path)
+    return path
 
 
-def provider(cache: Path) -> Cached:
-    """The new model of a refinement."""
+def provider(folder: Path) -> Cached:
+    """The new model of a refinement, with its cache in a folder."""
     from tests.budget.collections import Counting  # loads an encoder
 
-    return Cached(Counting(), cache)
+    return Cached(Counting(), folder / "cache.sqlite3")
 
 
 @contextlib.contextmanager
@@ -59,7 +61,7 @@ def work(
     locator: str,
     aside: bool,
     what: str,
-    cache: Path,
+    folder: Path,
     failpoints: Sequence[tuple[str, str, str]],
     step: int | None,
     ready: Connection,
@@ -70,18 +72,18 @@ def work(
         locator: of the database; see `Maker.locator`.
         aside: whether it is migrated aside.
         what: `migrate`, `rollback` or `refine`.
-        cache: the file in which a refinement keeps what the model said.
+        folder: that holds the projection, and what the model of a refinement said.
         failpoints: of the maker.
         step: number of steps to do; the next one is not begun. `None` counts none.
         ready: receives `go` before the first step.
     """
     with migrator_of(locator, aside=aside) as migrator:
-        model = provider(cache) if what == "refine" else None
+        model = provider(folder) if what == "refine" else None
         if step is not None:
             count_steps(step, failpoints, (migrator.place, _home(locator)))
         ready.send("go")
         if what == "migrate":
-            migrator.migrate_collection("docs", projection())
+            migrator.migrate_collection("docs", projection(folder))
         elif what == "rollback":
             migrator.rollback()
         else:

@@ -386,12 +386,6 @@ def test_two_writers_at_once_lose_nothing(maker: Maker, store: Store) -> None:
             assert_same(collection.records(written.ids), written, maker.tolerance("l2"))
 
 
-def test_a_name_says_where_and_no_password(maker: Maker, store: Store) -> None:
-    assert str(store)
-    assert "secret" not in str(store) + repr(store)
-    assert str(store) == str(maker.client())
-
-
 def test_hostile_ids_can_be_removed_from_a_version(maker: Maker, store: Store) -> None:
     address = maker.create("docs", OLD)
     store = maker.client()

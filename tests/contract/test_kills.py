@@ -21,4 +21,4 @@ def test_a_killed_process_leaves_the_old_or_the_new_and_can_go_on(maker: Maker, 
     if not maker.locator:  # it ends with its process
         assert not maker.failpoints
         return
-    assert kill(maker, what, Moment(step=STEPS[what]), tmp_path / "cache.sqlite3").killed
+    assert kill(maker, what, Moment(step=STEPS[what]), tmp_path).killed

@@ -187,6 +187,12 @@ def test_other_collections_are_not_touched(maker: Maker, store: Store) -> None:
     assert_same(everything(store.collection(other)), before)
 
 
+def test_a_name_says_where_and_no_password(maker: Maker, store: Store) -> None:
+    assert str(store)
+    assert "secret" not in str(store) + repr(store)
+    assert str(store) == str(maker.client())
+
+
 def test_values_are_compared_by_type() -> None:
     assert same_value({"a": [1, 0.1]}, {"a": [1, 0.10000000000000002]})
     assert not same_value({"a": 1}, {"a": True})

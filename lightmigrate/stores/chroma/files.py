@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
@@ -51,6 +50,9 @@ class ChromaFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._damaged: tuple[Mapping[str, tuple[int, int]], Mapping[Address, str]] | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder)
 
     def at(self, folder: Path) -> ChromaFiles:
         """Another Chroma folder."""
@@ -163,8 +165,6 @@ class ChromaFiles:
 
     def receive(self) -> ChromaFolderStore:
         """Open it to receive; see `stores.receive.ReceivingFiles`. Writes."""
-        if self.exists() and (notice := self.upgrade_notice()) is not None:
-            raise DatabaseError(f"{self.folder} cannot receive, because opening it changes it: {notice}")
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.open()
 
