@@ -64,7 +64,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
     "base|checks|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
-    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp"
+    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 CHROMA_ROOMS = ("lightmigrate.stores.chroma", "lightmigrate.providers.chroma")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -109,10 +109,11 @@ class Comparison:
         self._digest.add(stored)
         self.records += len(stored)
 
-    def remove(self, stored: Page) -> None:
-        """Subtract records that are about to be rewritten or deleted."""
+    def remove(self, target: Collection, ids: Sequence[str]) -> None:
+        """Subtract records that are about to be rewritten or deleted. Only reads."""
         if self._shared:
             return
+        stored = target.records(ids)
         self._digest.remove(stored)
         self.records -= len(stored)
 

@@ -377,21 +377,6 @@ class Finishing(Protocol):
 
 
 @runtime_checkable
-class Reconciling(Protocol):
-    """A store that can tell, while others write, whether a version is like its collection; else both are counted."""
-
-    def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
-        """Number of records that only one of the two holds; only reads.
-
-        Args:
-            live: the collection.
-            incoming: a version of it.
-            since: a mark of `Collection.changes`.
-            written: counts the records that were written since then, otherwise all others.
-        """
-
-
-@runtime_checkable
 class Rounding(Protocol):
     """A collection that may store vectors with fewer bits than float32."""
 

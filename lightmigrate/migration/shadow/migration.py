@@ -41,7 +41,7 @@ from lightmigrate.migration.results import (
     Rollback,
     choose_backups,
 )
-from lightmigrate.migration.shadow.shadows import PASSES, Shadow, Shadows
+from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
@@ -324,9 +324,8 @@ class ShadowMigration:
     def _cut_over(self, planned: PlannedCollection, built: Shadow, stamp: str, backup: bool) -> MigrationResult:
         job, target = built.job, built.target
         snapshot = self._shadows.keep_up(built)
-        moved = self._store.exchange(
-            target, job.source, stamp, function=built.function, settle=lambda: self._shadows.settle(built, snapshot)
-        )
+        settling = Settling(self._shadows, built, snapshot)
+        moved = self._store.exchange(target, job.source, stamp, function=built.function, settle=settling)
         old = self._backup_of(planned.address, stamp)
         new = self._store.collection(planned.address)
         late = self._carry_late(replace(built, target=new), old, snapshot)

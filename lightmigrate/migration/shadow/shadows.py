@@ -22,7 +22,8 @@ from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, sync
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
-from lightmigrate.stores.base import Address, Collection, Finishing, Reconciling, Role, Store, Version
+from lightmigrate.stores.base import Address, Collection, Finishing, Role, Store, Version
+from lightmigrate.stores.while_written import Reconciling
 from lightmigrate.texts.chosen import texts_for
 
 # Largest number of passes over a collection that is written to while it is read.
@@ -60,6 +61,27 @@ class Shadow:
     function: object
     started: float
     scores: ScoreShift | None
+
+
+class Settling:
+    """The `settle` of an exchange: see `Store.exchange` and `CatchingUp`.
+
+    Args:
+        shadows: of the database.
+        shadow: that is brought up to date.
+        snapshot: the state of the source when it was last.
+    """
+
+    def __init__(self, shadows: Shadows, shadow: Shadow, snapshot: Snapshot) -> None:
+        self._shadows, self._shadow, self._snapshot = shadows, shadow, snapshot
+
+    def ahead(self) -> None:
+        """Bring it nearly up to date. Writes to the shadow."""
+        self._snapshot = self._shadows.keep_up(self._shadow, self._snapshot)
+
+    def __call__(self) -> None:
+        """Bring it up to date for the last time. Writes to the shadow."""
+        self._shadows.settle(self._shadow, self._snapshot)
 
 
 class Shadows:
@@ -101,6 +123,10 @@ class Shadows:
                 job, target, self._page_size, self._on_progress, comparison if verified else None, scores
             )
             if isinstance(self._store, Finishing):
+                # before there are indexes, which have to note every record that is written
+                _, snapshot = synchronise(
+                    job, target, self._page_size, self._on_progress, snapshot, comparison, vectors=False
+                )
                 self._store.finish(target)
             checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
         except VerificationError:
@@ -126,21 +152,25 @@ class Shadows:
         source, dimension = self._store.collection(request.address), request.projection.info.target.dimension
         return self._store.create_version(source, key, dimension, request.model, request.distance)
 
-    def keep_up(self, shadow: Shadow) -> Snapshot:
+    def keep_up(self, shadow: Shadow, since: Snapshot | None = None) -> Snapshot:
         """Read the source, without vectors, until a pass finds no change since the one before. Writes to the shadow.
 
         A short last pass leaves little time for writes before the exchange; everything is read again afterwards.
         Where the store settles within the exchange, a pass that finds few changes is enough.
 
+        Args:
+            shadow: the shadow.
+            since: the state of the source when the shadow was last brought up to date; `None` after it was built.
+
         Raises:
             DatabaseChangedError: the source was written to in every pass.
             VerificationError: the shadow and its collection hold different records.
         """
-        job, snapshot = shadow.job, shadow.snapshot
+        job, snapshot = shadow.job, since or shadow.snapshot
         promised = self._store.capabilities
         settles = promised.holds_writers or promised.settles_again
         enough = min(self._page_size, _FEW) if settles else 0
-        changed, seconds, complete = 0, 0.0, None
+        changed, seconds, complete = 0, 0.0, snapshot.complete
         for _ in range(PASSES):
             self._require_shadow(shadow)
             started = time.monotonic()

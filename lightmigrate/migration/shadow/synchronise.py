@@ -180,7 +180,7 @@ class _Update:
         """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
             moved = page.with_vectors(_as_stored(self.target, self.job.new_vectors(page)))
-            self.comparison.remove(self.target.records(moved.ids))
+            self.comparison.remove(self.target, moved.ids)
             self.target.put(moved)
             try:
                 self.comparison.add(moved, self.target.records(moved.ids))
@@ -195,7 +195,7 @@ class _Update:
         """Remove records that the source no longer holds. Writes to the target."""
         for start in range(0, len(ids), self.page_size):
             some = ids[start : start + self.page_size]
-            self.comparison.remove(self.target.records(some))
+            self.comparison.remove(self.target, some)
             self.target.remove(some)
         self.count += len(ids)
 

@@ -277,6 +277,6 @@ def _notice(direct: Sequence[str]) -> str:
     those = direct[0] if len(direct) == 1 else f"{len(direct)} collections, such as {direct[0]},"
     return (
         f"{those} cannot be exchanged in one step, because no alias leads there: the old collection is renamed, then "
-        "the new one, and for a moment there is none of this name; pause writers meanwhile (what they write during the "
-        "last reading is lost to the new collection), or first give the application an alias"
+        "the new one, and an application's requests between the two fail, as there is no collection of this name; let "
+        "it try again, or first give it an alias"
     )

@@ -18,6 +18,7 @@ from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
+from lightmigrate.stores.while_written import CatchingUp
 
 # A row has no value in a column that is to be NOT NULL.
 _MISSING = "23502"
@@ -40,7 +41,7 @@ def exchange(
         incoming: the version.
         live: the collection.
         key: of the backup.
-        settle: brings `incoming` up to date.
+        settle: brings `incoming` up to date; if it can, also ahead of every attempt to lock the table.
         reopened: `live`, opened anew.
     """
     DatabaseChangedError.require_same(live.address, live.opened_id, reopened().id)
@@ -49,7 +50,13 @@ def exchange(
         dependents.require_none(session, live.table, live.own)
         build_indexes(session, incoming)
     mode = sql.SQL("ACCESS EXCLUSIVE" if whole else "SHARE ROW EXCLUSIVE")
-    with session.holding(sql.SQL("LOCK TABLE {} IN {} MODE").format(live.table.sql, mode)):
+
+    def prepare() -> None:
+        session.end_vacuum(live.table.sql)
+        if isinstance(settle, CatchingUp):
+            settle.ahead()
+
+    with session.holding(sql.SQL("LOCK TABLE {} IN {} MODE").format(live.table.sql, mode), prepare):
         settle()
         current = reopened()  # all that was done is undone if it is another one now
         DatabaseChangedError.require_same(live.address, live.opened_id, current.id)

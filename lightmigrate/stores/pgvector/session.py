@@ -30,6 +30,9 @@ _SETTINGS = (
 # that of two sessions which wait for each other this one gives way. And how long it is tried again.
 _LOCK_MILLISECONDS, _PAUSE_SECONDS, _LONGEST_SECONDS = 300, 0.2, 120.0
 
+# More than the default of `deadlock_timeout`.
+_VACUUM_MILLISECONDS = 3000
+
 _LOCKED = "55P03"
 
 Row = tuple[Any, ...]
@@ -116,19 +119,21 @@ class Session:
             yield
 
     @contextlib.contextmanager
-    def holding(self, lock: sql.Composed) -> Iterator[None]:
+    def holding(self, lock: sql.Composed, before: Callable[[], object] = lambda: None) -> Iterator[None]:
         """A transaction that begins with a lock; while others have it, they are let go first, again and again.
 
         Who asks for a lock makes all wait who come later. So it is asked for in short attempts.
 
         Args:
             lock: the `LOCK TABLE` statement.
+            before: called before every attempt, not in a transaction.
 
         Raises:
             DatabaseError: another session held it all the time.
         """
         deadline = time.monotonic() + _LONGEST_SECONDS
         while True:
+            before()
             with contextlib.ExitStack() as attempt:
                 try:
                     attempt.enter_context(self.transaction())
@@ -146,6 +151,19 @@ class Session:
             time.sleep(_PAUSE_SECONDS)
         with held:
             yield
+
+    def end_vacuum(self, table: sql.Composable) -> None:
+        """Have PostgreSQL end an automatic vacuum of a table, which would have to be waited for; writers go on.
+
+        The server does that for who has waited for a lock for `deadlock_timeout`. So this lock, which writers do not
+        notice, is waited for instead of the one that they do.
+        """
+        with contextlib.suppress(QueryError), self.transaction():
+            self.execute(
+                sql.SQL("SET LOCAL lock_timeout = {}; LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(
+                    sql.Literal(_VACUUM_MILLISECONDS), table
+                )
+            )
 
     @property
     def in_transaction(self) -> bool:

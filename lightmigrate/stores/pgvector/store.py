@@ -233,7 +233,7 @@ class PgStore(StoreDefaults, PgReceiver):
         build_indexes(self._session, incoming)
 
     def unequal(self, live: Collection, incoming: Collection, since: str, *, written: bool) -> int:
-        """See `stores.base.Reconciling`."""
+        """See `stores.while_written.Reconciling`."""
         assert isinstance(incoming, PgCollection)  # noqa: S101  # its own kind only
         assert isinstance(live, PgCollection)  # noqa: S101
         columns = live.column, incoming.column

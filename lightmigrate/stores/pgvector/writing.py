@@ -30,6 +30,9 @@ _BATCH = 2000
 # at least and at most so many.
 _SECONDS, _FEWEST, _MOST = 0.1, 10, 500
 
+# So many rows are worth looking up in which blocks they are; see `turns`.
+_WORTH_TURNS = 100
+
 Item = TypeVar("Item")
 
 
@@ -123,7 +126,8 @@ def write_vectors(
                     session, rows.table.keys, lambda joined: update + joined + rest, [list(some), *rows.part.values]
                 )
 
-        for turn in [numbers] if session.in_transaction else in_turns(session, rows.table, stage):
+        at_once = session.in_transaction or len(numbers) < _WORTH_TURNS
+        for turn in [numbers] if at_once else in_turns(session, rows.table, stage):
             start = 0
             while start < len(turn):
                 batch = turn[start : start + session.rows_at_once]

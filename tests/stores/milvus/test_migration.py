@@ -84,7 +84,7 @@ def test_a_collection_opened_by_its_own_name_is_renamed_and_comes_back_to_the_bi
     plain(client)
     before, migrator = everything(client), Migrator(client)
     notice = str(migrator.exchange_notice)
-    assert "pause writers" in notice
+    assert "no alias leads there" in notice
     assert migrator.diagnose().exchange_notice == notice
     migrator.migrate_collection("docs", projection)
     assert_migrated(everything(client), before, projection)
@@ -170,6 +170,29 @@ def test_what_is_written_meanwhile_is_carried(client: MilvusClient, projection: 
     expected["id-003"] |= {"text": "another text", "number": -1}
     after = everything(client)
     assert_migrated(after, expected, projection)
+
+
+@pytest.mark.parametrize("aliased", [False, True])
+def test_what_is_written_right_before_the_exchange_is_carried(
+    client: MilvusClient, projection: Projection, monkeypatch: pytest.MonkeyPatch, aliased: bool
+) -> None:
+    plain(client, "docs_v1" if aliased else "docs", 20)
+    if aliased:
+        client.create_alias("docs_v1", "docs")
+    switch = "alter_alias" if aliased else "rename"
+    original, late = getattr(MilvusCalls, switch), [100]
+
+    def switched(calls: MilvusCalls, name: str, to: str) -> None:
+        if late:
+            client.insert("docs", [plain_row(late.pop())])
+            client.delete("docs", filter='id == "id-004"')
+        original(calls, name, to)
+
+    monkeypatch.setattr(MilvusCalls, switch, switched)
+    result = Migrator(client).migrate_collection("docs", projection)
+    assert result.written_late == 2
+    expected = {f"id-{row:03d}": plain_row(row) for row in [*range(20), 100] if row != 4}
+    assert_migrated(everything(client), expected, projection)
 
 
 def test_a_collection_that_cannot_be_copied_exactly_is_refused_before_anything_is_written(

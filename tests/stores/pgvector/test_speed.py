@@ -120,6 +120,29 @@ def test_a_row_that_an_application_has_locked_is_written_when_it_is_free(maker: 
     assert maker.rows(sql.SQL("SELECT vector_dims(embedding) FROM docs WHERE id = 'id99'")) == [(NEW_DIM,)]
 
 
+def test_what_can_be_done_ahead_is_done_before_every_attempt_to_lock_the_table(maker: PgMaker) -> None:
+    steps: list[str] = []
+
+    class Settle:
+        def __call__(self) -> None:
+            steps.append("settle")
+
+        def ahead(self) -> None:
+            steps.append("ahead")
+            if len(steps) == 2:
+                application.rollback()
+
+    with psycopg.connect(maker.conninfo) as application, PgStore(maker.conninfo) as store:
+        live = store.collection(Address("docs"))
+        version = store.create_version(live, "k1", NEW_DIM, None)
+        page = live.records(live.ids())
+        version.add(page.with_vectors(make_vectors(ROWS, NEW_DIM)))
+        store.finish(version)
+        application.execute("UPDATE docs SET number = 2 WHERE id = 'id1'")
+        store.exchange(version, live, "20260101_120000", settle=Settle())
+    assert steps == ["ahead", "ahead", "settle"]
+
+
 def test_records_that_only_one_of_two_versions_has_are_counted_by_when_they_were_written(maker: PgMaker) -> None:
     with PgStore(maker.conninfo) as store:
         live = store.collection(Address("docs"))
