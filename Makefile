@@ -27,12 +27,12 @@ versions:  # the tests that touch Chroma, under every version that is supported;
 	$(PYTHON) tests/versions.py
 
 soak:  # up to 400,000 records of 1,024 numbers there, back and there again; an hour on two idle cores, 16 GB of disk
-	$(PYTHON) -m pip install -q matplotlib
+	$(PYTHON) -m pip install -q matplotlib psutil
 	$(PYTHON) benchmarks/soak.py --rows 10000 50000 100000 200000 400000
 	$(PYTHON) benchmarks/soak_report.py
 
 bench:  # speed and memory, and the README's tables of all that was measured; three quarters of an hour, nothing beside it
-	$(PYTHON) -m pip install -q matplotlib
+	$(PYTHON) -m pip install -q matplotlib psutil
 	$(PYTHON) benchmarks/throughput.py
 	$(PYTHON) benchmarks/throughput_plot.py
 	$(PYTHON) benchmarks/floors.py

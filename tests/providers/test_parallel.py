@@ -65,14 +65,16 @@ def test_never_more_than_are_allowed() -> None:
 
 
 def test_what_was_under_way_at_a_failure_comes_first() -> None:
-    both = threading.Barrier(2, timeout=60)
+    both, failing = threading.Barrier(2, timeout=60), list[threading.Thread]()
 
     def fails() -> int:
+        failing.append(threading.current_thread())
         both.wait()
         raise ProviderError("it is gone")
 
     def works() -> int:
         both.wait()
+        failing[0].join()
         return 1
 
     answers = list[int]()
