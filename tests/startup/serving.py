@@ -114,12 +114,15 @@ def search(client: Any, report: StartReport) -> None:
     assert refinement.status.state == "exact", refinement.status
 
 
-def require_reembedded(client: Any) -> None:
-    """Every record is as if the new model had embedded it, and is found."""
+def require_reembedded(client: Any, *, most_lost: int = 0) -> None:
+    """Every record is as if the new model had embedded it, and is found: of twenty all but `most_lost`.
+
+    An index whose vectors were replaced one by one finds less until it is built anew, which is for folders only.
+    """
     require_exact(client)
     memory = client.get_collection("memory", embedding_function=None)
     own = memory.query(query_embeddings=new_vectors()[:20], n_results=1, include=[])
-    assert [ids[0] for ids in own["ids"]] == IDS[:20]
+    assert sum(ids[0] != expected for ids, expected in zip(own["ids"], IDS[:20], strict=True)) <= most_lost
 
 
 def require_exact(client: Any) -> None:
