@@ -117,7 +117,7 @@ def search(client: Any, report: StartReport) -> None:
 def require_reembedded(client: Any, *, most_lost: int = 0) -> None:
     """Every record is as if the new model had embedded it, and is found: of twenty all but `most_lost`.
 
-    An index whose vectors were replaced one by one finds less until it is built anew, which is for folders only.
+    An index whose vectors were replaced one by one finds less until the next start of a folder builds it anew.
     """
     require_exact(client)
     memory = client.get_collection("memory", embedding_function=None)

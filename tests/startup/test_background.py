@@ -194,7 +194,7 @@ def test_closing_the_database_ends_it_and_the_next_start_goes_on(
             assert again.wait(TIMEOUT)
         assert again.status.state == "exact"
     with open_folder(folder) as client:
-        require_reembedded(client)
+        require_reembedded(client, most_lost=2)
 
 
 def test_another_process_does_it(folder: Path, started: Callable[..., StartReport]) -> None:
