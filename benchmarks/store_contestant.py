@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
@@ -65,7 +66,7 @@ def batches(total: int) -> Iterator[slice]:
     return (slice(start, start + BATCH) for start in range(0, total, BATCH))
 
 
-class Contestant:
+class Contestant(abc.ABC):
     """One store: how an application's database is made, and the script that people write to change its model.
 
     Attributes:
@@ -87,13 +88,13 @@ class Contestant:
         built.mkdir()
         return str(built)
 
+    @abc.abstractmethod
     def build(self, place: str, records: Data) -> None:
         """Write the database there, as an application does."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def script(self, address: str, seed: int) -> None:
         """Change the model as people do: everything into memory, projected, written anew."""
-        raise NotImplementedError
 
     def address(self, place: Path) -> str:
         """What lightmigrate opens, of a database in a folder."""
@@ -113,5 +114,5 @@ class Contestant:
         """The process whose time and memory are counted as well, with its children; `None` for no server."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most have nothing to stop
         """Stop what was started."""
