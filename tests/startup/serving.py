@@ -114,16 +114,15 @@ def search(client: Any, report: StartReport) -> None:
     assert refinement.status.state == "exact", refinement.status
 
 
-def require_reembedded(client: Any, *, neighbours: int = 1) -> None:
-    """Every record is as if the new model had embedded it, and is found, by searches for so many neighbours.
+def require_reembedded(client: Any, *, most_lost: int = 0) -> None:
+    """Every record is as if the new model had embedded it, and is found: of twenty all but `most_lost`.
 
-    An index whose vectors were replaced one by one finds less until the next start of a folder builds it anew; a search
-    for all neighbours follows every link, and finds what is in the index at all.
+    An index whose vectors were replaced one by one finds less until the next start of a folder builds it anew.
     """
     require_exact(client)
     memory = client.get_collection("memory", embedding_function=None)
-    own = memory.query(query_embeddings=new_vectors()[:20], n_results=neighbours, include=[])
-    assert [ids[0] for ids in own["ids"]] == IDS[:20]
+    own = memory.query(query_embeddings=new_vectors()[:20], n_results=1, include=[])
+    assert sum(ids[0] != expected for ids, expected in zip(own["ids"], IDS[:20], strict=True)) <= most_lost
 
 
 def require_exact(client: Any) -> None:
