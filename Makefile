@@ -31,7 +31,7 @@ soak:  # up to 400,000 records of 1,024 numbers there, back and there again; an 
 	$(PYTHON) benchmarks/soak.py --rows 10000 50000 100000 200000 400000
 	$(PYTHON) benchmarks/soak_report.py
 
-bench:  # speed and memory, and the README's tables of all that was measured; three quarters of an hour, nothing beside it
+bench:  # speed and memory, and the documentation's tables of all that was measured; three quarters of an hour, nothing beside it
 	$(PYTHON) -m pip install -q matplotlib psutil
 	$(PYTHON) benchmarks/throughput.py
 	$(PYTHON) benchmarks/throughput_plot.py
@@ -44,4 +44,5 @@ bench:  # speed and memory, and the README's tables of all that was measured; th
 	$(PYTHON) benchmarks/projection.py
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/hook.py --results benchmarks/results
+	$(PYTHON) benchmarks/cost_quality.py
 	$(PYTHON) benchmarks/readme.py

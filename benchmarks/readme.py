@@ -1,25 +1,27 @@
-"""Fill the tables of the README from `results/*.json`: `python benchmarks/readme.py`."""
+"""Fill the tables of README and documentation from `results/*.json`: `python benchmarks/readme.py`."""
 
 from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpora import UPGRADE
 from packaged import ON_PACKAGED, RESULTS, interval, spread
 from packaged import read as runs_of_packaged
+from plan_end_to_end import outcome, summary
 from plan_end_to_end import read as runs_of_plans
-from plan_end_to_end import summary
 from report import grouped, mean
 from report import read as runs_of_retention
 from soak_report import index_of, inserting, migrating
 from store_report import stores_table
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+ROOT = HERE.parent
 METHODS = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, no word vectors", "auto")
+CHUNKS = ("cranfield-3", "cranfield-8", "scifact-3-part")
 PAIR = ("corpus", "old", "new")
 LONG, SHORT = "universal-sentence-encoder-multilingual-v3", "USE-multilingual-v3"
 ROUTES = {
@@ -33,23 +35,58 @@ ROUTES = {
 
 def main() -> None:
     """Replace what stands between the markers."""
-    text = README.read_text(encoding="utf-8")
-    tables = {
-        "retention": retention_table(),
-        "packaged": packaged_table(),
-        "throughput": throughput_table(),
-        "plans": summary(runs_of_plans()),
-        "sizes": sizes_table(),
-        "server": server_sentence(),
-        "stores": stores_table(read("stores")["runs"]),
-    }
-    for name, table in tables.items():
-        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        before, found, rest = text.partition(begin)
-        if not found or end not in rest:
-            raise SystemExit(f"README.md has no place for {name}")
-        text = before + begin + table + rest[rest.index(end) :]
-    README.write_text(text, encoding="utf-8")
+    for page, tables in PAGES.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        for name, make in tables.items():
+            begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+            before, found, rest = text.partition(begin)
+            if not found or end not in rest:
+                raise SystemExit(f"{page} has no place for {name}")
+            text = before + begin + make() + rest[rest.index(end) :]
+        path.write_text(text, encoding="utf-8")
+
+
+def numbers_table() -> str:
+    """What the README says in five numbers."""
+    plans = runs_of_plans()
+    rate = read("throughput")["database"]["routes"]["keep"]["ratio_to_naive"]["cpu_seconds"]["median"]
+    largest = max(read("soak"), key=lambda run: int(run["rows"]))
+    held = sum(run["expected"][1] <= run["kept"] <= run["expected"][2] for run in plans)
+    rows = [
+        ("searches kept for 30 % of the cost, abstracts with titles", *_kept_for(plans, 0.3, ("cranfield",))),
+        ("the same, chunks without titles", *_kept_for(plans, 0.3, CHUNKS)),
+        ("plans whose 95 % interval held what was kept", f"**{held} of {len(plans)}**", "plans"),
+        ("processor time of a verified migration, of the usual script's", f"**{rate:.2f}**", "throughput"),
+        (
+            f"memory above an idle client, {largest['rows']:,} records of 1,024 numbers",
+            f"**{largest['above_idle_mib']} MiB**",
+            "soak",
+        ),
+    ]
+    lines = ["| | | measured by |", "|---|---|---|"]
+    for what, value, result in rows:
+        script = {"plans": "plan_end_to_end"}.get(result, result)
+        lines.append(
+            f"| {what} | {value} | [`{script}.py`](benchmarks/{script}.py), "
+            f"[{result}.md](benchmarks/results/{result}.md) |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _kept_for(plans: list[dict[str, Any]], budget: float, corpora: Sequence[str]) -> tuple[str, str]:
+    """What was kept of corpora, smallest and largest mean over seeds, beside doing nothing; and its result file."""
+    kept, nothing = [], []
+    for name in corpora:
+        runs = [run for run in plans if (run["corpus"], run["budget"]) == (name, budget)]
+        kept.append(statistics.mean(run["kept"] for run in runs))
+        nothing.append(statistics.mean(run["nothing"] for run in runs))
+    return f"**{_range(kept)}** (doing nothing: {_range(nothing)})", "plans"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def retention_table() -> str:
@@ -134,6 +171,20 @@ def read(name: str) -> Any:
     """One result file."""
     return json.loads((HERE / "results" / f"{name}.json").read_text())
 
+
+# Page, name of the place between two markers, and what stands there.
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"numbers": numbers_table},
+    "docs/results/index.md": {"retention": retention_table},
+    "docs/results/budgets.md": {"plans": lambda: f"{summary(runs_of_plans())}\n{outcome(runs_of_plans())}\n"},
+    "docs/results/packaged.md": {"packaged": packaged_table},
+    "docs/results/speed.md": {
+        "throughput": throughput_table,
+        "sizes": sizes_table,
+        "server": server_sentence,
+        "stores": lambda: stores_table(read("stores")["runs"]),
+    },
+}
 
 if __name__ == "__main__":
     main()
