@@ -8,6 +8,7 @@ from typing import Annotated
 from lightmigrate.cli.database import DATABASE
 from lightmigrate.cli.groups import Group, expanded
 from lightmigrate.cli.options import (
+    MIGRATION,
     MIGRATION_OPTIONS,
     NEW_MODEL,
     OPTIONAL_TARGET,
@@ -38,12 +39,18 @@ _FUNCTION = Group(
         "embedding_function": (
             Annotated[
                 str | None,
-                option("Chroma's name of the new embedding function, to record it.", "--embedding-function"),
+                option(
+                    "Chroma's name of the new embedding function, to record it.",
+                    "--embedding-function",
+                    panel=MIGRATION,
+                ),
             ],
             None,
         ),
         "embedding_config": (
-            Annotated[str, option("Its configuration, as JSON.", "--embedding-config", show_default=True)],
+            Annotated[
+                str, option("Its configuration, as JSON.", "--embedding-config", panel=MIGRATION, show_default=True)
+            ],
             "{}",
         ),
     },

@@ -25,6 +25,7 @@ DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
 
 OLD_MODEL, NEW_MODEL, BUDGET, MIGRATION = "Old model", "New model", "Budget", "How to migrate"
+EMBEDDED_TEXTS = "Texts that were embedded"
 
 
 def option(help: str, *names: str, panel: str | None = None, show_default: bool = False, **more: Any) -> Any:
@@ -72,10 +73,16 @@ Backup = Annotated[
 ]
 TextsFile = Annotated[
     Path | None,
-    option('File of texts that the database does not store, .jsonl, one {"id": …, "text": …} a line.', "--texts"),
+    option(
+        'File of texts that the database does not store, .jsonl, one {"id": …, "text": …} a line.',
+        "--texts",
+        panel=EMBEDDED_TEXTS,
+    ),
 ]
-TextKey = Annotated[str, option("Field of the texts in --texts.", "--text-key", show_default=True)]
-IdKey = Annotated[str, option("Field of the ids in --texts.", "--id-key", show_default=True)]
+TextKey = Annotated[
+    str, option("Field of the texts in --texts.", "--text-key", panel=EMBEDDED_TEXTS, show_default=True)
+]
+IdKey = Annotated[str, option("Field of the ids in --texts.", "--id-key", panel=EMBEDDED_TEXTS, show_default=True)]
 
 
 TextField = Annotated[
@@ -83,6 +90,7 @@ TextField = Annotated[
     option(
         "Field of the metadata that was embedded; `document` for the stored document. Default: found in the records.",
         "--text-field",
+        panel=EMBEDDED_TEXTS,
     ),
 ]
 TextTemplate = Annotated[
@@ -90,6 +98,7 @@ TextTemplate = Annotated[
     option(
         "What was embedded, of fields of the metadata and the document: '{title}: {document}'. \\n is a line break.",
         "--text-template",
+        panel=EMBEDDED_TEXTS,
     ),
 ]
 

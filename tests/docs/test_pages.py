@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -58,6 +57,6 @@ def test_the_pictures_and_results_of_pages_are_committed_ones() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=map(name_of, PAGES))
 def test_extras_that_a_page_names_exist(page: Path) -> None:
-    extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    extras = set(re.findall(r"^([\w-]+) = \[", text_of("pyproject.toml"), re.M))
     named = {name for group in re.findall(r"lightmigrate\[([\w,-]+)\]", page.read_text()) for name in group.split(",")}
-    assert named <= extras.keys()
+    assert named <= extras

@@ -14,8 +14,11 @@ from tests.docs.blocks import ROOT
 from website.reference import command_line, error_names, public_names
 
 # What a browser loads for a page, as opposed to where a reader may go.
-LOADED = re.compile(r'<(?:script|img|iframe|source)[^>]+src="(https?:)?//|<link[^>]+rel="(?:stylesheet|preconnect|preload)"'
-                    r'[^>]+href="(https?:)?//|@import|url\((https?:)?//')  # fmt: skip
+LOADED = re.compile(
+    r'<(?:script|img|iframe|source)[^>]+src="(https?:)?//'
+    r'|<link[^>]+rel="(?:stylesheet|preconnect|preload)"[^>]+href="(https?:)?//'
+    r"|@import|url\((https?:)?//"
+)
 
 
 @pytest.fixture(scope="module")
