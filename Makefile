@@ -39,8 +39,8 @@ bench:  # speed and memory, and the documentation's tables of all that was measu
 	$(PYTHON) benchmarks/throughput.py
 	$(PYTHON) benchmarks/throughput_plot.py
 	$(PYTHON) benchmarks/floors.py
-	$(if $(DATA),$(PYTHON) benchmarks/kept.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
-	$(if $(DATA),$(PYTHON) benchmarks/graph.py $(DATA))
+	$(if $(DATA),$(PYTHON) benchmarks/index_graph_reuse.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
+	$(if $(DATA),$(PYTHON) benchmarks/index_graph_repair.py $(DATA))
 	$(PYTHON) benchmarks/server.py
 	$(PYTHON) benchmarks/stores.py --anew --rows 2000 20000 --seeds 0 1 2 --writers
 	$(PYTHON) benchmarks/pace.py
@@ -48,4 +48,4 @@ bench:  # speed and memory, and the documentation's tables of all that was measu
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/hook.py --results benchmarks/results
 	$(PYTHON) benchmarks/cost_quality.py
-	$(PYTHON) benchmarks/readme.py
+	$(PYTHON) benchmarks/documentation_tables.py

@@ -1,4 +1,4 @@
-"""Whether to keep an index's graph, build it anew or repair it: `python benchmarks/graph.py DATA_DIR`.
+"""Whether to keep an index's graph, build it anew or repair it: `python benchmarks/index_graph_repair.py DATA_DIR`.
 
 A Chroma folder of 16,000 real texts (SciFact, Cranfield and WordNet glosses) with potion-base-8M's vectors, migrated to
 all-MiniLM-L6-v2 in several ways: by projections learned from few or many texts, embedded again in part and as a whole,
@@ -6,7 +6,7 @@ by arithmetic, and by a random matrix. For each: what can be known before anythi
 
 Then the graph that was kept with the vectors of embedding everything again is repaired through Chroma: records whose
 links lead to less similar ones than the links of others are updated, which makes hnswlib link them anew. That is
-compared with building a new index. Writes `results/graph.md`.
+compared with building a new index. Writes `results/index_graph_repair.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 from corpora import load, read_lines
-from spaces import Vectors, unit
+from other_models import Vectors, unit
 
 from lightmigrate import CollectionJob, Migrator, Model, Projection, fit
 from lightmigrate.migration.aside import build
@@ -35,7 +35,7 @@ from lightmigrate.stores.chroma.graph import Graph
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.vectors import evenly
 
-RESULT = Path(__file__).parent / "results" / "graph.md"
+RESULT = Path(__file__).parent / "results" / "index_graph_repair.md"
 CORPORA = ("scifact", "cranfield", "pool")
 OLD, NEW = "potion-8m", "minilm-l6"
 RECORDS, PAGE, SAMPLE, QUERIES = 16_000, 1000, 500, 200
@@ -223,7 +223,7 @@ def report(lines: Sequence[str], repaired: Sequence[str]) -> str:
 {RECORDS:,} records, {OLD} → {NEW}, cosine; recall@10 by {QUERIES} of the records; seconds of the processor for the
 whole migration, verified. "Foreseen" is what a search through the old graph with the new vectors finds before anything
 is written; the overlap is of the nearest neighbours in a sample of {SAMPLE}, before and after. Made by
-`benchmarks/graph.py`.
+`benchmarks/index_graph_repair.py`.
 
 | new vectors, graph kept | overlap | recall before | foreseen | after | s |
 |---|--:|--:|--:|--:|--:|

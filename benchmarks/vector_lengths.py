@@ -1,11 +1,11 @@
-"""What a projection keeps in l2 and by the inner product: `python benchmarks/lengths.py DATA_DIR [CORPUS ...]`.
+"""What a projection keeps in l2 and by the inner product: `python benchmarks/vector_lengths.py DATA_DIR [CORPUS ...]`.
 
 What DATA_DIR holds stands in `corpora.py`. The new model is wordllama without normalisation (a package carries it): its
 lengths differ between texts. K documents drawn at random are the pairs. For every old model, method and distance:
 nDCG@10 by human judgements as a share of re-embedding (`retention`) and the shared part of the first ten results
 (`overlap`) for projected documents alone; the same retention with every other document exact, and the share of the true
 projected and exact results that are found there. `raw` regresses vectors, `one length` and `lengths` regress
-directions; `lengths` is what `fit` does. Writes `results/lengths.md`; some minutes.
+directions; `lengths` is what `fit` does. Writes `results/vector_lengths.md`; some minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lightmigrate.quality.beside_exact import found_beside_exact
 from lightmigrate.quality.metrics import ndcg_at_k, ranking_overlap, search, unit
 from lightmigrate.vectors import Metric
 
-RESULT = Path(__file__).parent / "results" / "lengths.md"
+RESULT = Path(__file__).parent / "results" / "vector_lengths.md"
 Vectors = npt.NDArray[np.float32]
 METHODS: tuple[Method, ...] = ("ridge", "procrustes", "lexical", "averaged")
 METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")
@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = [
         "# Lengths: what a projection keeps in l2 and by the inner product\n\n",
-        f"By `benchmarks/lengths.py`: {PAIRS} pairs, new model wordllama (256) without normalisation, whole corpus.\n"
+        f"By `benchmarks/vector_lengths.py`: {PAIRS} pairs, new model wordllama (256) without normalisation, whole corpus.\n"
         "Retention is nDCG@10 as a share of re-embedding; overlap is of the first ten results. Beside exact: every\n"
         "other document is exact; the last two columns are the share of true results found of each kind.\n",
     ]

@@ -1,6 +1,6 @@
-"""How well documents added after a migration are found: `python benchmarks/newcomers.py DATA_DIR ENCODED_DIR`.
+"""How well documents added after a migration are found: `python benchmarks/added_documents.py DATA_DIR ENCODED_DIR`.
 
-The directories are those of `encoders.py` and `beginnings.py`. A collection is projected by projections that read
+The directories are those of `encode_words.py` and `encode_extracts.py`. A collection is projected by projections that read
 extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of the documents come afterwards,
 embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and without:
 
@@ -10,7 +10,7 @@ embedded by the new model. With the shift of `lightmigrate/estimators/mixed_inde
   share of what embedding everything finds;
 - `seen`: how much of the first ten are newcomers, as a share of what embedding everything puts there.
 
-Writes `results/newcomers.md`.
+Writes `results/added_documents.md`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lightmigrate.projection.steps import ByText, Sum
 from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.quality.metrics import ndcg_at_k, search
 
-RESULTS = Path(__file__).parent / "results" / "newcomers.md"
+RESULTS = Path(__file__).parent / "results" / "added_documents.md"
 NEW_MODELS = ("minilm-l6", "potion-8m")
 LENGTHS = (12, 24, 48)
 CALIBRATION = 80
@@ -43,7 +43,7 @@ tenth of the documents come afterwards, embedded by the new model. Without the s
 projected rows equally easy to find → with it; means over {SEEDS} seeds, upgrades only. `before` and `after`
 they came: what is kept; `new` and `old`: how much of what is relevant among them, and among the others, is
 found; `seen`: how much of the first ten they are; all as shares of what embedding everything gives. Measured
-by `benchmarks/newcomers.py`.
+by `benchmarks/added_documents.py`.
 
 | upgrade | words of an extract | {" | ".join(COLUMNS)} |
 |---|--:|{"---|" * len(COLUMNS)}

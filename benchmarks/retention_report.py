@@ -1,4 +1,4 @@
-"""Tables and plot of `results/retention.jsonl`: `python benchmarks/report.py` (the plot needs matplotlib).
+"""Tables and plot of `results/retention.jsonl`: `python benchmarks/retention_report.py` (the plot needs matplotlib).
 
 Writes `results/retention.md` and `results/retention.png`.
 """

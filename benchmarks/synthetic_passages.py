@@ -1,7 +1,7 @@
 """As many texts as wanted, with vectors that lie as a real encoder's do: `Passages(1024, 40).take(first, end)`.
 
 Random vectors are no stand-in for embeddings: among them everything is about as far away as everything else, so that
-an index is asked to tell apart what no search would (`results/kept.md`). These come from an encoder that a package
+an index is asked to tell apart what no search would (`results/index_graph_reuse.md`). These come from an encoder that a package
 carries, of passages that are about something: each is some sentences of the packaged corpus that are much alike.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from spaces import Vectors, wordllama
+from other_models import Vectors, wordllama
 
 from lightmigrate.training.corpus import packaged_corpus
 

@@ -1,4 +1,4 @@
-"""What an index's graph is worth when it is kept: `python benchmarks/kept.py DATA_DIR` writes `results/kept.md`.
+"""What an index's graph is worth when it is kept: `python benchmarks/index_graph_reuse.py DATA_DIR` writes `results/index_graph_reuse.md`.
 
 Databases of 10,000 records are migrated twice, once with the graph kept whatever it finds, once with an index built
 anew: real vectors of real texts (`DATA_DIR/pool/MODEL/docs.npy`) by the packaged projections, the passages that the
@@ -17,8 +17,8 @@ from unittest.mock import patch
 import numpy as np
 import throughput
 from corpora import read_lines
-from passages import Passages
-from spaces import Vectors, unit
+from other_models import Vectors, unit
+from synthetic_passages import Passages
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.migration.aside import build
@@ -26,7 +26,7 @@ from lightmigrate.migration.recall import LOSS
 from lightmigrate.registry.library import PACKAGED
 from lightmigrate.stores.files import IndexRoute
 
-RESULT = Path(__file__).parent / "results" / "kept.md"
+RESULT = Path(__file__).parent / "results" / "index_graph_reuse.md"
 RECORDS = 10_000
 RANK = 64  # directions that random vectors vary in
 PAIRS = (
@@ -54,7 +54,7 @@ def main() -> None:
 
 recall@10 of an index, measured on 200 of {RECORDS:,} records: the share of what is really nearest that a search finds.
 Before the migration; after it, with the old index's graph and the new vectors; after it, with an index that was built
-anew. `migrate` keeps a graph that finds no more than {LOSS} less than before. Made by `benchmarks/kept.py`.
+anew. `migrate` keeps a graph that finds no more than {LOSS} less than before. Made by `benchmarks/index_graph_reuse.py`.
 
 | vectors | before | graph kept | built anew | by default it is |
 |---|--:|--:|--:|---|

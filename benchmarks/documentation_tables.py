@@ -1,4 +1,4 @@
-"""Fill the tables of README and documentation from `results/*.json`: `python benchmarks/readme.py`."""
+"""Fill the tables of README and documentation from `results/*.json`: `python benchmarks/documentation_tables.py`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from packaged import ON_PACKAGED, RESULTS, interval, spread
 from packaged import read as runs_of_packaged
 from plan_end_to_end import outcome, summary
 from plan_end_to_end import read as runs_of_plans
-from report import grouped, mean
-from report import read as runs_of_retention
+from retention_report import grouped, mean
+from retention_report import read as runs_of_retention
 from soak_report import index_of, inserting, migrating
 from store_report import stores_table
 

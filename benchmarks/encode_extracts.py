@@ -1,6 +1,6 @@
 """An extract (the first words) of every document, embedded by every model.
 
-Run `python benchmarks/beginnings.py DATA_DIR MODELS_DIR OUTPUT_DIR`; the directories are those of `encoders.py`. Writes
+Run `python benchmarks/encode_extracts.py DATA_DIR MODELS_DIR OUTPUT_DIR`; the directories are those of `encode_words.py`. Writes
 `OUTPUT_DIR/DATASET/MODEL.first.npz`: float16 `(n, d)` for each number of words in `WORDS`, row i for document i.
 Existing arrays are not made again.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from corpora import read_lines
-from encoders import encoder
+from encode_words import encoder
 
 from lightmigrate.budget.budget_split import LENGTHS
 from lightmigrate.projection.terms.extract_rule import ExtractRule

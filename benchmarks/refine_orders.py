@@ -1,11 +1,11 @@
-"""In which order `refine` should embed documents: `python benchmarks/orders.py DATA_DIR [ENCODED_DIR]`.
+"""In which order `refine` should embed documents: `python benchmarks/refine_orders.py DATA_DIR [ENCODED_DIR]`.
 
-The directories are those of `encoders.py` and `beginnings.py`. A real Chroma collection is projected by a fit to a
+The directories are those of `encode_words.py` and `encode_extracts.py`. A real Chroma collection is projected by a fit to a
 twentieth of its documents and refined by `Migrator.refine` until 10, 25, 50 and 75 % of its texts are exact, once
 in every order. Without ENCODED_DIR one projection of the vectors and the texts serves for all shares. With it the
 projection reads the new model's word vectors and extracts of 12 words, and `refine` refits it on the exact rows, in
 random order. (In
-`results/orders.jsonl` the other orders with them are of a version that did so in every order.)
+`results/refine_orders.jsonl` the other orders with them are of a version that did so in every order.)
 Nothing is embedded for that.
 
 `retrieved` is given half of the queries, the past, and judged by the other half; then the other way round. All others
@@ -17,7 +17,7 @@ are judged by both halves as well. For each share:
 - `relevant`: how much of what is relevant is exact.
 
 `newest` goes by the order of the files, which have no dates, so that it says nothing about newer documents.
-Appends to `results/orders.jsonl`, skips what stands there, and writes `results/orders.md`.
+Appends to `results/refine_orders.jsonl`, skips what stands there, and writes `results/refine_orders.md`.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--orders", nargs="+", choices=ORDERS, default=list(ORDERS), help="only these")
     options = parser.parse_args()
-    file = RESULTS / "orders.jsonl"
+    file = RESULTS / "refine_orders.jsonl"
     done = {tuple(run[key] for key in RUN) for run in read()}
     for corpus in corpora(options.data, options.encoded):
         if options.corpus not in (None, corpus.name):
@@ -223,12 +223,12 @@ def main() -> None:
                         opened.writelines(json.dumps(row) + "\n" for row in rows)
                     for row in rows:
                         print(*row.values(), flush=True)
-    (RESULTS / "orders.md").write_text(report(read()), encoding="utf-8")
+    (RESULTS / "refine_orders.md").write_text(report(read()), encoding="utf-8")
 
 
 def read() -> list[dict[str, Any]]:
     """All that was measured."""
-    file = RESULTS / "orders.jsonl"
+    file = RESULTS / "refine_orders.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
