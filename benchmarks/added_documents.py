@@ -1,7 +1,7 @@
 """How well documents added after a migration are found: `python benchmarks/added_documents.py DATA_DIR ENCODED_DIR`.
 
-The directories are those of `encode_words.py` and `encode_extracts.py`. A collection is projected by projections that read
-extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of the documents come afterwards,
+The directories are those of `encode_words.py` and `encode_extracts.py`. A collection is projected by projections that
+read extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of the documents come afterwards,
 embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and without:
 
 - `before`: nDCG@10 by human judgements before the tenth came, as a share of what embedding everything gives;

@@ -1,8 +1,8 @@
 """An extract (the first words) of every document, embedded by every model.
 
-Run `python benchmarks/encode_extracts.py DATA_DIR MODELS_DIR OUTPUT_DIR`; the directories are those of `encode_words.py`. Writes
-`OUTPUT_DIR/DATASET/MODEL.first.npz`: float16 `(n, d)` for each number of words in `WORDS`, row i for document i.
-Existing arrays are not made again.
+Run `python benchmarks/encode_extracts.py DATA_DIR MODELS_DIR OUTPUT_DIR`; the directories are those of
+`encode_words.py`. Writes `OUTPUT_DIR/DATASET/MODEL.first.npz`: float16 `(n, d)` for each number of words in `WORDS`,
+row i for document i. Existing arrays are not made again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The same documents embedded in other ways, for `identity.py`: `python benchmarks/encode_variants.py DATA_DIR OUTPUT_DIR`.
+"""The same documents embedded in other ways, for `identity.py`.
+
+Run `python benchmarks/encode_variants.py DATA_DIR OUTPUT_DIR`.
 
 Of each dataset in DATA_DIR 300 documents (the same on every run) are embedded by all-MiniLM-L6-v2: as it is, in 8 bits,
 with prefixes, from a part of the text, and with what other layers and another pooling make of it, which are other

@@ -1,4 +1,6 @@
-"""Word vectors and pseudo-queries for the benchmarks: `python benchmarks/encode_words.py DATA_DIR MODELS_DIR OUTPUT_DIR`.
+"""Word vectors and pseudo-queries for the benchmarks.
+
+Run `python benchmarks/encode_words.py DATA_DIR MODELS_DIR OUTPUT_DIR`.
 
 `CORPUS:MODEL …` after these are the only ones that are embedded. For every dataset of DATA_DIR its frequent words, and
 one sentence of each document, are embedded by each of its models and written to `OUTPUT_DIR/DATASET/MODEL.npz`

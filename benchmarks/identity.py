@@ -1,7 +1,7 @@
 """How often `identify` and `find_mixture` are right: `python benchmarks/identity.py --data DATA_DIR [--variants DIR]`.
 
-DATA_DIR as in `corpora.py`; the second folder is what `encode_variants.py` made of it. The thresholds were chosen on the
-datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`.
+DATA_DIR as in `corpora.py`; the second folder is what `encode_variants.py` made of it. The thresholds were chosen on
+the datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`.
 """
 
 from __future__ import annotations

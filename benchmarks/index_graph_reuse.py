@@ -1,4 +1,6 @@
-"""What an index's graph is worth when it is kept: `python benchmarks/index_graph_reuse.py DATA_DIR` writes `results/index_graph_reuse.md`.
+"""What an index's graph is worth when it is kept.
+
+`python benchmarks/index_graph_reuse.py DATA_DIR` writes `results/index_graph_reuse.md`.
 
 Databases of 10,000 records are migrated twice, once with the graph kept whatever it finds, once with an index built
 anew: real vectors of real texts (`DATA_DIR/pool/MODEL/docs.npy`) by the packaged projections, the passages that the
@@ -54,7 +56,8 @@ def main() -> None:
 
 recall@10 of an index, measured on 200 of {RECORDS:,} records: the share of what is really nearest that a search finds.
 Before the migration; after it, with the old index's graph and the new vectors; after it, with an index that was built
-anew. `migrate` keeps a graph that finds no more than {LOSS} less than before. Made by `benchmarks/index_graph_reuse.py`.
+anew. `migrate` keeps a graph that finds no more than {LOSS} less than before. Made by
+`benchmarks/index_graph_reuse.py`.
 
 | vectors | before | graph kept | built anew | by default it is |
 |---|--:|--:|--:|---|

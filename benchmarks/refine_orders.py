@@ -1,11 +1,10 @@
 """In which order `refine` should embed documents: `python benchmarks/refine_orders.py DATA_DIR [ENCODED_DIR]`.
 
-The directories are those of `encode_words.py` and `encode_extracts.py`. A real Chroma collection is projected by a fit to a
-twentieth of its documents and refined by `Migrator.refine` until 10, 25, 50 and 75 % of its texts are exact, once
+The directories are those of `encode_words.py` and `encode_extracts.py`. A real Chroma collection is projected by a fit
+to a twentieth of its documents and refined by `Migrator.refine` until 10, 25, 50 and 75 % of its texts are exact, once
 in every order. Without ENCODED_DIR one projection of the vectors and the texts serves for all shares. With it the
 projection reads the new model's word vectors and extracts of 12 words, and `refine` refits it on the exact rows, in
-random order. (In
-`results/refine_orders.jsonl` the other orders with them are of a version that did so in every order.)
+random order. (In `results/refine_orders.jsonl` the other orders with them are of a version that did so in every order.)
 Nothing is embedded for that.
 
 `retrieved` is given half of the queries, the past, and judged by the other half; then the other way round. All others

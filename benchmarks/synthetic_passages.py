@@ -1,8 +1,9 @@
 """As many texts as wanted, with vectors that lie as a real encoder's do: `Passages(1024, 40).take(first, end)`.
 
 Random vectors are no stand-in for embeddings: among them everything is about as far away as everything else, so that
-an index is asked to tell apart what no search would (`results/index_graph_reuse.md`). These come from an encoder that a package
-carries, of passages that are about something: each is some sentences of the packaged corpus that are much alike.
+an index is asked to tell apart what no search would (`results/index_graph_reuse.md`). These come from an encoder that a
+package carries, of passages that are about something: each is some sentences of the packaged corpus that are much
+alike.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def main() -> None:
     options = parser.parse_args()
     lines = [
         "# Lengths: what a projection keeps in l2 and by the inner product\n\n",
-        f"By `benchmarks/vector_lengths.py`: {PAIRS} pairs, new model wordllama (256) without normalisation, whole corpus.\n"
+        f"By `benchmarks/vector_lengths.py`: {PAIRS} pairs, new model wordllama (256) without normalisation, whole "
+        "corpus.\n"
         "Retention is nDCG@10 as a share of re-embedding; overlap is of the first ten results. Beside exact: every\n"
         "other document is exact; the last two columns are the share of true results found of each kind.\n",
     ]
