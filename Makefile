@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check docs check-train contract examples crash soak bench versions
+.PHONY: check docs check-train contract examples crash soak bench versions extras
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -25,6 +25,9 @@ crash:  # kills or fails every operation of a migration and every step of an exc
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py
 	LIGHTMIGRATE_SERVED=10000 $(PYTHON) -m pytest tests/startup/test_background.py -k killed_twice
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) benchmarks/crash.py
+
+extras:  # each extra alone in a fresh environment with its first command; minutes, gigabytes; see benchmarks/results/extras.md
+	$(PYTHON) benchmarks/extras.py
 
 versions:  # the tests that touch Chroma, under every version that is supported; a quarter of an hour; see benchmarks/results/versions.md
 	$(PYTHON) tests/versions.py

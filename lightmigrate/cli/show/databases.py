@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.scores import distances, nearest
-from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality, table_of
+from lightmigrate.cli.show.terminal import filled_table, new_table, readable_seconds, readable_size, stated_quality
 from lightmigrate.texts.find import option_for
 from lightmigrate.texts.forms import DOCUMENT
 
@@ -46,7 +46,7 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
         rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
-    table = table_of(columns, rows_to_show(rows))
+    table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
@@ -154,7 +154,7 @@ def plan(made: Plan) -> RenderableType:
         )
         for collection in made.collections
     ]
-    table = table_of(columns, rows_to_show(rows))
+    table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{made.path}[/]"]
     if made.untouched:
         lines.append(f"untouched: {names(made.untouched)}")

@@ -47,7 +47,7 @@ def new_table(*columns: str) -> Table:
     return table
 
 
-def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def filled_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table of these rows, without the columns in which no row holds anything; the first one always stays."""
     shown = [number for number in range(len(columns)) if number == 0 or any(row[number] not in _EMPTY for row in rows)]
     table = new_table(*(columns[number] for number in shown))
