@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError
-from lightmigrate.files import sync_folder
 from lightmigrate.migration.aside.backup import backup_folders, new_backup_path
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.progress import logger
+from lightmigrate.system import rename, sync_folder
 
 
 def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unchanged: Callable[[Path], bool]) -> None:
@@ -87,6 +87,6 @@ def recover(workspace: Workspace, *, own: bool = False) -> str | None:
 def discard(workspace: Workspace, folder: Path) -> None:
     """Delete a backup. It is renamed first, so that a partly deleted folder is never listed as a backup."""
     workspace.trash.mkdir(exist_ok=True)
-    folder.rename(workspace.trash / folder.name)
+    rename(folder, workspace.trash / folder.name)
     sync_folder(folder.parent)
     shutil.rmtree(workspace.trash)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
-from lightmigrate.files import is_locked, replacing, sync_folder, try_lock, wait_for
+from lightmigrate.files import is_locked, replacing, try_lock, wait_for
 from lightmigrate.migration.aside.exchange import BesideExchange, Exchange
 from lightmigrate.migration.aside.exchange_inside import InsideExchange
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.progress import logger
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.system import sync_folder
 
 JOURNAL_VERSION = 2
 

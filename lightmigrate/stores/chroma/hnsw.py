@@ -124,10 +124,11 @@ class HnswFiles:
             raise ValueError("a header of another length")
         header = HnswHeader.parse(content)
         levels, entry, links, lowest = _GRAPH.unpack_from(content, _HEADER.size)[:4]
+        sizes = (folder / "data_level0.bin").stat().st_size, (folder / "length.bin").stat().st_size
         consistent = (
             header.vector_at == _LINK_BYTES * (lowest + 1)
-            and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
-            and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
+            # an index that Chroma has written more than once has its room in the files, too
+            and sizes in ((count * header.size, count * _NUMBER_BYTES) for count in (header.elements, header.room))
             and (folder / "link_lists.bin").is_file()
         )
         if not consistent:
@@ -149,7 +150,7 @@ class HnswFiles:
         """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
         if not self.elements:
             return np.zeros((0, self.size), np.uint8)
-        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r").reshape(self.elements, self.size)
+        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r", shape=(self.elements, self.size))
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""

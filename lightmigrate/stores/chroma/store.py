@@ -25,6 +25,7 @@ from lightmigrate.stores.base import (
     Payload,
     Version,
 )
+from lightmigrate.stores.chroma.claim import LOCK
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import INCOMING, ROLES, State, VersionName
@@ -78,7 +79,8 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
 
     def _names(self) -> Iterator[Address]:
         for place in self._databases():
-            for name in sorted(collection.name for collection in self._client(place).list_collections()):
+            names = (collection.name for collection in self._client(place).list_collections())
+            for name in sorted(name for name in names if not name.startswith(LOCK)):
                 yield Address(name, place.tenant, place.database)
 
     def collections(self) -> list[CollectionFacts]:
