@@ -302,8 +302,17 @@ def index_files(folder: Path) -> list[bytes]:
 
 def plan_seeds(folder: Path) -> Iterator[bytes]:
     """A plan."""
-    path = ROOT / "benchmarks" / "fuzz_seeds" / "plan.json"
-    yield path.read_bytes()
+    size = {
+        "records": 90, "texts": 90, "tokens": 900, "dimension": 8, "content_sha256": "0" * 64,
+        "extract_tokens": {"first": {"12": 90}}, "short_texts": {"12": 3},
+    }  # fmt: skip
+    content = {
+        "collection_name": "notes", "tenant": "default_tenant", "database": "default_database", "size": size,
+        "provider": {"provider": "openai", "model": "small"}, "model": "small",
+        "setting": {"reads_texts": True, "extract_words": 12, "documents": 30}, "sampled": 60, "words": 100, "seed": 0,
+        "tokens": 900, "dollars": 0.5, "expected": {"value": 0.9, "low": 0.8, "high": 0.95},
+    }  # fmt: skip
+    yield json.dumps({"format": 3, **content}).encode()
 
 
 def manifest_seeds(folder: Path) -> Iterator[bytes]:
