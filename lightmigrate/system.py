@@ -39,6 +39,10 @@ SECONDS_IN_USE, _PAUSE = 2.0, 0.01
 _seeking = threading.Lock()
 
 
+class FileInUseError(PermissionError):
+    """Somebody has the file open, on a system that then neither renames nor deletes it."""
+
+
 def lock(file: IO[bytes], *, shared: bool = False, wait: bool = True) -> bool:
     """Lock an open file until it is closed, which the system does when the process ends for any reason.
 
@@ -101,7 +105,7 @@ def rename(source: Path, target: Path) -> None:
     """Rename a file or a folder; a file of that name is replaced, in one step.
 
     Raises:
-        PermissionError: on Windows, somebody has it open, or the file that it would replace.
+        FileInUseError: on Windows, somebody has it open, or the file that it would replace.
     """
     _unless_in_use(lambda: source.replace(target))
 
@@ -110,7 +114,7 @@ def delete(file: Path) -> None:
     """Delete a file that need not exist.
 
     Raises:
-        PermissionError: on Windows, somebody has it open.
+        FileInUseError: on Windows, somebody has it open.
     """
     _unless_in_use(lambda: file.unlink(missing_ok=True))
 
@@ -121,9 +125,11 @@ def _unless_in_use(operation: Callable[[], object]) -> None:
     while True:
         try:
             operation()
-        except PermissionError:
-            if time.monotonic() >= deadline:
+        except PermissionError as error:
+            if NAME != "win32":
                 raise
+            if time.monotonic() >= deadline:
+                raise FileInUseError(error.errno, error.strerror, error.filename) from error
             time.sleep(_PAUSE)
         else:
             return

@@ -30,6 +30,9 @@ _GRAPH = struct.Struct("<iI3QdQ")
 # Before the links of an element on the higher levels: their bytes; before those of one level: their number.
 _LINKS = struct.Struct("<I")
 
+# A graph of as many elements as there can be has not half as many levels.
+_MOST_LEVELS = 64
+
 _LABEL_BYTES = 8
 _NUMBER_BYTES = 4
 _LINK_BYTES = 4
@@ -130,6 +133,7 @@ class HnswFiles:
             # an index that Chroma has written more than once has its room in the files, too
             and sizes in ((count * header.size, count * _NUMBER_BYTES) for count in (header.elements, header.room))
             and (folder / "link_lists.bin").is_file()
+            and levels <= _MOST_LEVELS
         )
         if not consistent:
             raise ValueError("a header that does not describe its files")
@@ -176,6 +180,8 @@ class HnswFiles:
         levels: list[dict[int, npt.NDArray[np.uint32]]] = [{} for _ in range(self.levels)]
         at = 0
         for element in range(self.elements):
+            if at + _LINKS.size > len(content):
+                raise ValueError("links that are cut short")
             (length,) = _LINKS.unpack_from(content, at)
             at += _LINKS.size
             if length % size or length // size > self.levels or at + length > len(content):

@@ -9,7 +9,6 @@ try again.
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def is_whole(folder: Path, address: Address) -> bool:
         index = HnswFiles.open(folder / segment)
         labels, levels = set(index.labels()), index.higher_levels()
         present = set(index.labels_of_elements().tolist())
-    except (ValueError, OSError, struct.error):
+    except (ValueError, OSError):
         return False
     in_graph = all(links.max(initial=0) < index.elements for level in levels for links in level.values())
     return in_graph and labels <= present and len(present) == index.elements
