@@ -115,8 +115,9 @@ def test_a_graph_that_was_altered_does_not_reach_the_runtime(tmp_path: Path, mon
 
 
 def test_labels_that_are_a_hundred_times_as_large_in_memory() -> None:
+    content = b"\x80\x03" + b"}" * MIB
     with at_most(MIB), pytest.raises(ValueError, match="instruction 0x7d"):
-        read_labels(b"\x80\x03" + b"}" * MIB)
+        read_labels(content)
 
 
 def test_an_index_of_very_many_levels(tmp_path: Path) -> None:
