@@ -1,7 +1,7 @@
 """The lowest versions of all dependencies that `pyproject.toml` allows, installed together, and tests over them.
 
-`python tests/floors.py` makes `.venv-floors` and writes `benchmarks/results/floors_of_dependencies.md`. It needs a Python
-for which all of these versions have wheels: 3.10 or 3.11.
+`python tests/floors.py [TESTS]` makes `.venv-floors` and writes `benchmarks/results/floors_of_dependencies.md`. It needs
+a Python for which all of these versions have wheels: 3.10 or 3.11.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ TESTS = (
 
 def main() -> None:
     """Install, run, print and write what came of it."""
-    pins = floors()
+    pins, tests = floors(), sys.argv[1:] or TESTS
     python = PLACE / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(PLACE)], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "-q", *pins, *TESTED_WITH], check=True)
-    command = [str(python), "-m", "pytest", *sys.argv[1:] or TESTS]
+    command = [str(python), "-m", "pytest", *tests]
     said = subprocess.run(command, cwd=HOUSE, stdout=subprocess.PIPE, text=True).stdout
     last = re.sub(r" in .*", "", said.strip().splitlines()[-1].strip("= "))
     failed = sorted(line.removeprefix("FAILED ") for line in said.splitlines() if line.startswith("FAILED "))
     RESULT.write_text(
-        f"`make floors`: {', '.join(f'`{test}`' for test in sys.argv[1:] or TESTS)} with {', '.join(pins)}, on Python "
+        f"`make floors`: {', '.join(f'`{test}`' for test in tests)} with {', '.join(pins)}, on Python "
         f"{sys.version_info.major}.{sys.version_info.minor}: {last}.\n" + "".join(f"- {line}\n" for line in failed)
     )
     print(RESULT.read_text())
