@@ -1,7 +1,7 @@
 """The lowest versions of all dependencies that `pyproject.toml` allows, installed together, and tests over them.
 
-`python tests/floors.py [TESTS]` makes `.venv-floors` and writes `benchmarks/results/floors_of_dependencies.md`. It needs
-a Python for which all of these versions have wheels: 3.10 or 3.11.
+`python tests/floors.py [TESTS]` makes `.venv-floors` and writes `benchmarks/results/floors_of_dependencies.md`. It
+needs a Python for which all of these versions have wheels: 3.10 or 3.11.
 """
 
 from __future__ import annotations
