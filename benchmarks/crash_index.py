@@ -46,7 +46,7 @@ LINES, TABLE = RESULTS / "crash_index.jsonl", RESULTS / "crash_index.md"
 NAME, SYNC = "notes", 100
 
 # How long a run may take that nobody kills.
-SECONDS = 300
+SECONDS = 1800
 
 ROUTES: tuple[IndexRoute, ...] = ("rewrite", "rebuild")
 
@@ -141,7 +141,11 @@ def kill(template: Path, home: Path, route: IndexRoute, seconds: float) -> Mappi
             while here.poll(SECONDS):
                 here.recv()
         process.join(SECONDS)
-        fault = f"exit status {process.exitcode}" if process.exitcode else fault_of(template, database)
+        if process.is_alive():
+            process.kill()
+            fault = f"still running after {SECONDS} s"
+        else:
+            fault = f"exit status {process.exitcode}" if process.exitcode else fault_of(template, database)
         return {"seconds": round(seconds, 3), "torn": torn, "fault": fault}
     finally:
         shutil.rmtree(home)

@@ -77,7 +77,7 @@ def resealed(content: bytes) -> bytes:
         header["sha256"] = _checksum(header, loaded)
         out = io.BytesIO()
         encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(out, **{HEADER: encoded}, **loaded)
+        np.savez(out, **{HEADER: encoded}, **loaded)  # type: ignore[arg-type]  # the stub reads ** as allow_pickle
     except Exception:  # noqa: BLE001  # then there is nothing to give it
         return b""
     return out.getvalue()
@@ -345,7 +345,8 @@ def provenance_seeds(folder: Path) -> Iterator[bytes]:
     yield Provenance.file_in(folder / "provenance").read_bytes()
 
 
-Seeds, Reader = Callable[[Path], Iterator[bytes]], Callable[[bytes, Path], None]
+Seeds = Callable[[Path], Iterator[bytes]]
+Reader = Callable[[bytes, Path], None]
 
 TARGETS: Mapping[str, tuple[Seeds, Reader]] = {
     "npz": (projections(".npz"), load_projection(".npz")),

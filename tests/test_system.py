@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_a_file_that_somebody_reads_is_replaced_when_he_has(tmp_path: Path, monk
     (tmp_path / "it").write_text("old")
     windows.pretend(monkeypatch)
     reader = (tmp_path / "it").open()
-    monkeypatch.setattr(system.time, "sleep", lambda seconds: reader.close())
+    monkeypatch.setattr(time, "sleep", lambda seconds: reader.close())
     with replacing(tmp_path / "it") as file:
         file.write(b"new")
     assert (tmp_path / "it").read_text() == "new"

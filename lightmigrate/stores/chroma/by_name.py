@@ -15,8 +15,9 @@ from chromadb.errors import NotFoundError
 from lightmigrate.stores.chroma.claim import LOCK
 from lightmigrate.stores.chroma.names import State, VersionName
 
-# How long the name is waited for. It comes in milliseconds, or, if whoever exchanges was killed, with the next run.
-SECONDS = 1.0
+# How long the name is waited for. It comes in milliseconds, on a machine with twenty times as much to do as it can in a
+# second; if whoever exchanges was killed, it comes with the next run.
+SECONDS = 3.0
 
 _PAUSE = 0.001
 

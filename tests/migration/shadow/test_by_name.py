@@ -66,7 +66,9 @@ def test_a_reader_gets_an_answer(client: Any, projection: Projection, between: B
             self.listed.set()
             return client.list_collections()
 
-    watched, found, listed = Watched(), [], []
+    found: list[Any] = []
+    listed: list[str] = []
+    watched = Watched()
     reader = threading.Thread(target=lambda: found.append(get_collection(watched, "memory", embedding_function=None)))
     lister = threading.Thread(
         target=lambda: listed.extend(str(facts.address) for facts in LiveChromaStore(client).collections())
