@@ -167,14 +167,16 @@ def counts() -> dict[str, Any]:
 def keep_counts(name: str, *, died: bool) -> None:
     """Add what a run has counted."""
     noted = RESULTS / f".fuzz-{name}.json"
-    run = json.loads(noted.read_text()) if noted.exists() else {"executions": 0, "seconds": 0, "found": []}
+    run: dict[str, Any] = {"executions": 0, "seconds": 0, "found": []}
+    if noted.exists():
+        run = json.loads(noted.read_text())
     noted.unlink(missing_ok=True)
     all_runs = counts()
     before = all_runs.get(name, {"executions": 0, "seconds": 0, "found": [], "died": 0})
     all_runs[name] = {
         "executions": before["executions"] + run["executions"],
         "seconds": before["seconds"] + run["seconds"],
-        "found": sorted({*before["found"], *run["found"]}),
+        "found": sorted(set(before["found"]) | set(run["found"])),
         "died": before["died"] + died,
     }
     COUNTS.write_text(json.dumps(all_runs, indent=1))
