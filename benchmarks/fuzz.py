@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fuzz_targets import MODULES, MOST_BYTES, TARGETS
+from fuzz_targets import MOST_BYTES, TARGETS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -66,15 +66,17 @@ def fuzz(name: str, seconds: int) -> int:
     """Fuzz one target in this process, which ends with it."""
     import atheris
 
-    with atheris.instrument_imports(include=["lightmigrate"], enable_loader_override=False):
-        for module in MODULES:
+    seeds, read, modules = TARGETS[name]
+    watched = [f"lightmigrate.{module}" for module in modules]
+    with atheris.instrument_imports(include=watched, enable_loader_override=False):
+        for module in watched:
             importlib.import_module(module)
     folder = Path(tempfile.mkdtemp(prefix=f"lightmigrate-fuzz-{name}-"))
     corpus = folder / "corpus"
     corpus.mkdir()
-    for number, seed in enumerate(TARGETS[name][0](folder)):
+    for number, seed in enumerate(seeds(folder)):
         (corpus / str(number)).write_bytes(seed)
-    run = Run(name, TARGETS[name][1], folder / "place")
+    run = Run(name, read, folder / "place")
     flags = [f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-timeout={3 * SECONDS_FOR_ONE}", "-verbosity=0"]
     atheris.Setup([sys.argv[0], *flags, f"-artifact_prefix={folder}/", str(corpus)], run)
     try:

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,6 @@ MOST_BYTES = 1 << 16
 
 # Bytes at the head of an input for a folder of files say how long each file is.
 _LENGTH_BYTES = 4
-
-# Readers, each with the module that is watched.
-MODULES = (
-    "lightmigrate.errors",
-    "lightmigrate.projection.projection",
-    "lightmigrate.registry.manifest",
-    "lightmigrate.budget.plan",
-    "lightmigrate.migration.aside.workspace",
-    "lightmigrate.migration.aside.record",
-    "lightmigrate.migration.request",
-    "lightmigrate.refinement.provenance",
-    "lightmigrate.scores.stored",
-    "lightmigrate.stores.chroma.files",
-    "lightmigrate.stores.chroma.graph",
-    "lightmigrate.stores.chroma.health",
-    "lightmigrate.stores.chroma.labels",
-    "lightmigrate.stores.vector_files.langchain",
-)
 
 
 def load_projection(suffix: str) -> Callable[[bytes, Path], None]:
@@ -348,15 +330,19 @@ def provenance_seeds(folder: Path) -> Iterator[bytes]:
 Seeds = Callable[[Path], Iterator[bytes]]
 Reader = Callable[[bytes, Path], None]
 
-TARGETS: Mapping[str, tuple[Seeds, Reader]] = {
-    "npz": (projections(".npz"), load_projection(".npz")),
-    "onnx": (projections(".onnx"), load_projection(".onnx")),
-    "manifest": (manifest_seeds, read_manifest),
-    "plan": (plan_seeds, read_plan),
-    "journal": (of_tests("journal.json"), read_journal),
-    "record": (of_tests("lightmigrate.json", "lightmigrate-scores.json"), read_record),
-    "provenance": (provenance_seeds, read_provenance),
-    "index": (index_seeds, read_index),
-    "labels": (label_seeds, read_labels),
-    "docstore": (docstore_seeds, read_docstore),
-}
+# For each: the files to begin with, the reader, and the modules whose branches lead.
+TARGETS: Mapping[str, tuple[Seeds, Reader, Sequence[str]]] = {
+    "npz": (projections(".npz"), load_projection(".npz"), ("projection.projection",)),
+    "onnx": (projections(".onnx"), load_projection(".onnx"), ("projection.projection",)),
+    "manifest": (manifest_seeds, read_manifest, ("registry.manifest",)),
+    "plan": (plan_seeds, read_plan, ("budget.plan",)),
+    "journal": (of_tests("journal.json"), read_journal, ("migration.aside.workspace", "migration.request")),
+    "record": (
+        of_tests("lightmigrate.json", "lightmigrate-scores.json"), read_record,
+        ("migration.aside.record", "scores.stored"),
+    ),
+    "provenance": (provenance_seeds, read_provenance, ("refinement.provenance",)),
+    "index": (index_seeds, read_index, ("stores.chroma.graph", "stores.chroma.hnsw", "stores.chroma.health")),
+    "labels": (label_seeds, read_labels, ("stores.chroma.labels",)),
+    "docstore": (docstore_seeds, read_docstore, ("stores.vector_files.langchain",)),
+}  # fmt: skip
