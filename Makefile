@@ -1,7 +1,7 @@
 # `make check` is what has to pass before anything is committed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check docs check-train contract examples crash soak bench versions extras
+.PHONY: check docs check-train contract examples crash fuzz floors soak bench versions extras
 check:
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -25,6 +25,14 @@ crash:  # kills or fails every operation of a migration and every step of an exc
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py
 	LIGHTMIGRATE_SERVED=10000 $(PYTHON) -m pytest tests/startup/test_background.py -k killed_twice
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) benchmarks/crash.py
+	$(PYTHON) benchmarks/crash_index.py --kills 200
+
+fuzz:  # every reader of foreign bytes, an hour in all; see benchmarks/results/fuzz.md and SECURITY.md
+	$(PYTHON) -m pip install -q atheris
+	$(PYTHON) benchmarks/fuzz.py
+
+floors:  # the lowest versions that pyproject.toml allows, installed together in .venv-floors, and tests over them; see benchmarks/results/floors_of_dependencies.md
+	$(PYTHON) tests/floors.py
 
 extras:  # each extra alone in a fresh environment with its first command; minutes, gigabytes; see benchmarks/results/extras.md
 	$(PYTHON) benchmarks/extras.py
