@@ -6,6 +6,7 @@ written, and that the row is exact afterwards: a run that was killed between the
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedEr
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
+from lightmigrate.refinement.checks import refined_rows
 from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
+from lightmigrate.refinement.reachable import write_unreached
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
-from lightmigrate.refinement.turns import ROWS_AT_ONCE, Turns
+from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
 from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
@@ -32,6 +35,9 @@ from lightmigrate.vectors import Vectors, finite_rows
 # its own: half precision and another batch change a cosine by less than a thousandth.
 COMPARED_ROWS = 5
 SAME = 0.99
+
+# Among the facts of a collection: how many of its rows had been refined when all were last made reachable by searches.
+REACHED_THEN = "reachable_at"
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,8 @@ class Refiner:
             raise ModelMismatchError(
                 f"collection {address} was migrated to {model}, not to {provider.name}: use {model}"
             )
-        self._writer = VectorWriter(address, collection, provenance, provider, turns)
+        self._turns = turns or AtOnce()
+        self._writer = VectorWriter(address, collection, provenance, provider, self._turns)
         self._reprojected = 0
 
     def run(
@@ -185,6 +192,8 @@ class Refiner:
         # (benchmarks/orders.py).
         if refit and embedded and order == "random" and self._projected() > refused:
             self._refit()
+        if embedded or self._reprojected:
+            self.reach_all()
         return Refinement(
             collection_name=self._address.name,
             embedded=embedded,
@@ -309,6 +318,15 @@ class Refiner:
         self._writer.repair(changed)
         return len(written)
 
+    def reach_all(self, alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext) -> None:
+        """Make every row reachable by searches again, and note that; see `write_unreached`. Writes.
+
+        Args:
+            alone: held around each piece of work.
+        """
+        write_unreached(self._collection, self._writer.embedded, self._turns, alone)
+        self._provenance.note(self._address, {REACHED_THEN: refined_rows(self._provenance, self._address)})
+
     def _projected(self) -> int:
         """How many rows a refitted projection would be applied to."""
         return self._provenance.not_exact().get(self._address, 0)
@@ -332,3 +350,9 @@ class Refiner:
                 self._writer.repair(changed)
                 self._reprojected += len(written)
         self._provenance.drop_older_projections(self._address)
+
+
+def is_loosened(provenance: Provenance, address: Address) -> bool:
+    """Whether rows of a collection were refined since all were last made reachable by searches. Only reads."""
+    refined = refined_rows(provenance, address)
+    return bool(refined) and provenance.facts(address).get(REACHED_THEN) != refined

@@ -107,7 +107,7 @@ def test_a_server_whose_application_is_killed_twice_ends_exact(tmp_path: Path, e
         for _ in range(2):
             assert was_killed(start(serve, str(server.port), environment, KILLED_AT), SECONDS)
         assert not was_killed(start(serve, str(server.port), environment, 10 * SERVED), SECONDS)
-        require_reembedded(server.client(), most_lost=2)
+        require_reembedded(server.client())
 
 
 def test_what_the_application_does_meanwhile_is_kept_and_seen(
@@ -194,7 +194,7 @@ def test_closing_the_database_ends_it_and_the_next_start_goes_on(
             assert again.wait(TIMEOUT)
         assert again.status.state == "exact"
     with open_folder(folder) as client:
-        require_reembedded(client, most_lost=2)
+        require_reembedded(client)
 
 
 def test_another_process_does_it(folder: Path, started: Callable[..., StartReport]) -> None:
