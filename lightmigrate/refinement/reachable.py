@@ -38,7 +38,7 @@ def write_unreached(
     embed: Callable[[Page], Vectors],
     turns: Turns | None = None,
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> int:
+) -> list[int]:
     """Write every row again that a search for its own vector does not return, with the vector that it holds. Writes.
 
     The application may write meanwhile. A row is written only if it still holds what was read milliseconds before; a
@@ -51,20 +51,18 @@ def write_unreached(
         alone: held around each of these pieces of work.
 
     Returns:
-        The number of rows written.
+        The number of rows written in each pass over all of them.
 
     Raises:
         StoppedError: the turns ended.
     """
-    turns, written, before = turns or AtOnce(), 0, None
+    turns, written = turns or AtOnce(), list[int]()
     with turns.own():
         metric = space_of(collection) if collection.count() else "cosine"
-    for _ in range(PASSES):
-        found = _write_in_pieces(collection, metric, embed, turns, alone)
-        written += found
-        if not found or (before is not None and found > FEWER * before):
+    while len(written) < PASSES:
+        written.append(_write_in_pieces(collection, metric, embed, turns, alone))
+        if not written[-1] or (len(written) > 1 and written[-1] > FEWER * written[-2]):
             break
-        before = found
     return written
 
 

@@ -36,8 +36,11 @@ from lightmigrate.vectors import Vectors, finite_rows
 COMPARED_ROWS = 5
 SAME = 0.99
 
-# Among the facts of a collection: how many of its rows had been refined when all were last made reachable by searches.
-REACHED_THEN = "reachable_at"
+# Among the facts of a collection: how many rows had been refined when all were last made reachable by searches, how
+# many the last pass found that were not, and whether that is settled. Chroma builds the part of an index that is not in
+# its file yet anew when it is opened, from the last vector of each row: what was written twice is written once then. So
+# it is settled when a later process finds hardly more than were left.
+REACHED, MORE = "reached", 1.1
 
 
 @dataclass(frozen=True)
@@ -324,8 +327,12 @@ class Refiner:
         Args:
             alone: held around each piece of work.
         """
-        write_unreached(self._collection, self._writer.embedded, self._turns, alone)
-        self._provenance.note(self._address, {REACHED_THEN: refined_rows(self._provenance, self._address)})
+        refined = refined_rows(self._provenance, self._address)
+        before = self._provenance.facts(self._address).get(REACHED) or {}
+        written = write_unreached(self._collection, self._writer.embedded, self._turns, alone)
+        settled = before.get("refined") == refined and written[0] <= MORE * before.get("missed", 0)
+        reached = {"refined": refined, "missed": written[-1], "settled": settled}
+        self._provenance.note(self._address, {REACHED: reached})
 
     def _projected(self) -> int:
         """How many rows a refitted projection would be applied to."""
@@ -353,6 +360,7 @@ class Refiner:
 
 
 def is_loosened(provenance: Provenance, address: Address) -> bool:
-    """Whether rows of a collection were refined since all were last made reachable by searches. Only reads."""
+    """Whether rows of a collection were refined, and may not all be reachable by searches. Only reads."""
     refined = refined_rows(provenance, address)
-    return bool(refined) and provenance.facts(address).get(REACHED_THEN) != refined
+    reached = provenance.facts(address).get(REACHED) or {}
+    return bool(refined) and not (reached.get("refined") == refined and reached.get("settled"))

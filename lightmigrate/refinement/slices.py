@@ -18,6 +18,9 @@ SECONDS, SECONDS_UNCALLED = 0.1, 1.0
 # A slice of twice as many texts is tried beyond that if the last doubling made a text cheaper by this factor.
 CHEAPER = 0.75
 
+# The largest of the slices whose texts cost hardly more than the cheapest ones is taken.
+AS_CHEAP = 1.05
+
 # A neighbouring size is tried again at every so many slices: the first measurements are of a model that warms up.
 TRIED_EVERY = 12
 
@@ -50,7 +53,7 @@ class Slices:
             if not self._quiet():
                 raise StoppedError("the refinement was stopped")
             start = len(vectors)
-            size = self._size(len(texts[start]))
+            size = self._size(max(1, len(texts[start])))
             part = texts[start : start + size]
             started = time.monotonic()
             vectors.extend(model(part))
@@ -62,17 +65,19 @@ class Slices:
         """Texts of the next slice, if each has about so many characters."""
         if not self._each:
             return 1
-        seconds = SECONDS if self._called() else SECONDS_UNCALLED
-        largest = max(self._each)
-        fitting = [size for size, each in self._each.items() if size == 1 or size * characters * each <= seconds]
-        best = min(fitting, key=self._each.__getitem__)
-        if best == largest:
-            pays = best > 1 and self._each[best] < CHEAPER * self._each[best // 2]
-            return 2 * best if pays or 2 * best * characters * self._each[best] <= seconds else best
+        seconds = (SECONDS if self._called() else SECONDS_UNCALLED) / characters
+        allowed: list[int] = []
+        for size, each in sorted(self._each.items()):
+            pays = bool(allowed) and each < CHEAPER * self._each[allowed[-1]]
+            if size == 1 or size * each <= seconds or pays:
+                allowed.append(size)
+        cheapest = min(self._each[size] for size in allowed)
+        best = max(size for size in allowed if self._each[size] <= AS_CHEAP * cheapest)
+        if best == max(self._each):
+            pays = best == 1 or self._each[best] < CHEAPER * self._each[best // 2]
+            return 2 * best if pays or 2 * best * self._each[best] <= seconds else best
         self._made += 1
-        if self._made % TRIED_EVERY == 0 and 2 * best in fitting:
-            return 2 * best
-        return best
+        return 2 * best if self._made % TRIED_EVERY == 0 and 2 * best in allowed else best
 
     def _learn(self, part: Sequence[str], seconds: float) -> None:
         each = seconds / max(1, sum(map(len, part)))

@@ -84,7 +84,8 @@ class PieceTimes:
             return FEWEST_ROWS
         spread = pieces * squares - rows * rows
         if spread < 1e-3 * rows * rows:  # all of one size: another one shows what a row takes, and what a piece does
-            return int(max(2 * FEWEST_ROWS, min(MOST_ROWS, seconds * rows / max(taken, 1e-6))))
+            usual, fitting = rows / pieces, max(2.0 * FEWEST_ROWS, seconds * rows / max(taken, 1e-6))
+            return int(min(MOST_ROWS, 2 * usual if 0.7 * usual < fitting < 1.4 * usual else fitting))
         of_row = max(1e-6, (pieces * products - rows * taken) / spread)
         of_piece = max(0.0, (taken - of_row * rows) / pieces)
         return int(max(FEWEST_ROWS, min(MOST_ROWS, max(seconds - of_piece, of_piece) / of_row)))
