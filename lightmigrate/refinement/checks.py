@@ -44,7 +44,7 @@ def check_with_refinement(
 
 def refined_rows(provenance: Provenance | None, address: Address) -> int:
     """How many rows `refine` embedded since the migration of a collection. Only reads."""
-    if provenance is None or not provenance.holds(address):
+    if provenance is None or address not in provenance.addresses():
         return 0
     before = provenance.facts(address).get(EXACT_WHEN_MIGRATED)
     return 0 if before is None else max(0, provenance.counts(address)[VectorOrigin.EXACT] - int(before))

@@ -152,10 +152,6 @@ class Provenance:
         addresses = self._select("SELECT address FROM collections ORDER BY number")
         return [Address(*json.loads(address)) for (address,) in addresses]
 
-    def holds(self, address: Address) -> bool:
-        """Whether there is anything about a collection; only reads."""
-        return bool(self._select("SELECT 1 FROM collections WHERE address = ?", _key(address)))
-
     def start(self, address: Address, facts: Mapping[str, Any], projection: Projection) -> None:
         """Drop what is stored of a collection, and store the facts and the projection of its migration."""
         with self._changing():

@@ -17,7 +17,6 @@ from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedEr
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
-from lightmigrate.refinement.checks import refined_rows
 from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
@@ -36,10 +35,10 @@ from lightmigrate.vectors import Vectors, finite_rows
 COMPARED_ROWS = 5
 SAME = 0.99
 
-# Among the facts of a collection: how many rows had been refined when all were last made reachable by searches, how
-# many the last pass found that were not, and whether that is settled. Chroma builds the part of an index that is not in
-# its file yet anew when it is opened, from the last vector of each row: what was written twice is written once then. So
-# it is settled when a later process finds hardly more than were left.
+# Among the facts of a collection whose vectors were replaced: how many rows the last look at all of them found that no
+# search reached, and whether that is settled. Chroma builds the part of an index that is not in its file yet anew when
+# it is opened, from the last vector of each row: what was written twice is written once then. So it is settled when a
+# later process finds hardly more than were left.
 REACHED, MORE = "reached", 1.1
 
 
@@ -134,6 +133,7 @@ class Refiner:
         self._turns = turns or AtOnce()
         self._writer = VectorWriter(address, collection, provenance, provider, self._turns)
         self._reprojected = 0
+        self._replacing = False
 
     def run(
         self,
@@ -316,10 +316,17 @@ class Refiner:
         Returns:
             The number of rows that hold them now.
         """
+        self._note_replacing()
         written, changed = self._writer.give(page, vectors)
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)
+
+    def _note_replacing(self) -> None:
+        """Before the first vector is replaced, so that a process that is killed leaves a note of it."""
+        if not self._replacing:
+            self._replacing = True
+            self._provenance.note(self._address, {REACHED: {"missed": None, "settled": False}})
 
     def reach_all(self, alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext) -> None:
         """Make every row reachable by searches again, and note that; see `write_unreached`. Writes.
@@ -327,12 +334,10 @@ class Refiner:
         Args:
             alone: held around each piece of work.
         """
-        refined = refined_rows(self._provenance, self._address)
-        before = self._provenance.facts(self._address).get(REACHED) or {}
+        before = (self._provenance.facts(self._address).get(REACHED) or {}).get("missed")
         written = write_unreached(self._collection, self._writer.embedded, self._turns, alone)
-        settled = before.get("refined") == refined and written[0] <= MORE * before.get("missed", 0)
-        reached = {"refined": refined, "missed": written[-1], "settled": settled}
-        self._provenance.note(self._address, {REACHED: reached})
+        settled = before is not None and written[0] <= MORE * before
+        self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}})
 
     def _projected(self) -> int:
         """How many rows a refitted projection would be applied to."""
@@ -351,6 +356,7 @@ class Refiner:
         for start in range(0, len(ids), BATCH):
             state = self._writer.refresh(ids[start : start + BATCH])
             if state.rows:
+                self._note_replacing()
                 vectors = newest.apply(old_vectors_of(state.rows), state.page.texts)
                 written, changed = self._writer.give(state.page, vectors)
                 self._provenance.set_fingerprints(self._address, list(written), list(written.values()))
@@ -360,7 +366,6 @@ class Refiner:
 
 
 def is_loosened(provenance: Provenance, address: Address) -> bool:
-    """Whether rows of a collection were refined, and may not all be reachable by searches. Only reads."""
-    refined = refined_rows(provenance, address)
-    reached = provenance.facts(address).get(REACHED) or {}
-    return bool(refined) and not (reached.get("refined") == refined and reached.get("settled"))
+    """Whether vectors of a collection were replaced, and searches may not reach every row. Only reads."""
+    reached = provenance.facts(address).get(REACHED)
+    return reached is not None and not reached["settled"]
