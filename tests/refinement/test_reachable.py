@@ -80,7 +80,7 @@ def test_what_the_application_writes_in_between_stays(client: Any, monkeypatch: 
     collection = loosened(client, "l2")
     memory = client.get_collection("memory", embedding_function=None)
     first, second, third, *_ = missed(collection, "l2")
-    replace_vectors, times = ChromaCollection.replace_vectors, []
+    replace_vectors, times = ChromaCollection.replace_vectors, list[list[str]]()
 
     def replaced(own: ChromaCollection, ids: Sequence[str], vectors: Vectors) -> None:
         times.append(list(ids))
@@ -90,11 +90,12 @@ def test_what_the_application_writes_in_between_stays(client: Any, monkeypatch: 
         replace_vectors(own, ids, vectors)
 
     monkeypatch.setattr(ChromaCollection, "replace_vectors", replaced)
-    records, done = ChromaCollection.records, []
+    records, done = ChromaCollection.records, list[str]()
 
     def looked(own: ChromaCollection, ids: Sequence[str], **named: Any) -> Page:
         if third in ids and len(ids) < 128 and not done:  # those that are missed are read again before they are written
-            done.append(memory.update(ids=[third], embeddings=NEW[9:10]))
+            memory.update(ids=[third], embeddings=NEW[9:10])
+            done.append(third)
         return records(own, ids, **named)
 
     monkeypatch.setattr(ChromaCollection, "records", looked)
