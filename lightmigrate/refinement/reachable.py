@@ -1,11 +1,11 @@
 """Rows that no search reaches any more, after vectors were replaced one by one in a graph, are written once more.
 
 An index of this kind connects each row with its neighbours. When a vector is replaced, its row gets new connections,
-but those that led to other rows through it are lost. Measured with Chroma 1.5.9 on 16,000 rows that were all replaced:
-searches for a row's own vector missed 6,804 of them, and other searches found .72 of the 10 nearest; in a new index
-720, and .92. After the rows that were missed had been written again, 1,194 were missed, then 571, then 353, and .92,
-.93 and .94 were found. Writing all rows again does less: that loses as many connections as it makes. So no new index is
-needed, which would be another collection: clients of a server that hold the old one would go on with that.
+but those that led to other rows through it are lost. Measured with Chroma 1.5.9 on 16,000 rows that were all replaced
+(`benchmarks/replaced.py`): searches for a row's own vector missed 6,794 of them, and other searches found .73 of the 10
+nearest; in a new index 771, and .93. After the rows that were missed had been written again, 915 were missed, then 394,
+and .91 and .92 were found. Writing all rows again does less: that loses as many connections as it makes. So no new
+index is needed, which would be another collection: clients of a server that hold the old one would go on with that.
 """
 
 from __future__ import annotations
