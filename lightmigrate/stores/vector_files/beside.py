@@ -23,8 +23,8 @@ from lightmigrate.stores.vector_files.blocks import read_bytes, runs
 from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
-# Reads a value without looking for what may stand around it, and where it may end.
-_scan = json.JSONDecoder().scan_once
+# Reads a value without looking for what may stand around it, and what may stand behind it.
+_parse = json.JSONDecoder().raw_decode
 _LINE_ENDS = ("\n", "", "\r\n")
 
 TEXT_FIELDS = ("text", "content", "document", "page_content")
@@ -255,10 +255,10 @@ def _number(record: str) -> int:
 def _value(line: bytes, path: Path, row: int) -> Any:
     try:
         text = line.decode()
-        value, end = _scan(text, 0)
+        value, end = _parse(text)
         if text[end:] in _LINE_ENDS:
             return value
-    except (ValueError, StopIteration, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:  # what another encoding, or a space before it, made unreadable to this
         return json.loads(line)
