@@ -26,9 +26,6 @@ class State(enum.Enum):
     OLD = "old"
 
 
-# Key of a version that is filled with records of another store; it stands for no collection yet.
-INCOMING = "incoming"
-
 ROLES = {State.NEW: Role.BUILDING, State.OLD: Role.BACKUP}
 
 _PATTERN = re.compile(r"(?P<own>.+)\.lightmigrate-(?P<state>new|ready|old)-(?P<key>[0-9A-Za-z_]+)")
