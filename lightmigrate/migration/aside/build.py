@@ -7,9 +7,10 @@ name of this run, and takes its own name only when it is complete.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from lightmigrate.files import copy_tree, sync_tree
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
-from lightmigrate.migration.digest import digest_of
+from lightmigrate.migration.digest import Digest, digest_of
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import require_changeable
 from lightmigrate.migration.recall import LOSS, NEIGHBOURS, Exact
 from lightmigrate.migration.request import Request
@@ -31,7 +33,14 @@ from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
-from lightmigrate.stores.files import FileDatabase, IndexRoute, Replacement, fingerprint
+from lightmigrate.stores.files import (
+    FileDatabase,
+    IndexRoute,
+    ReadsFiles,
+    RecordsInFiles,
+    Replacement,
+    fingerprint,
+)
 from lightmigrate.texts.chosen import texts_for, texts_of_records
 from lightmigrate.texts.source import STORED
 from lightmigrate.vectors import Vectors
@@ -53,7 +62,7 @@ class Options:
 
     Attributes:
         page_size: records held in memory at once.
-        verify: whether every record is read back and compared.
+        verify: whether every record is read back and compared; see `MigrationOptions`.
         invalid_vectors: see `Job`.
         check_fit: whether the stored vectors must look like those the projection is for.
         index: the route to begin with, see `stores.files.IndexRoute`.
@@ -62,7 +71,7 @@ class Options:
     """
 
     page_size: int
-    verify: bool
+    verify: Verify
     invalid_vectors: InvalidVectors
     check_fit: bool
     index: IndexRoute
@@ -240,7 +249,8 @@ class Build:
             request.distance,
             centre_of(sample),
         )
-        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
+        in_files = None if request.anew else self._in_files(store, source.address)
+        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample, in_files)
 
     def _drafted(self, number: int) -> Draft | None:
         """The draft of one request, when a complete one is on the disk. Only reads."""
@@ -270,7 +280,10 @@ class Build:
                         if routes[number] == "keep" and _finds_less(recall, drafts[number])
                     }
                     if not again:
-                        results += [self._verify(store, *pair) for pair in zip(numbers, recalls, strict=True)]
+                        results += [
+                            self._verify(store, number, recall, routes[number])
+                            for number, recall in zip(numbers, recalls, strict=True)
+                        ]
                 if not again:
                     yield store, routes, results
                     return
@@ -309,25 +322,52 @@ class Build:
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
 
-    def _verify(self, store: Store, number: int, recall: float | None) -> Verification | None:
+    def _in_files(self, store: Store, address: Address) -> RecordsInFiles | None:
+        """All records of a collection in the files; `None` where the store is to be asked for them."""
+        if self._options.verify == "full" or not isinstance(store, ReadsFiles):
+            return None
+        return store.records_in_files(address)
+
+    def _verify(self, store: Store, number: int, recall: float | None, route: IndexRoute) -> Verification | None:
         if not self._options.verify:
             return None
         own, size = self._requests[number].address, self._options.page_size
         draft = self._drafted(number)
         if draft is None:
             raise VerificationError(f"the draft of {own} was changed on the disk; run this again")
-        pages, target = draft.pages(size), store.collection(own)
-        return verify(draft.baseline, pages, target, size, self._options.on_progress, recall=recall)
+        rewritten, in_files = route == "rewrite", self._in_files(store, own)
+        pages = draft.pages(size)
+        if rewritten:  # the old records are still there, and numbers in the new ones may have been rounded
+            pages = _with_contents(
+                pages, store.collection(self._replacements[number].source()).scan(size, vectors=False)
+            )
+        return verify(
+            draft.baseline,
+            pages,
+            store.collection(own),
+            size,
+            self._options.on_progress,
+            recall=recall,
+            contents=None if rewritten else draft.contents,
+            in_files=in_files,
+        )
 
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
         if not self._options.verify:
             return {}
-        damaged, size = self._options.damaged, self._options.page_size
-        digests = (
-            (facts.address, digest_of(store.collection(facts.address), size, vectors=facts.address not in damaged))
-            for facts in collections
-        )
-        return {address: (digest.content, digest.vectors) for address, digest in digests}
+        return {facts.address: self._digest(store, facts.address) for facts in collections}
+
+    def _digest(self, store: Store, address: Address) -> tuple[str, str]:
+        """Digests of the records of a collection that is not to be migrated, and of their vectors."""
+        damaged, size = address in self._options.damaged, self._options.page_size
+        in_files = None if damaged else self._in_files(store, address)
+        if in_files is None:
+            digest = digest_of(store.collection(address), size, vectors=not damaged)
+            return digest.content, digest.vectors
+        digest = Digest()
+        for page in in_files.scan(size, contents=False):
+            digest.add_vectors(page)
+        return in_files.contents_sha256(), digest.vectors
 
 
 def _portions(count: int) -> Iterator[range]:
@@ -360,6 +400,14 @@ def _finds_less(recall: float | None, draft: Draft) -> bool:
     """Whether an index finds less than the old one, by more than `LOSS`."""
     before = draft.baseline.recall
     return recall is not None and before is not None and recall < before - LOSS
+
+
+def _with_contents(drafted: Iterable[Page], old: Iterable[Page]) -> Iterator[Page]:
+    """Pages of old records with the vectors that were drafted for them."""
+    for page, held in zip_longest(drafted, old):
+        if page is None or held is None or list(page.ids) != list(held.ids):
+            raise VerificationError("the old records changed while they were compared; run this again")
+        yield held.with_vectors(page.vectors)
 
 
 def _compare_catalogs(

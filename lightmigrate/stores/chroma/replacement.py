@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.errors import CollectionNotFoundError, VerificationError
 from lightmigrate.files import sync_folder
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, Collection, Page, Store
@@ -250,7 +250,7 @@ class ChromaReplacement:
     def _written(
         self, store: ChromaFolderStore, source: ChromaCollection, draft: NewVectors, partial: ChromaCollection | None
     ) -> ChromaCollection:
-        """Write the draft to a new collection, in the same order, and return it.
+        """Write the records of the source with the vectors of the draft to a new collection, in order, and return it.
 
         `partial` is the collection that an interrupted call has left. It holds the first records of the draft, because
         each write is atomic.
@@ -261,7 +261,10 @@ class ChromaReplacement:
         target = partial or store.create(self._names.new, source, self._dimension, self._model, self._distance)
         done = target.count()
         for page in draft.pages(self._page_size, done):
-            target.add(page)
+            contents = source.records(page.ids, vectors=False)
+            if list(contents.ids) != list(page.ids):
+                raise VerificationError(f"{self._names.own} lacks records that were read from it; run this again")
+            target.add(contents.with_vectors(page.vectors))
             done += len(page)
             self._report(done, draft)
         return target
