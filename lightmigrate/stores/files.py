@@ -210,6 +210,9 @@ class FileDatabase(Protocol):
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """The number of the last write of each record, by id, for every collection that has records; only reads."""
 
+    def last_writes(self) -> Mapping[Address, int]:
+        """The number of the last write in every collection that has records; only reads. See `writes`."""
+
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
 

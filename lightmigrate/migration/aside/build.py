@@ -7,20 +7,19 @@ name of this run, and takes its own name only when it is complete.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, sync_tree
+from lightmigrate.migration.aside.compare import digests_of, records_in_files, require_catalog, with_contents
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
-from lightmigrate.migration.digest import Digest, digest_of
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
@@ -33,14 +32,7 @@ from lightmigrate.migration.verify import Verification, verify
 from lightmigrate.progress import OnProgress, Progress, logger, reporting
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
-from lightmigrate.stores.files import (
-    FileDatabase,
-    IndexRoute,
-    ReadsFiles,
-    RecordsInFiles,
-    Replacement,
-    fingerprint,
-)
+from lightmigrate.stores.files import FileDatabase, IndexRoute, Replacement, fingerprint
 from lightmigrate.texts.chosen import texts_for, texts_of_records
 from lightmigrate.texts.source import STORED
 from lightmigrate.vectors import Vectors
@@ -52,7 +44,7 @@ _AT_ONCE = 16
 # Records from which on a graph is searched before it is kept: writing a smaller index twice takes no longer than that.
 FORESEEN_FROM = 1000
 
-# Searches after which a graph is given up that is worse than allowed by so many standard errors.
+# Searches after which a graph is given up that is worse than allowed by so many standard errors, or kept if better.
 FIRST_SEARCHES, CERTAIN = 25, 3.0
 
 
@@ -202,7 +194,7 @@ class Build:
             for replacement in self._replacements:
                 replacement.finish(store)
         self._copy.tidy()
-        _compare_catalogs(before, self._copy.catalog(), self._requests)
+        require_catalog(self._requests, before, self._copy.catalog())
         scores = [self._scores(*each) for each in zip(self._requests, drafts, truths, strict=True)]
         built = zip(routes, results, drafts, scores, strict=True)
         return [Built(route, result, draft.lost, moved) for route, result, draft, moved in built]
@@ -249,7 +241,7 @@ class Build:
             request.distance,
             centre_of(sample),
         )
-        in_files = None if request.anew else self._in_files(store, source.address)
+        in_files = None if request.anew else records_in_files(store, source.address, options.verify)
         return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample, in_files)
 
     def _drafted(self, number: int) -> Draft | None:
@@ -322,12 +314,6 @@ class Build:
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
 
-    def _in_files(self, store: Store, address: Address) -> RecordsInFiles | None:
-        """All records of a collection in the files; `None` where the store is to be asked for them."""
-        if self._options.verify == "full" or not isinstance(store, ReadsFiles):
-            return None
-        return store.records_in_files(address)
-
     def _verify(self, store: Store, number: int, recall: float | None, route: IndexRoute) -> Verification | None:
         if not self._options.verify:
             return None
@@ -335,10 +321,10 @@ class Build:
         draft = self._drafted(number)
         if draft is None:
             raise VerificationError(f"the draft of {own} was changed on the disk; run this again")
-        rewritten, in_files = route == "rewrite", self._in_files(store, own)
+        rewritten, in_files = route == "rewrite", records_in_files(store, own, self._options.verify)
         pages = draft.pages(size)
         if rewritten:  # the old records are still there, and numbers in the new ones may have been rounded
-            pages = _with_contents(
+            pages = with_contents(
                 pages, store.collection(self._replacements[number].source()).scan(size, vectors=False)
             )
         return verify(
@@ -353,21 +339,16 @@ class Build:
         )
 
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
-        if not self._options.verify:
+        """Digests of the collections that are not to be migrated."""
+        options = self._options
+        if not options.verify:
             return {}
-        return {facts.address: self._digest(store, facts.address) for facts in collections}
-
-    def _digest(self, store: Store, address: Address) -> tuple[str, str]:
-        """Digests of the records of a collection that is not to be migrated, and of their vectors."""
-        damaged, size = address in self._options.damaged, self._options.page_size
-        in_files = None if damaged else self._in_files(store, address)
-        if in_files is None:
-            digest = digest_of(store.collection(address), size, vectors=not damaged)
-            return digest.content, digest.vectors
-        digest = Digest()
-        for page in in_files.scan(size, contents=False):
-            digest.add_vectors(page)
-        return in_files.contents_sha256(), digest.vectors
+        return {
+            address: digests_of(
+                store, address, options.page_size, options.verify, vectors=address not in options.damaged
+            )
+            for address in (facts.address for facts in collections)
+        }
 
 
 def _portions(count: int) -> Iterator[range]:
@@ -391,7 +372,9 @@ def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> float | N
             return None
         recalls = truth.recalls_of(np.concatenate(found))
         recall = float(recalls.mean())
-        if _finds_less(recall + CERTAIN * float(recalls.std()) / len(recalls) ** 0.5, draft):
+        error = CERTAIN * float(recalls.std()) / len(recalls) ** 0.5
+        # of a graph that is kept all searches are measured again
+        if _finds_less(recall + error, draft) or not _finds_less(recall - error, draft):
             break
     return recall
 
@@ -400,35 +383,3 @@ def _finds_less(recall: float | None, draft: Draft) -> bool:
     """Whether an index finds less than the old one, by more than `LOSS`."""
     before = draft.baseline.recall
     return recall is not None and before is not None and recall < before - LOSS
-
-
-def _with_contents(drafted: Iterable[Page], old: Iterable[Page]) -> Iterator[Page]:
-    """Pages of old records with the vectors that were drafted for them."""
-    for page, held in zip_longest(drafted, old):
-        if page is None or held is None or list(page.ids) != list(held.ids):
-            raise VerificationError("the old records changed while they were compared; run this again")
-        yield held.with_vectors(page.vectors)
-
-
-def _compare_catalogs(
-    before: Sequence[CollectionFacts], after: Sequence[CollectionFacts], requests: Sequence[Request]
-) -> None:
-    """The same collections with the same counts, and only the requested dimensions and distances changed."""
-    dimensions = {request.address: request.projection.info.target.dimension for request in requests}
-    expected = {f.address: (f.count, dimensions.get(f.address, f.dimension)) for f in before}
-    emptied = {f.address: (0, None) for f in before if not f.count and f.address in dimensions}
-    expected.update(emptied)  # the first record determines the dimension
-    actual = {f.address: (f.count, f.dimension) for f in after}
-    distances = {f.address: f.space for f in after}
-    for request in requests:
-        if request.distance not in (None, distances.get(request.address)):
-            raise VerificationError(
-                f"collection {request.address}: its distance should be {request.distance} and is "
-                f"{distances.get(request.address)}; the new database was deleted"
-            )
-    if expected != actual:
-        wrong = next(a for a in expected.keys() | actual.keys() if expected.get(a) != actual.get(a))
-        raise VerificationError(
-            f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {actual.get(wrong)}; "
-            "the new database was deleted"
-        )
