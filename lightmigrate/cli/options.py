@@ -195,8 +195,9 @@ BUDGETS = Group(
 def _migration(
     backup: bool, verify: Verify, no_verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
 ) -> MigrationOptions:
-    compared = False if no_verify or verify == "none" else "full" if verify == "full" else True
-    return MigrationOptions(backup, compared, invalid_vectors, force, index)
+    if no_verify or verify == "none":
+        return MigrationOptions(backup, False, invalid_vectors, force, index)
+    return MigrationOptions(backup, "full" if verify == "full" else True, invalid_vectors, force, index)
 
 
 MIGRATION_OPTIONS = Group(

@@ -24,7 +24,7 @@ from lightmigrate.stores.chroma.replacement import ChromaReplacement
 from lightmigrate.stores.chroma.stored import StoredRecords
 from tests.databases import contents, folder_hash, make_projection
 from tests.indexed import INDEXED, make_indexed
-from tests.migration.test_resume import interrupt
+from tests.migration.test_resume import KilledError, dies, jobs
 
 
 @pytest.fixture
@@ -99,14 +99,21 @@ def _sql(*statements: str) -> Callable[[Path], None]:
     return change
 
 
-_THAT = "id = (SELECT min(id) FROM embeddings WHERE embedding_id LIKE 'id-%')"
+# The ids of two records change places.
+_TWO = "(SELECT id, embedding_id FROM embeddings WHERE embedding_id LIKE 'id-%' ORDER BY id LIMIT 2)"
+_EXCHANGE = (
+    f"CREATE TEMP TABLE two AS SELECT * FROM {_TWO}",
+    "UPDATE embeddings SET embedding_id = 'x' || id WHERE id IN (SELECT id FROM two)",
+    "UPDATE embeddings SET embedding_id = (SELECT embedding_id FROM two WHERE two.id <> embeddings.id) "
+    "WHERE id IN (SELECT id FROM two)",
+)
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "vector": (_vector_in_index, "another vector"),
     "document": (_sql("UPDATE embedding_metadata SET string_value = 'x' WHERE key = 'chroma:document'"), "tables"),
     "a number": (_sql("UPDATE embedding_metadata SET int_value = int_value + 1 WHERE key = 'int'"), "tables"),
     "an item of a list": (_sql("UPDATE embedding_metadata_array SET string_value = 'x' WHERE key = 'texts'"), "tables"),
     "a field": (_sql("DELETE FROM embedding_metadata WHERE key = 'yes'"), "tables"),
-    "id": (_sql(f"UPDATE embeddings SET embedding_id = 'x' WHERE {_THAT}"), "another id"),
+    "id": (_sql(*_EXCHANGE), "another id"),
 }
 
 
@@ -151,12 +158,12 @@ def test_another_collection_that_changes_is_seen(
 
 def test_what_chroma_says_counts(folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are right do not excuse another answer: then Chroma is asked for everything, which finds the fault."""
-    sample, draft = ChromaCollection.sample, Draft.write
+    records, draft, scan = ChromaCollection.records, Draft.write, ChromaCollection.scan
     drafted: list[object] = []
 
-    def other(self: ChromaCollection, n: int, seed: int = 0) -> Any:
-        page = sample(self, n, seed)
-        return page.with_vectors(page.vectors * np.float32(1.5)) if drafted and n == from_files.SAMPLED else page
+    def other(self: ChromaCollection, ids: Any, **named: Any) -> Any:
+        page = records(self, ids, **named)
+        return page.with_vectors(page.vectors * np.float32(1.5)) if drafted and len(ids) == from_files.SAMPLED else page
 
     def scanned(self: ChromaCollection, *given: Any, **named: Any) -> Any:
         return (page.with_vectors(page.vectors * np.float32(1.5)) for page in scan(self, *given, **named))
@@ -166,8 +173,7 @@ def test_what_chroma_says_counts(folder: Path, projection: Projection, monkeypat
         monkeypatch.setattr(ChromaCollection, "scan", scanned)
         return written
 
-    scan = ChromaCollection.scan
-    monkeypatch.setattr(ChromaCollection, "sample", other)
+    monkeypatch.setattr(ChromaCollection, "records", other)
     monkeypatch.setattr(Draft, "write", write)
     with pytest.raises(VerificationError, match="another vector"):
         ChromaMigrator(folder).migrate_collection("thought_nodes", projection)
@@ -175,7 +181,8 @@ def test_what_chroma_says_counts(folder: Path, projection: Projection, monkeypat
 
 @pytest.mark.parametrize(("step", "call"), [("project", 2), ("write", 2), ("verify", 1)])
 def test_an_interrupted_run_is_gone_on_with(step: str, call: int, folder: Path) -> None:
-    interrupt(folder, make_projection(), step, call)
+    with pytest.raises(KilledError):
+        ChromaMigrator(folder, page_size=10, on_progress=dies(step, call)).migrate(jobs(make_projection()))
     results = ChromaMigrator(folder).resume()
     assert [result.n_migrated for result in results]
     assert all(check.contents_equal and check.vectors_equal for check in ChromaMigrator(folder).verify())

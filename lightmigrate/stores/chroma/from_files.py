@@ -18,6 +18,7 @@ from lightmigrate.progress import logger
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.stored import StoredRecords
+from lightmigrate.vectors import evenly
 
 # Records that both are asked for; a collection that has no more is read through Chroma.
 SAMPLED = 1000
@@ -51,19 +52,19 @@ class ChromaRecordsInFiles:
             collection: the collection, open.
             open_files: opens its files.
         """
-        if collection.count() <= SAMPLED:
+        records = collection.count()  # first of all: then Chroma brings its tables up to date
+        if records <= SAMPLED:
             return None
-        seen = collection.sample(SAMPLED)  # first of all: then Chroma brings its tables up to date
         try:
             stored = open_files()
-            if stored is None or len(stored.numbers) != collection.count():
+            if stored is None or len(stored.numbers) != records:
                 return None
             state = stored.state()
-            page, missing = stored.page_of(seen.ids)
+            page, missing = stored.rows(evenly(records, SAMPLED))
         except _FAULTS as error:
             logger.info("%s: its files cannot be read without Chroma (%s)", collection.address, error)
             return None
-        if not _same(page, missing, seen):
+        if not _same(page, missing, collection.records(page.ids)):
             logger.warning("%s: Chroma says other things than its files; reading through Chroma", collection.address)
             return None
         return cls(collection, stored, state)

@@ -56,6 +56,9 @@ def _read(content: bytes) -> Any:
                 raise ValueError("it ends in a text")
             push(text.decode())
             at += 4 + length
+            if content[at] == 0x4A:  # nearly always; a step less for each record
+                push(number_at(content, at + 1)[0])
+                at += 5
         elif instruction == 0x4A:  # a number
             push(number_at(content, at)[0])
             at += 4

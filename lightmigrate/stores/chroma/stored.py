@@ -24,7 +24,6 @@ from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.labelled import LabelledVectors
 from lightmigrate.stores.chroma.layout import LABELS_FILE, Layout
-from lightmigrate.stores.page import batches
 
 # Whether the tables hold all writes of the log; Chroma brings them up to date when it is first asked for a record.
 _UP_TO_DATE = """
@@ -50,8 +49,6 @@ _LISTS = """
     WHERE embeddings.id BETWEEN ? AND ? AND segment_id = ?
     ORDER BY embeddings.id, key, embedding_metadata_array.rowid
 """
-
-_NUMBER_OF = "SELECT id FROM embeddings WHERE segment_id = ? AND embedding_id = ?"
 
 # Records whose rows are hashed at once: part of what the digest is.
 _HASHED_AT_ONCE = 1000
@@ -118,27 +115,24 @@ class StoredRecords:
             ValueError, OSError, sqlite3.Error: the files are damaged.
         """
         for start in range(0, len(self.numbers), size):
-            with self._reading() as connection:  # one for each page: the next may be read in another thread
-                yield self._page(connection, self.numbers[start : start + size], contents=contents, vectors=vectors)
+            with self._reading() as connection:  # one for each page: the next may be read in another thread, or never
+                page = self._page(connection, self.numbers[start : start + size], contents=contents, vectors=vectors)
+            yield page
 
-    def page_of(self, ids: Sequence[str]) -> tuple[Page, list[int]]:
-        """The existing records among some ids, in the order of `ids`. See `pages`."""
+    def rows(self, rows: Sequence[int]) -> tuple[Page, list[int]]:
+        """Some records by their place among all, in ascending order. See `pages`."""
         with self._reading() as connection:
-            found = [connection.execute(_NUMBER_OF, (self.layout.records, record)).fetchone() for record in ids]
-            places = np.unique(np.searchsorted(self.numbers, [row[0] for row in found if row is not None]))
-            runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
-            parts = [self._page(connection, self.numbers[run], contents=True, vectors=True) for run in runs]
-        whole = Page.joined([page for page, _ in parts])
-        starts = np.cumsum([0, *(len(page) for page, _ in parts)])
-        missing = {int(start) + row for start, (_, rows) in zip(starts, parts, strict=False) for row in rows}
-        row_of = {record: row for row, record in enumerate(whole.ids)}
-        rows = [row_of[record] for record in ids if record in row_of]
-        return whole.rows(rows), [place for place, row in enumerate(rows) if row in missing]
+            single = [self.numbers[row : row + 1] for row in rows]
+            pages = [self._page(connection, number, contents=True, vectors=False)[0] for number in single]
+        whole = Page.joined(pages)
+        vectors, missing = self._vectors(whole.ids)
+        return whole.with_vectors(vectors), missing
 
     def contents_sha256(self) -> str:
         """Digest of the rows of all records, in order, as the tables hold them: equal while nobody writes to one."""
         digest = hashlib.sha256()
-        for numbers in batches(self.numbers, _HASHED_AT_ONCE):
+        for start in range(0, len(self.numbers), _HASHED_AT_ONCE):
+            numbers = self.numbers[start : start + _HASHED_AT_ONCE]
             bounds = int(numbers[0]), int(numbers[-1]), self.layout.records
             with self._reading() as connection:
                 for query in (_IDS, _VALUES, _LISTS):

@@ -22,6 +22,7 @@ from tests.indexed import INDEXED, make_indexed
 
 NOTES, DIMENSION = Address("notes"), 5
 
+_key = st.text("aÄ雪x_", min_size=1, max_size=3)
 _text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
 _value = st.one_of(
     _text,
@@ -35,11 +36,11 @@ _value = st.one_of(
 _record = st.tuples(
     st.integers(0, 30),  # which record
     st.one_of(st.none(), _text),
-    st.one_of(st.none(), st.dictionaries(_text.filter(lambda key: key and not key.startswith("chroma:")), _value)),
+    st.one_of(st.none(), st.dictionaries(_key, _value, max_size=4)),
     st.one_of(st.none(), _text),
     st.integers(0, 2**20),  # which vector
 )
-_step = st.one_of(
+_step: st.SearchStrategy[Any] = st.one_of(
     st.tuples(st.just("upsert"), st.lists(_record, min_size=1, max_size=12, unique_by=lambda record: record[0])),
     st.tuples(st.just("vectors"), st.lists(_record, min_size=1, max_size=6, unique_by=lambda record: record[0])),
     st.tuples(st.just("delete"), st.lists(_record, min_size=1, max_size=6, unique_by=lambda record: record[0])),
@@ -50,7 +51,7 @@ _step = st.one_of(
 
 @pytest.fixture(autouse=True)
 def _small_collections_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_files, "SAMPLED", 0)
+    monkeypatch.setattr(from_files, "SAMPLED", 1)
 
 
 def _vector(number: int) -> Any:
@@ -86,7 +87,7 @@ def _same(folder: Path, address: Address) -> tuple[int, int]:
         collection = store.collection(address)
         seen = Page.joined(list(collection.scan(1000)))
         read = store.records_in_files(address)
-        assert read is not None or not len(seen)
+        assert read is not None or len(seen) <= from_files.SAMPLED
         if read is None:
             return 0, 0
         for size in (7, 1000):
@@ -95,7 +96,7 @@ def _same(folder: Path, address: Address) -> tuple[int, int]:
             assert from_files._typed(list(page.payloads)) == from_files._typed(list(seen.payloads))
             assert page.vectors.tobytes() == seen.vectors.tobytes()
         assert [record for page in read.scan(5, contents=False, vectors=False) for record in page.ids] == list(seen.ids)
-        return len(seen), len(read.stored.page_of(seen.ids)[1])
+        return len(seen), len(read.stored.rows(range(len(seen)))[1])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -122,7 +123,8 @@ def test_both_readers_give_the_same_after_any_history(
                 _write(client, step, known)
     finally:
         client.close()
-    assert _same(folder, NOTES)[0] == len(known)
+    records, _ = _same(folder, NOTES)
+    assert records == len(known) or len(known) <= 1
     shutil.rmtree(folder.parent)
 
 
@@ -165,13 +167,13 @@ def test_files_that_say_something_else_than_chroma_are_not_believed(
 ) -> None:
     monkeypatch.setattr(from_files, "SAMPLED", 10)
     folder = _indexed(tmp_path / "db")
-    plain = StoredRecords.page_of
+    plain = StoredRecords.rows
 
-    def other(stored: StoredRecords, ids: Any) -> Any:
-        page, missing = plain(stored, ids)
+    def other(stored: StoredRecords, rows: Any) -> Any:
+        page, missing = plain(stored, rows)
         return page.with_vectors(page.vectors + np.float32(1e-6)), missing
 
-    monkeypatch.setattr(StoredRecords, "page_of", other)
+    monkeypatch.setattr(StoredRecords, "rows", other)
     with ChromaFolderStore(folder) as store:
         assert store.records_in_files(NOTES) is None
     assert "other things than its files" in caplog.text
