@@ -128,10 +128,11 @@ class HnswFiles:
             raise ValueError("a header of another length")
         header = HnswHeader.parse(content)
         levels, entry, links, lowest = _GRAPH.unpack_from(content, _HEADER.size)[:4]
+        sizes = (folder / "data_level0.bin").stat().st_size, (folder / "length.bin").stat().st_size
         consistent = (
             header.vector_at == _LINK_BYTES * (lowest + 1)
-            and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
-            and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
+            # an index that Chroma writes again after it was enlarged has the room for more elements in its files
+            and sizes in [(number * header.size, number * _NUMBER_BYTES) for number in (header.elements, header.room)]
             and (folder / "link_lists.bin").is_file()
         )
         if not consistent:
@@ -153,7 +154,8 @@ class HnswFiles:
         """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
         if not self.elements:
             return np.zeros((0, self.size), np.uint8)
-        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r").reshape(self.elements, self.size)
+        content = np.memmap(self.folder / "data_level0.bin", np.uint8, "r")
+        return content[: self.elements * self.size].reshape(self.elements, self.size)
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""
@@ -170,7 +172,7 @@ class HnswFiles:
 
     def lengths(self) -> npt.NDArray[np.float32]:
         """The norm of the vector of every element before it was normalised, float32 `(elements,)`; only reads."""
-        return np.fromfile(self.folder / "length.bin", "<f4").astype(np.float32, copy=False)
+        return np.fromfile(self.folder / "length.bin", "<f4", self.elements).astype(np.float32, copy=False)
 
     def read(self, elements: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         """The bytes of some elements, uint8 `(n, size)`, read and not mapped: a mapped file would count as memory.

@@ -99,7 +99,7 @@ def _same(folder: Path, address: Address) -> tuple[int, int]:
         return len(seen), len(read.stored.rows(range(len(seen)))[1])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     space=st.sampled_from(["cosine", "l2", "ip"]),
     threshold=st.sampled_from([2, 5, 1000]),
@@ -132,7 +132,8 @@ def test_both_readers_give_the_same_after_any_history(
 def test_an_index_with_deleted_elements_and_a_tail_in_the_log(which: int, tmp_path: Path) -> None:
     tenant, database, name = INDEXED[which]
     records, asked = _same(make_indexed(tmp_path / "db"), Address(name, tenant, database))
-    assert 0 < asked < records, "some vectors are in the index, and some in the log alone"
+    assert records > asked
+    assert (asked > 0) == (which < 2), "some vectors are in the index, and of two collections some in the log alone"
 
 
 def _indexed(folder: Path, rows: int = 60) -> Path:
@@ -158,8 +159,10 @@ def test_an_index_that_is_older_than_the_tables_is_not_believed(tmp_path: Path) 
     with ChromaFolderStore(folder) as store:
         with pytest.raises(Exception, match=r".+") as plain:
             list(store.collection(NOTES).scan(1000))
+        read = store.records_in_files(NOTES)
+        assert read is not None, "the first record, which is the sample here, is in the index"
         with pytest.raises(type(plain.value)):
-            store.records_in_files(NOTES)
+            list(read.scan(1000))
 
 
 def test_files_that_say_something_else_than_chroma_are_not_believed(
@@ -212,12 +215,14 @@ def test_the_digest_shows_every_change_of_a_record(tmp_path: Path) -> None:
         {"metadatas": [{"n": [1, 2]}]},
         {"metadatas": [{"n": [2, 1]}]},
         {"uris": ["file:///1"]},
+        {"metadatas": [{"another": "1"}]},
     ]
     seen = []
     for change in [None, None, *changes]:
         if change is not None:
             with open_client(folder) as client:
-                client.get_collection("notes", embedding_function=None).update(ids=["r7"], **change)
+                vector = make_vectors(1, DIMENSION)  # or Chroma would embed a new document
+                client.get_collection("notes", embedding_function=None).update(["r7"], vector, **change)
         with ChromaFolderStore(folder) as store:
             read = store.records_in_files(NOTES)
             assert read is not None
