@@ -36,17 +36,18 @@ _PENDING = "SELECT DISTINCT id FROM embeddings_queue WHERE topic = ? AND seq_id 
 
 _NUMBERS = "SELECT id FROM embeddings WHERE segment_id = ?"
 
-# One after the other, the records with some numbers, their values, and their lists.
-_IDS = "SELECT id, embedding_id, seq_id FROM embeddings WHERE id BETWEEN ? AND ? AND segment_id = ? ORDER BY id"
+# One after the other, the records with some numbers, their values, and their lists. The plus keeps sqlite from going
+# through all records of the segment for each page.
+_IDS = "SELECT id, embedding_id, seq_id FROM embeddings WHERE id BETWEEN ? AND ? AND +segment_id = ? ORDER BY id"
 _VALUES = """
     SELECT embeddings.id, key, string_value, int_value, float_value, bool_value
     FROM embeddings CROSS JOIN embedding_metadata ON embedding_metadata.id = embeddings.id
-    WHERE embeddings.id BETWEEN ? AND ? AND segment_id = ? ORDER BY embeddings.id, key
+    WHERE embeddings.id BETWEEN ? AND ? AND +segment_id = ? ORDER BY embeddings.id, key
 """
 _LISTS = """
     SELECT embeddings.id, key, string_value, int_value, float_value, bool_value
     FROM embeddings CROSS JOIN embedding_metadata_array ON embedding_metadata_array.id = embeddings.id
-    WHERE embeddings.id BETWEEN ? AND ? AND segment_id = ?
+    WHERE embeddings.id BETWEEN ? AND ? AND +segment_id = ?
     ORDER BY embeddings.id, key, embedding_metadata_array.rowid
 """
 
