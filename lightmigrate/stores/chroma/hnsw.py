@@ -30,6 +30,9 @@ _GRAPH = struct.Struct("<iI3QdQ")
 # Before the links of an element on the higher levels: their bytes; before those of one level: their number.
 _LINKS = struct.Struct("<I")
 
+# A graph of as many elements as there can be has not half as many levels.
+_MOST_LEVELS = 64
+
 _LABEL_BYTES = 8
 
 # Elements that lie farther apart are read one by one, and not with all that lie between them.
@@ -131,9 +134,10 @@ class HnswFiles:
         sizes = (folder / "data_level0.bin").stat().st_size, (folder / "length.bin").stat().st_size
         consistent = (
             header.vector_at == _LINK_BYTES * (lowest + 1)
-            # an index that Chroma writes again after it was enlarged has the room for more elements in its files
-            and sizes in [(number * header.size, number * _NUMBER_BYTES) for number in (header.elements, header.room)]
+            # an index that Chroma has written more than once has its room in the files, too
+            and sizes in ((count * header.size, count * _NUMBER_BYTES) for count in (header.elements, header.room))
             and (folder / "link_lists.bin").is_file()
+            and levels <= _MOST_LEVELS
         )
         if not consistent:
             raise ValueError("a header that does not describe its files")
@@ -154,8 +158,7 @@ class HnswFiles:
         """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
         if not self.elements:
             return np.zeros((0, self.size), np.uint8)
-        content = np.memmap(self.folder / "data_level0.bin", np.uint8, "r")
-        return content[: self.elements * self.size].reshape(self.elements, self.size)
+        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r", shape=(self.elements, self.size))
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""
@@ -203,6 +206,8 @@ class HnswFiles:
         levels: list[dict[int, npt.NDArray[np.uint32]]] = [{} for _ in range(self.levels)]
         at = 0
         for element in range(self.elements):
+            if at + _LINKS.size > len(content):
+                raise ValueError("links that are cut short")
             (length,) = _LINKS.unpack_from(content, at)
             at += _LINKS.size
             if length % size or length // size > self.levels or at + length > len(content):
