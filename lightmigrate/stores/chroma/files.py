@@ -12,6 +12,7 @@ from lightmigrate.stores.chroma.folder import (
     has_unfinished_write,
     is_chroma_entry,
     is_chroma_folder,
+    last_writes_of,
     read_catalog,
     require_chroma_folder,
     writes_of,
@@ -106,6 +107,10 @@ class ChromaFiles:
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""
         return writes_of(self.folder)
+
+    def last_writes(self) -> Mapping[Address, int]:
+        """The largest of these numbers in every collection that has records; only reads."""
+        return last_writes_of(self.folder)
 
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
