@@ -21,7 +21,11 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "lightmigrate_train.__main__"),
     ("cli.app",),
-    ("cli", "web"),
+    ("cli",),
+    ("web.serve", "web.report"),
+    ("web.app",),
+    ("web.views",),
+    ("web",),
     ("cli.show",),
     ("__init__",),
     ("commands",),

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "bridge": "Search a collection that is not migrated with the new model.",
     "inspect": "Show what a projection says of itself. Only reads.",
     "registry": "List, add, remove, check and find projections.",
+    "ui": "Look at databases, plan, migrate and search in a browser.",
     "demo": "Do the whole job on a small real database.",
 }
 

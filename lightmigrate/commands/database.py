@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.stores.base import Address, CollectionFacts, Metric
+    from lightmigrate.stores.open import Database
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,32 @@ class DatabaseChoice:
     words: tuple[str, ...] = ()
     password: Callable[[], str] | None = None
 
+    def connect(self) -> Database:
+        """The database, opened or not (see `open_database`); asks for a password that a server wants. Only reads.
+
+        Raises:
+            DatabaseError: there is no database.
+            PasswordNeededError: a server wants a password, and nobody can be asked.
+        """
+        from lightmigrate.stores.open import connect, open_database
+
+        named = self.database
+        if isinstance(named, Server):
+            return connect(
+                named.host,
+                named.port,
+                ssl=named.ssl,
+                headers=named.headers,
+                tenant=named.tenant,
+                database=named.database,
+            )
+        try:
+            return open_database(named)
+        except PasswordNeededError:
+            if self.password is None or not isinstance(named, str):
+                raise
+            return open_database(with_password(named, self.password()))
+
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""
         migrator = self.open(conversation, writing=writing)
@@ -79,24 +106,7 @@ class DatabaseChoice:
         """
         from lightmigrate.migrator import Migrator  # loads NumPy
 
-        database = self.database
-        if isinstance(database, Server):
-            from lightmigrate.stores.open import connect
-
-            database = connect(
-                database.host,
-                database.port,
-                ssl=database.ssl,
-                headers=database.headers,
-                tenant=database.tenant,
-                database=database.database,
-            )
-        try:
-            migrator = Migrator(database, on_progress=conversation.on_progress)
-        except PasswordNeededError:
-            if self.password is None or not isinstance(database, str):
-                raise
-            migrator = Migrator(with_password(database, self.password()), on_progress=conversation.on_progress)
+        migrator = Migrator(self.connect(), on_progress=conversation.on_progress)
         if writing:
             migrator.recover()
             if migrator.recovered is not None:
