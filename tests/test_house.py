@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrator",),
     ("learner",),
     ("reader",),
-    ("bridge", "routes"),
+    ("bridge", "routes", "versions"),
     ("budget",),
     ("refinement",),
     ("engine", "doctor", "transfer"),

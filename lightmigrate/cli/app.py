@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "inspect": "Show what a projection says of itself. Only reads.",
     "registry": "List, add, remove, check and find projections.",
     "ui": "Look at databases, plan, migrate and search in a browser.",
+    "report": "Write what the page shows as one offline HTML file. Only reads.",
     "demo": "Do the whole job on a small real database.",
 }
 

@@ -14,7 +14,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.web.guard import Access, Guard
 from lightmigrate.web.pages import HERE, Site
-from lightmigrate.web.views import databases, run
+from lightmigrate.web.views import budget, collection, databases, run
 
 
 def create_app(site: Site, access: Access) -> Starlette:
@@ -34,7 +34,7 @@ def create_app(site: Site, access: Access) -> Starlette:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return site.page("error.html", request, {"message": f"{type(error).__name__}: see the terminal"}, 500)
 
-    views = (databases, run)
+    views = (databases, collection, budget, run)
     return Starlette(
         routes=[
             *(route for view in views for route in view.routes(site)),

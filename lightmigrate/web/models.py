@@ -60,9 +60,13 @@ class Models:
 
 
 def label_of(model: ModelChoice) -> str:
-    """A model in a line: of a path its last two parts."""
-    name = model.model if _NAME.fullmatch(model.model) else "/".join(Path(model.model).parts[-2:])
-    return f"{name} ({model.opened_by})"
+    """A model in a line."""
+    return f"{short_name(model.model)} ({model.opened_by})"
+
+
+def short_name(model: str) -> str:
+    """A model's name; of a path its last two parts."""
+    return model if _NAME.fullmatch(model) or "{" in model else "/".join(Path(model).parts[-2:])
 
 
 def _chosen(form: Mapping[str, str], role: str, at_start: ModelChoice | None) -> ModelChoice | None:

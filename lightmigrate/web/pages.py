@@ -12,13 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.cli.show.budget import described
 from lightmigrate.cli.show.terminal import readable_seconds, readable_size
 from lightmigrate.stores.base import CollectionFacts
 from lightmigrate.version import __version__
 from lightmigrate.web.databases import PageDatabase, PageDatabases, State, short_key
-from lightmigrate.web.models import Models
+from lightmigrate.web.models import Models, short_name
 from lightmigrate.web.rendered import as_html, in_line
 from lightmigrate.web.runs import Run, Runs
+from lightmigrate.web.told import told
 
 HERE = Path(__file__).parent
 
@@ -37,7 +40,13 @@ def environment() -> Environment:
     )
     made.filters |= {"size": readable_size, "seconds": readable_seconds, "number": "{:,}".format, "told": as_html}
     made.filters |= {"line": in_line, "key": lambda address: short_key(str(address)), "percent": "{:.0%}".format}
+    made.filters |= {"as_told": lambda result: as_html(told(result)), "model_name": short_name, "as_setting": _setting}
     return made
+
+
+def _setting(plan: BudgetPlan) -> str:
+    """What a plan embeds and projects, in words."""
+    return described(plan.setting, plan.size.texts)
 
 
 @dataclass

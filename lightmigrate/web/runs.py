@@ -134,7 +134,10 @@ class Run:
         try:
             with self.database.opened() as choice:
                 self._change("working")
-                result = work(choice, Conversation(self._ask, self._show, self._report))
+                try:
+                    result = work(choice, Conversation(self._ask, self._show, self._report))
+                finally:
+                    self.database.forget()  # it may have written
             self._show(result)
             self._change("finished")
         except RefusedError as error:

@@ -3,6 +3,3 @@ document.addEventListener("input", (event) => {
   const output = document.querySelector(`output[for="${event.target.id}"]`);
   if (output) output.value = event.target.value + (output.dataset.unit || "");
 });
-document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-send]")) event.target.form.requestSubmit();
-});
