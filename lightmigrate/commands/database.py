@@ -182,7 +182,9 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
     Raises:
         CollectionNotFoundError: there is none, or more than one.
     """
-    matching = [address for address in addresses if not name or name in (address.name, str(address))]
+    whole = [address for address in addresses if name == str(address)]
+    # a name alone stands for the collection of the default database, where another database has one of that name, too
+    matching = whole or [address for address in addresses if not name or name == address.name]
     if len(matching) != 1:
         known = ", ".join(map(str, addresses)) or "none"
         raise CollectionNotFoundError(f"--collection must name one collection of {migrator.path}; there are: {known}")

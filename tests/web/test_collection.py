@@ -23,7 +23,7 @@ from tests.web.client import browser, site_of
 from tests.web.started import NEW_MODEL
 from tests.web.test_databases import run_of
 
-ROWS = 160
+ROWS = 400
 SECRET = texts(1)[0][:40]
 
 
@@ -43,14 +43,14 @@ def opened(folder: Path) -> tuple[Site, TestClient, str]:
 def test_from_a_look_to_an_exact_collection_and_its_report(folder: Path, tmp_path: Path) -> None:
     site, client, page = opened(folder)
     before = client.get(page).text
-    assert "160 vectors now" in before
+    assert "400 vectors now" in before
     assert "All rows are as the application wrote them" in before
     assert "option>row</option" in client.get(page, params={"by": "row"}).text.replace(" selected", "")
     assert "1 to" not in before
 
-    measured = run_of(site, client, f"{page}do/measure", samples="60")
+    measured = run_of(site, client, f"{page}do/measure", samples="60", share="55")
     assert measured.state == "finished", measured.message
-    assert "embed all 160" in client.get(f"/runs/{measured.key}").text
+    assert "embed all 400" in client.get(f"/runs/{measured.key}").text
     text = client.get(f"{page}budget").text
     assert "<polyline" in text
     choice = client.get(f"{page}budget/choice", params={"share": "60"}).text

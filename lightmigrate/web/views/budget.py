@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from lightmigrate.commands.arguments import NO_BUDGET, Budget
+from lightmigrate.budget.plan import BudgetPlan
+from lightmigrate.commands.arguments import Budget
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.migrate import migrate_by_plan
@@ -94,7 +95,9 @@ def _values(site: Site, database: PageDatabase, facts: CollectionFacts, asked: M
     if planned is not None and planned.planning is not None:
         plot = CurvePlot.of(planned.planning.curve)
         try:
-            share = _share(asked, max(FIRST_SHARE, plot.least))
+            share = _share(
+                asked, max(FIRST_SHARE if planned.plan is None else _planned_share(planned.plan), plot.least)
+            )
             chosen = planned.planning.plan(Budget(share=share))
         except LightmigrateError as error:
             failure = str(error)
@@ -124,6 +127,11 @@ def _share(asked: Mapping[str, str], default: float) -> float:
     """
     given = asked.get("share", "")
     return (Budget.share_of(f"{given}%") if given else None) or default
+
+
+def _planned_share(plan: BudgetPlan | None) -> float:
+    """The share of the tokens that a plan spends."""
+    return FIRST_SHARE if plan is None else min(1.0, plan.tokens / max(1, plan.size.tokens))
 
 
 def _number(form: Mapping[str, str], name: str) -> int | None:
@@ -157,12 +165,13 @@ def _start(site: Site, database: PageDatabase, about: str, work: Work, *words: s
 def _measure(site: Site, database: PageDatabase, facts: CollectionFacts, form: Mapping[str, str]) -> Run:
     target, source, samples = site.models.chosen_target(form), site.models.chosen_source(form), _number(form, "samples")
     name = str(facts.address)
-    measuring = Measuring(samples=samples, cache=site.models.cache)
+    budget, measuring = Budget(share=_share(form, FIRST_SHARE)), Measuring(samples=samples, cache=site.models.cache)
 
     def work(choice: DatabaseChoice, conversation: Conversation) -> object:
-        return plan_budget(choice, target, source, NO_BUDGET, measuring, collection=name, conversation=conversation)
+        return plan_budget(choice, target, source, budget, measuring, collection=name, conversation=conversation)
 
     words = ["--collection", name, *target.words, *([] if samples is None else ["--samples", str(samples)])]
+    words += ["--budget", f"{budget.share:.0%}"]
     title = f"Measure what budgets keep of {name}"
     return _start(site, database, short_key(name), work, *words, kind="plan", title=title)
 

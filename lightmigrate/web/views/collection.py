@@ -17,7 +17,6 @@ from lightmigrate.web.databases import PageDatabase
 from lightmigrate.web.models import label_of
 from lightmigrate.web.pages import Site, form_of
 from lightmigrate.web.plots import SIDE, drawn, legend
-from lightmigrate.web.saved import saved_plan
 
 
 def routes(site: Site) -> list[Route]:
@@ -39,7 +38,6 @@ def routes(site: Site) -> list[Route]:
             "versions": [] if looked is None else drawn(looked),
             "legend": [] if looked is None else legend(looked),
             "side": SIDE,
-            "plan": saved_plan(database, request.path_params["collection"]),
         }
         return site.page("collection.html", request, values)
 
