@@ -19,6 +19,7 @@ from lightmigrate.stores.base import CollectionFacts
 from lightmigrate.version import __version__
 from lightmigrate.web.databases import PageDatabase, PageDatabases, State, short_key
 from lightmigrate.web.models import Models, short_name
+from lightmigrate.web.plots import CurvePlot
 from lightmigrate.web.rendered import as_html, in_line
 from lightmigrate.web.runs import Run, Runs
 from lightmigrate.web.told import told
@@ -58,12 +59,14 @@ class Site:
         models: that it was started with, and may be asked for.
         runs: of this process.
         templates: see `environment`.
+        plots: the curves that were drawn, by run.
     """
 
     databases: PageDatabases
     models: Models
     runs: Runs = field(default_factory=Runs)
     templates: Environment = field(default_factory=environment)
+    plots: dict[str, CurvePlot] = field(default_factory=dict)
 
     def page(self, template: str, request: Request, values: Mapping[str, object], status: int = 200) -> HTMLResponse:
         """A page, or a part of one."""

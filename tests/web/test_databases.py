@@ -29,7 +29,7 @@ def run_of(site: Site, client: TestClient, path: str, **form: str) -> Run:
 
 def ended(run: Run, client: TestClient, agree: bool = True) -> None:
     """Wait until a run has ended; its questions are answered through the page."""
-    while run.wait(600).state == "asking":
+    while run.wait(1500).state == "asking":
         assert run.question is not None
         words = {"question": run.question.text, "answer": "yes" if agree else "no"}
         assert client.post(f"/runs/{run.key}/answer", data=words).status_code == 200

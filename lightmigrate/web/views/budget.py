@@ -78,11 +78,14 @@ def routes(site: Site) -> list[Route]:
     ]
 
 
-def measured_by(site: Site, database: PageDatabase, about: str) -> Planned | None:
-    """The newest measurement of a collection in this process; `None` where nothing was measured since its last run."""
+def measurement(site: Site, database: PageDatabase, about: str) -> tuple[str, Planned] | None:
+    """The run that measured a collection last, and what it found; `None` where nothing was measured since its last run.
+
+    Of this process alone: what was measured is too large to keep.
+    """
     for run in site.runs.newest(database):
         if run.about == about and run.kind == "plan" and isinstance(run.result, Planned):
-            return run.result
+            return run.key, run.result
         if run.about == about and run.kind in ("migrate", "refine") and run.state == "finished":
             return None  # the collection is another one since
     return None
@@ -90,10 +93,10 @@ def measured_by(site: Site, database: PageDatabase, about: str) -> Planned | Non
 
 def _values(site: Site, database: PageDatabase, facts: CollectionFacts, asked: Mapping[str, str]) -> dict[str, object]:
     about = short_key(str(facts.address))
-    planned = measured_by(site, database, about)
+    run, planned = measurement(site, database, about) or ("", None)
     plot, chosen, failure, share = None, None, "", FIRST_SHARE
     if planned is not None and planned.planning is not None:
-        plot = CurvePlot.of(planned.planning.curve)
+        plot = site.plots.get(run) or site.plots.setdefault(run, CurvePlot.of(planned.planning.curve))
         try:
             share = _share(
                 asked, max(FIRST_SHARE if planned.plan is None else _planned_share(planned.plan), plot.least)
@@ -177,7 +180,7 @@ def _measure(site: Site, database: PageDatabase, facts: CollectionFacts, form: M
 
 
 def _save(site: Site, database: PageDatabase, about: str, form: Mapping[str, str]) -> Path:
-    planned = measured_by(site, database, about)
+    _, planned = measurement(site, database, about) or ("", None)
     if planned is None or planned.planning is None:
         raise RefusedError("nothing was measured since the page was started: measure first")
     file = plan_file(database, about)
