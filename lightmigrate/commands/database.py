@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -87,6 +88,21 @@ class DatabaseChoice:
             if self.password is None or not isinstance(named, str):
                 raise
             return open_database(with_password(named, self.password()))
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[DatabaseChoice]:
+        """The same for several commands: opened once, and closed at the end. What the caller opened stays open.
+
+        Raises:
+            DatabaseError: there is no database.
+        """
+        from lightmigrate.stores.base import Store
+
+        database = self.connect()
+        with contextlib.ExitStack() as stack:
+            if database is not self.database and isinstance(database, Store):
+                stack.callback(database.close)
+            yield replace(self, database=database)
 
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""

@@ -7,7 +7,7 @@ import hashlib
 import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,16 @@ from lightmigrate.commands.overview import Overview, overview
 from lightmigrate.commands.status import CollectionStatus, status
 from lightmigrate.errors import AnotherRunError, LightmigrateError
 from lightmigrate.progress import logger
-from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.files import FileDatabase
 
 if TYPE_CHECKING:
     from lightmigrate.doctor import Diagnosis
     from lightmigrate.stores.base import CollectionFacts
+
+
+# So long a page waits for another page that reads the same database.
+SECONDS_OF_A_VIEW = 3.0
 
 
 def short_key(text: str) -> str:
@@ -91,14 +95,12 @@ class PageDatabase:
         """
         with contextlib.ExitStack() as stack:
             if wait or not self._is_files:
-                if not self._one_at_a_time.acquire(blocking=wait):
+                if not self._one_at_a_time.acquire(timeout=-1 if wait else SECONDS_OF_A_VIEW):
                     raise AnotherRunError(f"a run is working on {self.place}: this shows what was known before it")
                 stack.callback(self._one_at_a_time.release)
-            database = self.choice.connect()
-            self._is_files = isinstance(database, FileDatabase)
-            if database is not self.choice.database and isinstance(database, Store):
-                stack.callback(database.close)
-            yield replace(self.choice, database=database)
+            choice = stack.enter_context(self.choice.opened())
+            self._is_files = isinstance(choice.database, FileDatabase)
+            yield choice
 
     def state(self) -> State:
         """What the database says of itself now; what it said last while a run works on it. Only reads."""

@@ -54,30 +54,32 @@ def write_report(
     Raises:
         LightmigrateError: the database cannot be read, or the file not be written.
     """
-    known = overview(database, conversation=conversation)
-    filled = sorted((f for f in known.collections if f.count and f.dimension), key=lambda facts: -facts.count)
-    parts = [_part(database, facts.address, with_text, conversation) for facts in filled[:MOST_DRAWN]]
-    text = (
-        environment()
-        .get_template("report.html")
-        .render(
-            title=known.path.name,
-            version=__version__,
-            made=datetime.now(timezone.utc),
-            style=Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
-            overview=known,
-            doctor=diagnosis(doctor(database, conversation=conversation)),
-            parts=parts,
-            side=SIDE,
-            left_out=max(0, len(filled) - MOST_DRAWN),
-        )
-    )
+    with database.opened() as opened:
+        text = _text(opened, with_text, conversation)
     try:
         with replacing(output) as file:
             file.write(text.encode("utf-8", "replace"))
     except OSError as error:
         raise LightmigrateError(f"{output} cannot be written: {error.strerror}; name another file with -o") from None
     return output
+
+
+def _text(database: DatabaseChoice, with_text: bool, conversation: Conversation) -> str:
+    known = overview(database, conversation=conversation)
+    filled = sorted((f for f in known.collections if f.count and f.dimension), key=lambda facts: -facts.count)
+    parts = [_part(database, facts.address, with_text, conversation) for facts in filled[:MOST_DRAWN]]
+    values = {
+        "title": known.path.name,
+        "version": __version__,
+        "made": datetime.now(timezone.utc),
+        "style": Markup((HERE / "static" / "page.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
+        "overview": known,
+        "doctor": diagnosis(doctor(database, conversation=conversation)),
+        "parts": parts,
+        "side": SIDE,
+        "left_out": max(0, len(filled) - MOST_DRAWN),
+    }
+    return environment().get_template("report.html").render(values)
 
 
 def _part(database: DatabaseChoice, address: Address, with_text: bool, conversation: Conversation) -> Part:
