@@ -8,7 +8,8 @@ Two things are measured:
    a process of its own on its own copy of the same database.
 
 Only speed and memory are measured, so the projection matrices are random; the stored vectors are a real encoder's, and
-the documents are its texts (`passages.py`), because what an index's graph is worth afterwards depends on how they lie.
+the documents are its texts (`synthetic_passages.py`), because what an index's graph is worth afterwards depends on how
+they lie.
 
 Linux counts the peak memory of the process that starts another into that other's `ru_maxrss`. So this one stays
 small: everything that needs memory runs in children, which print their findings as one line of JSON.
@@ -171,7 +172,7 @@ def create_collection(client: Any) -> Any:
 
 def build_database(folder: Path, records: int) -> None:
     """A database with one collection of passages, their vectors and metadatas, always the same."""
-    from passages import Passages  # loads what a child that only migrates has no use for
+    from synthetic_passages import Passages  # loads what a child that only migrates has no use for
 
     passages = Passages(STORED[0], WORDS_IN_DOCUMENT)
     client = open_client(folder)

@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("projection",),
     ("projection.terms",),
     ("files", "results", "progress", "vectors"),
+    ("system",),
     ("errors", "lazy", "version"),
 )
 
@@ -67,7 +68,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
-    "base|checks|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
+    "base|checks|claim|defaults|files|foreign|kind|open|memory|memory_tables|distance|joined|"
     "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")

@@ -62,14 +62,14 @@ def _server(help: str, *names: str) -> Any:
 
 SERVER: dict[str, tuple[Any, Any]] = {
     "host": (Annotated[str | None, _server("Name or address of a Chroma server.")], None),
-    "port": (Annotated[int, _server("Its port; 8000 by default.")], 8000),
-    "ssl": (Annotated[bool, _server("Whether it speaks https.", "--ssl")], False),
+    "port": (Annotated[int, _server("Port of the server; 8000 by default.")], 8000),
+    "ssl": (Annotated[bool, _server("Connect by https.", "--ssl")], False),
     "header": (
         Annotated[
             list[str] | None,
             _server(
-                "A header it requires, by name alone, such as X-Chroma-Token; may be repeated. Its value is read from "
-                "the environment (LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN) or asked for."
+                "Name of a header that the server requires, such as X-Chroma-Token; may be repeated. Its value is read "
+                "from the environment (LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN) or asked for."
             ),
         ],
         None,

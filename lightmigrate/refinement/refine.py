@@ -182,7 +182,7 @@ class Refiner:
             report("refine", embedded, total)
         # Rows that were not chosen at random do not represent the others: a projection refitted on the most uncertain
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
-        # (benchmarks/orders.py).
+        # (benchmarks/refine_orders.py).
         if refit and embedded and order == "random" and self._projected() > refused:
             self._refit()
         return Refinement(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
+from lightmigrate import system
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.unseen import open_unseen
@@ -309,7 +309,7 @@ def require_unused(database: FileDatabase) -> None:
 
 def can_see_users() -> bool:
     """Whether `users_of` can tell anything on this system."""
-    return sys.platform.startswith("linux")
+    return system.NAME == "linux"
 
 
 def process_name(pid: int) -> str:

@@ -70,7 +70,7 @@ def test_a_whole_life_each_command_printing_the_next(
     run = lightmigrate("doctor", database, "--expected-dim", 24)
     assert run.code == 0
     assert "16 ≠ 24" in run.output
-    assert f"lightmigrate train --from {database} --target-model" in run.output
+    assert f"lightmigrate plan {database} --target-model" in run.output
 
     run = lightmigrate("plan", database, "--projection", projection_file)
     assert run.code == 0

@@ -39,6 +39,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused
+from lightmigrate.system import rename
 
 
 class AsideMigration:
@@ -230,7 +231,7 @@ class AsideMigration:
         ):
             if earlier.description is None:  # the requests were made from this copy
                 require_room(plan, workspace.location, tree_bytes(workspace.staging))
-                folder.rename(workspace.request)
+                rename(folder, workspace.request)
                 workspace.write_journal(replace(earlier, description=description))
             else:
                 shutil.rmtree(folder)
@@ -241,7 +242,7 @@ class AsideMigration:
         workspace.close_journal()
         workspace.clear()
         require_room(plan, workspace.location)
-        folder.rename(workspace.request)
+        rename(folder, workspace.request)
         return self._copy(
             Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", description)
         )

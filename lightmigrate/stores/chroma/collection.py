@@ -16,6 +16,7 @@ import numpy as np
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload
 from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.chroma.claim import LOCK
 from lightmigrate.stores.chroma.schema import (
     SPACE_KEY,
     VECTOR_INDEXES,
@@ -333,6 +334,11 @@ class ChromaCollection(CollectionDefaults):
     def rename(self, name: str) -> None:
         """Give it another name within its database."""
         self._collection.modify(name=name)
+
+    def delete(self) -> None:
+        """Delete it, and no other collection that has its name by now. Writes."""
+        self.rename(f"{LOCK}-{self.id}")  # a name is deleted, not an id
+        self._client.delete_collection(self.address.name)
 
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Set the collection's metadata as it is, `hnsw:*` keys included."""

@@ -13,6 +13,10 @@ _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
 _PROTOCOL_3 = b"\x80\x03"
 
+# Dictionaries in a file: its tables, and the one that holds them. A file of millions of empty ones would take a hundred
+# times its size in memory.
+_MOST_DICTIONARIES = 4
+
 _EXPECTED = {"dimensionality", "total_elements_added", "max_seq_id", "id_to_label", "label_to_id", "id_to_seq_id"}
 
 
@@ -24,8 +28,13 @@ def read_labels(content: bytes) -> dict[int, str]:
     """
     try:
         tables = _read(content)
-    except (IndexError, TypeError, struct.error, UnicodeDecodeError) as error:
+        return _checked(tables)
+    except (IndexError, TypeError, struct.error, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"damaged: {type(error).__name__}") from None
+
+
+def _checked(tables: Any) -> dict[int, str]:
+    """The labels in the tables of a file, if they are what Chroma writes."""
     if not isinstance(tables, dict) or tables.keys() != _EXPECTED:
         raise ValueError("other entries than expected")
     labels, ids = tables["label_to_id"], tables["id_to_label"]
@@ -44,7 +53,7 @@ def _read(content: bytes) -> Any:
         raise ValueError("another version of the format")
     stack: list[Any] = []
     marks: list[int] = []
-    at = 2
+    at, dictionaries = 2, 0
     while True:
         instruction = content[at]
         at += 1
@@ -67,8 +76,9 @@ def _read(content: bytes) -> Any:
                 raise ValueError("entries of nothing")
             table.update(zip(entries[::2], entries[1::2], strict=True))
             del stack[mark:]
-        elif instruction == 0x7D:
+        elif instruction == 0x7D and dictionaries < _MOST_DICTIONARIES:
             stack.append({})
+            dictionaries += 1
         elif instruction == 0x4E:
             stack.append(None)
         elif instruction == 0x2E:  # the end

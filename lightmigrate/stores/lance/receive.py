@@ -18,12 +18,13 @@ import lance
 import pyarrow as pa
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.files import sync_folder, sync_tree
+from lightmigrate.files import sync_tree
 from lightmigrate.stores.base import Address, Collection, Payload
 from lightmigrate.stores.lance.collection import LanceCollection
 from lightmigrate.stores.lance.indexes import IndexSpec, create_index
 from lightmigrate.stores.lance.table import SUFFIX, Table
 from lightmigrate.stores.receive import Fields, without_envelope
+from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Metric
 
 # Tables of this prefix are being filled.
@@ -107,7 +108,7 @@ class LanceReceiver(abc.ABC):
         if target.exists():
             raise LightmigrateError(f"there is a table {address.name} in {self} by now: rename one of the two")
         sync_tree(source)
-        source.rename(target)
+        rename(source, target)
         sync_folder(target.parent)
 
     def _incoming(self, address: Address) -> Table:
