@@ -10,7 +10,7 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -216,10 +216,10 @@ class FileDatabase(Protocol):
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
 
-    def sample_records(self, most: int) -> Mapping[Address, Page]:
+    def sample_records(self, most: int, only: Container[Address] | None = None) -> Mapping[Address, Page]:
         """Up to `most` records with their vectors of each collection; others may write meanwhile. Only reads.
 
-        Collections whose records cannot be read from outside are left out.
+        Collections whose records cannot be read from outside are left out, and those that are not in `only`.
         """
 
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:

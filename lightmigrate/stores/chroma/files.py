@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +116,9 @@ class ChromaFiles:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
         return sample_vectors(self.folder, most)
 
-    def sample_records(self, most: int) -> Mapping[Address, Page]:
-        """Up to `most` records with their vectors of each collection; see `records`. Only reads."""
-        return sample_records(self.folder, most)
+    def sample_records(self, most: int, only: Container[Address] | None = None) -> Mapping[Address, Page]:
+        """Up to `most` records with their vectors of each collection, or of some; see `records`. Only reads."""
+        return sample_records(self.folder, most, only)
 
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
         """Bytes that drafts and the largest route write besides a copy of the folder; only reads.

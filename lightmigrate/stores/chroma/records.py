@@ -8,7 +8,7 @@ is left out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,19 @@ _VALUES = "SELECT id, key, string_value, int_value, float_value, bool_value FROM
 _MOST_LABEL_BYTES = 100_000_000
 
 
-def sample_records(folder: Path, most: int) -> dict[Address, Page]:
-    """Up to `most` records with readable vectors of each collection that has any. Only reads."""
+def sample_records(folder: Path, most: int, only: Container[Address] | None = None) -> dict[Address, Page]:
+    """Up to `most` records with readable vectors of each collection that has any. Only reads.
+
+    Args:
+        folder: of the database.
+        most: records of each.
+        only: the collections to look at; all by default.
+    """
     pages: dict[Address, Page] = {}
     with reading(folder / DATABASE_FILE) as connection:
-        collections = connection.execute(_COLLECTIONS).fetchall()
+        collections = [
+            row for row in connection.execute(_COLLECTIONS).fetchall() if only is None or _address(row) in only
+        ]
         indexed = {row["id"]: _indexed(folder / row["vectors"], row["dimension"], most) for row in collections}
         logged = logged_vectors(connection, {each: most for each, known in indexed.items() if len(known) < most})
         for row in collections:
@@ -54,8 +62,12 @@ def sample_records(folder: Path, most: int) -> dict[Address, Page]:
                     vectors[record] = np.frombuffer(blob, dtype="<f4")
             page = _page(connection, row, vectors, most)
             if len(page):
-                pages[Address(row["name"], row["tenant"], row["database"])] = page
+                pages[_address(row)] = page
     return pages
+
+
+def _address(row: sqlite3.Row) -> Address:
+    return Address(row["name"], row["tenant"], row["database"])
 
 
 def _page(connection: sqlite3.Connection, collection: sqlite3.Row, vectors: Mapping[str, Vectors], most: int) -> Page:
