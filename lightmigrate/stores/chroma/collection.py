@@ -221,9 +221,7 @@ class ChromaCollection(CollectionDefaults):
             self._page(self._collection.get(ids=list(ids[start : start + _IDS_AT_ONCE]), include=columns), vectors)
             for start in range(0, len(ids), _IDS_AT_ONCE)
         ]
-        place = {record: number for number, record in enumerate(ids)}
-        page = Page.joined(pages)
-        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+        return Page.joined(pages).in_order_of(ids)
 
     def _page(self, rows: Any, vectors: bool, cursor: Cursor | None = None) -> Page:
         if not vectors:
