@@ -28,12 +28,7 @@ from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
-from lightmigrate.migration.results import (
-    Backup,
-    MigrationResult,
-    Rollback,
-    choose_backups,
-)
+from lightmigrate.migration.results import Backup, MigrationResult, Rollback, choose_backups
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
