@@ -43,7 +43,7 @@ class Check:
 
 CHECKS = {
     "": Check(("doctor", "vectors.npy"), f"{_VECTORS}np.save('vectors.npy', vectors)", shows="8"),
-    "chroma": Check(("demo", "--yes"), shows="embedding everything"),
+    "chroma": Check(("demo",), shows="embedding everything"),
     "faiss": Check(
         ("doctor", "v.faiss"),
         f"{_VECTORS}import faiss\nindex = faiss.IndexFlatL2(8)\n"

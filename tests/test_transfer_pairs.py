@@ -205,7 +205,7 @@ def test_langchain_opens_what_came_to_milvus(tmp_path: Path, pg: PgMaker) -> Non
 def test_what_milvus_cannot_hold_is_refused_with_both_numbers(tmp_path: Path) -> None:
     client = shared().client
     shared().clear()
-    rows = {"long": {"text": "é" * 40_000}, "number": {"big": 2**64}}
+    rows: dict[str, dict[str, Any]] = {"long": {"text": "é" * 40_000}, "number": {"big": 2**64}}
     for name, fields in rows.items():
         np.save(tmp_path / f"{name}.npy", make_vectors(1))
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "a", **fields}))
