@@ -31,7 +31,7 @@ fuzz:  # every reader of foreign bytes, an hour in all; see benchmarks/results/f
 	$(PYTHON) -m pip install -q atheris
 	$(PYTHON) benchmarks/fuzz.py
 
-floors:  # the lowest versions that pyproject.toml allows, installed together in .venv-floors, and tests over them; see benchmarks/results/floors_of_dependencies.md
+floors:  # the lowest versions that pyproject.toml allows, installed together in .venv-floors, and tests over them; writes benchmarks/results/floors_of_dependencies.md
 	$(PYTHON) tests/floors.py
 
 extras:  # each extra alone in a fresh environment with its first command; minutes, gigabytes; see benchmarks/results/extras.md

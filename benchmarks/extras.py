@@ -43,7 +43,7 @@ class Check:
 
 CHECKS = {
     "": Check(("doctor", "vectors.npy"), f"{_VECTORS}np.save('vectors.npy', vectors)", shows="8"),
-    "chroma": Check(("demo", "--yes"), shows="embedding everything"),
+    "chroma": Check(("demo",), shows="embedding everything"),
     "faiss": Check(
         ("doctor", "v.faiss"),
         f"{_VECTORS}import faiss\nindex = faiss.IndexFlatL2(8)\n"
@@ -133,7 +133,7 @@ def tried(wheel: Path, extra: str, folder: Path) -> dict[str, object]:
         done = subprocess.run([python, "-c", check.program], cwd=folder, capture_output=True, text=True, check=False)
         output, ok = done.stdout + done.stderr, done.returncode == 0
     if ok and check.command:
-        command = [folder / "bin" / "lightmigrate", *check.command]
+        command = [str(folder / "bin" / "lightmigrate"), *check.command]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         output = done.stdout + done.stderr
         ok = done.returncode == check.code and check.shows in output and "Traceback" not in output

@@ -36,6 +36,7 @@ from typing import Any, cast
 import numpy as np
 
 import lightmigrate
+from lightmigrate.migration.options import Verify
 from lightmigrate.vectors import Vectors
 
 SEED = 0
@@ -49,8 +50,10 @@ ROUTES = {
     "keep": 'lightmigrate, `index="keep"`',
     "rebuild": '`index="rebuild"`',
     "rewrite": '`index="rewrite"`',
+    "keep-full": '`index="keep", verify="full"`',
     "keep-unverified": '`index="keep", verify=False`',
 }
+VERIFY: dict[str, Verify] = {"": True, "full": "full", "unverified": False}
 MEASURES = {"vectors_per_second": ",.0f", "vectors_per_cpu_second": ",.0f", "cpu_seconds": ".1f", "peak_mib": ",.0f"}
 # Seconds between two timings: the threads of OpenBLAS and onnxruntime spin for a while after their work.
 PAUSE = 0.1
@@ -230,11 +233,11 @@ def take_route(task: str, folder: Path, records: int) -> dict[str, Any]:
     if task == "naive":
         migrate_naively(folder, weights, bias)
     else:
-        route, _, unverified = task.partition("-")
+        route, _, verify = task.partition("-")
         result = lightmigrate.ChromaMigrator(folder).migrate_collection(
             COLLECTION,
             projection,
-            verify=not unverified,
+            verify=VERIFY[verify],
             index=route,  # type: ignore[arg-type]  # the names of the tasks
         )
         if result.verification is not None:

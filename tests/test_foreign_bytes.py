@@ -25,6 +25,7 @@ from lightmigrate.migration.aside.record import RECORD_FILE, Record
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.request import read_requests
 from lightmigrate.projection.archive import HEADER, _checksum
+from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.labels import read_labels
@@ -198,3 +199,13 @@ def test_a_record_of_something_else(fields: dict[str, Any], tmp_path: Path) -> N
     (tmp_path / RECORD_FILE).write_text(json.dumps({**content, **fields}))
     with pytest.raises(DatabaseError, match="damaged"):
         Record.read(tmp_path)
+
+
+def test_a_provenance_file_whose_damage_is_no_text(tmp_path: Path) -> None:
+    """Found by the fuzzer: SQLite quotes the bytes in its error, and Python cannot make a text of them."""
+    with Provenance.of(tmp_path):
+        pass
+    file = Provenance.file_in(tmp_path)
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CREATE \xb7ABLE"))
+    with pytest.raises(LightmigrateError, match="is damaged"):
+        Provenance.existing(tmp_path).addresses()

@@ -40,6 +40,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "registry": "List, add, remove, check and find projections.",
         "bridge": "Search a collection that is not migrated with the new model.",
     },
+    "In a browser": {
+        "ui": "Look at databases, plan, migrate and search in a browser.",
+        "report": "Write what the page shows as one offline HTML file. Only reads.",
+    },
     "See it work": {
         "demo": "Do the whole job on a small real database.",
     },

@@ -20,6 +20,7 @@ InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
 IndexRoute = Literal["keep", "rebuild", "rewrite"]
+Verify = Literal["fast", "full", "none"]
 Metric = Literal["l2", "cosine", "ip"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
@@ -216,9 +217,11 @@ BUDGETS = Group(
 
 
 def _migration(
-    backup: bool, verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
+    backup: bool, verify: Verify, no_verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
 ) -> MigrationOptions:
-    return MigrationOptions(backup, verify, invalid_vectors, force, index)
+    if no_verify or verify == "none":
+        return MigrationOptions(backup, False, invalid_vectors, force, index)
+    return MigrationOptions(backup, "full" if verify == "full" else True, invalid_vectors, force, index)
 
 
 MIGRATION_OPTIONS = Group(
@@ -226,16 +229,18 @@ MIGRATION_OPTIONS = Group(
         "backup": (Backup, True),
         "verify": (
             Annotated[
-                bool,
+                Verify,
                 option(
-                    "Read everything back and compare it before the exchange.",
-                    "--verify/--no-verify",
+                    "Compare everything before the exchange: read from a folder's files and, for a sample, through its "
+                    "engine; all through the engine; or only the counts.",
+                    "--verify",
                     panel=MIGRATION,
                     show_default=True,
                 ),
             ],
-            True,
+            "fast",
         ),
+        "no_verify": (Annotated[bool, option("The same as  --verify none.", "--no-verify", panel=MIGRATION)], False),
         "invalid_vectors": (
             Annotated[
                 InvalidVectors,

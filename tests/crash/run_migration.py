@@ -12,6 +12,7 @@ from lightmigrate import ChromaMigrator, CollectionJob, system
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
+from lightmigrate.stores.chroma import from_files
 from lightmigrate.stores.files import IndexRoute
 from tests.processes import is_write
 
@@ -67,6 +68,7 @@ def migrate(
         location.is_mount_point = lambda folder: True
     elif place == "renames":
         system._exchange = lambda first, second: None
+    from_files.SAMPLED = 20  # or Chroma would be asked for all records of collections as small as these
     watch = _Watch(database.parent, fatal)
     progress.send("go")
     watch.begin()

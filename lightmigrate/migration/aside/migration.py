@@ -26,14 +26,10 @@ from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothin
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
-from lightmigrate.migration.results import (
-    Backup,
-    MigrationResult,
-    Rollback,
-    choose_backups,
-)
+from lightmigrate.migration.results import Backup, MigrationResult, Rollback, choose_backups
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
@@ -139,7 +135,7 @@ class AsideMigration:
         self,
         source: RequestSource,
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         index: IndexRoute,
@@ -277,7 +273,7 @@ class AsideMigration:
         """See `Migrator.wait`."""
         self._workspace.wait()
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """See `Migrator.resume`."""
         self.recover()
         intention = self._workspace.read_journal()

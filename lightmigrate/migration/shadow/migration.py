@@ -24,6 +24,7 @@ from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.lock import DatabaseLock
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import (
     Plan,
     PlannedCollection,
@@ -138,7 +139,7 @@ class ShadowMigration:
         self,
         source: RequestSource,
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         index: IndexRoute,
@@ -163,7 +164,7 @@ class ShadowMigration:
         self,
         requests: Sequence[Request],
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         beside: Callable[[Path], None] | None = None,
@@ -193,7 +194,7 @@ class ShadowMigration:
                     continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
-            built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
+            built = [self._shadows.build(request, bool(verify), invalid_vectors) for request in requests]
             if beside is not None:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)
@@ -225,7 +226,7 @@ class ShadowMigration:
         except (OSError, LightmigrateError) as error:
             logger.warning("%s: how distances moved could not be kept: %s", self.path, error)
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """Not possible, because a server stores no projections: recovers the exchange, then raises.
 
         Raises:

@@ -34,6 +34,10 @@ _LINKS = struct.Struct("<I")
 _MOST_LEVELS = 64
 
 _LABEL_BYTES = 8
+
+# Elements that lie farther apart are read one by one, and not with all that lie between them.
+_NEAR = 8
+
 _NUMBER_BYTES = 4
 _LINK_BYTES = 4
 
@@ -166,8 +170,30 @@ class HnswFiles:
         rows = self.mapped()[elements, self.vector_at : -_LABEL_BYTES]
         vectors = np.ascontiguousarray(rows).view("<f4").astype(np.float32, copy=False)
         if normalised:
-            vectors = vectors * np.fromfile(self.folder / "length.bin", "<f4")[elements, None]
+            vectors = vectors * self.lengths()[elements, None]
         return vectors
+
+    def lengths(self) -> npt.NDArray[np.float32]:
+        """The norm of the vector of every element before it was normalised, float32 `(elements,)`; only reads."""
+        return np.fromfile(self.folder / "length.bin", "<f4", self.elements).astype(np.float32, copy=False)
+
+    def read(self, elements: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        """The bytes of some elements, uint8 `(n, size)`, read and not mapped: a mapped file would count as memory.
+
+        Elements that lie together are read together.
+        """
+        order = np.argsort(elements, kind="stable")
+        places = elements[order]
+        rows = np.empty((len(elements), self.size), np.uint8)
+        with (self.folder / "data_level0.bin").open("rb") as stream:
+            for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > _NEAR) + 1):
+                if not len(run):
+                    continue
+                first, last = int(places[run[0]]), int(places[run[-1]])
+                stream.seek(first * self.size)
+                block = np.fromfile(stream, np.uint8, (last - first + 1) * self.size).reshape(-1, self.size)
+                rows[order[run]] = block[places[run] - first]
+        return rows
 
     def higher_levels(self) -> list[dict[int, npt.NDArray[np.uint32]]]:
         """For each level above the lowest, the highest first: the links of the elements on it; only reads.

@@ -53,19 +53,23 @@ def _read(content: bytes) -> Any:
         raise ValueError("another version of the format")
     stack: list[Any] = []
     marks: list[int] = []
+    push, length_at, number_at = stack.append, _LENGTH.unpack_from, _NUMBER.unpack_from  # a million times each
     at, dictionaries = 2, 0
     while True:
         instruction = content[at]
         at += 1
         if instruction == 0x58:  # a text: its length, then its bytes
-            (length,) = _LENGTH.unpack_from(content, at)
+            (length,) = length_at(content, at)
             text = content[at + 4 : at + 4 + length]
             if len(text) < length:
                 raise ValueError("it ends in a text")
-            stack.append(text.decode())
+            push(text.decode())
             at += 4 + length
+            if content[at] == 0x4A:  # nearly always; a step less for each record
+                push(number_at(content, at + 1)[0])
+                at += 5
         elif instruction == 0x4A:  # a number
-            stack.append(_NUMBER.unpack_from(content, at)[0])
+            push(number_at(content, at)[0])
             at += 4
         elif instruction == 0x28:  # a mark: the start of a group of values
             marks.append(len(stack))

@@ -29,9 +29,6 @@ class State(enum.Enum):
     LATE = "late"
 
 
-# Key of a version that is filled with records of another store; it stands for no collection yet.
-INCOMING = "incoming"
-
 ROLES = {State.NEW: Role.BUILDING, State.OLD: Role.BACKUP}
 
 # In the key of a `READY` version, before the id of the collection that it replaces.

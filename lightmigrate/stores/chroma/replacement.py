@@ -13,6 +13,7 @@ route the caller reads everything back through Chroma.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import shutil
 import uuid
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import CollectionNotFoundError
+from lightmigrate.errors import CollectionNotFoundError, VerificationError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma.collection import ChromaCollection
@@ -293,7 +294,7 @@ class ChromaReplacement:
         self._taking_up.forget()
 
     def _write(self, draft: NewVectors) -> None:
-        """Write the draft to a new collection, in the same order, or go on with it, and give it the old one's name."""
+        """Write all records with the draft's vectors to a new collection, or go on with it, and exchange the names."""
         names, addresses = self._names, self._addresses()
         if names.old in addresses and names.own in addresses:
             return
@@ -301,7 +302,8 @@ class ChromaReplacement:
             source = store.collection(names.old if names.old in addresses else names.own)
             target = self._partial(store) if names.new in addresses else None
             target = target or store.create(names.new, source, self._dimension, self._model, self._distance)
-            self._fill(target, draft, itertools.count(self._page_size, self._page_size), lambda page: page)
+            ends = itertools.count(self._page_size, self._page_size)
+            self._fill(target, draft, ends, functools.partial(_with_records, source))
             if names.old not in addresses:
                 source.rename(names.old.name)
             target.rename(names.own.name)
@@ -348,6 +350,14 @@ class ChromaReplacement:
 
     def _addresses(self) -> set[Address]:
         return existing(self._folder, (self._names.own, self._names.old, self._names.new))
+
+
+def _with_records(source: ChromaCollection, page: Page) -> Page:
+    """A page of a draft with the texts and payloads of the source."""
+    contents = source.records(page.ids, vectors=False)
+    if list(contents.ids) != list(page.ids):
+        raise VerificationError(f"{source.address} lacks records that were read from it; run this again")
+    return contents.with_vectors(page.vectors)
 
 
 def _without_records(page: Page) -> Page:

@@ -24,12 +24,12 @@ from lightmigrate.stores.chroma.by_name import all_names, get_collection, settle
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exchange import exchange, recover
-from lightmigrate.stores.chroma.names import INCOMING, ROLES, State, VersionName
+from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.receive import ChromaReceiver
 from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
 from lightmigrate.stores.defaults import StoreDefaults, by_age
-from lightmigrate.stores.receive import Fields
+from lightmigrate.stores.receive import INCOMING, Fields
 
 CAPABILITIES = Capabilities(
     atomic_exchange=False,
