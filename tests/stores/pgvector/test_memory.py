@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from lightmigrate.stores.pgvector.memory import build, memory_of
+from lightmigrate.stores.pgvector.memory import build, resources_for
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from tests.contract.postgres import PgMaker
 
@@ -54,7 +54,7 @@ def test_an_index_is_built_in_less_memory_where_the_server_cannot_give_as_much_a
     valid = sql.SQL("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('docs_hnsw')")
     session.execute(sql.SQL("SELECT count(embedding <-> embedding) FROM docs"))  # loads the extension
     limit_memory(session)
-    with pytest.raises(QueryError) as refused, memory_of(session, NEEDED):
+    with pytest.raises(QueryError) as refused, resources_for(session, NEEDED):
         session.execute(statement)
     assert refused.value.sqlstate == "53200", "the limit is one that the server meets"
     assert maker.rows(valid) == [(False,)], "what is left of it"
