@@ -121,7 +121,7 @@ class QualityEstimator:
         return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
-        """What a setting keeps of the records with a text: `1 - (1 - q)·(K/K₀)^-γ`.
+        """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ`.
 
         q is what the gate expects of the projection that was tried, when as many documents are exact as the setting
         embeds. It was fitted to K₀ documents, and would be fitted to K; γ is `growth`. With extracts, K₀ and K are
@@ -138,7 +138,7 @@ class QualityEstimator:
         else:
             more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
         ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
-        return QualityEstimate(*(1 - (1 - end) * min(1.0, more**-each) for end, each in ends))
+        return QualityEstimate(*(_with_odds(end, max(1.0, more**each)) for end, each in ends))
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:
@@ -177,9 +177,16 @@ class QualityEstimator:
 
 
 def _power(half: Gate, full: Gate) -> float | None:
-    """The power of two by which errors fall, from judgements with half of what is learned from and with all of it."""
-    lost_by_half, lost = 1 - half.expected_retention.value, 1 - full.expected_retention.value
-    return math.log2(lost_by_half / lost) if lost_by_half > 0 and lost > 0 else None
+    """The power of two by which the odds grow, from judgements with half of what is learned from and with all of it."""
+    before, after = half.expected_retention.value, full.expected_retention.value
+    if not (0 < before < 1 and 0 < after < 1):
+        return None
+    return math.log2(after / (1 - after) * (1 - before) / before)
+
+
+def _with_odds(kept: float, factor: float) -> float:
+    """A share whose odds, kept to lost, are so many times as high."""
+    return kept * factor / (1 + kept * (factor - 1))
 
 
 def _bounded(power: float, bounds: tuple[float, float]) -> float:

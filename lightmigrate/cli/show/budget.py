@@ -42,8 +42,8 @@ def doing_nothing(measured: CostQualityCurve) -> str:
     if expected is None:
         return "doing nothing: not known"
     best = max((option.expected for option in measured.options[:-1]), key=lambda kept: kept.value, default=None)
-    if expected.low > 1:
-        advice = "staying with the old model is expected to be no worse than either"
+    if expected.value >= 1:
+        advice = "staying with the old model is expected to be no worse than embedding everything"
     elif best is not None and best.value > expected.value:
         advice = f"a projection keeps up to {best.value:.2f}, embedding everything 1"
     else:
@@ -84,9 +84,20 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
         f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}",
         f"embedded by {escape(where)}",
     ]
+    if plan.is_below_nothing:
+        lines.append(f"[yellow]{escape(below_nothing(plan))}[/]")
     if file is not None:
         lines.append(f"written: {escape(str(file))}")
     return Group(*lines)
+
+
+def below_nothing(plan: BudgetPlan) -> str:
+    """That a plan is expected to keep no more than doing nothing, and what to do instead."""
+    nothing = "" if plan.expected_nothing is None else f" ({plan.expected_nothing.value:.2f})"
+    return (
+        f"no more is expected of this ({plan.expected.value:.2f}) than of doing nothing{nothing}: stay with the old "
+        "model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+    )
 
 
 def refined(done: Refinement) -> RenderableType:
