@@ -4,7 +4,8 @@ Run `python benchmarks/growth.py DATA_DIR CACHE_DIR CORPUS:OLD …`. DATA_DIR is
 model is all-MiniLM-L6-v2 in 8 bits (`minilm-int8`). A plan measures on some documents (`--first`) and foresees what a
 projection would keep that is fitted to `--times` as many. Here it is fitted, in the order in which a plan embeds
 documents, and what the whole collection keeps (documents that were embedded whole have their own vectors) stands beside
-what the gate says of it, and of fits to halves of the documents. Every corpus, `--seeds` times.
+what the gate says of it, of fits to halves of the documents, and of the first fit (`ahead`) if as many documents as in
+the later ones had their own vectors. Every corpus, `--seeds` times.
 
 With what is kept stands how sure that is: nDCG@10 is a mean over the corpus's queries, and with other queries of the
 same users it would be another one. `spread` is its standard deviation over queries drawn anew (paired with embedding
@@ -83,8 +84,10 @@ class Collection:
             data = whole.first(count) if reads_texts else whole.first(count).without_texts()
             training = lightmigrate.train(data, self.provider, sentences=sentences_for(first), seed=seed)
             row = dict(zip(KEYS, key, strict=True)) | self._seen(training) | self._kept(training)
-            if more == 1 and reads_texts:
+            if more == 1:
                 row["halves"] = _facts(training.gate_of_halves())
+                shares = {str(each): first * each / len(self.readable) for each in times}
+                row["ahead"] = {each: _facts(training.gate_when_exact(share)) for each, share in shares.items()}
             yield row | {"seconds": round(time.process_time() - started, 1)}
 
     def _seen(self, training: Training) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("pairs", nargs="+", metavar="CORPUS:OLD")
-    parser.add_argument("--first", type=int, nargs="+", default=(60, 120, 240))
+    parser.add_argument("--first", type=int, nargs="+", default=(30, 60, 120, 240))
     parser.add_argument("--times", type=int, nargs="+", default=(1, 2, 4))
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     given = parser.parse_args()
