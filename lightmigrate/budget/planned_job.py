@@ -61,16 +61,16 @@ def planned_job(
                 f"the plan is for the model {plan.model}, not for {provider.name}: use {plan.model}, or plan again"
             )
         plan.query_set.require(queries)
+        collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
+        lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
+        size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
+        plan.require_unchanged(size)
         if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
             raise FailedGateError(
                 f"collection {plan.address}: of what embedding again gives, {plan.expected.value:.2f} is expected of "
                 f"the plan and {plan.expected_nothing.value:.2f} of doing nothing: stay with the old model, plan for "
                 "more (--budget 100% embeds everything), or add --force"
             )
-        collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
-        lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
-        size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
-        plan.require_unchanged(size)
         learned = carry_out(
             JoinedCollections([collection], wanted),
             provider,

@@ -25,10 +25,10 @@ MOST_FITTED = 4000
 SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 200
 
-# The odds of what is kept to what is lost grow with a power of the number of calibration documents, or of extracts. By
-# human judgements the power for documents is .8 (median of 16 cases on titled abstracts, .2 to 1.5:
-# `benchmarks/results/retention.jsonl`). What is measured with halves of some hundred documents is itself uncertain by as
-# much, so both count (`benchmarks/results/growth.md`). With fewer documents halves tell nothing.
+# The odds of what is kept to what is lost grow with a power of the number of calibration documents, or of extracts.
+# By human judgements the power for documents is .8 (median of 16 cases on titled abstracts, .2 to 1.5:
+# `benchmarks/results/retention.jsonl`). What is measured with halves of some hundred documents is itself uncertain by
+# as much, so both count. With fewer documents halves tell nothing (`benchmarks/results/growth.md`).
 TYPICAL_GROWTH, MEASURED_WEIGHT = 0.8, 0.5
 EXTRACT_GROWTH = (0.0, 0.5)
 

@@ -13,7 +13,7 @@ import pytest
 
 from lightmigrate import BudgetPlan, ChromaMigrator, Migrator
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.cli.show.budget import below_nothing
+from lightmigrate.cli.show.budget import beside_nothing
 from lightmigrate.errors import FailedGateError, LightmigrateError, PlanOutdatedError
 from lightmigrate.migration.aside import location
 from lightmigrate.quality.retention import QualityEstimate
@@ -58,7 +58,11 @@ def test_a_plan_of_which_less_is_expected_than_of_doing_nothing_is_refused_befor
     with pytest.raises(FailedGateError, match=r"0\.72 is expected of the plan and 0\.81 of doing nothing.*--force"):
         Migrator(folder).migrate_by_plan(worse, cached(tmp_path, model), queries=QUERIES)
     assert model.asked == []
-    assert "no more is expected of this (0.72) than of doing nothing (0.81)" in below_nothing(worse)
+    assert "no more is expected of this (0.72) than of doing nothing (0.81)" in beside_nothing(worse)
+    assert "more than doing nothing (0.71) is not certain" in beside_nothing(
+        replace(worse, expected_nothing=QualityEstimate(0.71, 0.3, 1.1))
+    )
+    assert not beside_nothing(replace(worse, expected_nothing=QualityEstimate(0.4, 0.0, 0.8)))
     everything = replace(worse, setting=replace(worse.setting, documents=FEW))
     assert worse.is_below_nothing
     assert not everything.is_below_nothing, "the new model itself is what was asked for"

@@ -84,19 +84,27 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
         f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}",
         f"embedded by {escape(where)}",
     ]
-    if plan.is_below_nothing:
-        lines.append(f"[yellow]{escape(below_nothing(plan))}[/]")
+    beside = beside_nothing(plan)
+    if beside:
+        lines.append(f"[yellow]{escape(beside)}[/]")
     if file is not None:
         lines.append(f"written: {escape(str(file))}")
     return Group(*lines)
 
 
-def below_nothing(plan: BudgetPlan) -> str:
-    """That a plan is expected to keep no more than doing nothing, and what to do instead."""
-    nothing = "" if plan.expected_nothing is None else f" ({plan.expected_nothing.value:.2f})"
+def beside_nothing(plan: BudgetPlan) -> str:
+    """That a plan is expected to keep no more than doing nothing, or may do so; empty where it keeps clearly more."""
+    nothing, kept = plan.expected_nothing, plan.expected
+    if nothing is None or plan.embeds_everything or kept.low > nothing.value:
+        return ""
+    if plan.is_below_nothing:
+        return (
+            f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}): stay with "
+            "the old model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+        )
     return (
-        f"no more is expected of this ({plan.expected.value:.2f}) than of doing nothing{nothing}: stay with the old "
-        "model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+        f"that this keeps more than doing nothing ({nothing.value:.2f}) is not certain: embed everything (--budget "
+        "100%), or stay with the old model, where it must not be less"
     )
 
 
