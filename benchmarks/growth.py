@@ -12,7 +12,11 @@ same users it would be another one. `spread` is its standard deviation over quer
 everything), `near` the share of draws within .03: how often somebody who knew what all queries of all users keep would
 be within .03 of what is measured with these.
 
-Appends a line for each fit to `results/growth.jsonl` and skips what stands there. `noise_floor.py` makes tables of it.
+Appends a line for each fit to `results/growth.jsonl`, skips what stands there, and writes `results/growth.md` from it,
+for projections that read the texts. `foreseen` is what a plan on the first documents says of more of them; before, it
+took the loss for a power of their number, at most .6, and 0 where fewer than 80 documents cannot tell it. `typical` is
+the power for the odds as it is in the package; `typical, others` the median of the cases of `results/retention.jsonl`
+(calibration documents against what is kept, by judgements) that are not of this corpus.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +36,8 @@ from corpora import Corpus, Vectors
 from field.models import open_model
 
 import lightmigrate
-from lightmigrate.budget.quality_estimator import sentences_for
+from lightmigrate.budget.quality_estimator import MEASURED_WEIGHT, TYPICAL_GROWTH, sentences_for, with_odds
+from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.gate import Gate
 from lightmigrate.quality.metrics import ndcg_per_query, search
@@ -40,6 +47,8 @@ from lightmigrate.training.train import Training
 
 NEW, NEAR, DRAWS = "minilm-int8", 0.03, 2000
 FILE = Path(__file__).parent / "results" / "growth.jsonl"
+ALL = 0.99  # what keeps more tells nothing of a power
+Row = dict[str, Any]
 KEYS = ("corpus", "old", "seed", "first", "documents", "reads_texts")
 
 
@@ -144,11 +153,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("cache", type=Path)
-    parser.add_argument("pairs", nargs="+", metavar="CORPUS:OLD")
+    parser.add_argument("pairs", nargs="*", metavar="CORPUS:OLD")
     parser.add_argument("--first", type=int, nargs="+", default=(30, 60, 120, 240))
     parser.add_argument("--times", type=int, nargs="+", default=(1, 2, 4))
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     given = parser.parse_args()
+    FILE.touch()
     done = {tuple(row[key] for key in KEYS) for row in read()}
     provider = Cached(open_model(NEW, given.data / "packages"), given.cache / "minilm.sqlite3")
     for name, old in (pair.split(":") for pair in given.pairs):
@@ -158,11 +168,72 @@ def main() -> None:
                 print(row, flush=True)
                 with FILE.open("a") as stream:
                     stream.write(json.dumps(row) + "\n")
+    FILE.with_suffix(".md").write_text(table(read()))
 
 
-def read() -> list[dict[str, Any]]:
+def table(rows: Sequence[Row]) -> str:
+    """As Markdown: how far off is what was foreseen, by corpus and number of documents."""
+    lines = [
+        "# What a plan foresees of more documents",
+        (__doc__ or "").partition("\n")[2].strip(),
+        "",
+        "| corpus | first documents | fits | before: off | absolute | now: off | absolute | typical alone: off "
+        "| typical, others: off | the gate with all: off |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    later = {tuple(row[key] for key in KEYS): row for row in rows}
+    cases: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for row in rows:
+        if row["documents"] > row["first"] or not row["reads_texts"]:
+            continue
+        for more, ahead in row["ahead"].items():
+            found = later.get(tuple({**row, "documents": row["first"] * int(more)}[key] for key in KEYS))
+            if more != "1" and found is not None:
+                said = [*foreseen(row, ahead["expected"], int(more)), found["when_exact"]["expected"]]
+                cases.setdefault((row["corpus"], row["first"]), []).append(tuple(one - found["kept"] for one in said))
+    for name, first, own in [
+        *((*key, cases[key]) for key in sorted(cases)),
+        ("**all**", "", list(itertools.chain(*cases.values()))),
+    ]:
+        off = np.array(own)
+        mean, absolute = off.mean(axis=0), np.abs(off).mean(axis=0)
+        cells = [f"{mean[0]:+.3f}", f"{absolute[0]:.3f}", f"{mean[1]:+.3f}", f"{absolute[1]:.3f}"]
+        cells += [f"{one:+.3f}" for one in mean[2:]]
+        lines.append(f"| {name} | {first} | {len(own)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def foreseen(row: Row, kept: float, more: int) -> list[float]:
+    """Before, now, by the typical power alone, and by that of other corpora."""
+    half, full = row["halves"]["expected"], row["gate"]["expected"]
+    enough = row["first"] >= 2 * FEWEST_PAIRS
+    loss = min(0.6, max(0.0, math.log2((1 - half) / (1 - full)))) if enough else 0.0
+    measured = max(0.0, math.log2(full / (1 - full) * (1 - half) / half)) if enough else TYPICAL_GROWTH
+    powers = [TYPICAL_GROWTH + MEASURED_WEIGHT * (measured - TYPICAL_GROWTH), TYPICAL_GROWTH]
+    powers.append(typical(without=row["corpus"].partition("-")[0]))
+    return [1 - (1 - kept) * more**-loss, *(with_odds(kept, more**power) for power in powers)]
+
+
+def typical(without: str = "") -> float:
+    """The median power of the odds in `results/retention.jsonl`, without a corpus."""
+    kept: dict[tuple[str, ...], dict[int, list[float]]] = {}
+    for line in FILE.with_name("retention.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["method"] in ("auto", "auto, no text") and row["corpus"] != without:
+            key = (row["corpus"], row["old"], row["new"], row["method"])
+            kept.setdefault(key, {}).setdefault(row["pairs"], []).append(row["held_out"])
+    powers = []
+    for by_size in kept.values():
+        means = {size: statistics.mean(values) for size, values in sorted(by_size.items())}
+        for (few, before), (many, after) in itertools.pairwise(means.items()):
+            if after < ALL:
+                powers.append(math.log(after / (1 - after) * (1 - before) / before) / math.log(many / few))
+    return statistics.median(powers)
+
+
+def read() -> list[Row]:
     """All runs."""
-    return [json.loads(line) for line in FILE.read_text().splitlines()] if FILE.exists() else []
+    return [json.loads(line) for line in FILE.read_text().splitlines()]
 
 
 if __name__ == "__main__":

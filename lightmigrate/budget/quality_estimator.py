@@ -138,7 +138,7 @@ class QualityEstimator:
         else:
             more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
         ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
-        return QualityEstimate(*(_with_odds(end, max(1.0, more**each)) for end, each in ends))
+        return QualityEstimate(*(with_odds(end, max(1.0, more**each)) for end, each in ends))
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:
@@ -184,7 +184,7 @@ def _power(half: Gate, full: Gate) -> float | None:
     return math.log2(after / (1 - after) * (1 - before) / before)
 
 
-def _with_odds(kept: float, factor: float) -> float:
+def with_odds(kept: float, factor: float) -> float:
     """A share whose odds, kept to lost, are so many times as high."""
     return kept * factor / (1 + kept * (factor - 1))
 
