@@ -2,7 +2,7 @@
 
 DATA_DIR holds a folder for each corpus with `docs.jsonl`, `queries.jsonl`, `qrels.jsonl` and for each model
 `MODEL/docs.npy` and `MODEL/queries.npy` (row i belongs to line i, any float dtype). A document that is part of a longer
-one names it as its `parent`. ENCODED_DIR is what `encoders.py` made of them: word vectors and pseudo-queries.
+one names it as its `parent`. ENCODED_DIR is what `encode_words.py` made of them: word vectors and pseudo-queries.
 """
 
 from __future__ import annotations

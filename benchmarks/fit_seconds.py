@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spaces import Vectors, unit, wordllama
+from other_models import Vectors, unit, wordllama
 
 import lightmigrate
 from lightmigrate import WordVectors

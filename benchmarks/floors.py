@@ -21,23 +21,26 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import throughput
 
 from lightmigrate import ChromaMigrator
 from lightmigrate.files import copy_tree
+from lightmigrate.migration.aside.build import FIRST_SEARCHES
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.baseline import Baseline
-from lightmigrate.migration.digest import Digest
+from lightmigrate.migration.digest import Contents, Digest
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.migration.verify import Comparison
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
+from lightmigrate.stores.chroma.foresight import SearchesIfKept
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
-from lightmigrate.stores.files import IndexRoute
+from lightmigrate.stores.files import IndexRoute, RecordsInFiles
 
 RESULT = Path(__file__).parent / "results" / "floors.md"
 RECORDS, REPEAT, PAGE = 10_000, 3, 1000
@@ -148,6 +151,47 @@ def inserting(database: Path) -> float:
         return timed(work)
 
 
+def reading_files(database: Path) -> float:
+    """To read all records from the files, texts and payloads too."""
+    return with_files(database, lambda files: sum(len(page) for page in files.scan(PAGE)))
+
+
+def reading_vectors(database: Path) -> float:
+    """To read ids and vectors from the files."""
+    return with_files(database, lambda files: sum(len(page) for page in files.scan(PAGE, contents=False)))
+
+
+def hashing_tables(database: Path) -> float:
+    """The digest of the tables."""
+    return with_files(database, lambda files: files.contents_sha256())
+
+
+def with_files(database: Path, work: Callable[[RecordsInFiles], object]) -> float:
+    """Something that is done to the records in the files."""
+    with ChromaFolderStore(database) as store:
+        files = store.records_in_files(ADDRESS)
+        assert files is not None
+        return timed(lambda: work(files))
+
+
+def believing(database: Path) -> float:
+    """To ask Chroma for 1,000 records, and to compare them with those in the files."""
+    with ChromaFolderStore(database) as store:
+        store.collection(ADDRESS).nearest(np.ones((1, throughput.STORED[0]), np.float32), 1)
+        return timed(lambda: store.records_in_files(ADDRESS))
+
+
+def foreseeing(database: Path) -> float:
+    """To search the graph with the new vectors before it is kept: the first searches, after which it mostly is."""
+    _, _, projection = throughput.random_projection(throughput.STORED)
+    folder = database.with_name("drafts")
+    with ChromaFolderStore(database) as store:
+        draft = Draft.write(Job(store.collection(ADDRESS), projection, "refuse"), folder, 0, PAGE, lambda step: None)
+    layout = Layout.of(database, ADDRESS)
+    assert layout is not None
+    return timed(lambda: SearchesIfKept(layout, draft, "cosine").nearest(draft.queries[:FIRST_SEARCHES], 11))
+
+
 def sampling(database: Path) -> float:
     """To look at samples of the old collection, and at its index."""
     with ChromaFolderStore(database) as store:
@@ -157,7 +201,7 @@ def sampling(database: Path) -> float:
 
 
 def drafting(database: Path) -> float:
-    """To write all records and their vectors into files, and to read those twice."""
+    """To write all ids and vectors into files, and to read those twice."""
     _, _, projection = throughput.random_projection(throughput.STORED)
     folder = database.with_name("drafts")
     with ChromaFolderStore(database) as store:
@@ -168,10 +212,10 @@ def drafting(database: Path) -> float:
         draft = Draft.written(folder, 0, projection)
         assert draft is not None
         draft.rows()
-        with folder.joinpath("again").open("wb") as lines:
+        with folder.joinpath("again").open("wb") as lines, folder.joinpath("vectors").open("wb") as numbers:
             for page in draft.pages(PAGE):
-                columns = zip(page.ids, page.texts, page.payloads, strict=True)
-                lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+                lines.writelines(json.dumps(record).encode() + b"\n" for record in page.ids)
+                numbers.write(page.vectors.data)
         Draft.written(folder, 0, projection)
 
     return timed(work)
@@ -209,15 +253,16 @@ def multiply(pages: list[Page]) -> None:
 
 
 def digest(pages: list[Page]) -> None:
-    """What is written down of the new database."""
+    """A SHA-256 of the text and the payload of each record, which is written down."""
     found = Digest()
     for page in pages:
-        found.add(page)
+        found.add_contents(page)
 
 
 def compare(pages: list[Page]) -> None:
-    """Every record with what it should be, digests included."""
-    comparison = Comparison()
+    """Every id and vector with what it should be, and a SHA-256 of each vector."""
+    not_asked = cast(RecordsInFiles, object())  # would be, after all pages
+    comparison = Comparison(contents=Contents("", ""), in_files=not_asked)
     for page in pages:
         comparison.add(page, page)
 
@@ -235,6 +280,11 @@ PARTS: dict[str, Callable[[Path], float]] = {
     "opening": opening,
     "reopening": reopening,
     "reading": reading,
+    "reading files": reading_files,
+    "reading vectors": reading_vectors,
+    "hashing tables": hashing_tables,
+    "believing": believing,
+    "foreseeing": foreseeing,
     "searching": searching,
     "inserting": inserting,
     "sampling": sampling,
@@ -252,12 +302,16 @@ PARTS: dict[str, Callable[[Path], float]] = {
 KEPT = {
     "opening": (1, "Chroma", "the copy, its index into memory"),
     "reopening": (1, "Chroma", "opening it again, so that what is verified is what is on the disk"),
-    "reading": (2, "Chroma", "all records once for the draft and once to verify; its interface makes a Python float of "
-                "every number"),
+    "believing": (2, "Chroma", "1,000 records, which must be as in the files: before, and to verify"),
     "searching": (2, "Chroma", "200 searches before and after"),
     "sampling": (1, "Chroma", "500 records from all over the collection, 100 searches, which distance it is"),
-    "drafting": (1, "lightmigrate", "records and vectors into files, with a checksum, and out of them twice"),
-    "comparing": (1, "lightmigrate", "every record and vector with what it should be, and two SHA-256 of each"),
+    "reading files": (1, "lightmigrate", "all records for the draft: vectors from the index, the rest from the tables"),
+    "reading vectors": (1, "lightmigrate", "ids and vectors to verify"),
+    "hashing tables": (2, "lightmigrate", "a digest of all rows of texts and metadata, before and after"),
+    "hashing": (1, "lightmigrate", "a SHA-256 of each record's text and metadata, to be written down"),
+    "drafting": (1, "lightmigrate", "ids and vectors into files, with a checksum, and out of them twice"),
+    "comparing": (1, "lightmigrate", "every vector with what it should be, and a SHA-256 of each"),
+    "foreseeing": (1, "lightmigrate", "the first searches through the graph as it would be with the new vectors"),
     "neighbours": (2, "lightmigrate", "the true neighbours of 200 vectors, before and after"),
     "projecting": (1, "lightmigrate", "{multiplying:.2f} s of it are the bare product"),
     "exchanging": (1, "lightmigrate", "the vectors in the index's files"),
@@ -287,9 +341,9 @@ Processor seconds for {RECORDS:,} records, 1024 → 768, documents of {throughpu
 |---|--:|---|--:|--:|---|
 {"".join(lines)}| the rest | | | {rest:.2f} | {rest / found["keep"]:.0%} | {rest_said} |
 
-Chroma's own part is {own["Chroma"]:.1f} s: no more than {most:,.0f} vectors a processor second are possible while
-everything is read through its interface before and after. Of lightmigrate's {ours:.1f} s comparing takes
-{found["comparing"]:.1f}, most of it ({found["hashing"]:.1f}) for the digests.
+Chroma's own part is {own["Chroma"]:.1f} s, lightmigrate's {ours:.1f} s: {most:,.0f} vectors a processor second would be
+possible if the latter took no time. Through Chroma's interface reading everything once takes {found["reading"]:.1f} s,
+because it makes a Python float of every number; from the files it takes {found["reading files"]:.1f} s.
 
 ## The index built anew: {found["rebuild"]:.1f} s
 

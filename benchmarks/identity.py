@@ -1,7 +1,7 @@
 """How often `identify` and `find_mixture` are right: `python benchmarks/identity.py --data DATA_DIR [--variants DIR]`.
 
-DATA_DIR as in `corpora.py`; the second folder is what `variants.py` made of it. The thresholds were chosen on the
-datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`.
+DATA_DIR as in `corpora.py`; the second folder is what `encode_variants.py` made of it. The thresholds were chosen on
+the datasets without judgements (`pool`) and on other samples of the others (seed 0). Writes `results/identity.md`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from corpora import Rows, Vectors, load, read_lines
-from spaces import bag_of_words, fitted, principal, quantised, rotated, same_dimension, wordllama
+from other_models import bag_of_words, fitted, principal, quantised, rotated, same_dimension, wordllama
 
 from lightmigrate.quality.identity import identify
 from lightmigrate.quality.mixture import find_mixture
@@ -28,7 +28,7 @@ SHARES = (0.05, 0.1, 0.2, 0.5)
 SEEDS = 3
 FIRST_SEED = 100  # what was looked at while thresholds were chosen is not reported
 
-# What `variants.py` makes, and what it should be called. A part of a short text may be the text itself.
+# What `encode_variants.py` makes, and what it should be called. A part of a short text may be the text itself.
 VARIANTS = {
     "8 bits": ("8-bit weights", {"variant"}),
     "prefix passage": ("prefix “passage: ”", {"variant"}),

@@ -7,7 +7,8 @@ nDCG@10 by human judgements is then measured on all other documents (`held_out`)
 the gate expects, without judgements, is `predicted`. A contestant whose package is not installed is skipped, with a
 line.
 
-Appends to `results/retention.jsonl` as it goes and skips what stands there; `report.py` makes tables and plot of it.
+Appends to `results/retention.jsonl` as it goes and skips what stands there; `retention_report.py` makes tables and plot
+of it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import CONTESTANTS, Contestant, Pairs
 from corpora import UPGRADE, Corpus, corpora
+from fitting_methods import CONTESTANTS, Contestant, Pairs
 
 from lightmigrate.quality.gate import gate
 

@@ -1,11 +1,11 @@
 """Which documents, and how many single words, a budget is best spent on.
 
 Run `python benchmarks/short_documents.py DATA_DIR ENCODED_DIR CORPUS:OLD:NEW …`. DATA_DIR and ENCODED_DIR are those of
-`corpora.py` and `encoders.py`. For each budget (`--shares` of the tokens of embedding everything) `lightmigrate.fit`
-learns from the frequent words that are paid for and from as many documents as the rest buys, taken at random, from the
-shorter half of all documents, or shortest first; nothing else is counted. Told is what the whole collection keeps, the
-paid documents exact and the others projected: nDCG@10 by judgements, as a share of embedding everything, and the
-overlap of the first ten, means over `--seeds`. Writes `results/short_documents.md`.
+`corpora.py` and `encode_words.py`. For each budget (`--shares` of the tokens of embedding everything)
+`lightmigrate.fit` learns from the frequent words that are paid for and from as many documents as the rest buys, taken
+at random, from the shorter half of all documents, or shortest first; nothing else is counted. Told is what the whole
+collection keeps, the paid documents exact and the others projected: nDCG@10 by judgements, as a share of embedding
+everything, and the overlap of the first ten, means over `--seeds`. Writes `results/short_documents.md`.
 """
 
 from __future__ import annotations

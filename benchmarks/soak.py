@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from passages import Passages
+from synthetic_passages import Passages
 from throughput import peak_mib
 
 from lightmigrate import ChromaMigrator, CollectionJob, Model, Projection

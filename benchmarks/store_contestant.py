@@ -34,7 +34,7 @@ class Data:
 
 def data(rows: int, seed: int) -> Data:
     """Passages with the vectors of a real encoder; other ones for every seed."""
-    from passages import Passages  # loads what a child that only migrates has no use for
+    from synthetic_passages import Passages  # loads what a child that only migrates has no use for
 
     texts, vectors = Passages(OLD.dimension, WORDS).take(seed * rows, (seed + 1) * rows)
     payloads = [{"source": f"{row % 97}.txt", "part": row, "score": row / 7} for row in range(rows)]

@@ -8,7 +8,8 @@ Two things are measured:
    a process of its own on its own copy of the same database.
 
 Only speed and memory are measured, so the projection matrices are random; the stored vectors are a real encoder's, and
-the documents are its texts (`passages.py`), because what an index's graph is worth afterwards depends on how they lie.
+the documents are its texts (`synthetic_passages.py`), because what an index's graph is worth afterwards depends on how
+they lie.
 
 Linux counts the peak memory of the process that starts another into that other's `ru_maxrss`. So this one stays
 small: everything that needs memory runs in children, which print their findings as one line of JSON.
@@ -35,6 +36,7 @@ from typing import Any, cast
 import numpy as np
 
 import lightmigrate
+from lightmigrate.migration.options import Verify
 from lightmigrate.vectors import Vectors
 
 SEED = 0
@@ -48,8 +50,10 @@ ROUTES = {
     "keep": 'lightmigrate, `index="keep"`',
     "rebuild": '`index="rebuild"`',
     "rewrite": '`index="rewrite"`',
+    "keep-full": '`index="keep", verify="full"`',
     "keep-unverified": '`index="keep", verify=False`',
 }
+VERIFY: dict[str, Verify] = {"": True, "full": "full", "unverified": False}
 MEASURES = {"vectors_per_second": ",.0f", "vectors_per_cpu_second": ",.0f", "cpu_seconds": ".1f", "peak_mib": ",.0f"}
 # Seconds between two timings: the threads of OpenBLAS and onnxruntime spin for a while after their work.
 PAUSE = 0.1
@@ -171,7 +175,7 @@ def create_collection(client: Any) -> Any:
 
 def build_database(folder: Path, records: int) -> None:
     """A database with one collection of passages, their vectors and metadatas, always the same."""
-    from passages import Passages  # loads what a child that only migrates has no use for
+    from synthetic_passages import Passages  # loads what a child that only migrates has no use for
 
     passages = Passages(STORED[0], WORDS_IN_DOCUMENT)
     client = open_client(folder)
@@ -229,11 +233,11 @@ def take_route(task: str, folder: Path, records: int) -> dict[str, Any]:
     if task == "naive":
         migrate_naively(folder, weights, bias)
     else:
-        route, _, unverified = task.partition("-")
+        route, _, verify = task.partition("-")
         result = lightmigrate.ChromaMigrator(folder).migrate_collection(
             COLLECTION,
             projection,
-            verify=not unverified,
+            verify=VERIFY[verify],
             index=route,  # type: ignore[arg-type]  # the names of the tasks
         )
         if result.verification is not None:

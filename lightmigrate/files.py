@@ -1,28 +1,17 @@
-"""Files: atomic replacement, locks, copies, and checksums."""
+"""Files: atomic replacement, locks, copies, and checksums. What systems do differently is in `system`."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import hashlib
 import os
 import secrets
 import shutil
-import stat
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
-_AT_FDCWD = -100
-_NOT_POSSIBLE_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+from lightmigrate.system import give_rights, lock, rename, sync, sync_file, sync_folder
 
 
 @contextlib.contextmanager
@@ -35,11 +24,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with aside.open("xb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         if path.exists():
             aside.chmod(path.stat().st_mode & 0o777)
-        aside.replace(path)
+        rename(aside, path)
         sync_folder(path.parent)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -50,10 +38,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the lock file `path`, created when missing; waits for other holders."""
     with path.open("ab") as file:
-        if sys.platform == "win32":
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file)
         yield
 
 
@@ -62,38 +47,27 @@ def try_lock(path: Path) -> IO[bytes] | None:
 
     The operating system releases the lock when the process ends for any reason.
     """
-    file = path.open("ab")
+    file = path.open("a+b")
     try:
-        if sys.platform == "win32":
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        locked = lock(file, wait=False)
+    except OSError:  # a file system without locks
         file.close()
-        return None
-    return file
+        raise
+    if not locked:
+        file.close()
+    return file if locked else None
 
 
 @contextlib.contextmanager
 def shared(path: Path) -> Iterator[None]:
     """Hold a shared lock on the lock file `path`, which may not exist; waits for an exclusive holder.
 
-    Several processes may share it. Writes nothing.
+    Several processes may share it, except on Windows. Writes nothing.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            file = stack.enter_context(path.open("rb"))
-            _wait_for_share(file)
+            lock(stack.enter_context(path.open("rb")), shared=True)
         yield
-
-
-def _wait_for_share(file: BinaryIO) -> None:
-    if sys.platform == "win32":
-        while True:
-            with contextlib.suppress(OSError):  # after ten seconds
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                return
-    fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def is_locked(path: Path) -> bool:
@@ -103,14 +77,7 @@ def is_locked(path: Path) -> bool:
     except FileNotFoundError:
         return False
     with file:
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+        return not lock(file, shared=True, wait=False)
 
 
 def wait_for(path: Path) -> None:
@@ -119,44 +86,11 @@ def wait_for(path: Path) -> None:
         pass
 
 
-def exchange_names(first: Path, second: Path) -> bool:
-    """Exchange two names atomically; `False`, and nothing done, where the system has no such call."""
-    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
-    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
-        failed = library.renamex_np(os.fsencode(first), os.fsencode(second), _EXCHANGE)
-    elif library is not None and hasattr(library, "renameat2"):
-        failed = library.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE)
-    else:
-        return False
-    if not failed:
-        return True
-    code = ctypes.get_errno()
-    if code in _NOT_POSSIBLE_HERE:
-        return False
-    raise OSError(code, os.strerror(code), str(first), None, str(second))
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush renames inside `folder` to disk, where the system supports it (not on Windows)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sync_tree(folder: Path) -> None:
     """Flush every file and folder below `folder`, and itself, to disk."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            # fsync needs a writable descriptor on Windows only; elsewhere read-only files are flushed too
-            descriptor = os.open(Path(parent, name), os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(Path(parent, name))
         sync_folder(Path(parent))
 
 
@@ -185,16 +119,11 @@ def give_rights_of(example: Path, file: Path, folder: Path) -> None:
     Each entry gets the mode of the entry of the same name below `example`; without one, folders get the mode of
     `example` and files that of `file`. Owner and group change only when this process may change them.
     """
-    if os.name == "nt":
-        return
     owner = example.stat()
     for path in (folder, *folder.rglob("*")):
-        if os.geteuid() == 0:
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        if not path.is_symlink():
-            same = example / path.relative_to(folder)
-            like = same if same.exists() else example if path.is_dir() else file
-            path.chmod(stat.S_IMODE(like.stat().st_mode))
+        same = example / path.relative_to(folder)
+        like = same if same.exists() else example if path.is_dir() else file
+        give_rights(path, like.stat(), owner)
 
 
 def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> int:

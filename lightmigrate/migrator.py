@@ -15,7 +15,7 @@ from lightmigrate.learner import DatabaseLearner
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.options import MigrationOptions, Verify
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, MigrationResult, Rollback
 from lightmigrate.progress import reporting
@@ -67,7 +67,7 @@ class Migrator(DatabaseLearner):
         self,
         jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
         auto_backup: bool = True,
-        verify: bool = True,
+        verify: Verify = True,
         *,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
@@ -82,7 +82,7 @@ class Migrator(DatabaseLearner):
             jobs: the collections. Or a function that decides, given a `Store` to read in: the copy of the folder that
                 is built on, or the client's database. Without jobs nothing is done.
             auto_backup: see `MigrationOptions`, here and below.
-            verify: read everything back and compare it before the exchange.
+            verify: read everything back and compare it before the exchange; `"full"`: through the store's engine alone.
             invalid_vectors: `refuse`, or `centre` to replace them by the centre of the new space.
             force: skip the checks of the gate and of the source model.
             index: `keep`, `rebuild` or `rewrite`.
@@ -157,7 +157,7 @@ class Migrator(DatabaseLearner):
         self,
         jobs: Sequence[CollectionJob] | Callable[[Store], Sequence[CollectionJob]],
         auto_backup: bool = True,
-        verify: bool = True,
+        verify: Verify = True,
         *,
         invalid_vectors: InvalidVectors = "refuse",
         force: bool = False,
@@ -171,7 +171,7 @@ class Migrator(DatabaseLearner):
         collection_name: str,
         projection_path: Projection | str | Path | None = None,
         auto_backup: bool = True,
-        verify: bool = True,
+        verify: Verify = True,
         *,
         embedding_function: object = None,
         tenant: str = DEFAULT_TENANT,
@@ -190,7 +190,7 @@ class Migrator(DatabaseLearner):
         plan: BudgetPlan,
         provider: Provider | object,
         auto_backup: bool = True,
-        verify: bool = True,
+        verify: Verify = True,
         *,
         embedding_function: object = None,
         source_model: Model | None = None,
@@ -283,7 +283,7 @@ class Migrator(DatabaseLearner):
             return refiner.run(limits, order, refit=refit, stop=stop, on_progress=self._on_progress)
 
     def resume(
-        self, auto_backup: bool = True, verify: bool = True, *, force: bool = False, index: IndexRoute = "keep"
+        self, auto_backup: bool = True, verify: Verify = True, *, force: bool = False, index: IndexRoute = "keep"
     ) -> list[MigrationResult]:
         """Continue an interrupted migration, or end an interrupted exchange. Writes. See `migrate` for the options.
 

@@ -61,6 +61,9 @@ def test_wheel_and_sdist_hold_what_they_should(built: Path) -> None:
         "lightmigrate/registry/packaged/LICENSE.md",
         "lightmigrate/registry/packaged/registry.json",
         "lightmigrate/registry/packaged/all-MiniLM-L6-v2_to_all-mpnet-base-v2.npz",
+        "lightmigrate/web/static/htmx-LICENSE.txt",
+        "lightmigrate/web/static/page.css",
+        "lightmigrate/web/templates/base.html",
         "lightmigrate_train/__init__.py",
     ):
         assert wanted in names

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from langchain_community.docstore.in_memory import InMemoryDocstore
 from langchain_community.vectorstores import FAISS
 from langchain_core.documents import Document
 from langchain_core.embeddings import FakeEmbeddings
+from langchain_milvus import Milvus
 from langchain_qdrant import QdrantVectorStore
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -30,8 +33,10 @@ from lightmigrate.stores.base import Address, Collection, Metric, Store
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.lance.store import LanceStore
+from lightmigrate.stores.milvus.store import MilvusStore
 from lightmigrate.stores.open import open_database
 from lightmigrate.stores.qdrant.store import QdrantStore
+from tests.contract.milvus import shared
 from tests.contract.postgres import PgMaker
 from tests.databases import folder_hash, make_database, make_projection, make_vectors
 from tests.processes import start, was_killed
@@ -112,11 +117,16 @@ PAIRS: dict[str, tuple[Callable[[Path, str, PgMaker], str], str, tuple[str, int]
     "pgvector-qdrant": (pg_source, "qdrant", ("qdrant.receive:QdrantReceiver:publish", 0), "l2"),
     "pgvector-lance": (pg_source, "lance", ("lance.receive:LanceReceiver:publish", 0), "cosine"),
     "lance-chroma": (lance_source, "chroma", ("chroma.receive:ChromaReceiver:publish", 0), "l2"),
+    "chroma-milvus": (chroma_source, "milvus", ("milvus.collection:MilvusCollection:put", 3), "ip"),
+    "lance-milvus": (lance_source, "milvus", ("milvus.receive:MilvusReceiver:publish", 0), "l2"),
+    "chroma-sqlite-vec": (chroma_source, "sqlite-vec", ("sqlite_vec.collection:SqliteVecCollection:add", 3), "cosine"),
+    # within the transaction that publishes
+    "pgvector-sqlite-vec": (pg_source, "sqlite-vec", ("sqlite_vec.tables:Catalog:register", 0), "l2"),
 }
 
 
 def target_of(kind: str, folder: Path, pg: PgMaker) -> str:
-    return pg.locator if kind == "postgresql" else f"{kind}://{folder / 'target'}"
+    return pg.locator if kind == "postgresql" else f"{kind}://{folder / 'target.db'}"
 
 
 def opened(locator: str) -> Store:
@@ -128,7 +138,7 @@ def fields_of(kind: str, collection: Collection, ids: Sequence[str]) -> list[Any
     """The fields as an application reads them back."""
     payloads = collection.records(ids).payloads
     fields = [(payload or {})["metadata"] for payload in payloads]
-    return [json.loads(each) for each in fields] if kind == "lance" else fields
+    return [json.loads(each) for each in fields] if kind in ("lance", "sqlite-vec") else fields
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -174,6 +184,71 @@ def test_langchain_opens_what_came_from_another_store(tmp_path: Path, pg: PgMake
     assert point.payload["__id__"] == IDS[7]
     Migrator(client).migrate_collection(NAME, make_projection())  # a database like any other
     assert client.get_collection(NAME).config.params.vectors.size == 24  # type: ignore[union-attr]
+
+
+def test_langchain_opens_what_came_to_milvus(tmp_path: Path, pg: PgMaker) -> None:
+    client = shared().client
+    shared().clear()
+    Migrator(chroma_source(tmp_path, "cosine", pg)).transfer([CollectionJob(NAME, rebuild_index=True)], client)
+    store = Milvus(
+        FakeEmbeddings(size=16), NAME, connection_args={"uri": str(shared().path)}, auto_id=False,
+        metadata_field="metadata",
+    )  # fmt: skip
+    (found,) = store.similarity_search_by_vector(make_vectors(N)[7].tolist(), k=1)
+    assert (found.page_content, found.metadata["row"]) == (TEXTS[7], 7)
+    store.add_documents([Document("new", metadata={"row": -1})], ids=["new"])
+    assert MilvusStore(client).capabilities.atomic_exchange, "an alias leads there"
+    Migrator(client).migrate_collection(NAME, make_projection())  # a database like any other
+    assert MilvusStore(client).collection(Address(NAME)).count() == N + 1
+
+
+def test_what_milvus_cannot_hold_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    client = shared().client
+    shared().clear()
+    rows: dict[str, dict[str, Any]] = {"long": {"text": "é" * 40_000}, "number": {"big": 2**64}}
+    for name, fields in rows.items():
+        np.save(tmp_path / f"{name}.npy", make_vectors(1))
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": "a", **fields}))
+    for name, reason in (("long", "takes texts of 65535 bytes, and one has 80000"), ("number", "'big' holds a number")):
+        with pytest.raises(LightmigrateError, match=reason):
+            Migrator(tmp_path).transfer([CollectionJob(name, rebuild_index=True)], client)
+    assert MilvusStore(client).collections() == []
+    assert client.list_aliases()["aliases"] == []
+
+
+def test_what_an_sqlite_file_holds_already_stays(tmp_path: Path, pg: PgMaker) -> None:
+    source, place = chroma_source(tmp_path, "cosine", pg), tmp_path / "app.db"
+    job = CollectionJob(NAME, rebuild_index=True)
+    with contextlib.closing(sqlite3.connect(place)) as file:
+        file.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT)")  # with the keys of the collection
+        file.executemany("INSERT INTO notes VALUES (?, 'not the text')", [(record,) for record in IDS])
+        file.execute('CREATE TABLE "my-notes_info" (other)')
+        file.commit()
+    with pytest.raises(LightmigrateError, match="already exists"):
+        Migrator(source).transfer([job], f"sqlite-vec://{place}")
+    with contextlib.closing(sqlite3.connect(place)) as file:
+        file.execute('DROP TABLE "my-notes_info"')
+    Migrator(source).transfer([job], f"sqlite-vec://{place}")
+    Migrator(place).migrate_collection(NAME, make_projection())
+    with opened(str(place)) as store:
+        assert list(store.collection(Address(NAME)).records(IDS).texts) == TEXTS
+    with contextlib.closing(sqlite3.connect(place)) as file:
+        assert file.execute("SELECT count(*) FROM notes WHERE body = 'not the text'").fetchone() == (N,)
+    with pytest.raises(RefusedError, match="has a collection my-notes already"):
+        Migrator(source).transfer([job], place)
+
+
+def test_what_sqlite_vec_cannot_be_is_refused_and_no_file_is_made(tmp_path: Path, pg: PgMaker) -> None:
+    source, place = chroma_source(tmp_path, "ip", pg), tmp_path / "new.db"
+    with pytest.raises(LightmigrateError, match="no distance ip"):
+        Migrator(source).transfer([CollectionJob(NAME, rebuild_index=True)], f"sqlite-vec://{place}")
+    with opened(f"sqlite-vec://{place}") as store:
+        assert store.collections() == []
+    assert not place.exists()
+    with pytest.raises(DatabaseError, match="there is no folder"):
+        open_database(f"sqlite-vec://{tmp_path / 'none' / 'new.db'}")
+    with pytest.raises(DatabaseError, match=r"ends in \.db"):
+        open_database(f"milvus://{tmp_path / 'new'}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from corpora import read_lines
-from spaces import Vectors
+from other_models import Vectors
 
 from field.models import open_model
 from lightmigrate.providers.base import Provider

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from general.models import FOLDERS, PackagedModel
-from spaces import Vectors, unit, wordllama
+from other_models import Vectors, unit, wordllama
 
 from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.onnx import OnnxProvider

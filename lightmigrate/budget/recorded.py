@@ -25,7 +25,6 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.refinement.checks import EXACT_WHEN_MIGRATED
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin
-from lightmigrate.refinement.refined_index import note_recalls
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store
 from lightmigrate.texts.chosen import texts_for
@@ -123,9 +122,6 @@ def migrate_recorded(
             options.index,
             beside,
         )
-        if recorded:
-            with Provenance.of(engine.place) as provenance:
-                note_recalls(provenance, results)
         if recorded and not isinstance(engine, AsideMigration) and options.auto_backup:
             add_late_rows(engine.place, stores[0], recorded)
     return results

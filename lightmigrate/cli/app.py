@@ -14,38 +14,60 @@ from typing import Annotated
 
 import typer
 
+from lightmigrate.cli.help import GroupedCommands, GroupedOptions
 from lightmigrate.errors import InvalidVectorsError, LightmigrateError, RefusedError
 from lightmigrate.version import __version__
 
-# Name and help line, in the order in which they are used. Each is in the module `lightmigrate.cli.NAME`: a function or
-# a `Typer` of that name. A test compares the lines with the docstrings.
-COMMANDS: Mapping[str, str] = {
-    "doctor": "Look at collections, dimensions, mismatches and users. Only reads.",
-    "train": "Train a projection on your own documents and judge it.",
-    "plan": "Show what `migrate` would do, or what each budget buys. Only reads.",
-    "migrate": "Build a new database aside, verify it, put it in place at once.",
-    "resume": "Continue or discard an interrupted migration or exchange.",
-    "verify": "Compare a database with what its migration left. Only reads.",
-    "rollback": "Put a backup back in place, exactly.",
-    "clean": "List the backups of a database; with `--yes` delete them.",
-    "status": "Show how much is exact and what quality to expect. Only reads.",
-    "refine": "Embed more rows of a migrated collection with the new model.",
-    "bridge": "Search a collection that is not migrated with the new model.",
-    "inspect": "Show what a projection says of itself. Only reads.",
-    "registry": "List, add, remove, check and find projections.",
-    "demo": "Do the whole job on a small real database.",
+# Name and help line, by what they are for and in the order in which they are needed. Each is in the module
+# `lightmigrate.cli.NAME`: a function or a `Typer` of that name. A test compares the lines with the docstrings.
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Change the model": {
+        "doctor": "Look at collections, dimensions, mismatches and users. Only reads.",
+        "plan": "Show what `migrate` would do, or what each budget buys. Only reads.",
+        "migrate": "Build a new database aside, verify it, put it in place at once.",
+    },
+    "Afterwards": {
+        "verify": "Compare a database with what its migration left. Only reads.",
+        "status": "Show how much is exact and what quality to expect. Only reads.",
+        "refine": "Embed more rows of a migrated collection with the new model.",
+        "rollback": "Put a backup back in place, exactly.",
+        "resume": "Continue or discard an interrupted migration or exchange.",
+        "clean": "List the backups of a database; with `--yes` delete them.",
+    },
+    "Projections": {
+        "train": "Train a projection on your own documents and judge it.",
+        "inspect": "Show what a projection says of itself. Only reads.",
+        "registry": "List, add, remove, check and find projections.",
+        "bridge": "Search a collection that is not migrated with the new model.",
+    },
+    "In a browser": {
+        "ui": "Look at databases, plan, migrate and search in a browser.",
+        "report": "Write what the page shows as one offline HTML file. Only reads.",
+    },
+    "See it work": {
+        "demo": "Do the whole job on a small real database.",
+    },
 }
+
+COMMANDS: Mapping[str, str] = {name: line for section in SECTIONS.values() for name, line in section.items()}
 
 HELP = (
     "Change the embedding model behind a vector database without embedding everything again.\n\n"
-    "The usual order is  doctor → train → plan → migrate → verify → clean.  Each command prints the next one."
+    "The usual order is  doctor → plan → migrate → verify → clean.  Each command prints the next one; alone, "
+    "lightmigrate looks for databases here."
 )
+
+
+class Commands(GroupedCommands):
+    """All commands."""
+
+    sections = SECTIONS
 
 
 def application(chosen: str | None = None) -> typer.Typer:
     """All commands; only the module of the chosen one is imported, of the others only the help line is there."""
     app = typer.Typer(
-        no_args_is_help=True,
+        cls=Commands,
         add_completion=False,
         rich_markup_mode=None,  # rich would take longer to import than the help may take
         pretty_exceptions_enable=False,
@@ -60,7 +82,7 @@ def application(chosen: str | None = None) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name, cls=GroupedOptions)(command)
     return app
 
 
@@ -69,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), None)
     try:
+        if not words:
+            from lightmigrate.cli.nearby import nearby
+
+            nearby()
+            raise SystemExit(0)
         app = application(chosen)
         if chosen is not None and chosen in COMMANDS and words == [chosen, "--help"]:
             typer.echo(_help(app, chosen))

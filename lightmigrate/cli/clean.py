@@ -33,5 +33,3 @@ def clean(
     elif cleaned.backups:
         chosen = [word for name in names for word in ("--backup", name)]
         print_next("clean", *database.words, *chosen, "--yes", why="to delete them for good")
-    else:
-        terminal.output.print("no backups")

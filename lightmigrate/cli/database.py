@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -16,23 +18,32 @@ from lightmigrate.errors import LightmigrateError, RefusedError
 _PANEL = "A Chroma server"
 
 
-def _database(
-    path: str | None, host: str | None, port: int, ssl: bool, header: list[str] | None, tenant: str, database: str
-) -> DatabaseChoice:
+def database_of(path: str) -> DatabaseChoice:
+    """The database at a path or a URL; its password is asked for in a terminal if the server wants one."""
+    if "://" in path:
+        return DatabaseChoice(path, (without_password(path),), _asked_once() if sys.stdin.isatty() else None)
+    return DatabaseChoice(path, (path,))
+
+
+def _asked_once() -> Callable[[], str]:
+    """Asks for a password in a terminal, and remembers it while the process lives."""
+    return functools.cache(lambda: str(typer.prompt("Password", hide_input=True, err=True)))
+
+
+def _database(path: str | None, host: str | None, **server: Any) -> DatabaseChoice:
     if (path is None) == (host is None):
         raise LightmigrateError("name one database: a folder, a URL, or a Chroma server with --host")
-    if path is not None and "://" in path:
-        ask = (lambda: str(typer.prompt("Password", hide_input=True, err=True))) if sys.stdin.isatty() else None
-        return DatabaseChoice(path, (without_password(path),), ask)
-    if path is not None:
-        return DatabaseChoice(path, (path,))
-    words = ["--host", str(host), "--port", str(port), *(["--ssl"] if ssl else [])]
+    return database_of(path) if path is not None else _served(str(host), **server)
+
+
+def _served(host: str, port: int, ssl: bool, header: list[str] | None, tenant: str, database: str) -> DatabaseChoice:
+    words = ["--host", host, "--port", str(port), *(["--ssl"] if ssl else [])]
     for name, value, default in (("tenant", tenant, DEFAULT_TENANT), ("database", database, DEFAULT_DATABASE)):
         words += [f"--{name}", value] if value != default else []
     for name in header or ():
         words += ["--header", name]
     headers = {name: _secret(name) for name in header or ()}
-    return DatabaseChoice(Server(str(host), port, ssl, headers, tenant, database), tuple(words))
+    return DatabaseChoice(Server(host, port, ssl, headers, tenant, database), tuple(words))
 
 
 def _secret(header: str) -> str:
@@ -51,14 +62,14 @@ def _server(help: str, *names: str) -> Any:
 
 SERVER: dict[str, tuple[Any, Any]] = {
     "host": (Annotated[str | None, _server("Name or address of a Chroma server.")], None),
-    "port": (Annotated[int, _server("Its port; 8000 by default.")], 8000),
-    "ssl": (Annotated[bool, _server("Whether it speaks https.", "--ssl")], False),
+    "port": (Annotated[int, _server("Port of the server; 8000 by default.")], 8000),
+    "ssl": (Annotated[bool, _server("Connect by https.", "--ssl")], False),
     "header": (
         Annotated[
             list[str] | None,
             _server(
-                "A header it requires, by name alone, such as X-Chroma-Token; may be repeated. Its value is read from "
-                "the environment (LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN) or asked for."
+                "Name of a header that the server requires, such as X-Chroma-Token; may be repeated. Its value is read "
+                "from the environment (LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN) or asked for."
             ),
         ],
         None,
@@ -83,3 +94,6 @@ DATABASE = Group(
     },
     _database,
 )
+
+# The same without a path, for a command that takes several.
+SERVER_DATABASE = Group(SERVER, lambda host, **server: None if host is None else _served(host, **server))

@@ -31,6 +31,4 @@ def doctor(
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
     healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
     if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
-        is_path = len(database.words) == 1 and "://" not in database.words[0]  # otherwise there is no folder to copy
-        command = ("train", "--from", *database.words) if is_path else ("plan", *database.words)
-        print_next(*command, "--target-model", "NEW_MODEL")
+        print_next("plan", *database.words, "--target-model", "NEW_MODEL")

@@ -8,6 +8,7 @@ from typing import Annotated
 from lightmigrate.cli.database import DATABASE
 from lightmigrate.cli.groups import Group, expanded
 from lightmigrate.cli.options import (
+    MIGRATION,
     MIGRATION_OPTIONS,
     NEW_MODEL,
     OPTIONAL_TARGET,
@@ -38,12 +39,18 @@ _FUNCTION = Group(
         "embedding_function": (
             Annotated[
                 str | None,
-                option("Chroma's name of the new embedding function, to record it.", "--embedding-function"),
+                option(
+                    "Record this embedding function, by Chroma's name, with the collections.",
+                    "--embedding-function",
+                    panel=MIGRATION,
+                ),
             ],
             None,
         ),
         "embedding_config": (
-            Annotated[str, option("Its configuration, as JSON.", "--embedding-config", show_default=True)],
+            Annotated[
+                str, option("Its configuration, as JSON.", "--embedding-config", panel=MIGRATION, show_default=True)
+            ],
             "{}",
         ),
     },
@@ -56,7 +63,7 @@ _GOAL = Group(
             Annotated[
                 float,
                 option(
-                    "Expected share of what embedding everything gives that the route to --target-model has to keep.",
+                    "Share of what embedding everything gives that --target-model is expected to keep at least.",
                     "--quality",
                     panel=NEW_MODEL,
                     show_default=True,
@@ -67,7 +74,9 @@ _GOAL = Group(
         "max_seconds": (
             Annotated[
                 float | None,
-                option("Seconds that --target-model may take at most, as predicted.", "--max-seconds", panel=NEW_MODEL),
+                option(
+                    "Seconds that a route to --target-model may take, as predicted.", "--max-seconds", panel=NEW_MODEL
+                ),
             ],
             None,
         ),
@@ -94,20 +103,25 @@ def migrate(
     projection: ProjectionFile = None,
     calibrate: Annotated[
         int | None,
-        option("Instead: train one on so many of the collection's own documents.", "--calibrate", min=50),
+        option(
+            "Instead of --projection: train one on so many of the collection's own documents.", "--calibrate", min=50
+        ),
     ] = None,
     embed_again: Annotated[
         bool,
         option(
-            "Instead: make the named collections anew from their stored texts, for vectors that cannot be read.",
+            "Instead of --projection: make the named collections anew from their stored texts, for vectors that cannot "
+            "be read.",
             "--embed-again",
         ),
     ] = False,
-    plan_file: Annotated[Path | None, option("Instead: do what `plan -o` wrote.", "--plan")] = None,
+    plan_file: Annotated[
+        Path | None, option("Instead of --projection: carry out what `plan -o` wrote.", "--plan")
+    ] = None,
     to: Annotated[
         str | None,
         option(
-            "Build them in this other database instead, which is only added to; the source is only read. With "
+            "Build the collections in this other database instead; the source is only read. With "
             "--projection, or without for the same vectors.",
             "--to",
         ),
@@ -117,7 +131,7 @@ def migrate(
     queries: Queries = None,
     cache: Cache = None,
     show_ids: Annotated[  # where errors are printed
-        bool, option("Show the ids of records that a refusal is about.", "--show-ids")
+        bool, option("Show the ids of the records that are refused.", "--show-ids")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,

@@ -20,11 +20,13 @@ InvalidVectors = Literal["refuse", "centre"]
 OnWritten = Literal["refuse", "carry", "discard"]
 Order = Literal["random", "newest", "retrieved", "uncertain"]
 IndexRoute = Literal["keep", "rebuild", "rewrite"]
+Verify = Literal["fast", "full", "none"]
 Metric = Literal["l2", "cosine", "ip"]
 DEFAULT_TENANT, DEFAULT_DATABASE = "default_tenant", "default_database"
 REGISTRY_VARIABLE = "LIGHTMIGRATE_REGISTRY"
 
 OLD_MODEL, NEW_MODEL, BUDGET, MIGRATION = "Old model", "New model", "Budget", "How to migrate"
+EMBEDDED_TEXTS = "Texts that were embedded"
 
 
 def option(help: str, *names: str, panel: str | None = None, show_default: bool = False, **more: Any) -> Any:
@@ -33,7 +35,7 @@ def option(help: str, *names: str, panel: str | None = None, show_default: bool 
 
 
 AsJson = Annotated[bool, option("Print one JSON document on stdout.", "--json")]
-Yes = Annotated[bool, option("Do not ask.", "--yes", "-y")]
+Yes = Annotated[bool, option("Go ahead without asking.", "--yes", "-y")]
 ProjectionFile = Annotated[Path | None, option("File of the projection, .npz or .onnx.", "--projection", "-p")]
 Collections = Annotated[
     list[str] | None,
@@ -72,10 +74,16 @@ Backup = Annotated[
 ]
 TextsFile = Annotated[
     Path | None,
-    option('File of texts that the database does not store, .jsonl, one {"id": …, "text": …} a line.', "--texts"),
+    option(
+        'File of texts that the database does not store, .jsonl, one {"id": …, "text": …} a line.',
+        "--texts",
+        panel=EMBEDDED_TEXTS,
+    ),
 ]
-TextKey = Annotated[str, option("Field of the texts in --texts.", "--text-key", show_default=True)]
-IdKey = Annotated[str, option("Field of the ids in --texts.", "--id-key", show_default=True)]
+TextKey = Annotated[
+    str, option("Field of the texts in --texts.", "--text-key", panel=EMBEDDED_TEXTS, show_default=True)
+]
+IdKey = Annotated[str, option("Field of the ids in --texts.", "--id-key", panel=EMBEDDED_TEXTS, show_default=True)]
 
 
 TextField = Annotated[
@@ -83,6 +91,7 @@ TextField = Annotated[
     option(
         "Field of the metadata that was embedded; `document` for the stored document. Default: found in the records.",
         "--text-field",
+        panel=EMBEDDED_TEXTS,
     ),
 ]
 TextTemplate = Annotated[
@@ -90,6 +99,7 @@ TextTemplate = Annotated[
     option(
         "What was embedded, of fields of the metadata and the document: '{title}: {document}'. \\n is a line break.",
         "--text-template",
+        panel=EMBEDDED_TEXTS,
     ),
 ]
 
@@ -127,7 +137,7 @@ def _model(prefix: str, panel: str, model_help: str, provider_help: str, provide
         f"{prefix}_tokenizer": (annotated(Path | None, "tokenizer.json of an ONNX encoder.", "tokenizer"), None),
     }
     if prefix == "target":
-        price = option("Dollars for a million tokens, where the price is not known.", "--price", panel=panel)
+        price = option("Dollars for a million tokens, where no price is known.", "--price", panel=panel)
         parameters["price"] = (Annotated[float | None, price], None)
 
     def build(**values: Any) -> object:
@@ -169,20 +179,35 @@ def _budget(budget: str, budget_tokens: int | None, max_cost: float | None, qual
 BUDGETS = Group(
     {
         "budget": (
-            Annotated[str, option("The best for this share of all tokens, such as 10%.", "--budget", panel=BUDGET)],
+            Annotated[
+                str,
+                option(
+                    "Choose the best setting for this share of the tokens of embedding everything, such as 10%.",
+                    "--budget",
+                    panel=BUDGET,
+                ),
+            ],
             "",
         ),
         "budget_tokens": (
-            Annotated[int | None, option("The best for so many tokens.", "--budget-tokens", panel=BUDGET, min=1)],
+            Annotated[
+                int | None,
+                option("Choose the best setting for so many tokens.", "--budget-tokens", panel=BUDGET, min=1),
+            ],
             None,
         ),
         "max_cost": (
-            Annotated[float | None, option("The best for so many dollars.", "--max-cost", panel=BUDGET)],
+            Annotated[float | None, option("Choose the best setting for so many dollars.", "--max-cost", panel=BUDGET)],
             None,
         ),
         "quality": (
             Annotated[
-                float | None, option("The cheapest with this expected quality, such as .95.", "--quality", panel=BUDGET)
+                float | None,
+                option(
+                    "Choose the cheapest setting that is expected to keep this share, such as .95.",
+                    "--quality",
+                    panel=BUDGET,
+                ),
             ],
             None,
         ),
@@ -192,9 +217,11 @@ BUDGETS = Group(
 
 
 def _migration(
-    backup: bool, verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
+    backup: bool, verify: Verify, no_verify: bool, invalid_vectors: InvalidVectors, index: IndexRoute, force: bool
 ) -> MigrationOptions:
-    return MigrationOptions(backup, verify, invalid_vectors, force, index)
+    if no_verify or verify == "none":
+        return MigrationOptions(backup, False, invalid_vectors, force, index)
+    return MigrationOptions(backup, "full" if verify == "full" else True, invalid_vectors, force, index)
 
 
 MIGRATION_OPTIONS = Group(
@@ -202,16 +229,18 @@ MIGRATION_OPTIONS = Group(
         "backup": (Backup, True),
         "verify": (
             Annotated[
-                bool,
+                Verify,
                 option(
-                    "Read everything back and compare it before the exchange.",
-                    "--verify/--no-verify",
+                    "Compare everything before the exchange: read from a folder's files and, for a sample, through its "
+                    "engine; all through the engine; or only the counts.",
+                    "--verify",
                     panel=MIGRATION,
                     show_default=True,
                 ),
             ],
-            True,
+            "fast",
         ),
+        "no_verify": (Annotated[bool, option("The same as  --verify none.", "--no-verify", panel=MIGRATION)], False),
         "invalid_vectors": (
             Annotated[
                 InvalidVectors,
@@ -230,7 +259,8 @@ MIGRATION_OPTIONS = Group(
             Annotated[
                 bool,
                 option(
-                    "Migrate although the gate failed the projection, or the vectors are not its source model's.",
+                    "Migrate although the projection failed the gate, or the vectors do not look like its source "
+                    "model's.",
                     "--force",
                     panel=MIGRATION,
                 ),

@@ -15,9 +15,14 @@ from lightmigrate.commands.rollback import rollback as go_back
 @expanded
 def rollback(
     database: Annotated[DatabaseChoice, DATABASE],
-    backup: Annotated[str | None, option("Which backup; the newest by default.", "--backup")] = None,
+    backup: Annotated[str | None, option("Name of the backup; the newest by default.", "--backup")] = None,
     written: Annotated[
-        OnWritten, option("What to do with records written after the migration.", "--written", show_default=True)
+        OnWritten,
+        option(
+            "Records written after the migration: refuse to go back, carry them over, or discard them.",
+            "--written",
+            show_default=True,
+        ),
     ] = "refuse",
     yes: Yes = False,
     as_json: AsJson = False,

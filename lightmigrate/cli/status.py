@@ -24,8 +24,8 @@ def status(
     thresholds: Annotated[
         list[str] | None,
         option(
-            "What corresponds now to these thresholds of before: distances as the database reports them, smaller is "
-            "nearer (cosine: 1 - similarity; l2: squared; ip: 1 - inner product). Several with commas: .25,.4",
+            "Show what corresponds now to these thresholds of before: distances as the database reports them, smaller "
+            "is nearer (cosine: 1 - similarity; l2: squared; ip: 1 - inner product). Several with commas: .25,.4",
             "--thresholds",
         ),
     ] = None,

@@ -77,7 +77,7 @@ _FROM = Group(
             Annotated[
                 bool | None,
                 option(
-                    "Whether the projection reads the documents: by default if the database stores them; otherwise "
+                    "Let the projection read the documents; by default if the database stores them. Otherwise "
                     "`migrate` needs the same --texts.",
                     "--read/--no-read",
                     panel=_DOCUMENTS,
@@ -114,7 +114,11 @@ _FITTING = Group(
         "holdout": (
             Annotated[
                 float,
-                option("Share of the documents only to judge by; 0: all judge.", panel=_FIT, show_default=True),
+                option(
+                    "Share of the documents that only judge; 0: all of them teach and judge.",
+                    panel=_FIT,
+                    show_default=True,
+                ),
             ],
             0.0,
         ),

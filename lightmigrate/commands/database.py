@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.projection import Projection
     from lightmigrate.stores.base import Address, CollectionFacts, Metric
+    from lightmigrate.stores.open import Database
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,47 @@ class DatabaseChoice:
     words: tuple[str, ...] = ()
     password: Callable[[], str] | None = None
 
+    def connect(self) -> Database:
+        """The database, opened or not (see `open_database`); asks for a password that a server wants. Only reads.
+
+        Raises:
+            DatabaseError: there is no database.
+            PasswordNeededError: a server wants a password, and nobody can be asked.
+        """
+        from lightmigrate.stores.open import connect, open_database
+
+        named = self.database
+        if isinstance(named, Server):
+            return connect(
+                named.host,
+                named.port,
+                ssl=named.ssl,
+                headers=named.headers,
+                tenant=named.tenant,
+                database=named.database,
+            )
+        try:
+            return open_database(named)
+        except PasswordNeededError:
+            if self.password is None or not isinstance(named, str):
+                raise
+            return open_database(with_password(named, self.password()))
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[DatabaseChoice]:
+        """The same for several commands: opened once, and closed at the end. What the caller opened stays open.
+
+        Raises:
+            DatabaseError: there is no database.
+        """
+        from lightmigrate.stores.base import Store
+
+        database = self.connect()
+        with contextlib.ExitStack() as stack:
+            if database is not self.database and isinstance(database, Store):
+                stack.callback(database.close)
+            yield replace(self, database=database)
+
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""
         migrator = self.open(conversation, writing=writing)
@@ -79,24 +122,7 @@ class DatabaseChoice:
         """
         from lightmigrate.migrator import Migrator  # loads NumPy
 
-        database = self.database
-        if isinstance(database, Server):
-            from lightmigrate.stores.open import connect
-
-            database = connect(
-                database.host,
-                database.port,
-                ssl=database.ssl,
-                headers=database.headers,
-                tenant=database.tenant,
-                database=database.database,
-            )
-        try:
-            migrator = Migrator(database, on_progress=conversation.on_progress)
-        except PasswordNeededError:
-            if self.password is None or not isinstance(database, str):
-                raise
-            migrator = Migrator(with_password(database, self.password()), on_progress=conversation.on_progress)
+        migrator = Migrator(self.connect(), on_progress=conversation.on_progress)
         if writing:
             migrator.recover()
             if migrator.recovered is not None:
@@ -172,7 +198,9 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
     Raises:
         CollectionNotFoundError: there is none, or more than one.
     """
-    matching = [address for address in addresses if not name or name in (address.name, str(address))]
+    whole = [address for address in addresses if name == str(address)]
+    # a name alone stands for the collection of the default database, where another database has one of that name, too
+    matching = whole or [address for address in addresses if not name or name == address.name]
     if len(matching) != 1:
         known = ", ".join(map(str, addresses)) or "none"
         raise CollectionNotFoundError(f"--collection must name one collection of {migrator.path}; there are: {known}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.providers.cache import Cached
     from lightmigrate.routes.compare import Comparison
-    from lightmigrate.stores.base import Metric
+    from lightmigrate.stores.base import Address, Metric
+    from lightmigrate.texts.forms import TextForm
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,56 @@ DEFAULT_MEASURING = Measuring()
 
 
 @dataclass(frozen=True)
+class Planning:
+    """Makes plans of what was measured, for any budget; nothing is measured again.
+
+    Attributes:
+        address: of the collection.
+        curve: what was measured.
+        provider: the new model.
+        target: how it is opened.
+        measuring: what was measured with.
+        text_form: how the embedded texts are put together; `None` where the records tell.
+        distance: that the collection gets; `None` if it keeps its own.
+    """
+
+    address: Address
+    curve: CostQualityCurve
+    provider: Cached
+    target: ModelChoice
+    measuring: Measuring
+    text_form: TextForm | None
+    distance: Metric | None
+
+    def plan(self, budget: Budget, output: Path | None = None) -> BudgetPlan | None:
+        """The plan for a budget; `None` for no budget. Writes it to `output`.
+
+        Raises:
+            RefusedError: measuring took more than the budget.
+            LightmigrateError: a limit in dollars, and the price of the model is not known.
+        """
+        from lightmigrate.budget.plan import BudgetPlan
+
+        point = budget.choose(self.curve, self.provider)
+        if point is None:
+            return None
+        plan = BudgetPlan.of(
+            self.address,
+            self.curve,
+            point,
+            self.target.to_json(),
+            seed=self.measuring.seed,
+            queries_file=self.measuring.queries,
+            texts_file=self.measuring.texts.file,
+            text_form=self.text_form,
+            distance=self.distance,
+        )
+        if output is not None:
+            plan.save(output)
+        return plan
+
+
+@dataclass(frozen=True)
 class Planned(Result):
     """What each route to a new model takes and keeps, and which one was chosen.
 
@@ -55,12 +107,18 @@ class Planned(Result):
         curve: what was measured of budget settings; `None` when nothing was.
         missing_texts: what texts would gain where they are missing; `None` when every record has one.
         plan: the chosen setting; `None` when no budget was given.
+        planning: makes plans for other budgets; `None` where nothing was measured, or for several collections.
     """
 
     comparison: Comparison
     curve: CostQualityCurve | None
     missing_texts: MissingTexts | None
     plan: BudgetPlan | None
+    planning: Planning | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in super()._names() if name != "planning"]
 
 
 def plan_projection(
@@ -161,21 +219,9 @@ def plan_budget(
             raise RefusedError(f"no budget can be chosen: {compared.not_measured}")
         return Planned(compared, None, None, None)
     from lightmigrate.budget.missing_texts import MissingTexts
-    from lightmigrate.budget.plan import BudgetPlan
 
-    plan, point = None, budget.choose(curve, provider)
-    if point is not None and address is not None and source_of_texts is not None:
-        plan = BudgetPlan.of(
-            address,
-            curve,
-            point,
-            target.to_json(),
-            seed=measuring.seed,
-            queries_file=measuring.queries,
-            texts_file=measuring.texts.file,
-            text_form=source_of_texts.form,
-            distance=distance,
-        )
-        if output is not None:
-            plan.save(output)
-    return Planned(compared, curve, MissingTexts.of(curve), plan)
+    planning = None
+    if address is not None and source_of_texts is not None:
+        planning = Planning(address, curve, provider, target, measuring, source_of_texts.form, distance)
+    plan = None if planning is None else planning.plan(budget, output)
+    return Planned(compared, curve, MissingTexts.of(curve), plan, planning)

@@ -101,7 +101,7 @@ def transfer(
         conversation.show(migrator.plan_transfer(jobs, target))
         conversation.require(f"Build them in {target}? The source is only read.", "migrate")
         results = migrator.transfer(
-            jobs, target, options.verify, invalid_vectors=options.invalid_vectors, force=options.force
+            jobs, target, bool(options.verify), invalid_vectors=options.invalid_vectors, force=options.force
         )
         name = str(target)
     return Transferred(str(migrator.path), name, results)

@@ -1,7 +1,7 @@
 """How the length of a projected vector is found: it is predicted apart from the direction.
 
 Regressing directions and the logarithm of the length finds more, in l2 and by the inner product, than regressing the
-vectors themselves, whose lengths shrink, and than one length for all (`benchmarks/lengths.py`).
+vectors themselves, whose lengths shrink, and than one length for all (`benchmarks/vector_lengths.py`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Scaled to length 1, a vector projected from an extract is a little nearer to every query than the exact vector of the
 same text: it lies closer to the centre of the space, and extracts resemble queries. Exact rows, above all new ones, are
 then found too seldom. Shifting all projected vectors away from the centre removes the bias and hardly changes their
-order (`benchmarks/newcomers.py`).
+order (`benchmarks/added_documents.py`).
 """
 
 from __future__ import annotations

@@ -5,11 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from lightmigrate.stores.base import Collection, Metric, Page
 
 # Made once: `json.dumps` makes one for every call that sorts keys.
 _encode = json.JSONEncoder(sort_keys=True).encode
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Digests of all records of a collection without their vectors.
+
+    Attributes:
+        records: of ids, texts and payloads; see `Digest.content`.
+        stored: of the same as the files of the database hold it; see `RecordsInFiles`. `None` where they were not read.
+    """
+
+    records: str
+    stored: str | None = None
 
 
 class Digest:
@@ -21,17 +35,30 @@ class Digest:
 
     def add(self, page: Page) -> None:
         """Add the records of a page."""
-        self._count(page, 1)
+        self.add_contents(page)
+        self.add_vectors(page)
+
+    def add_contents(self, page: Page) -> None:
+        """Add ids, texts and payloads of a page alone."""
+        self._count_contents(page, 1)
+
+    def add_vectors(self, page: Page) -> None:
+        """Add ids and vectors of a page alone."""
+        self._count_vectors(page, 1)
 
     def remove(self, page: Page) -> None:
         """Subtract the records of a page that was added before."""
-        self._count(page, -1)
+        self._count_contents(page, -1)
+        self._count_vectors(page, -1)
 
-    def _count(self, page: Page, sign: int) -> None:
+    def _count_contents(self, page: Page, sign: int) -> None:
         rows = zip(page.ids, page.texts, page.payloads, strict=True)
-        for row, vector in zip(rows, page.vectors, strict=True):
-            key = row[0].encode()
+        for row in rows:
             self._content += sign * _hash(_encode(row).encode())
+
+    def _count_vectors(self, page: Page, sign: int) -> None:
+        for record, vector in zip(page.ids, page.vectors, strict=True):
+            key = record.encode()
             self._vectors += sign * _hash(len(key).to_bytes(8, "big") + key + vector.tobytes())
 
     @property

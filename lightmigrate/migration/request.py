@@ -95,8 +95,18 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
     """Read the requests that `write_requests` wrote. Only reads.
 
     Raises:
-        DatabaseError: a file of a projection or of texts is missing or was changed.
+        DatabaseError: a file of a projection or of texts is missing or was changed, or the description is of others.
     """
+    try:
+        return _read(folder, description)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise DatabaseError(
+            f"{folder} does not hold what was asked for ({type(error).__name__}):  lightmigrate resume DATABASE --undo "
+            " discards the interrupted run"
+        ) from None
+
+
+def _read(folder: Path, description: Mapping[str, Any]) -> list[Request]:
     requests = []
     for entry in description["collections"]:
         path = _checked(folder / entry["projection"], entry["sha256"]) if entry["projection"] else None

@@ -12,12 +12,13 @@ import numpy as np
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import Baseline, found_by_search
-from lightmigrate.migration.digest import Digest, settings_sha256
+from lightmigrate.migration.digest import Contents, Digest, settings_sha256
 from lightmigrate.progress import OnProgress, Progress, logger
 from lightmigrate.quality.metrics import neighbour_overlap, structural_similarity
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Collection, Page, Payload
 from lightmigrate.stores.distance import measured_space
+from lightmigrate.stores.files import RecordsInFiles
 from lightmigrate.stores.read_ahead import read_ahead
 from lightmigrate.vectors import Metric, Vectors
 
@@ -84,13 +85,25 @@ class Comparison:
     Args:
         shared_records: whether both share ids, texts and payloads (`Capabilities`). Then only vectors are compared, and
             records may be deleted meanwhile; the records are counted later, when nobody can write.
+        contents: of the old records; with them the expected pages need ids and vectors only, and texts and payloads are
+            compared as a whole, at the end. Without them they are compared record by record.
+        in_files: where the new records are read from, if that is the files.
 
     Attributes:
         records: number of records of the new collection that were compared and are right.
     """
 
-    def __init__(self, *, shared_records: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        shared_records: bool = False,
+        contents: Contents | None = None,
+        in_files: RecordsInFiles | None = None,
+    ) -> None:
         self._shared = shared_records
+        self._contents = contents
+        # files that hold the same rows need not be decoded to hold the same records
+        self._rows = in_files if contents is not None and contents.stored is not None else None
         self.records = 0
         self._error, self._rounded, self._digest = 0.0, 0, Digest()
 
@@ -103,10 +116,15 @@ class Comparison:
         if self._shared:
             place = {record: row for row, record in enumerate(expected.ids)}
             expected = expected.rows([place[record] for record in stored.ids])
+        elif self._contents is not None:
+            if list(expected.ids) != list(stored.ids):
+                _fail(self.records, "id")
         else:
             self._rounded += compare_contents(expected, stored, self.records)
         self._error = max(self._error, _compare_vectors(expected.vectors, stored.vectors, self.records))
-        self._digest.add(stored)
+        self._digest.add_vectors(stored)
+        if self._rows is None:
+            self._digest.add_contents(stored)
         self.records += len(stored)
 
     def remove(self, target: Collection, ids: Sequence[str]) -> None:
@@ -130,6 +148,9 @@ class Comparison:
         """
         if not self._shared:
             _require_equal("number of records", self.records, target.count())
+        content = self._digest.content
+        if self._contents is not None:
+            content = self._require_contents(self._contents)
         settings = settings_sha256(target)
         _require_equal("settings (their digest)", baseline.new_settings_sha256, settings)
         space = measured_space(target)
@@ -158,10 +179,23 @@ class Comparison:
             recall_before=baseline.recall,
             similarity_correlation=structural_similarity(before, after) if len(before) >= 3 else None,
             neighbour_overlap=_overlap(before, after, baseline) if len(before) > 10 else None,
-            content_sha256=self._digest.content,
+            content_sha256=content,
             vectors_sha256=self._digest.vectors,
             settings_sha256=settings,
         )
+
+    def _require_contents(self, old: Contents) -> str:
+        """Compare texts and payloads of all records; returns their digest."""
+        if self._rows is None:
+            _require_equal("texts and metadata of its records (their digest)", old.records, self._digest.content)
+        else:
+            _require_equal("the tables of its records (their digest)", old.stored, self._rows.contents_sha256())
+        return old.records
+
+    @property
+    def needs_contents(self) -> bool:
+        """Whether the pages of the new collection need texts and payloads."""
+        return self._rows is None
 
     def updated(self, verification: Verification) -> Verification:
         """An earlier verification, updated with the records compared since."""
@@ -193,6 +227,8 @@ def verify(
     on_progress: OnProgress,
     *,
     recall: float | None = None,
+    contents: Contents | None = None,
+    in_files: RecordsInFiles | None = None,
 ) -> Verification:
     """Compare a rebuilt collection with the expected one, record by record, and search its index. Only reads.
 
@@ -203,14 +239,17 @@ def verify(
         page_size: records held in memory at once.
         on_progress: called after every page.
         recall: recall@10 of the new index, where it was measured.
+        contents: of the source, where `expected` lacks them; see `Comparison`.
+        in_files: the records of the rebuilt collection in files, to be read in place of asking it for them.
 
     Raises:
         VerificationError: something differs; the message names the first difference.
     """
     _require_equal("settings (their digest)", baseline.new_settings_sha256, settings_sha256(target))
     _require_equal("number of records", baseline.records, target.count())
-    comparison = Comparison()
-    with read_ahead(zip_longest(expected, target.scan(page_size))) as pairs:
+    comparison = Comparison(contents=contents, in_files=in_files)
+    stored = in_files.scan(page_size, contents=comparison.needs_contents) if in_files else target.scan(page_size)
+    with read_ahead(zip_longest(expected, stored)) as pairs:
         for old, new in pairs:
             if old is None or new is None:
                 raise VerificationError("the number of records changed while they were compared; run this again")

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +41,8 @@ HEADER = "header"
 
 # How matrices are stored. float16 keeps three digits, more than the precision of any projection.
 Stored = Literal["float32", "float16"]
+
+_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 # Names of the two spaces in the header.
 _SPACES = ("source", "target")
@@ -78,8 +82,7 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tup
     if not path.is_file():
         raise ProjectionFileError(f"no projection file at {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = _arrays(path)
         header = json.loads(arrays.pop(HEADER).tobytes())
     except Exception as error:  # noqa: BLE001  # zipfile and zlib raise a dozen unrelated types for a bad file
         raise ProjectionFileError(
@@ -108,6 +111,31 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo, Step | None, tup
         for name in _SPACES
     )
     return steps, info, None if error_fields is None else _put_together("error", error_fields, arrays), (source, target)
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an archive, which take no more memory than the file, whatever its entries state.
+
+    Raises:
+        ValueError: an entry is compressed, or states another size or another type than an array of numbers has. And
+            whatever `zipfile` raises for a damaged file.
+    """
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("entries that are compressed, or lie one over another")
+        for entry in entries:
+            with archive.open(entry) as stream:
+                version = np.lib.format.read_magic(stream)
+                if version not in _READ_HEADER:
+                    raise ValueError("an array of another format")
+                shape, _, dtype = _READ_HEADER[version](stream)
+                if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize > entry.file_size:
+                    raise ValueError("an array of another type, or larger than its entry")
+            with archive.open(entry) as stream:
+                arrays[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(stream, allow_pickle=False)
+    return arrays
 
 
 def _halved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from lightmigrate.vectors import SHORTEST, Vectors
 OPSET, IR_VERSION = 17, 8
 INFO_KEY, CHECKSUM_KEY = "lightmigrate.info", "lightmigrate.sha256"
 NO_CHECKSUM = "0" * 64  # takes the checksum's place while it is computed
+# The checksum among the metadata of a model: after its key, in the encoding of protocol buffers.
+_STATED = re.compile(re.escape(CHECKSUM_KEY.encode()) + rb"\x12\x40([0-9a-f]{64})", re.DOTALL)
+
 INPUT, OUTPUT = "vectors", "projected"
 
 # Rows computed at once, so that intermediate results stay in the processor's cache.
@@ -59,26 +63,40 @@ def read(path: Path) -> tuple[tuple[Step, ...], ProjectionInfo]:
         import onnxruntime
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx") from None
+    content = path.read_bytes()
+    _require_checksum(path, content)  # before onnxruntime, which is not made for damaged files, sees it
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     providers = [name for name in preferred if name in onnxruntime.get_available_providers()]
-    content = path.read_bytes()
     try:
         session = onnxruntime.InferenceSession(content, providers=providers)
         facts = session.get_modelmeta().custom_metadata_map
         info = ProjectionInfo.from_json(json.loads(facts[INFO_KEY]))
-        stated = facts[CHECKSUM_KEY].encode()
-        shape = (session.get_inputs()[0].shape[1], session.get_outputs()[0].shape[1])
+        shape = (int(session.get_inputs()[0].shape[1]), int(session.get_outputs()[0].shape[1]))
     except Exception as error:  # noqa: BLE001  # onnxruntime raises a dozen unrelated types for a bad file
         raise ProjectionFileError(
             f"{path.name} is not a lightmigrate projection, or is damaged ({type(error).__name__}); export it again"
         ) from None
+    if shape != (info.source.dimension, info.target.dimension):
+        raise ProjectionFileError(
+            f"{path.name} leads from {shape[0]} to {shape[1]} dimensions, its metadata say from "
+            f"{info.source.dimension} to {info.target.dimension}; export it again"
+        )
+    return (OnnxStep(session, shape),), info
+
+
+def _require_checksum(path: Path, content: bytes) -> None:
+    """Raise `ProjectionFileError` for a file that is not as `write` wrote it."""
+    if len(found := _STATED.findall(content)) != 1:
+        raise ProjectionFileError(
+            f"{path.name} is not a lightmigrate projection, or is damaged (it states no checksum); export it again"
+        )
+    stated: bytes = found[0]
     checksum = hashlib.sha256(content.replace(stated, NO_CHECKSUM.encode())).hexdigest()
     if checksum.encode() != stated:
         raise ProjectionFileError(
             f"{path.name} was altered: its checksum is {checksum[:12]}…, its metadata say {stated.decode()[:12]}…; "
             "export it again"
         )
-    return (OnnxStep(session, shape),), info
 
 
 def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:

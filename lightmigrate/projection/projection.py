@@ -110,7 +110,7 @@ class Projection:
             if path.suffix == ".onnx":
                 return cls(*onnx.read(path))
             return cls(*archive.read(path))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ProjectionFileError(f"{path.name} is inconsistent: {error}; train the projection again") from None
 
     def save(self, path: str | Path, *, stored: archive.Stored = "float32") -> Path:

@@ -13,7 +13,7 @@ from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.vectors import Vectors, normalise_rows
 
-# Rows to which bias and normalisation are applied at once: few enough to stay in the processor's cache.
+# Rows that are multiplied, shifted and normalised at once: few enough to stay in the processor's cache.
 CHUNK_ROWS = 512
 
 
@@ -95,11 +95,17 @@ class Sum:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
-        output = self.terms[0].apply(vectors, texts)
-        for term in self.terms[1:]:
+        matrices = [term.weights for term in self.terms if isinstance(term, Linear)]
+        others = [term for term in self.terms if not isinstance(term, Linear)]
+        output = others[0].apply(vectors, texts) if others else np.empty((len(vectors), self.shape[1]), np.float32)
+        for term in others[1:]:
             output += term.apply(vectors, texts)
         for start in range(0, len(output), CHUNK_ROWS):
-            rows = output[start : start + CHUNK_ROWS]
+            rows, own = output[start : start + CHUNK_ROWS], vectors[start : start + CHUNK_ROWS]
+            if not others:
+                np.matmul(own, matrices[0], out=rows)
+            for weights in matrices if others else matrices[1:]:
+                rows += own @ weights
             rows += self.bias
             if self.normalise:
                 normalise_rows(rows)

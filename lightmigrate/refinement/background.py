@@ -22,10 +22,10 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.ahead import made_ahead
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.lock import elected, only_run
-from lightmigrate.refinement.partly_refined import PartlyRefined, Works, rows_to_refine
+from lightmigrate.refinement.partly_refined import PartlyRefined, Works, unfinished
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.slices import StoppedError
-from lightmigrate.refinement.turns import GivingWay
+from lightmigrate.refinement.turns import BatchSize, GivingWay
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.files import FileDatabase, users_of
@@ -34,9 +34,6 @@ from lightmigrate.stores.serving import Served
 from lightmigrate.vectors import Vectors
 
 State = Literal["waiting", "elsewhere", "running", "paused", "out of budget", "exact", "stopped", "failed"]
-
-# Rows that are embedded and recorded together.
-BATCH = 64
 
 # How often it is looked whether the application has opened the database, whether the other process has ended, whether
 # other processes have the folder open, and whether it is another day.
@@ -99,7 +96,7 @@ class BackgroundRefinement:
         self._database, self._place, self._addresses = database, place, list(addresses)
         self._provider_for, self._ledger, self._rate = provider_for, ledger, rows_per_second
         self._turns = GivingWay()
-        self._status = BackgroundStatus("waiting", sum(self._not_exact().values()), 0)
+        self._status = BackgroundStatus("waiting", sum(self._unfinished().values()), 0)
         self._handed_over: list[str] = []
         self._line_at = time.monotonic()
         self._pid = os.getpid()
@@ -216,16 +213,17 @@ class BackgroundRefinement:
             if not self._turns.wait(SECONDS_TO_TAKE_OVER) or shared.closed:
                 return
         with lock:
-            waiting = self._not_exact()
+            waiting = self._unfinished()
             if not waiting:
                 self._end("exact", "every row is exact")
                 return
             addresses = sorted(waiting, key=lambda address: -waiting[address])[:MOST_COLLECTIONS]
             self._status = BackgroundStatus("running", sum(waiting[address] for address in addresses), 0)
-            logger.info(
-                "refining in the background: %s rows of %s are projected and become exact while searches are answered",
-                f"{self._status.rows:,}", _titled(addresses),
-            )  # fmt: skip
+            if self._status.rows:
+                logger.info(
+                    "refining in the background: %s rows of %s are projected and become exact while searches are "
+                    "answered", f"{self._status.rows:,}", _titled(addresses),
+                )  # fmt: skip
             self._line_at = time.monotonic()
             self._refine(shared, addresses)
             if others := len(waiting) - len(addresses):
@@ -247,7 +245,7 @@ class BackgroundRefinement:
                 except BaseException:
                     self._turns.stop()  # the thread that embeds may be paused
                     raise
-            without = works.finish()
+            without = works.finish(self._alone)
         finally:
             works.close()
         self._end("exact", "every row is exact" if not without else f"{without} rows have no text that the model takes")
@@ -282,19 +280,23 @@ class BackgroundRefinement:
 
     def _embedded(self, shared: Served, works: Works) -> Iterator[tuple[PartlyRefined, Page, Vectors]]:
         """Batches of rows with their new vectors, in the order in which they are to be written. Calls the model."""
-        most = BATCH if self._rate is None else max(1, min(BATCH, int(5 * self._rate)))
+        size = BatchSize(self._rate)
         while self._turns.quiet():
             for found in shared.found():
                 works.searched(found.collection, found.ids)
             while self._handed_over:
                 works.searched("", [self._handed_over.pop(0)])
-            if (chosen := works.next(most)) is None:
+            if (chosen := works.next(size.rows)) is None:
                 return
             work, page = chosen
             if not len(page):
                 continue
             self._pay(work, page)
-            yield (work, *self._asked_model(work, page))
+            started = time.monotonic()
+            embedded = self._asked_model(work, page)
+            if work.provider.priced(1_000_000).dollars == 0:
+                size.took(len(page), time.monotonic() - started)
+            yield (work, *embedded)
             if self._rate is not None:
                 self._turns.wait(len(page) / self._rate)
         raise StoppedError("the refinement was stopped")
@@ -342,14 +344,22 @@ class BackgroundRefinement:
                 raise StoppedError("the refinement was stopped")
 
     def _write(self, work: PartlyRefined, page: Page, vectors: Vectors) -> int:
-        """Write a batch, under the lock that a starting migration and `refine` wait for."""
-        while True:
-            try:
-                with only_run(self._place):
-                    return work.write(page, vectors)
-            except AnotherRunError:
-                if not self._turns.wait(0.5):
-                    raise StoppedError("the refinement was stopped") from None
+        """Write a batch."""
+        with self._alone():
+            return work.write(page, vectors)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock that a starting migration and `refine` wait for."""
+        with contextlib.ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(only_run(self._place))
+                    break
+                except AnotherRunError:
+                    if not self._turns.wait(0.5):
+                        raise StoppedError("the refinement was stopped") from None
+            yield
 
     def _report(self, started: float) -> None:
         now = time.monotonic()
@@ -365,9 +375,9 @@ class BackgroundRefinement:
     def _end(self, state: State, reason: str) -> None:
         self._status = BackgroundStatus(state, self._status.rows, self._status.exact, reason)
 
-    def _not_exact(self) -> Mapping[Address, int]:
+    def _unfinished(self) -> Mapping[Address, int]:
         with Provenance.existing(self._place) as provenance:
-            return rows_to_refine(provenance, self._addresses)
+            return unfinished(provenance, self._addresses)
 
 
 def _by_id(shared: Served, addresses: Sequence[Address]) -> dict[str, Address]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.order import ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
-from lightmigrate.refinement.refine import Refiner
+from lightmigrate.refinement.refine import Refiner, is_loosened
 from lightmigrate.refinement.turns import Turns
 from lightmigrate.stores.base import Address, Page, Store
 from lightmigrate.texts.chosen import with_texts
@@ -104,20 +105,41 @@ class PartlyRefined:
         Raises:
             DatabaseChangedError: another collection is in its place.
         """
+        self._require_same()
+        return self._writer.write(page, vectors)
+
+    def _require_same(self) -> None:
         with self._turns.own():
             try:
                 present = self._store.collection(self.address).facts().id
             except CollectionNotFoundError:
                 present = ""
             DatabaseChangedError.require_same(self.address, self.id, present)
-        return self._writer.write(page, vectors)
 
-    def finish(self) -> int:
-        """Note that every row was tried. Returns the number of rows that the model cannot embed."""
+    def finish(self, alone: Callable[[], contextlib.AbstractContextManager[None]]) -> int:
+        """Note that every row was tried, and make all of them reachable by searches again. Writes.
+
+        Args:
+            alone: held around each piece of work.
+
+        Returns:
+            The number of rows that the model cannot embed.
+
+        Raises:
+            DatabaseChangedError: another collection is in its place.
+        """
+
+        @contextlib.contextmanager
+        def alone_with_it() -> Iterator[None]:
+            with alone():
+                self._require_same()
+                yield
+
         left = self._writing.not_exact().get(self.address, 0)
         self._writing.note(self.address, {WITHOUT_EMBEDDING: left})
         if not left:
             self._writing.drop_older_projections(self.address)
+        self._writer.reach_all(alone_with_it)
         return left
 
 
@@ -167,9 +189,9 @@ class Works:
         if (opened := self._open_work(address)) is not None:
             self._open.append(opened)
 
-    def finish(self) -> int:
-        """Note that every row was tried. Returns the number of rows that the model cannot embed."""
-        return sum(work.finish() for work in self._tried)
+    def finish(self, alone: Callable[[], contextlib.AbstractContextManager[None]]) -> int:
+        """See `PartlyRefined.finish`, for all of them."""
+        return sum(work.finish(alone) for work in self._tried)
 
     def close(self) -> None:
         """Release the provenance file."""
@@ -185,3 +207,10 @@ def rows_to_refine(provenance: Provenance, addresses: Sequence[Address]) -> dict
         for address in addresses
         if address in waiting and provenance.facts(address).get(WITHOUT_EMBEDDING) != waiting[address]
     }
+
+
+def unfinished(provenance: Provenance, addresses: Sequence[Address]) -> dict[Address, int]:
+    """The same with collections of which no row is left, but some may not be reachable by searches. Only reads."""
+    recorded = set(provenance.addresses())
+    loosened = [address for address in addresses if address in recorded and is_loosened(provenance, address)]
+    return {**dict.fromkeys(loosened, 0), **rows_to_refine(provenance, addresses)}

@@ -369,6 +369,8 @@ class Provenance:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # sqlite quotes what is damaged, whatever bytes it is
+            raise self._damaged(error) from None
         except (sqlite3.Error, OSError) as error:
             if type(error) is sqlite3.DatabaseError:  # its subclasses mean locked, full or read-only
                 raise self._damaged(error) from None

@@ -6,6 +6,7 @@ written, and that the row is exact afterwards: a run that was killed between the
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
+from lightmigrate.refinement.reachable import write_unreached
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
-from lightmigrate.refinement.turns import ROWS_AT_ONCE, Turns
+from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
 from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
@@ -32,6 +34,12 @@ from lightmigrate.vectors import Vectors, finite_rows
 # its own: half precision and another batch change a cosine by less than a thousandth.
 COMPARED_ROWS = 5
 SAME = 0.99
+
+# Among the facts of a collection whose vectors were replaced: how many rows the last look at all of them found that no
+# search reached, and whether that is settled. Chroma builds the part of an index that is not in its file yet anew when
+# it is opened, from the last vector of each row: what was written twice is written once then. So it is settled when a
+# later process finds hardly more than were left.
+REACHED, MORE = "reached", 1.1
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,10 @@ class Refiner:
             raise ModelMismatchError(
                 f"collection {address} was migrated to {model}, not to {provider.name}: use {model}"
             )
-        self._writer = VectorWriter(address, collection, provenance, provider, turns)
+        self._turns = turns or AtOnce()
+        self._writer = VectorWriter(address, collection, provenance, provider, self._turns)
         self._reprojected = 0
+        self._replacing = False
 
     def run(
         self,
@@ -182,9 +192,11 @@ class Refiner:
             report("refine", embedded, total)
         # Rows that were not chosen at random do not represent the others: a projection refitted on the most uncertain
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
-        # (benchmarks/orders.py).
+        # (benchmarks/refine_orders.py).
         if refit and embedded and order == "random" and self._projected() > refused:
             self._refit()
+        if embedded or self._reprojected:
+            self.reach_all()
         return Refinement(
             collection_name=self._address.name,
             embedded=embedded,
@@ -304,10 +316,28 @@ class Refiner:
         Returns:
             The number of rows that hold them now.
         """
+        self._note_replacing()
         written, changed = self._writer.give(page, vectors)
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)
+
+    def _note_replacing(self) -> None:
+        """Before the first vector is replaced, so that a process that is killed leaves a note of it."""
+        if not self._replacing:
+            self._replacing = True
+            self._provenance.note(self._address, {REACHED: {"missed": None, "settled": False}})
+
+    def reach_all(self, alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext) -> None:
+        """Make every row reachable by searches again, and note that; see `write_unreached`. Writes.
+
+        Args:
+            alone: held around each piece of work.
+        """
+        before = (self._provenance.facts(self._address).get(REACHED) or {}).get("missed")
+        written = write_unreached(self._collection, self._writer.embedded, self._turns, alone)
+        settled = before is not None and written[0] <= MORE * before
+        self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}})
 
     def _projected(self) -> int:
         """How many rows a refitted projection would be applied to."""
@@ -326,9 +356,16 @@ class Refiner:
         for start in range(0, len(ids), BATCH):
             state = self._writer.refresh(ids[start : start + BATCH])
             if state.rows:
+                self._note_replacing()
                 vectors = newest.apply(old_vectors_of(state.rows), state.page.texts)
                 written, changed = self._writer.give(state.page, vectors)
                 self._provenance.set_fingerprints(self._address, list(written), list(written.values()))
                 self._writer.repair(changed)
                 self._reprojected += len(written)
         self._provenance.drop_older_projections(self._address)
+
+
+def is_loosened(provenance: Provenance, address: Address) -> bool:
+    """Whether vectors of a collection were replaced, and searches may not reach every row. Only reads."""
+    reached = provenance.facts(address).get(REACHED)
+    return reached is not None and not reached["settled"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from lightmigrate.errors import LightmigrateError, ListedFileError
-from lightmigrate.files import file_sha256, locked, replacing, shared, sync_folder
+from lightmigrate.files import file_sha256, locked, replacing, shared
 from lightmigrate.projection.archive import Stored
 from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.projection import Projection
@@ -27,6 +27,7 @@ from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.manifest import REGISTRY_FILE, read_manifest, write_manifest
 from lightmigrate.registry.names import NEXT, final_name, is_file_name, next_name
 from lightmigrate.results import Result
+from lightmigrate.system import rename, sync_folder
 
 # A reader tries again so often when a file is not as it is listed, and so often when it was listed anew meanwhile.
 _ATTEMPTS, _MOST_ATTEMPTS = 4, 100
@@ -297,7 +298,7 @@ class Registry:
         if (before := status_of(path)) is not None and stat.S_ISREG(before.st_mode):
             with contextlib.suppress(PermissionError):  # a file of another user
                 aside.chmod(before.st_mode & 0o777)
-        aside.replace(path)
+        rename(aside, path)
         sync_folder(self.folder)
 
     def _known(self) -> dict[str, Entry]:

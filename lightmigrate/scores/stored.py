@@ -42,7 +42,7 @@ def read_scores(folder: Path) -> dict[str, ScoreShift]:
         return {collection_id: _read(entry) for collection_id, entry in content["collections"].items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise LightmigrateError(
             f"{path} is damaged ({type(error).__name__}): move it away; only the distances before and after the "
             "migration are lost"

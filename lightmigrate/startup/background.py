@@ -13,7 +13,7 @@ from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.ledger import Ledger
-from lightmigrate.refinement.partly_refined import rows_to_refine
+from lightmigrate.refinement.partly_refined import unfinished
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.slices import Slices
 from lightmigrate.refinement.turns import GivingWay
@@ -36,7 +36,7 @@ class PacedProvider(ChromaProvider):
         super().__init__(function)
         self.parallel = ParallelCalls()
         self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
-        self._slices = Slices(turns.quiet)
+        self._slices = Slices(turns.quiet, lambda: turns.called)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """See `Provider.encode`; raises `StoppedError` too."""
@@ -68,12 +68,13 @@ def refine_in_background(
     if not addresses or not file.exists():
         return None
     with Provenance.of(migrator.place) as provenance:
-        waiting = rows_to_refine(provenance, addresses)
+        waiting = unfinished(provenance, addresses)
     if not waiting or policy.refine == "off":
         return None
     provider, identity = target.provider, target.identity
     if (reason := _reason_against(policy, provider)) is not None or provider is None:
-        _log_how(migrator, waiting, reason or "")
+        if any(waiting.values()):
+            _log_how(migrator, waiting, reason or "")
         return None
     function = target.function
 

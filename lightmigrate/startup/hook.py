@@ -32,19 +32,16 @@ from lightmigrate.registry.library import Library
 from lightmigrate.startup.background import refine_in_background
 from lightmigrate.startup.decide import Decision
 from lightmigrate.startup.detect import RECALLED, from_records
-from lightmigrate.startup.learning import START_SECONDS
 from lightmigrate.startup.lines import log_migrated
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projected import ProjectedBefore
 from lightmigrate.startup.projection_source import ProjectionSource
-from lightmigrate.startup.refined_indexes import rebuild_refined_indexes
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
 from lightmigrate.stores.base import Address, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import argument_of, open_database, open_folder
-from lightmigrate.training.calibrate import SHARE_OF_TIME
 from lightmigrate.training.limits import Deadline, SpendingLimit
 
 # So many records are copied in less time than a server takes to answer.
@@ -185,22 +182,9 @@ class _Start:
             if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
                 self._recovered = "an interrupted migration was undone: the database is unchanged"
             self._act(migrator)
-            self._rebuild_indexes(migrator)
         except AnotherRunError:
             return False
         return True
-
-    def _rebuild_indexes(self, migrator: Migrator) -> None:
-        """After a refinement, build an index anew that finds less. If that fails, the database still serves."""
-        reports = self._reports.values()
-        own = [r.finding.address for r in reports if (r.action, r.finding.verdict) == ("nothing", "same")]
-        if not self._is_folder or not own or self._policy.on_mismatch != "migrate":
-            return
-        left = min(self._source.deadline.left, START_SECONDS)
-        try:
-            rebuild_refined_indexes(migrator, own, SHARE_OF_TIME * left)  # measuring them comes before that
-        except LightmigrateError as error:
-            logger.warning("⚠ the index was not built anew: %s", error)
 
     def _refine(self) -> None:
         """Begin the second step: what is projected becomes exact while the server serves."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
+from lightmigrate import system
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.unseen import open_unseen
@@ -35,8 +35,44 @@ UNSEEN = 0
 IndexRoute = Literal["keep", "rebuild", "rewrite"]
 
 
+class RecordsInFiles(Protocol):
+    """All records of a collection, read from the files of its database without the engine. Only reads."""
+
+    def scan(self, size: int, *, contents: bool = True, vectors: bool = True) -> Iterator[Page]:
+        """All records, in the order and with the values of `Collection.scan`, `size` at a time.
+
+        Args:
+            size: records held in memory at once.
+            contents: whether with texts and payloads, which are `None` otherwise.
+            vectors: whether with vectors.
+
+        Raises:
+            DatabaseError: the files are damaged, or were written to since they were opened.
+        """
+
+    def contents_sha256(self) -> str:
+        """Digest of all records without their vectors, in order, as the files hold them.
+
+        It is the same until one of them is written to, also for another process and in a copy of the files.
+
+        Raises:
+            DatabaseError: the files are damaged.
+        """
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A store that knows the files of its engine well enough to read them itself, while it alone has them open."""
+
+    def records_in_files(self, address: Address) -> RecordsInFiles | None:
+        """All records of a collection, when the files give the same as the engine for a sample of 1,000. Only reads.
+
+        `None` where only the engine can read them, and for small collections, which such a sample would hold whole.
+        """
+
+
 class NewVectors(Protocol):
-    """The new content of a collection, in files: all records with their new vectors, in the order of a scan."""
+    """The new vectors of all records of a collection, in files, in the order of a scan."""
 
     @property
     def count(self) -> int:
@@ -47,10 +83,10 @@ class NewVectors(Protocol):
         """Length of a new vector."""
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
-        """The records from the `start`-th on, at most `size` at a time; only reads."""
+        """Ids and vectors from the `start`-th on, at most `size` at a time; only reads."""
 
     def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
-        """The records from the `start`-th on, in pages of these sizes, until none is left; only reads."""
+        """Ids and vectors from the `start`-th on, in pages of these sizes, until none is left; only reads."""
 
     def rows(self) -> dict[str, int]:
         """The row number of every record by its id; only reads."""
@@ -101,7 +137,7 @@ class Replacement(Protocol):
         """Put the new vectors in place; no process may have the copy open. Can be interrupted and called again. Writes.
 
         Args:
-            draft: the new content of the collection.
+            draft: the new vectors of the collection.
             route: the first route to try; if it is not possible, the next ones are tried. A graph of another distance
                 must not be kept.
 
@@ -174,13 +210,16 @@ class FileDatabase(Protocol):
     def writes(self) -> Mapping[Address, Mapping[str, int]]:
         """The number of the last write of each record, by id, for every collection that has records; only reads."""
 
+    def last_writes(self) -> Mapping[Address, int]:
+        """The number of the last write in every collection that has records; only reads. See `writes`."""
+
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
 
-    def sample_records(self, most: int) -> Mapping[Address, Page]:
+    def sample_records(self, most: int, only: Container[Address] | None = None) -> Mapping[Address, Page]:
         """Up to `most` records with their vectors of each collection; others may write meanwhile. Only reads.
 
-        Collections whose records cannot be read from outside are left out.
+        Collections whose records cannot be read from outside are left out, and those that are not in `only`.
         """
 
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
@@ -309,7 +348,7 @@ def require_unused(database: FileDatabase) -> None:
 
 def can_see_users() -> bool:
     """Whether `users_of` can tell anything on this system."""
-    return sys.platform.startswith("linux")
+    return system.NAME == "linux"
 
 
 def process_name(pid: int) -> str:

@@ -78,8 +78,18 @@ def framework_store(value: object) -> FrameworkStore | None:
 def open_path(path: Path) -> Database:
     """The database at a path, which need not exist yet. Only reads."""
     place = path.expanduser().resolve()
-    kind = next((kind for kind in _kinds() if kind.recognised(place)), None) or _built_in(_STORES[0])
+    kind = _kind_of(place) or _built_in(_STORES[0])
     return _opened(kind, kind.open_path, place)
+
+
+def kind_at(path: Path) -> str | None:
+    """The kind of store that a file or folder is a database of, such as `chroma`; `None` if it is none. Only reads."""
+    kind = _kind_of(path)
+    return None if kind is None else kind.name
+
+
+def _kind_of(place: Path) -> StoreKind | None:
+    return next((kind for kind in _kinds() if kind.recognised(place)), None)
 
 
 def open_folder(folder: Path) -> FileDatabase:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -39,6 +39,28 @@ def sample_ranges(total: int, n: int, seed: int = 0) -> tuple[list[int], int]:
 def batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """Slices of at most so many items, in order."""
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def requests(items: Sequence[_Item], most: int, size_of: Callable[[_Item], int], largest: int) -> Iterator[list[_Item]]:
+    """Slices of at most so many items that are together not larger than a request may be; one item may be, by itself.
+
+    Args:
+        items: what is sent.
+        most: number of items in a request.
+        size_of: the bytes that an item takes.
+        largest: number of bytes in a request.
+    """
+    some: list[_Item] = []
+    size = 0
+    for item in items:
+        needed = size_of(item)
+        if some and (len(some) == most or size + needed > largest):
+            yield some
+            some, size = [], 0
+        some.append(item)
+        size += needed
+    if some:
+        yield some
 
 
 @dataclass(frozen=True)
@@ -86,6 +108,11 @@ class Page:
             texts=[self.texts[row] for row in rows],
             payloads=[self.payloads[row] for row in rows],
         )
+
+    def in_order_of(self, ids: Sequence[str]) -> Page:
+        """The same records in the order in which some ids name them; every one of them is named."""
+        place = {record: number for number, record in enumerate(ids)}
+        return self.rows(sorted(range(len(self)), key=lambda row: place[self.ids[row]]))
 
     def with_vectors(self, vectors: Vectors) -> Page:
         """The same records with other vectors `(n, d_out)`."""

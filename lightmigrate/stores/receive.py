@@ -6,12 +6,19 @@ vectors and the distance. A collection is filled under a name that no applicatio
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Collection, Payload, Store
 from lightmigrate.vectors import Metric
+
+# Key of a version that is filled with records of another store; it stands for no collection yet.
+INCOMING = "incoming"
+
+# The column of `as_text`.
+TEXT_COLUMN = "metadata"
 
 # The application's fields of a record by name, as JSON has them.
 Fields = Mapping[str, Any]
@@ -106,3 +113,13 @@ def without_envelope(fields: Fields) -> Fields:
     if double := sorted(inside.keys() & outside.keys()):
         raise LightmigrateError(f"a record has the field {double[0]!r} twice, once in metadata: rename one of the two")
     return {**inside, **outside}
+
+
+def as_text(fields: Fields) -> Payload | None:
+    """The fields as JSON text in one column, for a table whose rows all have the same columns; `None` for none.
+
+    Raises:
+        LightmigrateError: two of them have the same name.
+    """
+    flat = without_envelope(fields)
+    return {TEXT_COLUMN: json.dumps(flat, sort_keys=True, ensure_ascii=False)} if flat else None

@@ -16,6 +16,14 @@ class CatchingUp(Protocol):
 
 
 @runtime_checkable
+class Stamped(Protocol):
+    """A collection that keeps no log, but can tell that nobody has written ids, texts or payloads."""
+
+    def stamp(self) -> str | None:
+        """The same as before if nobody has written them since; `None` where that cannot be told. Only reads."""
+
+
+@runtime_checkable
 class Reconciling(Protocol):
     """A store that can tell, while others write, whether a version holds the same records as its collection.
 

@@ -11,6 +11,12 @@ import typer
 
 from lightmigrate.cli.app import application
 
+# The sections of every page of a store; more may follow.
+SECTIONS = (
+    "Install and open", "What is found", "What is promised, and what is not", "What is refused",
+    "What is exchanged, and how", "The way back", "Limits",
+)  # fmt: skip
+
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "stores").glob("*.md"))
 
 
@@ -28,3 +34,10 @@ def test_the_command_line_takes_every_command_of_a_page(page: Path) -> None:
         group = typer.main.get_command(application(name))
         command = group.commands[name]  # type: ignore[attr-defined]  # it is a group
         command.make_context(name, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_pages_of_stores_have_the_same_sections_in_the_same_order(page: Path) -> None:
+    headings = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
+    if SECTIONS[0] in headings or "What is found" in headings:
+        assert tuple(heading for heading in headings if heading in SECTIONS) == SECTIONS

@@ -6,17 +6,22 @@ After a kill the collection is the old one or the new one, whole; the same comma
 from __future__ import annotations
 
 import contextlib
+import functools
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from lightmigrate import BudgetPlan, Migrator, Projection
+from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.errors import CollectionNotFoundError
-from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.base import Address, Page, Payload
+from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.contract.makers import Maker
 from tests.contract.material import assert_same, everything, filled
 from tests.contract.migrating import migrator_of, projection, provider, work
@@ -24,6 +29,8 @@ from tests.contract.opening import opened
 from tests.processes import context, start, was_killed
 
 ROWS = 12
+REFINED_ROWS = 160  # several batches
+EXTRACT_WORDS = 12
 DOCS = Address("docs")
 TOLERANCE = 2e-5
 
@@ -48,6 +55,7 @@ class Outcome:
         resumed: whether the next run found something that was interrupted.
         between: whether an exchange of several steps was interrupted between two of them.
         seconds: that the process took from its first step to its end.
+        steps: that it took, where it was not killed and they were counted.
     """
 
     killed: bool
@@ -55,6 +63,15 @@ class Outcome:
     resumed: bool
     between: bool = False
     seconds: float = 0.0
+    steps: int = 0
+
+
+class _Ended(NamedTuple):
+    """How the process that did it ended; see `Outcome`."""
+
+    killed: bool
+    seconds: float
+    steps: int
 
 
 def kill(maker: Maker, what: What, moment: Moment, folder: Path) -> Outcome:
@@ -65,14 +82,14 @@ def kill(maker: Maker, what: What, moment: Moment, folder: Path) -> Outcome:
 def _migration(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     old = _filled(maker)
     new = old.with_vectors(Projection.load(projection(folder)).apply(old.vectors))
-    killed, seconds = _work(maker, "migrate", moment, folder)
+    ended = _work(maker, "migrate", moment, folder)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.interrupted
         migrator.recover()
     is_new = _require_whole(maker, old, new, found)
     if not is_new:
-        assert killed
+        assert ended.killed
         with _migrator(maker) as migrator:
             assert migrator.migrate_collection("docs", projection(folder)).n_migrated == ROWS
     assert _require_whole(maker, old, new, None)
@@ -82,7 +99,7 @@ def _migration(maker: Maker, moment: Moment, folder: Path) -> Outcome:
         assert not migrator.undo()
         migrator.rollback()
     assert not _require_whole(maker, old, new, None)
-    return Outcome(killed, is_new, resumed, found is None, seconds)
+    return Outcome(ended.killed, is_new, resumed, found is None, ended.seconds, ended.steps)
 
 
 def _rollback(maker: Maker, moment: Moment, folder: Path) -> Outcome:
@@ -90,14 +107,14 @@ def _rollback(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     with _migrator(maker) as migrator:
         migrator.migrate_collection("docs", projection(folder))
     new = _live(maker)
-    killed, seconds = _work(maker, "rollback", moment, folder)
+    ended = _work(maker, "rollback", moment, folder)
     found = _read(maker)
     with _migrator(maker) as migrator:
         resumed = migrator.unfinished is not None
         migrator.recover()
     is_new = _require_whole(maker, old, new, found)
     if is_new:
-        assert killed
+        assert ended.killed
         with _migrator(maker) as migrator:
             migrator.rollback()
     assert not _require_whole(maker, old, new, None)
@@ -105,30 +122,23 @@ def _rollback(maker: Maker, moment: Moment, folder: Path) -> Outcome:
         assert len(migrator.backups()) == 1
         migrator.rollback()
     assert _require_whole(maker, old, new, None), "what a rollback displaces is kept, whole"
-    return Outcome(killed, is_new, resumed, found is None, seconds)
+    return Outcome(ended.killed, is_new, resumed, found is None, ended.seconds, ended.steps)
 
 
 def _refinement(maker: Maker, moment: Moment, folder: Path) -> Outcome:
-    from tests.budget.collections import CORPUS, NEW, texts  # loads an encoder
+    from tests.budget.collections import CORPUS, NEW  # loads an encoder
 
-    rows = 160  # several batches
     address = maker.create("docs", CORPUS.old_documents.shape[1], "cosine")
-    records = Page(
-        [f"id-{row:04d}" for row in range(rows)],
-        np.asarray(CORPUS.old_documents[:rows], np.float32),
-        texts(rows),
-        [maker.payload_of(row) for row in range(rows)],
-    )
-    maker.client().collection(address).add(records)
+    maker.client().collection(address).add(_abstracts([maker.payload_of(row) for row in range(REFINED_ROWS)]))
     old = _live(maker)
     model = provider(folder)
+    with opened(maker.locator) as store:  # what the plan is for has other payloads
+        plan = replace(_plan(), size=CollectionSize.of(store.collection(DOCS), model, (EXTRACT_WORDS,)))
     with _migrator(maker) as migrator:
-        drawn = migrator.cost_quality_curve("docs", model, samples=40, lengths=(12,))
-        plan = BudgetPlan.of(DOCS, drawn, drawn.option(BudgetSetting(True, 0, drawn.calibration)))
         migrator.migrate_by_plan(plan, model, force=True)
     model.close()
     wanted = np.asarray(NEW.embed(list(old.texts)), np.float32)  # type: ignore[arg-type]  # each has one
-    killed, seconds = _work(maker, "refine", moment, folder)
+    ended = _work(maker, "refine", moment, folder)
     left = _live(maker)
     assert_same(left, old, with_vectors=False)
     assert np.isfinite(left.vectors).all()
@@ -145,7 +155,30 @@ def _refinement(maker: Maker, moment: Moment, folder: Path) -> Outcome:
     with _migrator(maker) as migrator:
         migrator.rollback()
     assert_same(_live(maker), old, maker.tolerance("cosine"))
-    return Outcome(killed, bool(exact.all()), bool(exact.any() and not exact.all()), seconds=seconds)
+    some = bool(exact.any() and not exact.all())
+    return Outcome(ended.killed, bool(exact.all()), some, seconds=ended.seconds, steps=ended.steps)
+
+
+@functools.cache
+def _plan() -> BudgetPlan:
+    """The plan of every refinement, which takes longer than the rest; made once, from the same records in memory."""
+    database = MemoryDatabase()
+    records = _abstracts([None] * REFINED_ROWS)
+    database.create_collection(DOCS, records.vectors.shape[1], "cosine", {}, None)
+    store = MemoryStore(database)
+    store.collection(DOCS).add(records)
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(provider(Path(folder))) as model:
+        drawn = Migrator(store).cost_quality_curve("docs", model, samples=40, lengths=(EXTRACT_WORDS,))
+        return BudgetPlan.of(DOCS, drawn, drawn.option(BudgetSetting(True, 0, drawn.calibration)))
+
+
+def _abstracts(payloads: Sequence[Payload | None]) -> Page:
+    """Records with texts, as the old model embedded them."""
+    from tests.budget.collections import CORPUS, texts  # loads an encoder
+
+    rows = len(payloads)
+    vectors = np.asarray(CORPUS.old_documents[:rows], np.float32)
+    return Page([f"id-{row:04d}" for row in range(rows)], vectors, texts(rows), payloads)
 
 
 def _filled(maker: Maker) -> Page:
@@ -195,8 +228,8 @@ def _migrator(maker: Maker) -> contextlib.AbstractContextManager[Migrator]:
     return migrator_of(maker.locator, aside=_is_aside(maker))
 
 
-def _work(maker: Maker, what: What, moment: Moment, folder: Path) -> tuple[bool, float]:
-    """Let another process do it, which is killed: whether it was in time, and the seconds until its end."""
+def _work(maker: Maker, what: What, moment: Moment, folder: Path) -> _Ended:
+    """Let another process do it, which is killed."""
     maker.let_go()
     ready, sender = context().Pipe(duplex=False)
     process = start(work, maker.locator, _is_aside(maker), what, folder, maker.failpoints, moment.step, sender)
@@ -206,4 +239,5 @@ def _work(maker: Maker, what: What, moment: Moment, folder: Path) -> tuple[bool,
     if moment.seconds is not None:
         process.join(moment.seconds)
         process.kill()
-    return was_killed(process), time.monotonic() - begun
+    killed, seconds = was_killed(process), time.monotonic() - begun
+    return _Ended(killed, seconds, 0 if killed or moment.step is None else int(ready.recv()))

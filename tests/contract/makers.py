@@ -20,7 +20,7 @@ from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Sto
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
-from tests.contract.content import content_of
+from tests.contract.content import JSON_PAYLOADS, content_of
 from tests.contract.lancedb import LanceMaker
 from tests.contract.milvus import MilvusAliasMaker, MilvusLiteMaker
 from tests.contract.outside import outside_maker
@@ -84,13 +84,7 @@ class MemoryMaker:
         atomic_exchange=True, holds_writers=True, sees_changes=True, ordered=True, stale_handles=False,
         shared_records=False,
     )  # fmt: skip
-    payloads: Sequence[Payload | None] = (
-        None,
-        {"nested": {"list": [1, 1.5, True, None, {"deep": ["é"]}], "empty": {}}, "none": None},
-        {"one": 1, "true": True, "float": 1.0, "zero": 0, "false": False, "big": 2**70, "negative": -(2**63)},
-        {"fraction": 0.1, "tiny": 5e-324, "huge": 1.7976931348623157e308},
-        {"": "empty key", "'; DROP TABLE docs; --": "%s %(x)s {0} $1 \\ \" '"},
-    )
+    payloads: Sequence[Payload | None] = JSON_PAYLOADS
     model: Mapping[str, Any] = {"name": "default", "config": {}}
     records_model = True
     failpoints: Sequence[tuple[str, str, str]] = ()

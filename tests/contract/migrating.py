@@ -75,12 +75,11 @@ def work(
         folder: that holds the projection, and what the model of a refinement said.
         failpoints: of the maker.
         step: number of steps to do; the next one is not begun. `None` counts none.
-        ready: receives `go` before the first step.
+        ready: receives `go` before the first step, and after the last one how many there were, if they are counted.
     """
     with migrator_of(locator, aside=aside) as migrator:
         model = provider(folder) if what == "refine" else None
-        if step is not None:
-            count_steps(step, failpoints, (migrator.place, _home(locator)))
+        steps = None if step is None else count_steps(step, failpoints, (migrator.place, _home(locator)))
         ready.send("go")
         if what == "migrate":
             migrator.migrate_collection("docs", projection(folder))
@@ -89,10 +88,14 @@ def work(
         else:
             assert model is not None
             migrator.refine("docs", model)
+        if steps is not None:
+            ready.send(next(steps))
 
 
-def count_steps(fatal: int, failpoints: Sequence[tuple[str, str, str]], folders: Sequence[Path | None]) -> None:
-    """Have this process killed before step number `fatal`, from 0; for ever."""
+def count_steps(
+    fatal: int, failpoints: Sequence[tuple[str, str, str]], folders: Sequence[Path | None]
+) -> itertools.count[int]:
+    """Have this process killed before step number `fatal`, from 0, for ever; returns what counts them."""
     steps = itertools.count()
     for module, owner, method in failpoints:
         kill_before(getattr(importlib.import_module(module), owner), method, steps, fatal)
@@ -106,6 +109,7 @@ def count_steps(fatal: int, failpoints: Sequence[tuple[str, str, str]], folders:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(operation)
+    return steps
 
 
 def _kinds(base: type) -> Iterator[type]:

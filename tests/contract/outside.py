@@ -23,6 +23,7 @@ from hatchling.build import build_wheel
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.open import open_database
 from tests.at_end import AT_END
+from tests.contract.content import JSON_PAYLOADS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "toy_store"
 
@@ -51,13 +52,7 @@ class ToyMaker:
         atomic_exchange=True, holds_writers=True, sees_changes=False, ordered=True, stale_handles=False,
         shared_records=False,
     )  # fmt: skip
-    payloads: Sequence[Payload | None] = (
-        None,
-        {"nested": {"list": [1, 1.5, True, None, {"deep": ["é"]}], "empty": {}}, "none": None},
-        {"one": 1, "true": True, "float": 1.0, "zero": 0, "false": False, "big": 2**70, "negative": -(2**63)},
-        {"fraction": 0.1, "tiny": 5e-324, "huge": 1.7976931348623157e308},
-        {"": "empty key", "'; DROP TABLE docs; --": "%s %(x)s {0} $1 \\ \" '"},
-    )
+    payloads: Sequence[Payload | None] = JSON_PAYLOADS
     model: Mapping[str, Any] = {"name": "default", "config": {}}
     records_model = True
     failpoints: Sequence[tuple[str, str, str]] = (("toy_store.store", "ToyStore", "save"),)

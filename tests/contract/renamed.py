@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from lightmigrate.stores.base import (
     Capabilities,
     Collection,
     CollectionFacts,
-    Cursor,
     Metric,
     Page,
     Store,
@@ -20,6 +20,7 @@ from lightmigrate.stores.base import (
     WrittenRecords,
 )
 from lightmigrate.stores.qdrant.ids import decode
+from lightmigrate.stores.reshaped import Reshaped
 from lightmigrate.vectors import Vectors
 
 
@@ -44,61 +45,36 @@ def _uuid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-class RenamedCollection:
+@dataclass(frozen=True)
+class RenamedCollection(Reshaped):
     """See `stores.base.Collection`."""
 
-    def __init__(self, collection: Collection, names: Names) -> None:
-        self.collection, self._names = collection, names
+    names: Names
 
-    @property
-    def address(self) -> Address:
-        return self.collection.address
-
-    def facts(self) -> CollectionFacts:
-        return self.collection.facts()
-
-    def count(self) -> int:
-        return self.collection.count()
-
-    def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
-        return (self._named(page) for page in self.collection.scan(size, after, vectors=vectors))
-
-    def sample(self, n: int, seed: int = 0) -> Page:
-        return self._named(self.collection.sample(n, seed))
+    def reshaped(self, page: Page) -> Page:
+        return replace(page, ids=self.names.names(page.ids))
 
     def ids(self) -> list[str]:
-        return self._names.names(self.collection.ids())
+        return self.names.names(self.collection.ids())
 
     def records(self, ids: Sequence[str]) -> Page:
-        return self._named(self.collection.records(self._names.ids(ids)))
+        return self.reshaped(self.collection.records(self.names.ids(ids)))
 
     def add(self, page: Page) -> None:
-        self.collection.add(self._numbered(page))
+        self.collection.add(replace(page, ids=self.names.ids(page.ids)))
 
     def put(self, page: Page) -> None:
-        self.collection.put(self._numbered(page))
+        self.collection.put(replace(page, ids=self.names.ids(page.ids)))
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
-        self.collection.replace_vectors(self._names.ids(ids), vectors)
+        self.collection.replace_vectors(self.names.ids(ids), vectors)
 
     def remove(self, ids: Sequence[str]) -> None:
-        self.collection.remove(self._names.ids(ids))
+        self.collection.remove(self.names.ids(ids))
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         ids, distances = self.collection.nearest(vectors, k)
-        return [self._names.names(row) for row in ids], distances
-
-    def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
-        return self.collection.settings(distance)
-
-    def changes(self, since: str | None = None) -> WrittenRecords | None:
-        return self.collection.changes(since)
-
-    def _named(self, page: Page) -> Page:
-        return Page(self._names.names(page.ids), page.vectors, page.texts, page.payloads, page.cursor)
-
-    def _numbered(self, page: Page) -> Page:
-        return Page(self._names.ids(page.ids), page.vectors, page.texts, page.payloads, page.cursor)
+        return [self.names.names(row) for row in ids], distances
 
 
 class RenamedStore:

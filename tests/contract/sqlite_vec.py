@@ -55,9 +55,9 @@ class SqliteVecMaker:
     failpoints: Sequence[tuple[str, str, str]] = (
         ("lightmigrate.stores.sqlite_vec.session", "Session", "begin"),
         ("lightmigrate.stores.sqlite_vec.session", "Session", "commit"),
-        ("lightmigrate.stores.sqlite_vec.exchange", "Exchange", "move"),
+        ("lightmigrate.stores.sqlite_vec", "exchange", "move"),
         ("lightmigrate.stores.sqlite_vec.exchange", "Exchange", "keep_rows"),
-        ("lightmigrate.stores.sqlite_vec.exchange", "Exchange", "require_readable"),
+        ("lightmigrate.stores.sqlite_vec", "exchange", "require_readable"),
     )
 
     def __init__(self, folder: Path) -> None:

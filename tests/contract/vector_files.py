@@ -21,7 +21,7 @@ from langchain_core.embeddings import FakeEmbeddings
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.open import open_database
 from lightmigrate.stores.vector_files.arrow_values import to_json
-from tests.contract.content import content_of
+from tests.contract.content import JSON_PAYLOADS, content_of
 
 
 class FilesMaker:
@@ -31,13 +31,7 @@ class FilesMaker:
         atomic_exchange=False, holds_writers=False, sees_changes=False, ordered=True, stale_handles=True,
         shared_records=False,
     )  # fmt: skip
-    payloads: Sequence[Payload | None] = (
-        None,
-        {"nested": {"list": [1, 1.5, True, None, {"deep": ["é"]}], "empty": {}}, "none": None},
-        {"one": 1, "true": True, "float": 1.0, "zero": 0, "false": False, "big": 2**70, "negative": -(2**63)},
-        {"fraction": 0.1, "tiny": 5e-324, "huge": 1.7976931348623157e308},
-        {"": "empty key", "'; DROP TABLE docs; --": "%s %(x)s {0} $1 \\ \" '"},
-    )
+    payloads: Sequence[Payload | None] = JSON_PAYLOADS
     model: Mapping[str, Any] = {"name": "default", "config": {}}
     records_model = False
     failpoints: Sequence[tuple[str, str, str]] = tuple(

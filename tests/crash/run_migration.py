@@ -8,10 +8,11 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from lightmigrate import ChromaMigrator, CollectionJob
+from lightmigrate import ChromaMigrator, CollectionJob, system
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.aside import location
 from lightmigrate.stores import chroma  # noqa: F401  # so that the first operation counted is the migration's own
+from lightmigrate.stores.chroma import from_files
 from lightmigrate.stores.files import IndexRoute
 from tests.processes import is_write
 
@@ -56,7 +57,8 @@ def migrate(
     Args:
         database: its folder.
         projection: its file.
-        place: `beside`, or `inside`: as if the database were a mount point.
+        place: `beside`; `inside`, as if the database were a mount point; or `renames`, beside, on a system that cannot
+            exchange two names.
         route: of the migration.
         fatal: the process kills itself right before this one, from 1, of the file operations that Python announces
             (open for writing, rename, remove, mkdir, ...) on or beside the database; `None` counts none.
@@ -64,6 +66,9 @@ def migrate(
     """
     if place == "inside":
         location.is_mount_point = lambda folder: True
+    elif place == "renames":
+        system._exchange = lambda first, second: None
+    from_files.SAMPLED = 20  # or Chroma would be asked for all records of collections as small as these
     watch = _Watch(database.parent, fatal)
     progress.send("go")
     watch.begin()

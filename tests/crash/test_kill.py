@@ -95,6 +95,27 @@ def test_killed_at_file_operations(
     assert states == sorted(states, reverse=True), "once new, always new"
 
 
+def test_killed_around_the_two_renames_of_a_system_without_an_exchange(
+    database: Path, projection: Projection, projection_file: Path, tmp_path: Path
+) -> None:
+    old, before = contents(database), everything(database.parent)["chroma_data"]
+    total = count_operations(database, projection_file, tmp_path / "count", "renames")
+    states, missing = [], 0
+    for number in range(1, total + 1) if EVERY_OPERATION else range(total - 13, total + 1, 2):
+        home = tmp_path / f"kill{number}" / "home"
+        copy = Path(shutil.copytree(database, home / "chroma_data"))
+        process, _ = migrate_in_another_process(copy, projection_file, "renames", number)
+        assert was_killed(process), f"operation {number} was not reached"
+        if not copy.exists():  # both whole folders have other names
+            missing += 1
+            assert "finished" in (ChromaMigrator(copy).recover() or "")
+        states.append(assert_whole_and_usable(copy, before, old, projection))
+        shutil.rmtree(home.parent)
+    assert missing or not EVERY_OPERATION
+    assert states[-1] == "new"
+    assert states == sorted(states, reverse=True), "once new, always new"
+
+
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_killed_at_random_moments(
     seed: int, place: str, database: Path, projection: Projection, projection_file: Path, tmp_path: Path

@@ -89,7 +89,7 @@ def test_a_crash_before_any_step(crash: int, system: str, place: Workspace, monk
         for owner, name in (
             (Workspace, "write_journal"),
             (Workspace, "close_journal"),
-            (Path, "rename"),
+            (exchange, "rename"),
             (exchange, "sync_folder"),
             (exchange, "exchange_names"),
         ):
@@ -112,7 +112,7 @@ def test_between_two_renames_the_next_migrator_finds_the_database(
     """The one instant in which a system without an exchange has no database under its name."""
     old = folder_hash(database)
     renames = 0
-    rename = Path.rename
+    rename = Path.replace
 
     def crash_at_second(self: Path, target: Path) -> Path:
         nonlocal renames
@@ -124,7 +124,7 @@ def test_between_two_renames_the_next_migrator_finds_the_database(
 
     with monkeypatch.context() as patch:
         patch.setattr(exchange, "exchange_names", lambda one, other: False)
-        patch.setattr(Path, "rename", crash_at_second)
+        patch.setattr(Path, "replace", crash_at_second)
         patch.setattr(cutover, "recover", lambda workspace: None)  # a dead process recovers nothing
         with pytest.raises(CrashError):
             ChromaMigrator(database).migrate_collection("thought_nodes", projection)

@@ -123,6 +123,15 @@ def test_a_graph_that_serves_as_well_is_kept_and_nothing_is_said(
     assert not caplog.messages
 
 
+def test_a_graph_that_surely_serves_as_well_is_searched_no_longer(tmp_path: Path, recalls: list[float]) -> None:
+    folder = tmp_path / "home" / "db"
+    with open_client(folder) as client:
+        collection = client.create_collection("notes", embedding_function=None)
+        collection.add(ids=[f"r{row}" for row in range(ROWS)], embeddings=vectors())
+    assert migrate(folder, projection(keeps=True)).index == "keep"
+    assert len(recalls) == 3, "before, by the first searches, after"
+
+
 def test_links_that_lead_nowhere_are_an_unknown_layout(tmp_path: Path) -> None:
     (header,) = database(tmp_path / "db", "cosine").glob("*/header.bin")
     index = HnswFiles.open(header.parent)

@@ -214,14 +214,14 @@ def test_a_graph_that_finds_less_is_given_up(
 def test_an_index_that_chroma_does_not_leave_on_the_disk_is_not_used(
     indexed: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill = ChromaReplacement._fill
+    fill = ChromaReplacement._fill_scratch
 
-    def without_files(self: ChromaReplacement, target: Any, draft: Any) -> None:
-        fill(self, target, draft)
+    def without_files(self: ChromaReplacement, schema: Any, draft: Any) -> None:
+        fill(self, schema, draft)
         (index,) = (path.parent for path in self._scratch.glob("*/header.bin"))
         shutil.rmtree(index)  # as if Chroma had not come to write it
 
-    monkeypatch.setattr(ChromaReplacement, "_fill", without_files)
+    monkeypatch.setattr(ChromaReplacement, "_fill_scratch", without_files)
     assert [result.index for result in migrate(indexed, "rebuild")] == ["rewrite"] * 3
     same(contents(indexed, INDEXED), expected)
 

@@ -26,6 +26,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         refused: how many of them it refused for their texts.
         refuses: the status and the message with which it refuses some texts; `None` when it takes them.
         model: what embeds.
+        others: what embeds for other names of models.
         closing: set when it ends, so that an answer it never gave does not hold anybody up.
     """
 
@@ -38,6 +39,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         self.requests = self.refused = 0
         self.refuses: Callable[[list[str]], tuple[int, str] | None] = empty_or_too_long
         self.model: Callable[[list[str]], Vectors] = lambda texts: shared_minilm().embed(texts)
+        self.others: dict[str, Callable[[list[str]], Vectors]] = {}
         self.closing = threading.Event()
         self.lock = threading.Lock()
 
@@ -45,10 +47,10 @@ class EmbeddingServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
 
-    def embed(self, texts: list[str]) -> Vectors:
+    def embed(self, texts: list[str], name: str = MODEL) -> Vectors:
         with self.lock:
             self.texts += texts
-            return self.model(texts)
+            return self.others.get(name, self.model)(texts)
 
 
 def empty_or_too_long(texts: list[str]) -> tuple[int, str] | None:
@@ -64,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         failure = self.server.failures.pop(0) if self.server.failures else None
         if self.headers["Authorization"] != f"Bearer {KEY}":
             return self.answer(401, {"error": {"message": "bad key"}})
-        if body["model"] != MODEL or self.path != "/v1/embeddings":
+        if body["model"] not in (MODEL, *self.server.others) or self.path != "/v1/embeddings":
             return self.answer(404, {"error": {"message": "no such model"}})
         if failure == "hang":
             self.server.closing.wait()
@@ -81,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         if refusal is not None:
             self.server.refused += 1
             return self.answer(refusal[0], {"error": {"message": refusal[1]}})
-        vectors = self.server.embed(body["input"])
+        vectors = self.server.embed(body["input"], body["model"])
         if body.get("dimensions"):
             vectors = vectors[:, : body["dimensions"]]
         if failure == "other dimension":

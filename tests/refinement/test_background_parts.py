@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import statistics
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.lock import elected, only_run
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.slices import Slices, StoppedError
-from lightmigrate.refinement.turns import FEWEST_ROWS, ROWS_AT_ONCE, GivingWay
+from lightmigrate.refinement.turns import BATCH, FEWEST_ROWS, MOST_ROWS, SECONDS_OF_BATCH, BatchSize, GivingWay
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from lightmigrate.stores.serving import Found, Unobserved
 
@@ -41,21 +42,40 @@ class Application(Unobserved):
         return []
 
 
+def learned(turns: GivingWay, of_piece: float, of_row: float) -> float:
+    """The usual rows of a piece, after pieces that took such a time; sometimes another size is tried."""
+    sizes = []
+    for _ in range(40):
+        sizes.append(turns.next())
+        turns.took(sizes[-1], of_piece + of_row * sizes[-1])
+    return statistics.median(sizes[20:])
+
+
 def test_pieces_are_as_large_as_the_time_allows() -> None:
     turns, application = GivingWay(), Application()
     turns.serve(application)
-    assert turns.next() >= FEWEST_ROWS
-    for _ in range(20):
-        turns.took(turns.next(), turns.next() * 0.005)
-    assert turns.next() in (19, 20), "a tenth of a second"
+    assert turns.next() == FEWEST_ROWS
+    assert learned(turns, 0, 0.005) == pytest.approx(100, abs=2), "half a second"
     application.seconds = 1.0
-    assert turns.next() in (9, 10), "half of that while the application calls"
-    for _ in range(20):
-        turns.took(turns.next(), turns.next() * 1e-5)
+    assert learned(turns, 0, 0.005) == pytest.approx(10, abs=2), "a tenth of that while the application calls"
+    assert learned(turns, 0.15, 0.005) == pytest.approx(30, abs=2), "as long for the rows as for the piece"
     application.seconds = math.inf
-    assert turns.next() == ROWS_AT_ONCE
+    assert learned(turns, 0, 1e-5) == MOST_ROWS
     turns.stop()
     assert turns.next() == 0
+
+
+def test_batches_are_as_large_as_the_time_allows() -> None:
+    size = BatchSize(None)
+    assert size.rows == BATCH
+    for _ in range(5):
+        size.took(size.rows, 0.04 * size.rows)
+    assert size.rows == SECONDS_OF_BATCH / 0.04
+    size.took(size.rows, 1.0 * size.rows)
+    assert size.rows == BATCH
+    paced = BatchSize(2.0)
+    paced.took(10, 0.001)
+    assert paced.rows == 10
 
 
 def test_it_waits_for_a_call_and_while_paused() -> None:
@@ -83,21 +103,26 @@ def encoded(times: dict[int, float], slices: Slices, texts: int, clock: list[flo
         clock[0] += times.get(len(part), 0.0)
         return list(part)
 
-    said = [str(row) for row in range(texts)]
+    said = [f"{row:04}" for row in range(texts)]
     assert slices.encode(model, said) == said
     return sizes
 
 
-def test_slices_grow_as_long_as_they_are_short_or_make_a_text_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_are_the_cheapest_that_are_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     here = {size: 0.026 * size for size in range(1, 100)}
-    assert encoded(here, Slices(lambda: True), 31, clock) == [1, *[2] * 15]
+    assert set(encoded(here, Slices(lambda: True), 400, clock)[2:]) <= {1, 2, 3}, "a tenth of a second"
     slow = {size: 0.3 * size for size in range(1, 100)}
     assert encoded(slow, Slices(lambda: True), 7, clock) == [1, 2, 1, 1, 1, 1]
     server = {size: 0.3 + 0.001 * size for size in range(1, 100)}
     assert encoded(server, Slices(lambda: True), 63, clock) == [1, 2, 4, 8, 16, 32]
     assert encoded({size: 1e-5 * size for size in range(1, 100)}, Slices(lambda: True), 31, clock) == [1, 2, 4, 8, 16]
+    dear = {size: 0.02 * size * (1 if size < 4 else 1.5) for size in range(1, 100)}
+    sizes = encoded(dear, Slices(lambda: True, lambda: False), 600, clock)
+    assert sizes.count(2) + sizes.count(1) > 0.8 * len(sizes), (
+        "larger ones are dearer here, though searches do not wait"
+    )
 
 
 def test_a_stop_is_noticed_between_slices() -> None:

@@ -114,15 +114,16 @@ def search(client: Any, report: StartReport) -> None:
     assert refinement.status.state == "exact", refinement.status
 
 
-def require_reembedded(client: Any, *, most_lost: int = 0) -> None:
-    """Every record is as if the new model had embedded it, and is found: of twenty all but `most_lost`.
+def require_reembedded(client: Any) -> None:
+    """Every record is as if the new model had embedded it, and a search for its vector finds it.
 
-    An index whose vectors were replaced one by one finds less until the next start of a folder builds it anew.
+    Of many, a new index misses some, too: one of 1,500, in one of four tries.
     """
     require_exact(client)
     memory = client.get_collection("memory", embedding_function=None)
-    own = memory.query(query_embeddings=new_vectors()[:20], n_results=1, include=[])
-    assert sum(ids[0] != expected for ids, expected in zip(own["ids"], IDS[:20], strict=True)) <= most_lost
+    own = memory.query(query_embeddings=new_vectors(), n_results=1, include=["distances"])
+    missed = [row for row, ids in enumerate(own["ids"]) if ids[0] != IDS[row] and own["distances"][row][0] > 1e-5]
+    assert len(missed) <= SERVED // 1000
 
 
 def require_exact(client: Any) -> None:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.scores import distances, nearest
-from lightmigrate.cli.show.terminal import new_table, readable_seconds, readable_size, stated_quality
+from lightmigrate.cli.show.terminal import filled_table, new_table, readable_seconds, readable_size, stated_quality
 from lightmigrate.texts.find import option_for
 from lightmigrate.texts.forms import DOCUMENT
 
@@ -32,7 +32,7 @@ _INDEXES = {
 
 def diagnosis(state: Diagnosis) -> RenderableType:
     """What `doctor` shows."""
-    table = new_table("collection", "records", "dimension", "vectors", "distance", "recorded function")
+    columns = ("collection", "records", "dimension", "vectors", "distance", "recorded function")
     rows: list[TableRow] = []
     wrong = {mismatch.address for mismatch in state.mismatches}
     for facts in state.collections:
@@ -46,8 +46,7 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
         rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
-    for row in rows_to_show(rows):
-        table.add_row(*row)
+    table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{state.path}[/]"]
     if state.bytes is not None:
         lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
@@ -139,7 +138,7 @@ def _surroundings(state: Diagnosis) -> list[str]:
 
 def plan(made: Plan) -> RenderableType:
     """What `plan` shows."""
-    table = new_table("collection", "records", "dimension", "model", "distance", "expected quality")
+    columns = ("collection", "records", "dimension", "model", "distance", "expected quality")
     rows = [
         TableRow(
             escape(str(collection.address)),
@@ -155,8 +154,7 @@ def plan(made: Plan) -> RenderableType:
         )
         for collection in made.collections
     ]
-    for row in rows_to_show(rows):
-        table.add_row(*row)
+    table = filled_table(columns, rows_to_show(rows))
     lines = [f"[bold]{made.path}[/]"]
     if made.untouched:
         lines.append(f"untouched: {names(made.untouched)}")
@@ -300,6 +298,8 @@ def rolled_back(done: Rollback) -> RenderableType:
 
 def backups(kept: Sequence[Backup]) -> RenderableType:
     """What `clean` shows."""
+    if not kept:
+        return "no backups"
     table = new_table("backup", "size", "its last migration")
     for backup in kept:
         size = "–" if backup.bytes is None else readable_size(backup.bytes)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
 from lightmigrate.cli.show.terminal import (
+    facts_table,
     new_table,
     printable,
     readable_fact,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def projection(shown: Projection) -> RenderableType:
     """What `inspect` shows."""
     info = shown.info
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = facts_table(3)
     ends = (("from", info.source, info.source_lengths), ("to", info.target, info.target_lengths))
     for role, model, lengths in ends:
         stated = "length 1" if model.normalised else "not normalised"
@@ -85,7 +85,7 @@ def trained(shown: Trained) -> RenderableType:
     for name, measured in rows:
         shares = (measured.recall, measured.found, measured.overlap)
         answers.add_row(name, *(with_interval(share) for share in shares if share is not None))
-    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts = facts_table()
     facts.add_row("projection", f"[bold]{escape(info.direction)}[/], {info.training['method']}")
     facts.add_row("squared error", f"{gate.squared_error:.6f} per number, cosine {gate.cosine:.3f}")
     facts.add_row("similarity", f"{gate.similarity:.3f} correlation of similarities, re-embedded to projected")
@@ -116,7 +116,7 @@ def listed(projections: Sequence[Listed]) -> RenderableType:
 def entry(shown: Listed) -> RenderableType:
     """What `registry show` shows."""
     listed = shown.entry
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = facts_table()
     table.add_row("file", escape(str(shown.file)))
     table.add_row("SHA-256", printable(listed.sha256))
     source, target = listed.models

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -30,11 +30,37 @@ def next_command(*words: object, why: str = "next") -> Text:
     return Text.assemble(f"\n{why}:  ", (command(*words), "bold cyan"))
 
 
+# Columns of numbers stand to the right; short ones are never broken, so that names and sentences give way.
+_NUMBERS = ("records", "size", "invalid vectors")
+_SHORT = ("records", "size", "dimension", "distance")
+
+# What a cell without a content holds.
+_EMPTY = ("", "–", "not recorded")
+
+
 def new_table(*columns: str) -> Table:
-    """A table with these columns; numbers to the right."""
+    """A table with these columns. What does not fit into a line goes on in the next, whole."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in ("records", "size", "invalid vectors") else "left")
+        justify: JustifyMethod = "right" if column in _NUMBERS else "left"
+        table.add_column(column, justify=justify, no_wrap=column in _SHORT, overflow="fold")
+    return table
+
+
+def filled_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of these rows, without the columns in which no row holds anything; the first one always stays."""
+    shown = [number for number in range(len(columns)) if number == 0 or any(row[number] not in _EMPTY for row in rows)]
+    table = new_table(*(columns[number] for number in shown))
+    for row in rows:
+        table.add_row(*(row[number] for number in shown))
+    return table
+
+
+def facts_table(columns: int = 2) -> Table:
+    """A table without a head: names, and what they stand for."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(columns):
+        table.add_column(overflow="fold")
     return table
 
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.files import copy_tree, sync_tree
+from lightmigrate.migration.aside.compare import digests_of, records_in_files, require_catalog, with_contents
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.baseline import sample_of
-from lightmigrate.migration.digest import digest_of
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import require_changeable
 from lightmigrate.migration.recall import LOSS, NEIGHBOURS, Exact
 from lightmigrate.migration.request import Request
@@ -43,7 +44,7 @@ _AT_ONCE = 16
 # Records from which on a graph is searched before it is kept: writing a smaller index twice takes no longer than that.
 FORESEEN_FROM = 1000
 
-# Searches after which a graph is given up that is worse than allowed by so many standard errors.
+# Searches after which a graph is given up that is worse than allowed by so many standard errors, or kept if better.
 FIRST_SEARCHES, CERTAIN = 25, 3.0
 
 
@@ -53,7 +54,7 @@ class Options:
 
     Attributes:
         page_size: records held in memory at once.
-        verify: whether every record is read back and compared.
+        verify: whether every record is read back and compared; see `MigrationOptions`.
         invalid_vectors: see `Job`.
         check_fit: whether the stored vectors must look like those the projection is for.
         index: the route to begin with, see `stores.files.IndexRoute`.
@@ -62,7 +63,7 @@ class Options:
     """
 
     page_size: int
-    verify: bool
+    verify: Verify
     invalid_vectors: InvalidVectors
     check_fit: bool
     index: IndexRoute
@@ -193,7 +194,7 @@ class Build:
             for replacement in self._replacements:
                 replacement.finish(store)
         self._copy.tidy()
-        _compare_catalogs(before, self._copy.catalog(), self._requests)
+        require_catalog(self._requests, before, self._copy.catalog())
         scores = [self._scores(*each) for each in zip(self._requests, drafts, truths, strict=True)]
         built = zip(routes, results, drafts, scores, strict=True)
         return [Built(route, result, draft.lost, moved) for route, result, draft, moved in built]
@@ -240,7 +241,8 @@ class Build:
             request.distance,
             centre_of(sample),
         )
-        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample)
+        in_files = None if request.anew else records_in_files(store, source.address, options.verify)
+        return Draft.write(job, self._drafts, number, options.page_size, options.on_progress, sample, in_files)
 
     def _drafted(self, number: int) -> Draft | None:
         """The draft of one request, when a complete one is on the disk. Only reads."""
@@ -270,7 +272,10 @@ class Build:
                         if routes[number] == "keep" and _finds_less(recall, drafts[number])
                     }
                     if not again:
-                        results += [self._verify(store, *pair) for pair in zip(numbers, recalls, strict=True)]
+                        results += [
+                            self._verify(store, number, recall, routes[number])
+                            for number, recall in zip(numbers, recalls, strict=True)
+                        ]
                 if not again:
                     yield store, routes, results
                     return
@@ -309,25 +314,41 @@ class Build:
     def _recall(self, store: Store, number: int, truth: Exact | None) -> float | None:
         return truth.recall(store.collection(self._requests[number].address)) if truth is not None else None
 
-    def _verify(self, store: Store, number: int, recall: float | None) -> Verification | None:
+    def _verify(self, store: Store, number: int, recall: float | None, route: IndexRoute) -> Verification | None:
         if not self._options.verify:
             return None
         own, size = self._requests[number].address, self._options.page_size
         draft = self._drafted(number)
         if draft is None:
             raise VerificationError(f"the draft of {own} was changed on the disk; run this again")
-        pages, target = draft.pages(size), store.collection(own)
-        return verify(draft.baseline, pages, target, size, self._options.on_progress, recall=recall)
+        rewritten, in_files = route == "rewrite", records_in_files(store, own, self._options.verify)
+        pages = draft.pages(size)
+        if rewritten:  # the old records are still there, and numbers in the new ones may have been rounded
+            pages = with_contents(
+                pages, store.collection(self._replacements[number].source()).scan(size, vectors=False)
+            )
+        return verify(
+            draft.baseline,
+            pages,
+            store.collection(own),
+            size,
+            self._options.on_progress,
+            recall=recall,
+            contents=None if rewritten else draft.contents,
+            in_files=in_files,
+        )
 
     def _digests(self, store: Store, collections: Sequence[CollectionFacts]) -> dict[Address, tuple[str, str]]:
-        if not self._options.verify:
+        """Digests of the collections that are not to be migrated."""
+        options = self._options
+        if not options.verify:
             return {}
-        damaged, size = self._options.damaged, self._options.page_size
-        digests = (
-            (facts.address, digest_of(store.collection(facts.address), size, vectors=facts.address not in damaged))
-            for facts in collections
-        )
-        return {address: (digest.content, digest.vectors) for address, digest in digests}
+        return {
+            address: digests_of(
+                store, address, options.page_size, options.verify, vectors=address not in options.damaged
+            )
+            for address in (facts.address for facts in collections)
+        }
 
 
 def _portions(count: int) -> Iterator[range]:
@@ -351,7 +372,9 @@ def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> float | N
             return None
         recalls = truth.recalls_of(np.concatenate(found))
         recall = float(recalls.mean())
-        if _finds_less(recall + CERTAIN * float(recalls.std()) / len(recalls) ** 0.5, draft):
+        error = CERTAIN * float(recalls.std()) / len(recalls) ** 0.5
+        # of a graph that is kept all searches are measured again
+        if _finds_less(recall + error, draft) or not _finds_less(recall - error, draft):
             break
     return recall
 
@@ -360,27 +383,3 @@ def _finds_less(recall: float | None, draft: Draft) -> bool:
     """Whether an index finds less than the old one, by more than `LOSS`."""
     before = draft.baseline.recall
     return recall is not None and before is not None and recall < before - LOSS
-
-
-def _compare_catalogs(
-    before: Sequence[CollectionFacts], after: Sequence[CollectionFacts], requests: Sequence[Request]
-) -> None:
-    """The same collections with the same counts, and only the requested dimensions and distances changed."""
-    dimensions = {request.address: request.projection.info.target.dimension for request in requests}
-    expected = {f.address: (f.count, dimensions.get(f.address, f.dimension)) for f in before}
-    emptied = {f.address: (0, None) for f in before if not f.count and f.address in dimensions}
-    expected.update(emptied)  # the first record determines the dimension
-    actual = {f.address: (f.count, f.dimension) for f in after}
-    distances = {f.address: f.space for f in after}
-    for request in requests:
-        if request.distance not in (None, distances.get(request.address)):
-            raise VerificationError(
-                f"collection {request.address}: its distance should be {request.distance} and is "
-                f"{distances.get(request.address)}; the new database was deleted"
-            )
-    if expected != actual:
-        wrong = next(a for a in expected.keys() | actual.keys() if expected.get(a) != actual.get(a))
-        raise VerificationError(
-            f"collection {wrong}: (records, dimension) should be {expected.get(wrong)} and is {actual.get(wrong)}; "
-            "the new database was deleted"
-        )

@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lightmigrate.errors import DatabaseChangedError
-from lightmigrate.files import sync_folder
+from lightmigrate.errors import DatabaseChangedError, DatabaseInUseError
 from lightmigrate.migration.aside.backup import backup_folders, new_backup_path
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.progress import logger
+from lightmigrate.system import FileInUseError, rename, sync_folder
 
 
 def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unchanged: Callable[[Path], bool]) -> None:
@@ -31,10 +31,17 @@ def cut_over(workspace: Workspace, run: str, incoming: Path, outgoing: Path, unc
 
     Raises:
         DatabaseChangedError: the old database was written to; it is back in place.
+        DatabaseInUseError: it could not be renamed, because somebody has it open; the caller undoes the exchange.
     """
     workspace.write_journal(Intention(run, True, workspace.relative(incoming), workspace.relative(outgoing)))
     workspace.exchange.announce(incoming)
-    workspace.exchange.put_in_place(incoming, outgoing)
+    try:
+        workspace.exchange.put_in_place(incoming, outgoing)
+    except FileInUseError as error:
+        raise DatabaseInUseError(
+            f"somebody has {workspace.database} open ({Path(error.filename).name}): stop it first, then run this again",
+            processes=[],
+        ) from None
     if not unchanged(outgoing):
         workspace.write_journal(Intention(run, True, workspace.relative(outgoing), workspace.relative(incoming)))
         workspace.exchange.announce(outgoing)
@@ -87,6 +94,6 @@ def recover(workspace: Workspace, *, own: bool = False) -> str | None:
 def discard(workspace: Workspace, folder: Path) -> None:
     """Delete a backup. It is renamed first, so that a partly deleted folder is never listed as a backup."""
     workspace.trash.mkdir(exist_ok=True)
-    folder.rename(workspace.trash / folder.name)
+    rename(folder, workspace.trash / folder.name)
     sync_folder(folder.parent)
     shutil.rmtree(workspace.trash)

@@ -1,7 +1,8 @@
-"""A draft: all records of a new collection in files. The new collection is written from it and compared with it.
+"""A draft: the new vectors of a collection in files. The new collection gets them from there and is compared with them.
 
 A store may load the whole index when a collection is first used. With a draft the old collection can be closed before
-the new one is built, so that both indexes are never in memory at the same time.
+the new one is built, so that both indexes are never in memory at the same time. Texts and payloads are in the copy of
+the database, which keeps the old records until the new ones are verified; of these a draft holds only digests.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from lightmigrate.errors import NothingToMigrateError
 from lightmigrate.migration.baseline import Baseline
+from lightmigrate.migration.digest import Contents, Digest
 from lightmigrate.migration.job import InvalidRows, Job, projected
 from lightmigrate.migration.recall import QUERIES, Exact
 from lightmigrate.progress import OnProgress, Progress
@@ -26,6 +28,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.scores.distances import Distances
 from lightmigrate.scores.stored import distances_from_json, distances_to_json
 from lightmigrate.stores.base import Address, Page
+from lightmigrate.stores.files import RecordsInFiles
 from lightmigrate.stores.read_ahead import read_ahead
 from lightmigrate.vectors import Vectors, evenly, meaningful
 
@@ -37,15 +40,16 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Draft:
-    """All records of a collection with their new vectors, in its order.
+    """The ids of a collection with their new vectors, in its order.
 
     Attributes:
         baseline: what the collection was.
         dimension: length of the new vectors.
         queries: which records to search for when the recall of an index is measured.
-        records: ids, texts and payloads: a JSON list a line.
+        records: ids: one JSON string a line.
         vectors: float32 rows, little-endian, nothing else.
         projection: the projection that gave the vectors.
+        contents: of the old records, without their vectors.
         lost: records without a vector of their own, which have the centre of the new space: only in a collection made
             anew.
         distances: from the queries in the old space; `None` where they were not measured.
@@ -57,6 +61,7 @@ class Draft:
     records: Path
     vectors: Path
     projection: Projection
+    contents: Contents
     lost: int = 0
     distances: Distances | None = None
 
@@ -70,27 +75,27 @@ class Draft:
         return projected(self.projection, vectors, None)
 
     def pages(self, size: int, start: int = 0) -> Iterator[Page]:
-        """The records from the `start`-th on, at most `size` at a time; only reads."""
+        """Ids and vectors from the `start`-th on, at most `size` at a time; only reads."""
         return self.pages_of(repeat(size), start)
 
     def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
-        """The records from the `start`-th on, so many at a time, until there are no more; only reads."""
+        """Ids and vectors from the `start`-th on, so many at a time, until there are no more; only reads."""
         # Read, not mapped: a mapped file would count as memory of this process, all of it.
         with self.records.open("rb") as lines, self.vectors.open("rb") as numbers:
             numbers.seek(start * self.dimension * _NUMBER.itemsize)
             rest = islice(lines, start, None)
             for size in sizes:
-                if not (rows := [json.loads(line) for line in islice(rest, size)]):
+                if not (ids := _strings(islice(rest, size))):
                     return
-                ids, texts, payloads = zip(*rows, strict=True)
-                vectors = np.fromfile(numbers, _NUMBER, len(rows) * self.dimension)
-                yield Page(ids, vectors.reshape(len(rows), -1).astype(np.float32, copy=False), texts, payloads)
+                vectors = np.fromfile(numbers, _NUMBER, len(ids) * self.dimension).reshape(len(ids), -1)
+                nothing = [None] * len(ids)
+                yield Page(ids, vectors.astype(np.float32, copy=False), nothing, nothing)
 
     def rows(self) -> dict[str, int]:
         """The number of every record by its id; only reads."""
-        first = json.JSONDecoder().raw_decode
-        with self.records.open(encoding="ascii") as lines:  # as `json.dumps` writes
-            return {first(line, 1)[0]: row for row, line in enumerate(lines)}
+        with self.records.open("rb") as lines:
+            ids = chain.from_iterable(iter(lambda: _strings(islice(lines, _BATCH)), []))
+            return {record: row for row, record in enumerate(ids)}
 
     def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
         """The vectors of some records, by number, `(n, dimension)`; only reads."""
@@ -121,8 +126,8 @@ class Draft:
                 return None
             baseline = Baseline(**fields["baseline"], vectors=np.load(sample, allow_pickle=False))
             distances = distances_from_json(fields["distances"]) if fields.get("distances") else None
-            queries, lost = fields["queries"], fields["lost"]
-            return cls(baseline, fields["dimension"], queries, records, vectors, projection, lost, distances)
+            queries, lost, contents = fields["queries"], fields["lost"], Contents(**fields["contents"])
+            return cls(baseline, fields["dimension"], queries, records, vectors, projection, contents, lost, distances)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -135,6 +140,7 @@ class Draft:
         page_size: int,
         on_progress: OnProgress,
         sample: Page | None = None,
+        in_files: RecordsInFiles | None = None,
     ) -> Draft:
         """Read a job's collection, all of it, and write the draft of the new one into a folder.
 
@@ -148,6 +154,7 @@ class Draft:
             page_size: records read at once.
             on_progress: hears about every page.
             sample: of the collection; is taken when it is left out.
+            in_files: its records, where they can be read from files.
 
         Raises:
             InvalidVectorsError: vectors that mean nothing, and the job refuses them.
@@ -159,6 +166,7 @@ class Draft:
         query_rows = evenly(len(baseline.ids), QUERIES)
         queries = {baseline.ids[row]: 0 for row in query_rows}
         exact = Exact(baseline.vectors[query_rows], baseline.space) if baseline.space else None
+        digest = Digest()
 
         def valid_pages(pages: Iterator[Page]) -> Iterator[Page]:
             read = 0
@@ -171,15 +179,15 @@ class Draft:
         with (
             records.open("wb") as lines,
             vectors.open("wb") as numbers,
-            read_ahead(job.source.scan(page_size)) as pages,
+            read_ahead((in_files or job.source).scan(page_size)) as pages,
         ):
             for group in _grouped(valid_pages(pages)):
                 projected = job.new_vectors(group)
                 if job.anew:
                     lost.look(projected, group, done)
                 numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
-                columns = zip(group.ids, group.texts, group.payloads, strict=True)
-                lines.writelines(json.dumps(row).encode() + b"\n" for row in columns)
+                lines.writelines(json.dumps(record).encode() + b"\n" for record in group.ids)
+                digest.add_contents(group)
                 queries.update((record, done + row) for row, record in enumerate(group.ids) if record in queries)
                 if exact:
                     exact.add(group.vectors)
@@ -191,6 +199,7 @@ class Draft:
         if exact:
             baseline = replace(baseline, recall=exact.recall(job.source))
         distances = exact.distances() if exact else None
+        contents = Contents(digest.content, in_files.contents_sha256() if in_files else None)
         with sample_file.open("wb") as stream:
             np.save(stream, baseline.vectors)
         fields = {
@@ -198,11 +207,12 @@ class Draft:
             "dimension": dimension,
             "queries": list(queries.values()),
             "lost": len(lost.ids),
+            "contents": vars(contents),
             "distances": distances_to_json(distances) if distances else None,
         }
         header.write_bytes(json.dumps({**fields, "sha256": _sha256(fields, sample_file, records, vectors)}).encode())
         rows = list(queries.values())
-        return cls(baseline, dimension, rows, records, vectors, job.projection, len(lost.ids), distances)
+        return cls(baseline, dimension, rows, records, vectors, job.projection, contents, len(lost.ids), distances)
 
 
 class _LostRows:
@@ -241,6 +251,12 @@ class _LostRows:
             for row in self._rows:
                 numbers.seek(row * len(self._sum) * _NUMBER.itemsize)
                 numbers.write((self._sum / self._count).astype(_NUMBER).tobytes())
+
+
+def _strings(lines: Iterable[bytes]) -> list[str]:
+    """The JSON strings of some lines, decoded at once, which takes a fifth of the time."""
+    strings: list[str] = json.loads(b"[" + b",".join(lines) + b"]")
+    return strings
 
 
 def _grouped(pages: Iterator[Page]) -> Iterator[Page]:

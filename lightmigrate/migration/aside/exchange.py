@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lightmigrate.files import exchange_names, sync_folder
+from lightmigrate.system import delete, exchange_names, rename, sync_folder
 
 MARKER = ".lightmigrate-incoming"
 
@@ -67,9 +67,9 @@ class BesideExchange:
             return None
         finish = self.live in marked or not self.live.exists()
         if not self.live.exists():  # the crash came between the two renames
-            marked[0].rename(self.live)
+            rename(marked[0], self.live)
         elif finish and incoming.exists():  # exchanged, but the old folder is not renamed yet
-            incoming.rename(outgoing)
+            rename(incoming, outgoing)
         for folder in {*marked, self.live}:
             self._unmark(folder)
         sync_folder(self.live.parent)
@@ -77,7 +77,7 @@ class BesideExchange:
 
     def _unmark(self, folder: Path) -> None:
         if folder.exists():
-            (folder / MARKER).unlink(missing_ok=True)
+            delete(folder / MARKER)
             sync_folder(folder)
 
 
@@ -89,9 +89,9 @@ def put_in_place(incoming: Path, live: Path, outgoing: Path) -> None:
     exist all the time, and `cutover.recover` finishes the second rename after a crash.
     """
     if exchange_names(incoming, live):
-        incoming.rename(outgoing)
+        rename(incoming, outgoing)
     else:
-        live.rename(outgoing)
-        incoming.rename(live)
+        rename(live, outgoing)
+        rename(incoming, live)
     for parent in {incoming.parent, live.parent, outgoing.parent}:
         sync_folder(parent)

@@ -9,16 +9,15 @@ So the file names that a crash leaves show whether to undo or to finish.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseError
-from lightmigrate.files import sync_folder
 from lightmigrate.migration.aside.location import COMPANIONS, Location
 from lightmigrate.migration.aside.record import RECORD_FILE
+from lightmigrate.system import delete, rename, sync_file, sync_folder
 
 # The pending names of the companion files; an empty file means that the incoming database has none. The record is last.
 PENDING = {name: f".incoming-{name}" for name in COMPANIONS}
@@ -45,10 +44,10 @@ class InsideExchange:
         incoming_entries = self._files.named_by(incoming / self._main)
         if shared := [entry.name for entry in self._entries(self.live) if entry.name in incoming_entries]:
             raise DatabaseError(f"both databases keep an index in {shared[0]}: they cannot change places here")
-        (incoming / self._main).rename(incoming / self._pending)
+        rename(incoming / self._main, incoming / self._pending)
         for name, pending in PENDING.items():
             if (incoming / name).exists():
-                (incoming / name).rename(incoming / pending)
+                rename(incoming / name, incoming / pending)
             else:
                 (incoming / pending).touch()
         sync_folder(incoming)
@@ -59,10 +58,10 @@ class InsideExchange:
             if (self.live / name).exists():
                 _link_or_copy(self.live / name, incoming / name)
         for entry in self._entries(incoming):
-            entry.rename(self.live / entry.name)
+            rename(entry, self.live / entry.name)
         sync_folder(incoming)
         sync_folder(self.live)
-        (incoming / self._pending).replace(self.live / self._main)
+        rename(incoming / self._pending, self.live / self._main)
         sync_folder(self.live)
         self._complete(incoming, outgoing)
 
@@ -86,11 +85,11 @@ class InsideExchange:
         live_entries = self._files.named_by(self.live / self._main)
         for entry in self._entries(self.live):
             if entry.name not in live_entries:
-                entry.rename(incoming / entry.name)
+                rename(entry, incoming / entry.name)
         sync_folder(self.live)
         sync_folder(incoming)
         if incoming != outgoing:
-            incoming.rename(outgoing)
+            rename(incoming, outgoing)
             sync_folder(incoming.parent)
             sync_folder(outgoing.parent)
         for name, waiting in PENDING.items():
@@ -98,10 +97,10 @@ class InsideExchange:
             if not pending.exists():  # moved before the crash
                 continue
             if pending.stat().st_size:
-                pending.replace(self.live / name)
+                rename(pending, self.live / name)
             else:
-                (self.live / name).unlink(missing_ok=True)
-                pending.unlink()
+                delete(self.live / name)
+                delete(pending)
             sync_folder(outgoing)
         sync_folder(self.live)
         sync_folder(outgoing)
@@ -110,16 +109,16 @@ class InsideExchange:
         incoming_entries = self._files.named_by(incoming / self._pending)
         for entry in self._entries(self.live):
             if entry.name in incoming_entries:
-                entry.rename(incoming / entry.name)
+                rename(entry, incoming / entry.name)
         for name, waiting in PENDING.items():
             pending = incoming / waiting
             if pending.exists():
-                (incoming / name).unlink(missing_ok=True)  # the hard link to the live file
+                delete(incoming / name)  # the hard link to the live file
                 if pending.stat().st_size:
-                    pending.rename(incoming / name)
+                    rename(pending, incoming / name)
                 else:
-                    pending.unlink()
-        (incoming / self._pending).replace(incoming / self._main)
+                    delete(pending)
+        rename(incoming / self._pending, incoming / self._main)
         sync_folder(incoming)
         sync_folder(self.live)
 
@@ -130,11 +129,9 @@ class InsideExchange:
 
 def _link_or_copy(file: Path, link: Path) -> None:
     """Hard-link a file; copy it where the file system has no hard links."""
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
+    delete(link)
     try:
         os.link(file, link)
     except OSError:
         shutil.copy2(file, link)
-        with link.open("rb+") as copy:
-            os.fsync(copy.fileno())
+        sync_file(link)

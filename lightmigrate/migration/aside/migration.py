@@ -26,19 +26,16 @@ from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothin
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
 from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
-from lightmigrate.migration.results import (
-    Backup,
-    MigrationResult,
-    Rollback,
-    choose_backups,
-)
+from lightmigrate.migration.results import Backup, MigrationResult, Rollback, choose_backups
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused
+from lightmigrate.system import rename
 
 
 class AsideMigration:
@@ -138,7 +135,7 @@ class AsideMigration:
         self,
         source: RequestSource,
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         index: IndexRoute,
@@ -230,7 +227,7 @@ class AsideMigration:
         ):
             if earlier.description is None:  # the requests were made from this copy
                 require_room(plan, workspace.location, tree_bytes(workspace.staging))
-                folder.rename(workspace.request)
+                rename(folder, workspace.request)
                 workspace.write_journal(replace(earlier, description=description))
             else:
                 shutil.rmtree(folder)
@@ -241,7 +238,7 @@ class AsideMigration:
         workspace.close_journal()
         workspace.clear()
         require_room(plan, workspace.location)
-        folder.rename(workspace.request)
+        rename(folder, workspace.request)
         return self._copy(
             Intention(secrets.token_hex(8), False, workspace.relative(workspace.staging), "", description)
         )
@@ -276,7 +273,7 @@ class AsideMigration:
         """See `Migrator.wait`."""
         self._workspace.wait()
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """See `Migrator.resume`."""
         self.recover()
         intention = self._workspace.read_journal()

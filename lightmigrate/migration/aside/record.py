@@ -12,6 +12,7 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.files import replacing
 from lightmigrate.migration.digest import Digest, settings_sha256
 from lightmigrate.migration.results import CollectionCheck
+from lightmigrate.results import read_as
 from lightmigrate.stores.base import Address, Store
 from lightmigrate.vectors import meaningful
 
@@ -84,17 +85,19 @@ class Record:
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields.pop("format") != FORMAT_VERSION:
                 raise DatabaseError(f"{path} was written by a newer lightmigrate; upgrade lightmigrate")
-            collections = tuple(CollectionRecord(**entry) for entry in fields.pop("collections"))
+            collections = tuple(read_as(CollectionRecord, entry) for entry in fields.pop("collections"))
             return cls(
                 collections=collections,
-                backups=tuple(fields.pop("backups")),
+                backups=tuple(map(_plain_name, fields.pop("backups"))),
                 last_writes=_writes(fields.pop("last_writes")),
                 source_writes=_writes(fields.pop("source_writes")),
+                database_name=read_as(str, fields.pop("database_name")),
+                migrated_at=read_as(str, fields.pop("migrated_at")),
                 **fields,
             )
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise DatabaseError(
                 f"{path} is damaged ({type(error).__name__}); move it away to go on without this database's history"
             ) from None
@@ -103,6 +106,13 @@ class Record:
         """Write the record into a database folder, aside and renamed."""
         with replacing(folder / RECORD_FILE) as file:
             file.write(json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=1).encode())
+
+
+def _plain_name(name: object) -> str:
+    """The name of a folder beside the database, which leads nowhere else."""
+    if type(name) is not str or name != Path(name).name or "\0" in name:
+        raise ValueError("no name of a folder")
+    return name
 
 
 def _writes(entries: list[list[Any]]) -> tuple[tuple[str, str, str, int], ...]:

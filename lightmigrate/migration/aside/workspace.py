@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
-from lightmigrate.files import is_locked, replacing, sync_folder, try_lock, wait_for
+from lightmigrate.files import is_locked, replacing, try_lock, wait_for
 from lightmigrate.migration.aside.exchange import BesideExchange, Exchange
 from lightmigrate.migration.aside.exchange_inside import InsideExchange
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.progress import logger
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.system import sync_folder
 
 JOURNAL_VERSION = 2
 
@@ -42,6 +43,26 @@ class Intention:
     outgoing: str
     description: Mapping[str, Any] | None = None
     copied: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Intention:
+        """The intention that a journal describes.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it describes none.
+        """
+        intention = cls(**fields)
+        texts = (intention.run, intention.incoming, intention.outgoing)
+        description, copied = intention.description, intention.copied
+        if not all(type(text) is str for text in texts) or type(intention.exchanging) is not bool:
+            raise TypeError("other fields")
+        if copied is not None and not all(type(size) is int and type(at) is int for size, at in copied.values()):
+            raise TypeError("another fingerprint")
+        for collection in () if description is None else description["collections"]:
+            if not isinstance(collection, Mapping) or not isinstance(collection["address"], Mapping):
+                raise TypeError("other collections")
+            collection["model"], collection["projection"], collection["sha256"]
+        return intention
 
 
 class Workspace:
@@ -124,7 +145,7 @@ class Workspace:
                 )
             if fields.pop("sha256") != _checksum(fields):
                 raise ValueError("checksum")
-            return Intention(**fields)
+            return Intention.from_json(fields)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -178,11 +199,16 @@ class Workspace:
         """The path for one that the journal stores.
 
         Raises:
-            DatabaseError: it leads outside the location's home.
+            DatabaseError: it leads outside the location's home, or to the database itself.
         """
         parent = self.location.home
         path = parent / relative
-        if not path.resolve().is_relative_to(parent.resolve()):
+        try:
+            path.exists()
+            within = parent.resolve() in path.resolve().parents and path.resolve() != self.database.resolve()
+        except (OSError, ValueError):  # too long, or no path at all
+            within = False
+        if not within:
             raise DatabaseError(f"{self._journal} names a path outside {parent}; look into it and move it away")
         return path
 

@@ -73,4 +73,4 @@ def _now() -> str:
 
 
 def _writes(database: FileDatabase) -> tuple[tuple[str, str, str, int], ...]:
-    return tuple((a.tenant, a.database, a.name, max(numbers.values())) for a, numbers in database.writes().items())
+    return tuple((a.tenant, a.database, a.name, number) for a, number in database.last_writes().items())

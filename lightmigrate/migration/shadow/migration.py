@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import (
-    AnotherRunError,
     BackupError,
     DamagedCollectionError,
     DatabaseError,
@@ -18,13 +17,14 @@ from lightmigrate.errors import (
     LightmigrateError,
     NothingToMigrateError,
 )
-from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
+from lightmigrate.files import user_folder
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.job import InvalidVectors
-from lightmigrate.migration.lock import lock_of
+from lightmigrate.migration.lock import DatabaseLock
+from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import (
     Plan,
     PlannedCollection,
@@ -64,18 +64,18 @@ class ShadowMigration:
         self._page_size, self._on_progress = page_size, on_progress
         self._shadows = Shadows(store, page_size, on_progress)
         self.path = Path(str(store))
-        self._lock = lock_of(store)
+        self._lock = DatabaseLock(store)
         self.recovered: str | None = None
 
     @property
     def place(self) -> Path:
         """See `Migrator.place`."""
-        return self._store.folder or user_folder() / "servers" / self._lock.name
+        return self._store.folder or user_folder() / "servers" / self._lock.file.name
 
     @property
     def unfinished(self) -> str | None:
         """What an interrupted run left, and the command that finishes or undoes it; `None` for nothing. Only reads."""
-        if is_locked(self._lock):
+        if self._lock.is_held():
             return None
         if self._store.interrupted_exchange():
             return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
@@ -93,10 +93,12 @@ class ShadowMigration:
             What was interrupted and how it ended, in a sentence; `None` when there was nothing to do.
 
         Raises:
-            AnotherRunError: another lightmigrate process on this machine is working on the database.
+            AnotherRunError: another lightmigrate process is working on the database.
         """
-        with self._locked():
-            return self.recovered
+        if self._lock.is_held() or self._store.interrupted_exchange():
+            with self._locked():
+                pass
+        return self.recovered
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """The description of an embedding function that the store records; see `Store.describe_model`."""
@@ -137,7 +139,7 @@ class ShadowMigration:
         self,
         source: RequestSource,
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         index: IndexRoute,
@@ -156,13 +158,13 @@ class ShadowMigration:
 
     def wait(self) -> None:
         """See `Migrator.wait`."""
-        wait_for(self._lock)
+        self._lock.wait()
 
     def _migrate(
         self,
         requests: Sequence[Request],
         auto_backup: bool,
-        verify: bool,
+        verify: Verify,
         invalid_vectors: InvalidVectors,
         force: bool,
         beside: Callable[[Path], None] | None = None,
@@ -192,7 +194,7 @@ class ShadowMigration:
                     continue
                 require_fitting(request.address, sample.vectors, request.projection)
         try:
-            built = [self._shadows.build(request, verify, invalid_vectors) for request in requests]
+            built = [self._shadows.build(request, bool(verify), invalid_vectors) for request in requests]
             if beside is not None:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)
@@ -224,7 +226,7 @@ class ShadowMigration:
         except (OSError, LightmigrateError) as error:
             logger.warning("%s: how distances moved could not be kept: %s", self.path, error)
 
-    def resume(self, auto_backup: bool, verify: bool, force: bool, index: IndexRoute) -> list[MigrationResult]:
+    def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """Not possible, because a server stores no projections: recovers the exchange, then raises.
 
         Raises:
@@ -325,6 +327,7 @@ class ShadowMigration:
         job, target = built.job, built.target
         snapshot = self._shadows.keep_up(built)
         settling = Settling(self._shadows, built, snapshot)
+        self._lock.require()
         moved = self._store.exchange(target, job.source, stamp, function=built.function, settle=settling)
         old = self._backup_of(planned.address, stamp)
         new = self._store.collection(planned.address)
@@ -375,15 +378,8 @@ class ShadowMigration:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the database, one migrator per machine; the lock ends with the process.
-
-        Finishes or undoes an interrupted exchange first.
-        """
-        self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = try_lock(self._lock)
-        if lock is None:
-            raise AnotherRunError(f"another lightmigrate is working on {self.path}; wait until it has ended")
-        with lock:
+        """Hold the lock of the database. Finishes or undoes an interrupted exchange first."""
+        with self._lock.held():
             if recovered := self._store.recover():
                 logger.warning("%s: %s", self.path, recovered)
                 self.recovered = recovered

@@ -14,6 +14,7 @@ from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.stores.base import Collection, Page, Rounding
 from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.stores.while_written import Stamped
 from lightmigrate.vectors import Vectors
 
 
@@ -25,11 +26,13 @@ class Snapshot:
         digests: digest of every record by id, over all of its columns.
         mark: the mark after which the store lists changes; `None` where the store cannot list them.
         complete: a mark up to which the target was seen to hold the same records; `None` for none.
+        stamp: its `Stamped.stamp` before it was read; `None` for none.
     """
 
     digests: Mapping[str, bytes]
     mark: str | None
     complete: str | None = None
+    stamp: str | None = None
 
 
 def bring_over(
@@ -61,7 +64,7 @@ def bring_over(
         VerificationError: a record that was read back differs from what was written.
     """
     source, invalid = job.source, InvalidRows(job)
-    before = source.changes()
+    before, stamp = source.changes(), _stamp(source)
     total, known = source.count(), set(target.ids())
     digests: dict[str, bytes] = {}
     samples: list[Page] = []
@@ -94,7 +97,7 @@ def bring_over(
             on_progress(Progress("project", done, max(total, done), source.address.name))
     invalid.require_none(len(digests))
     target.remove([record for record in known if record not in digests])
-    return Snapshot(digests, None if before is None else before.mark), Page.joined(samples)
+    return Snapshot(digests, None if before is None else before.mark, stamp=stamp), Page.joined(samples)
 
 
 def synchronise(
@@ -110,8 +113,8 @@ def synchronise(
     """Apply the changes of the source since a snapshot to the target. Writes to the target.
 
     Where the store lists changes, only the changed records are read. Elsewhere the whole source is read again, usually
-    without its vectors, which are nine tenths of the data. That misses a new vector for the same text and payload until
-    the vectors are read again.
+    without its vectors, which are nine tenths of the data; not even that if the store can tell that nobody has written.
+    That misses a new vector for the same text and payload until the vectors are read again.
 
     Args:
         job: the source and its projection.
@@ -129,6 +132,9 @@ def synchronise(
         InvalidVectorsError: some vectors are invalid, and `job.invalid_vectors` is `refuse`.
         VerificationError: a record that was read back differs from what was written.
     """
+    stamp = _stamp(job.source)
+    if stamp is not None and stamp == before.stamp and not vectors:
+        return 0, before
     update = _Update(job, target, comparison, page_size)
     changes = None if before.mark is None else job.source.changes(before.mark)
     if changes is None:
@@ -145,7 +151,7 @@ def synchronise(
             digests.update(update.write(stale))
             on_progress(Progress("project", len(digests), max(total, len(digests)), job.source.address.name))
         update.remove([record for record in before.digests if record not in digests])
-        after = Snapshot(digests, before.mark)
+        after = Snapshot(digests, before.mark, stamp=stamp)
     else:
         digests = dict(before.digests)
         candidates = list(dict.fromkeys([*changes.written, *changes.deleted]))
@@ -198,6 +204,10 @@ class _Update:
             self.comparison.remove(self.target, some)
             self.target.remove(some)
         self.count += len(ids)
+
+
+def _stamp(source: Collection) -> str | None:
+    return source.stamp() if isinstance(source, Stamped) else None
 
 
 def _as_stored(target: Collection, vectors: Vectors) -> Vectors:

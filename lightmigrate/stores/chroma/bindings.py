@@ -9,15 +9,15 @@ small collections meets both. Starting the engine anew takes some milliseconds a
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 from chromadb.api.rust import RustBindingsAPI
+
+from lightmigrate.system import return_memory
 
 # Collections whose vectors are touched before the engine is started anew; fewer where few files may be open.
 MOST_INDEXES = 32
@@ -57,7 +57,7 @@ class _IndexBound:
         with self._lock:
             if collection_id not in self._touched and len(self._touched) >= self._most and not self._calls:
                 self._engine.stop()
-                _return_memory()
+                return_memory()
                 self._engine.start()
                 self._touched.clear()
             self._touched.add(collection_id)
@@ -67,12 +67,6 @@ class _IndexBound:
         finally:
             with self._lock:
                 self._calls -= 1
-
-
-def _return_memory() -> None:
-    """Give freed memory back to the system: the C library keeps most of what many small indexes held (measured)."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
-        trim(0)
 
 
 def bound_indexes(client: Any) -> None:

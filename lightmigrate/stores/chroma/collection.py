@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page, Payload
+from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Page
 from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.chroma.claim import LOCK
+from lightmigrate.stores.chroma.contents import payload_of
 from lightmigrate.stores.chroma.schema import (
     SPACE_KEY,
     VECTOR_INDEXES,
@@ -220,9 +222,7 @@ class ChromaCollection(CollectionDefaults):
             self._page(self._collection.get(ids=list(ids[start : start + _IDS_AT_ONCE]), include=columns), vectors)
             for start in range(0, len(ids), _IDS_AT_ONCE)
         ]
-        place = {record: number for number, record in enumerate(ids)}
-        page = Page.joined(pages)
-        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+        return Page.joined(pages).in_order_of(ids)
 
     def _page(self, rows: Any, vectors: bool, cursor: Cursor | None = None) -> Page:
         if not vectors:
@@ -237,7 +237,7 @@ class ChromaCollection(CollectionDefaults):
             ids=rows["ids"],
             vectors=as_vectors(rows["embeddings"]) if rows["ids"] else np.zeros((0, 0), np.float32),
             texts=rows["documents"],
-            payloads=[_payload(*both) for both in zip(rows["metadatas"], rows["uris"], strict=True)],
+            payloads=[payload_of(*both) for both in zip(rows["metadatas"], rows["uris"], strict=True)],
             cursor=cursor,
         )
 
@@ -334,6 +334,11 @@ class ChromaCollection(CollectionDefaults):
         """Give it another name within its database."""
         self._collection.modify(name=name)
 
+    def delete(self) -> None:
+        """Delete it, and no other collection that has its name by now. Writes."""
+        self.rename(f"{LOCK}-{self.id}")  # a name is deleted, not an id
+        self._client.delete_collection(self.address.name)
+
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Set the collection's metadata as it is, `hnsw:*` keys included."""
         # modify() refuses `hnsw:space`, because that does not change an index. Here the value stays the same and only
@@ -352,14 +357,6 @@ def _lacks(page: Page, row: int, stored: Page, stored_row: int) -> bool:
     text = page.texts[row] is None and stored.texts[stored_row] is not None
     keys = (old.get("metadata") or {}).keys() - (new.get("metadata") or {}).keys()
     return text or bool(keys) or bool(old.keys() - new.keys())
-
-
-def _payload(metadata: Mapping[str, Any] | None, uri: str | None) -> Payload | None:
-    """What a record holds besides its document. One with a uri and no metadata reads back {}, which Chroma refuses."""
-    payload: dict[str, Any] = {"metadata": metadata} if metadata else {}
-    if uri is not None:
-        payload["uri"] = uri
-    return payload or None
 
 
 def _ranges(start: int, end: int, size: int) -> Iterator[range]:

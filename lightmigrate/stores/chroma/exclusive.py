@@ -9,8 +9,10 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.folder import is_chroma_folder, read_catalog
+from lightmigrate.stores.chroma.from_files import ChromaRecordsInFiles
 from lightmigrate.stores.chroma.remembered import Remembered, RememberedCollection
 from lightmigrate.stores.chroma.store import ChromaStore
+from lightmigrate.stores.chroma.stored import StoredRecords
 
 
 class ChromaFolderStore(ChromaStore):
@@ -45,6 +47,11 @@ class ChromaFolderStore(ChromaStore):
     def collection(self, address: Address) -> ChromaCollection:
         """Open a collection; the same object until anything is written. See `stores.base.Store`."""
         return self._remembered.opened(address, super().collection)
+
+    def records_in_files(self, address: Address) -> ChromaRecordsInFiles | None:
+        """All records of a collection without Chroma; see `stores.files.ReadsFiles`. Only reads."""
+        collection = self.collection(address)
+        return ChromaRecordsInFiles.of(collection, lambda: StoredRecords.of(self._folder, address))
 
     def _opened(self, client: Any, handle: Any, address: Address) -> RememberedCollection:
         return RememberedCollection(client, handle, self._removed.setdefault(address, []), self._remembered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from lightmigrate.stores.chroma.folder import (
     has_unfinished_write,
     is_chroma_entry,
     is_chroma_folder,
+    last_writes_of,
     read_catalog,
     require_chroma_folder,
     writes_of,
@@ -107,13 +108,17 @@ class ChromaFiles:
         """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""
         return writes_of(self.folder)
 
+    def last_writes(self) -> Mapping[Address, int]:
+        """The largest of these numbers in every collection that has records; only reads."""
+        return last_writes_of(self.folder)
+
     def sample(self, most: int) -> Mapping[Address, Vectors]:
         """Up to `most` vectors, float32 `(n, d)`, of each collection; others may write meanwhile. Only reads."""
         return sample_vectors(self.folder, most)
 
-    def sample_records(self, most: int) -> Mapping[Address, Page]:
-        """Up to `most` records with their vectors of each collection; see `records`. Only reads."""
-        return sample_records(self.folder, most)
+    def sample_records(self, most: int, only: Container[Address] | None = None) -> Mapping[Address, Page]:
+        """Up to `most` records with their vectors of each collection, or of some; see `records`. Only reads."""
+        return sample_records(self.folder, most, only)
 
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
         """Bytes that drafts and the largest route write besides a copy of the folder; only reads.

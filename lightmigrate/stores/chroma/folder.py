@@ -30,6 +30,18 @@ _WRITES = """
     JOIN databases ON databases.id = collections.database_id
 """
 
+# Folders from before 1.0 store eight bytes, the most significant first, which sort as the numbers do.
+_LAST_WRITES = """
+    SELECT databases.tenant_id, databases.name, collections.name,
+           max(CASE WHEN typeof(seq_id) = 'integer' THEN seq_id END),
+           max(CASE WHEN typeof(seq_id) = 'blob' THEN seq_id END)
+    FROM embeddings
+    JOIN segments ON segments.id = embeddings.segment_id AND segments.scope = 'METADATA'
+    JOIN collections ON collections.id = segments.collection
+    JOIN databases ON databases.id = collections.database_id
+    GROUP BY collections.id
+"""
+
 # Chroma's default.
 _DEFAULT_SPACE = "l2"
 
@@ -98,10 +110,21 @@ def writes_of(folder: Path) -> dict[Address, dict[str, int]]:
     writes: dict[Address, dict[str, int]] = {}
     with reading(folder / DATABASE_FILE) as connection:
         for tenant, database, name, record, number in connection.execute(_WRITES):
-            # folders from before 1.0 store eight bytes
-            write = number if isinstance(number, int) else int.from_bytes(number, "big")
-            writes.setdefault(Address(name, tenant, database), {})[record] = write
+            writes.setdefault(Address(name, tenant, database), {})[record] = _write_number(number)
     return writes
+
+
+def last_writes_of(folder: Path) -> dict[Address, int]:
+    """The largest number of `writes_of` in every collection that has records. Only reads; keeps no ids."""
+    with reading(folder / DATABASE_FILE) as connection:
+        return {
+            Address(name, tenant, database): max(_write_number(number) for number in numbers if number is not None)
+            for tenant, database, name, *numbers in connection.execute(_LAST_WRITES)
+        }
+
+
+def _write_number(stored: int | bytes) -> int:
+    return stored if isinstance(stored, int) else int.from_bytes(stored, "big")
 
 
 def existing(folder: Path, addresses: Collection[Address]) -> set[Address]:

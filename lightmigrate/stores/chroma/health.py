@@ -50,13 +50,14 @@ _PROTOCOL = 3
 _AT_ONCE = 50_000
 
 
-def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
+def damaged_indexes(folder: Path, *, thorough: bool, of: Address | None = None) -> dict[Address, str]:
     """The collections whose vectors cannot be read, with what is wrong. Only reads; works while others write.
 
     Args:
         folder: a Chroma folder.
         thorough: also look into the files, and for records that neither the index nor the log holds. Otherwise only
             their presence, their headers and their sizes are checked, which takes some milliseconds.
+        of: look only at this collection.
 
     Raises:
         DatabaseError: not a Chroma folder, or its sqlite file cannot be read.
@@ -67,10 +68,11 @@ def damaged_indexes(folder: Path, *, thorough: bool) -> dict[Address, str]:
         with reading(folder / DATABASE_FILE) as connection:
             log = functools.cache(functools.partial(_log, connection))
             for row in connection.execute(_COLLECTIONS).fetchall():
-                if row["filled"]:
+                address = Address(row["name"], row["tenant"], row["database"])
+                if row["filled"] and of in (None, address):
                     fault = _fault(connection, folder / row["segment"], row, log, thorough=thorough)
                     if fault is not None:
-                        faults[Address(row["name"], row["tenant"], row["database"])] = fault
+                        faults[address] = fault
     except sqlite3.Error as error:
         read_catalog(folder)  # raises the error that says what is wrong
         raise DatabaseError(f"cannot read {folder / DATABASE_FILE}: {error}; copy the database again") from None

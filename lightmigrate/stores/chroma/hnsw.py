@@ -30,7 +30,14 @@ _GRAPH = struct.Struct("<iI3QdQ")
 # Before the links of an element on the higher levels: their bytes; before those of one level: their number.
 _LINKS = struct.Struct("<I")
 
+# A graph of as many elements as there can be has not half as many levels.
+_MOST_LEVELS = 64
+
 _LABEL_BYTES = 8
+
+# Elements that lie farther apart are read one by one, and not with all that lie between them.
+_NEAR = 8
+
 _NUMBER_BYTES = 4
 _LINK_BYTES = 4
 
@@ -124,11 +131,13 @@ class HnswFiles:
             raise ValueError("a header of another length")
         header = HnswHeader.parse(content)
         levels, entry, links, lowest = _GRAPH.unpack_from(content, _HEADER.size)[:4]
+        sizes = (folder / "data_level0.bin").stat().st_size, (folder / "length.bin").stat().st_size
         consistent = (
             header.vector_at == _LINK_BYTES * (lowest + 1)
-            and (folder / "data_level0.bin").stat().st_size == header.elements * header.size
-            and (folder / "length.bin").stat().st_size == header.elements * _NUMBER_BYTES
+            # an index that Chroma has written more than once has its room in the files, too
+            and sizes in ((count * header.size, count * _NUMBER_BYTES) for count in (header.elements, header.room))
             and (folder / "link_lists.bin").is_file()
+            and levels <= _MOST_LEVELS
         )
         if not consistent:
             raise ValueError("a header that does not describe its files")
@@ -149,7 +158,7 @@ class HnswFiles:
         """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
         if not self.elements:
             return np.zeros((0, self.size), np.uint8)
-        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r").reshape(self.elements, self.size)
+        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r", shape=(self.elements, self.size))
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""
@@ -161,8 +170,30 @@ class HnswFiles:
         rows = self.mapped()[elements, self.vector_at : -_LABEL_BYTES]
         vectors = np.ascontiguousarray(rows).view("<f4").astype(np.float32, copy=False)
         if normalised:
-            vectors = vectors * np.fromfile(self.folder / "length.bin", "<f4")[elements, None]
+            vectors = vectors * self.lengths()[elements, None]
         return vectors
+
+    def lengths(self) -> npt.NDArray[np.float32]:
+        """The norm of the vector of every element before it was normalised, float32 `(elements,)`; only reads."""
+        return np.fromfile(self.folder / "length.bin", "<f4", self.elements).astype(np.float32, copy=False)
+
+    def read(self, elements: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        """The bytes of some elements, uint8 `(n, size)`, read and not mapped: a mapped file would count as memory.
+
+        Elements that lie together are read together.
+        """
+        order = np.argsort(elements, kind="stable")
+        places = elements[order]
+        rows = np.empty((len(elements), self.size), np.uint8)
+        with (self.folder / "data_level0.bin").open("rb") as stream:
+            for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > _NEAR) + 1):
+                if not len(run):
+                    continue
+                first, last = int(places[run[0]]), int(places[run[-1]])
+                stream.seek(first * self.size)
+                block = np.fromfile(stream, np.uint8, (last - first + 1) * self.size).reshape(-1, self.size)
+                rows[order[run]] = block[places[run] - first]
+        return rows
 
     def higher_levels(self) -> list[dict[int, npt.NDArray[np.uint32]]]:
         """For each level above the lowest, the highest first: the links of the elements on it; only reads.
@@ -175,6 +206,8 @@ class HnswFiles:
         levels: list[dict[int, npt.NDArray[np.uint32]]] = [{} for _ in range(self.levels)]
         at = 0
         for element in range(self.elements):
+            if at + _LINKS.size > len(content):
+                raise ValueError("links that are cut short")
             (length,) = _LINKS.unpack_from(content, at)
             at += _LINKS.size
             if length % size or length // size > self.levels or at + length > len(content):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
+from lightmigrate.system import rename
 
 # Where the sqlite file refers to a segment, besides in `segments` itself.
 _REFERENCES = (("segment_metadata", "segment_id"), ("max_seq_id", "segment_id"))
@@ -61,7 +62,7 @@ def rename_indexes(folder: Path) -> None:
             rename_segment(connection, old, new)
     for old, new in renamed.items():
         if (folder / old).is_dir():
-            (folder / old).rename(folder / new)
+            rename(folder / old, folder / new)
 
 
 def rename_segment(connection: sqlite3.Connection, old: str, new: str) -> None:

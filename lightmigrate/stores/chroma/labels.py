@@ -13,6 +13,10 @@ _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
 _PROTOCOL_3 = b"\x80\x03"
 
+# Dictionaries in a file: its tables, and the one that holds them. A file of millions of empty ones would take a hundred
+# times its size in memory.
+_MOST_DICTIONARIES = 4
+
 _EXPECTED = {"dimensionality", "total_elements_added", "max_seq_id", "id_to_label", "label_to_id", "id_to_seq_id"}
 
 
@@ -24,8 +28,13 @@ def read_labels(content: bytes) -> dict[int, str]:
     """
     try:
         tables = _read(content)
-    except (IndexError, TypeError, struct.error, UnicodeDecodeError) as error:
+        return _checked(tables)
+    except (IndexError, TypeError, struct.error, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"damaged: {type(error).__name__}") from None
+
+
+def _checked(tables: Any) -> dict[int, str]:
+    """The labels in the tables of a file, if they are what Chroma writes."""
     if not isinstance(tables, dict) or tables.keys() != _EXPECTED:
         raise ValueError("other entries than expected")
     labels, ids = tables["label_to_id"], tables["id_to_label"]
@@ -44,19 +53,23 @@ def _read(content: bytes) -> Any:
         raise ValueError("another version of the format")
     stack: list[Any] = []
     marks: list[int] = []
-    at = 2
+    push, length_at, number_at = stack.append, _LENGTH.unpack_from, _NUMBER.unpack_from  # a million times each
+    at, dictionaries = 2, 0
     while True:
         instruction = content[at]
         at += 1
         if instruction == 0x58:  # a text: its length, then its bytes
-            (length,) = _LENGTH.unpack_from(content, at)
+            (length,) = length_at(content, at)
             text = content[at + 4 : at + 4 + length]
             if len(text) < length:
                 raise ValueError("it ends in a text")
-            stack.append(text.decode())
+            push(text.decode())
             at += 4 + length
+            if content[at] == 0x4A:  # nearly always; a step less for each record
+                push(number_at(content, at + 1)[0])
+                at += 5
         elif instruction == 0x4A:  # a number
-            stack.append(_NUMBER.unpack_from(content, at)[0])
+            push(number_at(content, at)[0])
             at += 4
         elif instruction == 0x28:  # a mark: the start of a group of values
             marks.append(len(stack))
@@ -67,8 +80,9 @@ def _read(content: bytes) -> Any:
                 raise ValueError("entries of nothing")
             table.update(zip(entries[::2], entries[1::2], strict=True))
             del stack[mark:]
-        elif instruction == 0x7D:
+        elif instruction == 0x7D and dictionaries < _MOST_DICTIONARIES:
             stack.append({})
+            dictionaries += 1
         elif instruction == 0x4E:
             stack.append(None)
         elif instruction == 0x2E:  # the end

@@ -80,7 +80,9 @@ class Layout:
         space: distance function in its schema.
         schema: the whole schema.
         segment: id of its index, and name of the index's folder.
-        indexed: whether the index's files hold some of the records; the others are in Chroma's log.
+        records: id of the segment that its records have in the tables.
+        last_indexed: number of the last write that the index's files hold, `None` when there are none; later writes
+            are in Chroma's log.
     """
 
     folder: Path
@@ -90,7 +92,13 @@ class Layout:
     space: str
     schema: Mapping[str, Any]
     segment: str
-    indexed: bool
+    records: str
+    last_indexed: int | None
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the index's files hold some of the records; the others are in Chroma's log."""
+        return self.last_indexed is not None
 
     @property
     def index(self) -> Path:
@@ -120,11 +128,11 @@ class Layout:
             space = index.get("config", {}).get("space")
             if other_format or space is None:
                 return None
-            indexed = row["indexed"] is not None
             # Chroma creates the files of an empty index, too; it writes this file last, with the first records
-            if indexed != (folder / row["segment"] / LABELS_FILE).is_file():
+            if (row["indexed"] is not None) != (folder / row["segment"] / LABELS_FILE).is_file():
                 return None
-            return cls(folder, row["id"], topic, row["dimension"], space, schema, row["segment"], indexed)
+            segments = row["segment"], row["records"], row["indexed"]
+            return cls(folder, row["id"], topic, row["dimension"], space, schema, *segments)
 
     def deleted(self) -> set[str]:
         """The ids of records that Chroma will remove from the index when it reads its log; only reads."""

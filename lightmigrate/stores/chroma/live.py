@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
+from lightmigrate.stores.chroma.claim import ServerLock
 from lightmigrate.stores.chroma.client import UPDATE_SERVER, connect
 from lightmigrate.stores.chroma.schema import not_copied
 from lightmigrate.stores.chroma.store import ChromaStore
@@ -39,9 +41,31 @@ class LiveChromaStore(ChromaStore):
         settings = self._live.get_settings()
         return Path(settings.persist_directory) if settings.is_persistent and not settings.chroma_server_host else None
 
+    @contextlib.contextmanager
+    def claimed(self, owner: str) -> Iterator[Callable[[], None]]:
+        """Hold the lock that a server holds; see `claim.Claimable`. An engine of this process needs none. Writes."""
+        if self._is_remote:
+            with ServerLock(self._live).held(owner) as still:
+                yield still
+        else:
+            yield lambda: None
+
+    def is_claimed(self) -> bool:
+        """See `claim.Claimable`."""
+        return self._is_remote and ServerLock(self._live).is_held()
+
+    def wait_until_unclaimed(self) -> None:
+        """See `claim.Claimable`."""
+        if self._is_remote:
+            ServerLock(self._live).wait()
+
+    @property
+    def _is_remote(self) -> bool:
+        return bool(self._live.get_settings().chroma_server_host)
+
     def unsupported(self) -> str | None:
         """Why this server is too old: before 1.3 it keeps no schemas, by which a collection is copied. Only reads."""
-        if not self._live.get_settings().chroma_server_host:
+        if not self._is_remote:
             return None
         version = str(self._live.get_version())
         collections = self._live.list_collections(limit=1)

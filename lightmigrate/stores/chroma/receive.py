@@ -12,9 +12,9 @@ from typing import Any
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.base import Address, Collection, Payload
 from lightmigrate.stores.chroma.collection import ChromaCollection
-from lightmigrate.stores.chroma.names import INCOMING, State, VersionName
+from lightmigrate.stores.chroma.names import State, VersionName
 from lightmigrate.stores.chroma.schema import recording
-from lightmigrate.stores.receive import Fields, without_envelope
+from lightmigrate.stores.receive import INCOMING, Fields, without_envelope
 from lightmigrate.vectors import Metric
 
 # Names that Chroma takes, and the longest one.

@@ -8,13 +8,13 @@ is left out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lightmigrate.stores.base import Address, Page, Payload
+from lightmigrate.stores.chroma.contents import decoded
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.hnsw import HnswHeader
 from lightmigrate.stores.chroma.labels import read_labels
@@ -34,20 +34,25 @@ _COLLECTIONS = """
 
 _NUMBER = "SELECT id FROM embeddings WHERE segment_id = ? AND embedding_id = ?"
 
-_VALUES = "SELECT key, string_value, int_value, float_value, bool_value FROM embedding_metadata WHERE id = ?"
+_VALUES = "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata WHERE id = ?"
 
 # A file of labels of about a million records, which takes seconds to read.
 _MOST_LABEL_BYTES = 100_000_000
 
-# Chroma keeps a record's document and its uri among the metadata, under these keys.
-_DOCUMENT, _URI = "chroma:document", "chroma:uri"
 
+def sample_records(folder: Path, most: int, only: Container[Address] | None = None) -> dict[Address, Page]:
+    """Up to `most` records with readable vectors of each collection that has any. Only reads.
 
-def sample_records(folder: Path, most: int) -> dict[Address, Page]:
-    """Up to `most` records with readable vectors of each collection that has any. Only reads."""
+    Args:
+        folder: of the database.
+        most: records of each.
+        only: the collections to look at; all by default.
+    """
     pages: dict[Address, Page] = {}
     with reading(folder / DATABASE_FILE) as connection:
-        collections = connection.execute(_COLLECTIONS).fetchall()
+        collections = [
+            row for row in connection.execute(_COLLECTIONS).fetchall() if only is None or _address(row) in only
+        ]
         indexed = {row["id"]: _indexed(folder / row["vectors"], row["dimension"], most) for row in collections}
         logged = logged_vectors(connection, {each: most for each, known in indexed.items() if len(known) < most})
         for row in collections:
@@ -57,8 +62,12 @@ def sample_records(folder: Path, most: int) -> dict[Address, Page]:
                     vectors[record] = np.frombuffer(blob, dtype="<f4")
             page = _page(connection, row, vectors, most)
             if len(page):
-                pages[Address(row["name"], row["tenant"], row["database"])] = page
+                pages[_address(row)] = page
     return pages
+
+
+def _address(row: sqlite3.Row) -> Address:
+    return Address(row["name"], row["tenant"], row["database"])
 
 
 def _page(connection: sqlite3.Connection, collection: sqlite3.Row, vectors: Mapping[str, Vectors], most: int) -> Page:
@@ -79,16 +88,7 @@ def _page(connection: sqlite3.Connection, collection: sqlite3.Row, vectors: Mapp
 
 def _content(connection: sqlite3.Connection, number: int) -> tuple[str | None, Payload | None]:
     """The document and the payload of a record, as a `Page` of an open collection has them; lists are left out."""
-    values: dict[str, Any] = {}
-    for key, text, whole, real, flag in connection.execute(_VALUES, (number,)):
-        values[key] = next((value for value in (text, whole, real) if value is not None), None)
-        if values[key] is None and flag is not None:
-            values[key] = bool(flag)
-    document, uri = values.pop(_DOCUMENT, None), values.pop(_URI, None)
-    payload: dict[str, Any] = {"metadata": values} if values else {}
-    if uri is not None:
-        payload["uri"] = uri
-    return document, payload or None
+    return decoded(map(tuple, connection.execute(_VALUES, (number,))), ()).get(number, (None, None))
 
 
 def _indexed(index: Path, dimension: int, most: int) -> Mapping[str, Vectors]:

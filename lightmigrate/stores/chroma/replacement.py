@@ -13,10 +13,11 @@ route the caller reads everything back through Chroma.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import CollectionNotFoundError
-from lightmigrate.files import sync_folder
+from lightmigrate.errors import CollectionNotFoundError, VerificationError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
-from lightmigrate.stores.chroma.folder import existing
+from lightmigrate.stores.chroma.folder import existing, is_chroma_folder
 from lightmigrate.stores.chroma.foresight import SearchesIfKept
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.indexes import segment_of
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function, with_space
+from lightmigrate.stores.chroma.taking_up import TakingUp, is_whole
 from lightmigrate.stores.files import IndexRoute, NewVectors
+from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Metric, Vectors
 
 # Records that Chroma may hold in memory besides the index that it builds; each needs about the space of a vector.
@@ -44,6 +46,8 @@ _IN_MEMORY = 20_000
 
 # The collection that an index is built in, in a database of its own.
 _INDEX = Address("index-only")
+
+_BEGUN_ANEW = "%s: Chroma could not go on with the index that an interrupted run had begun (%s); it is begun anew"
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class ChromaReplacement:
         self._dimension = dimension
         self._model = model
         self._scratch = scratch / str(number)
+        self._taking_up = TakingUp(scratch / f"{number}.taken-up")
         # The name of an index folder depends on its route, so that it shows which index is in place.
         self._kept, self._rebuilt = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run} {number} {how}")) for how in ("k", "r"))
         self._page_size = page_size
@@ -150,14 +155,13 @@ class ChromaReplacement:
         layout = Layout.of(self._folder, self._names.own)
         if layout is None or layout.segment == self._rebuilt:
             return False
-        if layout.segment != self._kept:
-            try:
-                self._exchange_vectors(layout, draft)
-            except (ValueError, FileNotFoundError) as error:
-                logger.info(
-                    "%s: its index files have an unknown layout (%s); rebuilding the index", self._names.own, error
-                )
-                return False
+        if layout.segment == self._kept:  # Chroma may have written to it since, and died
+            return is_whole(self._folder, self._names.own)
+        try:
+            self._exchange_vectors(layout, draft)
+        except (ValueError, FileNotFoundError) as error:
+            logger.info("%s: its index files have an unknown layout (%s); rebuilding the index", self._names.own, error)
+            return False
         return True
 
     def _exchange_vectors(self, layout: Layout, draft: NewVectors) -> None:
@@ -198,7 +202,7 @@ class ChromaReplacement:
             index = self._built(draft)
             if index is None:
                 return False
-            index.rename(folder)
+            rename(index, folder)
             sync_folder(self._folder)
         self._take_place(layout, self._rebuilt, draft, draft.rows(), complete=True)
         return True
@@ -210,13 +214,17 @@ class ChromaReplacement:
         threshold, _ = _portions(draft.count, self._page_size)
         for settings in vector_indexes(schema):  # so that the last write to disk contains all records
             (settings.get("hnsw") or {})["sync_threshold"] = max(2, threshold)
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with ChromaFolderStore(self._scratch) as store:
-            try:
-                target = store.collection(_INDEX)
-            except CollectionNotFoundError:
-                target = store.create_with(_INDEX, with_function(schema, None))
-            self._fill(target, draft)
+        taken_up = is_chroma_folder(self._scratch) and self._taking_up.possible(self._scratch, _INDEX)
+        if not taken_up:
+            self._discard_scratch()
+        try:
+            self._fill_scratch(schema, draft)
+        except Exception as error:
+            if not taken_up:
+                raise
+            logger.warning(_BEGUN_ANEW, self._names.own, type(error).__name__)
+            self._discard_scratch()
+            self._fill_scratch(schema, draft)
         layout = Layout.of(self._scratch, _INDEX)
         try:
             if layout is not None and len(HnswFiles.open(layout.index).labels()) == draft.count:
@@ -225,46 +233,89 @@ class ChromaReplacement:
             logger.info("%s: Chroma wrote no complete index (%s); rewriting all records", self._names.own, error)
         return None
 
-    def _fill(self, target: Collection, draft: NewVectors) -> None:
-        done = target.count()
-        _, ends = _portions(draft.count, self._page_size)
-        limits = [done, *(end for end in ends if end > done)]
-        for page in draft.pages_of((end - start for start, end in itertools.pairwise(limits)), done):
-            empty = [None] * len(page)
-            target.add(Page(page.ids, page.vectors, empty, empty))
-            done += len(page)
-            self._report(done, draft)
+    def _discard_scratch(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._taking_up.forget()
+
+    def _fill_scratch(self, schema: Mapping[str, Any], draft: NewVectors) -> None:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with ChromaFolderStore(self._scratch) as store:
+            try:
+                target = store.collection(_INDEX)
+            except CollectionNotFoundError:
+                target = store.create_with(_INDEX, with_function(schema, None))
+            _, ends = _portions(draft.count, self._page_size)
+            self._fill(target, draft, ends, _without_records)
+
+    def _fill(
+        self, target: Collection, draft: NewVectors, ends: Iterable[int], content: Callable[[Page], Page]
+    ) -> None:
+        """Add what is missing of a draft to a collection, whose first records are the draft's: each write is atomic.
+
+        Args:
+            target: the collection.
+            draft: all of its records.
+            ends: the row numbers at which writes end.
+            content: what is written of a page.
+        """
+        with contextlib.ExitStack() as trying:
+            trying.enter_context(self._taking_up.trying())
+            done = target.count()
+            limits = itertools.chain([done], (end for end in ends if end > done))
+            for page in draft.pages_of((end - start for start, end in itertools.pairwise(limits)), done):
+                target.add(content(page))
+                trying.close()
+                done += len(page)
+                self._report(done, draft)
 
     def _rewrite(self, draft: NewVectors) -> None:
+        written = self._written()
+        taken_up = written in self._addresses() and self._taking_up.possible(self._folder, written)
+        if not taken_up:
+            self._discard(written)
+        try:
+            self._write(draft)
+        except Exception as error:
+            if not taken_up:
+                raise
+            logger.warning(_BEGUN_ANEW, self._names.own, type(error).__name__)
+            self._discard(self._written())
+            self._write(draft)
+
+    def _written(self) -> Address:
+        """The name of the new collection, as far as it has been written; only reads."""
+        return self._names.own if {self._names.old, self._names.own} <= self._addresses() else self._names.new
+
+    def _discard(self, written: Address) -> None:
+        """Delete the new collection that an interrupted process left, if any. Its index is not loaded."""
+        if written in self._addresses():
+            with ChromaFolderStore(self._folder) as store:
+                store.delete(written)
+        self._taking_up.forget()
+
+    def _write(self, draft: NewVectors) -> None:
+        """Write all records with the draft's vectors to a new collection, or go on with it, and exchange the names."""
         names, addresses = self._names, self._addresses()
+        if names.old in addresses and names.own in addresses:
+            return
         with ChromaFolderStore(self._folder) as store:
+            source = store.collection(names.old if names.old in addresses else names.own)
+            target = self._partial(store) if names.new in addresses else None
+            target = target or store.create(names.new, source, self._dimension, self._model, self._distance)
+            ends = itertools.count(self._page_size, self._page_size)
+            self._fill(target, draft, ends, functools.partial(_with_records, source))
             if names.old not in addresses:
-                source = store.collection(names.own)
-                partial = store.collection(names.new) if names.new in addresses else None
-                target = self._written(store, source, draft, partial)
                 source.rename(names.old.name)
-                target.rename(names.own.name)
-            elif names.own not in addresses:
-                store.collection(names.new).rename(names.own.name)
+            target.rename(names.own.name)
 
-    def _written(
-        self, store: ChromaFolderStore, source: ChromaCollection, draft: NewVectors, partial: ChromaCollection | None
-    ) -> ChromaCollection:
-        """Write the draft to a new collection, in the same order, and return it.
-
-        `partial` is the collection that an interrupted call has left. It holds the first records of the draft, because
-        each write is atomic.
-        """
-        if partial is not None and not partial.count():  # its creation may have been interrupted
-            store.delete(partial.address)
-            partial = None
-        target = partial or store.create(self._names.new, source, self._dimension, self._model, self._distance)
-        done = target.count()
-        for page in draft.pages(self._page_size, done):
-            target.add(page)
-            done += len(page)
-            self._report(done, draft)
-        return target
+    def _partial(self, store: ChromaFolderStore) -> ChromaCollection | None:
+        """The new collection that an interrupted process left; `None` where its creation may have been interrupted."""
+        partial = store.collection(self._names.new)
+        with self._taking_up.trying():
+            if partial.count():
+                return partial
+        store.delete(self._names.new)
+        return None
 
     def finish(self, store: Store) -> None:
         """Delete the old records, if the route left them in the copy. Writes. See `files.Replacement`."""
@@ -299,6 +350,19 @@ class ChromaReplacement:
 
     def _addresses(self) -> set[Address]:
         return existing(self._folder, (self._names.own, self._names.old, self._names.new))
+
+
+def _with_records(source: ChromaCollection, page: Page) -> Page:
+    """A page of a draft with the texts and payloads of the source."""
+    contents = source.records(page.ids, vectors=False)
+    if list(contents.ids) != list(page.ids):
+        raise VerificationError(f"{source.address} lacks records that were read from it; run this again")
+    return contents.with_vectors(page.vectors)
+
+
+def _without_records(page: Page) -> Page:
+    """Ids and vectors alone."""
+    return Page(page.ids, page.vectors, [None] * len(page), [None] * len(page))
 
 
 def _portions(records: int, page_size: int) -> tuple[int, list[int]]:

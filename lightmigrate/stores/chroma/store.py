@@ -1,9 +1,4 @@
-"""A Chroma database as a `Store`, through clients of any kind: collections, versions of them, and their exchange.
-
-An exchange is three renames: the version to its `ready` name, the collection to its backup's name, the version to the
-collection's name. Each rename is one transaction. So after a crash a `ready` name shows what to do: finish the exchange
-when the collection's name is free, undo it when the name is taken.
-"""
+"""A Chroma database as a `Store`, through clients of any kind: collections, versions of them, and their exchange."""
 
 from __future__ import annotations
 
@@ -25,14 +20,16 @@ from lightmigrate.stores.base import (
     Payload,
     Version,
 )
+from lightmigrate.stores.chroma.by_name import all_names, get_collection, settled_names
 from lightmigrate.stores.chroma.client import describe_function
 from lightmigrate.stores.chroma.collection import ChromaCollection
-from lightmigrate.stores.chroma.names import INCOMING, ROLES, State, VersionName
+from lightmigrate.stores.chroma.exchange import exchange, recover
+from lightmigrate.stores.chroma.names import ROLES, State, VersionName
 from lightmigrate.stores.chroma.receive import ChromaReceiver
 from lightmigrate.stores.chroma.schema import recording
 from lightmigrate.stores.chroma.unreadable import index_fault, short_reason
 from lightmigrate.stores.defaults import StoreDefaults, by_age
-from lightmigrate.stores.receive import Fields
+from lightmigrate.stores.receive import INCOMING, Fields
 
 CAPABILITIES = Capabilities(
     atomic_exchange=False,
@@ -76,9 +73,10 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
         """What Chroma guarantees."""
         return CAPABILITIES
 
-    def _names(self) -> Iterator[Address]:
+    def _names(self, *, settled: bool = True) -> Iterator[Address]:
+        """All collections and versions. With `settled` an exchange that is under way is waited for."""
         for place in self._databases():
-            for name in sorted(collection.name for collection in self._client(place).list_collections()):
+            for name in (settled_names if settled else all_names)(self._client(place)):
                 yield Address(name, place.tenant, place.database)
 
     def collections(self) -> list[CollectionFacts]:
@@ -104,7 +102,7 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
         """Open a collection; `CollectionNotFoundError` when there is none. Only reads."""
         client = self._client(address)
         try:
-            opened = client.get_collection(address.name, embedding_function=None)
+            opened = get_collection(client, address.name, embedding_function=None)
         except NotFoundError:
             raise CollectionNotFoundError(
                 f"no collection {address} in {self}; see  lightmigrate doctor DATABASE"
@@ -194,15 +192,12 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
         function: object = None,
         settle: Callable[[], None] = lambda: None,
     ) -> int:
-        """Three renames; see above and `stores.base.Store`. `settle` is not called: Chroma cannot hold writers."""
+        """Three renames; see `exchange` and `stores.base.Store`. `settle` is not called: Chroma cannot hold writers."""
         assert isinstance(incoming, ChromaCollection)  # noqa: S101  # its own kind only
         assert isinstance(live, ChromaCollection)  # noqa: S101
-        address = live.address
-        DatabaseChangedError.require_same(address, live.id, self.collection(address).id)
-        incoming.rename(VersionName.parse(incoming.address.name).ready().name)
-        live.rename(VersionName(address.name, State.OLD, key).name)
-        incoming.rename(address.name)
-        return self._move_handles(live, incoming, function)
+        DatabaseChangedError.require_same(live.address, live.id, self.collection(live.address).id)
+        created = exchange(self.collection, incoming, live, key)
+        return sum(self._move_handles(old, incoming, function) for old in (live, *created))
 
     def delete(self, address: Address) -> None:
         """Delete a collection and its records. Chroma leaves the index folder on disk. Writes."""
@@ -211,22 +206,12 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
 
     def interrupted_exchange(self) -> bool:
         """Whether a version is about to take its collection's place; only reads."""
-        return any(VersionName.parse(address.name).state is State.READY for address in self._names())
+        names = self._names(settled=False)
+        return any(VersionName.parse(address.name).state is State.READY for address in names)
 
     def recover(self) -> str | None:
         """Finish or undo an exchange that a crash interrupted. See `stores.base.Store`."""
-        done = None
-        addresses = list(self._names())
-        for address in addresses:
-            name = VersionName.parse(address.name)
-            if name.state is State.READY:
-                if Address(name.own, address.tenant, address.database) in addresses:
-                    self.collection(address).rename(name.undone().name)
-                    done = "an interrupted exchange was undone: the old collection is in place"
-                else:
-                    self.collection(address).rename(name.own)
-                    done = "an interrupted exchange was finished: the new collection is in place"
-        return done
+        return recover(self.collection, list(self._names(settled=False)))
 
     def _move_handles(self, old: ChromaCollection, new: ChromaCollection, function: object) -> int:
         """Point every collection object of this process that refers to `old` to `new`; returns their number.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,18 +17,19 @@ import lance
 import pyarrow as pa
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.files import sync_folder, sync_tree
+from lightmigrate.files import sync_tree
 from lightmigrate.stores.base import Address, Collection, Payload
 from lightmigrate.stores.lance.collection import LanceCollection
 from lightmigrate.stores.lance.indexes import IndexSpec, create_index
 from lightmigrate.stores.lance.table import SUFFIX, Table
-from lightmigrate.stores.receive import Fields, without_envelope
+from lightmigrate.stores.receive import TEXT_COLUMN, Fields, as_text
+from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Metric
 
 # Tables of this prefix are being filled.
 INCOMING = "lightmigrate-incoming-"
 
-_VECTOR, _METADATA = "vector", "metadata"
+_VECTOR = "vector"
 
 # In the metadata of the table's schema: what it is filled with.
 _DESCRIPTION = b"lightmigrate-incoming"
@@ -51,8 +51,7 @@ class LanceReceiver(abc.ABC):
 
     def payload(self, record: str, fields: Fields) -> Payload | None:
         """All fields as JSON text in the column `metadata`."""
-        flat = without_envelope(fields)
-        return {_METADATA: json.dumps(flat, sort_keys=True, ensure_ascii=False)} if flat else None
+        return as_text(fields)
 
     def incoming(self, address: Address, dimension: int, distance: Metric) -> Collection | None:
         """The table that an interrupted run has filled; only reads."""
@@ -75,7 +74,7 @@ class LanceReceiver(abc.ABC):
         table.path.parent.mkdir(parents=True, exist_ok=True)
         columns = [
             pa.field("id", pa.string(), nullable=False), pa.field("text", pa.string()),
-            pa.field(_VECTOR, pa.list_(pa.float32(), dimension)), pa.field(_METADATA, pa.string()),
+            pa.field(_VECTOR, pa.list_(pa.float32(), dimension)), pa.field(TEXT_COLUMN, pa.string()),
         ]  # fmt: skip
         schema = pa.schema(columns, {_DESCRIPTION: _description(dimension, distance)})
         lance.write_dataset(schema.empty_table(), table.path)
@@ -107,7 +106,7 @@ class LanceReceiver(abc.ABC):
         if target.exists():
             raise LightmigrateError(f"there is a table {address.name} in {self} by now: rename one of the two")
         sync_tree(source)
-        source.rename(target)
+        rename(source, target)
         sync_folder(target.parent)
 
     def _incoming(self, address: Address) -> Table:

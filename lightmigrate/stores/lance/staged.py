@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.stores.checks import require_dimension
+from lightmigrate.system import rename
 from lightmigrate.vectors import Vectors
 
 _SCHEMA = """
@@ -55,7 +56,7 @@ class Staged:
             connection.executescript(_SCHEMA)
             connection.execute("INSERT INTO settings VALUES (?)", [json.dumps(settings)])
         connection.close()
-        begun.replace(path)
+        rename(begun, path)
         return cls(path)
 
     def close(self) -> None:

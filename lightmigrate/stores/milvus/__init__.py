@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightmigrate.errors import MissingExtraError
+from lightmigrate.errors import DatabaseError, MissingExtraError
 from lightmigrate.stores.base import Store
-from lightmigrate.stores.kind import StoreKind
+from lightmigrate.stores.kind import StoreKind, path_of
 
 _SUFFIX = ".db"
 
@@ -26,12 +26,19 @@ KIND = StoreKind(
 
 
 def open_url(url: str) -> Store:
-    """Open the server at `milvus://HOST[:PORT][/DATABASE]` or `milvus+https://…`. Only reads.
+    """Open the server at `milvus://HOST[:PORT][/DATABASE]` or `milvus+https://…`, or Milvus Lite at `milvus:///PATH.db`.
+
+    Only reads, but makes a database of Milvus Lite that does not exist.
 
     Raises:
         MissingExtraError: pymilvus is not installed.
         DatabaseError: no server answers. The message contains no token.
     """
+    if url.startswith("milvus:///"):
+        path = path_of(url)
+        if path.suffix != _SUFFIX:
+            raise DatabaseError(f"a database of Milvus Lite has a name that ends in {_SUFFIX}, and {path} does not")
+        return open_lite_path(path)
     _require("pymilvus")
     from lightmigrate.stores.milvus.place import open_server
     from lightmigrate.stores.milvus.store import MilvusStore

@@ -14,14 +14,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import grpc
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
+from pymilvus.milvus_client.index import IndexParams
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Metric
 from lightmigrate.stores.milvus.place import TOKEN_VARIABLE
 from lightmigrate.stores.milvus.quiet import quiet
-from lightmigrate.stores.milvus.schema import DEFAULT_PARTITION, Description
+from lightmigrate.stores.milvus.schema import DEFAULT_PARTITION, LONGEST_TEXT, STATED, Description, PlainFields
 from lightmigrate.vectors import Vectors
 
 # What Milvus answers where there is no such collection, alias or database.
@@ -119,9 +120,32 @@ class MilvusCalls:
         for parameters in like.index_parameters(vector, distance):
             indexes.add_index(**parameters)
         if len(indexes):
-            # Milvus Lite has them at once, and cannot tell the time that pymilvus asks for when it waits
-            self._call(lambda: self.client.create_index(name, indexes, sync=not self.lite))
-            self.load(name)
+            self._index(name, indexes)
+
+    def create_plain(self, name: str, fields: PlainFields, dimension: int, distance: Metric) -> None:
+        """Create a collection with an index of Milvus's choice, and load it. Dynamic fields are allowed. Writes.
+
+        Args:
+            name: an unused name.
+            fields: their names.
+            dimension: of the vector.
+            distance: of the vector.
+        """
+        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field(fields.record, DataType.VARCHAR, max_length=LONGEST_TEXT, is_primary=True)
+        schema.add_field(fields.text, DataType.VARCHAR, max_length=LONGEST_TEXT, nullable=True)
+        schema.add_field(fields.vector, DataType.FLOAT_VECTOR, dim=dimension)
+        schema.add_field(fields.others, DataType.JSON, nullable=True)
+        self._call(lambda: self.client.create_collection(name, schema=schema))
+        indexes = self.client.prepare_index_params()
+        indexes.add_index(fields.vector, index_type="AUTOINDEX", metric_type=STATED[distance])
+        self._index(name, indexes)
+
+    def _index(self, name: str, indexes: IndexParams) -> None:
+        """Build the indexes of a new collection, and load it. Writes."""
+        # Milvus Lite has them at once, and cannot tell the time that pymilvus asks for when it waits
+        self._call(lambda: self.client.create_index(name, indexes, sync=not self.lite))
+        self.load(name)
 
     def is_loaded(self, name: str) -> bool:
         """Whether a collection can be read."""
@@ -151,7 +175,7 @@ class MilvusCalls:
                 return
             time.sleep(_SECONDS_BETWEEN)
 
-    def drop(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Drop a collection to which no alias leads. Writes."""
         self._call(lambda: self.client.drop_collection(name))
 

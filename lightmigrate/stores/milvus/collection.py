@@ -13,6 +13,7 @@ from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.milvus.calls import MilvusCalls
 from lightmigrate.stores.milvus.rows import Id, RowFormat, literal
 from lightmigrate.stores.milvus.schema import Description
+from lightmigrate.stores.page import batches, requests
 from lightmigrate.vectors import Vectors
 
 # Ids, rows and queries per request. A server takes 64 MiB, and gives 16,384 rows or neighbours.
@@ -102,14 +103,12 @@ class MilvusCollection(CollectionDefaults):
             self.format.page(rows, True, partition)
             for partition, rows in self._found(dict.fromkeys(ids), self.format.fields(True))
         ]
-        place = {record: number for number, record in enumerate(ids)}
-        page = Page.joined(pages)
-        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+        return Page.joined(pages).in_order_of(ids)
 
     def _found(self, ids: Mapping[str, object], fields: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """The existing rows of some ids, by partition."""
         wanted = [value for record in ids if (value := self.format.id_of(record)) is not None]
-        for some, partition in itertools.product(_portions(wanted, _IDS_AT_ONCE), self._divisions):
+        for some, partition in itertools.product(batches(wanted, _IDS_AT_ONCE), self._divisions):
             yield partition, self.calls.query(self._address.name, self._among(some), fields, partition=partition)
 
     def _among(self, ids: Sequence[Id]) -> str:
@@ -143,7 +142,7 @@ class MilvusCollection(CollectionDefaults):
     def remove(self, ids: Sequence[str]) -> None:
         """Delete records; ids without a record are ignored."""
         wanted = [value for record in ids if (value := self.format.id_of(record)) is not None]
-        for some in _portions(wanted, _IDS_AT_ONCE):
+        for some in batches(wanted, _IDS_AT_ONCE):
             self.calls.remove(self._address.name, self._among(some))
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
@@ -165,23 +164,9 @@ class MilvusCollection(CollectionDefaults):
         return self.calls.describe(self._address.name).settings(self.vector, distance)
 
 
-def _portions(items: Sequence[Id], size: int) -> Iterator[Sequence[Id]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
 def _requests(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Rows in portions of which each is one request."""
-    some: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        needed = sum(_bytes(value) for value in row.values())
-        if some and (len(some) == _ROWS_AT_ONCE or size + needed > _BYTES_AT_ONCE):
-            yield some
-            some, size = [], 0
-        some.append(row)
-        size += needed
-    if some:
-        yield some
+    return requests(rows, _ROWS_AT_ONCE, lambda row: sum(map(_bytes, row.values())), _BYTES_AT_ONCE)
 
 
 def _bytes(value: object) -> int:

@@ -15,6 +15,7 @@ from pymilvus.exceptions import MilvusException
 
 from lightmigrate.errors import DatabaseError, DatabaseInUseError
 from lightmigrate.stores.milvus.quiet import quiet
+from lightmigrate.system import lock
 
 # Holds the token of a server that requires one: an API key, or USER:PASSWORD.
 TOKEN_VARIABLE = "MILVUS_TOKEN"  # noqa: S105  # the name of a variable
@@ -130,13 +131,6 @@ def _servers() -> dict[str, int]:
 
 def _is_locked(place: Path) -> bool:
     """Whether another process holds Milvus Lite's lock."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: whoever cannot open it is told that it may be in use
-        return True
-    with contextlib.suppress(OSError), (place / "LOCK").open("rb+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    with contextlib.suppress(OSError), (place / "LOCK").open("rb+") as file:
+        return not lock(file, wait=False)
     return False

@@ -18,13 +18,9 @@ from pymilvus import DataType
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Cursor, Page, Payload
 from lightmigrate.stores.milvus.schema import DEFAULT_PARTITION, Description
-from lightmigrate.stores.text_field import TEXT_FIELDS, text_field
 
 # Where a record's payload holds its partition.
 PARTITION = "lightmigrate:partition"
-
-# Where a row holds the fields that the schema does not name.
-_DYNAMIC = "$meta"
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -38,12 +34,6 @@ Row = Mapping[str, Any]
 def literal(value: Id) -> str:
     """A value in an expression of Milvus."""
     return str(value) if isinstance(value, int) else f'"{value.translate(_ESCAPED)}"'
-
-
-def find_text_field(description: Description, rows: Sequence[Row]) -> str:
-    """The field that holds the embedded text in most of some rows; where none does, a usual one of the schema."""
-    declared = (name for name in TEXT_FIELDS if name in description.fields)
-    return text_field(rows, next(declared, ""))
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ class RowFormat:
         """What to ask for: all fields, or all but the vector. Milvus fills computed fields itself."""
         skipped = self.description.computed | (set() if vectors else {self.vector})
         names = [name for name in self.description.fields if name not in skipped]
-        return [*names, _DYNAMIC] if self.description.dynamic else names
+        return [*names, *self.description.dynamic_field]
 
     def page(self, rows: Sequence[Row], vectors: bool, partition: str = "", cursor: Cursor | None = None) -> Page:
         """Rows as records."""
@@ -138,14 +128,25 @@ class RowFormat:
             if name in (self.description.primary, self.vector) or name in self.description.computed:
                 continue
             if name in fields:
+                _require_short(name, field, fields[name])
                 row[name] = _stored(field, fields[name])
             elif field.get("nullable"):
                 row[name] = None
             elif field["type"] == DataType.JSON and field.get("default_value") is None:
                 row[name] = "null"
+        _require_short(self.description.primary, stated[self.description.primary], value)
         row[self.description.primary] = value
         row[self.vector] = vector
         return partition, row
+
+
+def _require_short(name: str, field: Mapping[str, Any], value: Any) -> None:
+    """Check that a text is not longer than its field takes, in bytes, which Milvus Lite does not check everywhere."""
+    longest = int(field["params"].get("max_length", 0)) if field["type"] == DataType.VARCHAR else 0
+    if longest and isinstance(value, str) and (size := len(value.encode(errors="surrogatepass"))) > longest:
+        raise LightmigrateError(
+            f"field {name} takes texts of {longest} bytes, and one has {size}: shorten it, or split the record, first"
+        )
 
 
 def _stored(field: Mapping[str, Any], value: Any) -> Any:

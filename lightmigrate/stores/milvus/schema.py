@@ -14,13 +14,16 @@ from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.base import Metric
 
 METRICS: Mapping[str, Metric] = {"COSINE": "cosine", "L2": "l2", "IP": "ip"}
-_STATED: Mapping[Metric, str] = {metric: stated for stated, metric in METRICS.items()}
+STATED: Mapping[Metric, str] = {metric: stated for stated, metric in METRICS.items()}
 
 # Milvus Lite compares by this where no index says how.
 _DEFAULT_METRIC = "COSINE"
 
 # A server takes no longer vectors (proxy.maxDimension).
 LARGEST_DIMENSION = 32768
+
+# Milvus's limit for texts, in bytes.
+LONGEST_TEXT = 65_535
 
 _EXACT = {
     DataType.BOOL, DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64, DataType.FLOAT, DataType.DOUBLE,
@@ -31,6 +34,26 @@ _EXACT = {
 _STATE = {"total_rows", "indexed_rows", "pending_index_rows", "state", "index_state_fail_reason", "dim"}
 
 DEFAULT_PARTITION = "_default"
+
+# Where a row holds the fields that the schema does not name.
+DYNAMIC = "$meta"
+
+
+@dataclass(frozen=True)
+class PlainFields:
+    """The names of the fields of a collection that is made for records of another store.
+
+    Attributes:
+        record: of the id.
+        text: of the text.
+        vector: of the vector.
+        others: of the JSON object with the application's fields.
+    """
+
+    record: str
+    text: str
+    vector: str
+    others: str
 
 
 @dataclass(frozen=True)
@@ -60,9 +83,19 @@ class Description:
         return str(self.stated["collection_name"])
 
     @property
+    def identity(self) -> str:
+        """Its own name, and what a server tells it by from a later one of that name."""
+        return f"{self.name} {self.stated.get('collection_id', '')}"
+
+    @property
     def dynamic(self) -> bool:
         """Whether records can have fields that the schema does not name."""
         return bool(self.stated.get("enable_dynamic_field"))
+
+    @property
+    def dynamic_field(self) -> list[str]:
+        """What to ask for to get these fields, where there are any."""
+        return [DYNAMIC] if self.dynamic else []
 
     @cached_property
     def primary(self) -> str:
@@ -191,7 +224,7 @@ class Description:
         for index in self.indexes:
             stated = {key: value for key, value in index.items() if key not in _STATE}
             if distance is not None and index["field_name"] == vector:
-                stated["metric_type"] = _STATED[distance]
+                stated["metric_type"] = STATED[distance]
             if stated.get("metric_type") in ("", "NONE"):  # what Milvus Lite says of an index of other values
                 del stated["metric_type"]
             parameters.append(stated)

@@ -26,7 +26,7 @@ from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import decode_key, encode, encode_key
 from lightmigrate.stores.pgvector.vectors import (
-    as_literal,
+    as_parameter,
     as_stored,
     padded,
     read_vectors,
@@ -227,20 +227,20 @@ class PgCollection:
         column = sql.SQL("t.{}").format(self.column.sql)
         indexed = column if spec is None or spec.cast == "binary" else spec.expression(column)
         kind = "halfvec" if self.column.base == "halfvec" or (spec and spec.cast == "halfvec") else "vector"
-        form = "{} " + OPERATORS[metric] + " {}::"
+        # the same statement for every vector, so that the server plans it once
+        distance = sql.SQL("{}::vector " + OPERATORS[metric] + " %s::vector").format(column)
+        expressions = sql.SQL(", ").join([*key_texts(self.table), distance])
+        ordered = sql.SQL(" ORDER BY {} " + OPERATORS[metric] + " %s::vector::" + kind).format(indexed)
+        query, values = self._query(expressions, ordered + sql.SQL(" LIMIT {}").format(sql.Literal(k)), sql.SQL(""))
+        settings = {"hnsw.ef_search": str(min(max(k, _EF_SEARCH), _MOST_EF_SEARCH))}
+        if not self.part.value:  # an index on the rows of all parts may find too few of one
+            settings["enable_seqscan"] = "off"
         results = []
         with self._session.transaction():
-            ef_search = str(min(max(k, _EF_SEARCH), _MOST_EF_SEARCH))
-            self._session.rows(sql.SQL("SELECT set_config('hnsw.ef_search', {}, true)").format(ef_search))
-            if not self.part.value:  # an index on the rows of all parts may find too few of one
-                self._session.rows(sql.SQL("SELECT set_config('enable_seqscan', 'off', true)"))
+            self._session.set(settings, local=True)
             for vector in vectors if width is None else padded(vectors, width):
-                literal = as_literal(vector)
-                distance = sql.SQL(form + "vector").format(sql.SQL("{}::vector").format(column), literal)
-                expressions = sql.SQL(", ").join([*key_texts(self.table), distance])
-                ordered = sql.SQL(form + kind).format(indexed, literal)
-                tail = sql.SQL(" ORDER BY {} LIMIT {}").format(ordered, sql.Literal(k))
-                rows = self._select(expressions, tail=tail)
+                parameter = as_parameter(vector)
+                rows = self._session.rows(query, [parameter, *values, parameter])
                 results.append(sorted(rows, key=lambda row: float(row[-1])))
         ids = [[encode_key(row[:-1]) for row in rows] for rows in results]
         return ids, [[as_metric(metric, row[-1]) for row in rows] for rows in results]

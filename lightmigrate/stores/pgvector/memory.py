@@ -1,7 +1,7 @@
-"""The memory in which the server builds an index: enough for the whole graph, as far as the server was given it.
+"""What the server builds an index with: memory for the whole graph and several processes, as far as it was given them.
 
 An HNSW graph that does not fit into `maintenance_work_mem` (64 MB by default) is completed on the disk, several times
-as slowly.
+as slowly. And the server takes a small table for little work, however long the vectors are that it refers to.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ _LINKS = 16  # pgvector's default `m`
 
 # How much of it may be used without being told: a tuned server has a quarter of its memory as `shared_buffers`.
 _SHARE = 2
+
+# The size of a graph that is worth the start of another process. How many there may be, the server's settings say.
+_WORTH_PROCESSES = 4 << 20
 
 # The server could not give so much: the disk (such as /dev/shm of a container) or the memory was full.
 _TOO_MUCH = ("53100", "53200")
@@ -44,27 +47,33 @@ def needed_bytes(spec: IndexSpec, kind: str, rows: int, dimension: int) -> int:
 
 
 @contextlib.contextmanager
-def memory_of(session: Session, needed: int) -> Iterator[None]:
-    """Raise `maintenance_work_mem` of the session to what is needed, within a share of the server's memory."""
-    settings = sql.SQL(
+def resources_for(session: Session, needed: int) -> Iterator[None]:
+    """Raise the session's `maintenance_work_mem` to what a graph needs, within a share of the server's memory.
+
+    A graph of some size is built by as many processes as `max_parallel_maintenance_workers` allows.
+    """
+    limits = sql.SQL(
         "SELECT pg_size_bytes(current_setting('maintenance_work_mem')), "
         "pg_size_bytes(current_setting('shared_buffers'))"
     )
-    given, shared = session.rows(settings)[0]
+    given, shared = session.rows(limits)[0]
     raised = min(needed, _SHARE * shared)
-    if raised <= given:
+    settings = {"maintenance_work_mem": f"{raised // 1024}kB"} if raised > given else {}
+    if needed >= _WORTH_PROCESSES:
+        settings["min_parallel_table_scan_size"] = "0"
+    if not settings:
         yield
         return
-    session.execute(sql.SQL("SELECT set_config('maintenance_work_mem', {}, false)").format(f"{raised // 1024}kB"))
+    session.set(settings)
     try:
         yield
     finally:
-        with contextlib.suppress(LightmigrateError):  # it ends with the session
-            session.execute(sql.SQL("RESET maintenance_work_mem"))
+        with contextlib.suppress(LightmigrateError):  # they end with the session
+            session.execute(sql.SQL("; ").join(sql.SQL("RESET {}").format(sql.SQL(name)) for name in settings))
 
 
 def build(session: Session, statement: sql.Composable, undo: sql.Composable, needed: int) -> None:
-    """Build an index in as much memory as it needs, or else in what the server gives. Writes; not in a transaction.
+    """Build an index with what `resources_for` gives, or else with what the server does. Writes; not in a transaction.
 
     Args:
         session: the connection.
@@ -73,7 +82,7 @@ def build(session: Session, statement: sql.Composable, undo: sql.Composable, nee
         needed: see `needed_bytes`.
     """
     try:
-        with memory_of(session, needed):
+        with resources_for(session, needed):
             session.execute(statement)
             return
     except QueryError as error:

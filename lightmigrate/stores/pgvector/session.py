@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseError, LightmigrateError, PasswordNeededError
+from lightmigrate.stores.pgvector.vectors import BinaryVector, BinaryVectorDumper
 
 # With these settings values as text are exact, and the same for every client.
 _SETTINGS = (
@@ -80,8 +81,8 @@ class Session:
         self.switches_triggers = False  # as far as is known
         self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        for name, value in _SETTINGS:
-            self.execute(sql.SQL("SELECT set_config({}, {}, false)").format(name, value))
+        self._connection.adapters.register_dumper(BinaryVector, BinaryVectorDumper)
+        self.set(dict(_SETTINGS))
 
     def __str__(self) -> str:
         return self._address
@@ -101,10 +102,21 @@ class Session:
             prepare = None if values else False  # several cannot be prepared
             return self._connection.execute(_composed(query), values or None, prepare=prepare).rowcount
 
+    def execute_unflushed(self, statement: sql.Composable) -> None:
+        """Run a statement, without waiting until it is on the disk unless it is within a transaction."""
+        setting = sql.SQL("" if self.in_transaction else "SET LOCAL synchronous_commit = off; ")
+        self.execute(setting + statement)
+
     def rows(self, query: sql.Composable, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes."""
         with self._lock, _translated(), self._connection.cursor(binary=True) as cursor:
             return cursor.execute(_composed(query), values or None).fetchall()
+
+    def set(self, settings: Mapping[str, str], *, local: bool = False) -> None:
+        """Set parameters of the server for this session, or until the end of the transaction. Writes nothing else."""
+        each = sql.SQL("set_config({}, {}, {})")
+        chosen = [each.format(name, value, sql.Literal(local)) for name, value in settings.items()]
+        self.rows(sql.SQL("SELECT {}").format(sql.SQL(", ").join(chosen)))
 
     def copy(self, query: sql.Composable, blocks: Iterable[bytes]) -> None:
         """Send data to `COPY ... FROM STDIN`."""
@@ -117,6 +129,19 @@ class Session:
         """One transaction, or a savepoint within one, which can fail without the rest."""
         with self._lock, _translated(), self._connection.transaction():
             yield
+
+    @contextlib.contextmanager
+    def _beginning_with(self, statements: sql.Composable) -> Iterator[None]:
+        """A transaction, not within another, that begins with some statements, sent with its beginning."""
+        with self._lock, _translated():
+            try:
+                self._connection.execute(sql.SQL("BEGIN; {}").format(statements), prepare=False)
+                yield
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):  # the connection has ended, and so has the transaction
+                    self._connection.rollback()
+                raise
+            self._connection.commit()
 
     @contextlib.contextmanager
     def holding(self, lock: sql.Composed, before: Callable[[], object] = lambda: None) -> Iterator[None]:
@@ -186,13 +211,13 @@ class Session:
         if self.in_transaction:
             return action()
         deadline = time.monotonic() + _LONGEST_SECONDS
-        settings = f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}" + (
-            "" if flushed else "; SET LOCAL synchronous_commit = off"
+        settings = sql.SQL(
+            f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}"
+            + ("" if flushed else "; SET LOCAL synchronous_commit = off")
         )
         while True:
             try:
-                with self.transaction():
-                    self.execute(sql.SQL(settings))
+                with self._beginning_with(settings):
                     return action()
             except QueryError as error:
                 if error.sqlstate != _LOCKED or time.monotonic() > deadline:

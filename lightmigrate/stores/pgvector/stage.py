@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
@@ -15,90 +14,58 @@ from lightmigrate.stores.pgvector.tables import Column
 from lightmigrate.stores.pgvector.vectors import copy_rows
 from lightmigrate.vectors import Vectors
 
-STAGE = sql.Identifier("pg_temp", "lightmigrate_stage")
-
 _numbers = itertools.count()
-
-Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
 def staged(
     session: Session, keys: Sequence[Sequence[str]], vectors: Vectors, values: Sequence[Sequence[str | None]] = ()
-) -> Iterator[None]:
-    """Fill `STAGE` with rows for the duration of a block, in one transaction. Writes to no other table.
+) -> Iterator[sql.Identifier]:
+    """Fill a table of its own with rows for the duration of a block. Writes to no other table.
+
+    Within a transaction it is a part of that; otherwise several transactions, and other threads, may read it.
 
     Args:
         session: the connection.
         keys: primary keys, a text for each column: `k0`, `k1`, ...
         vectors: float32 `(n, d)`: `v`.
         values: columns of texts, each n long: `c0`, `c1`, ...
-    """
-    with session.transaction():
-        _fill(session, STAGE, keys, vectors, values)
-        yield
-        session.execute(sql.SQL("DROP TABLE {}").format(STAGE))
-
-
-@contextlib.contextmanager
-def staged_across(
-    session: Session, keys: Sequence[Sequence[str]], vectors: Vectors, values: Sequence[Sequence[str | None]]
-) -> Iterator[sql.Identifier]:
-    """The same in a table of its own, which several transactions read. Writes to no other table.
 
     Yields:
-        The name of the table. Other threads may use the connection meanwhile.
+        The name of the table.
     """
     stage = sql.Identifier("pg_temp", f"lightmigrate_stage_{next(_numbers)}")
-    _fill(session, stage, keys, vectors, values)
-    drop = sql.SQL("DROP TABLE {}").format(stage)
-    try:
-        yield stage
-    except BaseException:
-        with contextlib.suppress(LightmigrateError):  # it ends with the session
-            session.execute(drop)
-        raise
-    session.execute(drop)
-
-
-def _fill(
-    session: Session,
-    stage: sql.Identifier,
-    keys: Sequence[Sequence[str]],
-    vectors: Vectors,
-    values: Sequence[Sequence[str | None]],
-) -> None:
     key_columns = list(zip(*keys, strict=True))
     names = [*(f"k{n}" for n in range(len(key_columns))), *(f"c{n}" for n in range(len(values)))]
     columns = sql.SQL(", ").join(sql.SQL(name + " text") for name in names)
-    session.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({}, v vector)").format(stage, columns))
-    session.copy(
-        sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(stage), copy_rows([*key_columns, *values], vectors)
-    )
+    session.execute_unflushed(sql.SQL("CREATE TEMPORARY TABLE {} ({}, v vector)").format(stage, columns))
+    drop = sql.SQL("DROP TABLE {}").format(stage)
+    try:
+        session.copy(
+            sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(stage), copy_rows([*key_columns, *values], vectors)
+        )
+        yield stage
+    except BaseException:
+        with contextlib.suppress(LightmigrateError):  # it ends with the transaction, or with the session
+            session.execute_unflushed(drop)
+        raise
+    session.execute_unflushed(drop)
 
 
-def join_by_key(
-    session: Session,
-    keys: Sequence[Column],
-    statement: Callable[[sql.Composed], sql.Composed],
-    values: Sequence[object],
-) -> None:
-    """Run a statement on the rows `t` that have the key of a row `s` of a stage. Writes what the statement writes.
+def key_condition(session: Session, keys: Sequence[Column], stage: sql.Identifier) -> sql.Composed:
+    """The condition that a row `t` has the key of a row `s` of a stage. Only reads.
+
+    It compares values of the keys' types, which uses the index of the primary key, where all staged keys are such.
 
     Args:
-        session: the connection, within `staged`.
+        session: the connection.
         keys: the primary key.
-        statement: builds the statement from the join condition.
-        values: its parameters.
+        stage: see `staged`.
     """
-    by_key(session, keys, lambda joined: session.execute(statement(joined), values))
-
-
-def by_key(session: Session, keys: Sequence[Column], action: Callable[[sql.Composed], Result]) -> Result:
-    """What an action returns for the condition that a row `t` has the key of a row `s` of a stage."""
+    typed = [sql.SQL("s.k{}::" + column.type).format(sql.SQL(str(n))) for n, column in enumerate(keys)]
+    by_type = [sql.SQL("t.{} = {}").format(column.sql, value) for column, value in zip(keys, typed, strict=True)]
     by_text = [sql.SQL("t.{}::text = s.k{}").format(column.sql, sql.SQL(str(n))) for n, column in enumerate(keys)]
-    by_type = [
-        sql.SQL("t.{} = s.k{}::" + column.type).format(column.sql, sql.SQL(str(n))) for n, column in enumerate(keys)
-    ]
-    both = sql.SQL(" AND ").join([*by_type, *by_text])  # the first uses the index, the second makes it exact
-    return session.trying(lambda: action(both), lambda: action(sql.SQL(" AND ").join(by_text)))
+    conversion = sql.SQL("SELECT count(ROW({})) FROM {} s").format(sql.SQL(", ").join(typed), stage)
+    convertible = session.trying(lambda: bool(session.rows(conversion)), lambda: False)
+    # the text makes it exact: several texts can be the same value
+    return sql.SQL(" AND ").join([*(by_type if convertible else []), *by_text])

@@ -14,23 +14,24 @@ from lightmigrate.stores.pgvector.tables import Column, Table
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
+# Until the end of the transaction; nothing else of lightmigrate changes it.
+_OFF, _AS_BEFORE = (sql.SQL(f"SET LOCAL session_replication_role = {role}") for role in ("replica", "DEFAULT"))
+
 
 @contextlib.contextmanager
 def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterator[None]:
-    """A transaction, or a savepoint within one, in which updates of these columns fire only lightmigrate's trigger.
+    """A transaction, or a part of one, in which updates of these columns fire only lightmigrate's trigger.
 
     Raises:
         LightmigrateError: a trigger would fire; see `require_quiet`.
     """
-    with session.transaction():
+    with contextlib.nullcontext() if session.in_transaction else session.transaction():
         require_quiet(session, table, written)
-        before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
-        changed = before != "replica" and _may_be_replica(session)
-        if changed:
-            _set_role(session, "replica")
+        if _may_be_replica(session):
+            session.execute(_OFF)
         yield
-        if changed:
-            _set_role(session, before)
+        if _may_be_replica(session):
+            session.execute(_AS_BEFORE)
 
 
 def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> None:
@@ -69,15 +70,10 @@ def _may_be_replica(session: Session) -> bool:
 def _tried(session: Session) -> bool:
     try:
         with session.transaction():
-            before = session.rows(sql.SQL("SELECT current_setting('session_replication_role')"))[0][0]
-            _set_role(session, "replica")
-            _set_role(session, before)
+            session.execute(_OFF)
+            session.execute(_AS_BEFORE)
     except QueryError as error:
         if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
             raise
         return False
     return True
-
-
-def _set_role(session: Session, role: str) -> None:
-    session.rows(sql.SQL("SELECT set_config('session_replication_role', {}, true)").format(role))

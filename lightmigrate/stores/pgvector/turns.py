@@ -13,24 +13,26 @@ from collections import defaultdict
 from psycopg import sql
 
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.stage import by_key
 from lightmigrate.stores.pgvector.tables import Table
 
 # Transactions among which the rows of a block are divided, if it has so many.
 _TURNS = 8
 
 
-def in_turns(session: Session, table: Table, stage: sql.Identifier) -> list[list[str]]:
+def in_turns(session: Session, table: Table, stage: sql.Identifier, joined: sql.Composed) -> list[list[str]]:
     """The numbers of staged rows that exist, those of the first turn first. Only reads.
 
     Args:
         session: the connection.
         table: that has the rows.
         stage: their keys, and in `c0` their numbers.
+        joined: see `key_condition`.
     """
-    query = sql.SQL("SELECT s.c0, t.tableoid::int8, t.ctid::text FROM {} t, {} s WHERE ").format(table.sql, stage)
+    query = sql.SQL("SELECT s.c0, t.tableoid::int8, t.ctid::text FROM {} t, {} s WHERE {}").format(
+        table.sql, stage, joined
+    )
     blocks: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for number, oid, place in by_key(session, table.keys, lambda joined: session.rows(query + joined)):
+    for number, oid, place in session.rows(query):
         blocks[oid, place.partition(",")[0]].append(number)
     turns: list[list[str]] = [[] for _ in range(_TURNS)]
     for numbers in blocks.values():

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.vectors import Vectors
@@ -73,9 +75,23 @@ def padded(vectors: Vectors, width: int) -> Vectors:
     return vectors if missing <= 0 else np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, missing))))
 
 
-def as_literal(vector: Vectors) -> str:
-    """One vector `(d,)` as pgvector's text; exact."""
-    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+class BinaryVector(bytes):
+    """A vector as a parameter of a query, in PostgreSQL's binary format; the query has to say its type."""
+
+
+class BinaryVectorDumper(Dumper):
+    """Sends a `BinaryVector` as it is, without a type."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: BinaryVector) -> bytes:
+        """The bytes that are sent."""
+        return obj
+
+
+def as_parameter(vector: Vectors) -> BinaryVector:
+    """One vector `(d,)` of type `vector`; exact."""
+    return BinaryVector(_HEADER.pack(len(vector), 0) + vector.astype(">f4").tobytes())
 
 
 def copy_rows(columns: Sequence[Sequence[str | None]], vectors: Vectors) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from lightmigrate.stores.checks import require_columns, require_dimension
 from lightmigrate.stores.page import batches
 from lightmigrate.stores.pgvector.part import Part
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.stage import STAGE, join_by_key, staged, staged_across
+from lightmigrate.stores.pgvector.stage import key_condition, staged
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table
 from lightmigrate.stores.pgvector.triggers import quietly
 from lightmigrate.stores.pgvector.turns import in_turns
@@ -114,20 +114,18 @@ def write_vectors(
     keys, numbers = [key for _, key in keyed], [str(number) for number in range(len(keyed))]
     if not keyed:
         return
-    with staged_across(session, keys, vectors[[row for row, _ in keyed]], [numbers]) as stage:
-        update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE s.c0 = ANY(%s) AND ").format(
-            rows.table.sql, rows.column.sql, stage
+    with staged(session, keys, vectors[[row for row, _ in keyed]], [numbers]) as stage:
+        joined = key_condition(session, rows.table.keys, stage)
+        update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE s.c0 = ANY(%s) AND {}").format(
+            rows.table.sql, rows.column.sql, stage, joined + condition + rows.part.condition("t")
         )
-        rest = condition + rows.part.condition("t")
 
         def write(some: Sequence[str]) -> None:
             with quietly(session, rows.table, [rows.column]):
-                join_by_key(
-                    session, rows.table.keys, lambda joined: update + joined + rest, [list(some), *rows.part.values]
-                )
+                session.execute(update, [list(some), *rows.part.values])
 
         at_once = session.in_transaction or len(numbers) < _WORTH_TURNS
-        for turn in [numbers] if at_once else in_turns(session, rows.table, stage):
+        for turn in [numbers] if at_once else in_turns(session, rows.table, stage, joined):
             start = 0
             while start < len(turn):
                 batch = turn[start : start + session.rows_at_once]
@@ -140,15 +138,15 @@ def write_vectors(
 
 def remove_rows(session: Session, rows: Rows, ids: Sequence[str]) -> None:
     """Delete rows; in a version, set their vectors to NULL. Writes."""
-    action = sql.SQL("DELETE FROM {0} t USING {2} s WHERE ")
+    action = sql.SQL("DELETE FROM {0} t USING {2} s WHERE {3}")
     if rows.kept is not None:
-        action = sql.SQL("UPDATE {0} t SET {1} = NULL FROM {2} s WHERE ")
-    statement = action.format(rows.table.sql, rows.column.sql, STAGE)
-    rest = rows.part.condition("t")
+        action = sql.SQL("UPDATE {0} t SET {1} = NULL FROM {2} s WHERE {3}")
 
     def delete(keys: Sequence[tuple[str, ...]]) -> None:
-        with staged(session, keys, np.zeros((len(keys), 1), np.float32)):
-            join_by_key(session, rows.table.keys, lambda joined: statement + joined + rest, rows.part.values)
+        with staged(session, keys, np.zeros((len(keys), 1), np.float32)) as stage:
+            condition = key_condition(session, rows.table.keys, stage) + rows.part.condition("t")
+            statement = action.format(rows.table.sql, rows.column.sql, stage, condition)
+            session.execute(statement, rows.part.values)
 
     def clear(keys: Sequence[tuple[str, ...]]) -> None:
         with quietly(session, rows.table, [rows.column]):
@@ -187,22 +185,20 @@ def _insert(session: Session, rows: Rows, page: Page, *, replace: bool) -> None:
         sql.SQL("v"),
         *(sql.SQL("c{}::" + column.type).format(sql.SQL(str(n))) for n, column in enumerate(columns)),
     ]
-    statement = sql.SQL("INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}").format(
-        rows.table.sql,
-        sql.SQL(", ").join(column.sql for column in targets),
-        sql.SQL(", ").join(sources),
-        STAGE,
+    insert = sql.SQL("INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM ").format(
+        rows.table.sql, sql.SQL(", ").join(column.sql for column in targets), sql.SQL(", ").join(sources)
     )
+    conflict: sql.Composable = sql.SQL("")
     if replace:
-        statement += sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {} WHERE true{}").format(
+        conflict = sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {} WHERE true{}").format(
             sql.SQL(", ").join(column.sql for column in rows.table.keys),
             sql.SQL(", ").join(
                 sql.SQL("{} = excluded.{}").format(column.sql, column.sql) for column in targets[len(rows.table.keys) :]
             ),
             rows.part.condition("t"),
         )
-    with staged(session, keys, vectors, values):
-        done = session.execute(statement, rows.part.values if replace else [])
+    with staged(session, keys, vectors, values) as stage:
+        done = session.execute(insert + stage + conflict, rows.part.values if replace else [])
     if done != len(page):
         raise LightmigrateError(
             f"{len(page) - done} of {len(page)} ids belong to other collections of table {rows.table.name}"

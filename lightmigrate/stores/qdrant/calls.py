@@ -164,7 +164,7 @@ class QdrantCalls:
         """Delete a collection; its aliases go with it. Writes."""
         self._call(lambda: self.client.delete_collection(name))
 
-    def count(self, name: str, having: models.Filter | None) -> int:
+    def count(self, name: str, having: models.Filter | None = None) -> int:
         """The exact number of points."""
         return self._call(lambda: self.client.count(name, count_filter=having, exact=True)).count
 

@@ -11,7 +11,7 @@ from qdrant_client import models
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
 from lightmigrate.stores.checks import require_dimension
 from lightmigrate.stores.defaults import CollectionDefaults, facts_at
-from lightmigrate.stores.page import batches
+from lightmigrate.stores.page import batches, requests
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId, decode, encode, following
@@ -107,9 +107,7 @@ class QdrantCollection(CollectionDefaults):
             self._page(self.calls.retrieve(self._address.name, some), True)
             for some in batches(wanted, self.configuration.largest(_POINTS_AT_ONCE))
         ]
-        place = {record: number for number, record in enumerate(ids)}
-        page = Page.joined(pages)
-        return page.rows(sorted(range(len(page)), key=lambda row: place[page.ids[row]]))
+        return Page.joined(pages).in_order_of(ids)
 
     def _page(self, points: Sequence[models.Record], vectors: bool, cursor: Cursor | None = None) -> Page:
         return self.format.page(points, vectors, cursor)
@@ -129,17 +127,10 @@ class QdrantCollection(CollectionDefaults):
 
     def _requests(self, page: Page) -> Iterator[list[models.PointStruct]]:
         most = self.configuration.largest(_POINTS_AT_ONCE, writing=True)
-        points: list[models.PointStruct] = []
-        size = 0
-        for point, text, payload in zip(self.format.points(page), page.texts, page.payloads, strict=True):
-            needed = page.vectors.shape[1] * _BYTES_PER_NUMBER + len(json.dumps([text, payload]))
-            if points and (len(points) == most or size + needed > _BYTES_AT_ONCE):
-                yield points
-                points, size = [], 0
-            points.append(point)
-            size += needed
-        if points:
-            yield points
+        own = page.vectors.shape[1] * _BYTES_PER_NUMBER
+        rows = list(zip(self.format.points(page), page.texts, page.payloads, strict=True))
+        for some in requests(rows, most, lambda row: own + len(json.dumps(row[1:])), _BYTES_AT_ONCE):
+            yield [point for point, _, _ in some]
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""

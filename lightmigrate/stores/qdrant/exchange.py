@@ -19,14 +19,17 @@ From 3 on, new and old are both complete, and `ready` says what is left to do. B
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from lightmigrate.errors import DatabaseChangedError, DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseError, LightmigrateError
 from lightmigrate.progress import logger
+from lightmigrate.stores.aliased.exchange import FINISHED, UNDONE, remove_intruder
+from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
 from lightmigrate.stores.qdrant.exact_copy import copy_missing, copy_others, copy_points, holds_all
-from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, moving_alias, ready_alias
+from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.points import needs_own_name
 
 # How often a server is asked whether it has built its indexes.
@@ -62,13 +65,6 @@ def delete_with_aliases(calls: QdrantCalls, name: str) -> None:
         calls.change_aliases(remove=left, add={})
 
 
-def application_aliases(aliases: dict[str, str], physical: str) -> list[str]:
-    """The aliases by which applications open a collection."""
-    return sorted(
-        alias for alias, to in aliases.items() if to == physical and VersionName.parse(alias).state is State.OWN
-    )
-
-
 def require_indexed(calls: QdrantCalls, name: str) -> None:
     """Wait until the server has built the indexes of a collection, so that searches are not slower afterwards.
 
@@ -84,18 +80,18 @@ def require_indexed(calls: QdrantCalls, name: str) -> None:
         )
 
 
-def _switch(calls: QdrantCalls, own: Address, aliases: dict[str, str], new: str, key: str) -> None:
+def _switch(calls: QdrantCalls, own: Address, aliases: Mapping[str, str], new: str, key: str) -> None:
     old = aliases[own.name]
-    ours = application_aliases(aliases, old)
+    ours = NAMES.application_aliases(aliases, old)
     roles = [alias for alias, to in aliases.items() if to == new]
-    calls.change_aliases(remove=[*ours, *roles], add=dict.fromkeys(ours, new) | {backup_alias(own, key): old})
+    calls.change_aliases(remove=[*ours, *roles], add=dict.fromkeys(ours, new) | {NAMES.of(own, State.OLD, key): old})
 
 
 def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     calls.read_anew()
     like = calls.configuration(own.name)
     vector = like.vector(own.vector, own)
-    copy = str(VersionName.unused(own, State.COPY, key))
+    copy = NAMES.unused(own, State.COPY, key)
     creation = like.creation(vector, like.dense[vector].size, None)
     calls.create(copy, creation, like)
     try:
@@ -105,7 +101,7 @@ def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
         raise
     by_name = _by_name(calls, new)
     logger.warning("%s: for a moment there is no collection of this name", own)
-    calls.change_aliases(add={ready_alias(own, key): new, backup_alias(own, key): copy})
+    calls.change_aliases(add={NAMES.of(own, State.READY, key): new, NAMES.of(own, State.OLD, key): copy})
     calls.delete(own.name)
     _finish(calls, own, new, key, by_name=by_name)
 
@@ -118,9 +114,9 @@ def _by_name(calls: QdrantCalls, new: str) -> bool:
 
 def _finish(calls: QdrantCalls, own: Address, new: str, key: str, *, by_name: bool) -> None:
     if own.name in calls.collections():
-        _remove_intruder(calls, own, backup_alias(own, key))
+        remove_intruder(calls, own, NAMES.of(own, State.OLD, key))
     if by_name:
-        calls.change_aliases(remove=[ready_alias(own, key)], add={moving_alias(own, key): new})
+        calls.change_aliases(remove=[NAMES.of(own, State.READY, key)], add={NAMES.of(own, State.MOVING, key): new})
         _move(calls, own, new, key)
         return
     roles = [alias for alias, to in calls.aliases().items() if to == new]
@@ -133,7 +129,7 @@ def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     vector = like.vector(own.vector, own)
     dimension = like.dense[vector].size
     if own.name in calls.collections() and calls.configuration(own.name).dense[vector].size != dimension:
-        _remove_intruder(calls, own, backup_alias(own, key))
+        remove_intruder(calls, own, NAMES.of(own, State.OLD, key))
     if own.name not in calls.collections():
         calls.create(own.name, like.creation(vector, dimension, None), like)
     copy_missing(calls, new, own.name)
@@ -141,56 +137,39 @@ def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     delete_with_aliases(calls, new)
 
 
-def _remove_intruder(calls: QdrantCalls, own: Address, backup: str) -> None:
-    """Delete an empty collection that an application created when it missed its own one."""
-    number = calls.count(own.name, None)
-    if number:
-        raise DatabaseChangedError(
-            f"an application created a new collection {own.name} ({number} points) during the exchange; the old one is "
-            f"complete as {backup}: move those points elsewhere, delete {own.name} in Qdrant, and run  lightmigrate "
-            "resume DATABASE"
-        )
-    calls.delete(own.name)
-
-
-def interrupted(calls: QdrantCalls) -> bool:
-    """Whether there is an exchange that `recover` finishes or undoes. Only reads."""
-    aliases = calls.aliases()
-    return bool(_leading(aliases, State.READY, State.MOVING) or _stray_copies(calls, aliases))
+def interrupted(calls: QdrantCalls, aliases: Mapping[str, str]) -> bool:
+    """Whether there is an exchange that `recover` finishes or undoes, by where each alias leads. Only reads."""
+    return bool(NAMES.saying(aliases, State.READY, State.MOVING) or _stray_copies(calls, aliases))
 
 
 def recover(calls: QdrantCalls) -> str | None:
     """Finish or undo interrupted exchanges; see `Store.recover`. Writes."""
     done = None
-    for alias, new in _leading(calls.aliases(), State.MOVING).items():
-        name = VersionName.parse(alias)
+    for alias, new in NAMES.saying(calls.aliases(), State.MOVING).items():
+        name = NAMES.parse(alias)
         _move(calls, name.address, new, name.key)
-        done = "an interrupted exchange was finished: the new collection is in place"
-    for alias, new in _leading(calls.aliases(), State.READY).items():
-        name = VersionName.parse(alias)
-        backup = backup_alias(name.address, name.key)
+        done = FINISHED
+    for alias, new in NAMES.saying(calls.aliases(), State.READY).items():
+        name = NAMES.parse(alias)
+        backup = NAMES.of(name.address, State.OLD, name.key)
         if name.own in calls.collections() and _is_old(calls, name.own, backup):
             calls.change_aliases(remove=[alias, backup], add={})
-            done = "an interrupted exchange was undone: the old collection is in place"
+            done = UNDONE
         else:
             _finish(calls, name.address, new, name.key, by_name=_by_name(calls, new))
-            done = "an interrupted exchange was finished: the new collection is in place"
+            done = FINISHED
     for copy in _stray_copies(calls, calls.aliases()):
         calls.delete(copy)
-        done = done or "an interrupted exchange was undone: the old collection is in place"
+        done = done or UNDONE
     return done
 
 
 def _is_old(calls: QdrantCalls, name: str, backup: str) -> bool:
     """Whether a collection is the one that was to be replaced, and not one that an application created since."""
-    return calls.count(name, None) >= calls.count(backup, None) and holds_all(calls, name, backup)
+    return calls.count(name) >= calls.count(backup) and holds_all(calls, name, backup)
 
 
-def _leading(aliases: dict[str, str], *states: State) -> dict[str, str]:
-    return {alias: to for alias, to in aliases.items() if VersionName.parse(alias).state in states}
-
-
-def _stray_copies(calls: QdrantCalls, aliases: dict[str, str]) -> list[str]:
+def _stray_copies(calls: QdrantCalls, aliases: Mapping[str, str]) -> list[str]:
     """Copies that no alias leads to: they were not complete, or are not needed."""
     used = set(aliases.values())
-    return [name for name in calls.collections() if VersionName.parse(name).state is State.COPY and name not in used]
+    return [name for name in calls.collections() if NAMES.state(name) is State.COPY and name not in used]

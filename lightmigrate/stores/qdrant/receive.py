@@ -1,4 +1,4 @@
-"""Receive collections of other stores: a new Qdrant collection, to which an alias of the name leads once it is filled.
+"""How records of other stores are kept in a Qdrant collection that receives them.
 
 A record becomes a point as LangChain stores one: the text in `page_content`, the fields in `metadata`. An id that
 Qdrant does not take, such as a text, becomes a UUID that is computed from it, and stays in the field `__id__`, as
@@ -7,7 +7,6 @@ Qdrant's own tool does it.
 
 from __future__ import annotations
 
-import abc
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 from qdrant_client import models
 
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.stores.aliased.receive import AliasedReceiver
 from lightmigrate.stores.base import Address, Collection, Payload
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
 from lightmigrate.stores.qdrant.configuration import DISTANCES
-from lightmigrate.stores.qdrant.exchange import application_aliases, delete_with_aliases, require_indexed
+from lightmigrate.stores.qdrant.exchange import require_indexed
 from lightmigrate.stores.qdrant.ids import decode
-from lightmigrate.stores.qdrant.names import INCOMING, State, VersionName
 from lightmigrate.stores.receive import Fields
 from lightmigrate.stores.text_field import TEXT_FIELDS
 from lightmigrate.vectors import Metric
@@ -30,7 +29,7 @@ from lightmigrate.vectors import Metric
 _ID_FIELD = "__id__"
 
 
-class QdrantReceiver(abc.ABC):
+class QdrantReceiver(AliasedReceiver):
     """See `stores.receive.Receiver`."""
 
     calls: QdrantCalls
@@ -52,24 +51,13 @@ class QdrantReceiver(abc.ABC):
             payload[_ID_FIELD] = record
         return payload or None
 
-    def incoming(self, address: Address, dimension: int, distance: Metric) -> Collection | None:
-        """The collection that an interrupted run has filled; only reads."""
-        for name in self._incoming(address):
-            found = self._opened(name)
-            if (found.dimension, found.metric) == (dimension, distance):
-                return found
-        return None
+    def create_empty(self, name: str, dimension: int, distance: Metric) -> None:
+        """Create a collection of one unnamed vector. Writes."""
+        self.calls.create_plain(name, models.VectorParams(size=dimension, distance=DISTANCES[distance]))
 
-    def create_incoming(
-        self, address: Address, dimension: int, distance: Metric, model: Mapping[str, Any] | None
-    ) -> Collection:
-        """Create the collection. Qdrant records no embedding model. Writes."""
-        for name in self._incoming(address):
-            delete_with_aliases(self.calls, name)
-        name = str(VersionName.unused(address, State.NEW, INCOMING))
-        params = models.VectorParams(size=dimension, distance=DISTANCES[distance])
-        self.calls.create_plain(name, params)
-        return self._opened(name)
+    def open_incoming(self, name: str) -> QdrantCollection:
+        """Open a collection that is filled. Only reads."""
+        return QdrantCollection(self.calls, Address(name), name, TEXT_FIELDS[0])
 
     def complete(self, incoming: Collection) -> Collection:
         """Wait until the server has built the index. Only reads."""
@@ -79,16 +67,3 @@ class QdrantReceiver(abc.ABC):
     def publish(self, incoming: Collection, address: Address) -> None:
         """Have an alias of the name lead to the collection, in one request. Writes."""
         self.calls.change_aliases(add={address.name: incoming.address.name})
-
-    def _incoming(self, address: Address) -> list[str]:
-        aliases = self.calls.aliases()
-        names = {name: VersionName.parse(name) for name in self.calls.collections()}
-        return [
-            name
-            for name, parts in names.items()
-            if (parts.own, parts.state, parts.key) == (address.name, State.NEW, INCOMING)
-            and not application_aliases(aliases, name)
-        ]
-
-    def _opened(self, name: str) -> QdrantCollection:
-        return QdrantCollection(self.calls, Address(name), name, TEXT_FIELDS[0])

@@ -13,6 +13,8 @@ from lightmigrate.errors import MissingExtraError
 
 Row = tuple[Any, ...]
 
+_MEMORY = ":memory:"
+
 
 class Connection(Protocol):
     """What both kinds of connections have in common. Statements outside a transaction are committed at once."""
@@ -49,8 +51,8 @@ def error_types() -> tuple[type[Exception], ...]:
     return (sqlite3.Error,) if package is None else (sqlite3.Error, package.Error)
 
 
-def connect(path: Path, *, writable: bool = True) -> Connection:
-    """Open a file that exists. Only reads.
+def connect(path: Path | None, *, writable: bool = True) -> Connection:
+    """Open a file that exists; `None` for an empty database in memory. Only reads.
 
     Two copies of SQLite in one process would undo each other's locks on a file. An application of this process had the
     same choice: its own `sqlite3` where that loads extensions, and else the apsw that is installed.
@@ -58,9 +60,10 @@ def connect(path: Path, *, writable: bool = True) -> Connection:
     package = apsw()
     if package is not None:
         flag = package.SQLITE_OPEN_READWRITE if writable else package.SQLITE_OPEN_READONLY
-        opened: Connection = package.Connection(str(path), flags=flag)
+        opened: Connection = package.Connection(_MEMORY if path is None else str(path), flags=flag)
         return opened
-    address = f"file:{urllib.parse.quote(str(path))}?mode={'rw' if writable else 'ro'}"
+    mode = "rw" if writable else "ro"
+    address = f"file:{_MEMORY if path is None else urllib.parse.quote(str(path))}?mode={mode}"
     return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
 
 

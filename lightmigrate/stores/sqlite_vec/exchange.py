@@ -52,30 +52,13 @@ class Exchange:
                 raise LightmigrateError(f"there is a backup {self._backup} already: give another key")
             old, new = self._live.layout, self._incoming.layout
             old_count, new_count = self._live.count(), self._incoming.count()
-            self.move(old.table, self._backup)
-            self.move(new.table, self._own)
+            move(self._session, old.table, self._backup)
+            move(self._session, new.table, self._own)
             self.keep_rows(old)
             self.replace_copies(old)
             self.register(old)
-            self.require_readable(self._backup, old_count)
-            self.require_readable(self._own, new_count)
-
-    def move(self, table: VecTable, name: str) -> None:
-        """Give a vec0 table another name, a free one, with all its content. Writes."""
-        session, before = self._session, self._tables()
-        session.execute(table.declaration.statement(quoted(name)))
-        made = {part.removeprefix(name) for part in self._tables() - before - {name}}
-        held = {suffix for suffix in made if table.name + suffix in before}
-        if made != held or not made:
-            raise VerificationError(
-                f"sqlite-vec {session.version} keeps {len(made)} tables and {table.name} has {len(held)} of them: copy "
-                "the table with this version, and run this again; nothing was changed"
-            )
-        for suffix in sorted(made):
-            session.execute(f"DROP TABLE {quoted(name + suffix)}")
-            session.execute(f"ALTER TABLE {quoted(table.name + suffix)} RENAME TO {quoted(name + suffix)}")
-            session.execute(f"CREATE TABLE {quoted(table.name + suffix)} (placeholder)")  # goes with the vec0 table
-        session.execute(f"DROP TABLE {quoted(table.name)}")
+            require_readable(self._catalog, self._backup, old_count)
+            require_readable(self._catalog, self._own, new_count)
 
     def keep_rows(self, old: Layout) -> None:
         """Keep a copy of the rows with the texts beside the backup; the version's own copy is not needed. Writes."""
@@ -100,23 +83,52 @@ class Exchange:
     def register(self, old: Layout) -> None:
         """Let every process see that the collection is another one now. Writes."""
         self._catalog.forget(self._incoming.address.name)
-        self._catalog.register(self._own, secrets.token_hex(8), old.rows)
+        alone = self._catalog.is_alone(self._own)
+        self._catalog.register(self._own, secrets.token_hex(8), old.rows, alone=alone)
 
-    def require_readable(self, name: str, count: int) -> None:
-        """Read and search through sqlite-vec what was moved."""
-        collection = SqliteVecCollection(self._catalog, Address(name))
-        counted = self._session.rows(f"SELECT count(*) FROM {quoted(name)}")[0][0]  # noqa: S608
-        layout, sample = collection.layout, collection.sample(3)
-        for record, vector in zip(sample.ids, sample.vectors, strict=True):
-            key = decode_key(record, text_keys=layout.table.declaration.text_keys)
-            found_vectors = self._session.rows(layout.select(f"WHERE {layout.key} = ?", vectors=True), [key])
-            counted -= found_vectors[0][1] != vector.tobytes()
-        found = collection.nearest(sample.vectors, 1)[0]
-        if counted != count or collection.count() != count or (count and (not len(sample) or not all(found))):
-            raise VerificationError(f"{name} has {count} records, and sqlite-vec reads {counted}: nothing was changed")
 
-    def _tables(self) -> set[str]:
-        return {name for (name,) in self._session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+def move(session: Session, table: VecTable, name: str) -> None:
+    """Give a vec0 table another name, a free one, with all its content. Writes; in a transaction.
+
+    Raises:
+        VerificationError: sqlite-vec keeps its content in other tables by now.
+    """
+    before = _tables(session)
+    session.execute(table.declaration.statement(quoted(name)))
+    made = {part.removeprefix(name) for part in _tables(session) - before - {name}}
+    held = {suffix for suffix in made if table.name + suffix in before}
+    if made != held or not made:
+        raise VerificationError(
+            f"sqlite-vec {session.version} keeps {len(made)} tables and {table.name} has {len(held)} of them: copy "
+            "the table with this version, and run this again; nothing was changed"
+        )
+    for suffix in sorted(made):
+        session.execute(f"DROP TABLE {quoted(name + suffix)}")
+        session.execute(f"ALTER TABLE {quoted(table.name + suffix)} RENAME TO {quoted(name + suffix)}")
+        session.execute(f"CREATE TABLE {quoted(table.name + suffix)} (placeholder)")  # goes with the vec0 table
+    session.execute(f"DROP TABLE {quoted(table.name)}")
+
+
+def require_readable(catalog: Catalog, name: str, count: int) -> None:
+    """Read and search through sqlite-vec what was moved.
+
+    Raises:
+        VerificationError: it has not so many records.
+    """
+    session, collection = catalog.session, SqliteVecCollection(catalog, Address(name))
+    counted = session.rows(f"SELECT count(*) FROM {quoted(name)}")[0][0]  # noqa: S608
+    layout, sample = collection.layout, collection.sample(3)
+    for record, vector in zip(sample.ids, sample.vectors, strict=True):
+        key = decode_key(record, text_keys=layout.table.declaration.text_keys)
+        found_vectors = session.rows(layout.select(f"WHERE {layout.key} = ?", vectors=True), [key])
+        counted -= found_vectors[0][1] != vector.tobytes()
+    found = collection.nearest(sample.vectors, 1)[0]
+    if counted != count or collection.count() != count or (count and (not len(sample) or not all(found))):
+        raise VerificationError(f"{name} has {count} records, and sqlite-vec reads {counted}: nothing was changed")
+
+
+def _tables(session: Session) -> set[str]:
+    return {name for (name,) in session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def copy_rows(session: Session, layout: Layout, keys: str, name: str) -> None:

@@ -43,10 +43,12 @@ class Session:
 
     Args:
         path: the file.
+        may_be_new: whether there may be no such file yet: then nothing is found in it, and `create` makes it.
 
     Attributes:
         path: the file.
         writable: whether this user may write it.
+        version: of sqlite-vec.
         rollbacks: number of transactions that were undone.
 
     Raises:
@@ -54,20 +56,34 @@ class Session:
         MissingExtraError: sqlite-vec, or an SQLite that loads extensions, is missing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, may_be_new: bool = False) -> None:
         self.path = path
-        self.writable = os.access(path, os.W_OK)
         self._lock = threading.RLock()
         self._depth = 0
         self.rollbacks = 0
+        self._is_new = may_be_new and not path.exists()
+        self._open()
+
+    def _open(self) -> None:
+        self.writable = os.access(self.path.parent if self._is_new else self.path, os.W_OK)
         try:
-            self._connection: Connection = connect(path, writable=self.writable)
+            place = None if self._is_new else self.path
+            self._connection: Connection = connect(place, writable=self.writable)
         except error_types() as error:
-            raise DatabaseError(f"{path} cannot be opened: {_one_line(error)}") from None
+            raise DatabaseError(f"{self.path} cannot be opened: {_one_line(error)}") from None
         self.version = load_sqlite_vec(self._connection)
         self.execute(f"PRAGMA busy_timeout = {_WAIT_SECONDS * 1000}")
         # renamed tables must not be looked for in the views and triggers of the application
         self.execute("PRAGMA legacy_alter_table = ON")
+
+    def create(self) -> None:
+        """Create the file, where there is none yet. Writes."""
+        if self._is_new:
+            with self._lock:
+                self._connection.close()
+                self.path.touch()
+                self._is_new = False
+                self._open()
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,8 +10,10 @@ from typing import Any
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
 from lightmigrate.stores.defaults import StoreDefaults, by_age
+from lightmigrate.stores.receive import INCOMING
 from lightmigrate.stores.sqlite_vec.collection import SqliteVecCollection
 from lightmigrate.stores.sqlite_vec.exchange import Exchange, copy_rows, drop_rows
+from lightmigrate.stores.sqlite_vec.receive import SqliteVecReceiver
 from lightmigrate.stores.sqlite_vec.related import RowsChoice, rows_in
 from lightmigrate.stores.sqlite_vec.session import Session
 from lightmigrate.stores.sqlite_vec.sql import ROWS_SUFFIX, quoted
@@ -27,7 +29,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class SqliteVecStore(StoreDefaults):
+class SqliteVecStore(StoreDefaults, SqliteVecReceiver):
     """See `stores.base.Store`.
 
     Args:
@@ -35,9 +37,11 @@ class SqliteVecStore(StoreDefaults):
         rows: `TABLE.COLUMN`, the table with the texts and its column with the keys of the vec0 tables; empty to find
             them.
         text: the column with the texts, where it has no usual name.
+        may_be_new: whether there may be no such file yet, which is made when it receives a collection.
 
     Attributes:
         session: the open file.
+        catalog: what it holds.
 
     Raises:
         DatabaseError: SQLite cannot open the file.
@@ -46,13 +50,13 @@ class SqliteVecStore(StoreDefaults):
 
     records_model = False
 
-    def __init__(self, path: Path, *, rows: str = "", text: str = "") -> None:
+    def __init__(self, path: Path, *, rows: str = "", text: str = "", may_be_new: bool = False) -> None:
         table, _, key = rows.rpartition(".")
         if bool(rows or text) != bool(table and key):
             raise LightmigrateError(f"{rows or 'no table'} does not say which rows have the texts: rows=TABLE.COLUMN")
-        self.session = Session(path)
+        self.session = Session(path, may_be_new=may_be_new)
         self._options = {name: value for name, value in (("rows", rows), ("text", text)) if value}
-        self._catalog = Catalog(self.session, RowsChoice(table, key, text or None) if rows else None)
+        self.catalog = Catalog(self.session, RowsChoice(table, key, text or None) if rows else None)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -63,7 +67,7 @@ class SqliteVecStore(StoreDefaults):
         """That the file cannot be written, or that no table can be migrated, with the reason; `None` otherwise."""
         if not self.session.writable:
             return f"{self.session.path} is read-only for this user: give it write permission first"
-        tables = self._catalog.tables()
+        tables = self.catalog.tables()
         if tables and not any(isinstance(table, VecTable) for table in tables.values()):
             name, reason = next(iter(tables.items()))
             return f"none of {len(tables)} vec0 tables can be migrated; {name}: {reason}"
@@ -95,7 +99,7 @@ class SqliteVecStore(StoreDefaults):
 
     def collections(self) -> list[CollectionFacts]:
         """The vec0 tables that can be migrated, by name; only reads."""
-        tables = [table for table in self._catalog.tables().values() if isinstance(table, VecTable)]
+        tables = [table for table in self.catalog.tables().values() if isinstance(table, VecTable)]
         return [self.collection(Address(table.name)).facts() for table in tables if table.version is None]
 
     def collection(self, address: Address) -> SqliteVecCollection:
@@ -104,13 +108,13 @@ class SqliteVecStore(StoreDefaults):
         Raises:
             DatabaseError: the table cannot be migrated.
         """
-        return SqliteVecCollection(self._catalog, address)
+        return SqliteVecCollection(self.catalog, address)
 
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
-        tables = [table for table in self._catalog.tables().values() if isinstance(table, VecTable)]
+        tables = [table for table in self.catalog.tables().values() if isinstance(table, VecTable)]
         versions = [table.version for table in tables if table.version is not None]
-        return by_age(versions)
+        return by_age(version for version in versions if version.key != INCOMING)
 
     def create(
         self,
@@ -130,7 +134,7 @@ class SqliteVecStore(StoreDefaults):
             if layout.rows is not None:
                 copy_rows(self.session, layout, "", address.name + ROWS_SUFFIX)
                 rows = rows_in(self.session, address.name + ROWS_SUFFIX, "lightmigrate_key", layout.rows.text)
-            self._catalog.register(address.name, "", rows)
+            self.catalog.register(address.name, "", rows)
         return self.collection(address)
 
     def create_version(
@@ -150,7 +154,7 @@ class SqliteVecStore(StoreDefaults):
         layout = source.layout
         own = layout.table.version.own.name if layout.table.version else layout.table.name
         version = version_of(own, Role.BUILDING, key)
-        if version.address.name in self._catalog.tables():
+        if version.address.name in self.catalog.tables():
             raise LightmigrateError(f"{own} has a version {key} already: delete it, or give another key")
         statement = layout.table.declaration.with_dimension(dimension, distance).statement(quoted(version.address.name))
         with self.session.transaction():
@@ -170,7 +174,7 @@ class SqliteVecStore(StoreDefaults):
         """Exchange the contents of two vec0 tables, in one transaction. Writes."""
         assert isinstance(incoming, SqliteVecCollection)  # noqa: S101  # its own kind only
         assert isinstance(live, SqliteVecCollection)  # noqa: S101
-        Exchange(self._catalog, incoming, live, key).run(settle)
+        Exchange(self.catalog, incoming, live, key).run(settle)
         return 0
 
     def delete(self, address: Address) -> None:
@@ -179,4 +183,4 @@ class SqliteVecStore(StoreDefaults):
         with self.session.transaction():
             self.session.execute(f"DROP TABLE {quoted(table.name)}")
             drop_rows(self.session, table.name)
-            self._catalog.forget(table.name)
+            self.catalog.forget(table.name)

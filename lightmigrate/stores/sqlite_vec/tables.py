@@ -44,6 +44,23 @@ class VecTable:
     token: str
 
 
+@dataclass(frozen=True)
+class _Registered:
+    """What lightmigrate keeps about a table: its token, which table has its texts, or that it has them itself."""
+
+    token: str = ""
+    rows: RowsChoice | None = None
+    alone: bool = False
+
+    @classmethod
+    def read(cls, token: str, texts: str | None) -> _Registered:
+        names = json.loads(texts) if texts else None
+        return cls(token, RowsChoice(*names) if names else None, alone=names == [])
+
+
+_NOTHING = _Registered()
+
+
 def version_of(own: str, role: Role, key: str) -> Version:
     """A version of a table, with the name that it has."""
     return Version(Address(own), role, key, Address(f"{own}{VERSION_MARK}{role.value}_{key}"))
@@ -87,7 +104,7 @@ class Catalog:
                     continue
                 match = _VERSION.match(name)
                 kept = version_of(match[1], Role(match[2]), match[3]) if match else None
-                self._tables[name] = VecTable(name, declared, kept, register.get(name, ("", None))[0])
+                self._tables[name] = VecTable(name, declared, kept, register.get(name, _NOTHING).token)
             self._state = state
         return self._tables
 
@@ -126,26 +143,39 @@ class Catalog:
                 return None
             like = self.rows_of(live)
             return None if like is None else rows_in(self.session, name, "lightmigrate_key", like.text)
-        registered = self._register().get(own, ("", None))[1]
-        choice = self._rows or registered
+        registered = self._register().get(own, _NOTHING)
+        if registered.alone and self._rows is None:
+            return None
+        choice = self._rows or registered.rows
         if choice is not None:
             found: RowsTable | None = chosen_rows(self.session, choice)
         else:
             found = find_rows(self.session, own, table.declaration)
         return None if found is None else with_copies(self.session, found, own, table.declaration)
 
-    def _register(self) -> dict[str, tuple[str, RowsChoice | None]]:
+    def _register(self) -> dict[str, _Registered]:
         if not self.session.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [_REGISTER]):
             return {}
         rows = self.session.rows(f"SELECT name, token, rows FROM {_REGISTER}")  # noqa: S608
-        return {name: (token, RowsChoice(*json.loads(texts)) if texts else None) for name, token, texts in rows}
+        return {name: _Registered.read(token, texts) for name, token, texts in rows}
 
-    def register(self, name: str, token: str, rows: RowsTable | None) -> None:
-        """Keep a token for a table and which table has its texts. Writes."""
+    def is_alone(self, name: str) -> bool:
+        """Whether a table is known to hold its texts itself. Only reads."""
+        return self._register().get(name, _NOTHING).alone
+
+    def register(self, name: str, token: str, rows: RowsTable | None, *, alone: bool = False) -> None:
+        """Keep a token for a table and which table has its texts. Writes.
+
+        Args:
+            name: of the table.
+            token: see `VecTable`.
+            rows: the table that has its texts; `None` for none that was found.
+            alone: whether none is to be looked for.
+        """
         self.session.execute(
             f"CREATE TABLE IF NOT EXISTS {_REGISTER} (name TEXT PRIMARY KEY, token TEXT NOT NULL, rows TEXT)"
         )
-        texts = json.dumps([rows.table, rows.key, rows.text]) if rows else None
+        texts = json.dumps([rows.table, rows.key, rows.text] if rows else []) if rows or alone else None
         self.session.execute(f"INSERT OR REPLACE INTO {_REGISTER} VALUES (?, ?, ?)", [name, token, texts])  # noqa: S608
         self._state = None
 

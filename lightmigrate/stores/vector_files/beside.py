@@ -11,7 +11,6 @@ Without ids, or where an id occurs twice, a record is known by its row number.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,10 @@ from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.vector_files.blocks import read_bytes, runs
 from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
+
+# Reads a value without looking for what may stand around it, and what may stand behind it.
+_parse = json.JSONDecoder().raw_decode
+_LINE_ENDS = ("\n", "", "\r\n")
 
 TEXT_FIELDS = ("text", "content", "document", "page_content")
 
@@ -251,8 +254,13 @@ def _number(record: str) -> int:
 
 def _value(line: bytes, path: Path, row: int) -> Any:
     try:
-        with contextlib.suppress(ValueError):  # quicker than to find the encoding out
-            return json.loads(line.decode())
+        text = line.decode()
+        value, end = _parse(text)
+        if text[end:] in _LINE_ENDS:
+            return value
+    except (ValueError, RecursionError):
+        pass
+    try:  # what another encoding, or a space before it, made unreadable to this
         return json.loads(line)
     except (ValueError, RecursionError):
         raise DamagedCollectionError(f"{path}: line {row + 1} is no JSON; each line is one value") from None

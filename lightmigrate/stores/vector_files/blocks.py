@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-# Where a system cannot read from a place without moving there first.
-_seeking = threading.Lock()
+from lightmigrate.system import read_at
 
 
 def read_rows(descriptor: int, offset: int, rows: Sequence[int], width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -46,20 +42,12 @@ def read_bytes(descriptor: int, start: int, size: int) -> bytes:
     """
     parts: list[bytes] = []
     while size:
-        part = _read_at(descriptor, size, start)
+        part = read_at(descriptor, size, start)
         if not part:
             raise OSError(f"the file ends {size} bytes too early")
         parts.append(part)
         start, size = start + len(part), size - len(part)
     return b"".join(parts)
-
-
-def _read_at(descriptor: int, size: int, start: int) -> bytes:
-    if sys.platform != "win32":
-        return os.pread(descriptor, size, start)
-    with _seeking:
-        os.lseek(descriptor, start, os.SEEK_SET)
-        return os.read(descriptor, size)
 
 
 def runs(rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:

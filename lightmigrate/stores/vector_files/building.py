@@ -21,6 +21,7 @@ from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.places import Home, Place, read_version
 from lightmigrate.stores.vector_files.snapshots import Snapshots
 from lightmigrate.stores.vector_files.table import Options, Table, blocks_of, same_records
+from lightmigrate.system import rename
 from lightmigrate.vectors import Vectors, as_vectors
 
 # Beyond this relative difference vectors that were read back are not those that were written; half precision is within.
@@ -181,7 +182,7 @@ class BuildingVersion(CollectionDefaults):
         for name in self.place.beside():
             (self.folder / name).unlink()
         for path in sorted(aside.iterdir(), key=lambda path: path == place.main):  # the main file last
-            path.replace(self.folder / path.name)
+            rename(path, self.folder / path.name)
         aside.rmdir()
 
     def _compare(self, table: Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ DEFAULT_METRIC: Metric = "cosine"
 
 # How often a file is read again that its writer replaced while it was read.
 _ATTEMPTS = 5
+
+# More than a tick of the clock that a file system takes the time of a change from: two seconds in the coarsest, FAT.
+_CLOCK_TICK_NS = 3 * 10**9
 
 
 class FileCollection(CollectionDefaults):
@@ -100,6 +104,15 @@ class FileCollection(CollectionDefaults):
         if self.place.main.name not in stamp:
             raise CollectionNotFoundError(f"there is no collection {self._address} any more: {self.place.main} is gone")
         return stamp
+
+    def stamp(self) -> str | None:
+        """See `while_written.Stamped`: names, sizes and times of the files, unless one was written a moment ago."""
+        now = time.time_ns()
+        with self.home.shared():
+            stamp = self._stamp()
+        # within one tick of the file system's clock a file can be written twice
+        told = all(changed < now - _CLOCK_TICK_NS for _, changed, _ in stamp.values())
+        return json.dumps(stamp, sort_keys=True) if told else None
 
     def metric(self) -> Metric:
         """Its distance: as a file beside states it, else that of its index, else the default."""

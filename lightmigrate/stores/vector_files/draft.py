@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lightmigrate.files import sync_folder
 from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.checks import require_dimension, require_unused
 from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows, runs
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.table import pages_of
+from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Vectors
 
 _RECORDS, _VECTORS = "draft.jsonl", "draft.f32"
@@ -123,7 +123,7 @@ class Draft:
         # vectors first: after a crash between the two, rows that differ are found by comparing and written again
         for name in (_VECTORS, _RECORDS):
             if (aside / name).exists():
-                (aside / name).replace(folder / name)
+                rename(aside / name, folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
         aside.rmdir()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, DatabaseError
-from lightmigrate.files import exchange_names, sync_folder
 from lightmigrate.stores.base import Role
 from lightmigrate.stores.vector_files.places import (
     Home,
@@ -22,6 +20,7 @@ from lightmigrate.stores.vector_files.places import (
     write_version,
 )
 from lightmigrate.stores.vector_files.table import Options, same_records
+from lightmigrate.system import delete, exchange_names, give_rights, rename, sync_file, sync_folder
 
 
 class Steps:
@@ -34,12 +33,12 @@ class Steps:
             os.link(source, target)
         except OSError:
             shutil.copy2(source, target)
-            _sync(target)
+            sync_file(target)
 
     @staticmethod
     def rename(source: Path, target: Path) -> None:
         """Rename a file or a folder, replacing a file of that name."""
-        source.replace(target)
+        rename(source, target)
         sync_folder(target.parent)
 
     @staticmethod
@@ -50,7 +49,7 @@ class Steps:
     @staticmethod
     def remove(path: Path) -> None:
         """Delete a file."""
-        path.unlink(missing_ok=True)
+        delete(path)
 
 
 def keep_live(home: Home, key: str) -> Path:
@@ -58,7 +57,7 @@ def keep_live(home: Home, key: str) -> Path:
     target, part = home.version(Role.BACKUP, key), home.scratch()
     for name in home.live.beside():
         shutil.copy2(home.live.folder / name, part / name)
-        _sync(part / name)
+        sync_file(part / name)
     Steps.link(home.live.main, part / home.live.main.name)
     write_version(part, {"id": home.live_id()})
     Steps.rename(part, target)
@@ -84,7 +83,7 @@ def put_in_place(home: Home, incoming: Path, key: str, options: Options, expecte
     moves, removes = _differing(version, home.live, options)
     for name in (version.main.name, *moves):
         _like(incoming / name, home.live.folder / name, home.live.main)
-        _sync(incoming / name)
+        sync_file(incoming / name)
     live_id, outgoing = home.live_id(), keep_live(home, key)
     home.note_exchange(incoming)
     try:
@@ -130,7 +129,7 @@ def replace_live(home: Home, written: Path, names: Sequence[str], expected: Stam
     """
     for name in names:
         _like(written / name, home.live.folder / name, home.live.main)
-        _sync(written / name)
+        sync_file(written / name)
     _require_unchanged(home.live, expected)
     if len(names) == 1:
         Steps.rename(written / names[0], home.live.folder / names[0])
@@ -212,17 +211,5 @@ def _changed(live: Place) -> DatabaseChangedError:
 
 def _like(file: Path, example: Path, otherwise: Path) -> None:
     """Give a file the mode and, where this process may, the owner of the one that it replaces."""
-    if os.name == "nt":
-        return
     status = (example if example.exists() else otherwise).stat()
-    file.chmod(stat.S_IMODE(status.st_mode))
-    if os.geteuid() == 0:
-        os.chown(file, status.st_uid, status.st_gid)
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    give_rights(file, status, status)

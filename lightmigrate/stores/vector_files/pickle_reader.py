@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,16 @@ DATES: dict[str, Callable[..., Any]] = {
     "timedelta": datetime.timedelta,
     "timezone": datetime.timezone,
 }
+
+# What a pickle may take in memory, for each of its bytes: an empty set is one byte, and takes two hundred. Documents
+# with little text take about fifteen times their size.
+_MOST_TIMES, _SPARE_BYTES = 32, 1 << 20
+_BYTES_TO_REMEMBER, _BYTES_OF_INSTANCE = 100, 200
+
+# Keys whose hashes nobody can choose, and the modulus of those of numbers.
+_KEYS = (str, bytes, bool, type(None))
+_MODULUS = sys.hash_info.modulus
+_MOST_ODD_KEYS = 1000
 
 
 class ContentError(ValueError):
@@ -64,6 +75,8 @@ class _Reader:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._bytes_left = _MOST_TIMES * len(content) + _SPARE_BYTES
+        self._odd_keys_left = _MOST_ODD_KEYS
 
     def read(self) -> Any:
         """Interpret the instructions to the end."""
@@ -90,6 +103,22 @@ class _Reader:
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
+
+    def _push_container(self, value: Any) -> None:
+        self._spend(sys.getsizeof(value))
+        self._stack.append(value)
+
+    def _spend(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise ContentError("it describes much more than it holds")
+
+    def _require_keys(self, keys: list[Any]) -> None:
+        """Refuse many keys whose places in a table the file can choose, so that finding each takes long."""
+        odd = (key for key in keys if not (type(key) in _KEYS or (type(key) is int and abs(key) < _MODULUS)))
+        self._odd_keys_left -= sum(1 for _ in odd)
+        if self._odd_keys_left < 0:
+            raise ContentError("too many of its keys are neither texts nor numbers")
 
     def _after_mark(self) -> list[Any]:
         mark = self._marks.pop()
@@ -139,6 +168,7 @@ class _Reader:
         called, arguments = self._last(2)
         if not isinstance(called, _Name) or called.origin[0] == "datetime" or arguments != ():
             raise ContentError("it makes an object of something else than a class alone")
+        self._spend(_BYTES_OF_INSTANCE)
         self._push(Instance(called.origin, {}))
 
     def _build(self) -> None:
@@ -148,9 +178,19 @@ class _Reader:
     def _set_items(self, values: list[Any]) -> None:
         if len(values) % 2:
             raise ContentError("a key has no value")
+        self._require_keys(values[::2])
         self._top(dict).update(zip(values[::2], values[1::2], strict=True))
 
+    def _add_items(self, values: list[Any]) -> None:
+        self._require_keys(values)
+        self._top(set).update(values)
+
+    def _frozen(self, values: list[Any]) -> None:
+        self._require_keys(values)
+        self._push_container(frozenset(values))
+
     def _remember(self, number: int) -> None:
+        self._spend(_BYTES_TO_REMEMBER)
         self._memo[number] = self._stack[-1]
 
     def _number(self, width: int) -> int:
@@ -175,19 +215,19 @@ _INSTRUCTIONS: dict[int, Callable[[_Reader], Any]] = {
     0x63: lambda reader: reader._global(reader._line(), reader._line()),
     0x28: lambda reader: reader._marks.append(len(reader._stack)),
     0x29: lambda reader: reader._push(()),
-    0x74: lambda reader: reader._push(tuple(reader._after_mark())),
-    0x85: lambda reader: reader._push(tuple(reader._last(1))),
-    0x86: lambda reader: reader._push(tuple(reader._last(2))),
-    0x87: lambda reader: reader._push(tuple(reader._last(3))),
-    0x7D: lambda reader: reader._push({}),
+    0x74: lambda reader: reader._push_container(tuple(reader._after_mark())),
+    0x85: lambda reader: reader._push_container(tuple(reader._last(1))),
+    0x86: lambda reader: reader._push_container(tuple(reader._last(2))),
+    0x87: lambda reader: reader._push_container(tuple(reader._last(3))),
+    0x7D: lambda reader: reader._push_container({}),
     0x73: lambda reader: reader._set_items(reader._last(2)),
     0x75: lambda reader: reader._set_items(reader._after_mark()),
-    0x5D: lambda reader: reader._push([]),
+    0x5D: lambda reader: reader._push_container([]),
     0x61: lambda reader: (lambda values: reader._top(list).extend(values))(reader._last(1)),
     0x65: lambda reader: (lambda values: reader._top(list).extend(values))(reader._after_mark()),
-    0x8F: lambda reader: reader._push(set()),
-    0x90: lambda reader: (lambda values: reader._top(set).update(values))(reader._after_mark()),
-    0x91: lambda reader: reader._push(frozenset(reader._after_mark())),
+    0x8F: lambda reader: reader._push_container(set()),
+    0x90: lambda reader: reader._add_items(reader._after_mark()),
+    0x91: lambda reader: reader._frozen(reader._after_mark()),
     0x81: _Reader._new,
     0x52: _Reader._call,
     0x62: _Reader._build,

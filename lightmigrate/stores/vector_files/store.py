@@ -42,6 +42,7 @@ from lightmigrate.stores.vector_files.places import (
 )
 from lightmigrate.stores.vector_files.snapshots import Snapshots
 from lightmigrate.stores.vector_files.table import Options
+from lightmigrate.system import rename
 
 CAPABILITIES = Capabilities(
     atomic_exchange=False,
@@ -191,7 +192,7 @@ class FileStore(StoreDefaults):
             if taken := [path.name for path in files if (self.folder / path.name).exists()]:
                 raise LightmigrateError(f"there is a file {self.folder / taken[0]} already: give another name")
             for path in files:
-                path.rename(self.folder / path.name)
+                rename(path, self.folder / path.name)
             home.sweep()
         return self._file_collection(address)
 
@@ -230,7 +231,7 @@ class FileStore(StoreDefaults):
                     "like": None if source.place == home.live else source.place.folder.name,
                 },
             )
-            part.rename(folder)
+            rename(part, folder)
         address = Address(f"{source.address.name.rpartition(_MARK)[0] or source.address.name}{_MARK}{folder.name}")
         return BuildingVersion(home, folder, address, self.options, self._snapshots)
 
@@ -291,7 +292,7 @@ class FileStore(StoreDefaults):
         with home.locked():
             if mark:
                 trash = home.scratch()
-                collection.place.folder.rename(trash / "version")
+                rename(collection.place.folder, trash / "version")
                 home.sweep()
                 return
             for name in (home.live.main.name, *home.live.beside()):

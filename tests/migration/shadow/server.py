@@ -65,7 +65,12 @@ class Server:
 
     def client(self) -> Any:
         """A new client."""
-        return chromadb.HttpClient("127.0.0.1", self.port, settings=_SETTINGS.model_copy())
+        return connect(self.port)
+
+
+def connect(port: int) -> Any:
+    """A new client of the server at a port of this machine."""
+    return chromadb.HttpClient("127.0.0.1", port, settings=_SETTINGS.model_copy())
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.labelled import LabelledVectors
 from lightmigrate.stores.chroma.labels import read_labels
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.vectors import Vectors
@@ -126,6 +127,27 @@ def test_longer_vectors_make_longer_elements_and_nothing_else(folder: Path, tmp_
     again = HnswFiles.open(tmp_path / "new")
     assert (again.dimension, again.size - files.size) == (24, 8 * 4)
     assert (tmp_path / "new" / "link_lists.bin").read_bytes() == (files.folder / "link_lists.bin").read_bytes()
+
+
+def test_files_with_room_for_more_elements(tmp_path: Path) -> None:
+    """Chroma leaves them so when it enlarges an index and writes it again."""
+    vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    with open_client(tmp_path / "db") as client:
+        settings = {"space": "l2", "sync_threshold": 20, "batch_size": 20}
+        collection = client.create_collection("notes", embedding_function=None, configuration={"hnsw": settings})
+        for start in range(0, 60, 20):
+            ids = [str(row) for row in range(start, start + 20)]
+            collection.add(ids=ids, embeddings=vectors[start : start + 20])
+    layout = Layout.of(tmp_path / "db", Address("notes"))
+    assert layout is not None
+    index = HnswFiles.open(layout.index)
+    assert (index.folder / "data_level0.bin").stat().st_size == index.room * index.size > index.elements * index.size
+    names = index.labels()
+    labels = index.labels_of_elements().astype(np.int64)
+    rows = [int(names[label]) for label in labels.tolist()]
+    read = index.vectors_of(np.arange(60), normalised=False)
+    assert np.array_equal(read, vectors[rows])
+    assert np.array_equal(LabelledVectors(index, normalised=False).of(labels[::-1]), read[::-1])
 
 
 @pytest.mark.parametrize("name", ["header.bin", "data_level0.bin", "length.bin"])

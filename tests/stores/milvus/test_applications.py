@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from langchain_milvus import BM25BuiltInFunction, Milvus
 from pymilvus import MilvusClient
 
@@ -18,23 +17,10 @@ from lightmigrate.stores.open import framework_store
 from lightmigrate.texts.chosen import chosen_texts
 from tests.contract.milvus import shared
 from tests.encoders import shared_wordllama
+from tests.integrations.models import LangChainModel
 
 TEXTS = [text[:300] for text in load_corpus().documents[:60]]
 OLD, NEW = 128, 256
-
-
-class WordLlamaEmbeddings(Embeddings):
-    """The encoder as LangChain takes one."""
-
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        embedded: list[list[float]] = shared_wordllama(self.dimension).embed(texts).tolist()
-        return embedded
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
 
 
 def fitted(client: MilvusClient, address: Address) -> Projection:
@@ -61,7 +47,7 @@ def test_langchain_finds_its_documents_with_another_model(client: MilvusClient, 
 
     def opened(dimension: int) -> Milvus:
         return Milvus(
-            WordLlamaEmbeddings(dimension), "docs", connection_args={"uri": str(shared().path)}, auto_id=False, **more
+            LangChainModel(dimension), "docs", connection_args={"uri": str(shared().path)}, auto_id=False, **more
         )
 
     documents = [Document(text, metadata={"row": row}) for row, text in enumerate(TEXTS)]
@@ -72,7 +58,7 @@ def test_langchain_finds_its_documents_with_another_model(client: MilvusClient, 
     assert held.names[0] == "docs"
     Migrator(held.database).migrate_collection("docs", fitted(client, Address("docs")))
     for new in (opened(NEW), store):
-        new.embedding_func = WordLlamaEmbeddings(NEW)  # `store` was open all the time
+        new.embedding_func = LangChainModel(NEW)  # `store` was open all the time
         for row in range(0, len(TEXTS), 9):
             (found,) = new.similarity_search(TEXTS[row], k=1, **ranking)
             assert (found.page_content, found.metadata["row"]) == (TEXTS[row], row)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from llama_index.core import StorageContext, VectorStoreIndex
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import MilvusClient
@@ -16,22 +15,8 @@ from lightmigrate.stores.milvus.store import MilvusStore
 from lightmigrate.stores.open import framework_store
 from lightmigrate.texts.chosen import chosen_texts
 from tests.contract.milvus import shared
-from tests.stores.milvus.test_applications import NEW, OLD, TEXTS, WordLlamaEmbeddings, fitted
-
-
-class LlamaWordLlama(BaseEmbedding):
-    """The encoder as LlamaIndex takes one."""
-
-    dimension: int
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return WordLlamaEmbeddings(self.dimension).embed_query(text)
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
+from tests.integrations.models import LlamaIndexModel
+from tests.stores.milvus.test_applications import NEW, OLD, TEXTS, fitted
 
 
 def test_llamaindex_finds_its_nodes_with_another_model(client: MilvusClient) -> None:
@@ -44,7 +29,7 @@ def test_llamaindex_finds_its_nodes_with_another_model(client: MilvusClient) -> 
     nodes = [TextNode(text=text, metadata={"source": f"{row}.md"}) for row, text in enumerate(TEXTS)]
     store = opened(OLD)
     context = StorageContext.from_defaults(vector_store=store)
-    VectorStoreIndex(nodes, storage_context=context, embed_model=LlamaWordLlama(dimension=OLD))
+    VectorStoreIndex(nodes, storage_context=context, embed_model=LlamaIndexModel(OLD))
     collection = MilvusStore(client).collection(Address("nodes"))
     texts = chosen_texts(collection).texts_of(collection.sample(5))
     assert all("source: " in str(text) for text in texts)
@@ -52,7 +37,7 @@ def test_llamaindex_finds_its_nodes_with_another_model(client: MilvusClient) -> 
     assert held is not None
     assert held.names[0] == "nodes"
     Migrator(held.database).migrate_collection("nodes", fitted(client, Address("nodes")))
-    index = VectorStoreIndex.from_vector_store(opened(NEW), embed_model=LlamaWordLlama(dimension=NEW))
+    index = VectorStoreIndex.from_vector_store(opened(NEW), embed_model=LlamaIndexModel(NEW))
     retriever = index.as_retriever(similarity_top_k=1)
     for row in range(0, len(TEXTS), 9):
         (found,) = retriever.retrieve(TEXTS[row])

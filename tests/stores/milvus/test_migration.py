@@ -15,9 +15,10 @@ from lightmigrate import Migrator, Projection
 from lightmigrate.errors import CollectionNotFoundError, DatabaseInUseError, LightmigrateError, WrittenSinceError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.progress import Progress
+from lightmigrate.stores.aliased.names import State, VersionName
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.milvus.calls import MilvusCalls
-from lightmigrate.stores.milvus.names import State, VersionName, backup_name, ready_alias
+from lightmigrate.stores.milvus.names import NAMES
 from lightmigrate.stores.milvus.place import open_lite
 from lightmigrate.stores.milvus.store import MilvusStore
 from tests.contract.milvus import make_collection, shared
@@ -269,7 +270,7 @@ def test_an_application_that_made_its_collection_anew_is_not_robbed(
     plain(client, "docs", 2)
     store = MilvusStore(client)
     assert store.interrupted_exchange()
-    with pytest.raises(LightmigrateError, match="2 rows"):
+    with pytest.raises(LightmigrateError, match="2 records"):
         store.recover()
     client.delete("docs", filter='id != ""')
     assert "finished" in str(store.recover())
@@ -279,17 +280,18 @@ def test_an_application_that_made_its_collection_anew_is_not_robbed(
 
 def test_names_say_what_a_version_is() -> None:
     for name in (
-        VersionName.unused(Address("docs", vector="dense"), "k_1"),
-        VersionName("docs__x", State.OLD, "20260101_120000_2"),
-        VersionName("docs", State.READY, "20260101_120000", "image_vector"),
+        NAMES.unused(Address("docs", vector="dense"), State.NEW, "k_1"),
+        NAMES.of(Address("docs__x"), State.OLD, "20260101_120000_2"),
+        NAMES.of(Address("docs", vector="image_vector"), State.READY, "20260101_120000"),
     ):
-        assert VersionName.parse(str(name)) == name
-        assert str(name).replace("_", "").isalnum()
-    assert VersionName.parse("docs__lightmigrate").state is State.OWN
-    assert VersionName.parse(backup_name(Address("docs"), "k")).state is State.OLD
-    assert VersionName.parse(ready_alias(Address("docs"), "k")).state is State.READY
+        assert NAMES.spell(NAMES.parse(name)) == name
+        assert name.replace("_", "").isalnum()
+    ready = VersionName("docs", State.READY, "20260101_120000", "image_vector")
+    assert NAMES.parse(NAMES.of(ready.address, State.READY, "20260101_120000")) == ready
+    assert NAMES.state("docs__lightmigrate") is State.OWN
+    assert NAMES.state("docs__lightmigrate_copy_k") is State.OWN, "an application's own: Milvus needs no copies"
     with pytest.raises(LightmigrateError, match="255"):
-        VersionName.unused(Address("d" * 240), "k")
+        NAMES.unused(Address("d" * 240), State.NEW, "k")
 
 
 def test_another_process_has_it_open(client: MilvusClient, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -111,33 +111,44 @@ def kill_server(server: PostgresServer) -> None:
         member.wait(60)
 
 
-def test_a_server_that_is_killed_at_any_statement_comes_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each time in a database of its own: the same migration, run again, goes on."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server that may be killed; it is another one than that of all other tests."""
     with tempfile.TemporaryDirectory(prefix="lightmigrate-pg-") as folder:
         Path(folder).chmod(0o755)
         data = Path(folder) / "data"
         data.mkdir()
         server = PostgresServer(data, cleanup_mode="stop")
-        outcomes: list[bool] = []
-        try:
-            for step in itertools.count(SERVER_STRIDE - 1, SERVER_STRIDE):
-                with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                    connection.execute(f"CREATE DATABASE step{step}".encode())
-                conninfo = server.get_uri(f"step{step}")
-                fill(conninfo)
-                with monkeypatch.context() as patch:
-                    if not _dies_at(server, conninfo, step, patch):
-                        assert require_whole(conninfo)
-                        break
-                server.ensure_postgres_running()
-                outcomes.append(require_whole(conninfo))
-                if not outcomes[-1]:
-                    Migrator(conninfo, page_size=PAGE).migrate_collection("docs", make_projection())
+        yield server
+        server.cleanup()
+
+
+def filled(server: PostgresServer, name: str) -> str:
+    """The address of a new database with the table `docs`."""
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    fill(server.get_uri(name))
+    return str(server.get_uri(name))
+
+
+def test_a_server_that_is_killed_at_any_statement_comes_back_whole(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time in a database of its own: the same migration, run again, goes on."""
+    outcomes: list[bool] = []
+    for step in itertools.count(SERVER_STRIDE - 1, SERVER_STRIDE):
+        conninfo = filled(server, f"step{step}")
+        with monkeypatch.context() as patch:
+            if not _dies_at(server, conninfo, step, patch):
                 assert require_whole(conninfo)
-                require_one_backup(conninfo)
-        finally:
-            server.cleanup()
-        assert len(outcomes) >= 2
+                break
+        server.ensure_postgres_running()
+        outcomes.append(require_whole(conninfo))
+        if not outcomes[-1]:
+            Migrator(conninfo, page_size=PAGE).migrate_collection("docs", make_projection())
+        assert require_whole(conninfo)
+        require_one_backup(conninfo)
+    assert len(outcomes) >= 2
 
 
 def _dies_at(server: PostgresServer, conninfo: str, step: int, patch: pytest.MonkeyPatch) -> bool:
@@ -159,33 +170,24 @@ def _dies_at(server: PostgresServer, conninfo: str, step: int, patch: pytest.Mon
     return killed
 
 
-def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old() -> None:
-    with tempfile.TemporaryDirectory(prefix="lightmigrate-pg-") as folder:
-        Path(folder).chmod(0o755)
-        data = Path(folder) / "data"
-        data.mkdir()
-        server = PostgresServer(data, cleanup_mode="stop")
-        conninfo = server.get_uri()
-        try:
-            fill(conninfo)
-            with PgStore(conninfo) as store:
-                live = store.collection(Address("docs"))
-                page = live.records(live.ids())
-                version = store.create_version(live, "k1", NEW_DIM, None)
-                version.add(page.with_vectors(make_projection().apply(page.vectors)))
+def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old(server: PostgresServer) -> None:
+    conninfo = filled(server, "exchange")
+    with PgStore(conninfo) as store:
+        live = store.collection(Address("docs"))
+        page = live.records(live.ids())
+        version = store.create_version(live, "k1", NEW_DIM, None)
+        version.add(page.with_vectors(make_projection().apply(page.vectors)))
 
-                def kill() -> None:
-                    version.put(page.part(0, 5).with_vectors(make_projection().apply(page.vectors[:5]) + 1))
-                    kill_server(server)
+        def kill() -> None:
+            version.put(page.part(0, 5).with_vectors(make_projection().apply(page.vectors[:5]) + 1))
+            kill_server(server)
 
-                with pytest.raises(LightmigrateError):
-                    store.exchange(version, live, "20260101_120000", settle=kill)
-            server.ensure_postgres_running()
-            assert not require_whole(conninfo)
-            migrator = Migrator(conninfo)
-            assert migrator.interrupted
-            migrator.migrate_collection("docs", make_projection())
-            assert require_whole(conninfo)
-            require_one_backup(conninfo)
-        finally:
-            server.cleanup()
+        with pytest.raises(LightmigrateError):
+            store.exchange(version, live, "20260101_120000", settle=kill)
+    server.ensure_postgres_running()
+    assert not require_whole(conninfo)
+    migrator = Migrator(conninfo)
+    assert migrator.interrupted
+    migrator.migrate_collection("docs", make_projection())
+    assert require_whole(conninfo)
+    require_one_backup(conninfo)

@@ -7,7 +7,6 @@ import uuid
 import numpy as np
 import psycopg
 import pytest
-from langchain_core.embeddings import Embeddings
 from langchain_postgres import PGEngine, PGVector, PGVectorStore
 from langchain_postgres.v2.indexes import HNSWIndex
 from llama_index.core.schema import TextNode
@@ -26,23 +25,11 @@ from lightmigrate.texts.llamaindex import LlamaIndexForm
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
 from tests.encoders import shared_wordllama
+from tests.integrations.models import LangChainModel
 
 OLD, NEW = 64, 128
 ANIMALS, PLACES = ("cat", "horse", "whale", "sparrow", "beetle", "shark"), ("forest", "river", "desert", "city", "barn")
 TEXTS = [f"the {animal} sleeps near the {place}" for animal in ANIMALS for place in PLACES]
-
-
-class WordLlamaEmbeddings(Embeddings):
-    """wordllama as a LangChain application uses it."""
-
-    def __init__(self, dimension: int) -> None:
-        self._model = shared_wordllama(dimension)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [[float(number) for number in vector] for vector in self._model.embed(texts)]
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
 
 
 def vectors(dimension: int, texts: list[str] = TEXTS) -> Vectors:
@@ -76,7 +63,7 @@ def rows(maker: PgMaker, query: str) -> list[tuple[object, ...]]:
 
 def test_langchain_collections_of_one_table_are_migrated_and_searched(maker: PgMaker, projection: Projection) -> None:
     for name, texts in (("first", TEXTS[:15]), ("second", TEXTS[15:])):
-        store = PGVector(WordLlamaEmbeddings(OLD), collection_name=name, connection=alchemy(maker, "psycopg"))
+        store = PGVector(LangChainModel(OLD), collection_name=name, connection=alchemy(maker, "psycopg"))
         store.add_texts(
             texts, ids=[f"{name}-{row}" for row in range(15)], metadatas=[{"row": row} for row in range(15)]
         )
@@ -86,9 +73,9 @@ def test_langchain_collections_of_one_table_are_migrated_and_searched(maker: PgM
     one = Address("langchain_pg_embedding", part="second")
     migrator = Migrator(maker.locator)
     migrator.migrate([CollectionJob(one, projection)], force=True)
-    new = PGVector(WordLlamaEmbeddings(NEW), collection_name="second", connection=alchemy(maker, "psycopg"))
+    new = PGVector(LangChainModel(NEW), collection_name="second", connection=alchemy(maker, "psycopg"))
     assert [document.page_content for document in new.similarity_search(TEXTS[20], k=1)] == [TEXTS[20]]
-    old = PGVector(WordLlamaEmbeddings(OLD), collection_name="first", connection=alchemy(maker, "psycopg"))
+    old = PGVector(LangChainModel(OLD), collection_name="first", connection=alchemy(maker, "psycopg"))
     assert [document.page_content for document in old.similarity_search(TEXTS[3], k=1)] == [TEXTS[3]]
     migrator.migrate([CollectionJob(Address("langchain_pg_embedding", part="first"), projection)], force=True)
     assert all(check.unchanged for check in migrator.verify())
@@ -108,14 +95,14 @@ def test_langchain_collections_of_one_table_are_migrated_and_searched(maker: PgM
 def test_a_langchain_table_of_the_second_kind(maker: PgMaker, projection: Projection) -> None:
     engine = PGEngine.from_connection_string(alchemy(maker, "psycopg"))
     engine.init_vectorstore_table("docs", OLD)
-    store = PGVectorStore.create_sync(engine, embedding_service=WordLlamaEmbeddings(OLD), table_name="docs")
+    store = PGVectorStore.create_sync(engine, embedding_service=LangChainModel(OLD), table_name="docs")
     store.add_texts(TEXTS, metadatas=[{"row": row} for row in range(len(TEXTS))])
     store.apply_vector_index(HNSWIndex(name="docs_index"))
     before = sorted(rows(maker, "SELECT langchain_id::text, embedding::text FROM docs"))
     migrator = migrated(maker, projection)
     assert rows(maker, "SELECT indexdef LIKE '%hnsw (embedding vector_cosine_ops)%' FROM pg_indexes "
                        "WHERE indexname = 'docs_index'") == [(True,)]  # fmt: skip
-    new = PGVectorStore.create_sync(engine, embedding_service=WordLlamaEmbeddings(NEW), table_name="docs")
+    new = PGVectorStore.create_sync(engine, embedding_service=LangChainModel(NEW), table_name="docs")
     assert [document.page_content for document in new.similarity_search(TEXTS[7], k=1)] == [TEXTS[7]]
     migrator.rollback()
     assert sorted(rows(maker, "SELECT langchain_id::text, embedding::text FROM docs")) == before

@@ -18,9 +18,9 @@ from lightmigrate.progress import Progress
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
-from lightmigrate.stores.pgvector.memory import memory_of, needed_bytes
+from lightmigrate.stores.pgvector.memory import needed_bytes, resources_for
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.stage import staged_across
+from lightmigrate.stores.pgvector.stage import key_condition, staged
 from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.stores.pgvector.tables import read_table
 from lightmigrate.stores.pgvector.turns import in_turns
@@ -51,8 +51,8 @@ def test_a_turn_has_only_a_few_rows_of_each_block(maker: PgMaker) -> None:
     session = Session(maker.conninfo)
     table, numbers = read_table(session, "docs"), [str(row) for row in range(ROWS + 1)]
     keys = [(record,) for record in (*ids, "gone")]
-    with staged_across(session, keys, np.zeros((ROWS + 1, 1), np.float32), [numbers]) as stage:
-        turns = in_turns(session, table, stage)
+    with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32), [numbers]) as stage:
+        turns = in_turns(session, table, stage, key_condition(session, table.keys, stage))
     session.close()
     assert sorted(itertools.chain(*turns), key=int) == numbers[:-1]
     assert 2 <= len(turns) <= 8
@@ -68,14 +68,36 @@ def test_the_memory_for_an_index_is_what_its_graph_takes_and_only_while_it_is_bu
     assert needed_bytes(IndexSpec("ivfflat", "vector_l2_ops", ()), "vector", 1000, 768) == 0
     session, given = Session(maker.conninfo), sql.SQL("SHOW maintenance_work_mem")
     before = session.rows(given)
-    with memory_of(session, 1 << 50):  # more than it may take
+    with resources_for(session, 1 << 50):  # more than it may take
         (raised,) = session.rows(sql.SQL("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))"))[0]
         (shared,) = session.rows(sql.SQL("SELECT pg_size_bytes(current_setting('shared_buffers'))"))[0]
         assert raised == 2 * shared
     assert session.rows(given) == before
-    with memory_of(session, 1000):
+    with resources_for(session, 1000):
         assert session.rows(given) == before
     session.close()
+
+
+def test_a_large_graph_of_a_small_table_is_built_by_several_processes(maker: PgMaker) -> None:
+    session, given = Session(maker.conninfo), sql.SQL("SHOW min_parallel_table_scan_size")
+    before = session.rows(given)
+    assert before != [("0",)]
+    with resources_for(session, needed_bytes(IndexSpec("hnsw", "vector_cosine_ops", ()), "vector", 2000, 768)):
+        assert session.rows(given) == [("0",)]
+    assert session.rows(given) == before
+    with resources_for(session, needed_bytes(IndexSpec("hnsw", "vector_cosine_ops", ()), "vector", 300, 768)):
+        assert session.rows(given) == before
+    session.close()
+
+
+def test_the_server_plans_a_search_once_for_many_vectors(maker: PgMaker) -> None:
+    vectors = make_vectors(ROWS)
+    with PgStore(maker.conninfo) as store:
+        found, distances = store.collection(Address("docs")).nearest(vectors[:20], 1)
+        assert [row[0] for row in found] == [f"id{row}" for row in range(20)]
+        assert max(row[0] for row in distances) < 1e-6
+        plans = store._session.rows(sql.SQL("SELECT generic_plans + custom_plans FROM pg_prepared_statements"))
+    assert max(count for (count,) in plans) >= 15
 
 
 def test_others_can_write_all_the_time_while_batches_are_copied(maker: PgMaker) -> None:

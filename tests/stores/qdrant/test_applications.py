@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from langchain_qdrant.sparse_embeddings import SparseEmbeddings, SparseVector
 from llama_index.core import StorageContext, VectorStoreIndex
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore as LlamaQdrantVectorStore
 from qdrant_client import QdrantClient, models
@@ -23,24 +21,11 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.texts.chosen import chosen_texts
 from tests.encoders import shared_wordllama
+from tests.integrations.models import LangChainModel, LlamaIndexModel
 from tests.providers.embedding_server import KEY, EmbeddingServer, running_server
 
 TEXTS = [text[:300] for text in load_corpus().documents[:90]]
 OLD, NEW = 128, 256
-
-
-class WordLlamaEmbeddings(Embeddings):
-    """The encoder as LangChain takes one."""
-
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        embedded: list[list[float]] = shared_wordllama(self.dimension).embed(texts).tolist()
-        return embedded
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
 
 
 class LengthsOfWords(SparseEmbeddings):
@@ -53,21 +38,6 @@ class LengthsOfWords(SparseEmbeddings):
         lengths = [len(word) for word in text.split()]
         found = sorted(set(lengths))
         return SparseVector(indices=found, values=[float(lengths.count(length)) for length in found])
-
-
-class LlamaWordLlama(BaseEmbedding):
-    """The encoder as LlamaIndex takes one."""
-
-    dimension: int
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return WordLlamaEmbeddings(self.dimension).embed_query(text)
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
 
 
 def fitted(client: QdrantClient, name: str) -> Projection:
@@ -93,7 +63,7 @@ def test_langchain_finds_its_documents_with_another_model(hybrid: bool) -> None:
         }
 
     def opened(dimension: int) -> QdrantVectorStore:
-        return QdrantVectorStore(client, "docs", WordLlamaEmbeddings(dimension), **mode)
+        return QdrantVectorStore(client, "docs", LangChainModel(dimension), **mode)
 
     params = models.VectorParams(size=OLD, distance=models.Distance.COSINE)
     client.create_collection(
@@ -115,14 +85,14 @@ def test_llamaindex_finds_its_nodes_with_another_model() -> None:
     store = LlamaQdrantVectorStore(client=client, collection_name="nodes")
     nodes = [TextNode(text=text, metadata={"source": f"{row}.md"}) for row, text in enumerate(TEXTS)]
     context = StorageContext.from_defaults(vector_store=store)
-    VectorStoreIndex(nodes, storage_context=context, embed_model=LlamaWordLlama(dimension=OLD))
+    VectorStoreIndex(nodes, storage_context=context, embed_model=LlamaIndexModel(OLD))
     collection = QdrantStore(client).collection(Address("nodes"))
     page = collection.sample(5)
     assert set(page.texts) == {None}  # the text is in the node
     assert all("source: " in str(text) for text in chosen_texts(collection).texts_of(page))
     Migrator(client).migrate_collection("nodes", fitted(client, "nodes"))
     store = LlamaQdrantVectorStore(client=client, collection_name="nodes")
-    index = VectorStoreIndex.from_vector_store(store, embed_model=LlamaWordLlama(dimension=NEW))
+    index = VectorStoreIndex.from_vector_store(store, embed_model=LlamaIndexModel(NEW))
     retriever = index.as_retriever(similarity_top_k=1)
     for row in range(0, len(TEXTS), 9):
         (found,) = retriever.retrieve(TEXTS[row])

@@ -18,9 +18,10 @@ from lightmigrate.errors import (
     WrittenSinceError,
 )
 from lightmigrate.progress import Progress
+from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
-from lightmigrate.stores.qdrant.names import State, VersionName, backup_alias, moving_alias, ready_alias
+from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.vectors import Vectors
 from tests.contract.qdrant import quick_folder
@@ -198,10 +199,10 @@ def test_a_newcomer_with_points_is_kept_and_the_way_out_said(client: QdrantClien
     expected = _interrupted(client, projection)
     plain(client, rows=3)
     store = QdrantStore(client)
-    with pytest.raises(DatabaseChangedError, match=r"a new collection docs \(3 points\)"):
+    with pytest.raises(DatabaseChangedError, match=r"a new collection docs \(3 records\)"):
         store.recover()
     assert len(everything(client, "docs")) == 3
-    assert len(everything(client, backup_alias(DOCS, "20260101_120000"))) == 60
+    assert len(everything(client, NAMES.of(DOCS, State.OLD, "20260101_120000"))) == 60
     client.delete_collection("docs")
     assert store.recover()
     assert everything(client) == expected
@@ -215,12 +216,14 @@ def _interrupted(client: QdrantClient, projection: Projection) -> dict[str, tupl
     version = store.create_version(source, "k1", NEW_DIM, None)
     for page in source.scan(25):
         version.add(page.with_vectors(projection.apply(page.vectors)))
-    calls, copy = QdrantCalls(client), str(VersionName.unused(DOCS, State.COPY, "20260101_120000"))
+    calls, copy = QdrantCalls(client), NAMES.unused(DOCS, State.COPY, "20260101_120000")
     calls.create(copy, source.configuration.creation("", OLD_DIM, None), source.configuration)
     points, _ = client.scroll("docs", limit=1000, with_vectors=True)
     calls.upsert(copy, [models.PointStruct(id=p.id, vector=vectors_of(p)[""], payload=p.payload) for p in points])
     new = version.address.name
-    calls.change_aliases(add={ready_alias(DOCS, "20260101_120000"): new, backup_alias(DOCS, "20260101_120000"): copy})
+    calls.change_aliases(
+        add={NAMES.of(DOCS, State.READY, "20260101_120000"): new, NAMES.of(DOCS, State.OLD, "20260101_120000"): copy}
+    )
     calls.delete("docs")
     return everything(client, new)
 
@@ -266,7 +269,7 @@ def test_what_is_being_moved_is_moved_on_and_what_was_written_there_stays(
     for page in source.scan(25):
         version.add(page.with_vectors(projection.apply(page.vectors)))
     expected = everything(client, version.address.name)
-    QdrantCalls(client).change_aliases(add={moving_alias(DOCS, "20260101_120000"): version.address.name})
+    QdrantCalls(client).change_aliases(add={NAMES.of(DOCS, State.MOVING, "20260101_120000"): version.address.name})
     client.delete_collection("docs")
     client.create_collection("docs", vectors_config=models.VectorParams(size=NEW_DIM, distance=models.Distance.DOT))
     written = models.PointStruct(id=point_id(3), vector=[1.0] * NEW_DIM, payload={"data": "written since"})

@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lightmigrate import Migrator, Model, Projection
 from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, DatabaseError, LocationError
+from lightmigrate.progress import Progress
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store
 from lightmigrate.stores.vector_files import exchange
+from lightmigrate.stores.vector_files.collection import FileCollection
 from lightmigrate.stores.vector_files.places import HOME
 from tests.contract.crashing import kill_before
 from tests.processes import start, was_killed
@@ -57,6 +61,33 @@ def test_what_an_application_writes_before_the_exchange_stays(path: Path, how: s
         store.exchange(version, live, KEY)
     assert {name: (path.parent / name).read_bytes() for name in after} == after
     assert [kept.role for kept in opened(path).versions()] == [Role.BUILDING]
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_texts_are_read_again_only_if_somebody_may_have_written_them(
+    path: Path, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in path.parent.iterdir():
+        os.utime(file, (1e9, 1e9))
+    scan, again, waiting = FileCollection.scan, list[int](), [path] if written else []
+
+    def counted(self: FileCollection, size: int, after: str | None = None, *, vectors: bool = True) -> Iterator[Page]:
+        if not vectors:
+            again.append(size)
+        return scan(self, size, after, vectors=vectors)
+
+    def write(event: Progress) -> None:
+        if event.done == ROWS and waiting:
+            waiting.clear()
+            text = path.with_suffix(".jsonl")
+            text.write_text(text.read_text().replace('"t7"', '"u7"'))  # of the same size
+
+    monkeypatch.setattr(FileCollection, "scan", counted)
+    projection = Projection.affine(some(OLD, NEW), some(1, NEW)[0], source=Model("a", OLD), target=Model("b", NEW))
+    Migrator(path, on_progress=write).migrate_collection("docs", projection)
+    assert bool(again) == written
+    page = opened(path).collection(Address("docs")).records(["n7"])
+    assert (page.texts[0], page.vectors.shape) == ("u7" if written else "t7", (1, NEW))
 
 
 @pytest.mark.parametrize("step", STEPS[:3])

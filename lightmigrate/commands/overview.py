@@ -1,0 +1,61 @@
+"""`overview`: what can be said of a database at once, without reading vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.results import Result
+
+if TYPE_CHECKING:
+    from lightmigrate.migration.results import Backup
+    from lightmigrate.stores.base import CollectionFacts
+    from lightmigrate.stores.promises import Promises
+
+
+@dataclass(frozen=True)
+class Overview(Result):
+    """What a database says of itself at once; `doctor` also looks at vectors, texts and disks.
+
+    Attributes:
+        path: the folder, or the server's address.
+        collections: all collections, by name.
+        backups: oldest first.
+        unfinished: what an interrupted run left, in a sentence; `None` when there is nothing.
+        interrupted: whether that is a migration that `resume` can continue or discard.
+        promises: what the database promises about migrations, and what not.
+        notices: what has to be known before a migration, a sentence each.
+    """
+
+    path: Path
+    collections: tuple[CollectionFacts, ...]
+    backups: tuple[Backup, ...]
+    unfinished: str | None
+    interrupted: bool
+    promises: Promises
+    notices: tuple[str, ...]
+
+
+def overview(database: DatabaseChoice, *, conversation: Conversation) -> Overview:
+    """Look at a database for a moment. Only reads, also while others write.
+
+    Args:
+        database: the database.
+        conversation: with the caller.
+
+    Raises:
+        DatabaseError: there is no database.
+    """
+    migrator = database.open(conversation, notices=False)
+    return Overview(
+        path=migrator.path,
+        collections=tuple(migrator.collections()),
+        backups=tuple(migrator.backups()),
+        unfinished=migrator.unfinished,
+        interrupted=migrator.interrupted,
+        promises=migrator.promises,
+        notices=tuple(filter(None, (migrator.upgrade_notice, migrator.exchange_notice))),
+    )

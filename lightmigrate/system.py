@@ -1,0 +1,200 @@
+"""What Linux, macOS and Windows do differently with files: locks, exchange, flushing, owners, files in use.
+
+Nothing else in the package asks which system it runs on, except for what only one system can tell at all
+(`stores.files.users_of`). Tests run the other branches on Linux: without the system's exchange of names, with the
+locks of Windows, and with files that cannot be renamed because somebody has them open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import importlib
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+# Names of the systems that are told apart: `linux`, `darwin`, `win32`. Tests set it.
+NAME = sys.platform
+
+# The modules of Python that only one kind of system has.
+_unix: Any = importlib.import_module("fcntl") if sys.platform != "win32" else None
+_windows: Any = importlib.import_module("msvcrt") if sys.platform == "win32" else None
+
+_EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
+_AT_FDCWD = -100
+_NOT_POSSIBLE_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+# Windows refuses to rename or delete a file that anybody has open. Scanners of viruses and indexers open every new file
+# for a moment, as does whoever reads a small file, so it is tried again for so long.
+SECONDS_IN_USE, _PAUSE = 2.0, 0.01
+
+# Where a system cannot read from a place in a file without moving there first.
+_seeking = threading.Lock()
+
+
+class FileInUseError(PermissionError):
+    """Somebody has the file open, on a system that then neither renames nor deletes it."""
+
+
+def lock(file: IO[bytes], *, shared: bool = False, wait: bool = True) -> bool:
+    """Lock an open file until it is closed, which the system does when the process ends for any reason.
+
+    Args:
+        file: open for reading or writing, not yet locked.
+        shared: several may hold it so at once, and nobody exclusively. Windows has no such locks for a C library's
+            files: there it is exclusive.
+        wait: until it is free, however long that takes.
+
+    Returns:
+        Whether it is locked; always, when it waits.
+    """
+    if NAME != "win32":
+        how = _unix.LOCK_SH if shared else _unix.LOCK_EX
+        return _is_free(lambda: _unix.flock(file, how if wait else how | _unix.LOCK_NB))
+    file.seek(0)  # it locks from where it stands
+    if not wait:
+        return _is_free(lambda: _windows.locking(file.fileno(), _windows.LK_NBLCK, 1))
+    while not _is_free(lambda: _windows.locking(file.fileno(), _windows.LK_LOCK, 1)):
+        pass  # it gives up after ten seconds
+    return True
+
+
+def _is_free(lock: Callable[[], object]) -> bool:
+    try:
+        lock()
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True
+
+
+def exchange_names(first: Path, second: Path) -> bool:
+    """Exchange two names atomically; `False`, and nothing done, where the system has no such call."""
+    failed = _exchange(os.fsencode(first), os.fsencode(second))
+    if failed is None:
+        return False
+    if not failed:
+        return True
+    code = ctypes.get_errno()
+    if code in _NOT_POSSIBLE_HERE:
+        return False
+    raise OSError(code, os.strerror(code), str(first), None, str(second))
+
+
+def _exchange(first: bytes, second: bytes) -> int | None:
+    """The system's call: 0 when it succeeded; `None` where there is none, as on Windows."""
+    if NAME == "win32":
+        return None
+    library: Any = ctypes.CDLL(None, use_errno=True)
+    if NAME == "darwin" and hasattr(library, "renamex_np"):
+        return int(library.renamex_np(first, second, _EXCHANGE))
+    if hasattr(library, "renameat2"):
+        return int(library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _EXCHANGE))
+    return None
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a folder; a file of that name is replaced, in one step.
+
+    Raises:
+        FileInUseError: on Windows, somebody has it open, or the file that it would replace.
+    """
+    _unless_in_use(lambda: source.replace(target))
+
+
+def delete(file: Path) -> None:
+    """Delete a file that need not exist.
+
+    Raises:
+        FileInUseError: on Windows, somebody has it open.
+    """
+    _unless_in_use(lambda: file.unlink(missing_ok=True))
+
+
+def _unless_in_use(operation: Callable[[], object]) -> None:
+    """Do it; on Windows again for a while, where the file is in use."""
+    deadline = time.monotonic() + (SECONDS_IN_USE if NAME == "win32" else 0.0)
+    while True:
+        try:
+            operation()
+        except PermissionError as error:
+            if NAME != "win32":
+                raise
+            if time.monotonic() >= deadline:
+                raise FileInUseError(error.errno, error.strerror, error.filename) from error
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def sync(file: IO[bytes]) -> None:
+    """Flush what was written to an open file to the disk."""
+    file.flush()
+    _sync(file.fileno())
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file that is closed to the disk, read-only files, too, where the system can."""
+    if NAME == "win32" and not os.access(path, os.W_OK):
+        return  # there only a descriptor that may write can be flushed
+    descriptor = os.open(path, os.O_RDWR if NAME == "win32" else os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush renames inside `folder` to the disk, where the system can: not on Windows, whose file system journals."""
+    if NAME == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    # macOS leaves what fsync writes in the memory of the disk, unless it is asked for more.
+    if NAME == "darwin" and (flush := getattr(_unix, "F_FULLFSYNC", None)) is not None:
+        with contextlib.suppress(OSError):  # a file system that cannot
+            _unix.fcntl(descriptor, flush)
+            return
+    os.fsync(descriptor)
+
+
+def read_at(descriptor: int, size: int, start: int) -> bytes:
+    """At most `size` bytes from a place in an open file; fewer only at its end, or where the system likes."""
+    if NAME != "win32":
+        return os.pread(descriptor, size, start)
+    with _seeking:
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size)
+
+
+def give_rights(path: Path, like: os.stat_result, owner: os.stat_result) -> None:
+    """Give an entry the mode of another one and, where this process may, an owner and a group.
+
+    Does nothing on Windows, where an entry inherits the rights of its folder.
+    """
+    if NAME == "win32":
+        return
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    if not path.is_symlink():
+        path.chmod(stat.S_IMODE(like.st_mode))
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system: the C library of Linux keeps most of what many small blocks held."""
+    if NAME == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)

@@ -1,0 +1,1 @@
+"""The pages, one module for each kind: what they read, and what their forms start."""

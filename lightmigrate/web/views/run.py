@@ -1,0 +1,69 @@
+"""The pages of runs: what they tell, what they ask, and their progress as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from lightmigrate.errors import RefusedError
+from lightmigrate.web.pages import Site, form_of
+from lightmigrate.web.runs import Run
+from lightmigrate.web.told import is_notice, told
+
+# A run is looked at so often for every page that shows it; reports between two looks are one.
+SECONDS_BETWEEN = 0.25
+
+# So often a stream says that it is alive, so that no one between closes it.
+LOOKS_UNTIL_ALIVE = 60
+
+
+def routes(site: Site) -> list[Route]:
+    """The pages of runs."""
+
+    async def listed(request: Request) -> Response:
+        return site.page("runs.html", request, {"runs": site.runs.newest()})
+
+    async def run(request: Request) -> Response:
+        return site.page("run.html", request, _values(site.run(request)))
+
+    async def events(request: Request) -> Response:
+        return StreamingResponse(_events(site, site.run(request), request), media_type="text/event-stream")
+
+    async def answer(request: Request) -> Response:
+        found, form = site.run(request), await form_of(request)
+        if not found.answer(form.get("question", ""), form.get("answer") == "yes"):
+            raise RefusedError(f"“{found.title}” does not ask that any more")
+        return RedirectResponse(f"/runs/{found.key}", 303)
+
+    return [
+        Route("/runs", listed),
+        Route("/runs/{run}", run),
+        Route("/runs/{run}/events", events),
+        Route("/runs/{run}/answer", answer, methods=["POST"]),
+    ]
+
+
+def _values(run: Run) -> dict[str, object]:
+    shown = [(is_notice(result), rendered) for result in list(run.shown) if (rendered := told(result)) is not None]
+    return {"run": run, "shown": shown, "database": run.database}
+
+
+async def _events(site: Site, run: Run, request: Request) -> AsyncIterator[str]:
+    """The part of a page that shows a run, whenever it changed, until it has ended and was shown so."""
+    last, looks = -1, 0
+    while not await request.is_disconnected():
+        looks += 1
+        if run.version != last:
+            last, ended = run.version, run.ended
+            text = bytes(site.page("run_now.html", request, _values(run)).body).decode()
+            yield f"id: {last}\n" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+            if ended:
+                yield "event: ended\ndata: ended\n\n"
+                return
+        elif looks % LOOKS_UNTIL_ALIVE == 0:
+            yield ": alive\n\n"
+        await asyncio.sleep(SECONDS_BETWEEN)

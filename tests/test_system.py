@@ -1,0 +1,147 @@
+"""What other systems do differently with files: their branches run here, and whole migrations over them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lightmigrate import ChromaMigrator, Projection, system
+from lightmigrate.errors import DatabaseInUseError
+from lightmigrate.files import is_locked, locked, replacing, shared, try_lock
+from lightmigrate.migration.aside import migration
+from lightmigrate.registry.registry import Registry
+from lightmigrate.stores.vector_files.blocks import read_bytes
+from lightmigrate.system import FileInUseError
+from tests import windows
+from tests.crash.places import is_new
+from tests.databases import contents, folder_hash
+from tests.migration.test_resume import KilledError, dies, jobs
+
+JOBS = ("thought_nodes", "notes")
+
+
+@pytest.fixture(params=["linux", "win32"])
+def locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The locks of a system."""
+    if request.param == "win32":
+        windows.pretend(monkeypatch)
+
+
+@pytest.fixture(params=["no exchange", "win32", "macOS"])
+def other(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A system without an exchange of names: an old Linux or a network file system, Windows, macOS before 10.12."""
+    if request.param == "win32":
+        windows.pretend(monkeypatch)
+    elif request.param == "macOS":
+        monkeypatch.setattr(system, "NAME", "darwin")
+    monkeypatch.setattr(system, "_exchange", lambda one, other: None)
+    return str(request.param)
+
+
+def test_locks_exclude(locks: None, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    held = try_lock(path)
+    assert held is not None
+    assert try_lock(path) is None
+    assert is_locked(path)
+    held.close()
+    assert not is_locked(path)
+    with locked(path):
+        assert try_lock(path) is None
+    with shared(path):
+        assert try_lock(path) is None
+
+
+def test_who_waits_gets_the_lock(locks: None, tmp_path: Path) -> None:
+    """Windows gives up after some tries; they are repeated."""
+    path, order = tmp_path / "lock", []
+    held = try_lock(path)
+    assert held is not None
+
+    def wait() -> None:
+        with locked(path):
+            order.append("waited")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    order.append("held")
+    held.close()
+    waiting.join(60)
+    assert order == ["held", "waited"]
+
+
+def test_a_file_that_somebody_reads_is_replaced_when_he_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "it").write_text("old")
+    windows.pretend(monkeypatch)
+    reader = (tmp_path / "it").open()
+    monkeypatch.setattr(time, "sleep", lambda seconds: reader.close())
+    with replacing(tmp_path / "it") as file:
+        file.write(b"new")
+    assert (tmp_path / "it").read_text() == "new"
+
+
+def test_a_file_that_stays_in_use_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "it").write_text("old")
+    windows.pretend(monkeypatch)
+    monkeypatch.setattr(system, "SECONDS_IN_USE", 0.0)
+    with (tmp_path / "it").open() as reader:
+        with pytest.raises(FileInUseError), replacing(tmp_path / "it") as file:
+            file.write(b"new")
+        with pytest.raises(FileInUseError):
+            system.delete(tmp_path / "it")
+        assert reader.read() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_bytes_are_read_from_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "it").write_bytes(bytes(range(100)))
+    windows.pretend(monkeypatch)
+    with (tmp_path / "it").open("rb") as file:
+        assert read_bytes(file.fileno(), 90, 10) == bytes(range(90, 100))
+        with pytest.raises(OSError, match="5 bytes too early"):
+            read_bytes(file.fileno(), 95, 10)
+
+
+def test_a_database_is_migrated_and_rolled_back(other: str, database: Path, projection: Projection) -> None:
+    before = folder_hash(database)
+    ChromaMigrator(database).migrate(jobs(projection))
+    migrator = ChromaMigrator(database)
+    (backup,) = migrator.backups()
+    assert folder_hash(backup.path) == before
+    migrator.rollback()
+    assert folder_hash(database) == before
+    assert len(migrator.clean()) == 1
+    assert migrator.unfinished is None
+
+
+def test_a_migration_is_resumed(other: str, database: Path, projection: Projection, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        ChromaMigrator(database, page_size=10, on_progress=dies("write", 6)).migrate(jobs(projection), index="rewrite")
+    ChromaMigrator(database).resume(index="rewrite")
+    (backup,) = ChromaMigrator(database).backups()
+    assert is_new(contents(database), contents(backup.path), projection)
+
+
+def test_a_database_that_is_open_stays_where_it_is(
+    database: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system cannot tell who has it open, it refuses to rename it."""
+    before = folder_hash(database)
+    windows.pretend(monkeypatch)
+    monkeypatch.setattr(system, "SECONDS_IN_USE", 0.0)
+    monkeypatch.setattr(migration, "require_unused", lambda files: None)
+    with (database / "chroma.sqlite3").open("rb"), pytest.raises(DatabaseInUseError, match="somebody has"):
+        ChromaMigrator(database).migrate(jobs(projection))
+    assert folder_hash(database) == before
+    assert ChromaMigrator(database).unfinished is None
+    ChromaMigrator(database).migrate(jobs(projection))
+
+
+def test_a_registry_is_written(other: str, projection_file: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry.add_file(projection_file)
+    assert len(registry.entries()) == 1

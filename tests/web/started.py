@@ -1,0 +1,56 @@
+"""The page in a process of its own, as a user starts it, with the encoders of the tests at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# wordllama's first 128 numbers are the new model; what a user would name with --target-model.
+NEW_MODEL = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
+
+_MAIN = "import sys; import tests.encoders; from lightmigrate.cli.app import main; main(sys.argv[1:])"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running page.
+
+    Attributes:
+        process: that serves it.
+        address: to open, with the token.
+    """
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def base(self) -> str:
+        """The address without the token."""
+        return self.address.partition("/?")[0]
+
+
+@contextlib.contextmanager
+def started(place: Path, *folders: Path, port: int = 0) -> Iterator[Started]:
+    """Start the page for some folders; its files about them are in `place`, and it is killed at the end."""
+    words = ["ui", *map(str, folders), "--listen-port", str(port), "--cache", str(place / "cache.sqlite3")]
+    words += ["--target-provider", "chroma", "--target-model", NEW_MODEL]
+    variables = {**os.environ, "XDG_CACHE_HOME": str(place / "user"), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MAIN, *words], stdout=subprocess.PIPE, text=True, env=variables, cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), address
+        yield Started(process, address)
+    finally:
+        process.kill()
+        process.wait()

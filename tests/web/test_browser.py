@@ -1,0 +1,257 @@
+"""The page in a real Chromium: a whole upgrade by mouse and by keyboard, reloads, two browsers, a kill, axe.
+
+One server and one database serve each test: what costs time is starting them.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from lightmigrate.migrator import Migrator
+from lightmigrate.web.databases import short_key
+from tests.budget.collections import NEW, build, texts, with_plan
+from tests.web.conftest import PATIENCE
+from tests.web.started import NEW_MODEL, Started, started
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+ROWS = 400
+# Measuring embeds extracts of every kind for every document: a small share would not pay for it in so small a database.
+SHARE = "55"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return build(tmp_path / "home" / "db", texts(ROWS))
+
+
+@pytest.fixture
+def page_of(folder: Path, tmp_path: Path) -> Iterator[Started]:
+    with started(tmp_path, folder) as running:
+        yield running
+
+
+def opened(chromium: Browser, running: Started, scheme: Literal["light", "dark"] = "light") -> Page:
+    """A new browser of its own that opened the printed address; an error on the page fails the test."""
+    page = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto(running.address)
+    assert "token" not in page.url
+    return page
+
+
+def collection_of(folder: Path) -> str:
+    return f"/d/{short_key(str(folder))}/c/{short_key('notes')}/"
+
+
+def reach(page: Page, what: Locator) -> None:
+    """Go to something by the Tab key alone."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if what.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"{what} cannot be reached by keyboard")
+
+
+def press(page: Page, what: Locator) -> None:
+    """Go to something by the Tab key alone, and press Enter on it."""
+    reach(page, what)
+    page.keyboard.press("Enter")
+
+
+def ended(page: Page, state: str = "finished") -> None:
+    """Wait until the run that a page shows has ended: by the stream alone, nothing is loaded again."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role("status")).to_contain_text(re.compile(state))
+
+
+def test_a_whole_upgrade_by_mouse_with_a_second_browser_and_a_reload(
+    chromium: Browser, page_of: Started, folder: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    page = opened(chromium, page_of)
+    expect(page.get_by_role("table")).to_contain_text("length 1.00")  # doctor's part came by itself
+    page.get_by_role("link", name="notes", exact=True).click()
+    expect(page.get_by_role("img").first).to_be_visible()
+    page.get_by_role("link", name="Plan and migrate").click()
+    page.get_by_label("Budget that measuring").fill(SHARE)
+    page.get_by_label("Documents to measure on").fill("60")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.wait_for_url("**/runs/*")
+    page.reload()
+    ended(page)
+    page.get_by_role("link", name="Choose a budget").click()
+    slider = page.get_by_role("slider")
+    before = page.locator(".picked").inner_text()
+    slider.fill("80")
+    expect(page.locator(".picked")).not_to_have_text(before)  # the choice follows the slider
+    slider.fill(SHARE)
+    page.get_by_role("button", name="Save this plan").click()
+    page.get_by_label("Although the gate").check()
+    page.get_by_role("button", name="Migrate by this plan").click()
+    page.wait_for_url("**/runs/*")
+
+    second = opened(chromium, page_of)  # another browser sees the same run, and answers its question
+    second.goto(page.url)
+    second.get_by_role("button", name="Yes, migrate").click()
+    for each in (second, page):
+        ended(each)
+        expect(each.locator(".result")).to_contain_text("verified: every id, text, payload and vector")
+    assert {facts.dimension for facts in Migrator(folder).collections()} == {128}
+
+    page.get_by_role("link", name="Back to the collection").click()
+    expect(page.get_by_role("img", name=re.compile("vectors before"))).to_be_visible()
+    page.get_by_role("link", name="Search side by side").click()
+    page.get_by_label("stored record").fill("n7")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("of the hits are in both lists")
+    assert page.locator(".hits").count() == 2
+
+    page.get_by_role("link", name="Look", exact=True).click()
+    page.get_by_label("Documents, at most").fill("5")
+    page.get_by_role("button", name="Refine").click()
+    ended(page)
+    expect(page.locator(".result")).to_contain_text("5 documents embedded")
+
+    page.goto(f"{page_of.base}/d/{short_key(str(folder))}/")
+    page.get_by_role("button", name="Go back").first.click()
+    page.get_by_role("button", name="Yes, rollback").click()
+    ended(page)
+    assert {facts.dimension for facts in Migrator(folder).collections()} == {256}
+
+
+def with_saved_plan(tmp_path: Path) -> Path:
+    """A database, its plan as the page saves it, and what the model said for it: all in the folder `planned`."""
+    folder, provider, plan = with_plan(tmp_path)
+    provider.close()
+    plans = folder.parent / "user" / "lightmigrate" / "plans"
+    plans.mkdir(parents=True)
+    opened_by = {"provider": "chroma", "model": NEW_MODEL}
+    name = f"{short_key(str(folder))}-{short_key('notes')}.json"
+    replace(plan, provider=opened_by, model=NEW.get_config()["model_name"]).save(plans / name)
+    return folder
+
+
+def test_the_keyboard_alone_suffices(chromium: Browser, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    folder = with_saved_plan(tmp_path)
+    with started(folder.parent, folder) as running:
+        page = opened(chromium, running)
+        press(page, page.get_by_role("link", name="notes", exact=True))
+        press(page, page.get_by_role("link", name="Plan and migrate"))
+        page.wait_for_url("**/budget")
+        reach(page, page.get_by_label("Although the gate"))
+        page.keyboard.press("Space")
+        press(page, page.get_by_role("button", name="Migrate by this plan"))
+        page.wait_for_url("**/runs/*")
+        expect(page.get_by_role("button", name="No, change nothing")).to_be_visible()
+        press(page, page.get_by_role("button", name="No, change nothing"))
+        ended(page, "refused")
+        assert {facts.dimension for facts in Migrator(folder).collections()} == {256}
+        press(page, page.get_by_role("link", name="Back to the collection"))
+        press(page, page.get_by_role("link", name="Plan and migrate"))
+        page.wait_for_url("**/budget")
+        reach(page, page.get_by_label("Although the gate"))
+        page.keyboard.press("Space")
+        press(page, page.get_by_role("button", name="Migrate by this plan"))
+        page.wait_for_url("**/runs/*")
+        expect(page.get_by_role("button", name="Yes, migrate")).to_be_visible()
+        press(page, page.get_by_role("button", name="Yes, migrate"))
+        ended(page)
+        press(page, page.get_by_role("link", name="Back to the collection"))
+        press(page, page.get_by_role("link", name="Search side by side"))
+        page.wait_for_url("**/search")
+        reach(page, page.get_by_label("stored record"))
+        page.keyboard.type("n7")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("of the hits are in both lists")
+        press(page, page.get_by_role("link", name="Look", exact=True))
+        reach(page, page.get_by_label("Documents, at most"))
+        page.keyboard.type("5")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/runs/*")
+        ended(page)
+        expect(page.locator(".result")).to_contain_text("5 documents embedded")
+        page.goto(f"{running.base}/d/{short_key(str(folder))}/")
+        press(page, page.get_by_role("button", name="Go back").first)
+        page.wait_for_url("**/runs/*")
+        expect(page.get_by_role("button", name="Yes, rollback")).to_be_visible()
+        press(page, page.get_by_role("button", name="Yes, rollback"))
+        ended(page)
+        assert {facts.dimension for facts in Migrator(folder).collections()} == {256}
+
+
+def test_what_a_killed_server_left_is_offered_and_resumed(chromium: Browser, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    folder = with_saved_plan(tmp_path)
+    with started(folder.parent, folder) as running:
+        page = opened(chromium, running)
+        page.goto(f"{running.base}{collection_of(folder)}budget")
+        page.get_by_label("Although the gate").check()
+        page.get_by_role("button", name="Migrate by this plan").click()
+        page.get_by_role("button", name="Yes, migrate").click()
+        expect(page.locator(".steps")).to_contain_text("project notes")
+        running.process.kill()
+        running.process.wait()
+    assert len(Migrator(folder).collections()) == 1  # the old one or the new one, whole
+    with started(folder.parent, folder) as running:
+        page = opened(chromium, running)
+        if Migrator(folder).interrupted:  # otherwise the kill came after the exchange
+            page.get_by_role("button", name="Resume").click()
+            page.wait_for_url("**/runs/*")
+            ended(page)
+            assert not Migrator(folder).interrupted
+        assert {facts.dimension for facts in Migrator(folder).collections()} == {128}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(
+    scheme: Literal["light", "dark"], chromium: Browser, database: Path, tmp_path: Path
+) -> None:
+    script = (files("axe_playwright_python") / "axe.min.js").read_text()
+    key = short_key(str(database))
+    collection = f"/d/{key}/c/{short_key('thought_nodes')}/"
+    paths = ["/runs", f"/d/{key}/", collection, f"{collection}budget", f"{collection}search", "/nowhere", "/runs/1"]
+    with started(tmp_path, database) as running:
+        context = chromium.new_context(color_scheme=scheme, bypass_csp=True)  # axe is put into the page
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(running.address)
+        page.goto(f"{running.base}/d/{key}/")
+        page.evaluate(f"fetch('/d/{key}/do/verify', {{method: 'POST'}})")
+        for path in paths:
+            page.goto(running.base + path)
+            page.wait_for_load_state("networkidle")
+            page.add_script_tag(content=script)
+            found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+            assert found == [], path
+        for width in (360, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            for path in paths:
+                page.goto(running.base + path)
+                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert wide <= 0, (path, width)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from lightmigrate.cli.app import main
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(SystemExit) as stopped:
+            main(["ui", str(folder), "--listen-port", str(taken.getsockname()[1])])
+        assert stopped.value.code == 1
+    assert "choose another port" in capsys.readouterr().err

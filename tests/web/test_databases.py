@@ -1,0 +1,104 @@
+"""The pages of databases: what they show, and what their forms do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from lightmigrate.migrator import Migrator
+from lightmigrate.projection.projection import Projection
+from lightmigrate.web.databases import short_key
+from lightmigrate.web.pages import Site
+from lightmigrate.web.runs import Run
+from tests.web.client import browser, copy_of, site_of
+
+
+def page_of(folder: Path) -> str:
+    return f"/d/{short_key(str(folder))}/"
+
+
+def run_of(site: Site, client: TestClient, path: str, **form: str) -> Run:
+    """Start a run by a form, and say yes to whatever it asks."""
+    answer = client.post(path, data=form)
+    assert answer.status_code == 200, answer.text
+    run = site.runs.newest()[0]
+    ended(run, client)
+    return run
+
+
+def ended(run: Run, client: TestClient, agree: bool = True) -> None:
+    """Wait until a run has ended; its questions are answered through the page."""
+    while run.wait(1500).state == "asking":
+        assert run.question is not None
+        words = {"question": run.question.text, "answer": "yes" if agree else "no"}
+        assert client.post(f"/runs/{run.key}/answer", data=words).status_code == 200
+    assert run.ended, run.state
+
+
+def test_several_databases_are_side_by_side(database: Path) -> None:
+    other = copy_of(database, "other_data")
+    text = browser(site_of(database, other)).get("/").text
+    for folder in (database, other):
+        assert f'href="{page_of(folder)}"' in text
+    assert text.count("5 collections, 140 records") == 2
+
+
+def test_a_database_that_cannot_be_read_is_said_and_hides_no_other(database: Path, tmp_path: Path) -> None:
+    text = browser(site_of(database, tmp_path / "gone")).get("/").text
+    assert "no such folder" in text
+    assert "5 collections" in text
+
+
+def test_what_doctor_finds_is_there(database: Path) -> None:
+    site = site_of(database)
+    client = browser(site)
+    assert "looking" in client.get(page_of(database)).text
+    looked = client.get(f"{page_of(database)}look").text
+    assert "second_tenant/archive/thought_nodes" in looked
+    assert "an exchange is one step" in looked
+    again = client.get(page_of(database)).text  # what was found is kept as long as nothing changes
+    assert "looking" not in again
+    found = client.get(f"{page_of(database)}look", params={"q": "ARCHIVE"}).text
+    assert ("archive/thought_nodes" in found, "other_model" in found) == (True, False)
+
+
+def test_back_and_delete_with_the_questions_of_the_command_line(database: Path, projection: Projection) -> None:
+    migrator = Migrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+    site = site_of(database)
+    client = browser(site)
+    (backup,) = migrator.backups()
+    assert backup.name in client.get(page_of(database)).text
+
+    client.post(f"{page_of(database)}do/rollback", data={"backup": backup.name})
+    (run,) = site.runs.newest()
+    ended(run, client, agree=False)
+    assert (run.state, run.message) == ("refused", "not confirmed: nothing was changed")
+    assert migrator.backups() == [backup]
+
+    run = run_of(site, client, f"{page_of(database)}do/rollback", backup=backup.name)
+    assert run.state == "finished", run.message
+    shown = client.get(f"/runs/{run.key}").text
+    assert f"{backup.name} is the database again" in shown
+    assert f"lightmigrate rollback {database} --backup {backup.name}" in shown
+    assert {f.dimension for f in migrator.collections() if f.name == "thought_nodes"} == {16}
+
+    (displaced,) = migrator.backups()
+    run = run_of(site, client, f"{page_of(database)}do/clean", backup=displaced.name)
+    assert (run.state, migrator.backups()) == ("finished", [])
+
+
+def test_a_refusal_is_that_of_the_command_line(database: Path) -> None:
+    site = site_of(database)
+    run = run_of(site, browser(site), f"{page_of(database)}do/rollback", backup="nothing")
+    assert run.state == "failed"
+    assert f"{database} has no backup" in run.message
+
+
+def test_verify_says_what_the_command_says(database: Path, projection: Projection) -> None:
+    Migrator(database).migrate_collection("notes", projection)
+    site = site_of(database)
+    client = browser(site)
+    run = run_of(site, client, f"{page_of(database)}do/verify")
+    assert "everything is as the migration left it" in client.get(f"/runs/{run.key}").text
