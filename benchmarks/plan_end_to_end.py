@@ -5,7 +5,8 @@ corpus must hold its vectors (`minilm-int8`). Of each corpus a Chroma folder is 
 plan for each budget (`--budgets`, shares of the tokens of embedding everything) and seed (`--seeds`), and the migration
 by it, as the command line does. Told are the setting that the plan chose, what it expects to keep with its interval,
 and what the migrated folder keeps: nDCG@10 by judgements of exact searches, as a share of embedding everything.
-Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl` and writes `results/plans.md` from it.
+Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl` and writes `results/plans.md` from the last
+run of each kind.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lightmigrate.stores.chroma.client import open_client
 NEW, NOTES = "minilm-int8", Address("notes")
 PAGE = 2000
 FILE = Path(__file__).parent / "results" / "plans.jsonl"
+KEYS = ("corpus", "old", "budget", "seed")
 
 
 class Collection:
@@ -114,8 +116,9 @@ def main() -> None:
 
 
 def read() -> list[dict[str, Any]]:
-    """All runs."""
-    return [json.loads(line) for line in FILE.read_text().splitlines()]
+    """The last run of each kind, in the order of the first ones."""
+    rows = [json.loads(line) for line in FILE.read_text().splitlines()]
+    return list({tuple(row[key] for key in KEYS): row for row in rows}.values())
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:

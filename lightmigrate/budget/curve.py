@@ -170,10 +170,10 @@ def measure_curve(
             seed=options.seed,
             on_progress=options.on_progress,
         )
-    # half of the documents must be enough for the same methods
+    # half of the documents must be enough for the same methods; half of the extracts leave all documents
     enough = len(data.texts) >= 2 * FEWEST_PAIRS
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
-    if enough and data.extract_texts:
+    if data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
     estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, read.sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]

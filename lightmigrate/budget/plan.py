@@ -40,6 +40,7 @@ class BudgetPlan(Result):
         setting: what is embedded.
         sampled: number of documents to sample; the first of them are calibrated on, as many as are embedded whole.
         representative: how many of these represent the collection, and judge; `None` for all, as in earlier plans.
+        expected_nothing: nDCG@10 to expect when nothing is done, likewise; `None` in earlier plans.
         words: number of single words to embed.
         seed: of every random choice.
         tokens: that may be embedded in all.
@@ -75,6 +76,18 @@ class BudgetPlan(Result):
     text_form: Mapping[str, Any] = field(default_factory=dict)
     distance: str = ""
     representative: int | None = None
+    expected_nothing: QualityEstimate | None = None
+
+    @property
+    def embeds_everything(self) -> bool:
+        """Whether every text gets the new model's own vector."""
+        return self.setting.documents >= self.size.texts
+
+    @property
+    def is_below_nothing(self) -> bool:
+        """Whether no more is expected of it than of doing nothing, which is only known by an estimate."""
+        nothing = self.expected_nothing
+        return nothing is not None and not self.embeds_everything and self.expected.value <= nothing.value
 
     @property
     def address(self) -> Address:
@@ -130,6 +143,7 @@ class BudgetPlan(Result):
             text_form={} if text_form is None else form_to_json(text_form),
             distance=distance or "",
             representative=curve.calibration,
+            expected_nothing=curve.expected_nothing,
         )
 
     def save(self, path: Path) -> Path:

@@ -44,12 +44,12 @@ def planned_job(
         texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
             too.
         distance: that the collection gets; by default as planned.
-        force: go on although the gate's verdict is FAIL.
+        force: go on although the gate's verdict is FAIL, or no more is expected than of doing nothing.
         on_progress: receives the progress of each step.
 
     Raises:
         PlanOutdatedError: the collection, or the queries, changed since the plan was made.
-        FailedGateError: the gate's verdict is FAIL.
+        FailedGateError: the gate's verdict is FAIL, or no more is expected of the plan than of doing nothing.
         ModelMismatchError: the provider is another model than the plan's.
     """
     wanted = require_distance(distance or plan.distance or None)
@@ -65,6 +65,12 @@ def planned_job(
         lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
         size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
         plan.require_unchanged(size)
+        if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
+            raise FailedGateError(
+                f"collection {plan.address}: of what embedding again gives, {plan.expected.value:.2f} is expected of "
+                f"the plan and {plan.expected_nothing.value:.2f} of doing nothing: stay with the old model, plan for "
+                "more (--budget 100% embeds everything), or add --force"
+            )
         learned = carry_out(
             JoinedCollections([collection], wanted),
             provider,
@@ -77,9 +83,13 @@ def planned_job(
             on_progress=on_progress,
         )
         gate = learned.gates[plan.address]
-        if gate.verdict == "FAIL" and not force:
+        kept, nothing = learned.expected.value, plan.expected_nothing
+        below = not plan.embeds_everything and nothing is not None and kept <= nothing.value
+        if (gate.verdict == "FAIL" or below) and not force:
+            beside = f", and doing nothing {nothing.value:.2f}" if nothing is not None and below else ""
             raise FailedGateError(
-                f"collection {plan.address}: {gate.reason}; plan for more, embed everything again, or add --force"
+                f"collection {plan.address}: {gate.reason}{beside}; plan for more, embed everything again, or add "
+                "--force"
             )
         return [
             CollectionJob(

@@ -25,16 +25,15 @@ MOST_FITTED = 4000
 SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 200
 
-# Errors fall with a power of the number of calibration documents, and of extracts. Both powers are measured with half
-# of them, within these bounds: for documents .55 to .9 was measured by human judgements on one corpus of chunks, and
-# with a bound of .3 first words were preferred to whole documents where these keep more
-# (`benchmarks/results/extracts.md`); extracts help less.
-GROWTH = (0.0, 0.6)
+# The odds of what is kept to what is lost grow with a power of the number of calibration documents, or of extracts.
+# By human judgements the power for documents is .8 (median of 16 cases on titled abstracts, .2 to 1.5:
+# `benchmarks/results/retention.jsonl`). What is measured with halves of some hundred documents is itself uncertain by
+# as much, so both count. With fewer documents halves tell nothing (`benchmarks/results/growth.md`).
+TYPICAL_GROWTH, MEASURED_WEIGHT = 0.8, 0.5
 EXTRACT_GROWTH = (0.0, 0.5)
 
-# How far a power that is measured with halves may be off, at either end of the interval: of 32 plans from end to end 26
-# kept what lies in intervals that take it as certain (`benchmarks/results/plans.md`).
-GROWTH_ERROR, EXTRACT_GROWTH_ERROR = 0.2, 0.1
+# How far a power may be off, at either end of the interval.
+GROWTH_ERROR, EXTRACT_GROWTH_ERROR = 0.4, 0.1
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,13 @@ class QualityEstimator:
 
     @cached_property
     def growth(self) -> float:
-        """The power with which the errors of projections without extracts fall when there are more documents.
+        """The power with which the odds of projections without extracts grow when there are more documents.
 
         Those with extracts also learn from the extracts of all documents.
         """
         powers = [power for key, power in self._powers.items() if not key.extract_words and power is not None]
-        return _bounded(statistics.mean(powers) if powers else 0.0, GROWTH)
+        measured = max(0.0, statistics.mean(powers)) if powers else TYPICAL_GROWTH
+        return TYPICAL_GROWTH + MEASURED_WEIGHT * (measured - TYPICAL_GROWTH)
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
@@ -121,7 +121,7 @@ class QualityEstimator:
         return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
-        """What a setting keeps of the records with a text: `1 - (1 - q)·(K/K₀)^-γ`.
+        """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ`.
 
         q is what the gate expects of the projection that was tried, when as many documents are exact as the setting
         embeds. It was fitted to K₀ documents, and would be fitted to K; γ is `growth`. With extracts, K₀ and K are
@@ -138,7 +138,7 @@ class QualityEstimator:
         else:
             more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
         ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
-        return QualityEstimate(*(1 - (1 - end) * min(1.0, more**-each) for end, each in ends))
+        return QualityEstimate(*(with_odds(end, max(1.0, more**each)) for end, each in ends))
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:
@@ -177,9 +177,16 @@ class QualityEstimator:
 
 
 def _power(half: Gate, full: Gate) -> float | None:
-    """The power of two by which errors fall, from judgements with half of what is learned from and with all of it."""
-    lost_by_half, lost = 1 - half.expected_retention.value, 1 - full.expected_retention.value
-    return math.log2(lost_by_half / lost) if lost_by_half > 0 and lost > 0 else None
+    """The power of two by which the odds grow, from judgements with half of what is learned from and with all of it."""
+    before, after = half.expected_retention.value, full.expected_retention.value
+    if not (0 < before < 1 and 0 < after < 1):
+        return None
+    return math.log2(after / (1 - after) * (1 - before) / before)
+
+
+def with_odds(kept: float, factor: float) -> float:
+    """A share whose odds, kept to lost, are so many times as high."""
+    return kept * factor / (1 + kept * (factor - 1))
 
 
 def _bounded(power: float, bounds: tuple[float, float]) -> float:

@@ -150,7 +150,16 @@ def migrate_to_model(
                     learning.append(_Learning(group, opened, None, learned))
                 else:
                     compared = _compared(
-                        opened, group, provider, new, migrator.stored_bytes, queries, limit, conversation, database
+                        opened,
+                        group,
+                        provider,
+                        new,
+                        migrator.stored_bytes,
+                        queries,
+                        limit,
+                        conversation,
+                        database,
+                        options.force,
                     )
                     learning.append(_Learning(group, opened, compared, None))
             except (NotEnoughTextsError, CostError, RefusedError) as error:
@@ -204,6 +213,7 @@ def _compared(
     limit: SpendingLimit,
     conversation: Conversation,
     database: DatabaseChoice,
+    force: bool,
 ) -> Comparison:
     """The routes for the collections of one model, which are shown, with one chosen.
 
@@ -226,7 +236,7 @@ def _compared(
     compared = compare_routes(
         opened,
         provider,
-        new.goal,
+        replace(new.goal, even_below_nothing=force),
         MeasuringOptions(
             queries=queries,
             source_model=Model(group.name or "unnamed", group.dimension),

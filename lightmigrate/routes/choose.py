@@ -46,18 +46,26 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     """The cheapest route that is expected to reach the goal: in money, and for a model that is free in seconds.
 
     Only routes whose quality was measured, or is certain, are taken; doing nothing never; and one that keeps less than
-    everything only if it saves a third.
+    everything only if it saves a third, and if more is expected of it than of doing nothing.
     """
     candidates = [route for route in routes if route.kind != "nothing"]
-    reaching = [route for route in candidates if _quality(route) >= goal.quality]
+    nothing = max((route.expected.value for route in routes if route.kind == "nothing" and route.expected), default=0.0)
+    better = [
+        route
+        for route in candidates
+        if route.kind == "everything" or goal.even_below_nothing or _quality(route) > nothing
+    ]
+    reaching = [route for route in better if _quality(route) >= goal.quality]
     allowed = [route for route in reaching if goal.allows(route)]
     if allowed:
         best = min(allowed, key=_cost)
         exact = next((route for route in allowed if route.kind == "everything"), best)
         if sum(_cost(best)) > (1 - LEAST_SAVING) * sum(_cost(exact)):
             best = exact
-        return Choice(best, _why(best, candidates, goal))
+        return Choice(best, _why(best, better, goal, nothing))
     reason = f"no route is expected to keep {goal.quality:.2f} of what embedding everything gives{_limits(goal)}"
+    if len(better) < len(candidates):
+        reason += f", and more than doing nothing, of which {nothing:.2f} is expected"
     ways_out = []
     if reaching:
         best = min(reaching, key=_cost)
@@ -66,17 +74,23 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if best_allowed is not None and _quality(best_allowed) >= 0.01:
         quality = math.floor(100 * _quality(best_allowed)) / 100
         options = ["--quality", f"{quality:.2f}", *_given(goal)]
-        ways_out.append(WayOut(f"to {best_allowed.description}", tuple(options)))
+        if best_allowed in better:
+            ways_out.append(WayOut(f"to {best_allowed.description}", tuple(options)))
+        else:
+            less = f"to {best_allowed.description} although less is expected of that than of doing nothing"
+            ways_out.append(WayOut(less, (*options, "--force")))
     if not ways_out:
         ways_out.append(WayOut("to learn a projection all the same", ("--calibrate", "500")))
     return Choice(None, reason, tuple(ways_out))
 
 
-def _why(route: Route, candidates: Sequence[Route], goal: Goal) -> str:
-    """Why a route that reaches the goal is taken."""
+def _why(route: Route, better: Sequence[Route], goal: Goal, nothing: float) -> str:
+    """Why a route that reaches the goal is taken, among those of which more is expected than of doing nothing."""
     if route.kind != "everything":
         return f"the cheapest route that is expected to keep {goal.quality:.2f} or more"
-    others = [_quality(other) for other in candidates if other is not route and other.measured]
+    others = [_quality(other) for other in better if other is not route and other.measured]
+    if not others and nothing:
+        return f"exact, and nothing cheaper is expected to keep more than doing nothing, {nothing:.2f}"
     if not others:
         return "exact, and nothing else was measured"
     if max(others) < goal.quality:

@@ -20,11 +20,13 @@ class Goal(Result):
         quality: expected share of what embedding everything gives, in (0, 1].
         max_seconds: until the database can be searched with the new model; `None` for no limit.
         max_cost: dollars; `None` for no limit.
+        even_below_nothing: also take a projection of which no more is expected than of doing nothing.
     """
 
     quality: float = 0.95
     max_seconds: float | None = None
     max_cost: float | None = None
+    even_below_nothing: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.quality <= 1:

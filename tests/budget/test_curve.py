@@ -9,6 +9,7 @@ import pytest
 from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.curve import CostQualityCurve
+from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.cli.show.budget import doing_nothing
 from lightmigrate.errors import RefusedError
 from lightmigrate.providers.base import estimated_tokens
@@ -99,6 +100,10 @@ def test_a_budget_calibrates_first_on_a_part_of_it_but_enough(folder: Path, tmp_
     option = drawn.within(0.25 * drawn.size.tokens)
     assert option.setting.extract_words in lengths
     assert option.share_of_tokens <= 0.25
+    # half of 25 documents tells nothing, and more of them help all the same
+    four_times = BudgetSetting(reads_texts=True, extract_words=0, documents=100)
+    as_exact = drawn.training(four_times).gate_when_exact(100 / drawn.size.texts).expected_retention.value
+    assert drawn.option(four_times).expected.value > as_exact + 0.1
 
 
 def test_more_extracts_are_expected_to_help_no_less_than_they_did(drawn: CostQualityCurve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 
 from lightmigrate import BudgetPlan, ChromaMigrator, Migrator
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.errors import LightmigrateError, PlanOutdatedError
+from lightmigrate.cli.show.budget import beside_nothing
+from lightmigrate.errors import FailedGateError, LightmigrateError, PlanOutdatedError
 from lightmigrate.migration.aside import location
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.refinement.provenance import Provenance
 from tests.budget.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts, with_plan
 
@@ -43,6 +46,26 @@ def test_a_plan_made_with_queries_is_judged_by_them_and_pays_nothing_again(saved
     Migrator(folder).migrate_by_plan(plan, provider, queries=QUERIES, force=True)
     assert model.asked == []
     assert Migrator(folder).status()[0].records == FEW
+
+
+def test_a_plan_of_which_less_is_expected_than_of_doing_nothing_is_refused_before_anything_is_paid(
+    saved: Path, tmp_path: Path
+) -> None:
+    made, model, folder = BudgetPlan.load(saved / "plan.json"), Counting(), build(tmp_path / "db", texts(FEW))
+    assert made.expected_nothing is not None, "a curve has the stored vectors, by which it is estimated"
+    estimates = {"expected": QualityEstimate(0.72, 0.5, 0.9), "expected_nothing": QualityEstimate(0.81, 0.4, 1.2)}
+    worse = BudgetPlan.load(replace(made, **estimates).save(tmp_path / "plan.json"))
+    with pytest.raises(FailedGateError, match=r"0\.72 is expected of the plan and 0\.81 of doing nothing.*--force"):
+        Migrator(folder).migrate_by_plan(worse, cached(tmp_path, model), queries=QUERIES)
+    assert model.asked == []
+    assert "no more is expected of this (0.72) than of doing nothing (0.81)" in beside_nothing(worse)
+    assert "more than doing nothing (0.71) is not certain" in beside_nothing(
+        replace(worse, expected_nothing=QualityEstimate(0.71, 0.3, 1.1))
+    )
+    assert not beside_nothing(replace(worse, expected_nothing=QualityEstimate(0.4, 0.0, 0.8)))
+    everything = replace(worse, setting=replace(worse.setting, documents=FEW))
+    assert worse.is_below_nothing
+    assert not everything.is_below_nothing, "the new model itself is what was asked for"
 
 
 def test_queries_that_the_plan_does_not_know_are_refused(tmp_path: Path) -> None:

@@ -66,15 +66,34 @@ def test_without_a_route_the_ways_out_are_said_with_both_numbers() -> None:
     assert choose((NOTHING,), Goal()).ways_out[0].options == ("--calibrate", "500")
 
 
+def test_no_projection_is_taken_of_which_less_is_expected_than_of_doing_nothing() -> None:
+    """It would make searches worse, unless somebody insists."""
+    nothing = replace(NOTHING, expected=QualityEstimate(0.8, 0.4, 1.2))
+    choice = choose((nothing, LEARNED, EVERY), Goal(0.6))
+    assert choice.route == EVERY, "what everybody asked for is the new model, and all of it keeps more"
+    assert "doing nothing, 0.80" in choice.reason
+    assert choose((nothing, LEARNED, EXTRACTS, EVERY), Goal(0.6)).route == EXTRACTS
+    assert choose((nothing, LEARNED, EVERY), Goal(0.6, even_below_nothing=True)).route == LEARNED
+    limited = choose((nothing, LEARNED, EVERY), Goal(0.6, max_seconds=30))
+    assert limited.route is None
+    assert "more than doing nothing, of which 0.80 is expected" in limited.reason
+    assert [way.options for way in limited.ways_out] == [
+        ("--max-seconds", "100"),
+        ("--quality", "0.70", "--max-seconds", "30", "--force"),
+    ]
+
+
 @given(
+    st.sampled_from([None, 0.3, 0.9, 1.1]),
     st.lists(st.tuples(st.integers(1, 999), st.floats(1, 99), st.floats(0, 1)), max_size=6),
     st.floats(0.01, 1),
     st.one_of(st.none(), st.floats(0, 200)),
 )
 def test_what_is_taken_reaches_the_goal_and_ways_out_do_too(
-    made: list[tuple[int, float, float]], quality: float, seconds: float | None
+    nothing: float | None, made: list[tuple[int, float, float]], quality: float, seconds: float | None
 ) -> None:
-    routes = [NOTHING, *(route("learned", *one) for one in made), EVERY]
+    kept = None if nothing is None else QualityEstimate(nothing, nothing, nothing)
+    routes = [replace(NOTHING, expected=kept), *(route("learned", *one) for one in made), EVERY]
     choice = choose(routes, Goal(quality, seconds))
     if choice.route is not None:
         assert choice.route.kind != "nothing"
@@ -84,9 +103,14 @@ def test_what_is_taken_reaches_the_goal_and_ways_out_do_too(
         return
     assert choice.ways_out
     for way in choice.ways_out:
-        given_options = dict(zip(way.options[::2], way.options[1::2], strict=True))
+        values = [option for option in way.options if option != "--force"]
+        given_options = dict(zip(values[::2], values[1::2], strict=True))
         allowed = given_options.get("--max-seconds")
-        goal = Goal(float(given_options.get("--quality", quality)), None if allowed is None else float(allowed) + 0.001)
+        goal = Goal(
+            float(given_options.get("--quality", quality)),
+            None if allowed is None else float(allowed) + 0.001,
+            even_below_nothing="--force" in way.options,
+        )
         assert choose(routes, goal).route is not None
 
 

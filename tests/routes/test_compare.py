@@ -127,7 +127,13 @@ def test_an_existing_projection_is_one_of_the_routes(tmp_path: Path) -> None:
     from lightmigrate.registry.library import Library
 
     candidates = Library([tmp_path / "registry"]).find(source_dim=256, target_dim=128, target=provider.name)
-    found = compared(folder, provider, Goal(0.2, max_cost=1e6), MeasuringOptions(samples=60), candidates=candidates)
+    found = compared(
+        folder,
+        provider,
+        Goal(0.2, max_cost=1e6, even_below_nothing=True),
+        MeasuringOptions(samples=60),
+        candidates=candidates,
+    )
     (known,) = [route for route in found.routes if route.kind == "known"]
     assert known.measured
     assert known.expected is not None

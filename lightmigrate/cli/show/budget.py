@@ -42,8 +42,8 @@ def doing_nothing(measured: CostQualityCurve) -> str:
     if expected is None:
         return "doing nothing: not known"
     best = max((option.expected for option in measured.options[:-1]), key=lambda kept: kept.value, default=None)
-    if expected.low > 1:
-        advice = "staying with the old model is expected to be no worse than either"
+    if expected.value >= 1:
+        advice = "staying with the old model is expected to be no worse than embedding everything"
     elif best is not None and best.value > expected.value:
         advice = f"a projection keeps up to {best.value:.2f}, embedding everything 1"
     else:
@@ -84,9 +84,28 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
         f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}",
         f"embedded by {escape(where)}",
     ]
+    beside = beside_nothing(plan)
+    if beside:
+        lines.append(f"[yellow]{escape(beside)}[/]")
     if file is not None:
         lines.append(f"written: {escape(str(file))}")
     return Group(*lines)
+
+
+def beside_nothing(plan: BudgetPlan) -> str:
+    """That a plan is expected to keep no more than doing nothing, or may do so; empty where it keeps clearly more."""
+    nothing, kept = plan.expected_nothing, plan.expected
+    if nothing is None or plan.embeds_everything or kept.low > nothing.value:
+        return ""
+    if plan.is_below_nothing:
+        return (
+            f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}): stay with "
+            "the old model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+        )
+    return (
+        f"that this keeps more than doing nothing ({nothing.value:.2f}) is not certain: embed everything (--budget "
+        "100%), or stay with the old model, where it must not be less"
+    )
 
 
 def refined(done: Refinement) -> RenderableType:
