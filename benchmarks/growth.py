@@ -111,6 +111,7 @@ class Collection:
 
     def _kept(self, training: Training) -> dict[str, Any]:
         corpus, rows = self.corpus, training.data.positions
+        assert rows is not None, "documents of a collection have positions"
         vectors = training.projection.apply(corpus.documents[self.old], corpus.texts)
         held_out = np.setdiff1d(self.readable, rows)
         outside = corpus.measure(self.old, NEW, vectors, held_out)

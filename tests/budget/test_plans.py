@@ -53,8 +53,8 @@ def test_a_plan_of_which_less_is_expected_than_of_doing_nothing_is_refused_befor
 ) -> None:
     made, model, folder = BudgetPlan.load(saved / "plan.json"), Counting(), build(tmp_path / "db", texts(FEW))
     assert made.expected_nothing is not None, "a curve has the stored vectors, by which it is estimated"
-    estimates = {"expected": QualityEstimate(0.72, 0.5, 0.9), "expected_nothing": QualityEstimate(0.81, 0.4, 1.2)}
-    worse = BudgetPlan.load(replace(made, **estimates).save(tmp_path / "plan.json"))
+    below = replace(made, expected=QualityEstimate(0.72, 0.5, 0.9), expected_nothing=QualityEstimate(0.81, 0.4, 1.2))
+    worse = BudgetPlan.load(below.save(tmp_path / "plan.json"))
     with pytest.raises(FailedGateError, match=r"0\.72 is expected of the plan and 0\.81 of doing nothing.*--force"):
         Migrator(folder).migrate_by_plan(worse, cached(tmp_path, model), queries=QUERIES)
     assert model.asked == []

@@ -117,4 +117,4 @@ def test_what_is_taken_reaches_the_goal_and_ways_out_do_too(
 @pytest.mark.parametrize("wrong", [{"quality": 0}, {"quality": 1.2}, {"max_seconds": -1}, {"max_cost": float("nan")}])
 def test_a_goal_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(LightmigrateError, match=r"--(quality|max-seconds|max-cost)"):
-        Goal(**wrong)
+        Goal(wrong.get("quality", 0.95), wrong.get("max_seconds"), wrong.get("max_cost"))
