@@ -13,16 +13,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from chromadb.errors import ChromaError
 
 from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.progress import logger
-from lightmigrate.stores.base import Address
+from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.names import State, VersionName
 
 # How often a name is freed of what an application creates under it, again and again.
 _TRIES = 20
+
+# The record that closes a collection which is about to be deleted.
+_FIRST = "lightmigrate"
 
 Opener = Callable[[Address], ChromaCollection]
 
@@ -86,10 +90,27 @@ def _take_name(open_one: Opener, incoming: ChromaCollection, address: Address) -
 
 
 def _delete_if_empty(created: ChromaCollection) -> None:
-    if not (count := created.count()):
+    if _is_closed_empty(created):
         created.delete()
         return
     logger.warning(
         "%s: in the instant of the exchange an application created a collection of this name, and wrote %d records to "
-        "it: they are in  %s", VersionName.parse(created.address.name).own, count, created.address.name,
+        "it: they are in  %s", VersionName.parse(created.address.name).own, created.count(), created.address.name,
     )  # fmt: skip
+
+
+def _is_closed_empty(created: ChromaCollection) -> bool:
+    """Whether nothing was written to a collection, and nothing can be any more. Writes.
+
+    An application could write between a look at it and its deletion, and would never know that this was lost. The first
+    vector decides the length of all others: after one of a single number the application's own are refused.
+    """
+    first = Page([_FIRST], np.ones((1, 1), np.float32), [None], [None])
+    try:
+        created.add(first)
+    except ChromaError:  # it holds others already
+        return False
+    if created.count() == 1:
+        return True
+    created.remove([_FIRST])
+    return False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from chromadb.errors import NotFoundError
+from chromadb.errors import ChromaError, NotFoundError
 
 from lightmigrate import ChromaMigrator, Projection
 from lightmigrate.stores.chroma.by_name import get_collection
@@ -119,6 +119,27 @@ def test_what_it_wrote_there_is_kept(
     assert read(client, late).keys() == {"too early"}
     assert len(read(client)) == N
     assert len(ChromaMigrator(client).backups()) == 1
+
+
+def test_what_it_writes_there_too_late_is_refused_and_not_lost(
+    client: Any, projection: Projection, between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created: list[Any] = []
+    refused: list[Any] = []
+
+    def write_first(collection: ChromaCollection) -> None:
+        """The application writes after it was seen that it had written nothing."""
+        with pytest.raises(ChromaError) as error:
+            created[0].add(ids=["too late"], embeddings=make_vectors(1, NEW_DIM))
+        refused.append(error)
+        delete(collection)
+
+    delete = ChromaCollection.delete
+    between(lambda: created.append(client.get_or_create_collection("memory", embedding_function=None)))
+    monkeypatch.setattr(ChromaCollection, "delete", write_first)
+    ChromaMigrator(client).migrate_collection("memory", projection)
+    assert refused
+    assert len(read(client)) == N
 
 
 def test_a_crash_then_is_finished(client: Any, projection: Projection, between: Between) -> None:
