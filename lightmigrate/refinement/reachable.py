@@ -37,6 +37,7 @@ def write_unreached(
     embed: Callable[[Page], Vectors],
     turns: Turns | None = None,
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    note: Callable[[Page], None] = lambda page: None,
 ) -> list[int]:
     """Write every row again that a search for its own vector does not return, with the vector that it holds. Writes.
 
@@ -48,6 +49,7 @@ def write_unreached(
         embed: the new model's vectors `(n, d)` of a page; NaN for a text that it refuses.
         turns: when the next rows may be looked at, and how many at once.
         alone: held around each of these pieces of work.
+        note: called with the rows that are written next, for `embed_left_texts` after an interruption.
 
     Returns:
         The number of rows written in each pass over all of them.
@@ -59,7 +61,7 @@ def write_unreached(
     with turns.own():
         metric = space_of(collection) if collection.count() else "cosine"
     while len(written) < PASSES:
-        written.append(_write_in_pieces(collection, metric, embed, turns, alone))
+        written.append(_write_in_pieces(collection, metric, embed, turns, alone, note))
         if not written[-1]:
             break
     return written
@@ -71,6 +73,7 @@ def _write_in_pieces(
     embed: Callable[[Page], Vectors],
     turns: Turns,
     alone: Callable[[], contextlib.AbstractContextManager[None]],
+    note: Callable[[Page], None],
 ) -> int:
     """One pass over all rows; the number of rows written."""
     with turns.own():
@@ -83,7 +86,7 @@ def _write_in_pieces(
             page = unreached(collection, collection.records(ids[start : start + rows]), metric)
             started = time.monotonic()
             if len(page):
-                _write_again(collection, page, embed)
+                _write_again(collection, page, embed, note)
             turns.took(len(page), time.monotonic() - started)
         written, start = written + len(page), start + rows
     return written
@@ -105,7 +108,9 @@ def unreached(collection: Collection, page: Page, metric: Metric) -> Page:
     return page.rows(missed)
 
 
-def _write_again(collection: Collection, page: Page, embed: Callable[[Page], Vectors]) -> None:
+def _write_again(
+    collection: Collection, page: Page, embed: Callable[[Page], Vectors], note: Callable[[Page], None]
+) -> None:
     now = collection.records(page.ids)
     read = {record: row for row, record in enumerate(page.ids)}
     same = [
@@ -113,10 +118,30 @@ def _write_again(collection: Collection, page: Page, embed: Callable[[Page], Vec
         for row, record in enumerate(now.ids)
         if now.texts[row] == page.texts[read[record]] and np.array_equal(now.vectors[row], page.vectors[read[record]])
     ]
-    written = now.rows(same)
-    while len(written):
-        collection.replace_vectors(written.ids, written.vectors)
-        written = _with_new_vectors(_with_other_texts(collection.records(written.ids), written), embed)
+    _write_noted(collection, now.rows(same), embed, note)
+
+
+def _write_noted(
+    collection: Collection, page: Page, embed: Callable[[Page], Vectors], note: Callable[[Page], None]
+) -> None:
+    while len(page):
+        note(page)  # a process that ends before another text is embedded leaves it with the vector of the one before
+        collection.replace_vectors(page.ids, page.vectors)
+        page = _with_new_vectors(_with_other_texts(collection.records(page.ids), page), embed)
+
+
+def embed_left_texts(
+    collection: Collection, page: Page, embed: Callable[[Page], Vectors], note: Callable[[Page], None]
+) -> None:
+    """Give rows that an interrupted `write_unreached` left with the vector of another text their own. Writes.
+
+    Args:
+        collection: the collection.
+        page: the rows.
+        embed: see `write_unreached`.
+        note: see `write_unreached`.
+    """
+    _write_noted(collection, _with_new_vectors(page, embed), embed, note)
 
 
 def _with_other_texts(now: Page, before: Page) -> Page:

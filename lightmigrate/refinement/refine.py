@@ -20,14 +20,16 @@ from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
-from lightmigrate.refinement.reachable import write_unreached
+from lightmigrate.refinement.reachable import embed_left_texts, write_unreached
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
 from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
+from lightmigrate.refinement.vector_fingerprint import fingerprints_of, matches
 from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.training.request import tokens_of
+from lightmigrate.training.text_digest import text_digest
 from lightmigrate.vectors import Vectors, finite_rows
 
 # If no fingerprint matches any more, the model embeds this many texts, and a stored vector of at least this cosine is
@@ -40,6 +42,10 @@ SAME = 0.99
 # it is opened, from the last vector of each row: what was written twice is written once then. So it is settled when a
 # later process finds hardly more than were left.
 REACHED, MORE = "reached", 1.1
+
+# Among the same facts: the rows that were written again last, with digests of their texts and fingerprints of their
+# vectors. One that holds this vector and another text by now was written by the application in the same instant.
+WRITING = "writing"
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ class Refiner:
         # (benchmarks/refine_orders.py).
         if refit and embedded and order == "random" and self._projected() > refused:
             self._refit()
-        if embedded or self._reprojected:
+        if embedded or self._reprojected or is_loosened(self._provenance, self._address):
             self.reach_all()
         return Refinement(
             collection_name=self._address.name,
@@ -334,10 +340,32 @@ class Refiner:
         Args:
             alone: held around each piece of work.
         """
+        self._finish_writing(alone)
         before = (self._provenance.facts(self._address).get(REACHED) or {}).get("missed")
-        written = write_unreached(self._collection, self._writer.embedded, self._turns, alone)
+        embed, note = self._writer.embedded, self._note_writing
+        written = write_unreached(self._collection, embed, self._turns, alone, note)
         settled = before is not None and written[0] <= MORE * before
-        self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}})
+        self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}, WRITING: {}})
+
+    def _note_writing(self, page: Page) -> None:
+        """Before rows are written again, so that what the application writes then is known after an interruption."""
+        digests = [text_digest(text or "").hex() for text in page.texts]
+        fingerprints = [fingerprint.hex() for fingerprint in fingerprints_of(page.vectors)]
+        rows = zip(page.ids, zip(digests, fingerprints, strict=True), strict=True)
+        self._provenance.note(self._address, {WRITING: dict(rows)})
+
+    def _finish_writing(self, alone: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+        """Embed the texts that the application wrote while rows were written again by a run that was interrupted."""
+        noted = self._provenance.facts(self._address).get(WRITING)
+        if not noted:
+            return
+        with alone(), self._turns.own():
+            page = self._collection.records(list(noted))
+            texts, fingerprints = zip(*(noted[row_id] for row_id in page.ids), strict=True) if len(page) else ((), ())
+            other = [text_digest(text or "").hex() != known for text, known in zip(page.texts, texts, strict=True)]
+            held = matches(page.vectors, [bytes.fromhex(fingerprint) for fingerprint in fingerprints])
+            left = page.rows([row for row in range(len(page)) if other[row] and held[row]])
+            embed_left_texts(self._collection, left, self._writer.embedded, self._note_writing)
 
     def _projected(self) -> int:
         """How many rows a refitted projection would be applied to."""

@@ -13,16 +13,22 @@ from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.errors import AnotherRunError
 from lightmigrate.providers.cache import Cached
+from lightmigrate.refinement import reachable
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.refinement.refit import refit_projection
+from lightmigrate.stores.base import Page
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Metric, Vectors
 from tests.budget.collections import NEW, NOTES, Counting, build, cached, curve, migrated, vectors_in
 
 OWN = np.ones(128, dtype=np.float32) / np.sqrt(128)
+
+
+class KilledError(BaseException):
+    """The process ends here."""
 
 
 class Application:
@@ -132,6 +138,40 @@ def test_a_text_written_between_comparing_and_writing_is_embedded(
     refined(folder, provider)
     np.testing.assert_allclose(application.held(), vector[0], atol=1e-6)
     assert application.origin() is None
+
+
+def test_a_text_written_while_a_row_is_written_again_is_embedded_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends after the application's vector was overwritten, and before its text is embedded."""
+    folder, provider = migrated(tmp_path)
+    vector = np.asarray(NEW.embed(["another text"]), dtype=np.float32)
+    application = Application(folder, documents=["another text"], embeddings=vector)
+    replace, encode, again = ChromaCollection.replace_vectors, Counting.encode, list[int]()
+
+    def all_missed(collection: ChromaCollection, page: Page, metric: Metric) -> Page:
+        again.append(len(page))
+        return page
+
+    def raced(collection: ChromaCollection, ids: Sequence[str], vectors: Vectors) -> None:
+        if again:
+            application.write(ids)
+        replace(collection, ids, vectors)
+
+    def killed(model: Counting, texts: Sequence[str], queries: bool = False) -> Any:
+        if again:
+            raise KilledError
+        return encode(model, texts, queries)
+
+    monkeypatch.setattr(reachable, "unreached", all_missed)
+    monkeypatch.setattr(ChromaCollection, "replace_vectors", raced)
+    monkeypatch.setattr(Counting, "encode", killed)
+    with pytest.raises(KilledError):
+        Migrator(folder).refine("notes", provider, documents=5, refit=False)
+    monkeypatch.undo()
+    assert np.abs(application.held() - vector[0]).max() > 0.01
+    Migrator(folder).refine("notes", provider, documents=0, refit=False)
+    np.testing.assert_allclose(application.held(), vector[0], atol=1e-6)
 
 
 def test_what_the_application_has_changed_is_not_fitted_to(tmp_path: Path) -> None:
