@@ -51,12 +51,14 @@ class AliasedReceiver(abc.ABC):
         return self.open_incoming(name)
 
     def _filled(self, address: Address) -> list[str]:
-        """The collections that were created for an address, and not published."""
-        aliases = self.calls.aliases()
+        """The collections that were created for an address, and not published.
+
+        No alias leads there: of the application, or one that made it a backup, which it can become once published.
+        """
+        published = set(self.calls.aliases().values())
         names = {name: self.naming.parse(name) for name in self.calls.collections()}
         return [
             name
             for name, parts in names.items()
-            if (parts.own, parts.state, parts.key) == (address.name, State.NEW, INCOMING)
-            and not self.naming.application_aliases(aliases, name)
+            if (parts.own, parts.state, parts.key) == (address.name, State.NEW, INCOMING) and name not in published
         ]

@@ -19,7 +19,7 @@ from lightmigrate.errors import (
 )
 from lightmigrate.progress import Progress
 from lightmigrate.stores.aliased.names import State
-from lightmigrate.stores.base import Address
+from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.store import QdrantStore
@@ -332,3 +332,20 @@ def test_a_start_is_given_the_client_and_not_its_folder(tmp_path: Path) -> None:
     assert auto_migrate(client, shared_wordllama().embed, calibrate=0).action == "migrated"
     assert QdrantStore(client).collection(DOCS).facts().dimension == 256
     client.close()
+
+
+def test_a_backup_of_a_received_collection_is_not_taken_for_one_that_is_being_filled(
+    client: QdrantClient, projection: Projection
+) -> None:
+    store = QdrantStore(client)
+    received = store.create_incoming(DOCS, OLD_DIM, "cosine", None)
+    ids = [store.new_id(f"r{row}") for row in range(20)]
+    received.add(Page(ids, make_vectors(20, OLD_DIM), ["text"] * 20, [None] * 20))
+    store.publish(store.complete(received), DOCS)
+    Migrator(client).migrate_collection("docs", projection, force=True)
+    store.delete(DOCS)  # to receive it anew
+    (backup,) = store.versions()
+    assert store.incoming(DOCS, OLD_DIM, "cosine") is None
+    store.create_incoming(DOCS, OLD_DIM, "cosine", None)
+    assert store.versions() == [backup]
+    assert sorted(store.collection(backup.address).ids()) == sorted(ids)
