@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lightmigrate.errors import LightmigrateError
+from lightmigrate.errors import LightmigrateError, ProviderError
 
 # A slice takes at most about so long while searches have to be answered, and while they have not.
 SECONDS, SECONDS_UNCALLED = 0.1, 1.0
@@ -47,6 +47,7 @@ class Slices:
 
         Raises:
             StoppedError: it was stopped.
+            ProviderError: the model answered with fewer or more vectors.
         """
         vectors: list[Any] = []
         while len(vectors) < len(texts):
@@ -56,7 +57,12 @@ class Slices:
             size = self._size(max(1, len(texts[start])))
             part = texts[start : start + size]
             started = time.monotonic()
-            vectors.extend(model(part))
+            answer = list(model(part))
+            if len(answer) != len(part):  # the next slice would be of other texts
+                raise ProviderError(
+                    f"the model gave {len(answer)} vectors for {len(part)} texts: the answer was cut short; try again"
+                )
+            vectors.extend(answer)
             if len(part) == size:
                 self._learn(part, time.monotonic() - started)
         return vectors

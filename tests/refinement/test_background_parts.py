@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate.errors import AnotherRunError
+from lightmigrate.errors import AnotherRunError, ProviderError
 from lightmigrate.refinement import ledger as ledger_module
 from lightmigrate.refinement.ahead import made_ahead
 from lightmigrate.refinement.ledger import Ledger
@@ -106,6 +106,14 @@ def encoded(times: dict[int, float], slices: Slices, texts: int, clock: list[flo
     said = [f"{row:04}" for row in range(texts)]
     assert slices.encode(model, said) == said
     return sizes
+
+
+def test_an_answer_that_lacks_a_vector_is_refused() -> None:
+    """The slice after it would begin with another text, and as many vectors come out as there are texts."""
+    slices = Slices(lambda: True)
+    assert slices.encode(list, ["a"]) == ["a"]
+    with pytest.raises(ProviderError, match="gave 1 vectors for 2 texts"):
+        slices.encode(lambda part: list(part)[:1], ["a", "b", "c"])
 
 
 def test_slices_are_the_cheapest_that_are_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
