@@ -17,7 +17,7 @@ from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, runnin
 DOCUMENTS = texts(120)
 
 
-def quick(server: EmbeddingServer, asked: list[str]) -> Vectors:
+def quick(server: EmbeddingServer, asked: list[str], model: str) -> Vectors:
     """A real encoder that takes no time."""
     server.texts += asked
     return shared_wordllama(128).embed(asked)
