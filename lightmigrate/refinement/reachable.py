@@ -111,6 +111,7 @@ def unreached(collection: Collection, page: Page, metric: Metric) -> Page:
 def _write_again(
     collection: Collection, page: Page, embed: Callable[[Page], Vectors], note: Callable[[Page], None]
 ) -> None:
+    note(page)  # before it is read for the last time: that and the write are to lie close together
     now = collection.records(page.ids)
     read = {record: row for row, record in enumerate(page.ids)}
     same = [
@@ -125,9 +126,10 @@ def _write_noted(
     collection: Collection, page: Page, embed: Callable[[Page], Vectors], note: Callable[[Page], None]
 ) -> None:
     while len(page):
-        note(page)  # a process that ends before another text is embedded leaves it with the vector of the one before
         collection.replace_vectors(page.ids, page.vectors)
         page = _with_new_vectors(_with_other_texts(collection.records(page.ids), page), embed)
+        if len(page):  # a process that ends before another text is embedded leaves it with the vector of the one before
+            note(page)
 
 
 def embed_left_texts(
@@ -141,7 +143,9 @@ def embed_left_texts(
         embed: see `write_unreached`.
         note: see `write_unreached`.
     """
-    _write_noted(collection, _with_new_vectors(page, embed), embed, note)
+    page = _with_new_vectors(page, embed)
+    note(page)
+    _write_noted(collection, page, embed, note)
 
 
 def _with_other_texts(now: Page, before: Page) -> Page:
