@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -42,7 +43,16 @@ def environment() -> Environment:
     made.filters |= {"size": readable_size, "seconds": readable_seconds, "number": "{:,}".format, "told": as_html}
     made.filters |= {"line": in_line, "key": lambda address: short_key(str(address)), "percent": "{:.0%}".format}
     made.filters |= {"as_told": lambda result: as_html(told(result)), "model_name": short_name, "as_setting": _setting}
+    made.filters["moment"] = _moment
     return made
+
+
+def _moment(at: str) -> str:
+    """A time of a record, ISO 8601, to the minute; what is none stays as it is."""
+    try:
+        return datetime.fromisoformat(at).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return at
 
 
 def _setting(plan: BudgetPlan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 import time
@@ -105,6 +106,13 @@ class Run:
     def result(self) -> object | None:
         """What the command returned; `None` unless it finished."""
         return self.shown[-1] if self.state == "finished" and self.shown else None
+
+    def snapshot(self) -> Run:
+        """A copy that does not change: all that a page shows is of one moment."""
+        with self._changing:
+            copied = copy.copy(self)
+            copied.shown, copied.steps = list(self.shown), [copy.copy(step) for step in self.steps]
+        return copied
 
     def wait(self, seconds: float) -> Run:
         """Wait until it asks something or has ended, or so long at most; itself."""

@@ -24,7 +24,7 @@ ARGUMENTS = [
 ]
 
 # Milliseconds that an expectation waits at most: the machine may be busy.
-PATIENCE = 900_000
+PATIENCE = 300_000
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from tests.web.conftest import PATIENCE
 from tests.web.started import NEW_MODEL, Started, started
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 ROWS = 400
 # Measuring embeds extracts of every kind for every document: a small share would not pay for it in so small a database.
@@ -103,9 +103,14 @@ def test_a_whole_upgrade_by_mouse_with_a_second_browser_and_a_reload(
     page.get_by_role("button", name="Migrate by this plan").click()
     page.wait_for_url("**/runs/*")
 
-    second = opened(chromium, page_of)  # another browser sees the same run, and answers its question
-    second.goto(page.url)
-    second.get_by_role("button", name="Yes, migrate").click()
+    second = opened(chromium, page_of)  # another browser sees the same run, although a script comes late there
+    late: list[Route] = []
+    second.route("**/hx-sse.min.js", lambda route: late.append(route), times=1)
+    second.goto(page.url, wait_until="commit")
+    second.wait_for_function("window.htmx")
+    second.evaluate("new Promise(resolve => setTimeout(resolve))")
+    late[0].continue_()
+    page.get_by_role("button", name="Yes, migrate").click()
     for each in (second, page):
         ended(each)
         expect(each.locator(".result")).to_contain_text("verified: every id, text, payload and vector")
@@ -150,7 +155,15 @@ def test_the_keyboard_alone_suffices(chromium: Browser, tmp_path: Path) -> None:
     folder = with_saved_plan(tmp_path)
     with started(folder.parent, folder) as running:
         page = opened(chromium, running)
-        press(page, page.get_by_role("link", name="notes", exact=True))
+        late: list[Route] = []
+        page.route("**/look", lambda route: late.append(route), times=1)
+        with page.expect_request("**/look"):
+            page.reload()
+        reach(page, page.get_by_role("link", name="notes", exact=True))
+        late[0].continue_()
+        expect(page.get_by_role("table")).to_contain_text("length 1.00")  # doctor's part, around what has the focus
+        expect(page.get_by_role("link", name="notes", exact=True)).to_be_focused()
+        page.keyboard.press("Enter")
         press(page, page.get_by_role("link", name="Plan and migrate"))
         page.wait_for_url("**/budget")
         reach(page, page.get_by_label("Although the gate"))
@@ -204,7 +217,8 @@ def test_what_a_killed_server_left_is_offered_and_resumed(chromium: Browser, tmp
         page.get_by_label("Although the gate").check()
         page.get_by_role("button", name="Migrate by this plan").click()
         page.get_by_role("button", name="Yes, migrate").click()
-        expect(page.locator(".steps")).to_contain_text("project notes")
+        # from here on it can be resumed; before, what was begun is only discarded
+        expect(page.locator(".steps")).to_contain_text("write notes")
         running.process.kill()
         running.process.wait()
     assert len(Migrator(folder).collections()) == 1  # the old one or the new one, whole

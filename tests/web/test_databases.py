@@ -76,6 +76,9 @@ def test_back_and_delete_with_the_questions_of_the_command_line(database: Path, 
     ended(run, client, agree=False)
     assert (run.state, run.message) == ("refused", "not confirmed: nothing was changed")
     assert migrator.backups() == [backup]
+    events = f"/runs/{run.key}/events"
+    assert client.get(events, params={"seen": run.version}).text == "event: ended\ndata: ended\n\n"  # all was seen
+    assert "refused" in client.get(events, params={"seen": run.version - 1}).text
 
     run = run_of(site, client, f"{page_of(database)}do/rollback", backup=backup.name)
     assert run.state == "finished", run.message

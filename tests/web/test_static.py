@@ -19,6 +19,8 @@ def test_vendored_files_are_those_that_are_listed() -> None:
 def test_pages_hold_no_script_and_no_style_of_their_own() -> None:
     for template in (HERE / "templates").glob("*.html"):
         text = template.read_text()
+        if template.name == "report.html":  # one file, which nothing serves: it carries the style sheet
+            text = text.replace("<style>{{ style }}</style>", "", 1)
         assert not re.search(r"<style|style=|\son\w+=|javascript:|\|\s*safe", text), template.name
         assert not re.search(r"<script(?! src=\"/static/)", text), template.name
         assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", text), template.name

@@ -28,7 +28,7 @@ def routes(site: Site) -> list[Route]:
         return site.page("runs.html", request, {"runs": site.runs.newest()})
 
     async def run(request: Request) -> Response:
-        return site.page("run.html", request, _values(site.run(request)))
+        return site.page("run.html", request, _values(site.run(request).snapshot()))
 
     async def events(request: Request) -> Response:
         return StreamingResponse(_events(site, site.run(request), request), media_type="text/event-stream")
@@ -48,22 +48,26 @@ def routes(site: Site) -> list[Route]:
 
 
 def _values(run: Run) -> dict[str, object]:
-    shown = [(is_notice(result), rendered) for result in list(run.shown) if (rendered := told(result)) is not None]
+    """What the page of a run shows, of a `snapshot` of it."""
+    shown = [(is_notice(result), rendered) for result in run.shown if (rendered := told(result)) is not None]
     return {"run": run, "shown": shown, "database": run.database}
 
 
 async def _events(site: Site, run: Run, request: Request) -> AsyncIterator[str]:
-    """The part of a page that shows a run, whenever it changed, until it has ended and was shown so."""
-    last, looks = -1, 0
+    """The part of a page that shows a run, whenever it changed since the page saw it, until it has ended."""
+    # what a page shows already is not sent again: who is about to press a button there must not lose it
+    seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+    last, looks = int(seen) if seen.isdecimal() and len(seen) < 12 else -1, 0
     while not await request.is_disconnected():
         looks += 1
-        if run.version != last:
-            last, ended = run.version, run.ended
-            text = bytes(site.page("run_now.html", request, _values(run)).body).decode()
+        now = run.snapshot()
+        if now.version != last:
+            last = now.version
+            text = bytes(site.page("run_now.html", request, _values(now)).body).decode()
             yield f"id: {last}\n" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
-            if ended:
-                yield "event: ended\ndata: ended\n\n"
-                return
         elif looks % LOOKS_UNTIL_ALIVE == 0:
             yield ": alive\n\n"
+        if now.ended:
+            yield "event: ended\ndata: ended\n\n"
+            return
         await asyncio.sleep(SECONDS_BETWEEN)

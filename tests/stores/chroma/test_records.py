@@ -49,6 +49,16 @@ def test_records_are_those_that_chroma_gives(tmp_path: Path, rows: int) -> None:
     np.testing.assert_array_equal(stored.vectors, page.vectors)
 
 
+def test_only_the_named_collections_are_sampled(database: Path) -> None:
+    everything = sample_records(database, 10)
+    assert len(everything) == 4
+    for address in (Address("thought_nodes"), Address("thought_nodes", "second_tenant", "archive")):
+        (page,) = sample_records(database, 10, (address,)).values()
+        assert (page.ids, page.texts) == (everything[address].ids, everything[address].texts)
+    assert sample_records(database, 10, (Address("empty"), Address("nothing"))) == {}
+    assert sample_records(database, 10, ()) == {}
+
+
 def test_an_index_in_an_unknown_format_is_left_out(tmp_path: Path) -> None:
     with open_client(tmp_path) as client:
         collection = client.create_collection("notes", embedding_function=None)
