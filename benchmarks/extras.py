@@ -100,6 +100,11 @@ CHECKS = {
     ),
     "langchain": Check(program="from lightmigrate.integrations.langchain import BridgedEmbeddings, auto_migrate"),
     "llamaindex": Check(program="from lightmigrate.integrations.llamaindex import BridgedEmbedding, auto_migrate"),
+    "web": Check(
+        ("report", "vectors.npy", "-o", "report.html"),
+        f"{_VECTORS}import lightmigrate.web.serve\nnp.save('vectors.npy', vectors)",
+        shows="written: report.html",
+    ),
     "train": Check(program="import torch, sentence_transformers\nfrom lightmigrate_train import fit_mlp"),
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from lightmigrate.version import __version__
 # `lightmigrate.cli.NAME`: a function or a `Typer` of that name. A test compares the lines with the docstrings.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Change the model": {
-        "doctor": "Look at collections, dimensions, mismatches and users. Only reads.",
+        "doctor": "Show collections, dimensions, mismatches, and who has the database open. Only reads.",
         "plan": "Show what `migrate` would do, or what each budget buys. Only reads.",
         "migrate": "Build a new database aside, verify it, put it in place at once.",
     },
@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Projections": {
         "train": "Train a projection on your own documents and judge it.",
-        "inspect": "Show what a projection says of itself. Only reads.",
+        "inspect": "Show a projection's models, training and measured quality. Only reads.",
         "registry": "List, add, remove, check and find projections.",
         "bridge": "Search a collection that is not migrated with the new model.",
     },

@@ -21,7 +21,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at collections, dimensions, mismatches and users. Only reads."""
+    """Show collections, dimensions, mismatches, and who has the database open. Only reads."""
     from lightmigrate.cli.show import databases, intermediate, terminal
 
     with conversation(as_json) as talk:

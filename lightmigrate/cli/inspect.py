@@ -16,7 +16,7 @@ def inspect(
     projection: Annotated[Path, typer.Argument(help="The projection, .npz or .onnx.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a projection says of itself. Only reads."""
+    """Show a projection's models, training and measured quality. Only reads."""
     from lightmigrate.cli.show import projections, terminal
 
     loaded = read(projection)

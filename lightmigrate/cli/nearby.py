@@ -11,6 +11,7 @@ from lightmigrate.commands.nearby import nearby as look
 _NEXT = {
     "new": ("", ("doctor",)),
     "migrated": ("migrated, with a backup", ("status",)),
+    "with backup": ("with a backup", ("doctor",)),
     "interrupted": ("interrupted", ("resume",)),
     "unreadable": ("cannot be opened", ("doctor",)),
 }
@@ -35,8 +36,10 @@ def nearby() -> None:
             terminal.output.print(f"  [bold cyan]{escape(terminal.command('doctor', place))}[/]")
     if not _any_migrated(found):
         terminal.output.print("\nsee the whole job on a small database:  [bold cyan]lightmigrate demo[/]")
+    else:
+        terminal.output.print()
     terminal.output.print("all commands:  [bold cyan]lightmigrate --help[/]")
 
 
 def _any_migrated(found: list[NearbyDatabase]) -> bool:
-    return any(database.state in ("migrated", "interrupted") for database in found)
+    return any(database.state in ("migrated", "with backup", "interrupted") for database in found)

@@ -259,8 +259,8 @@ MIGRATION_OPTIONS = Group(
             Annotated[
                 bool,
                 option(
-                    "Migrate although the projection failed the gate, or the vectors do not look like its source "
-                    "model's.",
+                    "Migrate although the projection failed the gate, or is expected to keep no more than doing "
+                    "nothing, or the vectors do not look like its source model's.",
                     "--force",
                     panel=MIGRATION,
                 ),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 from lightmigrate.stores.open import kind_at
+
+if TYPE_CHECKING:
+    from lightmigrate.migrator import Migrator
 
 # How far it looks: folders within folders, files and folders in all, databases in all.
 DEEPEST, MOST_LOOKED_AT, MOST_FOUND = 2, 1000, 10
@@ -24,8 +29,9 @@ class NearbyDatabase(Result):
     Attributes:
         path: of it.
         kind: of store.
-        state: `new`, `migrated` (it has a backup), `interrupted`, or `unreadable` (its package is missing, or it is
-            damaged: `doctor` says why).
+        state: `new`, `migrated` (`status` tells how), `with backup` (it was rolled back, or nothing was measured when
+            it was migrated), `interrupted`, or `unreadable` (its package is missing, or it is damaged: `doctor` says
+            why).
     """
 
     path: Path
@@ -94,4 +100,14 @@ def _state(path: Path) -> tuple[str, set[Path]]:
             return "interrupted", backups
     except (OSError, LightmigrateError):
         return "unreadable", set()
-    return ("migrated" if backups else "new"), backups
+    if not backups:
+        return "new", backups
+    return ("migrated" if _has_status(migrator) else "with backup"), backups
+
+
+def _has_status(migrator: Migrator) -> bool:
+    """Whether `lightmigrate status` has something to say of a database."""
+    for known in (migrator.scores, migrator.status):
+        with contextlib.suppress(OSError, LightmigrateError):
+            return bool(known())
+    return False

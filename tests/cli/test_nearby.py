@@ -34,10 +34,13 @@ def test_each_database_has_its_next_command(
 ) -> None:
     home = database.parent
     monkeypatch.chdir(home)
-    for name in ("migrated", "broken off"):
+    for name in ("migrated", "rolled back", "broken off"):
         shutil.copytree(database, home / name / "chroma")
     np.save(home / "vectors.npy", np.eye(4, dtype=np.float32))
     ChromaMigrator(home / "migrated" / "chroma").migrate([CollectionJob("thought_nodes", projection)])
+    rolled_back = ChromaMigrator(home / "rolled back" / "chroma")
+    rolled_back.migrate([CollectionJob("thought_nodes", projection)])
+    rolled_back.rollback()
     with pytest.raises(KilledError):
         ChromaMigrator(home / "broken off" / "chroma", on_progress=dies("verify", 1)).migrate(
             [CollectionJob("thought_nodes", projection)]
@@ -48,6 +51,7 @@ def test_each_database_has_its_next_command(
     proposed = [shlex.split(line) for line in re.findall(r"^  lightmigrate (.*)$", shown, re.M)]
     assert sorted(map(tuple, proposed)) == [
         ("doctor", "chroma_data"),
+        ("doctor", "rolled back/chroma"),
         ("doctor", "vectors.npy"),
         ("resume", "broken off/chroma"),
         ("status", "migrated/chroma"),

@@ -11,7 +11,14 @@ from rich.markup import escape
 
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.scores import distances, nearest
-from lightmigrate.cli.show.terminal import filled_table, new_table, readable_seconds, readable_size, stated_quality
+from lightmigrate.cli.show.terminal import (
+    filled_table,
+    new_table,
+    readable_seconds,
+    readable_size,
+    readable_time,
+    stated_quality,
+)
 from lightmigrate.texts.find import option_for
 from lightmigrate.texts.forms import DOCUMENT
 
@@ -303,9 +310,8 @@ def backups(kept: Sequence[Backup]) -> RenderableType:
     table = new_table("backup", "size", "its last migration")
     for backup in kept:
         size = "–" if backup.bytes is None else readable_size(backup.bytes)
-        table.add_row(
-            escape(backup.name), size, "–" if backup.bytes is None else backup.migrated_at or "never migrated"
-        )
+        migrated = "never migrated" if backup.migrated_at is None else readable_time(backup.migrated_at)
+        table.add_row(escape(backup.name), size, "–" if backup.bytes is None else migrated)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -84,6 +85,14 @@ def readable_seconds(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s" if seconds >= 1 else "a second"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def readable_time(moment: str) -> str:
+    """`2026-11-28 04:10 UTC`, of a time in ISO 8601; another text as it is."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return printable(moment)
 
 
 def readable_fact(value: Any) -> str:
