@@ -27,11 +27,13 @@ class DatabaseLock:
 
     Attributes:
         file: the lock file; need not exist.
+        claims: whether holding it writes a claim to the store.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.file = lock_of(store)
+        self.claims = isinstance(store, Claimable)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -195,3 +195,14 @@ def require_possible(store: Store, requests: Iterable[Request]) -> None:
             reason = store.refusal(request.address, request.projection.info.target.dimension)
             if reason is not None:
                 raise RefusedError(reason)
+
+
+def require_some_possible(store: Store) -> None:
+    """Raise `RefusedError` when the store can give no collection with records new vectors. Only reads."""
+    if not isinstance(store, Refusing):
+        return
+    filled = [facts for facts in store.collections() if facts.count]
+    reasons = [store.refusal(facts.address, facts.dimension or 0) for facts in filled]
+    refused = [reason for reason in reasons if reason is not None]
+    if refused and len(refused) == len(filled):
+        raise RefusedError(refused[0])

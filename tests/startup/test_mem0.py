@@ -34,7 +34,7 @@ def memory(server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     mem0 = importlib.import_module("mem0")
 
     def opened(client: Any, dimension: int) -> Any:
-        def embed(server: EmbeddingServer, texts: list[str]) -> Any:
+        def embed(server: EmbeddingServer, texts: list[str], name: str) -> Any:
             return shared_wordllama(dimension).embed(texts)
 
         monkeypatch.setattr(EmbeddingServer, "embed", embed)

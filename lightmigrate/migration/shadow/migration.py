@@ -32,6 +32,7 @@ from lightmigrate.migration.plan import (
     require_changeable,
     require_passed,
     require_possible,
+    require_some_possible,
 )
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import (
@@ -95,7 +96,8 @@ class ShadowMigration:
         Raises:
             AnotherRunError: another lightmigrate process is working on the database.
         """
-        if self._lock.is_held() or self._store.interrupted_exchange():
+        # a claim is a write; without one, there may be more to finish than an exchange
+        if not self._lock.claims or self._lock.is_held() or self._store.interrupted_exchange():
             with self._locked():
                 pass
         return self.recovered
@@ -146,8 +148,13 @@ class ShadowMigration:
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
         """Build, keep current, verify, exchange. Writes. See `Migrator.migrate`."""
+        self._require_supported()
+        if self._lock.claims and not self._store.interrupted_exchange():
+            if callable(source):  # what is refused is refused before anything is written, a claim included
+                require_some_possible(self._store)
+            else:
+                self.plan(source)
         with self._locked():
-            self._require_supported()
             requests = source(self._store) if callable(source) else source
             return self._migrate(requests, auto_backup, verify, invalid_vectors, force, beside) if requests else []
 
@@ -190,9 +197,8 @@ class ShadowMigration:
             require_passed(plan)
             for request in requests:
                 sample = sample_of(self._store.collection(request.address))
-                if not len(sample) or keeps_vectors(request.projection):
-                    continue
-                require_fitting(request.address, sample.vectors, request.projection)
+                if len(sample) and not keeps_vectors(request.projection):
+                    require_fitting(request.address, sample.vectors, request.projection)
         try:
             built = [self._shadows.build(request, bool(verify), invalid_vectors) for request in requests]
             if beside is not None:

@@ -97,7 +97,11 @@ def old_server(version: str, answers: Mapping[str, Any] | None = None) -> Iterat
         do_DELETE = do_PUT  # noqa: N815
 
         def answer(self, body: Any) -> None:
-            content = json.dumps({"detail": "Not Found"} if body is None else body).encode()
+            if body is None and self.path.startswith(f"{DATABASE}/collections/"):
+                missing = {"error": "NotFoundError", "message": "Collection does not exist"}
+            else:
+                missing = {"detail": "Not Found"}
+            content = json.dumps(missing if body is None else body).encode()
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

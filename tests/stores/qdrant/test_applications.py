@@ -108,7 +108,7 @@ def test_mem0_finds_its_memories_with_another_model(monkeypatch: pytest.MonkeyPa
     with running_server() as server:
 
         def opened(dimension: int) -> Any:
-            def embed(server: EmbeddingServer, texts: list[str]) -> Any:
+            def embed(server: EmbeddingServer, texts: list[str], name: str) -> Any:
                 return shared_wordllama(dimension).embed(texts)
 
             monkeypatch.setattr(EmbeddingServer, "embed", embed)
