@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import typer
 
-from lightmigrate import Migrator, Model, fit
+from lightmigrate import BudgetPlan, Migrator, Model, fit
 from lightmigrate.cli.app import application, main
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.stores.chroma.client import open_client
@@ -174,12 +174,27 @@ class Place:
 
 
 def run_command(words: list[str]) -> None:
-    """A command, with consent where it asks."""
+    """A command, with consent where it asks.
+
+    A plan of which no more is expected than of doing nothing is refused, as so few documents make it; then by --force.
+    """
     group: Any = typer.main.get_command(application(words[0]))
     asks = any("--yes" in parameter.opts for parameter in group.commands[words[0]].params)
+    words = [*words, *(["--yes"] if asks and words[0] != "clean" and "--yes" not in words else [])]
+    if is_below_nothing(words):
+        assert ended_with(words) == 2, words
+        words.append("--force")
+    assert not ended_with(words), words
+
+
+def ended_with(words: list[str]) -> object:
     with pytest.raises(SystemExit) as ended:
-        main([*words, *(["--yes"] if asks and words[0] != "clean" and "--yes" not in words else [])])
-    assert not ended.value.code, words
+        main(words)
+    return ended.value.code
+
+
+def is_below_nothing(words: list[str]) -> bool:
+    return "--plan" in words and BudgetPlan.load(Path(words[words.index("--plan") + 1])).is_below_nothing
 
 
 @pytest.fixture
