@@ -152,7 +152,7 @@ def with_saved_plan(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(
     not os.environ.get("LIGHTMIGRATE_KEYBOARD"),
-    reason="waits without end in two of four runs beside other tests, not yet explained: LIGHTMIGRATE_KEYBOARD=1 runs it",
+    reason="waits without end in some runs beside other tests, not explained: LIGHTMIGRATE_KEYBOARD=1 runs it",
 )
 def test_the_keyboard_alone_suffices(chromium: Browser, tmp_path: Path) -> None:
     from playwright.sync_api import expect
