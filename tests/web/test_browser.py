@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -46,11 +46,17 @@ def page_of(folder: Path, tmp_path: Path) -> Iterator[Started]:
         yield running
 
 
-def opened(chromium: Browser, running: Started, scheme: Literal["light", "dark"] = "light") -> Page:
+def opened(
+    chromium: Browser,
+    running: Started,
+    scheme: Literal["light", "dark"] = "light",
+    before: Callable[[Page], None] = lambda page: None,
+) -> Page:
     """A new browser of its own that opened the printed address; an error on the page fails the test."""
     page = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
+    before(page)
     page.goto(running.address)
     assert "token" not in page.url
     return page
@@ -161,11 +167,11 @@ def test_the_keyboard_alone_suffices(chromium: Browser, tmp_path: Path) -> None:
 
     folder = with_saved_plan(tmp_path)
     with started(folder.parent, folder) as running:
-        page = opened(chromium, running)
         late: list[Route] = []
-        page.route("**/look", lambda route: late.append(route), times=1)
-        with page.expect_request("**/look"):
-            page.reload()
+        # held back from the first load on: once the server has looked, a page holds what it found and asks no more
+        page = opened(
+            chromium, running, before=lambda page: page.route("**/look", lambda route: late.append(route), times=1)
+        )
         reach(page, page.get_by_role("link", name="notes", exact=True))
         late[0].continue_()
         expect(page.get_by_role("table")).to_contain_text("length 1.00")  # doctor's part, around what has the focus
