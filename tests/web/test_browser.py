@@ -168,10 +168,12 @@ def test_the_keyboard_alone_suffices(chromium: Browser, tmp_path: Path) -> None:
     folder = with_saved_plan(tmp_path)
     with started(folder.parent, folder) as running:
         late: list[Route] = []
-        # held back from the first load on: once the server has looked, a page holds what it found and asks no more
-        page = opened(
-            chromium, running, before=lambda page: page.route("**/look", lambda route: late.append(route), times=1)
-        )
+
+        def hold_the_look_back(page: Page) -> None:
+            # from the first load on: once the server has looked, a page holds what it found and asks no more
+            page.route("**/look", lambda route: late.append(route), times=1)
+
+        page = opened(chromium, running, before=hold_the_look_back)
         reach(page, page.get_by_role("link", name="notes", exact=True))
         late[0].continue_()
         expect(page.get_by_role("table")).to_contain_text("length 1.00")  # doctor's part, around what has the focus
