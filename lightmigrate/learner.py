@@ -55,7 +55,7 @@ class DatabaseLearner(DatabaseReader):
         Args:
             collection: name or address of the collection; `None` for all collections of the database, which must be of
                 one model, as one.
-            samples: documents to calibrate on; fewer when all collections together have fewer.
+            samples: documents to calibrate on; all where there are fewer, but at least 50.
             texts: where the embedded texts come from, or texts by id for records of one collection that stores none; by
                 default what the records tell (`chosen_texts`).
             reads_texts: whether the projection may read texts; by default only if none are given by id.
@@ -72,7 +72,7 @@ class DatabaseLearner(DatabaseReader):
             return data_from_readable(
                 read,
                 samples,
-                fewest=FEWEST_DOCUMENTS if len(read.members) > 1 else None,
+                fewest=FEWEST_DOCUMENTS,
                 reads_texts=not by_id(texts) if reads_texts is None else reads_texts,
                 about=stated_form([one for one in read.members if isinstance(one, WithTexts)], texts),
                 seed=seed,
@@ -100,7 +100,7 @@ class DatabaseLearner(DatabaseReader):
             provider: the new model: a `Provider`, or an embedding function of any kind (`providers.functions`). Without
                 a cache it gets the default one.
             previous: likewise the old model, where it is available: then doing nothing is measured, too.
-            samples: documents to calibrate on.
+            samples: documents to calibrate on; see `calibration_data`.
             source_model: the model of the stored vectors; unnamed by default.
             texts: where the embedded texts come from (`TextSource`), or texts by id for records that store none; by
                 default what the records tell.

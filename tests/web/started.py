@@ -18,6 +18,13 @@ NEW_MODEL = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
 
 _MAIN = "import sys; import tests.encoders; from lightmigrate.cli.app import main; main(sys.argv[1:])"
 
+# Before it: the first migration kills its process when all new vectors are on the disk and none is in its place.
+_DIES = """
+import os, signal
+from lightmigrate.migration.aside import build
+build.sync_tree = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -38,13 +45,20 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(place: Path, *folders: Path, port: int = 0) -> Iterator[Started]:
-    """Start the page for some folders; its files about them are in `place`, and it is killed at the end."""
+def started(place: Path, *folders: Path, port: int = 0, dies: bool = False) -> Iterator[Started]:
+    """Start the page for some folders; its files about them are in `place`, and it is killed at the end.
+
+    With `dies` it kills itself in the middle of its first migration.
+    """
     words = ["ui", *map(str, folders), "--listen-port", str(port), "--cache", str(place / "cache.sqlite3")]
     words += ["--target-provider", "chroma", "--target-model", NEW_MODEL]
     variables = {**os.environ, "XDG_CACHE_HOME": str(place / "user"), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", _MAIN, *words], stdout=subprocess.PIPE, text=True, env=variables, cwd=ROOT
+        [sys.executable, "-c", f"{_DIES if dies else ''}{_MAIN}", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=variables,
+        cwd=ROOT,
     )
     try:
         assert process.stdout is not None
