@@ -2,7 +2,8 @@
 
 Chroma loads the whole index of a collection for the first thing that is asked of it, 3 MiB and about 10 ms for 16
 records, and keeps only so many (see `bindings`). A folder of a thousand small collections is read several times for one
-migration; without this, nearly all of that time would go into loading indexes.
+migration; without this, nearly all of that time would go into loading indexes. Of a larger collection one sample is
+kept: everything that looks at a collection before it is migrated looks at a part of that.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ import numpy as np
 
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, evenly
 
-# Records of a collection that is kept, and bytes of all that are kept: what does not fit is read again.
+# Records of a collection, or of a sample of it, that are kept, and bytes of all that are kept: what does not fit is
+# read again.
 MOST_RECORDS, MOST_BYTES = 1000, 64 * 2**20
+
+# The part of a collection that is all of it; a sample is known by its seed.
+_WHOLE = None
 
 # Open collections that are kept: one with its schema takes 44 KiB.
 MOST_OPEN = 64
@@ -38,7 +43,7 @@ class Remembered:
         self._open: dict[Address, ChromaCollection] = {}
         self._changes = 0
         self._counts: dict[str, int] = {}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, dict[int | None, Page]] = defaultdict(dict)
         self._writes: dict[str, int] = defaultdict(int)
         self._bytes = 0
         self._lock = threading.Lock()
@@ -69,26 +74,26 @@ class Remembered:
                 self._counts[collection] = count
         return count
 
-    def page(self, collection: str, read: Callable[[], Page]) -> Page:
-        """All records; read when they are not known. Nobody may change them."""
+    def page(self, collection: str, read: Callable[[], Page], part: int | None = _WHOLE) -> Page:
+        """All records, or a sample of them; read when they are not known. Nobody may change them."""
         with self._lock:
-            known, before = self._pages.get(collection), self._writes[collection]
+            known, before = self._pages[collection].get(part), self._writes[collection]
         if known is not None:
             return known
         page = read()
         page.vectors.flags.writeable = False
         size = _bytes(page)
         with self._lock:
-            unchanged = self._writes[collection] == before and collection not in self._pages
+            unchanged = self._writes[collection] == before and part not in self._pages[collection]
             if unchanged and self._bytes + size <= MOST_BYTES:
-                self._pages[collection] = page
+                self._pages[collection][part] = page
                 self._bytes += size
         return page
 
     def known(self, collection: str) -> Page | None:
         """All records, if they are known."""
         with self._lock:
-            return self._pages.get(collection)
+            return self._pages[collection].get(_WHOLE)
 
     @contextlib.contextmanager
     def writing(self, collection: str) -> Iterator[None]:
@@ -106,8 +111,7 @@ class Remembered:
             self._changes += 1
             self._writes[collection] += 1
             self._counts.pop(collection, None)
-            page = self._pages.pop(collection, None)
-            self._bytes -= 0 if page is None else _bytes(page)
+            self._bytes -= sum(_bytes(page) for page in self._pages.pop(collection, {}).values())
 
 
 class RememberedCollection(ChromaCollection):
@@ -142,6 +146,14 @@ class RememberedCollection(ChromaCollection):
             return None
         read = super()._read
         return self._remembered.page(self.id, lambda: read(0, MOST_RECORDS, True))
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """About n records from all over the collection; only reads. See `stores.base.Collection`."""
+        if n > MOST_RECORDS:
+            return super().sample(n, seed)
+        largest = super().sample
+        page = self._remembered.page(self.id, lambda: largest(MOST_RECORDS, seed), seed)
+        return page.rows(evenly(len(page), n)) if n < len(page) else page
 
     def records(self, ids: Sequence[str], *, vectors: bool = True) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
