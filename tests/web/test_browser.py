@@ -114,7 +114,8 @@ def test_a_whole_upgrade_by_mouse_with_a_second_browser_and_a_reload(
     late: list[Route] = []
     second.route("**/hx-sse.min.js", lambda route: late.append(route), times=1)
     second.goto(page.url, wait_until="commit")
-    second.wait_for_function("window.htmx")
+    while not second.evaluate("!!window.htmx"):  # `wait_for_function` asks in the page, whose policy forbids that
+        second.evaluate("new Promise(requestAnimationFrame)")
     second.evaluate("new Promise(resolve => setTimeout(resolve))")
     late[0].continue_()
     page.get_by_role("button", name="Yes, migrate").click()
