@@ -175,10 +175,11 @@ class BudgetPlan(Result):
                 raise ValueError("another version")
             plan: BudgetPlan = read_as(cls, content)
             return plan
+        except FileNotFoundError:
+            raise LightmigrateError(f"there is no file {path}; {_write_one(database)}") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LightmigrateError(
-                f"{path} is not a plan of this lightmigrate ({type(error).__name__}); write one:  lightmigrate plan "
-                f"{database} --target-model MODEL --budget 30% -o FILE"
+                f"{path} is not a plan of this lightmigrate ({type(error).__name__}); {_write_one(database)}"
             ) from None
 
     def require_unchanged(self, now: CollectionSize) -> None:
@@ -200,6 +201,11 @@ class BudgetPlan(Result):
                 planned=then.records,
                 found=now.records,
             )
+
+
+def _write_one(database: str) -> str:
+    """The way to a plan."""
+    return f"write one:  lightmigrate plan {database} --target-model MODEL --budget 30% -o FILE"
 
 
 def _of_0_1(content: Mapping[str, Any]) -> dict[str, Any]:

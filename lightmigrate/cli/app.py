@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the outermost place: nothing may pass as a traceback
         if os.environ.get("LIGHTMIGRATE_TRACEBACK"):
             raise
-        code = _report(error, as_json="--json" in words, show_ids="--show-ids" in words)
+        code = _report(error, chosen, as_json="--json" in words, show_ids="--show-ids" in words)
     except KeyboardInterrupt:
         from lightmigrate.cli.show.terminal import messages
 
@@ -133,7 +133,7 @@ def _not_chosen() -> None:
     """Stands in the overview for a command that was not chosen; never called."""
 
 
-def _report(error: Exception, *, as_json: bool, show_ids: bool) -> int:
+def _report(error: Exception, chosen: str | None, *, as_json: bool, show_ids: bool) -> int:
     from rich.markup import escape
 
     from lightmigrate.cli.output import write_json
@@ -143,7 +143,8 @@ def _report(error: Exception, *, as_json: bool, show_ids: bool) -> int:
     if isinstance(error, LightmigrateError):
         text, code = str(error), error.exit_code
     elif hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument
-        text, code = f"{error.format_message()}; see  lightmigrate --help", 1
+        command = f"lightmigrate {chosen}" if chosen in COMMANDS else "lightmigrate"
+        text, code = f"{error.format_message()}; see  {command} --help", 1
     elif type(error).__name__ == "Abort":  # Ctrl-C or Ctrl-D at a question
         text, code = "not confirmed: nothing was changed", RefusedError.exit_code
     else:

@@ -26,6 +26,8 @@ def report(
 
     Without --with-text it holds no text, no id and no metadata of a record.
     """
+    from rich.markup import escape
+
     from lightmigrate.cli.show import terminal
 
     try:
@@ -39,4 +41,4 @@ def report(
         write_json({"file": str(written), "bytes": written.stat().st_size})
     else:
         size = terminal.readable_size(written.stat().st_size)
-        terminal.output.print(f"written: {written} ({size})", markup=False)
+        terminal.output.print(f"written: {escape(str(written))} ({size})")

@@ -43,6 +43,8 @@ def ui(
     The page runs on this machine and needs the token in the printed address. Models named here can be chosen in it, and
     others by name; keys come from the environment.
     """
+    from rich.markup import escape
+
     from lightmigrate.cli.show import terminal
 
     databases = [database_of(path) for path in paths or ()] + ([server] if server is not None else [])
@@ -57,7 +59,7 @@ def ui(
         raise MissingExtraError(error.name or "starlette", "web") from None
 
     def announce(address: str) -> None:
-        terminal.output.print(address, markup=False)
+        terminal.output.print(escape(address))
         terminal.messages.print("[dim]open it in a browser; Ctrl-C ends it, and interrupts what works then[/]")
 
     models = Models(target if target.model else None, source if source.model else None, cache)

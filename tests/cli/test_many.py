@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from lightmigrate.cli.app import main
-from lightmigrate.cli.show import terminal
+from lightmigrate.cli.show import budget, terminal
 from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
 from lightmigrate.progress import Progress, together
+from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.refinement.status import RefinementStatus
+from lightmigrate.stores.base import Address
 from tests.encoders import WordLlamaFunction
 from tests.startup.starts import POTION, ROWS_OF_EACH, SMALL, many, stored, vectors_of, write
 
@@ -59,6 +64,7 @@ def test_all_of_one_model_are_migrated_by_one_projection(run: Run, database: Pat
     code, out, _ = run("verify", database)
     assert code == 0
     assert f"{SMALL} collections" in out
+    assert "invalid vectors" not in out, "a column in which nothing stands"
     code, out, _ = run("status", database, "--json")
     assert len(json.loads(out)) == SMALL
     code, out, _ = run("doctor", database)
@@ -116,3 +122,28 @@ def test_reports_of_several_collections_are_one() -> None:
     assert heard[0] == Progress("copy", 5, 10)
     assert [one.done for one in heard[1:]] == [5, 10, 15, 20, 25, 30]
     assert {(one.total, one.collection) for one in heard[1:]} == {(30, "")}
+
+
+def test_status_of_many_has_a_row_for_those_that_look_alike_and_no_column_of_zeros() -> None:
+    def status(name: str, exact: int) -> RefinementStatus:
+        share = exact / 8
+        quality = QualityEstimate(share, share, share)
+        where = Address(name)
+        return RefinementStatus(name, where.tenant, where.database, "m", 8, exact, 0, 8 - exact, share, quality)
+
+    def shown(statuses: list[RefinementStatus]) -> list[list[str]]:
+        console = Console(file=io.StringIO(), width=100)
+        with console.capture() as captured:
+            console.print(budget.statuses(statuses))
+        return [line.split()[:5] for line in captured.get().splitlines()]
+
+    exact = [status(f"c{number}", 8) for number in range(LISTED)]
+    assert shown(exact)[:2] == [
+        ["collection", "records", "exact", "expected", "quality"],
+        ["c0", "8", "8", "(100%)", "██████"],
+    ]
+    assert shown([status("half", 4), *exact, status("other", 8)]) == [
+        ["collection", "records", "exact", "projected", "expected"],
+        [f"{LISTED + 1}", "collections", f"{8 * (LISTED + 1)}", f"{8 * (LISTED + 1)}", "(100%)"],
+        ["half", "8", "4", "(50%)", "4"],
+    ]

@@ -68,7 +68,7 @@ def test_add_show_list_remove(run: Run, own: Path, file: Path) -> None:
     code, out, _ = run("list")
     assert code == 0
     assert out.index("b_to_c") < out.index("shipped"), "the user's own before the packaged"
-    assert "model-c (6)" in out
+    assert "model-c  5 → 6" in out
     assert "next:  lightmigrate registry show b_to_c" in out
     _, listed = run.json("list")
     assert (listed[0]["folder"], listed[0]["file"]) == (str(own), "b_to_c.npz")
@@ -215,3 +215,14 @@ def test_a_list_cannot_speak_to_the_terminal(run: Run, own: Path) -> None:
     (own / "registry.json").unlink()
     _, out, _ = run("verify")
     assert ("leftover: " in out, "\x1b" in out) == (True, False)
+
+
+def test_the_list_names_the_models_only_where_the_name_of_a_projection_does_not(run: Run, own: Path) -> None:
+    Registry(own).add(make_projection(source=B, target=C), f"{B.name}_to_{C.name}.npz")
+    code, out, _ = run("list")
+    assert code == 0
+    heads = [line.split() for line in out.splitlines() if line.startswith("projection")]
+    assert heads == [
+        ["projection", "dimension", "stated", "quality"],
+        ["projection", "from", "to", "dimension", "stated", "quality"],
+    ]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
-from lightmigrate.cli.show.terminal import readable_seconds
+from lightmigrate.cli.show.many import LISTED
+from lightmigrate.cli.show.terminal import plain_table, readable_dollars, readable_seconds
 from lightmigrate.projection.terms.extract_rule import described as described_extract
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lightmigrate.budget.curve import CostQualityCurve
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
@@ -76,7 +79,7 @@ def _projected_from(setting: BudgetSetting) -> str:
 
 def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     """The setting that was chosen."""
-    cost = "" if plan.dollars is None or not plan.dollars else f", ${plan.dollars:,.2f}"
+    cost = "" if plan.dollars is None or not plan.dollars else f", {readable_dollars(plan.dollars)}"
     share = plan.tokens / max(1, plan.size.tokens)
     where = ", ".join([plan.model, *(str(plan.provider[name]) for name in _WHERE if name in plan.provider)])
     lines = [
@@ -131,25 +134,45 @@ def refined(done: Refinement) -> RenderableType:
 
 def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
     """What `status` shows."""
-    table = table_of("collection", ("records", "exact", "with extract", "projected"), ("", "expected quality"))
-    for status in collections:
-        bar = Text("█" * round(_BAR * status.share_exact), style="green")
+    kinds = [kind for kind in ("extract", "projected") if any(getattr(status, kind) for status in collections)]
+    titles = {"extract": "with extract", "projected": "projected"}
+    numbers = ("records", "exact", *(titles[kind] for kind in kinds))
+    table = table_of("collection", numbers, ("", "expected quality"))
+    for alike in _alike(collections):
+        first = alike[0]
+        records, exact = (sum(getattr(status, kind) for status in alike) for kind in ("records", "exact"))
+        bar = Text("█" * round(_BAR * first.share_exact), style="green")
         bar.append("░" * (_BAR - len(bar.plain)), style="dim")
+        cells = []
+        for kind in kinds:
+            count = sum(getattr(status, kind) for status in alike)
+            extracts = f" ({first.extracts})" if kind == "extract" and count and first.extracts else ""
+            cells.append(f"{count:,}{extracts}")
         table.add_row(
-            escape(str(status.address)),
-            f"{status.records:,}",
-            f"{status.exact:,} ({status.share_exact:.0%})",
-            f"{status.extract:,} ({status.extracts})" if status.extract and status.extracts else f"{status.extract:,}",
-            f"{status.projected:,}",
+            escape(str(first.address)) if len(alike) == 1 else f"{len(alike)} collections",
+            f"{records:,}",
+            f"{exact:,} ({first.share_exact:.0%})",
+            *cells,
             bar,
-            expected_quality(status.expected),
+            expected_quality(first.expected),
         )
     return table
 
 
+def _alike(collections: Sequence[RefinementStatus]) -> Iterable[Sequence[RefinementStatus]]:
+    """Each collection alone; of many, those together whose share of exact rows and expected quality look equal."""
+    if len(collections) <= LISTED:
+        return [[status] for status in collections]
+    groups: dict[tuple[object, ...], list[RefinementStatus]] = defaultdict(list)
+    for status in collections:
+        looks = (f"{status.share_exact:.0%}", status.extracts, expected_quality(status.expected))
+        groups[looks].append(status)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
 def table_of(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
     """A table without lines: a first column, numbers, and last columns."""
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    table = plain_table(1)
     table.add_column(first, no_wrap=True)
     for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from lightmigrate.cli.show.many import LISTED, TableRow, names, rows_to_show
+from lightmigrate.cli.show.many import DESCRIBED, LISTED, TableRow, names, rows_to_show
 from lightmigrate.cli.show.scores import distances, nearest
 from lightmigrate.cli.show.terminal import (
     filled_table,
@@ -47,8 +47,6 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         if facts.address in wrong:
             dimension = f"[bold red]{dimension} ≠ {state.expected_dim}[/]"
         function = escape(facts.embedding_function["name"]) if facts.embedding_function else "not recorded"
-        if str(facts.address) in state.models:
-            function += f" (vectors of {escape(state.models[str(facts.address)])})"
         fault = state.damaged.get(str(facts.address))
         vectors = "[bold red]cannot be read[/]" if fault else _vectors(state.samples.get(str(facts.address)))
         cells = (dimension, vectors, facts.space, function)
@@ -72,7 +70,15 @@ def diagnosis(state: Diagnosis) -> RenderableType:
     if len(distances) > LISTED:
         more = len(distances) - LISTED
         distances[LISTED:] = [f"[yellow]and {more} more whose metadata state another distance (--json)[/]"]
-    return Group(*lines, table, *faults, *distances, *_texts(state))
+    return Group(*lines, "", table, *_models(state), *faults, *distances, *_texts(state))
+
+
+def _models(state: Diagnosis) -> list[str]:
+    """Whose vectors collections hold, where a migration left that to be read; a recorded function may be another."""
+    collections: dict[str, list[str]] = defaultdict(list)
+    for name, model in state.models.items():
+        collections[model].append(name)
+    return [f"vectors of {escape(model)}: {escape(names(held))}" for model, held in collections.items()]
 
 
 def _texts(state: Diagnosis) -> list[str]:
@@ -174,7 +180,7 @@ def plan(made: Plan) -> RenderableType:
             lines.append(f"time: about {kept}; {rebuilt} if the index must be rebuilt to find as much as before")
         else:
             lines.append(f"time: about {rebuilt}; the index is built anew")
-    return Group(*lines, table)
+    return Group(*lines, "", table)
 
 
 def _from_to(before: object, after: object) -> str:
@@ -192,7 +198,7 @@ def _quality(collection: PlannedCollection) -> str:
 def migrated(results: Sequence[MigrationResult]) -> Group:
     """What `migrate` shows."""
     lines: list[RenderableType] = []
-    for result in results if len(results) <= LISTED else ():
+    for result in results if len(results) <= DESCRIBED else ():
         lines.append(
             f"[green]✓[/] [bold]{escape(str(result.address))}[/]: {result.n_migrated:,} records, "
             f"{_from_to(result.previous_dim, result.current_dim)} dimensions"
@@ -209,7 +215,7 @@ def migrated(results: Sequence[MigrationResult]) -> Group:
                 lines.append(f"  {checked.floats_rounded:,} metadata numbers changed in their last bit (Chroma's log)")
         lines += [f"  {nearest([result.scores])}"] if result.scores else []
         lines += [f"  [yellow]{loss}[/]" for loss in _losses([result])]
-    if len(results) > LISTED:
+    if len(results) > DESCRIBED:
         moved = distances([result.scores for result in results if result.scores is not None])
         lines += [*_migrated_many(results), *moved, *(f"[yellow]{loss}[/]" for loss in _losses(results))]
     last = results[-1]
@@ -260,21 +266,21 @@ def _recall(checked: Verification) -> str:
 
 def checks(compared: Sequence[CollectionCheck]) -> RenderableType:
     """What `verify` shows."""
-    table = new_table("collection", "records", "contents", "vectors", "settings", "invalid vectors")
-    rows: list[TableRow] = []
+    rows: list[tuple[str, ...]] = []
+    equal: list[TableRow] = []
     for check in compared:
         records = f"{check.records:,}"
         if check.records != check.records_migrated:
             records += f" (then {check.records_migrated:,})"
         parts = (check.contents_equal, check.vectors_equal, check.settings_equal)
-        marks = ["[green]✓[/]" if equal else "[yellow]changed[/]" for equal in parts]
+        marks = ["[green]✓[/]" if part else "[yellow]changed[/]" for part in parts]
+        invalid = f"{check.invalid_vectors:,}" if check.invalid_vectors else ""
         if len(compared) > LISTED and all(parts) and check.records == check.records_migrated:
-            rows.append(TableRow(escape(check.collection_name), check.records, (*marks, str(check.invalid_vectors))))
+            equal.append(TableRow(escape(check.collection_name), check.records, (*marks, invalid)))
         else:
-            table.add_row(escape(check.collection_name), records, *marks, str(check.invalid_vectors))
-    for row in rows_to_show(rows):
-        table.add_row(*row)
-    return table
+            rows.append((escape(check.collection_name), records, *marks, invalid))
+    columns = ("collection", "records", "contents", "vectors", "settings", "invalid vectors")
+    return filled_table(columns, [*rows, *rows_to_show(equal)])
 
 
 def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:

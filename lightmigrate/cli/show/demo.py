@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lightmigrate.cli.show import databases
 from lightmigrate.cli.show.budget import expected_quality, table_of
+from lightmigrate.cli.show.terminal import plain_table
 from lightmigrate.commands.demo import (
     DemoDatabase,
     DemoMigration,
@@ -65,7 +66,7 @@ def _database(result: DemoDatabase) -> RenderableType:
 
 def _plan(result: DemoPlan) -> RenderableType:
     curve, plan = result.curve, result.plan
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    table = plain_table(1)
     for column in ("abstracts", "of the others", "tokens", " ", "expected quality", ""):
         table.add_column(column, justify="right" if column in ("abstracts", "tokens", " ") else "left", no_wrap=True)
     if curve.expected_nothing is not None:

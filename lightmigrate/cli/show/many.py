@@ -9,6 +9,9 @@ from dataclasses import dataclass
 # Up to so many collections are listed one by one.
 LISTED = 20
 
+# Up to so many collections get several lines each.
+DESCRIBED = 5
+
 # Names that a line lists; of more their number.
 NAMED = 5
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from lightmigrate.cli.show.terminal import (
     facts_table,
+    filled_table,
     new_table,
     printable,
     readable_fact,
@@ -104,13 +105,19 @@ def listed(projections: Sequence[Listed]) -> RenderableType:
     """What `registry list` shows: a table for each folder."""
     parts: list[RenderableType] = []
     for folder, group in itertools.groupby(projections, key=lambda projection: projection.folder):
-        table = new_table("projection", "from", "to", "stated quality")
-        for projection in group:
-            entry = projection.entry
-            models = (f"{printable(model.name)} ({model.dimension})" for model in entry.models)
-            table.add_row(escape(entry.file.removesuffix(".npz")), *models, _stated(entry))
+        rows = [_row(projection.entry) for projection in group]
+        table = filled_table(("projection", "from", "to", "dimension", "stated quality"), rows)
         parts += [f"[bold]{escape(str(folder))}[/]", table]
     return Group(*parts) if parts else "no projections"
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    """A projection in the list; its models have cells of their own where its name does not tell them."""
+    name = entry.file.removesuffix(".npz")
+    source, target = entry.models
+    told = name == f"{source.name}_to_{target.name}"
+    models = ("", "") if told else (printable(source.name), printable(target.name))
+    return escape(name), *models, f"{source.dimension} → {target.dimension}", _stated(entry)
 
 
 def entry(shown: Listed) -> RenderableType:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from lightmigrate.cli.show.budget import doing_nothing, expected_quality, not_whole, table_of
-from lightmigrate.cli.show.terminal import readable_seconds
+from lightmigrate.cli.show.terminal import readable_dollars, readable_seconds
 
 if TYPE_CHECKING:
     from lightmigrate.routes.compare import Comparison
@@ -32,10 +32,9 @@ def comparison(compared: Comparison) -> RenderableType:
 def _numbers(route: Route) -> list[str]:
     if route.kind == "nothing":
         return ["–"] * 4
-    dollars = route.dollars
     return [
         _short(route.tokens),
-        "unknown" if dollars is None else "free" if not dollars else f"${dollars:,.2f}",
+        readable_dollars(route.dollars),
         "–" if route.seconds is None else readable_seconds(route.seconds),
         "–" if route.exact_seconds is None else readable_seconds(route.exact_seconds),
     ]

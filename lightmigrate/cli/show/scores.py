@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
 from lightmigrate.cli.show import budget
-from lightmigrate.cli.show.many import LISTED
+from lightmigrate.cli.show.many import DESCRIBED, LISTED
+from lightmigrate.cli.show.terminal import plain_table
 
 if TYPE_CHECKING:
     from lightmigrate.commands.status import CollectionStatus
@@ -41,7 +41,7 @@ def statuses(collections: Sequence[CollectionStatus]) -> RenderableType:
 
 def distances(moved: Sequence[ScoreShift]) -> list[str]:
     """A line for each collection about its nearest records; one for all of many."""
-    if len(moved) <= LISTED:
+    if len(moved) <= DESCRIBED:
         return [f"{escape(str(shift.address))}: {nearest([shift])}" for shift in moved]
     return [f"{len(group)} collections: {nearest(group)}" for group in _alike(moved)]
 
@@ -66,7 +66,7 @@ def example(moved: Iterable[ScoreShift | None]) -> str:
 
 
 def _thresholds(moved: Sequence[ScoreShift]) -> RenderableType:
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("collection")
     for column in ("before", "now", "similarity", "share", "unchanged"):
         table.add_column(column, no_wrap=True)

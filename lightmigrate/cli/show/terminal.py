@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from lightmigrate.cli.show.wrapping import WrappingConsole
 
 if TYPE_CHECKING:
     from lightmigrate.quality.retention import QualityEstimate
 
 # soft_wrap: a path or a command that is broken over two lines cannot be copied
-output = Console(soft_wrap=True, highlight=False)
-messages = Console(stderr=True, soft_wrap=True, highlight=False)
+output = WrappingConsole(soft_wrap=True, highlight=False)
+messages = WrappingConsole(stderr=True, soft_wrap=True, highlight=False)
 
 
 def command(*words: object) -> str:
@@ -39,9 +40,14 @@ _SHORT = ("records", "size", "dimension", "distance")
 _EMPTY = ("", "–", "not recorded")
 
 
+def plain_table(gap: int = 2) -> Table:
+    """A table without lines and columns, as all tables here look. `gap`: spaces between its columns."""
+    return Table(box=None, header_style="dim", pad_edge=False, padding=(0, gap, 0, 0))
+
+
 def new_table(*columns: str) -> Table:
     """A table with these columns. What does not fit into a line goes on in the next, whole."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = plain_table()
     for column in columns:
         justify: JustifyMethod = "right" if column in _NUMBERS else "left"
         table.add_column(column, justify=justify, no_wrap=column in _SHORT, overflow="fold")
@@ -85,6 +91,15 @@ def readable_seconds(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s" if seconds >= 1 else "a second"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def readable_dollars(dollars: float | None) -> str:
+    """`free`, `< $0.01`, `$3.20`; `unknown` where no price is known."""
+    if dollars is None:
+        return "unknown"
+    if not dollars:
+        return "free"
+    return f"${dollars:,.2f}" if dollars >= 0.01 else "< $0.01"
 
 
 def readable_time(moment: str) -> str:
