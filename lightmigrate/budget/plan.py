@@ -13,7 +13,7 @@ from lightmigrate.budget.curve import CostQualityCurve
 from lightmigrate.budget.settings import NO_QUERIES, BudgetSetting, CurvePoint, QuerySet
 from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.files import replacing
-from lightmigrate.quality.retention import QualityEstimate
+from lightmigrate.quality.retention import QualityEstimate, surely_below
 from lightmigrate.results import Result, read_as
 from lightmigrate.stores.base import Address, Metric
 from lightmigrate.texts.forms import TextForm
@@ -85,9 +85,8 @@ class BudgetPlan(Result):
 
     @property
     def is_below_nothing(self) -> bool:
-        """Whether no more is expected of it than of doing nothing, which is only known by an estimate."""
-        nothing = self.expected_nothing
-        return nothing is not None and not self.embeds_everything and self.expected.value <= nothing.value
+        """Whether it surely keeps no more than is expected of doing nothing: not even the upper end of its interval."""
+        return not self.embeds_everything and surely_below(self.expected, self.expected_nothing)
 
     @property
     def address(self) -> Address:

@@ -13,6 +13,7 @@ from lightmigrate.migration.distance import require_distance
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.retention import surely_below
 from lightmigrate.stores.base import Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import with_texts
@@ -44,12 +45,12 @@ def planned_job(
         texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
             too.
         distance: that the collection gets; by default as planned.
-        force: go on although the gate's verdict is FAIL, or no more is expected than of doing nothing.
+        force: go on although the gate's verdict is FAIL, or it surely keeps no more than doing nothing.
         on_progress: receives the progress of each step.
 
     Raises:
         PlanOutdatedError: the collection, or the queries, changed since the plan was made.
-        FailedGateError: the gate's verdict is FAIL, or no more is expected of the plan than of doing nothing.
+        FailedGateError: the gate's verdict is FAIL, or the plan surely keeps no more than doing nothing.
         ModelMismatchError: the provider is another model than the plan's.
     """
     wanted = require_distance(distance or plan.distance or None)
@@ -67,9 +68,9 @@ def planned_job(
         plan.require_unchanged(size)
         if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
             raise FailedGateError(
-                f"collection {plan.address}: of what embedding again gives, {plan.expected.value:.2f} is expected of "
-                f"the plan and {plan.expected_nothing.value:.2f} of doing nothing: stay with the old model, plan for "
-                "more (--budget 100% embeds everything), or add --force"
+                f"collection {plan.address}: of what embedding again gives, {plan.expected.high:.2f} at most is "
+                f"expected of the plan and {plan.expected_nothing.value:.2f} of doing nothing: stay with the old "
+                "model, plan for more (--budget 100% embeds everything), or add --force"
             )
         learned = carry_out(
             JoinedCollections([collection], wanted),
@@ -83,8 +84,8 @@ def planned_job(
             on_progress=on_progress,
         )
         gate = learned.gates[plan.address]
-        kept, nothing = learned.expected.value, plan.expected_nothing
-        below = not plan.embeds_everything and nothing is not None and kept <= nothing.value
+        nothing = plan.expected_nothing
+        below = not plan.embeds_everything and surely_below(learned.expected, nothing)
         if (gate.verdict == "FAIL" or below) and not force:
             beside = f", and doing nothing {nothing.value:.2f}" if nothing is not None and below else ""
             raise FailedGateError(

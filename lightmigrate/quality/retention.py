@@ -36,6 +36,11 @@ class QualityEstimate(Result):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+def surely_below(kept: QualityEstimate, nothing: QualityEstimate | None) -> bool:
+    """Whether not even the upper end of what is kept exceeds what is expected of doing nothing; `None`: not known."""
+    return nothing is not None and kept.high <= nothing.value
+
+
 # The quality of records that the new model embedded, and of those of which nobody judged how they are projected.
 EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
 UNKNOWN = QualityEstimate(0.0, 0.0, 1.0)

@@ -48,17 +48,22 @@ def test_a_plan_made_with_queries_is_judged_by_them_and_pays_nothing_again(saved
     assert Migrator(folder).status()[0].records == FEW
 
 
-def test_a_plan_of_which_less_is_expected_than_of_doing_nothing_is_refused_before_anything_is_paid(
+def test_a_plan_that_surely_keeps_less_than_doing_nothing_is_refused_before_anything_is_paid(
     saved: Path, tmp_path: Path
 ) -> None:
     made, model, folder = BudgetPlan.load(saved / "plan.json"), Counting(), build(tmp_path / "db", texts(FEW))
     assert made.expected_nothing is not None, "a curve has the stored vectors, by which it is estimated"
-    below = replace(made, expected=QualityEstimate(0.72, 0.5, 0.9), expected_nothing=QualityEstimate(0.81, 0.4, 1.2))
+    below = replace(made, expected=QualityEstimate(0.72, 0.5, 0.8), expected_nothing=QualityEstimate(0.81, 0.4, 1.2))
     worse = BudgetPlan.load(below.save(tmp_path / "plan.json"))
-    with pytest.raises(FailedGateError, match=r"0\.72 is expected of the plan and 0\.81 of doing nothing.*--force"):
+    with pytest.raises(
+        FailedGateError, match=r"0\.80 at most is expected of the plan and 0\.81 of doing nothing.*--force"
+    ):
         Migrator(folder).migrate_by_plan(worse, cached(tmp_path, model), queries=QUERIES)
     assert model.asked == []
-    assert "no more is expected of this (0.72) than of doing nothing (0.81)" in beside_nothing(worse)
+    assert "less (at most 0.80) than is expected of doing nothing (0.81)" in beside_nothing(worse)
+    unsure = replace(worse, expected=QualityEstimate(0.72, 0.5, 0.9))
+    assert not unsure.is_below_nothing, "what is estimated of doing nothing is not sure enough to refuse a chosen plan"
+    assert "no more is expected of this (0.72) than of doing nothing (0.81)" in beside_nothing(unsure)
     assert "more than doing nothing (0.71) is not certain" in beside_nothing(
         replace(worse, expected_nothing=QualityEstimate(0.71, 0.3, 1.1))
     )

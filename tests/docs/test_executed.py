@@ -176,7 +176,7 @@ class Place:
 def run_command(words: list[str]) -> None:
     """A command, with consent where it asks.
 
-    A plan of which no more is expected than of doing nothing is refused, as so few documents make it; then by --force.
+    A plan that surely keeps less than doing nothing is refused, as so few documents may make it; then by --force.
     """
     group: Any = typer.main.get_command(application(words[0]))
     asks = any("--yes" in parameter.opts for parameter in group.commands[words[0]].params)

@@ -99,8 +99,13 @@ def beside_nothing(plan: BudgetPlan) -> str:
         return ""
     if plan.is_below_nothing:
         return (
-            f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}): stay with "
-            "the old model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+            f"this keeps less (at most {kept.high:.2f}) than is expected of doing nothing ({nothing.value:.2f}): stay "
+            "with the old model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+        )
+    if kept.value <= nothing.value:
+        return (
+            f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}), neither of "
+            "which is certain: embed everything (--budget 100%) or plan for more, or stay with the old model"
         )
     return (
         f"that this keeps more than doing nothing ({nothing.value:.2f}) is not certain: embed everything (--budget "
