@@ -25,6 +25,12 @@ FORMAT_VERSION = 3
 # Plans of this version know no other extracts than the first words.
 FORMAT_OF_FIRST_WORDS = 2
 
+# Plans of version 0.1.0, which named these fields otherwise. Its digest was another one: the numbers are compared.
+FORMAT_OF_0_1 = 1
+_NAMES_OF_0_1 = {"census": "size", "asked": "query_set"}
+_NAMES_IN_SIZE_OF_0_1 = {"beginnings": "extract_tokens", "whole": "short_texts"}
+_NAMES_IN_SETTING_OF_0_1 = {"first_words": "extract_words"}
+
 
 @dataclass(frozen=True)
 class BudgetPlan(Result):
@@ -161,6 +167,8 @@ class BudgetPlan(Result):
         try:
             content = json.loads(path.read_bytes())
             version = content.pop("format")
+            if version == FORMAT_OF_0_1:
+                content, version = _of_0_1(content), FORMAT_OF_FIRST_WORDS
             if version == FORMAT_OF_FIRST_WORDS:
                 content["size"]["extract_tokens"] = {"first": content["size"]["extract_tokens"]}
             elif version != FORMAT_VERSION:
@@ -176,7 +184,8 @@ class BudgetPlan(Result):
     def require_unchanged(self, now: CollectionSize) -> None:
         """Raise `PlanOutdatedError` when the collection changed since it was planned for."""
         then = self.size
-        if (then.content_sha256, then.dimension) != (now.content_sha256, now.dimension):
+        known = ("content_sha256",) if then.content_sha256 else ("records", "texts", "tokens")
+        if any(getattr(then, name) != getattr(now, name) for name in (*known, "dimension")):
             differences = "".join(
                 f", {before} {what} then, {after} now"
                 for what, before, after in (
@@ -191,3 +200,14 @@ class BudgetPlan(Result):
                 planned=then.records,
                 found=now.records,
             )
+
+
+def _of_0_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a plan of version 0.1.0 as one of the next format."""
+    renamed = _renamed(content, _NAMES_OF_0_1)
+    size = {**_renamed(renamed["size"], _NAMES_IN_SIZE_OF_0_1), "content_sha256": ""}
+    return {**renamed, "size": size, "setting": _renamed(renamed["setting"], _NAMES_IN_SETTING_OF_0_1)}
+
+
+def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in fields.items()}

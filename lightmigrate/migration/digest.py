@@ -80,6 +80,15 @@ def digest_of(collection: Collection, page_size: int, *, vectors: bool = True) -
     return digest
 
 
+def content_of_0_1(collection: Collection, page_size: int) -> str:
+    """The digest of ids, texts, metadata and uris that version 0.1.0 recorded of a collection. Only reads."""
+    total = 0
+    for page in collection.scan(page_size, vectors=False):
+        for record, text, payload in zip(page.ids, page.texts, page.payloads, strict=True):
+            total += _hash(_encode([record, text, *((payload or {}).get(key) for key in ("metadata", "uri"))]).encode())
+    return f"{total % 2**256:064x}"
+
+
 def settings_sha256(collection: Collection, distance: Metric | None = None) -> str:
     """Digest of the settings of a collection, without the description of its embedding model. Only reads.
 

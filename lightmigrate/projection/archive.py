@@ -39,6 +39,9 @@ from lightmigrate.projection.terms.extract import Extract
 FORMAT_VERSION, FORMATS = 3, (1, 2, 3)
 HEADER = "header"
 
+# What version 0.1.0 called the function for records with a text, and the term that reads extracts.
+WITH_TEXT_IN_0_1, KINDS_IN_0_1 = "reading", {"abridged": "extract"}
+
 # How matrices are stored. float16 keeps three digits, more than the precision of any projection.
 Stored = Literal["float32", "float16"]
 
@@ -182,8 +185,9 @@ def _format(step: Step) -> int:
 
 def _put_together(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
     try:
-        if "with_text" in fields:
-            return ByText(*(_sum(f"{name}.{part}", fields[part], arrays) for part in ("with_text", "plain")))
+        for with_text in ("with_text", WITH_TEXT_IN_0_1):
+            if with_text in fields:
+                return ByText(*(_sum(f"{name}.{part}", fields[part], arrays) for part in (with_text, "plain")))
         return _sum(name, fields, arrays)
     except (KeyError, ValueError, TypeError) as error:
         raise ProjectionFileError(f"the projection file is inconsistent: {error}; train it again") from None
@@ -191,7 +195,8 @@ def _put_together(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any
 
 def _sum(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum:
     terms = []
-    for index, kind in enumerate(fields["terms"]):
+    for index, stated_kind in enumerate(fields["terms"]):
+        kind = KINDS_IN_0_1.get(stated_kind, stated_kind)
         if kind not in TERMS:
             raise ProjectionFileError(f"unknown term {kind!r} in a projection file; upgrade lightmigrate")
         prefix = f"{name}.{index}."

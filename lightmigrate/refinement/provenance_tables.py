@@ -31,6 +31,16 @@ _BESIDE = """
 
 _HAS_BESIDE = "SELECT count(*) FROM sqlite_master WHERE name IN ('not_exact', 'spending')"
 
+# What version 0.1.0 called the same tables and columns; its addresses had no vector and no part.
+_FROM_FORMAT_1 = """
+    ALTER TABLE rows RENAME COLUMN kind TO origin;
+    ALTER TABLE rows RENAME COLUMN taught TO fitted;
+    ALTER TABLE rows RENAME COLUMN marks TO fingerprints;
+    ALTER TABLE rows RENAME COLUMN source TO old_vector;
+    ALTER TABLE maps RENAME TO projections;
+    UPDATE collections SET address = substr(address, 1, length(address) - 1) || ', "", ""]';
+"""
+
 # Format 2 held a file for each collection. Collections of one model share one, and `projections.file` is its digest.
 _FROM_FORMAT_2 = """
     CREATE TABLE files (sha256 BLOB PRIMARY KEY, content BLOB NOT NULL);
@@ -48,7 +58,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new file, or bring those of an older format up to date. Writes only then.
 
     Raises:
-        LightmigrateError: a newer lightmigrate wrote the file, or one that is too old.
+        LightmigrateError: a newer lightmigrate wrote the file.
     """
     connection.create_function("sha256", 1, sha256, deterministic=True)
     ((version,),) = connection.execute("PRAGMA user_version")
@@ -56,9 +66,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         if connection.execute(_HAS_BESIDE).fetchone() != (2,):
             connection.executescript(_BESIDE)
         return
-    scripts = {0: _TABLES, 2: _FROM_FORMAT_2}
+    scripts = {0: _TABLES, 1: f"{_FROM_FORMAT_1} {_FROM_FORMAT_2}", 2: _FROM_FORMAT_2}
     if version not in scripts:
-        way = "upgrade lightmigrate" if version > FORMAT_VERSION else "roll back, and migrate by a new plan"
-        raise LightmigrateError(f"{path} is of format {version}, this lightmigrate reads {FORMAT_VERSION}: {way}")
+        raise LightmigrateError(
+            f"{path} is of format {version}, this lightmigrate reads {FORMAT_VERSION}: upgrade lightmigrate"
+        )
     script = f"{scripts[version]} {_BESIDE} PRAGMA user_version = {FORMAT_VERSION};"
     connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")

@@ -17,16 +17,20 @@ from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.progress import Progress, logger
 from lightmigrate.web.databases import PageDatabase
 
-RunState = Literal["waiting", "working", "asking", "finished", "refused", "failed"]
+RunState = Literal["waiting", "working", "asking", "finished", "refused", "failed", "stopped"]
 
 # The states in which nothing happens any more.
-ENDED = ("finished", "refused", "failed")
+ENDED = ("finished", "refused", "failed", "stopped")
 
 # A command of this room's caller: works on the opened database, and returns its result.
 Work = Callable[[DatabaseChoice, Conversation], object]
 
 # Runs that are remembered; those that ended first are forgotten first.
 REMEMBERED = 100
+
+
+class _Stop(KeyboardInterrupt):
+    """Ends a command as Ctrl+C does: no command takes it for a failure."""
 
 
 @dataclass
@@ -78,6 +82,7 @@ class Run:
         steps: the steps that reported.
         question: what it asks; `None` unless it is `asking`.
         message: why it ended, if it did not finish.
+        stopping: whether it ends as soon as it reports or asks.
         version: grows with every change.
     """
 
@@ -93,6 +98,7 @@ class Run:
     steps: list[StepProgress] = field(default_factory=list)
     question: Question | None = None
     message: str = ""
+    stopping: bool = False
     version: int = 0
     _changing: threading.Condition = field(default_factory=threading.Condition, repr=False)
     _answer: bool | None = field(default=None, repr=False)
@@ -137,6 +143,13 @@ class Run:
             self._changing.notify_all()
             return True
 
+    def stop(self) -> None:
+        """End it at its next report or question, as Ctrl+C ends the command; nothing is lost by that."""
+        with self._changing:
+            self.stopping = True
+            self.version += 1
+            self._changing.notify_all()
+
     def work(self, work: Work) -> None:
         """Do the work, in the thread that calls this; whatever comes of it is noted here, and nothing is raised."""
         try:
@@ -148,6 +161,9 @@ class Run:
                     self.database.forget()  # it may have written
             self._show(result)
             self._change("finished")
+        except _Stop:
+            self.message = "it was stopped; the page of the database offers what it left, to go on with or to remove"
+            self._change("stopped")
         except RefusedError as error:
             self._end("refused", error)
         except Exception as error:  # noqa: BLE001  # the outermost place of this thread
@@ -181,6 +197,8 @@ class Run:
                 self.steps.append(step)
             step.done, step.total, step.seconds = progress.done, progress.total, now - step.began
             self.version += 1
+            if self.stopping:
+                raise _Stop
 
     def _ask(self, question: Question) -> bool:
         """Wait for the answer of whoever looks, however long it takes."""
@@ -188,8 +206,11 @@ class Run:
             self.question, self._answer, self.state = question, None, "asking"
             self.version += 1
             self._changing.notify_all()
-            while self._answer is None:
+            while self._answer is None and not self.stopping:
                 self._changing.wait()
+            if self.stopping or self._answer is None:
+                self.question = None
+                raise _Stop
             agreed = self._answer
             self.question, self._answer, self.state = None, None, "working"
             self.version += 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from lightmigrate.commands.conversation import Conversation
+from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.migrator import Migrator
+from lightmigrate.progress import Progress
 from lightmigrate.projection.projection import Projection
 from lightmigrate.web.databases import short_key
 from lightmigrate.web.pages import Site
@@ -97,6 +101,50 @@ def test_a_refusal_is_that_of_the_command_line(database: Path) -> None:
     run = run_of(site, browser(site), f"{page_of(database)}do/rollback", backup="nothing")
     assert run.state == "failed"
     assert f"{database} has no backup" in run.message
+
+
+def test_a_run_that_is_stopped_goes_on_later(database: Path, projection: Projection) -> None:
+    site, begun = site_of(database), threading.Event()
+    client, (page_database,) = browser(site), site.databases
+
+    def migrate(choice: DatabaseChoice, conversation: Conversation) -> object:
+        def report(progress: Progress) -> None:
+            if progress.step == "write":  # all new vectors are on the disk
+                begun.set()
+                assert stopped.wait(600)
+            assert conversation.on_progress is not None
+            conversation.on_progress(progress)
+
+        migrator = Migrator(database, page_size=20, on_progress=report)
+        return migrator.migrate_collection("thought_nodes", projection)
+
+    stopped = threading.Event()
+    run = site.runs.start(page_database, migrate, kind="migrate", title="Migrate", command="lightmigrate migrate")
+    assert begun.wait(600)
+    assert "Stop" in client.get(f"/runs/{run.key}").text
+    text = client.post(f"/runs/{run.key}/stop").text
+    assert "it stops as soon as it can" in text
+    stopped.set()
+    assert run.wait(600).state == "stopped"
+    assert "it was stopped" in client.get(f"/runs/{run.key}").text
+    assert Migrator(database).interrupted
+    assert run_of(site, client, f"{page_of(database)}do/resume").state == "finished"
+    assert {facts.dimension for facts in Migrator(database).collections() if facts.name == "thought_nodes"} >= {24}
+
+
+def test_a_question_is_no_obstacle_to_stopping(database: Path) -> None:
+    site = site_of(database)
+    client, (page_database,) = browser(site), site.databases
+    run = site.runs.start(
+        page_database,
+        lambda choice, conversation: conversation.require("Go on?", "go on"),
+        kind="clean",
+        title="Ask",
+        command="lightmigrate clean",
+    )
+    assert run.wait(600).state == "asking"
+    client.post(f"/runs/{run.key}/stop")
+    assert run.wait(600).state == "stopped"
 
 
 def test_verify_says_what_the_command_says(database: Path, projection: Projection) -> None:

@@ -73,7 +73,10 @@ class AsideMigration:
         if workspace.resumable:
             return "a migration was interrupted:  lightmigrate resume DATABASE  goes on, or discards it with --undo"
         if workspace.has_leftovers():
-            return "a migration was interrupted:  lightmigrate resume DATABASE --undo  removes what it left"
+            return (
+                "a migration was interrupted, and the same command begins it again without paying for anything twice:  "
+                "lightmigrate resume DATABASE --undo  removes what it left"
+            )
         return None
 
     def recover(self) -> str | None:

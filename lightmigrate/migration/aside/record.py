@@ -10,7 +10,7 @@ from typing import Any
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.files import replacing
-from lightmigrate.migration.digest import Digest, settings_sha256
+from lightmigrate.migration.digest import Digest, content_of_0_1, settings_sha256
 from lightmigrate.migration.results import CollectionCheck
 from lightmigrate.results import read_as
 from lightmigrate.stores.base import Address, Store
@@ -130,11 +130,12 @@ def check_collection(store: Store, record: CollectionRecord, page_size: int) -> 
     for page in collection.scan(page_size):
         digest.add(page)
         invalid += int((~meaningful(page.vectors)).sum())
+    equal = digest.content == record.content_sha256
     return CollectionCheck(
         collection_name=str(collection.address),
         records=collection.count(),
         records_migrated=record.records,
-        contents_equal=digest.content == record.content_sha256,
+        contents_equal=equal or content_of_0_1(collection, page_size) == record.content_sha256,
         vectors_equal=digest.vectors == record.vectors_sha256,
         settings_equal=settings_sha256(collection) == record.settings_sha256,
         invalid_vectors=invalid,

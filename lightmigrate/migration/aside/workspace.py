@@ -48,9 +48,13 @@ class Intention:
     def from_json(cls, fields: Mapping[str, Any]) -> Intention:
         """The intention that a journal describes.
 
+        A build that version 0.1.0 began (its field `asked`) is begun again; an exchange is ended as it says.
+
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it describes none.
         """
+        if "asked" in fields:
+            fields = {name: fields[name] for name in ("run", "exchanging", "incoming", "outgoing")}
         intention = cls(**fields)
         texts = (intention.run, intention.incoming, intention.outgoing)
         description, copied = intention.description, intention.copied

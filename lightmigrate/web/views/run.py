@@ -39,11 +39,18 @@ def routes(site: Site) -> list[Route]:
             raise RefusedError(f"“{found.title}” does not ask that any more")
         return RedirectResponse(f"/runs/{found.key}", 303)
 
+    async def stop(request: Request) -> Response:
+        found = site.run(request)
+        await form_of(request)
+        found.stop()
+        return RedirectResponse(f"/runs/{found.key}", 303)
+
     return [
         Route("/runs", listed),
         Route("/runs/{run}", run),
         Route("/runs/{run}/events", events),
         Route("/runs/{run}/answer", answer, methods=["POST"]),
+        Route("/runs/{run}/stop", stop, methods=["POST"]),
     ]
 
 
