@@ -1,4 +1,4 @@
-"""What a worker does with one unit: convert it, or check that it is what it was. Runs in another process."""
+"""What a worker does with one unit: convert it and compare what was written. Runs in another process."""
 
 from __future__ import annotations
 
@@ -106,27 +106,6 @@ class _NewVectors:
             texts = page.texts[part] if self._projection.reads_texts else None
             new[part] = projected(self._projection, page.vectors[part], texts)
         return new
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One unit to check.
-
-    Attributes:
-        path: the file.
-        done: what the manifest says of it.
-    """
-
-    path: Path
-    done: Done
-
-
-def is_unchanged(task: Reading) -> bool:
-    """Whether a file is, bit by bit, what the migration left. Only reads."""
-    try:
-        return file_sha256(task.path) == task.done.sha256
-    except FileNotFoundError:
-        return False
 
 
 @functools.lru_cache(maxsize=1)

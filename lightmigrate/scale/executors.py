@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -102,6 +103,7 @@ def _limited_threads(workers: int) -> Iterator[None]:
 
 def _begin(threads: int) -> None:
     """What a worker does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all; whoever runs them ends them, after their unit
     with contextlib.suppress(ImportError):
         import pyarrow as pa
 

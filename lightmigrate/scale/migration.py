@@ -6,13 +6,15 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lightmigrate.errors import (
     BackupError,
+    DamagedCollectionError,
     DatabaseChangedError,
     DatabaseError,
     DiskSpaceError,
@@ -32,7 +34,7 @@ from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.results import Result
 from lightmigrate.scale import manifest
-from lightmigrate.scale.convert import TEMPORARY, Conversion, Reading, convert, is_unchanged
+from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
 from lightmigrate.scale.executors import in_processes
 from lightmigrate.scale.manifest import Done, Failed
 from lightmigrate.scale.workspace import MARK, Workspace
@@ -156,7 +158,7 @@ class FolderMigrator:
             raise NothingToMigrateError(f"{self.path} holds no Parquet files: there is nothing to migrate")
         sample = self._folder.sample(_SAMPLE)
         address = Address(self.path.name)
-        count = sum(self._folder.rows(unit) for unit in units)
+        count = sum(self._rows(unit) for unit in units)
         info = projection.info
         planned = check_job(facts_at(address, count, sample.vectors.shape[1], "cosine"), projection)
         needed = int(tree_bytes(self.path) * max(1.0, info.target.dimension / info.source.dimension))
@@ -197,6 +199,12 @@ class FolderMigrator:
             backup = self._workspace.new_backup()
             self._workspace.exchange(self._workspace.new(run), backup)
             backup_path: Path | None = self._workspace.home / backup
+            if late := len(done) - len(self._unchanged(self._workspace.home / backup, done.values())):
+                logger.warning(
+                    "%s: %d files were written to in the last moment before the exchange; what was written is only in "
+                    "%s, which is kept", self.path, late, backup_path,
+                )  # fmt: skip
+                options = replace(options, auto_backup=True)
             if not options.auto_backup:
                 self._workspace.delete_backup(self._workspace.home / backup)
                 backup_path = None
@@ -236,7 +244,7 @@ class FolderMigrator:
                 if not self._stale(run):
                     return done, converted
                 continue
-            total = sum(self._folder.rows(unit) for unit in units)
+            total = sum(self._rows(unit) for unit in units)
             finished = sum(each.vectors for each in done.values())
             failed: list[Failed] = []
             tasks = [
@@ -274,15 +282,20 @@ class FolderMigrator:
     def _done(self, run: str, units: Sequence[str]) -> dict[str, Done]:
         """The units that are converted and whose source is still what they were made from. Only reads."""
         new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run))
-        done = {}
-        for unit in units:
-            each = known.get(unit)
-            if each is None or _size(new / unit) != each.bytes:
-                continue
-            source = (self.path / unit).stat()
-            if (source.st_size, source.st_mtime_ns) == (each.source_bytes, each.source_changed_ns):
-                done[unit] = each
-        return done
+        written = [known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes]
+        return {each.unit: each for each in self._unchanged(self.path, written)}
+
+    def _unchanged(self, folder: Path, done: Iterable[Done]) -> list[Done]:
+        """Those whose source in `folder` is still the one that they were made from, by size and time. Only reads."""
+        states = ((each, _state(folder / each.unit)) for each in done)
+        return [each for each, state in states if state == (each.source_bytes, each.source_changed_ns)]
+
+    def _rows(self, unit: str) -> int:
+        """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
+        try:
+            return self._folder.rows(unit)
+        except DamagedCollectionError:
+            return 0
 
     def _stale(self, run: str) -> bool:
         """Whether somebody wrote to the folder since it was listed; only reads."""
@@ -315,14 +328,15 @@ class FolderMigrator:
         if not known:
             raise DatabaseError(f"{self.path} was not migrated, or its backup is in place: there is nothing to compare")
         units = self._folder.units()
-        tasks = [Reading(self.path / each.unit, each) for each in known.values()]
-        changed, total = [], sum(each.vectors for each in known.values())
-        checked = 0
-        for task, same in in_processes(is_unchanged, tasks, self._workers):
-            if same is not True:
-                changed.append(task.done.unit)
-            checked += task.done.vectors
-            self._report("verify", checked, total)
+        changed, checked = [], 0
+        total = sum(each.vectors for each in known.values())
+        with ThreadPoolExecutor(self._workers) as pool:  # hashing does not hold Python's lock
+            paths = (self.path / each.unit for each in known.values())
+            for each, sha256 in zip(known.values(), pool.map(_sha256, paths), strict=True):
+                if sha256 != each.sha256:
+                    changed.append(each.unit)
+                checked += each.vectors
+                self._report("verify", checked, total)
         added = sorted(set(units) - set(known))
         return FolderCheck(
             self.path, len(units), len(known), tuple(sorted(changed)), tuple(added), manifest.total(known.values())
@@ -418,8 +432,22 @@ def recover(folder: Path) -> None:
             logger.warning("%s: an interrupted exchange was finished", folder)
 
 
-def _size(path: Path) -> int | None:
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change, in nanoseconds; `None` where there is no such file."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
         return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return file_sha256(path)
+    except FileNotFoundError:
+        return None
+
+
+def _size(path: Path) -> int | None:
+    state = _state(path)
+    return None if state is None else state[0]

@@ -39,7 +39,13 @@ class UnitFolder(Protocol):
         """
 
     def sample(self, n: int, seed: int = 0) -> Page:
-        """About n records, from files all over the folder; reads a few row groups of each; only reads."""
+        """About n records, from files all over the folder; reads a few row groups of each; only reads.
+
+        Files that cannot be read, or whose vectors have another length than most, are left out: `convert` refuses them.
+
+        Raises:
+            DamagedCollectionError: none of the files can be read.
+        """
 
     def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
         """Write a file like a unit, with other vectors, read it back and compare it. Writes.

@@ -22,7 +22,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
 from lightmigrate.scale.executors import in_processes
-from lightmigrate.scale.migration import FolderMigrator, recover
+from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.vector_files import parquet_writer
@@ -130,6 +130,10 @@ def test_a_failed_file_is_named_the_others_are_done_and_the_next_run_does_it_alo
     table = pq.read_table(broken)
     short = pa.array([[1.0] * (OLD - 1)] * ROWS, pa.list_(pa.float64()))
     pq.write_table(table.set_column(1, "embedding", short), broken)
+    (folder / "year=2022/part-unreadable.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(FailedError, match=r"2 of 4 files.*part-unreadable"):
+        FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+    (folder / "year=2022/part-unreadable.parquet").unlink()
     with pytest.raises(FailedError, match=r"1 of 3 files were not converted.*year=2021/part-list\.parquet"):
         FolderMigrator(str(folder), 1).migrate(projection, FORCED)
     assert FolderMigrator(str(folder), 1).status().files_done == 2
@@ -316,15 +320,22 @@ def test_a_task_that_kills_its_workers_fails_and_the_others_go_on() -> None:
     assert isinstance(results[1], FailedError)
 
 
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """What a command printed on stdout; its exit code is 0."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    return " ".join(printed.out.split())
+
+
 def test_the_commands(folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(folder)
-    assert main(["migrate", str(folder), "-p", str(projection), "--workers", "1", "--force", "--yes"]) == 0
-    assert "177 vectors in 3 files, 8 → 12 dimensions" in capsys.readouterr().out.replace("\n", " ")
-    assert main(["status", str(folder)]) == 0
-    assert "vectors of b" in capsys.readouterr().out
-    assert main(["verify", str(folder)]) == 0
-    assert "bit by bit" in capsys.readouterr().out
-    assert main(["rollback", str(folder), "--yes"]) == 0
+    migrated = run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
+    assert "177 vectors in 3 files, 8 → 12 dimensions" in migrated
+    assert "vectors of b" in run(capsys, "status", folder)
+    assert "bit by bit" in run(capsys, "verify", folder)
+    run(capsys, "rollback", folder, "--yes")
     assert contents(folder) == before
-    assert main(["clean", str(folder), "--yes"]) == 0
-    recover(folder)
+    run(capsys, "clean", folder, "--yes")
+    assert "not migrated" in run(capsys, "status", folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,20 @@ class ParquetFolder:
         """See `UnitFolder`."""
         units = self.units()
         chosen = [units[int(number)] for number in np.unique(np.linspace(0, len(units) - 1, _SAMPLED).round())]
-        pages = []
+        pages: list[Page] = []
         for number, unit in enumerate(chosen):
-            table = ParquetTable(self.path / unit, self._options)
+            try:
+                table = ParquetTable(self.path / unit, self._options)
+            except DamagedCollectionError:
+                continue  # its conversion will say so
             starts, each = sample_ranges(len(table.ids), -(-n // len(chosen)), seed + number)
             rows = [row for start in starts for row in range(start, min(len(table.ids), start + each))]
             if rows:
                 pages.append(table.page(rows))
-        return Page.joined(pages)
+        if not pages:
+            raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
+        usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
+        return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
 
     def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
         """See `UnitFolder`."""
