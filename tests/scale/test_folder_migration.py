@@ -26,6 +26,7 @@ from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.vector_files import parquet_writer
+from lightmigrate.vectors import Vectors
 
 OLD, NEW, ROWS = 8, 12, 60
 # One file for each way to hold vectors; all of them in one folder, which no application would do.
@@ -33,7 +34,7 @@ KINDS = {"fixed": pa.list_(pa.float32(), OLD), "list": pa.list_(pa.float64()), "
 FORCED = MigrationOptions(force=True)
 
 
-def vectors_of(seed: int) -> np.ndarray:
+def vectors_of(seed: int) -> Vectors:
     return np.random.default_rng(seed).standard_normal((ROWS, OLD)).astype(np.float32)
 
 
