@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lightmigrate import system
 from lightmigrate.cli.app import main
 from lightmigrate.errors import FailedError, LocationError, RefusedError, VerificationError, WrittenSinceError
 from lightmigrate.migration.options import MigrationOptions
@@ -235,7 +236,7 @@ def test_an_exchange_that_is_killed_before_any_step_is_ended_by_the_next_run(
 
         return do
 
-    real_exchange = workspace.exchange_names if atomic else lambda first, second: False
+    real_exchange = system.exchange_names if atomic else lambda first, second: False
     with monkeypatch.context() as patched:
         patched.setattr(workspace, "exchange_names", step(real_exchange))
         for name in ("rename", "delete"):
