@@ -11,7 +11,8 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
-    from lightmigrate.scale.migration import FolderMigration, FolderMigrator
+    from lightmigrate.scale.migration import FolderMigrator
+    from lightmigrate.scale.results import FolderMigration
 
 
 def migrate_folder(

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -32,11 +32,11 @@ from lightmigrate.migration.results import Backup, Rollback, choose_backups
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
-from lightmigrate.results import Result
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
 from lightmigrate.scale.executors import in_processes
 from lightmigrate.scale.manifest import Done, Failed
+from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.defaults import facts_at
@@ -51,80 +51,6 @@ _PASSES = 10
 
 # Files that a message names.
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class FolderMigration(Result):
-    """A migrated folder.
-
-    Attributes:
-        folder: the folder.
-        files: how many files were converted, those of earlier runs included.
-        converted_now: how many of them by this run.
-        vectors: how many were projected.
-        previous_dim: dimension before.
-        current_dim: dimension now.
-        sha256: digest of all files; see `manifest.total`.
-        backup_path: the old folder; `None` when no backup was wanted.
-        workers: how many processes worked.
-        seconds: wall time of this run.
-    """
-
-    folder: Path
-    files: int
-    converted_now: int
-    vectors: int
-    previous_dim: int
-    current_dim: int
-    sha256: str
-    backup_path: Path | None
-    workers: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class FolderCheck(Result):
-    """A migrated folder compared with what its migration left.
-
-    Attributes:
-        folder: the folder.
-        files: how many there are now.
-        files_migrated: how many the migration left.
-        changed: files that are other than the migration left them, or gone.
-        added: files that were not there.
-        sha256: digest of all files as the migration left them.
-    """
-
-    folder: Path
-    files: int
-    files_migrated: int
-    changed: tuple[str, ...]
-    added: tuple[str, ...]
-    sha256: str
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether every file is exactly as the migration left it."""
-        return not self.changed and not self.added
-
-
-@dataclass(frozen=True)
-class FolderStatus(Result):
-    """What is known of a folder.
-
-    Attributes:
-        folder: the folder.
-        model: whose vectors it holds, as its migration says; empty for a folder that was not migrated.
-        files_done: files that an interrupted migration has converted; `None` where none was interrupted.
-        files: files that there are.
-        backups: names of the old folders, the oldest first.
-    """
-
-    folder: Path
-    model: str
-    files_done: int | None
-    files: int
-    backups: tuple[str, ...]
 
 
 class FolderMigrator:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from lightmigrate.scale.migration import FolderCheck, FolderMigration, FolderStatus
+    from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 
 # Files that are listed by name.
 _LISTED = 10
