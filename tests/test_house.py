@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bridge", "routes", "versions"),
     ("budget",),
     ("refinement",),
-    ("engine", "doctor", "transfer"),
+    ("engine", "doctor", "transfer", "scale"),
     ("migration.aside", "migration.shadow"),
     ("migration",),
     ("training",),
@@ -71,7 +71,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
     "base|checks|claim|defaults|files|foreign|ids|kind|open|memory|memory_tables|distance|joined|"
-    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|while_written"
+    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|units|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 SHARED_ROOM = "lightmigrate.stores.aliased"  # of several stores
