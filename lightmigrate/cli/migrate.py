@@ -156,6 +156,14 @@ def migrate(
     from lightmigrate.cli.show import databases, scores, terminal
 
     if workers is not None:
+        given = {
+            "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again, "--plan": plan_file,
+            "--to": to, "--collection": collection, "--distance": distance, "--queries": queries,
+            "--embedding-function": function, "--index": options.index != "keep", "--texts": texts.path,
+            "--text-field": texts.field, "--text-template": texts.template, "--verify none": not options.verify,
+        }  # fmt: skip
+        if others := [name for name, value in given.items() if value]:
+            raise LightmigrateError(f"--workers goes with --projection alone: leave out {', '.join(others)}")
         _by_workers(database, projection, options, workers, yes=yes, as_json=as_json)
         return
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))

@@ -341,3 +341,15 @@ def test_the_commands(folder: Path, projection: Path, capsys: pytest.CaptureFixt
     assert contents(folder) == before
     run(capsys, "clean", folder, "--yes")
     assert "not migrated" in run(capsys, "status", folder)
+
+
+def test_options_that_it_would_not_heed_are_refused(
+    folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(folder)
+    words = ["migrate", folder, "-p", projection, "--workers", 1, "--yes", "--collection", "b", "--index", "rebuild"]
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    assert ended.value.code == 1
+    assert "leave out --collection, --index" in " ".join(capsys.readouterr().err.split())
+    assert contents(folder) == before
