@@ -161,11 +161,6 @@ def reading_vectors(database: Path) -> float:
     return with_files(database, lambda files: sum(len(page) for page in files.scan(PAGE, contents=False)))
 
 
-def hashing_tables(database: Path) -> float:
-    """The digest of the tables."""
-    return with_files(database, lambda files: files.contents_sha256())
-
-
 def with_files(database: Path, work: Callable[[RecordsInFiles], object]) -> float:
     """Something that is done to the records in the files."""
     with ChromaFolderStore(database) as store:
@@ -282,7 +277,6 @@ PARTS: dict[str, Callable[[Path], float]] = {
     "reading": reading,
     "reading files": reading_files,
     "reading vectors": reading_vectors,
-    "hashing tables": hashing_tables,
     "believing": believing,
     "foreseeing": foreseeing,
     "searching": searching,
@@ -305,9 +299,8 @@ KEPT = {
     "believing": (2, "Chroma", "1,000 records, which must be as in the files: before, and to verify"),
     "searching": (2, "Chroma", "200 searches before and after"),
     "sampling": (1, "Chroma", "500 records from all over the collection, 100 searches, which distance it is"),
-    "reading files": (1, "lightmigrate", "all records for the draft: vectors from the index, the rest from the tables"),
-    "reading vectors": (1, "lightmigrate", "ids and vectors to verify"),
-    "hashing tables": (2, "lightmigrate", "a digest of all rows of texts and metadata, before and after"),
+    "reading files": (1, "lightmigrate", "all records for the draft, and a digest of the tables"),
+    "reading vectors": (1, "lightmigrate", "ids and vectors to verify, and that digest again"),
     "hashing": (1, "lightmigrate", "a SHA-256 of each record's text and metadata, to be written down"),
     "drafting": (1, "lightmigrate", "ids and vectors into files, with a checksum, and out of them twice"),
     "comparing": (1, "lightmigrate", "every vector with what it should be, and a SHA-256 of each"),

@@ -33,6 +33,7 @@ from lightmigrate.quality.metrics import neighbour_overlap, search
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.graph import Graph
 from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.labels import ALL
 from lightmigrate.vectors import evenly
 
 RESULT = Path(__file__).parent / "results" / "index_graph_repair.md"
@@ -195,8 +196,8 @@ def weakest(folder: Path, new: Vectors) -> Vectors:
     """The records, those with the least similar links first."""
     (header,) = folder.glob("*/header.bin")
     index = HnswFiles.open(header.parent)
-    labels, links = index.labels(), Graph.open(index).lowest
-    rows = np.array([int(labels[label]) for label in index.labels_of_elements().tolist()])
+    labels, links = index.labels(ALL), Graph.open(index).lowest
+    rows = np.array([int(labels.ids[label]) for label in index.labels_of_elements().tolist()])
     vectors = unit(new)[rows]
     similar = [
         (vectors[own[1 : 1 + (own[0] & 0xFFFF)].astype(np.intp)] @ vector).mean()

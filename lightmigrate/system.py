@@ -194,6 +194,11 @@ def give_rights(path: Path, like: os.stat_result, owner: os.stat_result) -> None
         path.chmod(stat.S_IMODE(like.st_mode))
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def return_memory() -> None:
     """Give freed memory back to the system: the C library of Linux keeps most of what many small blocks held."""
     if NAME == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:

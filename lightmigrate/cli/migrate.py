@@ -26,6 +26,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.embed_again import migrate_embedding_again
+from lightmigrate.commands.folder import migrate_folder
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.commands.to_model import NewModel, migrate_to_model
@@ -126,6 +127,15 @@ def migrate(
             "--to",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        option(
+            "With --projection: the database is a folder of Parquet files that are one collection; convert them by so "
+            "many processes.",
+            "--workers",
+            min=1,
+        ),
+    ] = None,
     collection: Collections = None,
     distance: Distance = None,
     queries: Queries = None,
@@ -145,6 +155,17 @@ def migrate(
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
+    if workers is not None:
+        given = {
+            "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again, "--plan": plan_file,
+            "--to": to, "--collection": collection, "--distance": distance, "--queries": queries,
+            "--embedding-function": function, "--index": options.index != "keep", "--texts": texts.path,
+            "--text-field": texts.field, "--text-template": texts.template, "--verify none": not options.verify,
+        }  # fmt: skip
+        if others := [name for name, value in given.items() if value]:
+            raise LightmigrateError(f"--workers goes with --projection alone: leave out {', '.join(others)}")
+        _by_workers(database, projection, options, workers, yes=yes, as_json=as_json)
+        return
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
     if to is not None:
         if target.model or ways > (projection is not None):
@@ -240,3 +261,23 @@ def migrate(
     if function is None and ways:
         terminal.output.print("the recorded embedding function was not changed (--embedding-function)")
     print_next("verify" if options.verify else "doctor", *database.words)
+
+
+def _by_workers(
+    database: DatabaseChoice,
+    projection: Path | None,
+    options: MigrationOptions,
+    workers: int,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    from lightmigrate.cli.show import folders
+
+    if projection is None:
+        raise LightmigrateError("--workers takes --projection FILE (see lightmigrate train)")
+    with conversation(as_json, yes) as talk:
+        result = migrate_folder(database, projection, options, workers, conversation=talk)
+    print_result(result, folders.migrated, as_json)
+    if not as_json:
+        print_next("verify", *database.words)

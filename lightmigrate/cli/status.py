@@ -11,6 +11,7 @@ from lightmigrate.cli.options import OPTIONAL_TARGET, SOURCE, AsJson, Cache, opt
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import migrated_folder
 from lightmigrate.commands.status import ByQueries
 from lightmigrate.commands.status import status as read
 from lightmigrate.errors import LightmigrateError
@@ -40,8 +41,13 @@ def status(
 
     And how distances moved: an application that cuts off results by a threshold needs another one.
     """
-    from lightmigrate.cli.show import scores
+    from lightmigrate.cli.show import folders, scores
 
+    with conversation(as_json) as talk:
+        folder = migrated_folder(database, talk)
+    if folder is not None:
+        print_result(folder.status(), folders.status, as_json)
+        return
     measuring = None if queries is None else ByQueries(queries, source, target, cache)
     with conversation(as_json) as talk:
         statuses = read(database, _numbers(thresholds or []), measuring, conversation=talk)

@@ -11,6 +11,7 @@ from lightmigrate.cli.groups import expanded
 from lightmigrate.cli.options import AsJson
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import migrated_folder
 from lightmigrate.commands.verify import verify as compare
 
 
@@ -20,8 +21,16 @@ def verify(database: Annotated[DatabaseChoice, DATABASE], as_json: AsJson = Fals
 
     Rows that `refine` wrote since count as unchanged. Exits with 1 if anything else changed.
     """
-    from lightmigrate.cli.show import databases, terminal
+    from lightmigrate.cli.show import databases, folders, terminal
 
+    with conversation(as_json) as talk:
+        folder = migrated_folder(database, talk)
+        check = folder.verify() if folder else None
+    if check is not None:
+        print_result(check, folders.checked, as_json)
+        if not check.unchanged:
+            raise typer.Exit(1)
+        return
     with conversation(as_json) as talk:
         checks = compare(database, conversation=talk)
     unchanged = all(check.unchanged for check in checks)

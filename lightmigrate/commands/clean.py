@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import migrated_folder
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def clean(
     Raises:
         BackupError: one of the names is no backup of this database.
     """
-    migrator = database.open(conversation, writing=delete)
+    folder = migrated_folder(database, conversation, writing=delete)
+    migrator = folder or database.open(conversation, writing=delete)
     if delete:
         return Cleaned(tuple(migrator.clean(names or None)), deleted=True)
     return Cleaned(tuple(b for b in migrator.backups() if not names or b.name in names), deleted=False)

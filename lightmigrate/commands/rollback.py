@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import migrated_folder
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def rollback(
         WrittenSinceError: records were written after the migration, and `written` is `refuse`.
         RefusedError: the answer was no, or another process has the database open.
     """
-    migrator = database.open(conversation, writing=True)
+    folder = migrated_folder(database, conversation, writing=True)
+    migrator = folder or database.open(conversation, writing=True)
     backups = migrator.backups()
     if backups:
         conversation.show(BackupList(tuple(backups)))

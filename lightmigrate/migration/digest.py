@@ -19,11 +19,11 @@ class Contents:
 
     Attributes:
         records: of ids, texts and payloads; see `Digest.content`.
-        stored: of the same as the files of the database hold it; see `RecordsInFiles`. `None` where they were not read.
+        rows: of the same as the files of the database hold it; see `RecordsInFiles`. `None` where they were not read.
     """
 
     records: str
-    stored: str | None = None
+    rows: str | None = None
 
 
 class Digest:

@@ -103,7 +103,7 @@ class Comparison:
         self._shared = shared_records
         self._contents = contents
         # files that hold the same rows need not be decoded to hold the same records
-        self._rows = in_files if contents is not None and contents.stored is not None else None
+        self._rows = in_files if contents is not None and contents.rows is not None else None
         self.records = 0
         self._error, self._rounded, self._digest = 0.0, 0, Digest()
 
@@ -189,7 +189,7 @@ class Comparison:
         if self._rows is None:
             _require_equal("texts and metadata of its records (their digest)", old.records, self._digest.content)
         else:
-            _require_equal("the tables of its records (their digest)", old.stored, self._rows.contents_sha256())
+            _require_equal("the tables of its records (their digest)", old.rows, self._rows.contents_sha256())
         return old.records
 
     @property

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lightmigrate import system
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
+from lightmigrate.stores.ids import IdTable
 from lightmigrate.stores.unseen import open_unseen
 from lightmigrate.vectors import Metric, Vectors
 
@@ -53,7 +54,8 @@ class RecordsInFiles(Protocol):
     def contents_sha256(self) -> str:
         """Digest of all records without their vectors, in order, as the files hold them.
 
-        It is the same until one of them is written to, also for another process and in a copy of the files.
+        It is the same until one of them is written to, also for another process and in a copy of the files. After a
+        complete scan it is that of the rows that were scanned.
 
         Raises:
             DatabaseError: the files are damaged.
@@ -88,8 +90,12 @@ class NewVectors(Protocol):
     def pages_of(self, sizes: Iterable[int], start: int = 0) -> Iterator[Page]:
         """Ids and vectors from the `start`-th on, in pages of these sizes, until none is left; only reads."""
 
-    def rows(self) -> dict[str, int]:
-        """The row number of every record by its id; only reads."""
+    def rows(self) -> IdTable:
+        """The row number of every record by its id; only reads.
+
+        Raises:
+            ValueError: two ids cannot be told apart.
+        """
 
     def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
         """The vectors of some records, by row number, float32 `(n, dimension)`; only reads."""

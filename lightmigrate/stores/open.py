@@ -19,6 +19,7 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds
 from lightmigrate.stores.serving import Served, Unobserved
+from lightmigrate.stores.units import UnitFolder
 
 # A database of local files, or an open database.
 Database: TypeAlias = FileDatabase | Store
@@ -80,6 +81,20 @@ def open_path(path: Path) -> Database:
     place = path.expanduser().resolve()
     kind = _kind_of(place) or _built_in(_STORES[0])
     return _opened(kind, kind.open_path, place)
+
+
+def open_units(address: str) -> UnitFolder:
+    """The folder of files at a path or an address, as one collection. Only reads.
+
+    Raises:
+        DatabaseError: no store knows it as that.
+    """
+    for kind in _kinds():
+        if kind.open_units and ("://" not in address or address.partition("://")[0] in kind.schemes):
+            opened = cast(UnitFolder | None, kind.call(kind.open_units, address))
+            if opened is not None:
+                return opened
+    raise DatabaseError(f"{address} is not a folder of Parquet files: leave out --workers to migrate it as a database")
 
 
 def kind_at(path: Path) -> str | None:

@@ -36,6 +36,12 @@ def sample_ranges(total: int, n: int, seed: int = 0) -> tuple[list[int], int]:
     return sorted({total * number // ranges + shift for number in range(ranges)}), each
 
 
+def spread_rows(total: int, n: int, seed: int = 0) -> list[int]:
+    """The rows of a sample of `n` of `total` records, each by itself, from all over them, in ascending order."""
+    shift = seed % max(1, total // n)
+    return [total * number // n + shift for number in range(n)] if total > n else list(range(total))
+
+
 def batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """Slices of at most so many items, in order."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -15,8 +15,8 @@ from tests.contract.material import assert_same, build, everything, exchanged, f
 from tests.faults import EVERY_OPERATION
 from tests.processes import start, was_killed
 
-# `make crash` kills before every step; the normal run before the first, every fifth, and all around the last.
-STRIDE = 1 if EVERY_OPERATION else 5
+# `make crash` kills before every step; the normal run before the first, every eighth, and all around the last.
+STRIDE = 1 if EVERY_OPERATION else 8
 
 
 @pytest.mark.parametrize("what", ["exchange", "restore"])

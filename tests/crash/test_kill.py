@@ -81,7 +81,7 @@ def test_killed_at_file_operations(
     total = count_operations(database, projection_file, tmp_path / "count", place)
     assert total > 30
     # The exchange and what surrounds it are the last operations; the ones before only build aside.
-    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 2)]
+    chosen = range(1, total + 1) if EVERY_OPERATION else [5, total // 2, *range(total - 16, total + 1, 4)]
     states = []
     for number in chosen:
         home = tmp_path / f"kill{number}" / "home"
@@ -101,7 +101,7 @@ def test_killed_around_the_two_renames_of_a_system_without_an_exchange(
     old, before = contents(database), everything(database.parent)["chroma_data"]
     total = count_operations(database, projection_file, tmp_path / "count", "renames")
     states, missing = [], 0
-    for number in range(1, total + 1) if EVERY_OPERATION else range(total - 13, total + 1, 2):
+    for number in range(1, total + 1) if EVERY_OPERATION else range(total - 12, total + 1, 3):
         home = tmp_path / f"kill{number}" / "home"
         copy = Path(shutil.copytree(database, home / "chroma_data"))
         process, _ = migrate_in_another_process(copy, projection_file, "renames", number)

@@ -18,6 +18,7 @@ from tests.estimators.test_methods import gaussian
 
 CORPUS = load_corpus()
 OLD, NEW, TEXTS = CORPUS.old_documents, CORPUS.new_documents, CORPUS.documents
+PAIRS = 400  # to learn from; the others judge
 
 
 def test_held_out_predictions_come_from_fits_without_the_pair() -> None:
@@ -108,10 +109,10 @@ def test_a_prior_that_does_not_fit_is_refused() -> None:
 
 @pytest.mark.parametrize("method", ["ridge", "procrustes", "low_rank", "kernel", "lexical", "averaged"])
 def test_uncertainty_says_how_far_off_unseen_vectors_are(method: Any, tmp_path: Path) -> None:
-    projection = Projection.load(fit(OLD[:600], NEW[:600], TEXTS[:600], method=method).save(tmp_path / "p.npz"))
-    expected = projection.uncertainty(OLD[600:], TEXTS[600:])
-    true = np.sum((projection.apply(OLD[600:], TEXTS[600:]) - NEW[600:]) ** 2, axis=1)
-    assert expected.shape == (600,)
+    projection = Projection.load(fit(OLD[:PAIRS], NEW[:PAIRS], TEXTS[:PAIRS], method=method).save(tmp_path / "p.npz"))
+    expected = projection.uncertainty(OLD[PAIRS:], TEXTS[PAIRS:])
+    true = np.sum((projection.apply(OLD[PAIRS:], TEXTS[PAIRS:]) - NEW[PAIRS:]) ** 2, axis=1)
+    assert expected.shape == (len(OLD) - PAIRS,)
     assert expected.dtype == np.float32
     assert expected.mean() == pytest.approx(true.mean(), rel=0.1)
     assert np.corrcoef(expected, true)[0, 1] > 0.3
@@ -127,18 +128,18 @@ def test_uncertainty_is_unknown_for_chains_and_hand_made_maps() -> None:
 
 def test_what_people_find_is_not_lost_by_restoring_the_spread() -> None:
     """Human claims and judgements, over abstracts none of which was fitted to."""
-    restored = fit(OLD[:600], NEW[:600], TEXTS[:600])
+    restored = fit(OLD[:PAIRS], NEW[:PAIRS], TEXTS[:PAIRS])
     training = restored.info.training
     assert training["spread_restored"] is True
-    plain = fit(OLD[:600], NEW[:600], TEXTS[:600], method=training["method"])
-    relevant = [{row - 600: grade for row, grade in grades.items() if row >= 600} for grades in CORPUS.relevant]
+    plain = fit(OLD[:PAIRS], NEW[:PAIRS], TEXTS[:PAIRS], method=training["method"])
+    relevant = [{row - PAIRS: grade for row, grade in grades.items() if row >= PAIRS} for grades in CORPUS.relevant]
     kept = [
         measure_retention(
             old_queries=CORPUS.old_queries,
             new_queries=CORPUS.new_queries,
-            old_documents=OLD[600:],
-            new_documents=NEW[600:],
-            migrated_documents=projection.apply(OLD[600:], TEXTS[600:]),
+            old_documents=OLD[PAIRS:],
+            new_documents=NEW[PAIRS:],
+            migrated_documents=projection.apply(OLD[PAIRS:], TEXTS[PAIRS:]),
             relevant=relevant,
         ).retention.value
         for projection in (plain, restored)

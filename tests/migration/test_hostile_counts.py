@@ -129,7 +129,6 @@ def test_as_many_records_as_one_batch_takes(beyond: int, tmp_path: Path) -> None
     assert_count_survives(tmp_path / "home" / "db", n, n, documents=True)
 
 
-@pytest.mark.parametrize(("n", "documents"), [(32_766, False), (32_767, True)])
-def test_as_many_records_as_sqlite_takes_variables(n: int, documents: bool, tmp_path: Path) -> None:
+def test_one_record_more_than_sqlite_takes_variables(tmp_path: Path) -> None:
     """Above 32,766 Chroma can no longer read a collection in one go."""
-    assert_count_survives(tmp_path / "home" / "db", n, 5000, documents=documents)
+    assert_count_survives(tmp_path / "home" / "db", 32_767, 5000, documents=True)

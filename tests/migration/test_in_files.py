@@ -15,11 +15,12 @@ from lightmigrate import ChromaMigrator, Projection
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.aside.draft import Draft
 from lightmigrate.migration.options import Verify
-from lightmigrate.stores.chroma import from_files
+from lightmigrate.stores.chroma import from_files, remembered
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.folder import DATABASE_FILE
 from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.remembered import RememberedCollection
 from lightmigrate.stores.chroma.replacement import ChromaReplacement
 from lightmigrate.stores.chroma.stored import StoredRecords
 from tests.databases import contents, folder_hash, make_projection
@@ -31,6 +32,7 @@ from tests.migration.test_resume import KilledError, dies, jobs
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With deleted and updated records, some of them only in the log; small collections are read from files, too."""
     monkeypatch.setattr(from_files, "SAMPLED", 20)
+    monkeypatch.setattr(remembered, "MOST_RECORDS", 20)
     return make_indexed(tmp_path / "home" / "chroma_data")
 
 
@@ -77,7 +79,9 @@ def test_chroma_is_asked_for_a_sample(asked: list[int], tmp_path: Path, projecti
         result = ChromaMigrator(folder).migrate_collection("notes", projection, verify=verify)
         assert result.index == "keep"
         counts[name] = sum(asked)
-    assert counts["chroma"] - counts["files"] == 2 * rows - 2 * 1000, "all of it twice, against a sample twice"
+    assert counts["chroma"] - counts["files"] == 2 * rows, (
+        "all of it twice, against the samples that are looked at anyway"
+    )
 
 
 def _vector_in_index(folder: Path) -> None:
@@ -158,12 +162,12 @@ def test_another_collection_that_changes_is_seen(
 
 def test_what_chroma_says_counts(folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are right do not excuse another answer: then Chroma is asked for everything, which finds the fault."""
-    records, draft, scan = ChromaCollection.records, Draft.write, ChromaCollection.scan
+    sample, draft, scan = RememberedCollection.sample, Draft.write, ChromaCollection.scan
     drafted: list[object] = []
 
-    def other(self: ChromaCollection, ids: Any, **named: Any) -> Any:
-        page = records(self, ids, **named)
-        return page.with_vectors(page.vectors * np.float32(1.5)) if drafted and len(ids) == from_files.SAMPLED else page
+    def other(self: RememberedCollection, n: int, seed: int = 0) -> Any:
+        page = sample(self, n, seed)
+        return page.with_vectors(page.vectors * np.float32(1.5)) if drafted and n == from_files.SAMPLED else page
 
     def scanned(self: ChromaCollection, *given: Any, **named: Any) -> Any:
         return (page.with_vectors(page.vectors * np.float32(1.5)) for page in scan(self, *given, **named))
@@ -173,7 +177,7 @@ def test_what_chroma_says_counts(folder: Path, projection: Projection, monkeypat
         monkeypatch.setattr(ChromaCollection, "scan", scanned)
         return written
 
-    monkeypatch.setattr(ChromaCollection, "records", other)
+    monkeypatch.setattr(RememberedCollection, "sample", other)
     monkeypatch.setattr(Draft, "write", write)
     with pytest.raises(VerificationError, match="another vector"):
         ChromaMigrator(folder).migrate_collection("thought_nodes", projection)

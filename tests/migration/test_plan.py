@@ -15,9 +15,12 @@ from lightmigrate.migration.duration import Work
 from lightmigrate.migration.plan import check_job
 from lightmigrate.progress import Progress
 from lightmigrate.projection.terms.extract_rule import ExtractRule
-from lightmigrate.stores.base import CollectionFacts
+from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma.client import open_client
-from tests.databases import folder_hash, make_vectors
+from lightmigrate.stores.chroma.files import ChromaFiles
+from lightmigrate.stores.chroma.folder import DATABASE_FILE
+from lightmigrate.stores.files import IndexRoute
+from tests.databases import folder_hash, make_projection, make_vectors
 
 
 def test_it_says_what_would_happen_and_changes_nothing(database: Path, projection: Projection) -> None:
@@ -43,6 +46,31 @@ def test_it_asks_for_at_least_the_room_that_is_taken(database: Path, projection:
 
     ChromaMigrator(database, on_progress=measure).migrate(jobs)
     assert 0 < peak <= planned.needed_bytes
+
+
+@pytest.mark.parametrize("route", ["keep", "rebuild", "rewrite"])
+def test_it_asks_for_long_texts_once_and_for_all_that_is_written(route: IndexRoute, tmp_path: Path) -> None:
+    """Documents are not drafted: only the last route writes them again, into the copy. Ids are written often."""
+    folder, projection = tmp_path / "home" / "db", make_projection()
+    with open_client(folder) as client:
+        collection = client.create_collection("notes", embedding_function=None)
+        ids = [f"{'ä' * 60}{row}" for row in range(300)]
+        collection.add(ids=ids, embeddings=make_vectors(300), documents=[f"{row} " * 2000 for row in range(300)])
+    tables = (folder / DATABASE_FILE).stat().st_size
+    needed = ChromaFiles(folder).room_needed({Address("notes"): projection.info.target.dimension})
+    assert tables < needed < 1.5 * tables
+    peak = 0
+
+    def measure(progress: Progress) -> None:
+        nonlocal peak
+        peak = max(peak, tree_bytes(folder.parent) - 2 * own)
+
+    own = tree_bytes(folder)
+    result = ChromaMigrator(folder, on_progress=measure, page_size=50).migrate_collection(
+        "notes", projection, index=route
+    )
+    assert result.index == route
+    assert peak <= needed
 
 
 def test_records_without_any_vector_cannot_be_projected(projection: Projection) -> None:

@@ -29,6 +29,7 @@ from lightmigrate.scores.distances import Distances
 from lightmigrate.scores.stored import distances_from_json, distances_to_json
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.files import RecordsInFiles
+from lightmigrate.stores.ids import IdTable, hashed
 from lightmigrate.stores.read_ahead import read_ahead
 from lightmigrate.vectors import Vectors, evenly, meaningful
 
@@ -91,11 +92,10 @@ class Draft:
                 nothing = [None] * len(ids)
                 yield Page(ids, vectors.astype(np.float32, copy=False), nothing, nothing)
 
-    def rows(self) -> dict[str, int]:
-        """The number of every record by its id; only reads."""
+    def rows(self) -> IdTable:
+        """The number of every record by its id; only reads. See `files.NewVectors`."""
         with self.records.open("rb") as lines:
-            ids = chain.from_iterable(iter(lambda: _strings(islice(lines, _BATCH)), []))
-            return {record: row for row, record in enumerate(ids)}
+            return IdTable(hashed(chain.from_iterable(iter(lambda: _strings(islice(lines, _BATCH)), []))))
 
     def vectors_of(self, rows: npt.ArrayLike) -> Vectors:
         """The vectors of some records, by number, `(n, dimension)`; only reads."""

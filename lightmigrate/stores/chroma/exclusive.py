@@ -54,7 +54,8 @@ class ChromaFolderStore(ChromaStore):
         return ChromaRecordsInFiles.of(collection, lambda: StoredRecords.of(self._folder, address))
 
     def _opened(self, client: Any, handle: Any, address: Address) -> RememberedCollection:
-        return RememberedCollection(client, handle, self._removed.setdefault(address, []), self._remembered)
+        removed = self._removed.setdefault(address, [])
+        return RememberedCollection(client, handle, removed, self._remembered, self._folder)
 
     def delete(self, address: Address) -> None:
         """Delete a collection and its records. Chroma leaves the index folder on disk. Writes."""

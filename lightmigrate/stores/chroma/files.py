@@ -10,6 +10,7 @@ from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
     has_unfinished_write,
+    id_bytes_of,
     is_chroma_entry,
     is_chroma_folder,
     last_writes_of,
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
 # Bytes per vector that Chroma's index stores besides the vector: graph links, label, length, id. Measured on 1.5.9 with
 # 16 neighbours: 300 bytes; rounded up.
 INDEX_BYTES_PER_VECTOR = 400
+
+# Bytes of a row of an id in Chroma's tables and their indexes, besides the id.
+ROW_BYTES = 400
+
+# How often an id's bytes are in a draft at most, whose JSON has six for some of one; in an index; and in tables with
+# their indexes and the log.
+IDS_IN_A_DRAFT, IDS_IN_AN_INDEX, IDS_IN_TABLES = 6, 2, 4
+
+# Old vectors of a collection that a draft holds, at most.
+SAMPLED = 1000
 
 
 class ChromaFiles:
@@ -123,15 +134,23 @@ class ChromaFiles:
     def room_needed(self, dimensions: Mapping[Address, int]) -> int:
         """Bytes that drafts and the largest route write besides a copy of the folder; only reads.
 
-        The route `rewrite` writes tables and an index. Going from `keep` to `rebuild` needs two indexes and the log of
-        the database in which the second index is built.
+        Drafts hold ids, vectors and a sample of the old vectors. The route `rewrite` writes tables and an index. Going
+        from `keep` to `rebuild` needs two indexes, and ids and vectors in the tables and the log of the database in
+        which the second index is built.
         """
-        counts = {facts.address: facts.count for facts in self.catalog()}
-        rewritten = sum(counts[address] for address in dimensions)
-        tables = (self.folder / DATABASE_FILE).stat().st_size * rewritten // max(1, sum(counts.values()))
-        vectors = sum(counts[address] * 4 * dimension for address, dimension in dimensions.items())
-        drafts, indexes = tables + vectors, vectors + rewritten * INDEX_BYTES_PER_VECTOR
-        return drafts + indexes + max(tables, indexes + vectors)
+        catalog = {facts.address: facts for facts in self.catalog()}
+        records = sum(catalog[address].count for address in dimensions)
+        # where some are migrated, their texts may be the longest
+        tables = (self.folder / DATABASE_FILE).stat().st_size if records else 0
+        names = id_bytes_of(self.folder)
+        ids = sum(names.get(address, 0) for address in dimensions)
+        vectors = sum(catalog[address].count * 4 * dimension for address, dimension in dimensions.items())
+        sample = sum(SAMPLED * 4 * (catalog[address].dimension or 0) for address in dimensions)
+        rows = records * ROW_BYTES
+        drafts = vectors + IDS_IN_A_DRAFT * ids + rows + sample
+        index = vectors + records * INDEX_BYTES_PER_VECTOR + IDS_IN_AN_INDEX * ids
+        built = index + vectors + rows + IDS_IN_TABLES * ids
+        return drafts + index + max(built, tables + vectors + rows)
 
     def isolate(self) -> None:
         """Rename every index folder of a closed copy, so that no name is shared with the original. Writes."""

@@ -42,6 +42,15 @@ _LAST_WRITES = """
     GROUP BY collections.id
 """
 
+_ID_BYTES = """
+    SELECT databases.tenant_id, databases.name, collections.name, sum(length(CAST(embeddings.embedding_id AS BLOB)))
+    FROM embeddings
+    JOIN segments ON segments.id = embeddings.segment_id AND segments.scope = 'METADATA'
+    JOIN collections ON collections.id = segments.collection
+    JOIN databases ON databases.id = collections.database_id
+    GROUP BY collections.id
+"""
+
 # Chroma's default.
 _DEFAULT_SPACE = "l2"
 
@@ -121,6 +130,13 @@ def last_writes_of(folder: Path) -> dict[Address, int]:
             Address(name, tenant, database): max(_write_number(number) for number in numbers if number is not None)
             for tenant, database, name, *numbers in connection.execute(_LAST_WRITES)
         }
+
+
+def id_bytes_of(folder: Path) -> dict[Address, int]:
+    """The bytes of all ids, as UTF-8, of every collection that has records. Only reads."""
+    with reading(folder / DATABASE_FILE) as connection:
+        rows = connection.execute(_ID_BYTES)
+        return {Address(name, tenant, database): size for tenant, database, name, size in rows}
 
 
 def _write_number(stored: int | bytes) -> int:

@@ -79,8 +79,8 @@ class _Elements:
         self._all: Vectors | None = None
         if draft.count * draft.dimension * np.dtype(np.float32).itemsize <= MOST_IN_MEMORY:
             self._all = _prepared(draft.vectors_of(np.arange(draft.count)), space)
-        rows, labels = draft.rows(), index.labels()
-        self._rows = np.array([rows.get(labels.get(label, ""), -1) for label in index.labels_of_elements().tolist()])
+        hashes, named = index.labels().hashes_of(index.labels_of_elements())
+        self._rows = np.where(named, draft.rows().of_hashes(hashes), -1)
         self.deleted = self._rows < 0
         self.missing = np.setdiff1d(np.arange(draft.count), self._rows)
 

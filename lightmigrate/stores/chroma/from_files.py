@@ -17,8 +17,8 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
-from lightmigrate.stores.chroma.stored import StoredRecords
-from lightmigrate.vectors import evenly
+from lightmigrate.stores.chroma.stored import RowDigest, StoredRecords
+from lightmigrate.stores.page import spread_rows
 
 # Records that both are asked for; a collection that has no more is read through Chroma.
 SAMPLED = 1000
@@ -28,7 +28,7 @@ _FAULTS = (ValueError, OSError, sqlite3.Error)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChromaRecordsInFiles:
     """All records of a collection, read from the files. See `stores.files.RecordsInFiles`.
 
@@ -36,11 +36,13 @@ class ChromaRecordsInFiles:
         collection: the collection, open.
         stored: its files.
         state: of the files, when they were compared with what Chroma says.
+        scanned_sha256: `contents_sha256` of the last complete scan, if any.
     """
 
     collection: ChromaCollection
     stored: StoredRecords
     state: object
+    scanned_sha256: str | None = None
 
     @classmethod
     def of(
@@ -60,27 +62,33 @@ class ChromaRecordsInFiles:
             if stored is None or len(stored.numbers) != records:
                 return None
             state = stored.state()
-            page, missing = stored.rows(evenly(records, SAMPLED))
+            # the rows of the sample that everything looks at, which is asked for once
+            page, missing = stored.rows(spread_rows(records, SAMPLED))
         except _FAULTS as error:
             logger.info("%s: its files cannot be read without Chroma (%s)", collection.address, error)
             return None
-        if not _same(page, missing, collection.records(page.ids)):
+        seen = collection.sample(SAMPLED)
+        if list(seen.ids) != list(page.ids):
+            seen = collection.records(page.ids)
+        if not _same(page, missing, seen):
             logger.warning("%s: Chroma says other things than its files; reading through Chroma", collection.address)
             return None
         return cls(collection, stored, state)
 
     def scan(self, size: int, *, contents: bool = True, vectors: bool = True) -> Iterator[Page]:
         """All records; see `stores.files.RecordsInFiles`."""
-        pages = self.stored.pages(size, contents=contents, vectors=vectors)
+        digest = RowDigest()
+        pages = self.stored.pages(size, contents=contents, vectors=vectors, digest=digest)
         while (read := self._careful(lambda: next(pages, None))) is not None:
             page, missing = read
             yield self._completed(page, missing) if missing else page
         if self.stored.state() != self.state:
             raise self._fault("they were written to meanwhile")
+        self.scanned_sha256 = digest.sha256
 
     def contents_sha256(self) -> str:
         """Digest of all records without their vectors; see `stores.files.RecordsInFiles`."""
-        return self._careful(self.stored.contents_sha256)
+        return self.scanned_sha256 or self._careful(self.stored.contents_sha256)
 
     def _completed(self, page: Page, missing: list[int]) -> Page:
         """The page with the vectors that only Chroma knows."""

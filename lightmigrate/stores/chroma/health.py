@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,8 +20,9 @@ from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, read_catalog, reading, require_chroma_folder
 from lightmigrate.stores.chroma.hnsw import HnswHeader, entry_point
-from lightmigrate.stores.chroma.labels import read_labels
+from lightmigrate.stores.chroma.labels import Labels, read_labels
 from lightmigrate.stores.chroma.layout import LABELS_FILE
+from lightmigrate.stores.ids import hashed
 
 _COLLECTIONS = """
     SELECT collections.id, collections.name, dimension, databases.name AS database, databases.tenant_id AS tenant,
@@ -79,19 +81,19 @@ def damaged_indexes(folder: Path, *, thorough: bool, of: Address | None = None) 
     return faults
 
 
-def _log(connection: sqlite3.Connection) -> Mapping[str, set[str]]:
-    """The ids of the records whose vector is in the log, by the id of their collection."""
-    ids: dict[str, set[str]] = defaultdict(set)
+def _log(connection: sqlite3.Connection) -> Mapping[str, array[int]]:
+    """The hashes of the ids of the records whose vector is in the log, by the id of their collection."""
+    hashes: dict[str, array[int]] = defaultdict(lambda: array("q"))
     for topic, record in connection.execute(_LOGGED):
-        ids[topic.rpartition("/")[2]].add(record)
-    return ids
+        hashes[topic.rpartition("/")[2]].append(hash(record))
+    return hashes
 
 
 def _fault(
     connection: sqlite3.Connection,
     index: Path,
     row: sqlite3.Row,
-    log: Callable[[], Mapping[str, set[str]]],
+    log: Callable[[], Mapping[str, array[int]]],
     *,
     thorough: bool,
 ) -> str | None:
@@ -101,20 +103,21 @@ def _fault(
         return fault
     if written and not thorough:
         return None
-    records = {record for (record,) in connection.execute(_RECORDS, (row["records"],))} - log().get(row["id"], set())
+    records = hashed(record for (record,) in connection.execute(_RECORDS, (row["records"],)))
+    records = records[~np.isin(records, np.array(log().get(row["id"], ()), np.int64))]
     if not written:
-        return f"{len(records):,} records are neither in its index nor in the log" if records else None
+        return f"{len(records):,} records are neither in its index nor in the log" if len(records) else None
     try:
         _require_links(index)
         labels = _labels((index / LABELS_FILE).read_bytes())
     except (OSError, ValueError) as error:
         return f"its index is damaged: {error}"
-    lost = len(records - set(labels.values())) if labels is not None else 0
+    lost = int((~np.isin(records, labels.hashes)).sum()) if labels is not None else 0
     return f"its index is behind the log: {lost:,} records have no vector" if lost else None
 
 
-def _labels(content: bytes) -> dict[int, str] | None:
-    """The id of every element; `None` in the format of versions before 1.0, which is not read here.
+def _labels(content: bytes) -> Labels | None:
+    """The record of every element; `None` in the format of versions before 1.0, which is not read here.
 
     Raises:
         ValueError: it is in neither format.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.stores.chroma.labels import read_labels
+from lightmigrate.stores.chroma.labels import Labels, read_labels
 from lightmigrate.vectors import Vectors
 
 # Version, offset of the first element, capacity, elements, size of an element, offsets of its label and its vector.
@@ -37,6 +37,9 @@ _LABEL_BYTES = 8
 
 # Elements that lie farther apart are read one by one, and not with all that lie between them.
 _NEAR = 8
+
+# Elements whose labels are read at once.
+_AT_ONCE = 2000
 
 _NUMBER_BYTES = 4
 _LINK_BYTES = 4
@@ -146,13 +149,13 @@ class HnswFiles:
             max(0, levels), entry, links,
         )  # fmt: skip
 
-    def labels(self) -> dict[int, str]:
-        """The id of every element that was not deleted, by its label; only reads.
+    def labels(self, asked: Container[int] = ()) -> Labels:
+        """The record of every element that was not deleted, with the ids of some labels; only reads.
 
         Raises:
             ValueError, OSError: see `read_labels`.
         """
-        return read_labels((self.folder / "index_metadata.pickle").read_bytes())
+        return read_labels((self.folder / "index_metadata.pickle").read_bytes(), asked)
 
     def mapped(self) -> npt.NDArray[np.uint8]:
         """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
@@ -162,8 +165,13 @@ class HnswFiles:
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""
-        labels = self.mapped()[:, -_LABEL_BYTES:].copy().view("<u8")[:, 0]
-        return np.asarray(labels, np.uint64)
+        labels = np.empty(self.elements, np.uint64)
+        with (self.folder / "data_level0.bin").open("rb") as stream:  # not mapped: see `read`
+            for start in range(0, self.elements, _AT_ONCE):
+                count = min(_AT_ONCE, self.elements - start)
+                rows = np.fromfile(stream, np.uint8, count * self.size).reshape(count, self.size)
+                labels[start : start + count] = rows[:, -_LABEL_BYTES:].copy().view("<u8")[:, 0]
+        return labels
 
     def vectors_of(self, elements: npt.NDArray[np.intp], *, normalised: bool) -> Vectors:
         """The vectors of some elements, float32 `(n, dimension)`; only reads. See `with_vectors`."""

@@ -10,9 +10,6 @@ from lightmigrate.vectors import Vectors
 
 _LABEL_BYTES = 8
 
-# Elements whose labels are read at once.
-_AT_ONCE = 2000
-
 
 class LabelledVectors:
     """Finds the elements of an index by their labels. Only reads.
@@ -59,11 +56,7 @@ class LabelledVectors:
         """Where the elements are, or others where there are none."""
         index = self._index
         if self._sorted is None:
-            blocks = [
-                _labels(index.read(np.arange(start, min(start + _AT_ONCE, index.elements))))
-                for start in range(0, index.elements, _AT_ONCE)
-            ]
-            known = np.concatenate([np.zeros(0, np.int64), *blocks])
+            known = index.labels_of_elements().astype(np.int64)
             order = np.argsort(known, kind="stable")
             self._sorted = known[order], order
         known, order = self._sorted

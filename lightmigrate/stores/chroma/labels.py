@@ -2,12 +2,22 @@
 
 A pickle is a program, and loading it can run any code. This parser knows only the instructions for a dictionary of
 texts and numbers, none of which calls anything, and rejects a file with other instructions.
+
+Of the ids of a large index only hashes are kept, see `stores.ids`.
 """
 
 from __future__ import annotations
 
 import struct
+from array import array
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lightmigrate.stores.ids import IdTable, Numbers
 
 _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
@@ -17,37 +27,124 @@ _PROTOCOL_3 = b"\x80\x03"
 # times its size in memory.
 _MOST_DICTIONARIES = 4
 
+# To ask for the ids of all labels.
+ALL = range(2**31)
+
 _EXPECTED = {"dimensionality", "total_elements_added", "max_seq_id", "id_to_label", "label_to_id", "id_to_seq_id"}
 
 
-def read_labels(content: bytes) -> dict[int, str]:
-    """The id of every element that was not deleted, by its label.
+@dataclass(frozen=True)
+class Labels:
+    """The records of the elements of an index that were not deleted.
+
+    Attributes:
+        numbers: the labels, ascending, int64 `(n,)`.
+        hashes: of their ids, see `stores.ids.hashed`, int64 `(n,)`.
+        ids: the ids of the labels that were asked for.
+    """
+
+    numbers: Numbers
+    hashes: Numbers
+    ids: Mapping[int, str]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def by_id(self) -> IdTable:
+        """The label of each id.
+
+        Raises:
+            ValueError: two elements have the same id.
+        """
+        return IdTable(self.hashes, self.numbers)
+
+    def hashes_of(self, labels: npt.NDArray[Any]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+        """The hash of the id of each label `(n,)`, and which of them have one; the others were deleted."""
+        if not len(self.numbers):
+            return np.zeros(len(labels), np.int64), np.zeros(len(labels), bool)
+        labels = labels.astype(np.int64)
+        places = np.minimum(np.searchsorted(self.numbers, labels), len(self.numbers) - 1)
+        return self.hashes[places], self.numbers[places] == labels
+
+
+def read_labels(content: bytes, asked: Container[int] = ()) -> Labels:
+    """The record of every element that was not deleted.
+
+    Args:
+        content: of the file.
+        asked: labels whose ids are wanted.
 
     Raises:
         ValueError: not a file in the format of Chroma 1.x.
     """
     try:
-        tables = _read(content)
-        return _checked(tables)
-    except (IndexError, TypeError, struct.error, UnicodeDecodeError, RecursionError) as error:
+        return _checked(_read(content, asked))
+    except (IndexError, TypeError, struct.error, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise ValueError(f"damaged: {type(error).__name__}") from None
 
 
-def _checked(tables: Any) -> dict[int, str]:
+class _Entries:
+    """A dictionary in a file: of named things, or of labels and ids, of which only numbers are kept."""
+
+    def __init__(self, asked: Container[int]) -> None:
+        self.named: dict[str, Any] = {}
+        self.ids: dict[int, str] = {}
+        self._asked = asked
+        self._labels, self._hashes = array("q"), array("q")
+        self._keys: type | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.named or self._labels)
+
+    def add(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        """Add entries of one kind, in order."""
+        key_types, value_types = set(map(type, keys)), set(map(type, values))
+        if not keys:
+            return
+        if key_types == {str} and value_types == {int}:
+            self._add(keys, values, str)
+        elif key_types == {int} and value_types == {str}:
+            self._add(values, keys, int)
+        elif key_types == {str} and not self._labels:
+            self.named.update(zip(keys, values, strict=True))
+        else:
+            raise ValueError("labels are numbers and ids are texts")
+
+    def _add(self, ids: Sequence[str], labels: Sequence[int], keys: type) -> None:
+        if self.named or self._keys not in (None, keys):
+            raise ValueError("labels are numbers and ids are texts")
+        self._keys = keys
+        self._labels.extend(labels)
+        self._hashes.extend(map(hash, ids))
+        if self._asked:
+            self.ids.update((label, one) for label, one in zip(labels, ids, strict=True) if label in self._asked)
+
+    def sorted(self, keys: type) -> tuple[Numbers, Numbers]:
+        """Labels in ascending order and the hashes of their ids, when the keys are of this type."""
+        if self.named or self._keys not in (None, keys):
+            raise ValueError("labels are numbers and ids are texts")
+        labels, hashes = np.array(self._labels, np.int64), np.array(self._hashes, np.int64)
+        order = np.argsort(labels, kind="stable")
+        return labels[order], hashes[order]
+
+
+def _checked(tables: Any) -> Labels:
     """The labels in the tables of a file, if they are what Chroma writes."""
-    if not isinstance(tables, dict) or tables.keys() != _EXPECTED:
+    if not isinstance(tables, _Entries) or tables.named.keys() != _EXPECTED:
         raise ValueError("other entries than expected")
-    labels, ids = tables["label_to_id"], tables["id_to_label"]
-    if tables["dimensionality"] is not None or tables["max_seq_id"] is not None or tables["id_to_seq_id"]:
+    by_label, by_id = tables.named["label_to_id"], tables.named["id_to_label"]
+    if tables.named["dimensionality"] is not None or tables.named["max_seq_id"] is not None:
         raise ValueError("entries that Chroma 1.x leaves empty are not")
-    if not isinstance(labels, dict) or {record: label for label, record in labels.items()} != ids:
+    if tables.named["id_to_seq_id"] or not isinstance(by_label, _Entries) or not isinstance(by_id, _Entries):
+        raise ValueError("entries that Chroma 1.x leaves empty are not")
+    labels, hashes = by_label.sorted(int)
+    again, same = by_id.sorted(str)
+    if not np.array_equal(labels, again) or not np.array_equal(hashes, same) or (labels[1:] == labels[:-1]).any():
         raise ValueError("its two tables contradict each other")
-    if not all(type(label) is int and type(record) is str for label, record in labels.items()):
-        raise ValueError("labels are numbers and ids are texts")
-    return labels
+    return Labels(labels, hashes, by_label.ids)
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes, asked: Container[int]) -> Any:
     """Interpret the known instructions."""
     if content[:2] != _PROTOCOL_3:
         raise ValueError("another version of the format")
@@ -76,12 +173,12 @@ def _read(content: bytes) -> Any:
         elif instruction == 0x75:  # the values after the mark are keys and values of the dictionary before it
             mark = marks.pop()
             table, entries = stack[mark - 1], stack[mark:]
-            if type(table) is not dict or len(entries) % 2:
+            if type(table) is not _Entries or len(entries) % 2:
                 raise ValueError("entries of nothing")
-            table.update(zip(entries[::2], entries[1::2], strict=True))
+            table.add(entries[::2], entries[1::2])
             del stack[mark:]
         elif instruction == 0x7D and dictionaries < _MOST_DICTIONARIES:
-            stack.append({})
+            stack.append(_Entries(asked))
             dictionaries += 1
         elif instruction == 0x4E:
             stack.append(None)

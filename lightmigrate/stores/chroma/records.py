@@ -97,13 +97,13 @@ def _indexed(index: Path, dimension: int, most: int) -> Mapping[str, Vectors]:
         header = HnswHeader.parse((index / "header.bin").read_bytes())
         if header.dimension != dimension or not header.elements or _too_large(index / LABELS_FILE):
             return {}
-        labels = read_labels((index / LABELS_FILE).read_bytes())
         content = np.memmap(index / "data_level0.bin", dtype=np.uint8, mode="r")
         elements = content[: header.elements * header.size].reshape(header.elements, header.size)
+        chosen = np.ascontiguousarray(elements[evenly(header.elements, most)])
+        stored = np.ascontiguousarray(chosen[:, header.label_at :]).view("<u8")[:, 0].tolist()
+        labels = read_labels((index / LABELS_FILE).read_bytes(), frozenset(stored)).ids
     except (OSError, ValueError):
         return {}
-    chosen = np.ascontiguousarray(elements[evenly(header.elements, most)])
-    stored = np.ascontiguousarray(chosen[:, header.label_at :]).view("<u8")[:, 0].tolist()
     vectors = np.ascontiguousarray(chosen[:, header.vector_at : header.label_at]).view("<f4").astype(np.float32)
     return {labels[label]: vector for label, vector in zip(stored, vectors, strict=True) if label in labels}
 

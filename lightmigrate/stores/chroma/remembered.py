@@ -14,12 +14,15 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.stored import ids_at
+from lightmigrate.stores.page import spread_rows
 from lightmigrate.vectors import Vectors, evenly
 
 # Records of a collection, or of a sample of it, that are kept, and bytes of all that are kept: what does not fit is
@@ -122,11 +125,13 @@ class RememberedCollection(ChromaCollection):
         collection: see `ChromaCollection`.
         removals: see `ChromaCollection`.
         remembered: of its folder.
+        folder: the folder.
     """
 
-    def __init__(self, client: Any, collection: Any, removals: list[str], remembered: Remembered) -> None:
+    def __init__(self, client: Any, collection: Any, removals: list[str], remembered: Remembered, folder: Path) -> None:
         super().__init__(client, collection, removals)
         self._remembered = remembered
+        self._folder = folder
 
     def count(self) -> int:
         """Number of records."""
@@ -151,9 +156,17 @@ class RememberedCollection(ChromaCollection):
         """About n records from all over the collection; only reads. See `stores.base.Collection`."""
         if n > MOST_RECORDS:
             return super().sample(n, seed)
-        largest = super().sample
-        page = self._remembered.page(self.id, lambda: largest(MOST_RECORDS, seed), seed)
+        page = self._remembered.page(self.id, lambda: self._sample(seed), seed)
         return page.rows(evenly(len(page), n)) if n < len(page) else page
+
+    def _sample(self, seed: int) -> Page:
+        """As many records as are kept. By their ids, which the tables give: skipping to a row reads all before it."""
+        count = self.count()
+        if count <= MOST_RECORDS:
+            return super().sample(MOST_RECORDS, seed)
+        rows = spread_rows(count, MOST_RECORDS, seed)
+        ids = ids_at(self._folder, self.address, lambda known: rows if known == count else [])
+        return self.records(ids) if ids else super().sample(MOST_RECORDS, seed)
 
     def records(self, ids: Sequence[str], *, vectors: bool = True) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

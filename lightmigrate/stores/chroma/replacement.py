@@ -38,6 +38,7 @@ from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.chroma.schema import recording, vector_indexes, with_function, with_space
 from lightmigrate.stores.chroma.taking_up import TakingUp, is_whole
 from lightmigrate.stores.files import IndexRoute, NewVectors
+from lightmigrate.stores.ids import IdTable, hashed
 from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Metric, Vectors
 
@@ -171,12 +172,14 @@ class ChromaReplacement:
         if layout.indexed:
             index = HnswFiles.open(layout.index)
             labels = index.labels()
-            if index.dimension != layout.dimension or not set(labels.values()) - rows.keys() <= layout.deleted():
+            unknown = labels.hashes[rows.of_hashes(labels.hashes) < 0]
+            if index.dimension != layout.dimension or not np.isin(unknown, hashed(layout.deleted())).all():
                 raise ValueError("it is of other records")
 
             def exchanged(of: npt.NDArray[np.uint64], old: Vectors) -> Vectors:
                 nonlocal done
-                known = np.array([rows.get(labels.get(label, ""), -1) for label in of.tolist()])
+                hashes, named = labels.hashes_of(of)
+                known = np.where(named, rows.of_hashes(hashes), -1)
                 new = np.empty((len(of), draft.dimension), np.float32)
                 new[known >= 0] = draft.vectors_of(known[known >= 0])
                 # searches still pass through deleted elements
@@ -197,6 +200,10 @@ class ChromaReplacement:
             return False
         if layout.segment == self._rebuilt:
             return True
+        try:
+            rows = draft.rows()
+        except ValueError:
+            return False
         folder = self._folder / self._rebuilt
         if not folder.exists():
             index = self._built(draft)
@@ -204,7 +211,7 @@ class ChromaReplacement:
                 return False
             rename(index, folder)
             sync_folder(self._folder)
-        self._take_place(layout, self._rebuilt, draft, draft.rows(), complete=True)
+        self._take_place(layout, self._rebuilt, draft, rows, complete=True)
         return True
 
     def _built(self, draft: NewVectors) -> Path | None:
@@ -322,15 +329,13 @@ class ChromaReplacement:
         with contextlib.suppress(CollectionNotFoundError):
             store.delete(store.collection(self._names.old).address)
 
-    def _take_place(
-        self, layout: Layout, segment: str, draft: NewVectors, rows: dict[str, int], *, complete: bool
-    ) -> None:
+    def _take_place(self, layout: Layout, segment: str, draft: NewVectors, rows: IdTable, *, complete: bool) -> None:
         schema = with_space(layout.schema, self._distance)
         if self._model is not None:
             schema = recording(schema, self._model)
 
         def logged(ids: list[str]) -> Vectors:
-            known = np.array([rows.get(record, -1) for record in ids])
+            known = rows.of(ids)
             new = np.ones((len(ids), draft.dimension), np.float32)  # for records that were deleted since
             new[known >= 0] = draft.vectors_of(known[known >= 0])
             return new

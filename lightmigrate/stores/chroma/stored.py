@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import marshal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.labelled import LabelledVectors
 from lightmigrate.stores.chroma.layout import LABELS_FILE, Layout
+from lightmigrate.stores.ids import IdTable, Numbers
 
 # Whether the tables hold all writes of the log; Chroma brings them up to date when it is first asked for a record.
 _UP_TO_DATE = """
@@ -38,24 +41,57 @@ _NUMBERS = "SELECT id FROM embeddings WHERE segment_id = ?"
 
 # One after the other, the records with some numbers, their values, and their lists. The plus keeps sqlite from going
 # through all records of the segment for each page.
-_IDS = "SELECT id, embedding_id, seq_id FROM embeddings WHERE id BETWEEN ? AND ? AND +segment_id = ? ORDER BY id"
+_IDS = "SELECT id, embedding_id, seq_id FROM embeddings WHERE {} AND +segment_id = ? ORDER BY id"
 _VALUES = """
     SELECT embeddings.id, key, string_value, int_value, float_value, bool_value
     FROM embeddings CROSS JOIN embedding_metadata ON embedding_metadata.id = embeddings.id
-    WHERE embeddings.id BETWEEN ? AND ? AND +segment_id = ? ORDER BY embeddings.id, key
+    WHERE {} AND +segment_id = ? ORDER BY embeddings.id, key
 """
 _LISTS = """
     SELECT embeddings.id, key, string_value, int_value, float_value, bool_value
     FROM embeddings CROSS JOIN embedding_metadata_array ON embedding_metadata_array.id = embeddings.id
-    WHERE embeddings.id BETWEEN ? AND ? AND +segment_id = ?
-    ORDER BY embeddings.id, key, embedding_metadata_array.rowid
+    WHERE {} AND +segment_id = ? ORDER BY embeddings.id, key, embedding_metadata_array.rowid
 """
 
-# Records whose rows are hashed at once: part of what the digest is.
+# Which records: those between two numbers, or those of a JSON list of numbers.
+_BETWEEN, _AMONG = "embeddings.id BETWEEN ? AND ?", "embeddings.id IN (SELECT value FROM json_each(?))"
+
+# Records whose rows are hashed at once, where they are not read for something else.
 _HASHED_AT_ONCE = 1000
 
 # Version of `marshal` that writes equal rows as equal bytes, whether or not their objects are shared or interned.
 _MARSHAL = 2
+
+
+class Rows(NamedTuple):
+    """The rows of some records in the order of their numbers, as the tables hold them.
+
+    Attributes:
+        records: number, id and last write of each.
+        values: of their metadata, see `contents.ValueRow`.
+        lists: of their metadata, one row for each item.
+    """
+
+    records: list[Any]
+    values: list[Any]
+    lists: list[Any]
+
+
+class RowDigest:
+    """A digest of the rows of records, in order, however many are added at once."""
+
+    def __init__(self) -> None:
+        self._of_tables = [hashlib.sha256() for _ in Rows._fields]
+
+    def add(self, rows: Rows) -> None:
+        """Add the rows of the records that follow."""
+        for digest, table in zip(self._of_tables, rows, strict=True):
+            digest.update(b"".join([marshal.dumps(row, _MARSHAL) for row in table]))
+
+    @property
+    def sha256(self) -> str:
+        """The digest."""
+        return hashlib.sha256(b"".join(digest.digest() for digest in self._of_tables)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -65,14 +101,14 @@ class StoredRecords:
     Attributes:
         layout: where they are.
         numbers: those that the tables give the records, in the order in which they were added, int64 `(n,)`.
-        labels: of the records in the index, by id.
+        labels: of the records in the index.
         pending: ids of records whose last write may be in the log alone.
         vectors: of the index; `None` while it has no files.
     """
 
     layout: Layout
-    numbers: npt.NDArray[np.int64]
-    labels: dict[str, int]
+    numbers: Numbers
+    labels: IdTable
     pending: frozenset[str]
     vectors: LabelledVectors | None
 
@@ -91,23 +127,25 @@ class StoredRecords:
                 return None
             pending = connection.execute(_PENDING, (layout.topic, layout.last_indexed or 0))
             ids = frozenset(record for (record,) in pending)
-            numbers = np.fromiter((number for (number,) in connection.execute(_NUMBERS, (layout.records,))), np.int64)
-        numbers.sort()
+            numbers = numbers_of(connection, layout)
         if not layout.indexed:
-            return cls(layout, numbers, {}, ids, None)
+            return cls(layout, numbers, IdTable(np.zeros(0, np.int64)), ids, None)
         index = HnswFiles.open(layout.index)
         if index.dimension != layout.dimension:
             return None
-        labels = {record: label for label, record in index.labels().items()}
-        return cls(layout, numbers, labels, ids, LabelledVectors(index, normalised=layout.space == "cosine"))
+        vectors = LabelledVectors(index, normalised=layout.space == "cosine")
+        return cls(layout, numbers, index.labels().by_id(), ids, vectors)
 
-    def pages(self, size: int, *, contents: bool, vectors: bool) -> Iterator[tuple[Page, list[int]]]:
+    def pages(
+        self, size: int, *, contents: bool, vectors: bool, digest: RowDigest | None = None
+    ) -> Iterator[tuple[Page, list[int]]]:
         """All records, in the order in which they were added, `size` at a time. Only reads.
 
         Args:
             size: records held in memory at once.
             contents: whether with texts and payloads.
             vectors: whether with vectors.
+            digest: of the rows of all records, which are added to it.
 
         Yields:
             Records, and the rows of those whose vectors must be asked of Chroma; zero here.
@@ -117,28 +155,25 @@ class StoredRecords:
         """
         for start in range(0, len(self.numbers), size):
             with self._reading() as connection:  # one for each page: the next may be read in another thread, or never
-                page = self._page(connection, self.numbers[start : start + size], contents=contents, vectors=vectors)
-            yield page
+                numbers = self.numbers[start : start + size]
+                rows = self._rows(connection, numbers, contents=contents or digest is not None)
+            if digest is not None:
+                digest.add(rows)
+            yield self._page(rows, contents=contents, vectors=vectors)
 
     def rows(self, rows: Sequence[int]) -> tuple[Page, list[int]]:
         """Some records by their place among all, in ascending order. See `pages`."""
         with self._reading() as connection:
-            single = [self.numbers[row : row + 1] for row in rows]
-            pages = [self._page(connection, number, contents=True, vectors=False)[0] for number in single]
-        whole = Page.joined(pages)
-        vectors, missing = self._vectors(whole.ids)
-        return whole.with_vectors(vectors), missing
+            read = self._rows(connection, self.numbers[list(rows)], contents=True, together=False)
+        return self._page(read, contents=True, vectors=True)
 
     def contents_sha256(self) -> str:
         """Digest of the rows of all records, in order, as the tables hold them: equal while nobody writes to one."""
-        digest = hashlib.sha256()
+        digest = RowDigest()
         for start in range(0, len(self.numbers), _HASHED_AT_ONCE):
-            numbers = self.numbers[start : start + _HASHED_AT_ONCE]
-            bounds = int(numbers[0]), int(numbers[-1]), self.layout.records
             with self._reading() as connection:
-                for query in (_IDS, _VALUES, _LISTS):
-                    digest.update(marshal.dumps(connection.execute(query, bounds).fetchall(), _MARSHAL))
-        return digest.hexdigest()
+                digest.add(self._rows(connection, self.numbers[start : start + _HASHED_AT_ONCE], contents=True))
+        return digest.sha256
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -146,22 +181,31 @@ class StoredRecords:
             connection.row_factory = None
             yield connection
 
-    def _page(
-        self, connection: sqlite3.Connection, numbers: npt.NDArray[np.int64], *, contents: bool, vectors: bool
-    ) -> tuple[Page, list[int]]:
-        bounds = int(numbers[0]), int(numbers[-1]), self.layout.records
-        rows = connection.execute(_IDS, bounds).fetchall()
+    def _rows(self, connection: sqlite3.Connection, numbers: Numbers, *, contents: bool, together: bool = True) -> Rows:
+        """The rows of some records; `together` says that these are all between the first and the last."""
+        chosen = (int(numbers[0]), int(numbers[-1])) if together else (json.dumps(numbers.tolist()),)
+        which = _BETWEEN if together else _AMONG
+
+        def read(query: str) -> list[Any]:
+            return connection.execute(query.format(which), (*chosen, self.layout.records)).fetchall()
+
+        rows = read(_IDS)
         if len(rows) != len(numbers):
             raise ValueError("its tables were written to meanwhile")
-        ids = [row[1] for row in rows]
-        known = decoded(connection.execute(_VALUES, bounds), connection.execute(_LISTS, bounds)) if contents else {}
+        return Rows(rows, read(_VALUES), read(_LISTS)) if contents else Rows(rows, [], [])
+
+    def _page(self, rows: Rows, *, contents: bool, vectors: bool) -> tuple[Page, list[int]]:
+        ids = [row[1] for row in rows.records]
+        known = decoded(rows.values, rows.lists) if contents else {}
         nothing = (None, None)
-        held = [known.get(row[0], nothing) for row in rows]
+        held = [known.get(row[0], nothing) for row in rows.records]
         read, missing = self._vectors(ids) if vectors else (np.zeros((len(ids), 0), np.float32), [])
         return Page(ids, read, [text for text, _ in held], [payload for _, payload in held]), missing
 
     def _vectors(self, ids: Sequence[str]) -> tuple[npt.NDArray[np.float32], list[int]]:
-        labels = np.array([-1 if record in self.pending else self.labels.get(record, -1) for record in ids], np.int64)
+        labels = self.labels.of(ids)
+        if self.pending:
+            labels[[record in self.pending for record in ids]] = -1
         if self.vectors is not None and (labels >= 0).all():
             return self.vectors.of(labels), []
         read = np.zeros((len(ids), self.layout.dimension), np.float32)
@@ -173,3 +217,27 @@ class StoredRecords:
         """What shows whether somebody wrote to the index's files meanwhile; only reads."""
         files = [self.layout.index / name for name in ("header.bin", "data_level0.bin", LABELS_FILE)]
         return tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in (f.stat() for f in files if f.exists()))
+
+
+def ids_at(folder: Path, address: Address, rows: Callable[[int], Sequence[int]]) -> list[str] | None:
+    """The ids of some records by their place among all; `None` in tables of an unknown version. Only reads.
+
+    Args:
+        folder: of the database.
+        address: of the collection.
+        rows: the places, in ascending order, for a number of records.
+    """
+    layout = Layout.of(folder, address)
+    if layout is None:
+        return None
+    with reading(folder / DATABASE_FILE) as connection:
+        numbers = numbers_of(connection, layout)
+        chosen = json.dumps(numbers[list(rows(len(numbers)))].tolist())
+        return [row["embedding_id"] for row in connection.execute(_IDS.format(_AMONG), (chosen, layout.records))]
+
+
+def numbers_of(connection: sqlite3.Connection, layout: Layout) -> Numbers:
+    """The numbers of all records of a collection, in the order in which they were added, int64 `(n,)`."""
+    numbers = np.fromiter((number for (number,) in connection.execute(_NUMBERS, (layout.records,))), np.int64)
+    numbers.sort()
+    return numbers

@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.health import damaged_indexes
@@ -68,9 +70,9 @@ def is_whole(folder: Path, address: Address) -> bool:
         return True  # the records are in Chroma's log
     try:
         index = HnswFiles.open(folder / segment)
-        labels, levels = set(index.labels()), index.higher_levels()
-        present = set(index.labels_of_elements().tolist())
+        labels, levels = index.labels().numbers, index.higher_levels()
+        present = np.unique(index.labels_of_elements().astype(np.int64))
     except (ValueError, OSError):
         return False
     in_graph = all(links.max(initial=0) < index.elements for level in levels for links in level.values())
-    return in_graph and labels <= present and len(present) == index.elements
+    return in_graph and bool(np.isin(labels, present).all()) and len(present) == index.elements

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Store
 from lightmigrate.stores.kind import StoreKind
+from lightmigrate.stores.units import UnitFolder
+
+if TYPE_CHECKING:
+    from lightmigrate.stores.vector_files.table import Options
 
 KIND = StoreKind(
     "files",
@@ -16,6 +21,7 @@ KIND = StoreKind(
     marks=("*.npy", "*.parquet", "*.faiss", "*.json"),
     recognises="lightmigrate.stores.vector_files:holds_vectors",
     open_path="lightmigrate.stores.vector_files:open_path",
+    open_units="lightmigrate.stores.vector_files:open_units",
     framework_stores={
         "langchain_community.vectorstores.faiss": "lightmigrate.stores.vector_files.frameworks:of_langchain_faiss",
         "llama_index.vector_stores.faiss": "lightmigrate.stores.vector_files.frameworks:of_llamaindex_faiss",
@@ -38,6 +44,22 @@ def open_path(path: Path) -> Store:
     return FileStore(path)
 
 
+def open_units(address: str) -> UnitFolder | None:
+    """A folder of Parquet files that are one collection, by its path or `file://` address. Only reads.
+
+    Raises:
+        DatabaseError: the address has another part.
+    """
+    from lightmigrate.stores.vector_files.table import Options
+
+    path, options = _parsed(address) if "://" in address else (Path(address).expanduser().resolve(), Options())
+    if not path.is_dir() or not any(path.rglob("*.parquet")):
+        return None
+    from lightmigrate.stores.vector_files.parquet_folder import ParquetFolder
+
+    return ParquetFolder(path, options)
+
+
 def open_url(url: str) -> Store:
     """Open `file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes`, of which all but the path may be left out.
 
@@ -45,6 +67,15 @@ def open_url(url: str) -> Store:
         DatabaseError: the address has another part, or there are no such files.
     """
     from lightmigrate.stores.vector_files.store import FileStore
+
+    path, options = _parsed(url)
+    if not holds_vectors(path):
+        raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
+    return FileStore(path, options)
+
+
+def _parsed(url: str) -> tuple[Path, Options]:
+    """The path in a `file://` address, and how the files are read."""
     from lightmigrate.stores.vector_files.table import Options
 
     parts = urlsplit(url)
@@ -53,10 +84,7 @@ def open_url(url: str) -> Store:
     if unknown or parts.netloc not in ("", "localhost"):
         what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
         raise DatabaseError(f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes")
-    if given.get("lossy", "no") not in ("yes", "no"):
-        raise DatabaseError(f"lossy is yes or no, not {given['lossy']!r}")
-    path = Path(unquote(parts.path)).resolve()
-    if not holds_vectors(path):
-        raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
-    lossy = given.pop("lossy", "no") == "yes"
-    return FileStore(path, Options(**given, lossy=lossy))
+    lossy = given.pop("lossy", "no")
+    if lossy not in ("yes", "no"):
+        raise DatabaseError(f"lossy is yes or no, not {lossy!r}")
+    return Path(unquote(parts.path)).resolve(), Options(**given, lossy=lossy == "yes")

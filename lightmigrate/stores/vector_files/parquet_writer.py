@@ -24,20 +24,49 @@ _GROUP_BYTES = 256 * 2**20
 
 def write_vectors(path: Path, rows: Rows, like: ParquetTable) -> None:
     """Write the file again with other vectors; the other columns are copied as they are. Writes."""
-    schema = _schema(like, rows.dimension)
-    field = schema.field(like.vector)
-    place = schema.get_field_index(like.vector)
     positions = np.asarray(like.positions, np.int64)
-    with _writer(path, schema, like) as writer:
+    with changed_vectors(path, like, rows.dimension) as writer:
         start = 0
-        for batch in _batches(like):
+        for batch in row_groups(like):
             first, last = np.searchsorted(positions, [start, start + len(batch)])
-            page = rows.page(range(int(first), int(last)))
-            present = positions[first:last] - start
-            column = _vector_array(page.vectors, present, len(batch), field.type)
-            columns = [column if number == place else batch.column(number) for number in range(batch.num_columns)]
-            writer.write(pa.table(columns, schema=schema))
+            writer.write(batch, rows.vectors_of(range(int(first), int(last))), positions[first:last] - start)
             start += len(batch)
+
+
+def changed_vectors(path: Path, like: ParquetTable, dimension: int | None) -> VectorWriter:
+    """Open a file to be written like another one, with other vectors. A context manager that closes it. Writes."""
+    return VectorWriter(path, like, _schema(like, dimension))
+
+
+class VectorWriter:
+    """Writes the row groups of a file with other vectors in them. See `changed_vectors`."""
+
+    def __init__(self, path: Path, like: ParquetTable, schema: Any) -> None:
+        self._schema = schema
+        self._place = schema.get_field_index(like.vector)
+        self._writer = _writer(path, schema, like)
+
+    def __enter__(self) -> VectorWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.__exit__(*exception)
+
+    def write(self, batch: Any, vectors: Vectors, present: Any) -> Any:
+        """Write a row group; its other columns are copied as they are.
+
+        Args:
+            batch: all columns of the row group that it is like.
+            vectors: the new ones, float32 `(n, d)`, without those that are missing.
+            present: the n rows of the batch that have one.
+
+        Returns:
+            The column of vectors as it was written.
+        """
+        column = _vector_array(vectors, present, len(batch), self._schema.field(self._place).type)
+        columns = [column if number == self._place else batch.column(number) for number in range(batch.num_columns)]
+        self._writer.write(pa.table(columns, schema=self._schema))
+        return column
 
 
 def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
@@ -90,14 +119,14 @@ def _table(page: Page, schema: Any, like: ParquetTable) -> Any:
     return pa.table(columns, schema=schema)
 
 
-def _batches(like: ParquetTable) -> Iterator[Any]:
-    """All columns, a row group at a time; a large one in parts."""
+def row_groups(like: ParquetTable, columns: list[str] | None = None) -> Iterator[Any]:
+    """Some columns or all, a row group at a time; a large one in parts, the same for whatever columns."""
     metadata = like.file.metadata
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         parts = -(-group.total_byte_size // _GROUP_BYTES)
         size = max(1, -(-group.num_rows // max(1, parts)))
-        yield from like.file.iter_batches(size, row_groups=[number])
+        yield from like.file.iter_batches(size, row_groups=[number], columns=columns)
 
 
 def _vector_array(vectors: Vectors, present: Any, count: int, kind: Any) -> Any:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.api.models.Collection import Collection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.chroma import from_files
+from lightmigrate.stores.chroma import from_files, remembered
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.stored import StoredRecords
@@ -52,6 +53,7 @@ _step: st.SearchStrategy[Any] = st.one_of(
 @pytest.fixture(autouse=True)
 def _small_collections_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(from_files, "SAMPLED", 1)
+    monkeypatch.setattr(remembered, "MOST_RECORDS", 1)
 
 
 def _vector(number: int) -> Any:
@@ -144,6 +146,42 @@ def _indexed(folder: Path, rows: int = 60) -> Path:
             ids = [f"r{row}" for row in range(start, start + 20)]
             collection.add(ids=ids, embeddings=make_vectors(20, DIMENSION, start), documents=ids)
     return folder
+
+
+def test_a_sample_is_read_once_and_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chroma reads all rows before an offset; what is compared with the files is the sample that was looked at."""
+    monkeypatch.setattr(remembered, "MOST_RECORDS", 20)
+    monkeypatch.setattr(from_files, "SAMPLED", 20)
+    asked: list[int | None] = []
+    plain = Collection.get
+
+    def get(collection: Collection, *positional: Any, **named: Any) -> Any:
+        asked.append(named.get("offset"))
+        return plain(collection, *positional, **named)
+
+    monkeypatch.setattr(Collection, "get", get)
+    with ChromaFolderStore(_indexed(tmp_path / "db")) as store:
+        collection = store.collection(NOTES)
+        sample = collection.sample(20)
+        assert sample.ids == [f"r{row}" for row in range(0, 60, 3)]
+        assert collection.sample(20, seed=1).ids == [f"r{row}" for row in range(1, 60, 3)]
+        before = len(asked)
+        assert store.records_in_files(NOTES) is not None
+        assert len(asked) == before
+    assert asked == [None] * before
+
+
+def test_the_digest_of_a_scan_is_that_of_the_tables_whatever_its_pages(tmp_path: Path) -> None:
+    with ChromaFolderStore(_indexed(tmp_path / "db")) as store:
+        digests = set()
+        for size in (7, 20, 1000):
+            read = store.records_in_files(NOTES)
+            assert read is not None
+            digests.add(read.contents_sha256())
+            assert sum(map(len, read.scan(size, contents=size > 7))) == 60
+            assert read.scanned_sha256 == read.contents_sha256()
+            digests.add(read.contents_sha256())
+    assert len(digests) == 1
 
 
 def test_an_index_that_is_older_than_the_tables_is_not_believed(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.labelled import LabelledVectors
-from lightmigrate.stores.chroma.labels import read_labels
+from lightmigrate.stores.chroma.labels import ALL, read_labels
 from lightmigrate.stores.chroma.layout import Layout
+from lightmigrate.stores.ids import hashed
 from lightmigrate.vectors import Vectors
 from tests.indexed import INDEXED, make_indexed
 
@@ -45,11 +46,16 @@ def labels(folder: Path) -> bytes:
 def test_every_element_is_a_record_of_the_collection(folder: Path, labels: bytes) -> None:
     with open_client(folder) as client:
         held = set(client.get_collection("thought_nodes", embedding_function=None).get(include=[])["ids"])
-    found = read_labels(labels)
+    found = read_labels(labels, ALL)
     assert len(found) == HnswFiles.open(index_of(folder, 0)).elements
     layout = Layout.of(folder, Address("thought_nodes"))
     assert layout is not None
-    assert set(found.values()) - held == layout.deleted()
+    assert set(found.ids.values()) - held == layout.deleted()
+    assert np.array_equal(found.by_id().of(list(found.ids.values())), np.array(list(found.ids)))
+    hashes, named = found.hashes_of(np.array([*found.ids, max(found.ids) + 1]))
+    assert np.array_equal(hashes[:-1], hashed(found.ids.values()))
+    assert named[:-1].all()
+    assert not named[-1]
     assert len(layout.deleted()) == 15
 
 
@@ -76,12 +82,13 @@ def test_damaged_labels_are_said_to_be(data: st.DataObject, labels: bytes) -> No
     else:
         damaged = labels[:at] + bytes([data.draw(st.integers(0, 255))]) + labels[at + 1 :]
     try:
-        found = read_labels(damaged)
+        found = read_labels(damaged, ALL)
     except ValueError:
         return
     # a changed letter of a key that stands in both tables cannot be: each id is written once, and referred to
     assert kind == "changed"
-    assert all(type(label) is int and type(one) is str for label, one in found.items())
+    assert all(type(label) is int and type(one) is str for label, one in found.ids.items())
+    assert len(found.ids) == len(found)
 
 
 @given(st.binary(max_size=200))
@@ -112,7 +119,7 @@ def test_the_same_vectors_give_the_same_files(which: int, folder: Path, tmp_path
         files.size,
         files.room,
     )
-    assert again.labels() == files.labels()
+    assert again.labels(ALL).ids == files.labels(ALL).ids
     for name in FILES:
         one, other = ((place / name).read_bytes() for place in (files.folder, tmp_path / "new"))
         if not normalised or name not in ("data_level0.bin", "length.bin"):  # those are rounded once more
@@ -142,7 +149,7 @@ def test_files_with_room_for_more_elements(tmp_path: Path) -> None:
     assert layout is not None
     index = HnswFiles.open(layout.index)
     assert (index.folder / "data_level0.bin").stat().st_size == index.room * index.size > index.elements * index.size
-    names = index.labels()
+    names = index.labels(ALL).ids
     labels = index.labels_of_elements().astype(np.int64)
     rows = [int(names[label]) for label in labels.tolist()]
     read = index.vectors_of(np.arange(60), normalised=False)

@@ -1,0 +1,78 @@
+"""The manifest of a run: one line of JSON for each unit that is done, appended by whoever did it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Done:
+    """A unit that was converted, compared and put under its name.
+
+    Attributes:
+        unit: path of the file, below its folder.
+        source_bytes: size of the file that it was made from.
+        source_changed_ns: when that was last changed, in nanoseconds since 1970.
+        vectors: how many it holds.
+        bytes: its size.
+        sha256: of its content.
+    """
+
+    unit: str
+    source_bytes: int
+    source_changed_ns: int
+    vectors: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A unit that was not converted.
+
+    Attributes:
+        unit: path of the file, below its folder.
+        reason: what is wrong, in a sentence without ids and texts.
+    """
+
+    unit: str
+    reason: str
+
+
+def append(manifest: Path, done: Done) -> None:
+    """Add a line, in one write; durable on return. Several processes may append at once. Writes."""
+    # begins with the end of a line: what a process that was killed had left of its own must not run into this one
+    line = b"\n" + json.dumps(asdict(done)).encode() + b"\n"
+    descriptor = os.open(manifest, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(manifest: Path) -> dict[str, Done]:
+    """The last line of each unit; lines that were not written whole are left out. Only reads."""
+    known: dict[str, Done] = {}
+    try:
+        lines = manifest.read_bytes().splitlines()
+    except FileNotFoundError:
+        return known
+    for line in lines:
+        try:
+            done = Done(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        known[done.unit] = done
+    return known
+
+
+def total(units: Iterable[Done]) -> str:
+    """The digest of all units together: the sum of those of each, modulo 2²⁵⁶, in whatever order."""
+    digests = (hashlib.sha256(f"{done.sha256} {done.unit}".encode()).digest() for done in units)
+    return f"{sum(int.from_bytes(digest, 'big') for digest in digests) % 2**256:064x}"

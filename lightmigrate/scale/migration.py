@@ -1,0 +1,379 @@
+"""The migration of a folder whose files are one collection, by any number of workers; and the ways back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lightmigrate.errors import (
+    BackupError,
+    DamagedCollectionError,
+    DatabaseChangedError,
+    DatabaseError,
+    DiskSpaceError,
+    FailedError,
+    NothingToMigrateError,
+    RefusedError,
+    WrittenSinceError,
+)
+from lightmigrate.files import file_sha256, replacing, tree_bytes
+from lightmigrate.migration.changes import OnWritten
+from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.plan import Plan, check_job, require_passed
+from lightmigrate.migration.results import Backup, Rollback, choose_backups
+from lightmigrate.migration.source_check import require_fitting
+from lightmigrate.progress import OnProgress, logger, reporting
+from lightmigrate.projection.projection import Projection
+from lightmigrate.scale import manifest
+from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
+from lightmigrate.scale.executors import in_processes
+from lightmigrate.scale.manifest import Done, Failed
+from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
+from lightmigrate.scale.workspace import MARK, Workspace
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.defaults import facts_at
+from lightmigrate.stores.open import open_units
+from lightmigrate.stores.units import UnitFolder
+
+# Vectors that are looked at before anything is built.
+_SAMPLE = 2_000
+
+# How often files are converted that were written to since the last time, before it is given up.
+_PASSES = 10
+
+# Files that a message names.
+_NAMED = 3
+
+
+class FolderMigrator:
+    """One folder of files that are one collection. See `Migrator` for what its methods promise.
+
+    Args:
+        address: of the folder: a path, or `file:///PATH?vector=COLUMN`.
+        workers: how many processes work at once.
+        on_progress: receives the progress, in vectors, over all workers.
+    """
+
+    def __init__(self, address: str, workers: int, on_progress: OnProgress | None = None) -> None:
+        # the same for the next run, wherever it is started
+        self._address = address if "://" in address else str(Path(address).expanduser().resolve())
+        self._workers = workers
+        self._report = reporting(on_progress)
+        self._folder: UnitFolder = open_units(self._address)
+        self.path = self._folder.path.resolve()
+        self._workspace = Workspace(self.path)
+
+    def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
+        """What `migrate` would do, and whether it can. Only reads.
+
+        Raises:
+            LightmigrateError: of the kind that says why not.
+        """
+        if projection.extract_rule is not None:
+            raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
+        units = self._folder.units()
+        if not units:
+            raise NothingToMigrateError(f"{self.path} holds no Parquet files: there is nothing to migrate")
+        sample = self._folder.sample(_SAMPLE)
+        address = Address(self.path.name)
+        count = sum(self._rows(unit) for unit in units)
+        info = projection.info
+        planned = check_job(facts_at(address, count, sample.vectors.shape[1], "cosine"), projection)
+        needed = int(tree_bytes(self.path) * max(1.0, info.target.dimension / info.source.dimension))
+        plan = Plan(self.path, (planned,), (), needed, shutil.disk_usage(self.path.parent).free)
+        if not options.force:
+            require_passed(plan)
+            require_fitting(address, sample.vectors, projection)
+        return plan
+
+    def migrate(self, projection: Path, options: MigrationOptions) -> FolderMigration:
+        """Convert all files, compare each, and put the new folder in place at once. Writes.
+
+        What an earlier run with the same projection has converted is kept. The old folder stays as it is.
+
+        Args:
+            projection: its file.
+            options: `auto_backup`, `invalid_vectors` and `force` of them.
+
+        Raises:
+            FailedError: some files cannot be converted; all others were. Nothing was put in place.
+            DatabaseChangedError: files were written to in every pass.
+            LightmigrateError: of the kind that says why.
+        """
+        started = time.monotonic()
+        loaded = Projection.load(projection)
+        with self._workspace.locked():
+            plan = self.plan(loaded, options)
+            run = self._run_for(projection, loaded, options.invalid_vectors)
+            free = shutil.disk_usage(self._workspace.home).free + tree_bytes(self._workspace.new(run))
+            if free < plan.needed_bytes:
+                raise DiskSpaceError(
+                    f"not enough disk: {plan.needed_bytes / 2**20:,.0f} MiB are needed beside {self.path}, "
+                    f"{free / 2**20:,.0f} MiB are free; make room or move the folder to a larger disk",
+                    needed_bytes=plan.needed_bytes,
+                    free_bytes=free,
+                )
+            done, now = self._build(run, options.invalid_vectors)
+            backup = self._workspace.new_backup()
+            self._workspace.exchange(self._workspace.new(run), backup)
+            backup_path: Path | None = self._workspace.home / backup
+            if late := len(done) - len(self._unchanged(self._workspace.home / backup, done.values())):
+                logger.warning(
+                    "%s: %d files were written to in the last moment before the exchange; what was written is only in "
+                    "%s, which is kept", self.path, late, backup_path,
+                )  # fmt: skip
+                options = replace(options, auto_backup=True)
+            if not options.auto_backup:
+                self._workspace.delete_backup(self._workspace.home / backup)
+                backup_path = None
+        (planned,) = plan.collections
+        return FolderMigration(
+            self.path, len(done), now, sum(each.vectors for each in done.values()), planned.current_dim,
+            planned.target_dim, manifest.total(done.values()), backup_path, self._workers, time.monotonic() - started,
+        )  # fmt: skip
+
+    def _run_for(self, projection: Path, loaded: Projection, invalid_vectors: InvalidVectors) -> str:
+        """The run that was interrupted with the same projection, or a new one; others are deleted. Writes."""
+        asked = {"projection": file_sha256(projection), "invalid_vectors": invalid_vectors, "address": self._address}
+        for run in self._workspace.runs():
+            facts = self._workspace.facts(run)
+            if {name: facts.get(name) for name in asked} == asked:
+                for path in self._workspace.new(run).rglob(f"{TEMPORARY}*"):
+                    path.unlink()
+                return run
+            logger.warning("%s: another migration was interrupted; what it had built is deleted", self.path)
+            self._workspace.discard(run)
+        run = secrets.token_hex(8)
+        shutil.copyfile(projection, self._workspace.projection(run))
+        with replacing(self._workspace.facts_file(run)) as file:
+            file.write(json.dumps({**asked, "model": str(loaded.info.target)}).encode())
+        self._workspace.new(run).mkdir()
+        return run
+
+    def _build(self, run: str, invalid_vectors: InvalidVectors) -> tuple[dict[str, Done], int]:
+        """Convert files until none was written to since; returns all that are done, and how many of them now."""
+        new, converted = self._workspace.new(run), 0
+        for _ in range(_PASSES):
+            units = self._folder.units()
+            done = self._done(run, units)
+            missing = [unit for unit in units if unit not in done]
+            if not missing:
+                self._complete(run, done)
+                if not self._stale(run):
+                    return done, converted
+                continue
+            total = sum(self._rows(unit) for unit in units)
+            finished = sum(each.vectors for each in done.values())
+            failed: list[Failed] = []
+            tasks = [
+                Conversion(
+                    self._address, unit, new, self._workspace.projection(run), self._workspace.manifest(run),
+                    invalid_vectors,
+                )
+                for unit in missing
+            ]  # fmt: skip
+            self._report("project", finished, total)
+            for task, result in in_processes(convert, tasks, self._workers):
+                match result:
+                    case Done():
+                        finished, converted = finished + result.vectors, converted + 1
+                        self._report("project", min(finished, total), total)
+                    case Failed():
+                        failed.append(result)
+                    case _:
+                        failed.append(Failed(task.unit, f"{type(result).__name__}: {result}"))
+            if failed:
+                raise FailedError(self._failure(failed, len(units)))
+        raise DatabaseChangedError(
+            f"files in {self.path} were written to in every one of {_PASSES} passes: nothing was migrated; stop the "
+            "writers, and run this again to go on"
+        )
+
+    def _failure(self, failed: Sequence[Failed], total: int) -> str:
+        first = "; ".join(f"{each.unit}: {each.reason}" for each in failed[:_NAMED])
+        more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        return (
+            f"{len(failed)} of {total} files were not converted, the others were, and nothing was put in place: "
+            f"{first}{more}; mend them, and run the same command again for these files alone"
+        )
+
+    def _done(self, run: str, units: Sequence[str]) -> dict[str, Done]:
+        """The units that are converted and whose source is still what they were made from. Only reads."""
+        new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run))
+        written = [known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes]
+        return {each.unit: each for each in self._unchanged(self.path, written)}
+
+    def _unchanged(self, folder: Path, done: Iterable[Done]) -> list[Done]:
+        """Those whose source in `folder` is still the one that they were made from, by size and time. Only reads."""
+        states = ((each, _state(folder / each.unit)) for each in done)
+        return [each for each, state in states if state == (each.source_bytes, each.source_changed_ns)]
+
+    def _rows(self, unit: str) -> int:
+        """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
+        try:
+            return self._folder.rows(unit)
+        except DamagedCollectionError:
+            return 0
+
+    def _stale(self, run: str) -> bool:
+        """Whether somebody wrote to the folder since it was listed; only reads."""
+        units = self._folder.units()
+        return len(self._done(run, units)) < len(units)
+
+    def _complete(self, run: str, done: Mapping[str, Done]) -> None:
+        """Bring all other files into the new folder, and none that is no longer in the old one. Writes."""
+        new = self._workspace.new(run)
+        others = self._folder.others()
+        for name in others:
+            if name != MARK:
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self.path / name, new / name)
+        wanted = {*done, *others, MARK}
+        for path in sorted(new.rglob("*"), reverse=True):
+            if path.is_file() and path.relative_to(new).as_posix() not in wanted:
+                path.unlink()
+        shutil.copystat(self.path, new)
+        with replacing(new / MARK) as file:
+            file.write(json.dumps({"run": run, "model": self._workspace.facts(run).get("model", "")}).encode())
+
+    def verify(self) -> FolderCheck:
+        """Compare each file with what the migration left. Only reads.
+
+        Raises:
+            DatabaseError: the folder in place was not migrated.
+        """
+        known = manifest.read(self._workspace.manifest(self._workspace.live_run()))
+        if not known:
+            raise DatabaseError(f"{self.path} was not migrated, or its backup is in place: there is nothing to compare")
+        units = self._folder.units()
+        changed, checked = [], 0
+        total = sum(each.vectors for each in known.values())
+        with ThreadPoolExecutor(self._workers) as pool:  # hashing does not hold Python's lock
+            paths = (self.path / each.unit for each in known.values())
+            for each, sha256 in zip(known.values(), pool.map(_sha256, paths), strict=True):
+                if sha256 != each.sha256:
+                    changed.append(each.unit)
+                checked += each.vectors
+                self._report("verify", checked, total)
+        added = sorted(set(units) - set(known))
+        return FolderCheck(
+            self.path, len(units), len(known), tuple(sorted(changed)), tuple(added), manifest.total(known.values())
+        )
+
+    def status(self) -> FolderStatus:
+        """Whose vectors the folder holds, what an interrupted run has done, and the ways back. Only reads."""
+        units, live = self._folder.units(), self._workspace.live_run()
+        interrupted = [len(self._done(run, units)) for run in self._workspace.runs()]
+        return FolderStatus(
+            self.path,
+            str(self._workspace.facts(live).get("model", "")) if live else "",
+            max(interrupted) if interrupted else None,
+            len(units),
+            tuple(backup.name for backup in self.backups()),
+        )
+
+    def backups(self) -> list[Backup]:
+        """The folders that were replaced, the oldest first. Only reads."""
+        return [Backup(path.name, path, tree_bytes(path), None) for path in self._workspace.backups()]
+
+    def rollback(self, name: str | None = None, *, written: OnWritten = "refuse") -> Rollback:
+        """Put a backup in place, exactly; the folder that it replaces becomes a backup. Writes.
+
+        Args:
+            name: of the backup; the newest by default.
+            written: `discard` goes back although files were written to since; they stay in the replaced folder.
+
+        Raises:
+            WrittenSinceError: files were written to since the migration, or added, or deleted.
+            BackupError: there is none of that name.
+        """
+        with self._workspace.locked():
+            known = self.backups()
+            chosen = choose_backups(known, None if name is None else [name], self.path)
+            if not chosen:
+                raise BackupError(f"{self.path} has no backup: nothing was migrated, or the backups were cleaned")
+            if written != "discard":
+                self._require_nothing_written()
+            displaced = self._workspace.new_backup()
+            self._workspace.exchange(chosen[-1].path, displaced)
+        return Rollback(chosen[-1].name, self._workspace.home / displaced, (), carried=False)
+
+    def _require_nothing_written(self) -> None:
+        """Only sizes are compared, and names: reading everything can take hours."""
+        known = manifest.read(self._workspace.manifest(self._workspace.live_run()))
+        if not known:
+            return
+        units = self._folder.units()
+        added, deleted = set(units) - set(known), set(known) - set(units)
+        changed = [each.unit for each in known.values() if _size(self.path / each.unit) not in (None, each.bytes)]
+        if added or deleted or changed:
+            raise WrittenSinceError(
+                f"since the migration {len(added)} files were added to {self.path}, {len(changed)} changed and "
+                f"{len(deleted)} deleted: add  --written discard  to go back without them; they stay in the replaced "
+                "folder",
+                added=len(added),
+                changed=len(changed),
+                deleted=len(deleted),
+            )
+
+    def clean(self, names: Sequence[str] | None) -> list[Backup]:
+        """Delete backups; all by default. Writes.
+
+        Raises:
+            BackupError: there is none of one of the names.
+        """
+        with self._workspace.locked():
+            chosen = choose_backups(self.backups(), names, self.path)
+            for backup in chosen:
+                self._workspace.delete_backup(backup.path)
+        return chosen
+
+
+def migrated_path(address: str) -> Path | None:
+    """The folder at a path or `file://` address, if it was migrated by workers or is being. Only reads."""
+    scheme, _, _ = address.rpartition("://")
+    if scheme not in ("", "file"):
+        return None
+    path = Path(unquote(urlsplit(address).path)) if scheme else Path(address).expanduser()
+    return path.resolve() if Workspace(path.resolve()).home.is_dir() else None
+
+
+def recover(folder: Path) -> None:
+    """End an exchange of a folder that a crash interrupted. Writes only where there is one.
+
+    Raises:
+        AnotherRunError: another run works on the folder.
+    """
+    workspace = Workspace(folder)
+    if workspace.interrupted():
+        with workspace.locked():
+            logger.warning("%s: an interrupted exchange was finished", folder)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change, in nanoseconds; `None` where there is no such file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return file_sha256(path)
+    except FileNotFoundError:
+        return None
+
+
+def _size(path: Path) -> int | None:
+    state = _state(path)
+    return None if state is None else state[0]

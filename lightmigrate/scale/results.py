@@ -1,0 +1,82 @@
+"""What a migration of a folder returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightmigrate.results import Result
+
+
+@dataclass(frozen=True)
+class FolderMigration(Result):
+    """A migrated folder.
+
+    Attributes:
+        folder: the folder.
+        files: how many files were converted, those of earlier runs included.
+        converted_now: how many of them by this run.
+        vectors: how many were projected.
+        previous_dim: dimension before.
+        current_dim: dimension now.
+        sha256: digest of all files; see `manifest.total`.
+        backup_path: the old folder; `None` when no backup was wanted.
+        workers: how many processes worked.
+        seconds: wall time of this run.
+    """
+
+    folder: Path
+    files: int
+    converted_now: int
+    vectors: int
+    previous_dim: int
+    current_dim: int
+    sha256: str
+    backup_path: Path | None
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FolderCheck(Result):
+    """A migrated folder compared with what its migration left.
+
+    Attributes:
+        folder: the folder.
+        files: how many there are now.
+        files_migrated: how many the migration left.
+        changed: files that are other than the migration left them, or gone.
+        added: files that were not there.
+        sha256: digest of all files as the migration left them.
+    """
+
+    folder: Path
+    files: int
+    files_migrated: int
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    sha256: str
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every file is exactly as the migration left it."""
+        return not self.changed and not self.added
+
+
+@dataclass(frozen=True)
+class FolderStatus(Result):
+    """What is known of a folder.
+
+    Attributes:
+        folder: the folder.
+        model: whose vectors it holds, as its migration says; empty for a folder that was not migrated.
+        files_done: files that an interrupted migration has converted; `None` where none was interrupted.
+        files: files that there are.
+        backups: names of the old folders, the oldest first.
+    """
+
+    folder: Path
+    model: str
+    files_done: int | None
+    files: int
+    backups: tuple[str, ...]

@@ -1,0 +1,69 @@
+"""A folder of files that together are one collection, converted file by file: the seam between `scale/` and a format.
+
+A unit is one file, by its path below the folder. Units do not depend on each other, so any number of processes may
+convert them at once; the folder that they came from is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from lightmigrate.stores.page import Page
+from lightmigrate.vectors import Vectors
+
+
+class UnitFolder(Protocol):
+    """A folder whose files hold the vectors of one collection, such as Parquet files with the same columns."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    def units(self) -> list[str]:
+        """Paths of the files with vectors, relative to the folder, with `/`, sorted; only reads.
+
+        Raises:
+            RefusedError: the folder holds something that would not fit the new vectors, or that is outside of it.
+        """
+
+    def others(self) -> list[str]:
+        """Paths of all other files, which stay as they are; only reads."""
+
+    def rows(self, unit: str) -> int:
+        """Number of rows of a unit, from its footer; only reads.
+
+        Raises:
+            DamagedCollectionError: it cannot be read.
+        """
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """About n records, from files all over the folder; reads a few row groups of each; only reads.
+
+        Files that cannot be read, or whose vectors have another length than most, are left out: `convert` refuses them.
+
+        Raises:
+            DamagedCollectionError: none of the files can be read.
+        """
+
+    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+        """Write a file like a unit, with other vectors, read it back and compare it. Writes.
+
+        Everything but the vectors stays: the order of the rows, all other columns, the type of the vectors, row groups,
+        compression and metadata. Rows without a vector stay without one.
+
+        Args:
+            unit: path of the file.
+            target: the file to write; must not exist.
+            dimension: of the new vectors.
+            new_vectors: called with pages of vectors and texts, without ids and payloads, in order; returns the new
+                vectors, float32 `(n, dimension)`.
+
+        Returns:
+            Number of vectors.
+
+        Raises:
+            VerificationError: what was read back is not what was written.
+            DamagedCollectionError: the unit cannot be read.
+        """

@@ -1,0 +1,355 @@
+"""A folder of Parquet files, migrated by processes: everything but the vectors stays, whoever is killed, and back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lightmigrate import system
+from lightmigrate.cli.app import main
+from lightmigrate.errors import FailedError, LocationError, RefusedError, VerificationError, WrittenSinceError
+from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
+from lightmigrate.scale import manifest, workspace
+from lightmigrate.scale.executors import in_processes
+from lightmigrate.scale.migration import FolderMigrator
+from lightmigrate.scale.workspace import Workspace
+from lightmigrate.stores.open import open_units
+from lightmigrate.stores.vector_files import parquet_writer
+from lightmigrate.vectors import Vectors
+
+OLD, NEW, ROWS = 8, 12, 60
+# One file for each way to hold vectors; all of them in one folder, which no application would do.
+KINDS = {"fixed": pa.list_(pa.float32(), OLD), "list": pa.list_(pa.float64()), "half": pa.list_(pa.float16(), OLD)}
+FORCED = MigrationOptions(force=True)
+
+
+def vectors_of(seed: int) -> Vectors:
+    return np.random.default_rng(seed).standard_normal((ROWS, OLD)).astype(np.float32)
+
+
+def write(path: Path, kind: str, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values: list[object] = list(vectors_of(seed).astype(np.float16 if kind == "half" else np.float32))
+    values[7] = None
+    table = pa.table(
+        {
+            "score": [float("nan") if row % 9 == 0 else row / 7 for row in range(ROWS)],
+            "embedding": pa.array(values, pa.list_(KINDS[kind].value_type)).cast(KINDS[kind]),
+            "text": [None if row % 5 == 0 else f"text {row}" for row in range(ROWS)],
+            "id": [f"{seed}-{row * 37 % ROWS}" for row in range(ROWS)],
+        }
+    ).replace_schema_metadata({"made by": "an application"})
+    pq.write_table(table, path, row_group_size=25, compression="zstd")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "vectors"
+    for seed, kind in enumerate(KINDS):
+        write(path / f"year=202{seed}" / f"part-{kind}.parquet", kind, seed)
+    (path / "README").write_text("of the application")
+    return path
+
+
+@pytest.fixture
+def projection(tmp_path: Path) -> Path:
+    random = np.random.default_rng(1)
+    matrix, bias = random.standard_normal((OLD, NEW)), random.standard_normal(NEW)
+    made = Projection.affine(
+        matrix.astype(np.float32), bias.astype(np.float32), source=Model("a", OLD), target=Model("b", NEW)
+    )
+    return made.save(tmp_path / "projection.npz")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    names = (path for path in folder.rglob("*") if path.is_file() and path.name != workspace.MARK)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}
+
+
+def test_a_folder_is_migrated_checked_and_put_back(folder: Path, projection: Path) -> None:
+    before = contents(folder)
+    result = FolderMigrator(str(folder), 2).migrate(projection, FORCED)
+    assert (result.files, result.vectors, result.current_dim) == (3, 3 * (ROWS - 1), NEW)
+    assert contents(folder).keys() == before.keys()
+    assert contents(folder)["README"] == before["README"]
+    assert result.backup_path is not None
+    assert contents(result.backup_path) == before
+    for seed, kind in enumerate(KINDS):
+        name = f"year=202{seed}/part-{kind}.parquet"
+        old, new = pq.ParquetFile(result.backup_path / name), pq.ParquetFile(folder / name)
+        for field in ("num_row_groups", "num_rows", "format_version"):
+            assert getattr(old.metadata, field) == getattr(new.metadata, field)
+        assert new.metadata.row_group(1).column(0).compression == "ZSTD"
+        assert old.schema_arrow.metadata == new.schema_arrow.metadata
+        assert old.schema_arrow.names == new.schema_arrow.names
+        assert new.schema_arrow.field("embedding").type.value_type == KINDS[kind].value_type
+        for column in ("score", "text", "id"):
+            assert str(old.read([column]).to_pylist()) == str(new.read([column]).to_pylist())
+        stored = new.read(["embedding"]).column(0).to_pylist()
+        assert stored[7] is None
+        given = [vector for vector in old.read(["embedding"]).column(0).to_pylist() if vector is not None]
+        expected = Projection.load(projection).apply(np.asarray(given, np.float32))
+        kept = np.asarray([vector for vector in stored if vector is not None])
+        assert np.allclose(kept, expected, atol=2e-3 if kind == "half" else 1e-6)
+
+    migrator = FolderMigrator(str(folder), 2)
+    assert migrator.verify().unchanged
+    assert migrator.status().model.startswith("b")
+    changed = folder / "year=2020/part-fixed.parquet"
+    damaged = bytearray(changed.read_bytes())
+    damaged[40] ^= 1
+    changed.write_bytes(damaged)
+    assert migrator.verify().changed == ("year=2020/part-fixed.parquet",)
+
+    write(folder / "year=2024/late.parquet", "fixed", 9)
+    assert migrator.verify().added == ("year=2024/late.parquet",)
+    with pytest.raises(WrittenSinceError, match="1 files were added"):
+        migrator.rollback()
+    migrator.rollback(written="discard")
+    assert contents(folder) == before
+    assert migrator.status().model == ""
+    assert [backup.name for backup in migrator.clean(None)]
+    assert migrator.backups() == []
+
+
+def test_a_failed_file_is_named_the_others_are_done_and_the_next_run_does_it_alone(
+    folder: Path, projection: Path
+) -> None:
+    broken = folder / "year=2021/part-list.parquet"
+    whole, before = broken.read_bytes(), contents(folder)
+    table = pq.read_table(broken)
+    short = pa.array([[1.0] * (OLD - 1)] * ROWS, pa.list_(pa.float64()))
+    pq.write_table(table.set_column(1, "embedding", short), broken)
+    (folder / "year=2022/part-unreadable.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(FailedError, match=r"2 of 4 files.*part-unreadable"):
+        FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+    (folder / "year=2022/part-unreadable.parquet").unlink()
+    with pytest.raises(FailedError, match=r"1 of 3 files were not converted.*year=2021/part-list\.parquet"):
+        FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+    assert FolderMigrator(str(folder), 1).status().files_done == 2
+    broken.write_bytes(whole)
+    assert contents(folder) == before
+    result = FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+    assert (result.files, result.converted_now) == (3, 1)
+    assert FolderMigrator(str(folder), 1).verify().unchanged
+
+
+def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gone_is_left_out(
+    folder: Path, projection: Path
+) -> None:
+    migrator = FolderMigrator(str(folder), 1)
+    with Workspace(folder).locked():
+        run = migrator._run_for(projection, Projection.load(projection), "refuse")
+        migrator._build(run, "refuse")
+    write(folder / "year=2020/part-fixed.parquet", "fixed", 5)
+    (folder / "year=2021/part-list.parquet").unlink()
+    result = migrator.migrate(projection, FORCED)
+    assert (result.files, result.converted_now) == (2, 1)
+    assert pq.read_table(folder / "year=2020/part-fixed.parquet").column("id")[0].as_py() == "5-0"
+    assert not (folder / "year=2021/part-list.parquet").exists()
+
+
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_whoever_is_killed_all_is_done_exactly_once(
+    tmp_path: Path, folder: Path, projection: Path, victim: str
+) -> None:
+    for number in range(40):
+        write(folder / f"many/part-{number:02}.parquet", "fixed", 100 + number)
+    command = [sys.executable, "-m", "lightmigrate", "migrate", str(folder), "-p", str(projection)]
+    run = subprocess.Popen([*command, "--workers", "2", "--force", "--yes"], stderr=subprocess.DEVNULL)
+    place = Workspace(folder)
+    while not any(manifest.read(place.manifest(name)) for name in place.runs()):
+        assert run.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    children = children_of(run.pid)
+    if victim == "driver":
+        run.kill()
+        run.wait()
+        for child in children:  # they end with it
+            while alive(child):
+                time.sleep(0.01)
+        assert not (folder / workspace.MARK).exists()
+        for path in place.new(place.runs()[0]).rglob("*.parquet"):
+            if not path.name.startswith("."):
+                pq.read_table(path)  # whatever has its name is whole
+        FolderMigrator(str(folder), 2).migrate(projection, FORCED)
+    else:
+        workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        os.kill(workers[0], signal.SIGKILL)
+        assert run.wait() == 0
+    assert FolderMigrator(str(folder), 2).verify().unchanged
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    assert len(names) == 43
+    for number in range(40):
+        ids = pq.read_table(folder / f"many/part-{number:02}.parquet").column("id").to_pylist()
+        assert ids == [f"{100 + number}-{row * 37 % ROWS}" for row in range(ROWS)]
+
+
+def children_of(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def alive(process: int) -> bool:
+    try:
+        return ") Z" not in Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> Iterator[Workspace]:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/which").write_text("old")
+    place = Workspace(tmp_path / "live")
+    with place.locked():
+        (place.home / "new-0123456789ab").mkdir()
+        (place.home / "new-0123456789ab/which").write_text("new")
+        yield place
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("killed_at", range(4))
+def test_an_exchange_that_is_killed_before_any_step_is_ended_by_the_next_run(
+    two_folders: Workspace, monkeypatch: pytest.MonkeyPatch, atomic: bool, killed_at: int
+) -> None:
+    steps = 0
+
+    def step(real: object) -> object:
+        def do(*paths: Path) -> object:
+            nonlocal steps
+            steps += 1
+            if steps == killed_at + 1:
+                raise KeyboardInterrupt
+            return real(*paths)  # type: ignore[operator]
+
+        return do
+
+    real_exchange = system.exchange_names if atomic else lambda first, second: False
+    with monkeypatch.context() as patched:
+        patched.setattr(workspace, "exchange_names", step(real_exchange))
+        for name in ("rename", "delete"):
+            patched.setattr(workspace, name, step(getattr(workspace, name)))
+        try:
+            two_folders.exchange(two_folders.home / "new-0123456789ab", "old-20260101_000000")
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert killed_at == 3
+            assert atomic
+    two_folders.recover()
+    assert (two_folders.live / "which").read_text() == "new"
+    assert (two_folders.home / "old-20260101_000000/which").read_text() == "old"
+    assert not two_folders.interrupted()
+    assert two_folders.runs() == []
+
+
+def test_a_folder_that_cannot_be_renamed_is_refused_unchanged(
+    two_folders: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(first: Path, second: Path) -> bool:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(workspace, "exchange_names", busy)
+    with pytest.raises(LocationError, match="cannot be renamed"):
+        two_folders.exchange(two_folders.home / "new-0123456789ab", "old-20260101_000000")
+    assert (two_folders.live / "which").read_text() == "old"
+    assert not two_folders.interrupted()
+
+
+def test_what_is_read_back_otherwise_is_not_accepted(
+    folder: Path, projection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = open_units(str(folder))
+    real = parquet_writer._Writer.write
+
+    def other(column: str) -> object:
+        def write(self: object, table: pa.Table) -> None:
+            place = table.schema.get_field_index(column)
+            changed = table.column(place).take(pa.array(range(len(table) - 1, -1, -1)))
+            real(self, table.set_column(place, table.schema.field(place), changed))  # type: ignore[arg-type]
+
+        return write
+
+    for column, message in (("text", "column text"), ("embedding", "the new vectors")):
+        monkeypatch.setattr(parquet_writer._Writer, "write", other(column))
+        with pytest.raises(VerificationError, match=message):
+            units.convert(units.units()[0], tmp_path / column, OLD, lambda page: page.vectors * 2)
+
+
+def test_a_line_that_was_not_written_whole_does_not_spoil_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "manifest"
+    first = manifest.Done("a", 1, 2, 3, 4, "5")
+    manifest.append(file, first)
+    with file.open("ab") as opened:
+        opened.write(b'\n{"unit": "b", "sour')
+    second = manifest.Done("c", 1, 2, 3, 4, "6")
+    manifest.append(file, second)
+    assert manifest.read(file) == {"a": first, "c": second}
+    assert manifest.total([first, second]) == manifest.total([second, first]) != manifest.total([first])
+
+
+def test_what_would_contradict_the_new_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "_metadata").write_bytes(b"PAR1")
+    with pytest.raises(RefusedError, match="_metadata"):
+        open_units(str(folder)).units()
+    (folder / "_metadata").unlink()
+    (folder / "link.parquet").symlink_to(tmp_path / "elsewhere.parquet")
+    with pytest.raises(RefusedError, match="symbolic link"):
+        open_units(str(folder)).units()
+
+
+def die(task: int) -> int:
+    if task == 1:
+        os._exit(9)
+    return task
+
+
+def test_a_task_that_kills_its_workers_fails_and_the_others_go_on() -> None:
+    results = dict(in_processes(die, [0, 1, 2], 1))
+    assert (results[0], results[2]) == (0, 2)
+    assert isinstance(results[1], FailedError)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """What a command printed on stdout; its exit code is 0."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    return " ".join(printed.out.split())
+
+
+def test_the_commands(folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(folder)
+    migrated = run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
+    assert "177 vectors in 3 files, 8 → 12 dimensions" in migrated
+    assert "vectors of b" in run(capsys, "status", folder)
+    assert "bit by bit" in run(capsys, "verify", folder)
+    run(capsys, "rollback", folder, "--yes")
+    assert contents(folder) == before
+    run(capsys, "clean", folder, "--yes")
+    assert "not migrated" in run(capsys, "status", folder)
+
+
+def test_options_that_it_would_not_heed_are_refused(
+    folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(folder)
+    words = ["migrate", folder, "-p", projection, "--workers", 1, "--yes", "--collection", "b", "--index", "rebuild"]
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    assert ended.value.code == 1
+    assert "leave out --collection, --index" in " ".join(capsys.readouterr().err.split())
+    assert contents(folder) == before
