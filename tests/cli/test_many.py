@@ -147,3 +147,15 @@ def test_status_of_many_has_a_row_for_those_that_look_alike_and_no_column_of_zer
         [f"{LISTED + 1}", "collections", f"{8 * (LISTED + 1)}", f"{8 * (LISTED + 1)}", "(100%)"],
         ["half", "8", "4", "(50%)", "4"],
     ]
+
+
+def test_where_a_table_is_too_wide_its_numbers_stay_whole() -> None:
+    table = budget.table_of("route", ("tokens", "cost"), ("expected quality",))
+    table.add_row("embed 1,300, 32 content words of others", "104 k", "< $0.01", "0.96 [0.83, 1.05]")
+    console = Console(file=io.StringIO(), width=50)
+    with console.capture() as captured:
+        console.print(table, soft_wrap=True)
+    lines = captured.get().splitlines()
+    assert lines[0].split() == ["route", "tokens", "cost", "expected", "quality"]
+    assert "104 k < $0.01 0.96 [0.83, 1.05]" in lines[1]
+    assert "…" not in captured.get()

@@ -132,7 +132,7 @@ def refined(done: Refinement) -> RenderableType:
     return Group(*lines, *not_whole(done.shortened), statuses([done.status]))
 
 
-def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
+def statuses(collections: Sequence[RefinementStatus]) -> Group:
     """What `status` shows."""
     kinds = [kind for kind in ("extract", "projected") if any(getattr(status, kind) for status in collections)]
     titles = {"extract": "with extract", "projected": "projected"}
@@ -143,20 +143,16 @@ def statuses(collections: Sequence[RefinementStatus]) -> RenderableType:
         records, exact = (sum(getattr(status, kind) for status in alike) for kind in ("records", "exact"))
         bar = Text("█" * round(_BAR * first.share_exact), style="green")
         bar.append("░" * (_BAR - len(bar.plain)), style="dim")
-        cells = []
-        for kind in kinds:
-            count = sum(getattr(status, kind) for status in alike)
-            extracts = f" ({first.extracts})" if kind == "extract" and count and first.extracts else ""
-            cells.append(f"{count:,}{extracts}")
         table.add_row(
             escape(str(first.address)) if len(alike) == 1 else f"{len(alike)} collections",
             f"{records:,}",
             f"{exact:,} ({first.share_exact:.0%})",
-            *cells,
+            *(f"{sum(getattr(status, kind) for status in alike):,}" for kind in kinds),
             bar,
             expected_quality(first.expected),
         )
-    return table
+    extracts = dict.fromkeys(status.extracts for status in collections if status.extract and status.extracts)
+    return Group(table, *([f"extracts: {', '.join(extracts)}"] if extracts else []))
 
 
 def _alike(collections: Sequence[RefinementStatus]) -> Iterable[Sequence[RefinementStatus]]:
@@ -171,9 +167,9 @@ def _alike(collections: Sequence[RefinementStatus]) -> Iterable[Sequence[Refinem
 
 
 def table_of(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
-    """A table without lines: a first column, numbers, and last columns."""
+    """A table of a first column, numbers, and last columns; where it is too wide, only the first one is wrapped."""
     table = plain_table(1)
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, overflow="fold")
     for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
     for column in last:

@@ -67,7 +67,7 @@ def example(moved: Iterable[ScoreShift | None]) -> str:
 
 def _thresholds(moved: Sequence[ScoreShift]) -> RenderableType:
     table = plain_table()
-    table.add_column("collection")
+    table.add_column("collection", overflow="fold")
     for column in ("before", "now", "similarity", "share", "unchanged"):
         table.add_column(column, no_wrap=True)
     for name, shifts in _rows(moved):
