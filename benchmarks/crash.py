@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     surroundings.prepare()
-    results = Results(options.results, _commit())
+    results = Results(options.results, commit_measured())
     works = list(itertools.product(options.stores or MAKERS, options.kinds))
     try:
         if options.places:
@@ -204,7 +204,7 @@ def _group(line: Line) -> tuple[str, str]:
     return line["store"], line["what"]
 
 
-def _commit() -> str:
+def commit_measured() -> str:
     """The commit of the code, with a mark if it was changed since."""
     commit, changed = (
         subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -29,7 +29,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # for the tests' processes
 
-from crash import _commit  # noqa: E402
+from crash import commit_measured  # noqa: E402
 
 from lightmigrate import CollectionJob, Migrator  # noqa: E402
 from lightmigrate.progress import Progress  # noqa: E402
@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--records", type=int, default=1200)
     parser.add_argument("--routes", nargs="+", choices=ROUTES, default=ROUTES)
     options = parser.parse_args()
-    commit = _commit()
+    commit = commit_measured()
     kept = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
     lines = [line for line in kept if line["commit"] == commit]
     LINES.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
