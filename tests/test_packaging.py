@@ -7,9 +7,12 @@ import sys
 import tarfile
 import venv
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 import pytest
+
+from lightmigrate.version import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,6 +76,19 @@ def test_wheel_and_sdist_hold_what_they_should(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         inside = {name.split("/")[1] for name in archive.getnames() if "/" in name}
     assert {"lightmigrate", "train", "tests", "benchmarks", "pyproject.toml", "README.md", "LICENSE"} <= inside
+
+
+def test_the_metadata_say_what_an_index_shows(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_string(archive.read(name).decode())
+    assert metadata["Name"] == "lightmigrate"
+    assert metadata["Version"] == __version__
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
+    extras = set(metadata.get_all("Provides-Extra", []))
+    assert {"chroma", "pgvector", "train", "web"} <= extras
 
 
 def test_the_wheel_alone_in_an_empty_environment(built: Path, tmp_path: Path) -> None:
