@@ -1,10 +1,10 @@
 """Where a migration of a folder works, and how two folders are exchanged: a hidden folder beside.
 
     vectors/                                the application's folder
-    .vectors.lightmigrate/new-ID/           the folder that is being built, with the same paths in it
-    .vectors.lightmigrate/ID.json, .jsonl   what it is built for, and its manifest
-    .vectors.lightmigrate/old-TIMESTAMP/    what was replaced
-    .vectors.lightmigrate/exchange.json     while two folders are exchanged
+    .vectors.lightmigrate-files/new-ID/           the folder that is being built, with the same paths in it
+    .vectors.lightmigrate-files/ID.json, .jsonl   what it is built for, and its manifest
+    .vectors.lightmigrate-files/old-TIMESTAMP/    what was replaced
+    .vectors.lightmigrate-files/exchange.json     while two folders are exchanged
 
 A folder that was built here holds its ID in `.lightmigrate.json`. Which of two folders is in place while they are
 exchanged is known by the number that the file system gives each, which goes with it when it is renamed.
@@ -39,7 +39,7 @@ class Workspace:
 
     def __init__(self, live: Path) -> None:
         self.live = live
-        self.home = live.parent / f".{live.name}.lightmigrate"
+        self.home = live.parent / f".{live.name}.lightmigrate-files"  # not that of a database in a folder
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
