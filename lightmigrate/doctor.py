@@ -19,8 +19,9 @@ from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
-from lightmigrate.stores.files import FileDatabase, can_see_users, process_name, users_of
+from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
+from lightmigrate.stores.users import can_see_users, process_name, users_of
 from lightmigrate.texts.find import FoundTexts, found_in
 from lightmigrate.vectors import Vectors, meaningful
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
+from lightmigrate.errors import DatabaseError
 from lightmigrate.system import give_rights, lock, rename, sync, sync_file, sync_folder
 
 
@@ -32,6 +34,29 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file of ours; empty when there is no such file. Only reads.
+
+    Raises:
+        DatabaseError: the file holds something else.
+    """
+    try:
+        fields = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise DatabaseError(f"{path} is damaged: move it away, and run this again")
+    return fields
+
+
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write a JSON object into a file; see `replacing`."""
+    with replacing(path) as file:
+        file.write(json.dumps(fields).encode())
 
 
 @contextlib.contextmanager

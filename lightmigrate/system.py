@@ -1,7 +1,7 @@
 """What Linux, macOS and Windows do differently with files: locks, exchange, flushing, owners, files in use.
 
 Nothing else in the package asks which system it runs on, except for what only one system can tell at all
-(`stores.files.users_of`). Tests run the other branches on Linux: without the system's exchange of names, with the
+(`stores.users.users_of`). Tests run the other branches on Linux: without the system's exchange of names, with the
 locks of Windows, and with files that cannot be renamed because somebody has them open.
 """
 

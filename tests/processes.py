@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,16 @@ _IMPORTED = (
     "lightmigrate.stores.vector_files.store",
     "tests.contract.migrating",
 )
+
+
+# Serves a Chroma folder, says so, and goes on until its input ends; see `another_process`.
+SERVES = """
+import sys, chromadb
+client = chromadb.PersistentClient(sys.argv[1])
+client.list_collections()
+print('open', flush=True)
+sys.stdin.read()
+"""
 
 
 @functools.cache
@@ -76,3 +87,16 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)  # asking without a pause would take the processor that the server starts with
             raise RuntimeError(f"the server ended with {process.returncode}")
+
+
+@contextlib.contextmanager
+def another_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A program that says `open` when it is ready, and goes on until its input ends."""
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.stdin.close()
+        assert process.wait(60) == 0

@@ -36,14 +36,12 @@ def migrate_folder(
         LightmigrateError: as `FolderMigrator.migrate`; the folder is unchanged.
     """
     from lightmigrate.projection.projection import Projection
-    from lightmigrate.scale.migration import FolderMigrator, migrated_path, recover
+    from lightmigrate.scale.migration import FolderMigrator
 
     if not isinstance(database.database, (str, Path)):
-        raise LightmigrateError("--workers is for a folder of Parquet files: leave it out")
-    address = str(database.database)
-    if (path := migrated_path(address)) is not None:
-        recover(path)
-    migrator = FolderMigrator(address, workers, conversation.on_progress)
+        raise LightmigrateError("--workers is for a folder of files: leave it out")
+    end_exchange(database)
+    migrator = FolderMigrator(str(database.database), workers, conversation.on_progress)
     conversation.show(migrator.plan(Projection.load(projection), options))
     question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
     conversation.require(question, "migrate")
@@ -53,21 +51,42 @@ def migrate_folder(
 def migrated_folder(
     database: DatabaseChoice, conversation: Conversation, *, writing: bool = False
 ) -> FolderMigrator | None:
-    """The migrator of a folder that was migrated by workers; `None` for every other database. Only reads.
+    """The migrator of a folder that was migrated by workers; `None` for every other database.
 
     Args:
         database: what the caller named.
         conversation: with the caller.
         writing: whether the command writes, and so ends an interrupted exchange before it does anything else.
+
+    Raises:
+        DatabaseError: an exchange was interrupted, and the command only reads.
     """
-    if not isinstance(database.database, (str, Path)):
-        return None
-    from lightmigrate.scale.migration import FolderMigrator, migrated_path, recover
+    from lightmigrate.scale.migration import FolderMigrator, recover, require_whole
     from lightmigrate.system import cores
 
-    address = str(database.database)
-    if (path := migrated_path(address)) is None:
+    if (path := _migrated_path(database)) is None:
         return None
     if writing:
         recover(path)
-    return FolderMigrator(address, cores(), conversation.on_progress)
+    require_whole(path)
+    return FolderMigrator(str(database.database), cores(), conversation.on_progress)
+
+
+def end_exchange(database: DatabaseChoice) -> str | None:
+    """End the interrupted exchange of a folder that is migrated by workers. Writes only where there is one.
+
+    Returns:
+        What was done, in a sentence; `None` when there was nothing to do, and for every other database.
+    """
+    from lightmigrate.scale.migration import recover
+
+    path = _migrated_path(database)
+    return None if path is None else recover(path)
+
+
+def _migrated_path(database: DatabaseChoice) -> Path | None:
+    """The folder, if it was migrated by workers or is being. Only reads."""
+    from lightmigrate.scale.migration import migrated_path
+
+    named = database.database
+    return migrated_path(str(named)) if isinstance(named, (str, Path)) else None

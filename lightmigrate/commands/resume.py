@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import end_exchange
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def resume(
     Raises:
         LightmigrateError: as `Migrator.migrate`.
     """
+    if (ended := end_exchange(database)) is not None:
+        return Resumed((), False, ended)
     migrator = database.open(conversation, writing=True)
     if undo and migrator.undo():
         return Resumed((), True, None)

@@ -28,9 +28,10 @@ from lightmigrate.refinement.slices import StoppedError
 from lightmigrate.refinement.turns import BatchSize, GivingWay
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.files import FileDatabase, users_of
+from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database, argument_of, served
 from lightmigrate.stores.serving import Served
+from lightmigrate.stores.users import users_of
 from lightmigrate.vectors import Vectors
 
 State = Literal["waiting", "elsewhere", "running", "paused", "out of budget", "exact", "stopped", "failed"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from lightmigrate.errors import (
     RefusedError,
     WrittenSinceError,
 )
-from lightmigrate.files import file_sha256, replacing, tree_bytes
+from lightmigrate.files import file_sha256, tree_bytes, write_json
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import MigrationOptions
@@ -81,7 +81,7 @@ class FolderMigrator:
             raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
         units = self._folder.units()
         if not units:
-            raise NothingToMigrateError(f"{self.path} holds no Parquet files: there is nothing to migrate")
+            raise NothingToMigrateError(f"{self.path} holds no files of vectors: there is nothing to migrate")
         sample = self._folder.sample(_SAMPLE)
         address = Address(self.path.name)
         count = sum(self._rows(unit) for unit in units)
@@ -153,8 +153,7 @@ class FolderMigrator:
             self._workspace.discard(run)
         run = secrets.token_hex(8)
         shutil.copyfile(projection, self._workspace.projection(run))
-        with replacing(self._workspace.facts_file(run)) as file:
-            file.write(json.dumps({**asked, "model": str(loaded.info.target)}).encode())
+        write_json(self._workspace.facts_file(run), {**asked, "model": str(loaded.info.target)})
         self._workspace.new(run).mkdir()
         return run
 
@@ -241,8 +240,7 @@ class FolderMigrator:
             if path.is_file() and path.relative_to(new).as_posix() not in wanted:
                 path.unlink()
         shutil.copystat(self.path, new)
-        with replacing(new / MARK) as file:
-            file.write(json.dumps({"run": run, "model": self._workspace.facts(run).get("model", "")}).encode())
+        write_json(new / MARK, {"run": run, "model": self._workspace.facts(run).get("model", "")})
 
     def verify(self) -> FolderCheck:
         """Compare each file with what the migration left. Only reads.
@@ -342,20 +340,34 @@ def migrated_path(address: str) -> Path | None:
     scheme, _, _ = address.rpartition("://")
     if scheme not in ("", "file"):
         return None
-    path = Path(unquote(urlsplit(address).path)) if scheme else Path(address).expanduser()
-    return path.resolve() if Workspace(path.resolve()).home.is_dir() else None
+    path = (Path(unquote(urlsplit(address).path)) if scheme else Path(address).expanduser()).resolve()
+    return path if Workspace(path).is_used() else None
 
 
-def recover(folder: Path) -> None:
+def require_whole(folder: Path) -> None:
+    """Raise `DatabaseError` where a crash left an exchange of a folder half done. Only reads."""
+    if Workspace(folder).interrupted():
+        raise DatabaseError(
+            f"an exchange was interrupted:  lightmigrate resume {shlex.quote(str(folder))}  finishes it"
+        )
+
+
+def recover(folder: Path) -> str | None:
     """End an exchange of a folder that a crash interrupted. Writes only where there is one.
+
+    Returns:
+        What was done, in a sentence; `None` when there was nothing to do.
 
     Raises:
         AnotherRunError: another run works on the folder.
     """
     workspace = Workspace(folder)
-    if workspace.interrupted():
-        with workspace.locked():
-            logger.warning("%s: an interrupted exchange was finished", folder)
+    if not workspace.interrupted():
+        return None
+    with workspace.locked():
+        done = "an interrupted exchange was finished"
+        logger.warning("%s: %s", folder, done)
+        return done
 
 
 def _state(path: Path) -> tuple[int, int] | None:

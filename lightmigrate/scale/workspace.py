@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
-from lightmigrate.files import replacing, try_lock
+from lightmigrate.files import read_json, try_lock, write_json
 from lightmigrate.stores.timestamp import next_timestamp, order
 from lightmigrate.system import delete, exchange_names, rename, sync_folder
 
@@ -83,7 +82,7 @@ class Workspace:
 
     def facts(self, run: str) -> Mapping[str, Any]:
         """What was noted of a run; empty for an unknown one. Only reads."""
-        return _read_json(self.facts_file(run)) if _is_id(run) else {}
+        return read_json(self.facts_file(run)) if _is_id(run) else {}
 
     def live_run(self) -> str:
         """The run that built the folder in place; empty for the application's own. Only reads."""
@@ -103,10 +102,13 @@ class Workspace:
         In one step where the system exchanges names (Linux, macOS, on most file systems), else in two, and after a
         crash in between the next run does the second.
         """
-        with replacing(self.home / _EXCHANGE) as file:
-            fields = {"incoming": incoming.name, "outgoing": outgoing, "number": incoming.stat().st_ino}
-            file.write(json.dumps(fields).encode())
+        fields = {"incoming": incoming.name, "outgoing": outgoing, "number": incoming.stat().st_ino}
+        write_json(self.home / _EXCHANGE, fields)
         self.recover()
+
+    def is_used(self) -> bool:
+        """Whether the folder was migrated here, is being, or has a backup: a lock alone says nothing. Only reads."""
+        return bool(self.interrupted() or self.live_run() or self.runs() or self.backups())
 
     def interrupted(self) -> bool:
         """Whether an exchange is to be ended; only reads."""
@@ -119,7 +121,7 @@ class Workspace:
             DatabaseError: somebody changed its journal.
             LocationError: the folder cannot be renamed, such as a mounted one; nothing was exchanged.
         """
-        fields = _read_json(self.home / _EXCHANGE)
+        fields = read_json(self.home / _EXCHANGE)
         if not fields:
             return
         names = [fields.get("incoming"), fields.get("outgoing")]
@@ -169,21 +171,9 @@ class Workspace:
 
 def run_of(folder: Path) -> str:
     """The run that built a folder; empty for one that was not built here. Only reads."""
-    run = _read_json(folder / MARK).get("run", "")
+    run = read_json(folder / MARK).get("run", "")
     return run if isinstance(run, str) and _is_id(run) else ""
 
 
 def _is_id(run: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{12,32}", run) is not None
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise DatabaseError(f"{path} is damaged: move it away, and run this again")
-    return fields

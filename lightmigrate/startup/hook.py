@@ -132,6 +132,7 @@ class _Start:
         self._backup: str | None = None
         self._refinement: BackgroundRefinement | None = None
         self._opened: object = None
+        self._looked_at: tuple[int, int] | None = None
 
     def run(self, source_for: Callable[[Policy, str, str], ProjectionSource]) -> StartReport:
         """Look and act until no other process is migrating, and report; also on a failure."""
@@ -176,14 +177,20 @@ class _Start:
             if (instead := open_folder(self._database).instead()) is not None:
                 raise DatabaseError(instead)
             return True  # there is no database yet
+        self._looked_at = None
         try:
             migrator = Migrator(self._database, on_progress=self._progress)
             self._recovered = migrator.recover() or self._recovered
             if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
                 self._recovered = "an interrupted migration was undone: the database is unchanged"
+            self._looked_at = self._identity()
             self._act(migrator)
         except AnotherRunError:
             return False
+        except DatabaseInUseError:
+            if self._looked_at in (None, self._identity()):
+                raise
+            return False  # another process has migrated it since, and opened it
         return True
 
     def _refine(self) -> None:
@@ -278,6 +285,8 @@ class _Start:
         """Measure and migrate. Where only records were to be checked, a database that cannot be read is no failure."""
         try:
             return migrator.migrate(self._decide(decision, pending), self._policy.backup)
+        except AnotherRunError:
+            raise
         except (DatabaseInUseError, DiskSpaceError) as error:
             if decision.distances or not all(self._records_the_model(facts) for facts in pending.values()):
                 raise
@@ -307,6 +316,8 @@ class _Start:
         self, decision: Decision, pending: Mapping[Address, CollectionFacts]
     ) -> Callable[[Store], list[CollectionJob]]:
         def decide(store: Store) -> list[CollectionJob]:
+            if self._looked_at != self._identity():
+                raise AnotherRunError("another process has migrated the database since this one looked at it")
             jobs = decision.jobs(store, pending)
             decision.require_no_mismatch()
             if jobs and self._policy.backup:
@@ -352,6 +363,14 @@ class _Start:
     def _progress(self, progress: Progress) -> None:
         self._source.deadline.require(action=f"migrating (at the step {progress.step})")
         self._log(progress)
+
+    def _identity(self) -> tuple[int, int] | None:
+        """What changes when another process exchanges the files of the database; `None` for a server."""
+        if not self._is_folder:
+            return None
+        files = open_folder(self._database)
+        status = (files.folder / files.main).stat()
+        return status.st_dev, status.st_ino
 
     @property
     def _is_folder(self) -> bool:

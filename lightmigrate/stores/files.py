@@ -6,7 +6,6 @@ and takes the place of the original in one step. `migration/aside` does that for
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import time
@@ -16,18 +15,14 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
-from lightmigrate import system
 from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.ids import IdTable
-from lightmigrate.stores.unseen import open_unseen
+from lightmigrate.stores.users import UNSEEN, process_name, users_of
 from lightmigrate.vectors import Metric, Vectors
 
 # An engine may close its files in threads of its own, a little after close() has returned.
 RELEASE_SECONDS = 3.0
-
-# In place of the id of a process that cannot be seen, as Linux itself has it.
-UNSEEN = 0
 
 # How new vectors are written to a database of files.
 #   keep      only the vectors in the index files are replaced; the graph stays
@@ -292,35 +287,6 @@ class FileDatabase(Protocol):
         """
 
 
-def users_of(main: Path) -> list[int]:
-    """Ids of the processes that have the main file of a database open, this one included. Only reads.
-
-    Reads `/proc`: it sees only Linux processes, and without root only those of the same user. `UNSEEN` stands for
-    others that have it open: in another container, or of another user.
-    """
-    try:
-        main_identity = _identity(main.stat())
-    except FileNotFoundError:
-        return []
-    seen = sorted(pid for pid in _processes() if any(_identity(status) == main_identity for status in _open_files(pid)))
-    return [UNSEEN] if not seen and open_unseen(main) else seen
-
-
-def _processes() -> list[int]:
-    try:
-        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    except FileNotFoundError:
-        return []
-
-
-def _open_files(pid: int) -> Iterator[os.stat_result]:
-    """The open files of a process. Skips those that are closed meanwhile or that this user may not see."""
-    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
-        for descriptor in descriptors:
-            with contextlib.suppress(OSError):
-                yield descriptor.stat()
-
-
 def require_unused(database: FileDatabase) -> None:
     """Raise `DatabaseInUseError` when some process has the database open.
 
@@ -352,21 +318,6 @@ def require_unused(database: FileDatabase) -> None:
         )
 
 
-def can_see_users() -> bool:
-    """Whether `users_of` can tell anything on this system."""
-    return system.NAME == "linux"
-
-
-def process_name(pid: int) -> str:
-    """The command a process runs, or `?`."""
-    if pid == UNSEEN:
-        return "in another container, or of another user"
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "?"
-
-
 def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> Mapping[str, tuple[int, int]]:
     """Size in bytes and modification time in nanoseconds of every file; equal as long as nobody writes.
 
@@ -381,7 +332,3 @@ def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: Tr
                 status = path.stat()
                 file_states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
     return file_states
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino

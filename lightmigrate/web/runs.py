@@ -162,7 +162,7 @@ class Run:
             self._show(result)
             self._change("finished")
         except _Stop:
-            self.message = "it was stopped; the page of the database offers what it left, to go on with or to remove"
+            self.message = "it was stopped; what it left, if anything, is offered on the page of its database"
             self._change("stopped")
         except RefusedError as error:
             self._end("refused", error)

@@ -159,6 +159,10 @@ def test_it_is_not_read_and_the_message_says_what_helps(database: Path) -> None:
     assert Migrator(database).train("healthy", ChromaProvider(NEW), samples=60).gate
 
 
+def test_of_a_named_collection_all_documents_are_taken_where_there_are_fewer(database: Path) -> None:
+    assert len(Migrator(database).calibration_data("healthy", 1000).texts) == ROWS
+
+
 def test_the_command_of_the_message_makes_it_anew(database: Path, tmp_path: Path) -> None:
     shutil.rmtree(index_of(database, "broken"))
     fault = Migrator(database).damaged()[Address("broken")]

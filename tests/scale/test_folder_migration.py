@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lightmigrate import system
-from lightmigrate.cli.app import main
-from lightmigrate.errors import FailedError, LocationError, RefusedError, VerificationError, WrittenSinceError
+from lightmigrate.errors import FailedError, RefusedError, VerificationError, WrittenSinceError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
 from lightmigrate.scale.executors import in_processes
-from lightmigrate.scale.migration import FolderMigrator
+from lightmigrate.scale.migration import FolderMigrator, migrated_path
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.vector_files import parquet_writer
 from lightmigrate.vectors import Vectors
+from tests.cli.calls import refused, run
 
 OLD, NEW, ROWS = 8, 12, 60
 # One file for each way to hold vectors; all of them in one folder, which no application would do.
@@ -208,66 +207,6 @@ def alive(process: int) -> bool:
         return False
 
 
-@pytest.fixture
-def two_folders(tmp_path: Path) -> Iterator[Workspace]:
-    (tmp_path / "live").mkdir()
-    (tmp_path / "live/which").write_text("old")
-    place = Workspace(tmp_path / "live")
-    with place.locked():
-        (place.home / "new-0123456789ab").mkdir()
-        (place.home / "new-0123456789ab/which").write_text("new")
-        yield place
-
-
-@pytest.mark.parametrize("atomic", [True, False])
-@pytest.mark.parametrize("killed_at", range(4))
-def test_an_exchange_that_is_killed_before_any_step_is_ended_by_the_next_run(
-    two_folders: Workspace, monkeypatch: pytest.MonkeyPatch, atomic: bool, killed_at: int
-) -> None:
-    steps = 0
-
-    def step(real: object) -> object:
-        def do(*paths: Path) -> object:
-            nonlocal steps
-            steps += 1
-            if steps == killed_at + 1:
-                raise KeyboardInterrupt
-            return real(*paths)  # type: ignore[operator]
-
-        return do
-
-    real_exchange = system.exchange_names if atomic else lambda first, second: False
-    with monkeypatch.context() as patched:
-        patched.setattr(workspace, "exchange_names", step(real_exchange))
-        for name in ("rename", "delete"):
-            patched.setattr(workspace, name, step(getattr(workspace, name)))
-        try:
-            two_folders.exchange(two_folders.home / "new-0123456789ab", "old-20260101_000000")
-        except KeyboardInterrupt:
-            pass
-        else:
-            assert killed_at == 3
-            assert atomic
-    two_folders.recover()
-    assert (two_folders.live / "which").read_text() == "new"
-    assert (two_folders.home / "old-20260101_000000/which").read_text() == "old"
-    assert not two_folders.interrupted()
-    assert two_folders.runs() == []
-
-
-def test_a_folder_that_cannot_be_renamed_is_refused_unchanged(
-    two_folders: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def busy(first: Path, second: Path) -> bool:
-        raise OSError(16, "Device or resource busy")
-
-    monkeypatch.setattr(workspace, "exchange_names", busy)
-    with pytest.raises(LocationError, match="cannot be renamed"):
-        two_folders.exchange(two_folders.home / "new-0123456789ab", "old-20260101_000000")
-    assert (two_folders.live / "which").read_text() == "old"
-    assert not two_folders.interrupted()
-
-
 def test_what_is_read_back_otherwise_is_not_accepted(
     folder: Path, projection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,15 +261,6 @@ def test_a_task_that_kills_its_workers_fails_and_the_others_go_on() -> None:
     assert isinstance(results[1], FailedError)
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """What a command printed on stdout; its exit code is 0."""
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, words)])
-    printed = capsys.readouterr()
-    assert ended.value.code == 0, printed.err
-    return " ".join(printed.out.split())
-
-
 def test_the_commands(folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(folder)
     migrated = run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
@@ -339,17 +269,32 @@ def test_the_commands(folder: Path, projection: Path, capsys: pytest.CaptureFixt
     assert "bit by bit" in run(capsys, "verify", folder)
     run(capsys, "rollback", folder, "--yes")
     assert contents(folder) == before
-    run(capsys, "clean", folder, "--yes")
     assert "not migrated" in run(capsys, "status", folder)
+    run(capsys, "clean", folder, "--yes")
+    assert migrated_path(str(folder)) is None
+
+
+def test_files_that_are_migrated_one_by_one_afterwards_go_back_one_by_one(
+    folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(folder)
+    for seed in range(2):
+        write(folder / f"part-{seed}.parquet", "fixed", seed)
+    before = contents(folder)
+    run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
+    run(capsys, "rollback", folder, "--yes")
+    run(capsys, "clean", folder, "--yes")
+    run(capsys, "migrate", folder, "-p", projection, "--collection", "part-1", "--force", "--yes")
+    assert contents(folder) != before
+    assert "part-1" in run(capsys, "verify", folder)
+    run(capsys, "rollback", folder, "--yes")
+    assert contents(folder)["part-1.parquet"] == before["part-1.parquet"]
 
 
 def test_options_that_it_would_not_heed_are_refused(
     folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(folder)
-    words = ["migrate", folder, "-p", projection, "--workers", 1, "--yes", "--collection", "b", "--index", "rebuild"]
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, words)])
-    assert ended.value.code == 1
-    assert "leave out --collection, --index" in " ".join(capsys.readouterr().err.split())
+    words = ["-p", projection, "--workers", 1, "--yes", "--collection", "b", "--index", "rebuild"]
+    assert "leave out --collection, --index" in refused(capsys, "migrate", folder, *words)
     assert contents(folder) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shlex
@@ -30,6 +31,7 @@ from tests import encoders
 from tests.databases import folder_hash
 from tests.encoders import MiniLMFunction, ShortWordLlamaFunction
 from tests.migration.test_resume import KilledError, dies
+from tests.processes import SERVES, another_process
 from tests.providers.embedding_server import KEY, MODEL, running_server
 from tests.startup.starts import (
     CORPUS,
@@ -248,6 +250,30 @@ def test_it_waits_for_another_run(database: Path) -> None:
         assert other.is_alive(), "somebody else is at it"
     other.join(timeout=300)
     assert reports[0].action == "migrated"
+
+
+@pytest.mark.parametrize("then_serves", [True, False])
+def test_another_process_migrates_between_its_look_and_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then_serves: bool
+) -> None:
+    """Workers that start at once: the other one may serve already, or not yet."""
+    database = database_of(MINILM, tmp_path / "home" / "chroma_data")
+    migrate, others = ChromaMigrator.migrate, list[StartReport]()
+
+    with contextlib.ExitStack() as serving:
+
+        def migrate_second(migrator: ChromaMigrator, *arguments: Any, **options: Any) -> Any:
+            monkeypatch.setattr(ChromaMigrator, "migrate", migrate)
+            others.append(auto_migrate(database, NEW))
+            if then_serves:
+                serving.enter_context(another_process(SERVES, database))
+            return migrate(migrator, *arguments, **options)
+
+        monkeypatch.setattr(ChromaMigrator, "migrate", migrate_second)
+        report = auto_migrate(database, NEW, on_failure="raise")
+    assert others[0].action == "migrated"
+    assert report.action == "nothing"
+    assert len(list(database.parent.glob("chroma_backup_*"))) == 1
 
 
 def test_vectors_without_a_recorded_model_are_recognised_once(tmp_path: Path) -> None:

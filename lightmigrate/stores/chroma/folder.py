@@ -19,8 +19,8 @@ from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.chroma.foreign import DATABASE_FILE as DATABASE_FILE
 from lightmigrate.stores.chroma.foreign import what_is_there, what_is_wrong, what_was_meant
 from lightmigrate.stores.chroma.schema import SPACE_KEY
-from lightmigrate.stores.files import users_of
 from lightmigrate.stores.foreign import foreign_database
+from lightmigrate.stores.users import users_of
 
 _WRITES = """
     SELECT databases.tenant_id, databases.name, collections.name, embeddings.embedding_id, embeddings.seq_id

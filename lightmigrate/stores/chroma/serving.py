@@ -222,7 +222,8 @@ def _is_stopped(engine: Any) -> bool:
 
 def _served_folder(folder: Path) -> ServedChroma | None:
     for path, system in _systems().items():
-        if system.settings.is_persistent and os.path.realpath(path) == os.path.realpath(folder):
+        # of one that does not run yet another thread makes the parts, and two that ask at once get one each
+        if system._running and system.settings.is_persistent and os.path.realpath(path) == os.path.realpath(folder):
             engine = system.instance(ServerAPI)
             if _runs(engine):  # it is not just being opened or closed
                 return ServedChroma(engine, SharedFolderStore(folder, engine), functools.partial(_is_stopped, engine))

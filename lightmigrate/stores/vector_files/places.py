@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import DatabaseError, LocationError
-from lightmigrate.files import locked, replacing, shared
+from lightmigrate.files import locked, read_json, shared, write_json
 from lightmigrate.stores.base import Metric, Role
 from lightmigrate.stores.vector_files.table import Format
 from lightmigrate.vectors import METRICS
@@ -83,13 +82,13 @@ class Place:
         Raises:
             DatabaseError: the file cannot be read.
         """
-        fields = _read_json(self.statement)
+        fields = read_json(self.statement)
         stated = fields.get("distance") if fields else None
         return next((metric for metric in METRICS if metric == stated), None)
 
     def state(self, metric: Metric) -> None:
         """Write the file that states the distance. Writes."""
-        _write_json(self.statement, {"distance": metric})
+        write_json(self.statement, {"distance": metric})
 
     def stamp(self) -> Stamp:
         """What changes when somebody writes one of the files; only reads."""
@@ -149,7 +148,7 @@ class Home:
 
     def live_id(self) -> str:
         """The id of the collection that is in place; only reads."""
-        fields = _read_json(self.folder / _LIVE_FILE)
+        fields = read_json(self.folder / _LIVE_FILE)
         if not fields:
             return hashlib.sha256(self.live.main.name.encode()).hexdigest()[:16]
         if "next" in fields and self._is_spent(self.inside(fields["from"])):
@@ -159,20 +158,20 @@ class Home:
     def note_exchange(self, incoming: Path) -> None:
         """Say that the files of a version are going to be put in place. Writes."""
         fields = {"id": self.live_id(), "next": id_of(incoming), "from": incoming.name}
-        _write_json(self.folder / _LIVE_FILE, fields)
+        write_json(self.folder / _LIVE_FILE, fields)
 
     def end_exchange(self, live_id: str, spent: Path) -> None:
         """Say that it is done, or that it is not going to be done, and delete the version that is left over. Writes."""
-        _write_json(self.folder / _LIVE_FILE, {"id": live_id})
+        write_json(self.folder / _LIVE_FILE, {"id": live_id})
         shutil.rmtree(spent, ignore_errors=True)
 
     def journal(self) -> Mapping[str, Any]:
         """The exchange of several files that has begun; empty when there is none. Only reads."""
-        return _read_json(self.folder / _JOURNAL)
+        return read_json(self.folder / _JOURNAL)
 
     def write_journal(self, fields: Mapping[str, Any]) -> None:
         """Say which files are going to be exchanged. Writes."""
-        _write_json(self.folder / _JOURNAL, fields)
+        write_json(self.folder / _JOURNAL, fields)
 
     def close_journal(self) -> None:
         """Say that they are exchanged. Writes."""
@@ -200,7 +199,7 @@ class Home:
 
     def _is_spent(self, folder: Path) -> bool:
         """Whether the files of a version are in place already: an exchange whose end a crash cut off."""
-        fields = _read_json(self.folder / _LIVE_FILE)
+        fields = read_json(self.folder / _LIVE_FILE)
         if not fields or fields.get("from") != folder.name:
             return False
         main = self.place(folder).main
@@ -213,13 +212,13 @@ class Home:
         """Delete what interrupted exchanges and writes left, which nobody needs. The lock is held. Writes."""
         if not self.folder.is_dir():
             return
-        fields = _read_json(self.folder / _LIVE_FILE)
+        fields = read_json(self.folder / _LIVE_FILE)
         if fields and "next" in fields:
             incoming = self.inside(fields["from"])
             if self._is_spent(incoming):
                 self.end_exchange(str(fields["next"]), incoming)
             else:
-                _write_json(self.folder / _LIVE_FILE, {"id": fields["id"]})
+                write_json(self.folder / _LIVE_FILE, {"id": fields["id"]})
         for folder in self._version_folders():
             if self._is_live(folder):
                 shutil.rmtree(folder)
@@ -248,12 +247,12 @@ def plain_name(name: object, folder: Path) -> str:
 
 def write_version(folder: Path, fields: Mapping[str, Any]) -> None:
     """Write what is known of a version into its folder. Writes."""
-    _write_json(folder / VERSION_FILE, fields)
+    write_json(folder / VERSION_FILE, fields)
 
 
 def read_version(folder: Path) -> Mapping[str, Any]:
     """What is known of a version; empty where there is none. Only reads."""
-    return _read_json(folder / VERSION_FILE)
+    return read_json(folder / VERSION_FILE)
 
 
 def id_of(folder: Path) -> str:
@@ -282,20 +281,3 @@ def homes(folder: Path) -> Sequence[str]:
     """Names of the main files that lightmigrate keeps something of; only reads."""
     home = folder / HOME
     return sorted(path.name for path in home.iterdir() if path.is_dir()) if home.is_dir() else []
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise DatabaseError(f"{path} is damaged: move it away, and run this again")
-    return fields
-
-
-def _write_json(path: Path, fields: Mapping[str, Any]) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(fields).encode())

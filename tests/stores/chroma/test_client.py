@@ -18,7 +18,8 @@ from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.folder import DATABASE_FILE
 from lightmigrate.stores.distance import measured_space
-from lightmigrate.stores.files import require_unused, users_of
+from lightmigrate.stores.files import require_unused
+from lightmigrate.stores.users import users_of
 from tests.databases import make_vectors, records
 
 

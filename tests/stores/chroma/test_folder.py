@@ -17,7 +17,8 @@ from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, read_catalog
 from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes
-from lightmigrate.stores.files import fingerprint, require_unused, users_of
+from lightmigrate.stores.files import fingerprint, require_unused
+from lightmigrate.stores.users import users_of
 from tests.databases import contents, folder_hash, make_vectors
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from chromadb.config import Settings
+from chromadb.api.rust import RustBindingsAPI
+from chromadb.config import Settings, System
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.files import users_of
 from lightmigrate.stores.open import open_database, open_folder, served
+from lightmigrate.stores.serving import Served
+from lightmigrate.stores.users import users_of
+from tests.processes import TIMEOUT
 
 # As applications have them: another client with other settings for the same folder would raise.
 SETTINGS = Settings(anonymized_telemetry=False, allow_reset=True)
@@ -50,6 +53,39 @@ def test_it_is_the_applications_engine_and_is_not_held_open(tmp_path: Path) -> N
     with pytest.raises(DatabaseError, match="the application has closed"), shared.own():
         pass
     assert served(database) is None
+
+
+def test_an_engine_that_is_just_being_opened_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that ask an engine for its parts before it runs make one each, and one of them never runs."""
+    database, seen = open_folder(tmp_path / "db"), list[Served | None]()
+    looking, runs = threading.Event(), threading.Event()
+    initialize, begin = RustBindingsAPI.__init__, System.start
+
+    def look() -> None:
+        seen.append(served(database))
+        looking.set()
+
+    thread = threading.Thread(target=look)
+
+    def looked_at_meanwhile(engine: RustBindingsAPI, system: System) -> None:
+        if threading.current_thread() is thread:
+            looking.set()
+            assert runs.wait(TIMEOUT)
+        else:
+            thread.start()
+            assert looking.wait(TIMEOUT)
+        initialize(engine, system)
+
+    def start(system: System) -> None:
+        begin(system)
+        runs.set()
+        thread.join()
+
+    monkeypatch.setattr(RustBindingsAPI, "__init__", looked_at_meanwhile)
+    monkeypatch.setattr(System, "start", start)
+    with opened(tmp_path / "db"):
+        assert seen == [None]
+        assert served(database) is not None
 
 
 def test_calls_of_the_application_are_observed_and_own_ones_are_not(tmp_path: Path) -> None:

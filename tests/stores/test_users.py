@@ -1,31 +1,31 @@
-"""A folder that a process has open which `/proc` does not show, as one in another container on the same volume."""
+"""Who has a database open: processes of other containers on the same volume, too; a look is no use of it."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 import pytest
 
 from lightmigrate import Migrator, Projection
 from lightmigrate.errors import DatabaseInUseError
-from lightmigrate.stores import files
+from lightmigrate.stores import users
 from lightmigrate.stores.chroma.client import open_client
-from lightmigrate.stores.files import UNSEEN, users_of
 from lightmigrate.stores.unseen import open_unseen
+from lightmigrate.stores.users import UNSEEN, users_of
 from tests.databases import folder_hash
+from tests.processes import SERVES, TIMEOUT, another_process
 
-# Opens a file, or a Chroma client, says so, and goes on until its input ends.
+# Opens a file, says so, and goes on until its input ends.
 _HOLDS = "import sys; file = open(sys.argv[1], 'r+b'); print('open', flush=True); sys.stdin.read()"
-_SERVES = """
-import sys, chromadb
-client = chromadb.PersistentClient(sys.argv[1])
-client.list_collections()
+_LOOKS_UNTIL = """
+import os, sys, time
+file = open(sys.argv[1], 'rb')
 print('open', flush=True)
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.01)
+file.close()
 sys.stdin.read()
 """
 _OPENS_AGAIN_AND_AGAIN = """
@@ -36,27 +36,15 @@ while not os.path.exists(sys.argv[2]):
 """
 
 
-@contextmanager
-def another_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-c", code, *map(str, arguments)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        yield process
-        process.stdin.close()
-        assert process.wait(60) == 0
-
-
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """`/proc` as a container has it: with its own processes only."""
-    monkeypatch.setattr(files, "_processes", lambda: [os.getpid()])
+    monkeypatch.setattr(users, "_processes", lambda: [os.getpid()])
 
 
 @pytest.mark.usefixtures("alone")
 def test_nothing_is_migrated_and_nothing_changed(database: Path, projection: Projection) -> None:
-    with another_process(_SERVES, database):
+    with another_process(SERVES, database):
         before = folder_hash(database)
         assert users_of(database / "chroma.sqlite3") == [UNSEEN]
         with pytest.raises(DatabaseInUseError, match="cannot be seen from here, in another container or of another"):
@@ -98,3 +86,34 @@ def test_who_opens_it_for_a_moment_is_not_taken_for_a_user(tmp_path: Path, monke
             found.add(open_unseen(path))
         end.touch()
     assert found == {False}
+
+
+def test_a_look_is_waited_for_and_a_user_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, end = tmp_path / "file", tmp_path / "end"
+    path.write_bytes(b"content")
+    pauses = list[float]()
+    pause = time.sleep
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        end.touch()  # the look ends while it is waited for
+        pause(seconds)
+
+    monkeypatch.setattr("lightmigrate.stores.users.time.sleep", sleep)
+    with another_process(_LOOKS_UNTIL, path, end), another_process(_HOLDS, path) as user:
+        assert user.pid in users_of(path)
+        assert not pauses
+    with another_process(_LOOKS_UNTIL, path, end):
+        monkeypatch.setattr(users, "SECONDS_TO_LOOK", TIMEOUT)
+        assert users_of(path) == []
+        assert pauses
+
+
+def test_who_only_reads_and_does_not_close_it_is_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    monkeypatch.setattr(users, "SECONDS_TO_LOOK", 0.1)
+    with another_process(_HOLDS.replace("r+b", "rb"), path) as reader:
+        assert users_of(path) == [reader.pid]
+        with path.open("rb"):
+            assert users_of(path) == sorted([reader.pid, os.getpid()])

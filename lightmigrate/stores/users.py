@@ -1,0 +1,96 @@
+"""Who has the main file of a database open: two processes that write one Chroma folder corrupt it silently.
+
+Linux shows the open files of processes, and whether a process may write to them: one that may is a user. One that may
+only read can be a user, as an application that maps a file of vectors. It can also just be looking, as another server
+does that starts at the same moment, or a job that asks for the status: a look ends, so that is waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lightmigrate import system
+from lightmigrate.stores.unseen import open_unseen
+
+# In place of the id of a process that cannot be seen, as Linux itself has it.
+UNSEEN = 0
+
+# A look at a large database takes so long on a busy machine.
+SECONDS_TO_LOOK = 5.0
+
+_PAUSE = 0.05
+
+
+def users_of(main: Path) -> list[int]:
+    """Ids of the processes that have the main file of a database open, this one included. Only reads.
+
+    It sees only Linux processes, and without root only those of the same user. `UNSEEN` stands for others that have it
+    open: in another container, or of another user. Where the others have it open only for reading, it waits until they
+    close it, for at most `SECONDS_TO_LOOK`.
+    """
+    deadline = time.monotonic() + SECONDS_TO_LOOK
+    while _others_only_read(holders := _holders(main)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    return [UNSEEN] if not holders and open_unseen(main) else sorted(holders)
+
+
+def can_see_users() -> bool:
+    """Whether `users_of` can tell anything on this system."""
+    return system.NAME == "linux"
+
+
+def process_name(pid: int) -> str:
+    """The command a process runs, or `?`."""
+    if pid == UNSEEN:
+        return "in another container, or of another user"
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def _others_only_read(holders: Mapping[int, bool]) -> bool:
+    others = [writes for pid, writes in holders.items() if pid != os.getpid()]
+    return bool(others) and not any(others)
+
+
+def _holders(main: Path) -> Mapping[int, bool]:
+    """The processes that have a file open, and whether they may write to it."""
+    try:
+        identity = _identity(main.stat())
+    except FileNotFoundError:
+        return {}
+    holders: dict[int, bool] = {}
+    for pid in _processes():
+        for opened, writable in _open_files(pid):
+            if _identity(opened) == identity:
+                holders[pid] = holders.get(pid, False) or writable
+    return holders
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def _open_files(pid: int) -> Iterator[tuple[os.stat_result, bool]]:
+    """The open files of a process, and whether it may write to them, which is in the rights of the link to each.
+
+    Skips those that are closed meanwhile or that this user may not see.
+    """
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                rights = descriptor.stat(follow_symlinks=False).st_mode
+                yield descriptor.stat(), bool(rights & stat.S_IWUSR)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
