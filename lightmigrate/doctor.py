@@ -18,6 +18,7 @@ from lightmigrate.migration.aside.room import needed_bytes
 from lightmigrate.migration.results import Backup, Mismatch
 from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.results import Result
+from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
@@ -197,7 +198,7 @@ def diagnose_store(
     readable = [facts.address for facts in catalog if facts.count and facts.address not in damaged]
     pages = {address: store.collection(address).sample(SAMPLED) for address in readable}
     return Diagnosis(
-        path=Path(str(store)),
+        path=ServerPath.of(store),
         bytes=None,
         free_bytes=None,
         needed_bytes=None,

@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, cast
 
 from lightmigrate.errors import (
@@ -39,6 +38,7 @@ from lightmigrate.migration.shadow.synchronise import bring_over, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Comparison
 from lightmigrate.progress import OnProgress
+from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Payload, Store, WrittenRecords
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import FileDatabase, require_unused
@@ -140,7 +140,7 @@ class Transfer:
             RefusedError: the target has a collection of that name.
             LightmigrateError: see `make_plan`.
         """
-        folder = self._source.folder if isinstance(self._source, FileDatabase) else Path(str(self._source))
+        folder = self._source.folder if isinstance(self._source, FileDatabase) else ServerPath.of(self._source)
         plan = make_plan(folder, catalog, requests, needed=0, free=0)
         names = [request.address.part or request.address.name for request in requests]
         if double := {name for name in names if names.count(name) > 1}:

@@ -6,30 +6,30 @@ The models are behind a server that speaks OpenAI's API on this machine, so that
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from lightmigrate import BudgetPlan, Migrator, Model, fit
+from lightmigrate import BudgetPlan
 from lightmigrate.cli.app import application, main
-from lightmigrate.demo.data import load_corpus
 from lightmigrate.stores.chroma.client import open_client
+from tests.docs.addresses import Addresses
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, name_of
-from tests.encoders import WordLlamaFunction, shared_wordllama
+from tests.docs.prepared import CORPUS, DATABASE, NAMES, PREPARE, documents, two_collections
+from tests.encoders import shared_wordllama
 from tests.migration.shadow.server import running_server as running_chroma
 from tests.providers.embedding_server import KEY, EmbeddingServer, running_server
 
-ROWS = 120
-DATABASE = Path("path/to/chroma_data")
+# What pages call a model of the reader's choice.
+MODELS = ("MODEL", "NEW_MODEL")
 INSTALLERS = ("pip", "python3")  # what installs is tested by `test_packaging`
-FOLLOWED = re.compile(r"README\.md|docs/quickstart\.md|docs/(how-to|contribute)/.*")
 
 
 def runnable(page: Path) -> list[Block]:
@@ -37,71 +37,8 @@ def runnable(page: Path) -> list[Block]:
     return [block for block in blocks_of(page) if block.language in ("sh", "python") and not block.not_run]
 
 
-EXECUTED = [name_of(page) for page in PAGES if FOLLOWED.fullmatch(name_of(page)) and runnable(page)]
+EXECUTED = [name_of(page) for page in PAGES if runnable(page)]
 Template = Callable[[str], Path]
-CORPUS = load_corpus()
-
-
-def documents() -> list[str]:
-    return list(CORPUS.documents[:ROWS])
-
-
-def two_collections(folder: Path) -> None:
-    """Abstracts as the old model embedded them, in the two collections that the pages name."""
-    with open_client(folder) as client:
-        for name in ("thought_nodes", "abstracts"):
-            client.create_collection(name, embedding_function=None).add(
-                ids=[f"n{row}" for row in range(ROWS)],
-                documents=documents(),
-                embeddings=CORPUS.new_documents[:ROWS],
-            )
-
-
-def migrated(folder: Path) -> None:
-    """The same after a migration, from a model that is still at hand."""
-    old, new = shared_wordllama(128).embed(documents()), shared_wordllama().embed(documents())
-    with open_client(folder) as client:
-        client.create_collection("thought_nodes", embedding_function=None).add(
-            ids=[f"n{row}" for row in range(ROWS)], documents=documents(), embeddings=old
-        )
-    Migrator(folder).migrate_collection("thought_nodes", fit(old, new, method="ridge"))
-
-
-def with_projection(folder: Path) -> None:
-    """A projection as `train` has saved it, and no database."""
-    source, target = Model("all-MiniLM-L6-v2", 384), Model("text-embedding-3-small", 256)
-    (folder.parents[2] / "projections").mkdir(parents=True)
-    fit(
-        CORPUS.new_documents[:ROWS],
-        shared_wordllama().embed(documents()),
-        method="ridge",
-        source_model=source,
-        target_model=target,
-    ).save(folder.parents[2] / "projections" / f"{source.name}_to_{target.name}.npz")
-
-
-def texts_elsewhere(folder: Path) -> None:
-    """A collection whose texts are in its metadata, and one without texts."""
-    rows = [text.partition(". ") for text in documents()]
-    vectors = shared_wordllama(128).embed([f"{title} {rest}" for title, _, rest in rows])
-    ids = [f"n{row}" for row in range(ROWS)]
-    with open_client(folder) as client:
-        client.create_collection("titled", embedding_function=None).add(
-            ids=ids, embeddings=vectors, metadatas=[{"title": title, "abstract": rest} for title, _, rest in rows]
-        )
-        client.create_collection("bare", embedding_function=None).add(ids=ids, embeddings=vectors)
-    lines = [
-        json.dumps({"id": name, "text": f"{title} {rest}"}) for name, (title, _, rest) in zip(ids, rows, strict=True)
-    ]
-    (folder.parents[2] / "texts.jsonl").write_text("\n".join(lines))
-
-
-PREPARE: dict[str, Callable[[Path], None]] = {
-    "docs/how-to/texts.md": texts_elsewhere,
-    "docs/how-to/thresholds.md": migrated,
-    "docs/how-to/roll-back.md": migrated,
-    "docs/how-to/registry.md": with_projection,
-}
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +66,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return get
 
 
-# What the Python of a page uses and does not make itself; made before the first block that names it.
-NAMES: dict[str, Callable[[], Any]] = {
-    "old_vectors": lambda: CORPUS.new_documents[:ROWS],
-    "new_vectors": lambda: shared_wordllama().embed(documents()),
-    "texts": documents,
-    "my_embedding_function": lambda: WordLlamaFunction(),
-    "new_function": lambda: WordLlamaFunction(),
-}
-
-
 class Place:
     """Where a page is followed: the current folder, and what its blocks share."""
 
@@ -148,17 +75,29 @@ class Place:
         self._port = ""
 
     def run(self, block: Block) -> None:
-        """Run a block, as a user would."""
+        """Run a block, as a user would; each has servers of its own."""
+        addresses = Addresses(self._stack, documents())
         if block.language == "python":
-            self._run_python(block.code)
+            self._run_python(addresses.replaced(block.code))
             return
         for first, *words in block.commands():
             if first not in INSTALLERS:
                 assert first == "lightmigrate", first
-                run_command([self.port if word == "8000" else word for word in words])
+                run_command(
+                    [real for before, word in pairwise(["", *words]) for real in self._real(word, before, addresses)]
+                )
+
+    def _real(self, word: str, before: str, addresses: Addresses) -> Sequence[str]:
+        """What a word of a command stands for here."""
+        if word in MODELS:
+            return ("text-embedding-3-small", "--target-provider", "openai")
+        if word == "8000":
+            return (self.port,)
+        return (addresses.empty(word) if before == "--to" else addresses.replaced(word),)
 
     def _run_python(self, code: str) -> None:
         made = {"client": lambda: self._stack.enter_context(open_client(DATABASE)), **NAMES}
+        made = {name: make for name, make in made.items() if not re.search(rf"^{name} = ", code, re.MULTILINE)}
         for name, make in made.items():
             if name not in self._names and re.search(rf"\b{name}\b", code):
                 self._names[name] = make()

@@ -35,18 +35,13 @@ from lightmigrate.migration.plan import (
     require_some_possible,
 )
 from lightmigrate.migration.request import Request, RequestSource
-from lightmigrate.migration.results import (
-    Backup,
-    CollectionCheck,
-    MigrationResult,
-    Rollback,
-    choose_backups,
-)
+from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Rollback, choose_backups
 from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.stored import keep_scores
+from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import IndexRoute
@@ -64,7 +59,7 @@ class ShadowMigration:
         self._store = store
         self._page_size, self._on_progress = page_size, on_progress
         self._shadows = Shadows(store, page_size, on_progress)
-        self.path = Path(str(store))
+        self.path = ServerPath.of(store)
         self._lock = DatabaseLock(store)
         self.recovered: str | None = None
 

@@ -83,8 +83,10 @@ def test_a_migration_there_and_back_over_http(server: QdrantServer, aliased: boo
     server.requests.clear()
     server.rejections = 3
     migrator = Migrator(server.url)
-    assert str(migrator.path) == server.url.replace("//", "/")
-    migrator.migrate_collection("docs", projection)
+    assert str(migrator.path) == server.url
+    backup = migrator.migrate_collection("docs", projection).backup_path
+    assert str(backup).startswith(f"{server.url}/docs.lightmigrate-old-")
+    assert [kept.path for kept in migrator.backups()] == [backup]
     assert server.rejections == 0
     _assert_requests(list(server.requests))
     after, now = everything(client), client.get_collection("docs")
