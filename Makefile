@@ -34,7 +34,8 @@ fuzz:  # every reader of foreign bytes, an hour in all; see benchmarks/results/f
 floors:  # the lowest versions that pyproject.toml allows, installed together in .venv-floors, and tests over them; writes benchmarks/results/floors_of_dependencies.md
 	$(PYTHON) tests/floors.py
 
-extras:  # each extra alone in a fresh environment with its first command; minutes, gigabytes; see benchmarks/results/extras.md
+extras:  # a stranger's first minutes, and each extra alone in a fresh environment with its first command; minutes, gigabytes; see benchmarks/results/extras.md
+	$(PYTHON) benchmarks/first_minutes.py --results benchmarks/results
 	$(PYTHON) benchmarks/extras.py
 
 versions:  # the tests that touch Chroma, under every version that is supported; a quarter of an hour; see benchmarks/results/versions.md

@@ -44,7 +44,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
     """
     try:
         fields = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError:
         fields = None

@@ -60,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("quality", "providers"),
     ("projection",),
     ("projection.terms",),
-    ("files", "results", "progress", "vectors"),
+    ("files", "results", "progress", "server_path", "vectors"),
     ("system",),
     ("errors", "lazy", "version"),
 )
@@ -71,7 +71,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
     "base|checks|claim|defaults|files|foreign|ids|kind|open|memory|memory_tables|distance|joined|"
-    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|units|while_written"
+    "page|promises|read_ahead|receive|reshaped|serving|text_field|timestamp|units|users|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 SHARED_ROOM = "lightmigrate.stores.aliased"  # of several stores

@@ -13,6 +13,9 @@ from lightmigrate.routes.route import Route
 # Embedding everything is taken unless another route saves at least this share of what it takes.
 LEAST_SAVING = 1 / 3
 
+# Embedding everything takes little where it takes less than this: nobody would want less.
+LITTLE_SECONDS, LITTLE_DOLLARS = 60.0, 0.05
+
 
 @dataclass(frozen=True)
 class WayOut(Result):
@@ -46,7 +49,8 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     """The cheapest route that is expected to reach the goal: in money, and for a model that is free in seconds.
 
     Only routes whose quality was measured, or is certain, are taken; doing nothing never; and one that keeps less than
-    everything only if it saves a third, and if more is expected of it than of doing nothing.
+    everything only where everything does not take little anyway, where it saves a third, and where more is expected of
+    it than of doing nothing.
     """
     candidates = [route for route in routes if route.kind != "nothing"]
     nothing = max((route.expected.value for route in routes if route.kind == "nothing" and route.expected), default=0.0)
@@ -60,6 +64,8 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if allowed:
         best = min(allowed, key=_cost)
         exact = next((route for route in allowed if route.kind == "everything"), best)
+        if takes_little(exact):
+            return Choice(exact, "exact, and it takes so little that less is not worth choosing")
         if sum(_cost(best)) > (1 - LEAST_SAVING) * sum(_cost(exact)):
             best = exact
         return Choice(best, _why(best, better, goal, nothing))
@@ -82,6 +88,13 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if not ways_out:
         ways_out.append(WayOut("to learn a projection all the same", ("--calibrate", "500")))
     return Choice(None, reason, tuple(ways_out))
+
+
+def takes_little(route: Route) -> bool:
+    """Whether a route is exact, and takes so little that nobody would want less."""
+    quick = route.seconds is not None and route.seconds <= LITTLE_SECONDS
+    cheap = route.dollars is not None and route.dollars <= LITTLE_DOLLARS
+    return route.kind == "everything" and quick and cheap
 
 
 def _why(route: Route, better: Sequence[Route], goal: Goal, nothing: float) -> str:

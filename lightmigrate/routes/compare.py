@@ -18,7 +18,7 @@ from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
 from lightmigrate.registry.library import Candidate
 from lightmigrate.results import Result
-from lightmigrate.routes.choose import WayOut, choose
+from lightmigrate.routes.choose import WayOut, choose, takes_little
 from lightmigrate.routes.costs import Costs
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.routes.known import KnownProjection, best_known
@@ -27,9 +27,6 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.limits import SpendingLimit
 from lightmigrate.training.model_speed import ModelSpeed
 from lightmigrate.training.request import tokens_of
-
-# Embedding everything is not compared with anything where it takes less than this: nobody would want less.
-LITTLE_SECONDS, LITTLE_DOLLARS = 60.0, 0.05
 
 # A setting whose expected quality is a smaller share of the best one's is of no use to anybody.
 LEAST_SHARE = 0.5
@@ -113,7 +110,7 @@ def compare_routes(
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
     curve, known, not_measured = None, None, ""
     measuring = _measuring_share(costs, goal, limit.spent)
-    if read is None and not always and _takes_little(everything, goal):
+    if read is None and not always and takes_little(everything) and goal.allows(everything):
         not_measured = "embedding everything takes too little to compare it with anything"
     elif read is None:
         try:
@@ -174,13 +171,6 @@ def _measuring_share(costs: Costs, goal: Goal, spent: float) -> float:
         return 0.0  # a limit cannot be kept where no price is known
     tokens = max(0.0, goal.max_cost - spent) / million * 1_000_000
     return min(MEASURING_SHARE, tokens / max(1, costs.count.tokens))
-
-
-def _takes_little(everything: Route, goal: Goal) -> bool:
-    """Whether embedding everything is within the goal and takes so little that nobody would want less."""
-    quick = everything.seconds is not None and everything.seconds <= LITTLE_SECONDS
-    cheap = everything.dollars is not None and everything.dollars <= LITTLE_DOLLARS
-    return quick and cheap and goal.allows(everything)
 
 
 def _nothing(curve: CostQualityCurve | None) -> Route:

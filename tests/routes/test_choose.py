@@ -24,6 +24,7 @@ def route(
 
 NOTHING = replace(route("nothing", 0, 0, None, measured=False), seconds=0.0)
 EVERY = replace(route("everything", 1000, 100, 1.0), expected=EVERYTHING)
+QUICK = replace(EVERY, seconds=60.0, dollars=0.05)
 LEARNED = route("learned", 100, 20, 0.7)
 EXTRACTS = route("extracts", 300, 40, 0.96)
 
@@ -36,6 +37,10 @@ EXTRACTS = route("extracts", 300, 40, 0.96)
     (Goal(0.6, max_seconds=30), (LEARNED, EXTRACTS, EVERY), LEARNED),
     # less than a third is saved
     (Goal(), (replace(EXTRACTS, tokens=900, seconds=90.0), EVERY), EVERY),
+    # everything takes little: `plan`, which compares all the same, says what `migrate` does
+    (Goal(0.6), (LEARNED, EXTRACTS, QUICK), QUICK),
+    (Goal(0.6), (LEARNED, EXTRACTS, replace(QUICK, dollars=0.06)), LEARNED),
+    (Goal(0.6, max_seconds=30), (LEARNED, QUICK), LEARNED),
     # nobody measured it
     (Goal(), (replace(EXTRACTS, measured=False), EVERY), EVERY),
 ])  # fmt: skip

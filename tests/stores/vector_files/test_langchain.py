@@ -91,10 +91,10 @@ def test_what_the_application_adds_after_a_migration_is_refused_or_carried_back(
     back = application(folder, OLD_DIM)
     assert (back.index.ntotal, back.index.d) == (ROWS, OLD_DIM)
     assert [document.id for document in back.similarity_search("text 8", 1)] == ["id8"]
-    assert back.docstore.search("added").page_content == "text 900"  # type: ignore[union-attr]
-    assert back.docstore.search("added").metadata == {"new": True}  # type: ignore[union-attr]
+    assert back.docstore.search("added").page_content == "text 900"
+    assert back.docstore.search("added").metadata == {"new": True}
     assert isinstance(back.docstore.search("id3"), str)  # LangChain's way to say that there is none
-    assert back.docstore.search("id5").metadata["at"].year == 2026  # type: ignore[union-attr]
+    assert back.docstore.search("id5").metadata["at"].year == 2026
 
 
 def test_a_folder_written_anew_is_one_that_langchain_reads(folder: Path) -> None:
