@@ -98,6 +98,12 @@ CHECKS = {
         program=f"{_VECTORS}import lightmigrate\n"
         "lightmigrate.fit(vectors, vectors, method='ridge').export_onnx('p.onnx')",
     ),
+    "ray": Check(
+        ("migrate", "nowhere", "-p", "p.npz", "--cluster", "ray"),
+        f"{_VECTORS}import lightmigrate\nlightmigrate.fit(vectors, vectors, method='ridge').save('p.npz')",
+        code=1,
+        shows="nowhere is no folder of Parquet or .npy files",
+    ),
     "langchain": Check(program="from lightmigrate.integrations.langchain import BridgedEmbeddings, auto_migrate"),
     "llamaindex": Check(program="from lightmigrate.integrations.llamaindex import BridgedEmbedding, auto_migrate"),
     "web": Check(

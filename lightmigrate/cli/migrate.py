@@ -130,10 +130,18 @@ def migrate(
     workers: Annotated[
         int | None,
         option(
-            "With --projection: the database is a folder of Parquet files that are one collection; convert them by so "
-            "many processes.",
+            "With --projection: the database is a folder of Parquet or .npy files that are one collection; so many "
+            "processes convert them.",
             "--workers",
             min=1,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        option(
+            "The same by a cluster: `ray` for the one that this machine belongs to, or ray://HOST:10001. All its "
+            "machines see the folder under the same path.",
+            "--cluster",
         ),
     ] = None,
     collection: Collections = None,
@@ -155,16 +163,18 @@ def migrate(
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
-    if workers is not None:
+    if workers is not None or cluster is not None:
         given = {
             "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again, "--plan": plan_file,
             "--to": to, "--collection": collection, "--distance": distance, "--queries": queries,
             "--embedding-function": function, "--index": options.index != "keep", "--texts": texts.path,
             "--text-field": texts.field, "--text-template": texts.template, "--verify none": not options.verify,
+            "--workers": workers is not None and cluster is not None,
         }  # fmt: skip
         if others := [name for name, value in given.items() if value]:
-            raise LightmigrateError(f"--workers goes with --projection alone: leave out {', '.join(others)}")
-        _by_workers(database, projection, options, workers, yes=yes, as_json=as_json)
+            way = "--workers" if cluster is None else "--cluster"
+            raise LightmigrateError(f"{way} goes with --projection alone: leave out {', '.join(others)}")
+        _by_workers(database, projection, options, workers, cluster, yes=yes, as_json=as_json)
         return
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
     if to is not None:
@@ -267,17 +277,21 @@ def _by_workers(
     database: DatabaseChoice,
     projection: Path | None,
     options: MigrationOptions,
-    workers: int,
+    workers: int | None,
+    cluster: str | None,
     *,
     yes: bool,
     as_json: bool,
 ) -> None:
     from lightmigrate.cli.show import folders
+    from lightmigrate.scale.executors import open_cluster
+    from lightmigrate.scale.processes import Processes
 
     if projection is None:
-        raise LightmigrateError("--workers takes --projection FILE (see lightmigrate train)")
+        raise LightmigrateError("--workers and --cluster take --projection FILE (see lightmigrate train)")
+    executor = Processes(workers or 1) if cluster is None else open_cluster(cluster)
     with conversation(as_json, yes) as talk:
-        result = migrate_folder(database, projection, options, workers, conversation=talk)
+        result = migrate_folder(database, projection, options, executor, conversation=talk)
     print_result(result, folders.migrated, as_json)
     if not as_json:
         print_next("verify", *database.words)

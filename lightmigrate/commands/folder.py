@@ -11,6 +11,7 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
+    from lightmigrate.scale.executors import Executor
     from lightmigrate.scale.migration import FolderMigrator
     from lightmigrate.scale.results import FolderMigration
 
@@ -19,17 +20,17 @@ def migrate_folder(
     database: DatabaseChoice,
     projection: Path,
     options: MigrationOptions,
-    workers: int,
+    executor: Executor,
     *,
     conversation: Conversation,
 ) -> FolderMigration:
-    """Migrate a folder of Parquet files, which are one collection, by several processes. Asks, then writes.
+    """Migrate a folder of files of vectors, which are one collection, by several workers. Asks, then writes.
 
     Args:
         database: the folder.
         projection: file of the projection.
         options: how to migrate; the files are always compared.
-        workers: how many processes.
+        executor: what converts the files.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
@@ -39,9 +40,9 @@ def migrate_folder(
     from lightmigrate.scale.migration import FolderMigrator
 
     if not isinstance(database.database, (str, Path)):
-        raise LightmigrateError("--workers is for a folder of files: leave it out")
+        raise LightmigrateError("--workers and --cluster are for a folder of files: leave them out")
     end_exchange(database)
-    migrator = FolderMigrator(str(database.database), workers, conversation.on_progress)
+    migrator = FolderMigrator(str(database.database), executor, conversation.on_progress)
     conversation.show(migrator.plan(Projection.load(projection), options))
     question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
     conversation.require(question, "migrate")
@@ -62,6 +63,7 @@ def migrated_folder(
         DatabaseError: an exchange was interrupted, and the command only reads.
     """
     from lightmigrate.scale.migration import FolderMigrator, recover, require_whole
+    from lightmigrate.scale.processes import Processes
     from lightmigrate.system import cores
 
     if (path := _migrated_path(database)) is None:
@@ -69,7 +71,7 @@ def migrated_folder(
     if writing:
         recover(path)
     require_whole(path)
-    return FolderMigrator(str(database.database), cores(), conversation.on_progress)
+    return FolderMigrator(str(database.database), Processes(cores()), conversation.on_progress)
 
 
 def end_exchange(database: DatabaseChoice) -> str | None:

@@ -34,7 +34,7 @@ from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
-from lightmigrate.scale.executors import in_processes
+from lightmigrate.scale.executors import Executor
 from lightmigrate.scale.manifest import Done, Failed
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace
@@ -42,6 +42,7 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.defaults import facts_at
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.units import UnitFolder
+from lightmigrate.system import cores
 
 # Vectors that are looked at before anything is built.
 _SAMPLE = 2_000
@@ -58,14 +59,14 @@ class FolderMigrator:
 
     Args:
         address: of the folder: a path, or `file:///PATH?vector=COLUMN`.
-        workers: how many processes work at once.
+        executor: what converts the files.
         on_progress: receives the progress, in vectors, over all workers.
     """
 
-    def __init__(self, address: str, workers: int, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, address: str, executor: Executor, on_progress: OnProgress | None = None) -> None:
         # the same for the next run, wherever it is started
         self._address = address if "://" in address else str(Path(address).expanduser().resolve())
-        self._workers = workers
+        self._executor = executor
         self._report = reporting(on_progress)
         self._folder: UnitFolder = open_units(self._address)
         self.path = self._folder.path.resolve()
@@ -137,7 +138,8 @@ class FolderMigrator:
         (planned,) = plan.collections
         return FolderMigration(
             self.path, len(done), now, sum(each.vectors for each in done.values()), planned.current_dim,
-            planned.target_dim, manifest.total(done.values()), backup_path, self._workers, time.monotonic() - started,
+            planned.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
+            time.monotonic() - started,
         )  # fmt: skip
 
     def _run_for(self, projection: Path, loaded: Projection, invalid_vectors: InvalidVectors) -> str:
@@ -180,7 +182,7 @@ class FolderMigrator:
                 for unit in missing
             ]  # fmt: skip
             self._report("project", finished, total)
-            for task, result in in_processes(convert, tasks, self._workers):
+            for task, result in self._executor.run(convert, tasks):
                 match result:
                     case Done():
                         finished, converted = finished + result.vectors, converted + 1
@@ -254,7 +256,7 @@ class FolderMigrator:
         units = self._folder.units()
         changed, checked = [], 0
         total = sum(each.vectors for each in known.values())
-        with ThreadPoolExecutor(self._workers) as pool:  # hashing does not hold Python's lock
+        with ThreadPoolExecutor(cores()) as pool:  # hashing does not hold Python's lock
             paths = (self.path / each.unit for each in known.values())
             for each, sha256 in zip(known.values(), pool.map(_sha256, paths), strict=True):
                 if sha256 != each.sha256:

@@ -29,6 +29,10 @@ START_SECONDS = 60.0
 # If no projection passes the gate and nobody set a limit, a server may rather wait so long for exact vectors.
 PATIENCE_SECONDS = 600.0
 
+# Where writing alone takes longer than a server is to take, embedding everything may take this share of that more: the
+# server cannot be up in time anyway, and vectors that become exact later are written twice.
+SHARE_OF_WRITING = 0.5
+
 # Embedding everything is given up for a projection when it turns out to take so many times as long as there is time.
 OVERRUN = 1.5
 
@@ -130,7 +134,7 @@ def _everything(
             provider,
             opened_by=opened_by,
             source_model=options.source_model,
-            require=_in_time(options.deadline, costs.count.records, seconds),
+            require=_in_time(options.deadline, costs.count.records, max(seconds, costs.embedding_seconds())),
             on_progress=options.on_progress,
         )
     except _TooSlowError:
@@ -139,11 +143,12 @@ def _everything(
 
 
 def _affordable(costs: Costs, limits: StartLimits, options: LearningOptions, seconds: float) -> bool:
-    """Whether every text can be embedded in so many seconds, and is enough; counts what it costs as spent."""
+    """Whether every text can be embedded in about so many seconds, and is enough; counts what it costs as spent."""
     count = costs.count
     if not count.texts or count.without_text > MOST_WITHOUT_TEXT * count.records:
         return False
-    if not costs.everything_within(seconds):
+    late_anyway = math.isinf(options.deadline.left) and _late_anyway(costs, seconds)
+    if not costs.everything_within(seconds) and not late_anyway:
         return False
     dollars = costs.provider.priced(count.missing_tokens).dollars
     if dollars != 0 and not limits.may_cost:
@@ -153,6 +158,11 @@ def _affordable(costs: Costs, limits: StartLimits, options: LearningOptions, sec
     except CostError:
         return False
     return True
+
+
+def _late_anyway(costs: Costs, seconds: float) -> bool:
+    """Whether writing takes longer than so many seconds, and embedding everything takes little beside it."""
+    return seconds < costs.writing_seconds and costs.embedding_seconds() <= SHARE_OF_WRITING * costs.writing_seconds
 
 
 def _in_time(deadline: Deadline, records: int, seconds: float) -> Callable[[int], None]:

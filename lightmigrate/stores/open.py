@@ -94,7 +94,7 @@ def open_units(address: str) -> UnitFolder:
             opened = cast(UnitFolder | None, kind.call(kind.open_units, address))
             if opened is not None:
                 return opened
-    raise DatabaseError(f"{address} is not a folder of Parquet files: leave out --workers to migrate it as a database")
+    raise DatabaseError(f"{address} is no folder of Parquet or .npy files: leave out --workers or --cluster")
 
 
 def kind_at(path: Path) -> str | None:

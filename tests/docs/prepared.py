@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from langchain_community.vectorstores import FAISS
 from llama_index.core import StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.schema import TextNode
@@ -112,6 +114,18 @@ def for_transfer(folder: Path) -> None:
     np.save(place / "notes.npy", shared_wordllama(128).embed(documents()))
 
 
+def many_files(folder: Path) -> None:
+    """A folder of Parquet files that are one collection."""
+    place = folder.parents[2] / "vectors"
+    place.mkdir()
+    vectors = shared_wordllama(128).embed(documents())
+    for number in range(2):
+        rows = slice(number * ROWS // 2, (number + 1) * ROWS // 2)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors[rows].ravel()), 128)
+        table = pa.table({"id": [f"n{row}" for row in range(ROWS)][rows], "text": documents()[rows], "vector": column})
+        pq.write_table(table, place / f"part-{number:03}.parquet")
+
+
 def for_frameworks(folder: Path) -> None:
     """Vector stores of LangChain and LlamaIndex."""
     from langchain_chroma import Chroma
@@ -142,6 +156,7 @@ PREPARE: dict[str, Callable[[Path], None]] = {
     "docs/stores/pgvector.md": one_collection,
     "docs/stores/qdrant.md": one_collection,
     "docs/transfer.md": for_transfer,
+    "docs/how-to/many-files.md": many_files,
     "docs/frameworks.md": for_frameworks,
 }
 

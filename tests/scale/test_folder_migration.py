@@ -20,8 +20,8 @@ from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
-from lightmigrate.scale.executors import in_processes
 from lightmigrate.scale.migration import FolderMigrator, migrated_path
+from lightmigrate.scale.processes import Processes
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.vector_files import parquet_writer
@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_is_migrated_checked_and_put_back(folder: Path, projection: Path) -> None:
     before = contents(folder)
-    result = FolderMigrator(str(folder), 2).migrate(projection, FORCED)
+    result = FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED)
     assert (result.files, result.vectors, result.current_dim) == (3, 3 * (ROWS - 1), NEW)
     assert contents(folder).keys() == before.keys()
     assert contents(folder)["README"] == before["README"]
@@ -103,7 +103,7 @@ def test_a_folder_is_migrated_checked_and_put_back(folder: Path, projection: Pat
         kept = np.asarray([vector for vector in stored if vector is not None])
         assert np.allclose(kept, expected, atol=2e-3 if kind == "half" else 1e-6)
 
-    migrator = FolderMigrator(str(folder), 2)
+    migrator = FolderMigrator(str(folder), Processes(2))
     assert migrator.verify().unchanged
     assert migrator.status().model.startswith("b")
     changed = folder / "year=2020/part-fixed.parquet"
@@ -133,22 +133,22 @@ def test_a_failed_file_is_named_the_others_are_done_and_the_next_run_does_it_alo
     pq.write_table(table.set_column(1, "embedding", short), broken)
     (folder / "year=2022/part-unreadable.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(FailedError, match=r"2 of 4 files.*part-unreadable"):
-        FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
     (folder / "year=2022/part-unreadable.parquet").unlink()
     with pytest.raises(FailedError, match=r"1 of 3 files were not converted.*year=2021/part-list\.parquet"):
-        FolderMigrator(str(folder), 1).migrate(projection, FORCED)
-    assert FolderMigrator(str(folder), 1).status().files_done == 2
+        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+    assert FolderMigrator(str(folder), Processes(1)).status().files_done == 2
     broken.write_bytes(whole)
     assert contents(folder) == before
-    result = FolderMigrator(str(folder), 1).migrate(projection, FORCED)
+    result = FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
     assert (result.files, result.converted_now) == (3, 1)
-    assert FolderMigrator(str(folder), 1).verify().unchanged
+    assert FolderMigrator(str(folder), Processes(1)).verify().unchanged
 
 
 def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gone_is_left_out(
     folder: Path, projection: Path
 ) -> None:
-    migrator = FolderMigrator(str(folder), 1)
+    migrator = FolderMigrator(str(folder), Processes(1))
     with Workspace(folder).locked():
         run = migrator._run_for(projection, Projection.load(projection), "refuse")
         migrator._build(run, "refuse")
@@ -183,12 +183,12 @@ def test_whoever_is_killed_all_is_done_exactly_once(
         for path in place.new(place.runs()[0]).rglob("*.parquet"):
             if not path.name.startswith("."):
                 pq.read_table(path)  # whatever has its name is whole
-        FolderMigrator(str(folder), 2).migrate(projection, FORCED)
+        FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED)
     else:
         workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
         os.kill(workers[0], signal.SIGKILL)
         assert run.wait() == 0
-    assert FolderMigrator(str(folder), 2).verify().unchanged
+    assert FolderMigrator(str(folder), Processes(2)).verify().unchanged
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
     assert len(names) == 43
     for number in range(40):
@@ -256,7 +256,7 @@ def die(task: int) -> int:
 
 
 def test_a_task_that_kills_its_workers_fails_and_the_others_go_on() -> None:
-    results = dict(in_processes(die, [0, 1, 2], 1))
+    results = dict(Processes(1).run(die, [0, 1, 2]))
     assert (results[0], results[2]) == (0, 2)
     assert isinstance(results[1], FailedError)
 

@@ -80,6 +80,22 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     return run
 
 
+@pytest.mark.parametrize(("everything", "writing", "max_seconds", "embedded"), [
+    (50, 150.0, None, True),  # it is late by writing alone
+    (100, 150.0, None, False),  # more than half of that again
+    (70, 50.0, None, False),  # it can be up in time
+    (70, 150.0, 65, False),  # somebody set a limit
+])  # fmt: skip
+def test_where_writing_alone_takes_too_long_a_little_more_makes_everything_exact(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch, everything: float, writing: float, max_seconds: float | None,
+    embedded: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_to_write", lambda work: (writing, writing))
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_on_a_slow_machine", lambda work: writing)
+    _, model = learned(everything=everything, max_seconds=max_seconds, refined=True)
+    assert (set(texts()) <= set(model.asked)) == embedded
+
+
 def test_everything_is_embedded_where_there_is_time(learned: Learn) -> None:
     done, model = learned(everything=30)
     assert done.training is None

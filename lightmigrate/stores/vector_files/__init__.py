@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lightmigrate.errors import DatabaseError
+from lightmigrate.errors import DatabaseError, RefusedError
 from lightmigrate.stores.base import Store
 from lightmigrate.stores.kind import StoreKind
 from lightmigrate.stores.units import UnitFolder
@@ -45,19 +45,32 @@ def open_path(path: Path) -> Store:
 
 
 def open_units(address: str) -> UnitFolder | None:
-    """A folder of Parquet files that are one collection, by its path or `file://` address. Only reads.
+    """A folder of Parquet or `.npy` files that are one collection, by its path or `file://` address. Only reads.
 
     Raises:
-        DatabaseError: the address has another part.
+        DatabaseError: the address has another part, or names columns of files that have none.
+        RefusedError: there are vectors in both formats.
     """
+    from lightmigrate.stores.vector_files.npy_units import NpyUnits
     from lightmigrate.stores.vector_files.table import Options
+    from lightmigrate.stores.vector_files.unit_folder import FolderOfUnits, UnitFormat, is_unit
 
     path, options = _parsed(address) if "://" in address else (Path(address).expanduser().resolve(), Options())
-    if not path.is_dir() or not any(path.rglob("*.parquet")):
+    if not path.is_dir():
         return None
-    from lightmigrate.stores.vector_files.parquet_folder import ParquetFolder
+    formats: list[UnitFormat] = []
+    if any(path.rglob("*.parquet")):
+        from lightmigrate.stores.vector_files.parquet_units import ParquetUnits
 
-    return ParquetFolder(path, options)
+        formats.append(ParquetUnits(options))
+    arrays = NpyUnits()
+    if any(is_unit(file, arrays) for file in path.rglob("*.npy")):
+        formats.append(arrays)
+    if len(formats) > 1:
+        raise RefusedError(f"{path} has vectors in Parquet and in .npy files: keep each format in a folder of its own")
+    if formats == [arrays] and options != Options():
+        raise DatabaseError(f"the .npy files in {path} have no columns: give the path alone")
+    return FolderOfUnits(path, formats[0]) if formats else None
 
 
 def open_url(url: str) -> Store:

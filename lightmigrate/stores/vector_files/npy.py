@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.errors import DamagedCollectionError
 from lightmigrate.stores.base import Metric, Page
@@ -21,32 +22,55 @@ _SUFFIX = ".npy"
 _FLOATS = ("<f2", "<f4", "<f8", ">f2", ">f4", ">f8")
 
 
+class NpyArray:
+    """Rows of floats in a file, read from their places.
+
+    Attributes:
+        count: number of rows.
+        dimension: numbers in each.
+        dtype: of a number.
+        excess: bytes in the file behind the array.
+
+    Raises:
+        DamagedCollectionError: it holds something else, or is too short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        shape, fortran, self.dtype = _header(self._file, path)
+        if not _is_of_rows(shape, self.dtype) or fortran:
+            order = " in Fortran order" if fortran else ""
+            raise DamagedCollectionError(
+                f"{path} holds an array of {self.dtype} {shape}{order}: vectors are floats (n, d), row after row"
+            )
+        self._offset = self._file.tell()
+        self.count, self.dimension = shape
+        expected, found = self._offset + self.count * self.dimension * self.dtype.itemsize, path.stat().st_size
+        if found < expected:
+            raise DamagedCollectionError(f"{path} has {found:,} bytes and should have {expected:,}: copy it again")
+        self.excess = found - expected
+
+    def numbers_of(self, rows: Sequence[int]) -> npt.NDArray[Any]:
+        """Some rows as they are stored, in the order given: `(n, d)`; only reads."""
+        return read_rows(self._file.fileno(), self._offset, rows, self.dimension, self.dtype)
+
+
 class NpyTable:
     """See `table.Table`.
 
     Attributes:
+        array: the vectors.
         beside: ids, texts and payloads.
-        dtype: of a number in the file.
     """
 
     metric: Metric | None = None
     lossy = ""
 
     def __init__(self, path: Path, beside: Callable[[int], Beside]) -> None:
-        self._file = path.open("rb")
-        shape, fortran, self.dtype = _header(self._file, path)
-        if len(shape) != 2 or fortran or self.dtype.str not in _FLOATS:
-            order = " in Fortran order" if fortran else ""
-            raise DamagedCollectionError(
-                f"{path} holds an array of {self.dtype} {shape}{order}: vectors are floats (n, d), row after row"
-            )
-        self._offset = self._file.tell()
-        self._rows, self.dimension = shape
-        expected, found = self._offset + self._rows * self.dimension * self.dtype.itemsize, path.stat().st_size
-        if found < expected:
-            raise DamagedCollectionError(f"{path} has {found:,} bytes and should have {expected:,}: copy it again")
-        self.beside = beside(self._rows)
-        self.beside.require_rows(self._rows, path)
+        self.array = NpyArray(path)
+        self.dimension = self.array.dimension
+        self.beside = beside(self.array.count)
+        self.beside.require_rows(self.array.count, path)
 
     @property
     def ids(self) -> Sequence[str]:
@@ -56,7 +80,7 @@ class NpyTable:
     @property
     def settings(self) -> Mapping[str, Any]:
         """The type of its numbers, and which files lie beside it."""
-        return {"format": "npy", "dtype": self.dtype.str, "ids": self.beside.kind}
+        return {"format": "npy", "dtype": self.array.dtype.str, "ids": self.beside.kind}
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
@@ -64,8 +88,7 @@ class NpyTable:
 
     def vectors_of(self, rows: Sequence[int]) -> Vectors:
         """The vectors of some rows, in the order given; only reads."""
-        numbers = read_rows(self._file.fileno(), self._offset, rows, self.dimension, self.dtype)
-        return numbers.astype(np.float32, copy=False)
+        return self.array.numbers_of(rows).astype(np.float32, copy=False)
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows, by comparing with all."""
@@ -91,12 +114,31 @@ class NpyFormat(SuffixFormat):
         assert isinstance(like, NpyTable)  # noqa: S101  # its own format only
         dimension = rows.dimension or like.dimension
         with (folder / self.main(name)).open("wb") as file:
-            description = {"descr": like.dtype.str, "fortran_order": False, "shape": (len(rows.ids), dimension)}
-            np.lib.format.write_array_header_1_0(file, description)
+            write_header(file, like.array.dtype, len(rows.ids), dimension)
             for vectors in blocks_of(rows):
-                file.write(np.ascontiguousarray(vectors, like.dtype).data)
+                file.write(np.ascontiguousarray(vectors, like.array.dtype).data)
         if not same:
             write_beside(folder, name, _SUFFIX, rows, like.beside)
+
+
+def write_header(file: BinaryIO, dtype: np.dtype[Any], count: int, dimension: int) -> None:
+    """Write what stands before the numbers of an array, row after row."""
+    description = {"descr": dtype.str, "fortran_order": False, "shape": (count, dimension)}
+    np.lib.format.write_array_header_1_0(file, description)
+
+
+def holds_rows_of_floats(path: Path) -> bool:
+    """Whether a file is an array of vectors, or no array at all, which reading it will say. Only reads."""
+    try:
+        with path.open("rb") as file:
+            shape, _, dtype = _header(file, path)
+    except DamagedCollectionError:
+        return True
+    return _is_of_rows(shape, dtype)
+
+
+def _is_of_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    return len(shape) == 2 and dtype.str in _FLOATS
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -1,9 +1,8 @@
-"""A folder of Parquet files that are one collection. Loads pyarrow."""
+"""Parquet files that together are one collection; see `unit_folder`. Loads pyarrow."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,85 +11,57 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lightmigrate.errors import DamagedCollectionError, RefusedError, VerificationError
+from lightmigrate.errors import DamagedCollectionError, VerificationError
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.vector_files.parquet_table import ParquetTable, numbers_of
 from lightmigrate.stores.vector_files.parquet_writer import changed_vectors, row_groups
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.vectors import Vectors
 
-# Files that a sample reads of.
-_SAMPLED = 16
-
 # What engines write beside their files to sum them up: it would contradict files with other vectors.
 _SUMMARIES = ("_metadata", "_common_metadata", "_delta_log")
 
 
-class ParquetFolder:
-    """See `stores.units.UnitFolder`.
+class ParquetUnits:
+    """See `unit_folder.UnitFormat`.
 
     Args:
-        path: the folder; folders below it, such as Hive partitions, belong to it.
         options: which column holds what.
     """
 
-    def __init__(self, path: Path, options: Options) -> None:
-        self.path = path
+    suffix = ".parquet"
+
+    def __init__(self, options: Options) -> None:
         self._options = options
 
-    def units(self) -> list[str]:
-        """See `UnitFolder`."""
-        for path in self._files():
-            if path.is_symlink():
-                raise RefusedError(f"{path} is a symbolic link: put the file itself there, {path.resolve()}")
-            if set(path.relative_to(self.path).parts) & set(_SUMMARIES):
-                raise RefusedError(
-                    f"{path} sums up the columns of the other files and would contradict them: a Delta table cannot be "
-                    "migrated as files; a _metadata file can be deleted, readers do without"
-                )
-        return [self._name(path) for path in self._files() if _is_unit(path)]
+    def refusal(self, path: Path) -> str | None:
+        """See `UnitFormat`."""
+        if not set(path.parts) & set(_SUMMARIES):
+            return None
+        return (
+            "sums up the columns of the other files and would contradict them: a Delta table cannot be migrated as "
+            "files; a _metadata file can be deleted, readers do without"
+        )
 
-    def others(self) -> list[str]:
-        """See `UnitFolder`."""
-        return [self._name(path) for path in self._files() if not _is_unit(path)]
+    def is_unit(self, path: Path) -> bool:
+        """See `UnitFormat`."""
+        return not path.name.startswith("_")
 
-    def _files(self) -> list[Path]:
-        return sorted(path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.path).as_posix()
-
-    def rows(self, unit: str) -> int:
-        """See `UnitFolder`."""
+    def rows(self, path: Path) -> int:
+        """See `UnitFormat`; only the footer is read."""
         try:
-            return int(pq.read_metadata(self.path / unit).num_rows)
+            return int(pq.read_metadata(path).num_rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DamagedCollectionError(f"{self.path / unit} cannot be read as Parquet: {reason}") from None
+            raise DamagedCollectionError(f"{path} cannot be read as Parquet: {reason}") from None
 
-    def sample(self, n: int, seed: int = 0) -> Page:
-        """See `UnitFolder`."""
-        units = self.units()
-        chosen = [units[int(number)] for number in np.unique(np.linspace(0, len(units) - 1, _SAMPLED).round())]
-        pages: list[Page] = []
-        for number, unit in enumerate(chosen):
-            try:
-                table = ParquetTable(self.path / unit, self._options)
-            except DamagedCollectionError:
-                continue  # its conversion will say so
-            starts, each = sample_ranges(len(table.ids), -(-n // len(chosen)), seed + number)
-            rows = [row for start in starts for row in range(start, min(len(table.ids), start + each))]
-            if rows:
-                pages.append(table.page(rows))
-        if not pages:
-            raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
-        usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
-        return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
+    def open(self, path: Path) -> ParquetTable:
+        """See `UnitFormat`."""
+        return ParquetTable(path, self._options)
 
-    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
-        """See `UnitFolder`."""
-        like = ParquetTable(self.path / unit, self._options)
+    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+        """See `UnitFormat`."""
+        like = self.open(path)
         written = _Fingerprint()
         with changed_vectors(target, like, dimension) as writer:
             for batch in row_groups(like):
@@ -100,7 +71,7 @@ class ParquetFolder:
                 if len(present):
                     vectors = new_vectors(_present_page(batch, column, present, like))
                 written.add(writer.write(batch, vectors, present))
-        self._compare(like, ParquetTable(target, self._options), written.hexdigest())
+        self._compare(like, self.open(target), written.hexdigest())
         return len(like.positions)
 
     def _compare(self, like: ParquetTable, new: ParquetTable, vectors: str) -> None:
@@ -140,10 +111,6 @@ class _Fingerprint:
     def hexdigest(self) -> str:
         """128 hexadecimal digits."""
         return self._values.hexdigest() + self._valid.hexdigest()
-
-
-def _is_unit(path: Path) -> bool:
-    return path.suffix == ".parquet" and not path.name.startswith((".", "_"))
 
 
 def _present_page(batch: Any, column: Any, present: Any, like: ParquetTable) -> Page:

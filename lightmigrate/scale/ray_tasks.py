@@ -1,0 +1,104 @@
+"""Units are worked on by tasks of a Ray cluster, one task each; see `executors`. Loads ray.
+
+Ray tasks, not Ray Data: that has names of its own for files, mixes rows, and leaves unreadable files behind when its
+driver dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from lightmigrate.errors import DatabaseError, FailedError, MissingExtraError
+from lightmigrate.scale.executors import Returned, Task
+
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+except ImportError:
+    raise MissingExtraError("ray", "ray") from None
+
+# How often Ray begins a task again whose worker or machine is gone.
+_RETRIES = 5
+
+_SECONDS_TO_ANSWER = 5.0
+
+# Tasks that wait in the cluster for each that runs.
+_AHEAD = 2
+
+
+class RayTasks:
+    """A Ray cluster. See `executors.Executor`.
+
+    Every machine of it sees the folder under the same path, and has lightmigrate installed.
+
+    Args:
+        address: `ray` for the cluster that this machine belongs to (or `RAY_ADDRESS` names), or else one that is
+            started on this machine; `ray://HOST:10001` for one elsewhere.
+
+    Attributes:
+        workers: the cores of the cluster; 0 until it was asked.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.workers = 0
+
+    def run(
+        self, work: Callable[[Task], Returned], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Returned | Exception]]:
+        """See `Executor`.
+
+        Raises:
+            DatabaseError: no cluster answers.
+        """
+        with self._connected():
+            remote: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(work)
+            waiting = list(reversed(tasks))
+            running: dict[Any, Task] = {}
+            while waiting or running:
+                while waiting and len(running) < _AHEAD * self.workers:
+                    task = waiting.pop()
+                    running[remote.remote(task)] = task
+                ready, _ = ray.wait(list(running), num_returns=1)
+                for reference in ready:
+                    yield running.pop(reference), _result(reference)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[None]:
+        address = self._address if "://" in self._address else os.environ.get("RAY_ADDRESS", "")
+        try:
+            _require_open(address)
+            ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DatabaseError(
+                f"no Ray cluster answers at {address or 'this machine'} ({type(error).__name__}): start one with  "
+                "ray start --head"
+            ) from None
+        try:
+            self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _require_open(address: str) -> None:
+    """Raise `OSError` when nobody listens at an address; Ray itself tries for many minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), _SECONDS_TO_ANSWER).close()
+
+
+def _result(reference: Any) -> Any:
+    """What a task returned, or what went wrong."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        cause = error.cause
+        return cause if isinstance(cause, Exception) else FailedError(str(cause))
+    except RayError as error:
+        return FailedError(f"{type(error).__name__}: its workers died {_RETRIES + 1} times: is there enough memory?")

@@ -1,0 +1,112 @@
+"""A folder whose files of one format are one collection, converted file by file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lightmigrate.errors import DamagedCollectionError, RefusedError
+from lightmigrate.stores.base import Page
+from lightmigrate.stores.page import sample_ranges
+from lightmigrate.stores.vector_files.table import Table
+from lightmigrate.vectors import Vectors
+
+# Files that a sample reads of.
+_SAMPLED = 16
+
+
+class UnitFormat(Protocol):
+    """A format of files that can be converted one by one."""
+
+    suffix: str
+
+    def refusal(self, path: Path) -> str | None:
+        """Why a folder that holds a file, of whatever format, cannot be converted; `None` if it can. Only reads."""
+
+    def is_unit(self, path: Path) -> bool:
+        """Whether a file of the suffix holds vectors, or cannot be read, which its conversion will say. Only reads."""
+
+    def rows(self, path: Path) -> int:
+        """Number of rows; only reads.
+
+        Raises:
+            DamagedCollectionError: it cannot be read.
+        """
+
+    def open(self, path: Path) -> Table:
+        """The rows of a file; only reads.
+
+        Raises:
+            DamagedCollectionError: it cannot be read.
+        """
+
+    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+        """See `units.UnitFolder.convert`."""
+
+
+class FolderOfUnits:
+    """See `units.UnitFolder`.
+
+    Args:
+        path: the folder; folders below it, such as Hive partitions, belong to it.
+        unit_format: of its files.
+    """
+
+    def __init__(self, path: Path, unit_format: UnitFormat) -> None:
+        self.path = path
+        self._format = unit_format
+
+    def units(self) -> list[str]:
+        """See `UnitFolder`."""
+        for path in self._files():
+            if path.is_symlink():
+                raise RefusedError(f"{path} is a symbolic link: put the file itself there, {path.resolve()}")
+            if (reason := self._format.refusal(path.relative_to(self.path))) is not None:
+                raise RefusedError(f"{path} {reason}")
+        return [self._name(path) for path in self._files() if is_unit(path, self._format)]
+
+    def others(self) -> list[str]:
+        """See `UnitFolder`."""
+        return [self._name(path) for path in self._files() if not is_unit(path, self._format)]
+
+    def rows(self, unit: str) -> int:
+        """See `UnitFolder`."""
+        return self._format.rows(self.path / unit)
+
+    def sample(self, n: int, seed: int = 0) -> Page:
+        """See `UnitFolder`."""
+        units = self.units()
+        chosen = [units[int(number)] for number in np.unique(np.linspace(0, len(units) - 1, _SAMPLED).round())]
+        pages: list[Page] = []
+        for number, unit in enumerate(chosen):
+            try:
+                table = self._format.open(self.path / unit)
+            except DamagedCollectionError:
+                continue  # its conversion will say so
+            starts, each = sample_ranges(len(table.ids), -(-n // len(chosen)), seed + number)
+            rows = [row for start in starts for row in range(start, min(len(table.ids), start + each))]
+            if rows:
+                pages.append(table.page(rows))
+        if not pages:
+            raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
+        usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
+        return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
+
+    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+        """See `UnitFolder`."""
+        return self._format.convert(self.path / unit, target, dimension, new_vectors)
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix()
+
+
+def is_unit(path: Path, unit_format: UnitFormat) -> bool:
+    """Whether a file holds vectors in a format. Only reads."""
+    return path.suffix == unit_format.suffix and not path.name.startswith(".") and unit_format.is_unit(path)
