@@ -284,7 +284,7 @@ def _by_workers(
     as_json: bool,
 ) -> None:
     from lightmigrate.cli.show import folders
-    from lightmigrate.scale.executors import open_cluster
+    from lightmigrate.scale.clusters import open_cluster
     from lightmigrate.scale.processes import Processes
 
     if projection is None:

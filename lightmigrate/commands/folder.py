@@ -11,7 +11,7 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
-    from lightmigrate.scale.executors import Executor
+    from lightmigrate.scale.executor import Executor
     from lightmigrate.scale.migration import FolderMigrator
     from lightmigrate.scale.results import FolderMigration
 

@@ -34,7 +34,7 @@ from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
-from lightmigrate.scale.executors import Executor
+from lightmigrate.scale.executor import Executor
 from lightmigrate.scale.manifest import Done, Failed
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace

@@ -1,4 +1,4 @@
-"""Units are worked on by processes of this machine; see `executors`."""
+"""Units are worked on by processes of this machine; see `executor`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from lightmigrate.errors import FailedError
-from lightmigrate.scale.executors import Returned, Task
+from lightmigrate.scale.executor import Returned, Task
 from lightmigrate.system import cores
 
 # How often a unit is tried whose worker died; which of several at work made it die cannot be seen.
@@ -23,7 +23,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 
 class Processes:
-    """New processes of this machine. See `executors.Executor`.
+    """New processes of this machine. See `executor.Executor`.
 
     A worker that dies is replaced; a task whose workers die is returned with the error, and the others go on. Workers
     end when this process ends, for whatever reason. They do not take more threads than the machine has cores. A script

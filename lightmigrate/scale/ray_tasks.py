@@ -1,4 +1,4 @@
-"""Units are worked on by tasks of a Ray cluster, one task each; see `executors`. Loads ray.
+"""Units are worked on by tasks of a Ray cluster, one task each; see `executor`. Loads ray.
 
 Ray tasks, not Ray Data: that has names of its own for files, mixes rows, and leaves unreadable files behind when its
 driver dies.
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lightmigrate.errors import DatabaseError, FailedError, MissingExtraError
-from lightmigrate.scale.executors import Returned, Task
+from lightmigrate.scale.executor import Returned, Task
 
 try:
     import ray
@@ -32,7 +32,7 @@ _AHEAD = 2
 
 
 class RayTasks:
-    """A Ray cluster. See `executors.Executor`.
+    """A Ray cluster. See `executor.Executor`.
 
     Every machine of it sees the folder under the same path, and has lightmigrate installed.
 

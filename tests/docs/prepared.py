@@ -115,10 +115,11 @@ def for_transfer(folder: Path) -> None:
 
 
 def many_files(folder: Path) -> None:
-    """A folder of Parquet files that are one collection."""
+    """A folder of Parquet files that are one collection, and a projection of its vectors."""
     place = folder.parents[2] / "vectors"
     place.mkdir()
     vectors = shared_wordllama(128).embed(documents())
+    fit(vectors, shared_wordllama().embed(documents()), method="ridge").save(place.with_name("projection.npz"))
     for number in range(2):
         rows = slice(number * ROWS // 2, (number + 1) * ROWS // 2)
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors[rows].ravel()), 128)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lightmigrate.errors import DatabaseError, LightmigrateError
-from lightmigrate.scale.executors import open_cluster
+from lightmigrate.scale.clusters import open_cluster
 from tests.cli.calls import refused
 from tests.scale.cluster import (
     Victim,

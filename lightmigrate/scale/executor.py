@@ -1,0 +1,30 @@
+"""Where units are worked on: the seam between a migration and processes or clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Task = TypeVar("Task")
+Returned = TypeVar("Returned")
+
+
+class Executor(Protocol):
+    """Workers that call a function for each task, in any order."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are worked on at once; 0 for a cluster that was not asked yet."""
+
+    def run(
+        self, work: Callable[[Task], Returned], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Returned | Exception]]:
+        """Work on tasks; those that fail do not stop the others.
+
+        Args:
+            work: a function of a module, which every worker can import.
+            tasks: its arguments; can be pickled.
+
+        Yields:
+            Each task, with its result or what was raised.
+        """
