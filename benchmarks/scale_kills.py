@@ -4,7 +4,7 @@ A cluster of three nodes with a core each on this machine (Ray's own `cluster_ut
 files. At a random moment all workers that convert a file are killed with SIGKILL, or a node is, or the driver, in turn.
 The same command runs again where the driver is gone. Then every row must be there once, in its order, with the vector
 that its old one is projected to; files that had their name at the moment of the kill must be readable. Every run is a
-line of `scale_kills.jsonl` in the folder given with `--results`, and is not made again; `scale_kills.md` is their table.
+line of `scale_kills.jsonl` in the folder given with `--results`, and is not made again; `scale_kills.md` is the table.
 """
 
 from __future__ import annotations
