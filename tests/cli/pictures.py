@@ -48,7 +48,7 @@ ONE = (
     f"plan chroma_data {NEW} --budget 40% -o plan.json",
     "migrate chroma_data --plan plan.json --yes --force",
     *("status chroma_data", "refine chroma_data --documents 60 --yes", "resume chroma_data"),
-    f"train --from chroma_data --source-model minilm --source-provider openai {NEW} --output new --passing 0"
+    f"train --from chroma_data --source-model minilm --source-provider openai {NEW} --output-dir new --passing 0"
     " --failing 0 --yes",
     *("registry list", "registry find --from all-MiniLM-L6-v2 --to potion-base-8M", "registry verify"),
     "rollback chroma_data --yes",
