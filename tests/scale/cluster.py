@@ -94,7 +94,10 @@ def migrate_and_kill(cluster: Any, folder: Path, projection: Path, victim: Victi
     if victim == "driver":
         driver.kill()
     elif victim == "worker":
-        for pid in _workers():
+        while not (workers := _workers()) and driver.poll() is None:
+            time.sleep(0.005)
+        assert workers, "the migration ended before a worker was killed"
+        for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     else:
