@@ -115,8 +115,8 @@ def migrate_and_kill(cluster: Any, folder: Path, projection: Path, victim: Victi
 
 
 def a_moment(random: Random, files: int) -> int:
-    """After how many files something is killed."""
-    return random.randrange(1, files)
+    """After how many files something is killed; some are left then."""
+    return random.randrange(1, files - 5)
 
 
 def _driver(cluster: Any, folder: Path, projection: Path) -> subprocess.Popen[bytes]:
