@@ -29,9 +29,9 @@ START_SECONDS = 60.0
 # If no projection passes the gate and nobody set a limit, a server may rather wait so long for exact vectors.
 PATIENCE_SECONDS = 600.0
 
-# Where writing alone takes longer than a server is to take, embedding everything may take this share of that more: the
+# Where writing alone takes longer than a server is to take, embedding everything may take this many times that: the
 # server cannot be up in time anyway, and vectors that become exact later are written twice.
-SHARE_OF_WRITING = 0.5
+TIMES_WRITING = 1.0
 
 # Embedding everything is given up for a projection when it turns out to take so many times as long as there is time.
 OVERRUN = 1.5
@@ -161,8 +161,8 @@ def _affordable(costs: Costs, limits: StartLimits, options: LearningOptions, sec
 
 
 def _late_anyway(costs: Costs, seconds: float) -> bool:
-    """Whether writing takes longer than so many seconds, and embedding everything takes little beside it."""
-    return seconds < costs.writing_seconds and costs.embedding_seconds() <= SHARE_OF_WRITING * costs.writing_seconds
+    """Whether writing takes longer than so many seconds, and embedding everything no longer than that."""
+    return seconds < costs.writing_seconds and costs.embedding_seconds() <= TIMES_WRITING * costs.writing_seconds
 
 
 def _in_time(deadline: Deadline, records: int, seconds: float) -> Callable[[int], None]:
