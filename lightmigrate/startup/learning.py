@@ -134,7 +134,7 @@ def _everything(
             provider,
             opened_by=opened_by,
             source_model=options.source_model,
-            require=_in_time(options.deadline, costs.count.records, max(seconds, costs.embedding_seconds())),
+            require=_in_time(options.deadline, costs.count.records, _allowed(costs, options.deadline, seconds)),
             on_progress=options.on_progress,
         )
     except _TooSlowError:
@@ -147,8 +147,7 @@ def _affordable(costs: Costs, limits: StartLimits, options: LearningOptions, sec
     count = costs.count
     if not count.texts or count.without_text > MOST_WITHOUT_TEXT * count.records:
         return False
-    late_anyway = math.isinf(options.deadline.left) and _late_anyway(costs, seconds)
-    if not costs.everything_within(seconds) and not late_anyway:
+    if costs.embedding_seconds() > _allowed(costs, options.deadline, seconds):
         return False
     dollars = costs.provider.priced(count.missing_tokens).dollars
     if dollars != 0 and not limits.may_cost:
@@ -160,9 +159,12 @@ def _affordable(costs: Costs, limits: StartLimits, options: LearningOptions, sec
     return True
 
 
-def _late_anyway(costs: Costs, seconds: float) -> bool:
-    """Whether writing takes longer than so many seconds, and embedding everything no longer than that."""
-    return seconds < costs.writing_seconds and costs.embedding_seconds() <= TIMES_WRITING * costs.writing_seconds
+def _allowed(costs: Costs, deadline: Deadline, seconds: float) -> float:
+    """How long embedding everything may take in a start that has so many seconds; 0 where there is no time for that."""
+    if costs.everything_within(seconds):
+        return seconds
+    late_anyway = math.isinf(deadline.left) and costs.writing_seconds > seconds
+    return TIMES_WRITING * costs.writing_seconds if late_anyway else 0.0
 
 
 def _in_time(deadline: Deadline, records: int, seconds: float) -> Callable[[int], None]:
