@@ -64,9 +64,7 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if allowed:
         best = min(allowed, key=_cost)
         exact = next((route for route in allowed if route.kind == "everything"), best)
-        if takes_little(exact):
-            return Choice(exact, "exact, and it takes so little that less is not worth choosing")
-        if sum(_cost(best)) > (1 - LEAST_SAVING) * sum(_cost(exact)):
+        if takes_little(exact) or sum(_cost(best)) > (1 - LEAST_SAVING) * sum(_cost(exact)):
             best = exact
         return Choice(best, _why(best, better, goal, nothing))
     reason = f"no route is expected to keep {goal.quality:.2f} of what embedding everything gives{_limits(goal)}"
@@ -108,6 +106,8 @@ def _why(route: Route, better: Sequence[Route], goal: Goal, nothing: float) -> s
         return "exact, and nothing else was measured"
     if max(others) < goal.quality:
         return f"exact, and nothing cheaper is expected to keep {goal.quality:.2f}: the best keeps {max(others):.2f}"
+    if takes_little(route):
+        return "exact, and it takes so little that less is not worth choosing"
     return "exact, and nothing that is expected to keep as much as asked saves a third of what it takes"
 
 

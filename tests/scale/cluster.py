@@ -24,6 +24,7 @@ from lightmigrate.vectors import Vectors
 from tests.processes import TIMEOUT
 
 OLD, NEW, ROWS = 8, 12, 200
+STORE_BYTES = 100 * 2**20  # of a node, which would take a third of the memory; results are small
 Victim = Literal["worker", "node", "driver"]
 VICTIMS: tuple[Victim, ...] = ("worker", "node", "driver")
 
@@ -31,13 +32,19 @@ VICTIMS: tuple[Victim, ...] = ("worker", "node", "driver")
 @contextlib.contextmanager
 def running_cluster(nodes: int = 3) -> Iterator[Any]:
     """A cluster of so many nodes with a core each, besides the head, which works on nothing."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(nodes):
-        cluster.add_node(num_cpus=1)
+        add_node(cluster)
     try:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+def add_node(cluster: Any) -> None:
+    """One more node, with a core."""
+    cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
 
 
 def vectors_of(file: int) -> Vectors:
@@ -102,7 +109,7 @@ def migrate_and_kill(cluster: Any, folder: Path, projection: Path, victim: Victi
                 os.kill(pid, signal.SIGKILL)
     else:
         before = list(cluster.worker_nodes)
-        cluster.add_node(num_cpus=1)  # there are as many afterwards
+        add_node(cluster)  # there are as many afterwards
         cluster.remove_node(before[0], allow_graceful=False)
     for path in done:
         if path.exists():
