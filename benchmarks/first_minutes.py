@@ -78,8 +78,9 @@ def main() -> None:
         draw(page(seen, COLUMNS, "light"), COLUMNS, results / "first_minutes.png")
     rows = [f"| `{command}` | {taken:.0f} |" for (command, _), taken in zip(seen, seconds, strict=True)]
     outputs = [
-        f"### `{command}`\n```text\n{os.linesep.join(map(text_of, lines)).strip() or '(nothing)'}\n```\n"
+        f"### `{command}`\n```text\n{printed.strip().replace(home, '~') or '(nothing)'}\n```\n"
         for command, lines in seen
+        for printed in [os.linesep.join(map(text_of, lines))]
     ]
     title, _, explained = (__doc__ or "").strip().partition("\n")
     (results / "first_minutes.md").write_text(

@@ -22,8 +22,8 @@ from tests.scale.cluster import (
     VICTIMS,
     a_moment,
     make_folder,
-    make_projection,
     migrate_and_kill,
+    projection_at,
     require_exact,
     running_cluster,
 )
@@ -45,7 +45,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as home:
                 folder = Path(home) / "vectors"
                 make_folder(folder, FILES)
-                projection = make_projection(Path(home) / "projection.npz")
+                projection = projection_at(Path(home) / "projection.npz")
                 files = migrate_and_kill(cluster, folder, projection, victim, a_moment(random, FILES))
                 require_exact(folder, projection, FILES)
             done.append({"run": number, "victim": victim, "files": files})

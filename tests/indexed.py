@@ -11,6 +11,9 @@ ROWS = 130
 # Records after which Chroma writes an index to the disk, and at which it takes them into it.
 SYNC, BATCH = 40, 20
 
+# More than there are records, so that a search of a graph looks at all that it can reach.
+EF = 177
+
 INDEXED = (
     ("default_tenant", "default_database", "thought_nodes"),
     ("default_tenant", "default_database", "notes"),
@@ -25,7 +28,7 @@ def make_indexed(folder: Path) -> Path:
         for seed, (name, space) in enumerate([("thought_nodes", "cosine"), ("notes", "ip")]):
             collection = client.create_collection(
                 name, embedding_function=None, metadata={"owner": "raa"},
-                configuration={"hnsw": {"space": space, "ef_search": 77, "max_neighbors": 12, **hnsw}},
+                configuration={"hnsw": {"space": space, "ef_search": EF, "max_neighbors": 12, **hnsw}},
             )  # fmt: skip
             given = records(ROWS, seed=seed)
             collection.add(**given)
@@ -38,7 +41,7 @@ def make_indexed(folder: Path) -> Path:
         client._admin_client.create_database("archive", tenant="second_tenant")
     with open_client(folder, "second_tenant", "archive") as client:
         collection = client.create_collection(
-            "thought_nodes", embedding_function=None, configuration={"hnsw": {"space": "l2", **hnsw}}
+            "thought_nodes", embedding_function=None, configuration={"hnsw": {"space": "l2", "ef_search": EF, **hnsw}}
         )
         collection.add(**records(ROWS, seed=3))
     return folder

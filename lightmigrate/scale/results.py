@@ -21,7 +21,7 @@ class FolderMigration(Result):
         current_dim: dimension now.
         sha256: digest of all files; see `manifest.total`.
         backup_path: the old folder; `None` when no backup was wanted.
-        workers: how many worked at once; 0 when all was done already.
+        workers: how many worked at once; 0 for a cluster that had nothing to do.
         seconds: wall time of this run.
     """
 

@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
-from lightmigrate.vectors import Vectors
+from tests.databases import make_projection, make_vectors
 from tests.processes import TIMEOUT
 
 OLD, NEW, ROWS = 8, 12, 200
@@ -47,28 +47,18 @@ def add_node(cluster: Any) -> None:
     cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
 
 
-def vectors_of(file: int) -> Vectors:
-    """The old vectors of a file."""
-    return np.random.default_rng(file).standard_normal((ROWS, OLD)).astype(np.float32)
-
-
 def make_folder(folder: Path, files: int) -> None:
     """Parquet files, each with its own vectors."""
     folder.mkdir(parents=True)
     for number in range(files):
-        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors_of(number).ravel()), OLD)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(make_vectors(ROWS, OLD, number).ravel()), OLD)
         ids = [f"{number}-{row}" for row in range(ROWS)]
         pq.write_table(pa.table({"id": ids, "vector": column}), folder / f"part-{number:03}.parquet")
 
 
-def make_projection(file: Path) -> Path:
-    """A projection of these vectors."""
-    random = np.random.default_rng(1)
-    matrix, bias = random.standard_normal((OLD, NEW)), random.standard_normal(NEW)
-    made = Projection.affine(
-        matrix.astype(np.float32), bias.astype(np.float32), source=Model("a", OLD), target=Model("b", NEW)
-    )
-    return made.save(file)
+def projection_at(file: Path) -> Path:
+    """A projection of these vectors, as a file."""
+    return make_projection(1, Model("a", OLD), Model("b", NEW)).save(file)
 
 
 def require_exact(folder: Path, projection: Path, files: int) -> None:
@@ -80,7 +70,7 @@ def require_exact(folder: Path, projection: Path, files: int) -> None:
         table = pq.read_table(folder / name)
         assert table.column("id").to_pylist() == [f"{number}-{row}" for row in range(ROWS)]
         stored = np.asarray(table.column("vector").to_pylist(), np.float32)
-        np.testing.assert_allclose(stored, loaded.apply(vectors_of(number)), atol=1e-5)
+        np.testing.assert_allclose(stored, loaded.apply(make_vectors(ROWS, OLD, number)), atol=1e-5)
 
 
 def built(home: Path) -> list[Path]:

@@ -27,6 +27,7 @@ from lightmigrate.stores.open import open_units
 from lightmigrate.stores.vector_files import parquet_writer
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
+from tests.databases import make_projection
 
 OLD, NEW, ROWS = 8, 12, 60
 # One file for each way to hold vectors; all of them in one folder, which no application would do.
@@ -64,12 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def projection(tmp_path: Path) -> Path:
-    random = np.random.default_rng(1)
-    matrix, bias = random.standard_normal((OLD, NEW)), random.standard_normal(NEW)
-    made = Projection.affine(
-        matrix.astype(np.float32), bias.astype(np.float32), source=Model("a", OLD), target=Model("b", NEW)
-    )
-    return made.save(tmp_path / "projection.npz")
+    return make_projection(1, Model("a", OLD), Model("b", NEW)).save(tmp_path / "projection.npz")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -13,16 +13,12 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.processes import Processes
-from lightmigrate.vectors import Vectors
 from tests.cli.calls import run
+from tests.databases import make_projection, make_vectors
 
 OLD, NEW, ROWS = 8, 12, 5_000  # more rows than are held in memory at once
 TYPES = ("<f4", "<f2", ">f8")
 FORCED = MigrationOptions(force=True)
-
-
-def vectors_of(seed: int) -> Vectors:
-    return np.random.default_rng(seed).standard_normal((ROWS, OLD)).astype(np.float32)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -36,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     for seed, name in enumerate(TYPES):
         part = path / f"part={seed}"
         part.mkdir(parents=True)
-        np.save(part / "vectors.npy", vectors_of(seed).astype(name))
+        np.save(part / "vectors.npy", make_vectors(ROWS, OLD, seed).astype(name))
         np.save(part / "labels.npy", np.arange(ROWS))
     (path / "part=0" / "vectors.ids.txt").write_text("".join(f"id {row}\n" for row in range(ROWS)))
     return path
@@ -44,12 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def projection(tmp_path: Path) -> Path:
-    random = np.random.default_rng(1)
-    matrix, bias = random.standard_normal((OLD, NEW)), random.standard_normal(NEW)
-    made = Projection.affine(
-        matrix.astype(np.float32), bias.astype(np.float32), source=Model("a", OLD), target=Model("b", NEW)
-    )
-    return made.save(tmp_path / "projection.npz")
+    return make_projection(1, Model("a", OLD), Model("b", NEW)).save(tmp_path / "projection.npz")
 
 
 def test_there_and_back(folder: Path, projection: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +50,7 @@ def test_there_and_back(folder: Path, projection: Path, capsys: pytest.CaptureFi
     for seed, name in enumerate(TYPES):
         new = np.load(folder / f"part={seed}" / "vectors.npy")
         assert (new.shape, new.dtype.str) == ((ROWS, NEW), name)
-        expected = Projection.load(projection).apply(vectors_of(seed).astype(name).astype(np.float32))
+        expected = Projection.load(projection).apply(make_vectors(ROWS, OLD, seed).astype(name).astype(np.float32))
         assert np.allclose(new.astype(np.float32), expected, atol=1e-2 if name == "<f2" else 1e-5)
     after = files(folder)
     assert after.keys() == before.keys()

@@ -14,8 +14,8 @@ from tests.cli.calls import refused
 from tests.scale.cluster import (
     Victim,
     make_folder,
-    make_projection,
     migrate_and_kill,
+    projection_at,
     require_exact,
     running_cluster,
 )
@@ -34,7 +34,7 @@ def cluster() -> Iterator[Any]:
 )  # a node takes its workers with it; all: benchmarks/scale_kills.py
 def test_whatever_is_killed_all_is_done_exactly_once(cluster: Any, tmp_path: Path, victim: Victim) -> None:
     make_folder(tmp_path / "vectors", FILES)
-    projection = make_projection(tmp_path / "projection.npz")
+    projection = projection_at(tmp_path / "projection.npz")
     migrate_and_kill(cluster, tmp_path / "vectors", projection, victim, after=5)
     require_exact(tmp_path / "vectors", projection, FILES)
 
@@ -50,6 +50,6 @@ def test_a_cluster_that_is_not_there_is_said(
     with pytest.raises(DatabaseError, match=r"no Ray cluster answers at ray://127\.0\.0\.1:2"):
         list(open_cluster("ray://127.0.0.1:2").run(str, [1]))
     make_folder(tmp_path / "vectors", 1)
-    projection = make_projection(tmp_path / "projection.npz")
+    projection = projection_at(tmp_path / "projection.npz")
     words = ["-p", projection, "--cluster", "ray", "--workers", 2]
     assert "leave out --workers" in refused(capsys, "migrate", tmp_path / "vectors", *words)
