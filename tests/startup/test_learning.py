@@ -82,7 +82,8 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
 
 @pytest.mark.parametrize(("everything", "writing", "max_seconds", "embedded"), [
     (80, 150.0, None, True),  # it is late by writing alone
-    (200, 150.0, None, False),  # embedding takes longer than that
+    (200, 150.0, None, True),  # up later by less than exact is sooner
+    (400, 150.0, None, False),  # embedding takes much longer than writing
     (70, 50.0, None, False),  # it can be up in time
     (70, 150.0, 65, False),  # somebody set a limit
 ])  # fmt: skip
