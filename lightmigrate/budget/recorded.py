@@ -14,10 +14,11 @@ import numpy as np
 from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.engine import Engine
 from lightmigrate.errors import AnotherRunError, RefusedError
+from lightmigrate.migration.aside.compare import records_in_files
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import project
-from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.options import MigrationOptions, Verify
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.progress import Report
@@ -95,7 +96,7 @@ def migrate_recorded(
             with Provenance(draft) as provenance, provenance.together():
                 for job, request in zip(jobs, plain, strict=True):
                     made.append(_recorded(store, job, request))
-                    for page in _pages(store, job, made[-1], provenance):
+                    for page in _pages(store, job, made[-1], provenance, options.verify):
                         report("embed", done := done + page, total)
             recorded.extend(
                 Recorded(
@@ -138,7 +139,9 @@ def _recorded(store: Store, job: CollectionJob, request: Request) -> Request:
     return replace(request, projection=projection, texts=source)
 
 
-def _pages(store: Store, job: CollectionJob, recorded: Request, provenance: Provenance) -> Iterator[int]:
+def _pages(
+    store: Store, job: CollectionJob, recorded: Request, provenance: Provenance, verify: Verify
+) -> Iterator[int]:
     """Record the rows of a job page by page; yields the number of records of each.
 
     Embeds what the projection needs, extracts among them, so that the cache holds it when the rows are written.
@@ -148,7 +151,8 @@ def _pages(store: Store, job: CollectionJob, recorded: Request, provenance: Prov
         return
     learned = job.load()
     provenance.start(job.address, {**embedded.facts, "text_form": form_to_json(source.form)}, learned)
-    for page in WithTexts(store.collection(job.address), source).scan(PAGE_ROWS):
+    stored = records_in_files(store, job.address, verify) or store.collection(job.address)
+    for page in map(source.applied, stored.scan(PAGE_ROWS)):
         rows = rows_of(page, recorded.projection, embedded.extract_words, embedded.digests, embedded.fitted)
         provenance.add(job.address, rows)
         yield len(page)

@@ -51,7 +51,9 @@ class ChromaFolderStore(ChromaStore):
     def records_in_files(self, address: Address) -> ChromaRecordsInFiles | None:
         """All records of a collection without Chroma; see `stores.files.ReadsFiles`. Only reads."""
         collection = self.collection(address)
-        return ChromaRecordsInFiles.of(collection, lambda: StoredRecords.of(self._folder, address))
+        return self._remembered.in_files(
+            collection.id, lambda: ChromaRecordsInFiles.of(collection, lambda: StoredRecords.of(self._folder, address))
+        )
 
     def _opened(self, client: Any, handle: Any, address: Address) -> RememberedCollection:
         removed = self._removed.setdefault(address, [])

@@ -75,6 +75,13 @@ class ChromaRecordsInFiles:
             return None
         return cls(collection, stored, state)
 
+    def again(self) -> ChromaRecordsInFiles | None:
+        """The same, for another reader; `None` where the files were written to since. Only reads."""
+        try:
+            return replace(self, scanned_sha256=None) if self.stored.state() == self.state else None
+        except OSError:
+            return None
+
     def scan(self, size: int, *, contents: bool = True, vectors: bool = True) -> Iterator[Page]:
         """All records; see `stores.files.RecordsInFiles`."""
         digest = RowDigest()

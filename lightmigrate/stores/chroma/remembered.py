@@ -21,6 +21,7 @@ import numpy as np
 
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.chroma.collection import ChromaCollection
+from lightmigrate.stores.chroma.from_files import ChromaRecordsInFiles
 from lightmigrate.stores.chroma.stored import ids_at
 from lightmigrate.stores.page import spread_rows
 from lightmigrate.vectors import Vectors, evenly
@@ -47,6 +48,7 @@ class Remembered:
         self._changes = 0
         self._counts: dict[str, int] = {}
         self._pages: dict[str, dict[int | None, Page]] = defaultdict(dict)
+        self._in_files: dict[str, ChromaRecordsInFiles] = {}
         self._writes: dict[str, int] = defaultdict(int)
         self._bytes = 0
         self._lock = threading.Lock()
@@ -93,6 +95,20 @@ class Remembered:
                 self._bytes += size
         return page
 
+    def in_files(
+        self, collection: str, read: Callable[[], ChromaRecordsInFiles | None]
+    ) -> ChromaRecordsInFiles | None:
+        """The records as the files hold them, for one more reader; compared with Chroma's when they are not known."""
+        with self._lock:
+            known, before = self._in_files.get(collection), self._writes[collection]
+        if known is not None and (again := known.again()) is not None:
+            return again
+        records = read()
+        with self._lock:
+            if records is not None and self._writes[collection] == before:
+                self._in_files[collection] = records
+        return records
+
     def known(self, collection: str) -> Page | None:
         """All records, if they are known."""
         with self._lock:
@@ -114,6 +130,7 @@ class Remembered:
             self._changes += 1
             self._writes[collection] += 1
             self._counts.pop(collection, None)
+            self._in_files.pop(collection, None)
             self._bytes -= sum(_bytes(page) for page in self._pages.pop(collection, {}).values())
 
 
