@@ -70,6 +70,8 @@ def embed_data(
     def progress(step: str) -> BatchProgress:
         return lambda done, total: report(step, done, total)
 
+    if source is not None and data.vectors is not None:
+        _require_same_dimension(data.vectors, source, request.queries[:1])  # before the new model is paid for
     new = target.embed(request.documents, progress("embed documents"))
     new_queries = target.embed_queries(request.queries, progress("embed queries"))
     words = extracts = None
@@ -84,12 +86,16 @@ def embed_data(
         if old is None:
             old = source.embed(request.documents, progress("embed documents, old model"))
         old_queries = source.embed_queries(request.queries, progress("embed queries, old model"))
-        if old_queries.shape[1] != old.shape[1]:
-            raise LightmigrateError(
-                f"the stored vectors have {old.shape[1]} dimensions, {source.name} makes {old_queries.shape[1]}: it is "
-                "not the model of the stored vectors; name that one, or leave the old model out"
-            )
     return EmbeddedData(np.asarray(old), new, old_queries, new_queries, words, extracts)
+
+
+def _require_same_dimension(stored: Vectors, source: Provider, query: Sequence[str]) -> None:
+    made = source.embed_queries(query).shape[1]
+    if made != stored.shape[1]:
+        raise LightmigrateError(
+            f"the stored vectors have {stored.shape[1]} dimensions, {source.name} makes {made}: it is not the model of "
+            "the stored vectors; name that one, or leave the old model out"
+        )
 
 
 def embed_accepted(

@@ -150,3 +150,10 @@ def test_queries_of_users_are_asked_in_place_of_sentences() -> None:
 def test_held_out_documents_alone_judge() -> None:
     gate = train(DATA, ChromaProvider(NEW), fitter=fit_ridge, holdout=0.25).gate
     assert gate.n_documents == 25
+
+
+def test_an_old_model_of_another_dimension_is_refused_before_the_new_one_is_paid_for() -> None:
+    new = Counting()
+    with pytest.raises(LightmigrateError, match="stored vectors have 256 dimensions, .* makes 128: it is not the model"):
+        train(DATA, new, source=ChromaProvider(WordLlamaFunction(128)))
+    assert new.documents == new.queries == []

@@ -134,7 +134,7 @@ def _basis(moved: Sequence[ScoreShift]) -> list[str]:
     return [
         *lines,
         f"[yellow]measured from {samples:,} records in place of queries: right for distances between records, but not "
-        "for searches[/], whose queries are farther away",
+        "for searches, whose queries are farther away[/]",
     ]
 
 
