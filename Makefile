@@ -50,7 +50,7 @@ bench:  # speed and memory, and the documentation's tables of all that was measu
 	$(PYTHON) -m pip install -q matplotlib psutil
 	$(PYTHON) benchmarks/throughput.py
 	$(PYTHON) benchmarks/throughput_plot.py
-	$(PYTHON) benchmarks/floors.py
+	$(PYTHON) benchmarks/time_breakdown.py
 	$(if $(DATA),$(PYTHON) benchmarks/index_graph_reuse.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")
 	$(if $(DATA),$(PYTHON) benchmarks/index_graph_repair.py $(DATA))
 	$(PYTHON) benchmarks/server.py

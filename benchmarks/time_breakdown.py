@@ -1,11 +1,11 @@
-"""Where a migration's processor time goes, and what it cannot do without: `python benchmarks/floors.py`.
+"""Where a migration's processor time goes, and what it cannot do without: `python benchmarks/time_breakdown.py`.
 
 A database is migrated with its graph kept, and with its index built anew. Then every part of that is done once more by
 itself, in a process of its own, so that nothing that runs beside it counts: what Chroma takes to open the database, to
 give all records, to search, and to be given all vectors; what copying, projecting, hashing and comparing take. Parts
 that cannot be cheaper stand beside a bare loop over the same bytes, or a bare product of the same matrices.
 
-Writes `results/floors.md`.
+Writes `results/time_breakdown.md`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.layout import Layout
 from lightmigrate.stores.files import IndexRoute, RecordsInFiles
 
-RESULT = Path(__file__).parent / "results" / "floors.md"
+RESULT = Path(__file__).parent / "results" / "time_breakdown.md"
 RECORDS, REPEAT, PAGE = 10_000, 3, 1000
 ADDRESS = Address(throughput.COLLECTION)
 
@@ -326,7 +326,7 @@ def report(found: dict[str, float]) -> str:
     return f"""# Where a migration's time goes
 
 Processor seconds for {RECORDS:,} records, 1024 → 768, documents of {throughput.WORDS_IN_DOCUMENT} words: medians of
-{REPEAT}, each part by itself in a process of its own. Made by `benchmarks/floors.py`.
+{REPEAT}, each part by itself in a process of its own. Made by `benchmarks/time_breakdown.py`.
 
 ## The graph kept: {found["keep"]:.1f} s
 
