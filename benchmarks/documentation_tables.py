@@ -1,7 +1,11 @@
-"""Fill the tables of README and documentation from `results/*.json`: `python benchmarks/documentation_tables.py`."""
+"""Fill the tables of README and documentation from `results/*.json`: `python benchmarks/documentation_tables.py`.
+
+With `--check` nothing is written: the exit code is 1 when a page has another table.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +30,7 @@ PAIR = ("corpus", "old", "new")
 LONG, SHORT = "universal-sentence-encoder-multilingual-v3", "USE-multilingual-v3"
 ROUTES = {
     "keep": "lightmigrate: graph kept, everything verified, with backup",
+    "keep-full": "the same, everything read back through Chroma (`--verify full`)",
     "rebuild": "`--index rebuild`: a new index, records not touched",
     "rewrite": "`--index rewrite`: every record anew, public interface only",
     "keep-unverified": "graph kept, not verified",
@@ -35,16 +40,27 @@ ROUTES = {
 
 def main() -> None:
     """Replace what stands between the markers."""
-    for page, tables in PAGES.items():
-        path = ROOT / page
-        text = path.read_text(encoding="utf-8")
-        for name, make in tables.items():
-            begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-            before, found, rest = text.partition(begin)
-            if not found or end not in rest:
-                raise SystemExit(f"{page} has no place for {name}")
-            text = before + begin + make() + rest[rest.index(end) :]
-        path.write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser(description="Fill the tables of README and documentation.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a page has another table")
+    check = parser.parse_args().check
+    for page in PAGES:
+        text, path = filled(page), ROOT / page
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif text != path.read_text(encoding="utf-8"):
+            raise SystemExit(f"{page} has other tables than the results: run  python {Path(__file__).name}")
+
+
+def filled(page: str) -> str:
+    """The text of a page with its tables as the results give them; only reads."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, make in PAGES[page].items():
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+        before, found, rest = text.partition(begin)
+        if not found or end not in rest:
+            raise SystemExit(f"{page} has no place for {name}")
+        text = before + begin + make() + rest[rest.index(end) :]
+    return text
 
 
 def numbers_table() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -47,6 +49,12 @@ def test_every_variable_of_a_start_is_explained() -> None:
 def test_every_benchmark_is_explained() -> None:
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
     assert sorted(scripts - set(re.findall(r"`(\w+\.py)`", text_of("benchmarks/README.md")))) == []
+
+
+def test_tables_hold_what_the_committed_results_say() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "documentation_tables.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_pictures_and_results_of_pages_are_committed_ones() -> None:

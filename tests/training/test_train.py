@@ -154,6 +154,6 @@ def test_held_out_documents_alone_judge() -> None:
 
 def test_an_old_model_of_another_dimension_is_refused_before_the_new_one_is_paid_for() -> None:
     new = Counting()
-    with pytest.raises(LightmigrateError, match="stored vectors have 256 dimensions, .* makes 128: it is not the model"):
+    with pytest.raises(LightmigrateError, match=r"have 256 dimensions, .* makes 128: it is not the model"):
         train(DATA, new, source=ChromaProvider(WordLlamaFunction(128)))
     assert new.documents == new.queries == []
