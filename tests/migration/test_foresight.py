@@ -143,3 +143,11 @@ def test_links_that_lead_nowhere_are_an_unknown_layout(tmp_path: Path) -> None:
     graph = Graph.open(HnswFiles.open(header.parent))
     with pytest.raises(ValueError, match="does not have"):
         graph.search(1, lambda queries, elements: np.ones(len(elements), np.float32), 10)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="maps of a process are listed by Linux only")
+def test_what_was_read_of_an_index_does_not_stay_in_memory(tmp_path: Path) -> None:
+    (header,) = database(tmp_path / "db", "cosine").glob("*/header.bin")
+    graph = Graph.open(HnswFiles.open(header.parent))
+    graph.search(1, lambda queries, elements: np.ones(len(elements), np.float32), 10)
+    assert str(header.parent) not in Path("/proc/self/maps").read_text()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.api.rust import RustBindingsAPI
 
 from lightmigrate import ChromaMigrator, CollectionJob, Projection
 from lightmigrate.migration.aside import build
@@ -104,3 +105,17 @@ def test_where_one_graph_is_not_kept_all_are_verified_after_it_was_built_anew(
     names = [address.name for address in addresses()]
     assert verified == names[:16] + names
     require_migrated(folder, old, projection)
+
+
+def test_all_collections_are_not_listed_for_each_of_them(
+    folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, listing = [], RustBindingsAPI.list_collections
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        listed.append(1)
+        return listing(*arguments, **named)
+
+    monkeypatch.setattr(RustBindingsAPI, "list_collections", counted)
+    ChromaMigrator(folder).migrate(jobs(projection))
+    assert len(listed) < COLLECTIONS / 2, "time would grow with the square of the number of collections"

@@ -32,12 +32,12 @@ class Graph:
     """The links of an index.
 
     Attributes:
-        lowest: for each element the number of its links and the links on the lowest level, uint32 `(n, 1 + 2M)`.
+        index: its files; links on the lowest level stay there.
         higher: for each level above, from the highest on, the links of the elements on it.
         entry: the element at which a search begins.
     """
 
-    lowest: npt.NDArray[np.uint32]
+    index: HnswFiles
     higher: list[dict[int, npt.NDArray[np.uint32]]]
     entry: int
 
@@ -50,7 +50,7 @@ class Graph:
         """
         if index.elements and index.entry >= index.elements:
             raise ValueError("a graph without an entry")
-        return cls(index.mapped()[:, : index.vector_at].view("<u4"), index.higher_levels(), index.entry)
+        return cls(index, index.higher_levels(), index.entry)
 
     def search(
         self, queries: int, distance: Distance, ef: int, deleted: npt.NDArray[np.bool_] | None = None
@@ -66,7 +66,7 @@ class Graph:
         Raises:
             ValueError: the graph has links to elements that do not exist.
         """
-        at_once = max(1, _MARKS // max(1, len(self.lowest)))
+        at_once = max(1, _MARKS // max(1, self.index.elements))
         parts = [
             self._search(np.arange(start, min(start + at_once, queries)), distance, ef, deleted)
             for start in range(0, queries, at_once)
@@ -82,7 +82,7 @@ class Graph:
         nearest = np.full((len(queries), width), -1, np.intp)
         gaps = np.full((len(queries), width), np.inf, np.float32)
         expanded = np.zeros((len(queries), width), bool)
-        visited = np.zeros((len(queries), len(self.lowest)), bool)
+        visited = np.zeros((len(queries), self.index.elements), bool)
         nearest[:, 0] = [self._descended(query, distance) for query in queries.tolist()]
         gaps[:, 0] = distance(queries, nearest[:, 0])
         visited[np.arange(len(queries)), nearest[:, 0]] = True
@@ -111,10 +111,10 @@ class Graph:
 
     def _links(self, elements: _Numbers) -> tuple[_Numbers, npt.NDArray[np.bool_]]:
         """The links of some elements on the lowest level `(n, 2M)`, and which of them are used."""
-        links = self.lowest[elements]
+        links = self.index.links_of(elements)
         used = np.arange(links.shape[1] - 1) < (links[:, :1] & _COUNT)
         found = np.where(used, links[:, 1:], 0).astype(np.intp)
-        if found.max(initial=0) >= len(self.lowest):
+        if found.max(initial=0) >= self.index.elements:
             raise ValueError("a graph with links to elements that it does not have")
         return found, used
 
@@ -124,7 +124,7 @@ class Graph:
         least = float(distance(np.array([query]), np.array([at]))[0])
         for level in self.higher:
             while len(links := level.get(at, np.zeros(0, np.uint32)).astype(np.intp)):
-                if links.max() >= len(self.lowest):
+                if links.max() >= self.index.elements:
                     raise ValueError("a graph with links to elements that it does not have")
                 gaps = distance(np.full(len(links), query), links)
                 if not gaps.min() < least:

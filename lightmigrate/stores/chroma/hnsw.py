@@ -157,11 +157,19 @@ class HnswFiles:
         """
         return read_labels((self.folder / "index_metadata.pickle").read_bytes(), asked)
 
-    def mapped(self) -> npt.NDArray[np.uint8]:
-        """The bytes of every element, uint8 `(elements, size)`, mapped from the file."""
+    def links_of(self, elements: npt.NDArray[np.intp]) -> npt.NDArray[np.uint32]:
+        """How many links some elements have on the lowest level, and the links, uint32 `(n, 1 + 2M)`; only reads."""
+        return np.ascontiguousarray(self._mapped()[elements, : self.vector_at]).view("<u4")
+
+    def _mapped(self) -> npt.NDArray[np.uint8]:
+        """The bytes of every element, uint8 `(elements, size)`, mapped from the file anew.
+
+        What was read through one map counts as memory of this process as long as that is there.
+        """
         if not self.elements:
             return np.zeros((0, self.size), np.uint8)
-        return np.memmap(self.folder / "data_level0.bin", np.uint8, "r", shape=(self.elements, self.size))
+        with (self.folder / "data_level0.bin").open("rb") as stream:  # given a path, NumPy resolves it
+            return np.memmap(stream, np.uint8, "r", shape=(self.elements, self.size))
 
     def labels_of_elements(self) -> npt.NDArray[np.uint64]:
         """The label of every element, `(elements,)`; only reads."""
@@ -175,7 +183,7 @@ class HnswFiles:
 
     def vectors_of(self, elements: npt.NDArray[np.intp], *, normalised: bool) -> Vectors:
         """The vectors of some elements, float32 `(n, dimension)`; only reads. See `with_vectors`."""
-        rows = self.mapped()[elements, self.vector_at : -_LABEL_BYTES]
+        rows = self._mapped()[elements, self.vector_at : -_LABEL_BYTES]
         vectors = np.ascontiguousarray(rows).view("<f4").astype(np.float32, copy=False)
         if normalised:
             vectors = vectors * self.lengths()[elements, None]

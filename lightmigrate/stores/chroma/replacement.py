@@ -112,6 +112,7 @@ class ChromaReplacement:
         self._page_size = page_size
         self._on_done = on_done
         self._distance = distance
+        self._rewritten = False
 
     def begun(self) -> bool:
         """Whether the collection has been changed already, so that no new draft can be made from it; only reads."""
@@ -149,6 +150,7 @@ class ChromaReplacement:
             return "keep"
         if route != "rewrite" and self._rebuild(draft):
             return "rebuild"
+        self._rewritten = True
         self._rewrite(draft)
         return "rewrite"
 
@@ -326,8 +328,9 @@ class ChromaReplacement:
 
     def finish(self, store: Store) -> None:
         """Delete the old records, if the route left them in the copy. Writes. See `files.Replacement`."""
-        with contextlib.suppress(CollectionNotFoundError):
-            store.delete(store.collection(self._names.old).address)
+        if self._rewritten:  # to ask for a name that there is not makes Chroma list all collections
+            with contextlib.suppress(CollectionNotFoundError):
+                store.delete(store.collection(self._names.old).address)
 
     def _take_place(self, layout: Layout, segment: str, draft: NewVectors, rows: IdTable, *, complete: bool) -> None:
         schema = with_space(layout.schema, self._distance)
