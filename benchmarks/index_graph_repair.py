@@ -31,7 +31,6 @@ from lightmigrate.migration.recall import Exact
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.quality.metrics import neighbour_overlap, search
 from lightmigrate.stores.chroma.client import open_client
-from lightmigrate.stores.chroma.graph import Graph
 from lightmigrate.stores.chroma.hnsw import HnswFiles
 from lightmigrate.stores.chroma.labels import ALL
 from lightmigrate.vectors import evenly
@@ -196,7 +195,7 @@ def weakest(folder: Path, new: Vectors) -> Vectors:
     """The records, those with the least similar links first."""
     (header,) = folder.glob("*/header.bin")
     index = HnswFiles.open(header.parent)
-    labels, links = index.labels(ALL), Graph.open(index).lowest
+    labels, links = index.labels(ALL), index.links_of(np.arange(index.elements))
     rows = np.array([int(labels.ids[label]) for label in index.labels_of_elements().tolist()])
     vectors = unit(new)[rows]
     similar = [

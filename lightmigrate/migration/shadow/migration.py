@@ -195,7 +195,8 @@ class ShadowMigration:
                 if len(sample) and not keeps_vectors(request.projection):
                     require_fitting(request.address, sample.vectors, request.projection)
         try:
-            built = [self._shadows.build(request, bool(verify), invalid_vectors) for request in requests]
+            earlier = self._shadows.building()  # once: many collections take long to list
+            built = [self._shadows.build(request, bool(verify), invalid_vectors, earlier) for request in requests]
             if beside is not None:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)

@@ -7,6 +7,7 @@ import json
 import secrets
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,14 +101,22 @@ class Shadows:
         """Collections that were replaced, the oldest first. Only reads."""
         return [version for version in self._store.versions() if version.role is Role.BACKUP]
 
-    def build(self, request: Request, verified: bool, invalid_vectors: InvalidVectors) -> Shadow:
+    def build(
+        self, request: Request, verified: bool, invalid_vectors: InvalidVectors, earlier: Sequence[Version]
+    ) -> Shadow:
         """Build a shadow of a collection, or complete the one that an interrupted run left. Writes.
+
+        Args:
+            request: what to build.
+            verified: whether every record is read back and compared.
+            invalid_vectors: see `Job`.
+            earlier: the shadows of earlier runs: what `building` gave before the first one of this run was built.
 
         Raises:
             VerificationError: the shadow is not what it should be; it was deleted.
         """
         started = time.monotonic()
-        target = self._shadow_for(request, invalid_vectors)
+        target = self._shadow_for(request, invalid_vectors, earlier)
         source = self._store.collection(request.address)
         texts = texts_for(request.projection, source, request.texts)
         kept = keeps_vectors(request.projection)
@@ -135,17 +144,17 @@ class Shadows:
         shadow_id, moved = target.facts().id, scores.shift()
         return Shadow(job, target, shadow_id, snapshot, comparison, checked, request.function, started, moved)
 
-    def _shadow_for(self, request: Request, invalid_vectors: InvalidVectors) -> Collection:
+    def _shadow_for(self, request: Request, invalid_vectors: InvalidVectors, earlier: Sequence[Version]) -> Collection:
         """The shadow of an earlier run with the same requests, or a new one; other shadows are deleted."""
         with tempfile.TemporaryDirectory() as folder:
             stored = write_requests(Path(folder) / "request", [request], invalid_vectors)
         description = secrets.token_hex() if stored is None else json.dumps(stored, sort_keys=True)
         key = hashlib.sha256(description.encode()).hexdigest()[:12]
-        for version in self.building():
+        for version in earlier:
             if version.own == request.address:
-                earlier = self._store.collection(version.address)
-                if version.key == key and earlier.count():
-                    return earlier
+                begun = self._store.collection(version.address)
+                if version.key == key and begun.count():
+                    return begun
                 if version.key != key:
                     logger.warning("%s: another migration was interrupted; what it had built is deleted", version.own)
                 self._store.delete(version.address)  # it may have been created only in part
