@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
+    from lightmigrate.migration.history import HistoryEntry
     from lightmigrate.migration.results import Backup
-    from lightmigrate.stores.base import CollectionFacts
+    from lightmigrate.migrator import Migrator
+    from lightmigrate.stores.base import Address, CollectionFacts
     from lightmigrate.stores.promises import Promises
 
 
@@ -28,6 +31,7 @@ class Overview(Result):
         interrupted: whether that is a migration that `resume` can continue or discard.
         promises: what the database promises about migrations, and what not.
         notices: what has to be known before a migration, a sentence each.
+        history: the migrations and rollbacks, the newest first.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class Overview(Result):
     interrupted: bool
     promises: Promises
     notices: tuple[str, ...]
+    history: tuple[HistoryEntry, ...]
 
 
 def overview(database: DatabaseChoice, *, conversation: Conversation) -> Overview:
@@ -50,6 +55,7 @@ def overview(database: DatabaseChoice, *, conversation: Conversation) -> Overvie
         DatabaseError: there is no database.
     """
     migrator = database.open(conversation, notices=False)
+    entries, failure = history_of(migrator)
     return Overview(
         path=migrator.path,
         collections=tuple(migrator.collections()),
@@ -57,5 +63,17 @@ def overview(database: DatabaseChoice, *, conversation: Conversation) -> Overvie
         unfinished=migrator.unfinished,
         interrupted=migrator.interrupted,
         promises=migrator.promises,
-        notices=tuple(filter(None, (migrator.upgrade_notice, migrator.exchange_notice))),
+        notices=tuple(filter(None, (migrator.upgrade_notice, migrator.exchange_notice, failure))),
+        history=entries,
     )
+
+
+def history_of(migrator: Migrator, collection: Address | None = None) -> tuple[tuple[HistoryEntry, ...], str]:
+    """The history of a database or a collection, the newest first, and why it cannot be read. Only reads.
+
+    All else is shown although the file of the history is damaged.
+    """
+    try:
+        return tuple(reversed(migrator.history(collection))), ""
+    except LightmigrateError as error:
+        return (), str(error)

@@ -45,9 +45,13 @@ def test_there_and_back(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
         overview = database.state().overview
         assert overview is not None
+        assert [entry.event for entry in overview.history] == ["migrated"]
+        assert "embed all 30</bdi> – chosen" in client.get(page).text
         (backup,) = overview.backups
         returned = run_of(site, client, f"/d/{database.key}/do/rollback", backup=backup.name)
         assert returned.state == "finished", returned.message
         assert f"{OLD} dimensions" in client.post(f"{page}search", data={"record": record}).text
+        page_of_database = client.get(f"/d/{database.key}/").text
+        assert "went back to" in page_of_database or "rolled back since" in page_of_database
     finally:
         maker.release()

@@ -95,9 +95,7 @@ class Remembered:
                 self._bytes += size
         return page
 
-    def in_files(
-        self, collection: str, read: Callable[[], ChromaRecordsInFiles | None]
-    ) -> ChromaRecordsInFiles | None:
+    def in_files(self, collection: str, read: Callable[[], ChromaRecordsInFiles | None]) -> ChromaRecordsInFiles | None:
         """The records as the files hold them, for one more reader; compared with Chroma's when they are not known."""
         with self._lock:
             known, before = self._in_files.get(collection), self._writes[collection]
