@@ -119,8 +119,13 @@ class DatabaseReader:
 
     @property
     def interrupted(self) -> bool:
-        """Whether there is an interrupted migration that `resume` can continue or `undo` discard. Only reads."""
+        """Whether there is an interrupted migration that can be continued, or that `undo` discards. Only reads."""
         return self._engine.interrupted
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `resume` continues it; an open database keeps no projection: the same migration continues it."""
+        return isinstance(self._engine, AsideMigration) and self._engine.interrupted
 
     @property
     def interrupted_functions(self) -> list[Mapping[str, object] | None]:

@@ -28,7 +28,8 @@ class Overview(Result):
         collections: all collections, by name.
         backups: oldest first.
         unfinished: what an interrupted run left, in a sentence; `None` when there is nothing.
-        interrupted: whether that is a migration that `resume` can continue or discard.
+        interrupted: whether that is a migration, which `resume --undo` discards.
+        resumable: whether `resume` continues it; otherwise the same migration does.
         promises: what the database promises about migrations, and what not.
         notices: what has to be known before a migration, a sentence each.
         history: the migrations and rollbacks, the newest first.
@@ -39,6 +40,7 @@ class Overview(Result):
     backups: tuple[Backup, ...]
     unfinished: str | None
     interrupted: bool
+    resumable: bool
     promises: Promises
     notices: tuple[str, ...]
     history: tuple[HistoryEntry, ...]
@@ -54,14 +56,18 @@ def overview(database: DatabaseChoice, *, conversation: Conversation) -> Overvie
     Raises:
         DatabaseError: there is no database.
     """
+    from lightmigrate.commands.folder import migrated_folder
+
     migrator = database.open(conversation, notices=False)
+    folder = migrated_folder(database, conversation)
     entries, failure = history_of(migrator)
     return Overview(
         path=migrator.path,
         collections=tuple(migrator.collections()),
-        backups=tuple(migrator.backups()),
+        backups=tuple((folder or migrator).backups()),
         unfinished=migrator.unfinished,
         interrupted=migrator.interrupted,
+        resumable=migrator.resumable,
         promises=migrator.promises,
         notices=tuple(filter(None, (migrator.upgrade_notice, migrator.exchange_notice, failure))),
         history=entries,

@@ -17,7 +17,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.files import replacing
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.progress import logger
-from lightmigrate.projection.model import Model
+from lightmigrate.projection.model import title_of
 from lightmigrate.projection.projection import Projection
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.results import Result, read_as
@@ -122,10 +122,13 @@ class HistoryEntry(Result):
         """Titles of the models before and after; `None` where none changed or none is known."""
         if not self.source or not self.target:
             return None
-        before, after = (
-            Model(str(model.get("name", "")), int(model.get("dimension", 0))) for model in (self.source, self.target)
-        )
-        return before.title, after.title
+        return _title(self.source), _title(self.target)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the gate; empty where nothing was judged."""
+        verdict = self.quality.get("verdict")
+        return verdict if isinstance(verdict, str) else ""
 
     @property
     def expected(self) -> QualityEstimate | None:
@@ -247,6 +250,11 @@ def readable_history(folder: Path) -> list[HistoryEntry] | None:
     except LightmigrateError as error:
         logger.warning("%s", error)
         return None
+
+
+def _title(model: Mapping[str, Any]) -> str:
+    name, dimension = model.get("name"), model.get("dimension")
+    return title_of(name if isinstance(name, str) else "", dimension if isinstance(dimension, int) else None)
 
 
 def _estimate(value: object) -> QualityEstimate | None:

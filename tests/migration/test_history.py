@@ -83,7 +83,11 @@ def test_what_is_no_fact_in_a_header_is_left_out(database: Path, projection: Pro
     (entry,) = migrator.history()
     assert (entry.compared, entry.tried) == ((), ())
     content = json.loads((database / HISTORY_FILE).read_text())
-    assert content["entries"][0]["training"]["tried"] == "text"
+    content["entries"][0] |= {"source": {"dimension": []}, "quality": {"verdict": {}, "expected_retention": "<b>"}}
+    (database / HISTORY_FILE).write_text(json.dumps(content))
+    (entry,) = migrator.history()
+    assert (entry.verdict, entry.expected) == ("", None)
+    assert entry.models == ("an unnamed model", "new-model")
 
 
 def test_a_newer_version_is_told_apart(database: Path) -> None:
