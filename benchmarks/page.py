@@ -3,9 +3,9 @@
 A Chroma folder of 200 collections, 3 records of 64 numbers each. `lightmigrate ui` runs in a process of its own, as a
 user starts it; pages are asked for over its socket, one after the other.
 
-Columns: the first answer after the start, the median and the largest of 20 that follow. `look` is what the page of a
-database loads behind its first answer: `doctor`, which reads vectors; asked for anew each time. Writes `page.json` and
-`page.md` into the folder given, by default `results`.
+Columns: the first answer after the address is printed, the median and the largest of 20 that follow. `look` is what the
+page of a database loads behind its first answer: `doctor`, which reads vectors; asked for anew each time. Writes
+`page.json` and `page.md` into the folder given, by default `results`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     lines = [
         f"# The page of a Chroma folder of {COLLECTIONS} collections",
         "",
-        f"`benchmarks/page.py`, Python {platform.python_version()}; seconds until the whole answer is there.",
+        f"`benchmarks/page.py`, Python {platform.python_version()}; seconds until the whole answer is there. "
+        f"{os.getloadavg()[0]:.1f} processes worked on {os.cpu_count()} cores meanwhile.",
         "",
         f"| page | first | median of {ANSWERS} | largest |",
         "|---|--:|--:|--:|",

@@ -111,7 +111,7 @@ def _goto(address: str) -> Callable[[Page], None]:
     def visit(page: Page) -> None:
         page.goto(address)
         if "/d/" in address and "/c/" not in address:  # the part that comes later
-            expect(page.get_by_text("looking …")).to_have_count(0)
+            expect(page.get_by_text("What this store promises")).to_be_visible()
 
     return visit
 
