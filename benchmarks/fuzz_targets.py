@@ -127,10 +127,11 @@ def read_journal(content: bytes, place: Path) -> None:
 
 
 def read_record(content: bytes, place: Path) -> None:
-    """The record of a migrated database, the list of its backups, and how distances moved."""
+    """The record of a migrated database, the list of its backups, its history, and how distances moved."""
     from lightmigrate.migration.aside.backup import backups_of
     from lightmigrate.migration.aside.location import Location
     from lightmigrate.migration.aside.record import RECORD_FILE, Record
+    from lightmigrate.migration.history import HISTORY_FILE, read_history
     from lightmigrate.scores.stored import SCORES_FILE, read_scores
     from lightmigrate.stores.chroma.files import ChromaFiles
 
@@ -143,6 +144,10 @@ def read_record(content: bytes, place: Path) -> None:
         backups_of(Location(ChromaFiles(database), inside=False))
     with contextlib.suppress(ours()):
         read_scores(database)
+    (database / HISTORY_FILE).write_bytes(content)
+    with contextlib.suppress(ours()):
+        for entry in read_history(database) or ():
+            _ = entry.models, entry.verdict, entry.expected, entry.expected_nothing, entry.tried
 
 
 def read_provenance(content: bytes, place: Path) -> None:

@@ -19,6 +19,7 @@ from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.distance import distance_command
 from lightmigrate.migration.embed_again import embed_again_command
+from lightmigrate.migration.history import HistoryEntry
 from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, CollectionCheck, Mismatch
 from lightmigrate.progress import LogProgress, OnProgress
@@ -118,8 +119,13 @@ class DatabaseReader:
 
     @property
     def interrupted(self) -> bool:
-        """Whether there is an interrupted migration that `resume` can continue or `undo` discard. Only reads."""
+        """Whether there is an interrupted migration that can be continued, or that `undo` discards. Only reads."""
         return self._engine.interrupted
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `resume` continues it; an open database keeps no projection: the same migration continues it."""
+        return isinstance(self._engine, AsideMigration) and self._engine.interrupted
 
     @property
     def interrupted_functions(self) -> list[Mapping[str, object] | None]:
@@ -317,6 +323,22 @@ class DatabaseReader:
     def backups(self) -> list[Backup]:
         """The backups of this database, oldest first. Only reads."""
         return self._engine.backups()
+
+    def history(self, collection: str | Address | None = None) -> list[HistoryEntry]:
+        """What was migrated and rolled back here, and what was expected of it, the oldest first. Only reads.
+
+        It lies beside the database (`place`): of a server, only what was done with this user's files is known.
+
+        Args:
+            collection: name or address of a collection; all by default.
+
+        Raises:
+            LightmigrateError: the file that keeps it is damaged.
+        """
+        with self._naming():
+            entries = self._engine.history()
+        own = None if collection is None else address_of(collection)
+        return [entry for entry in entries if own is None or entry.address == own]
 
     def wait(self) -> None:
         """Wait until no other run works on it; for a server, none on this machine. Only reads."""

@@ -4,51 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from lightmigrate.errors import BackupError
 from lightmigrate.migration.aside.reading import open_copy
-from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.results import Backup
 from lightmigrate.progress import OnProgress
-from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page, Role
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database
-
-
-@dataclass(frozen=True)
-class Migrated(Result):
-    """One migration of a collection.
-
-    Attributes:
-        at: UTC time of the newest migration of its database, ISO 8601.
-        where: name of the backup that holds what it made; empty for the database itself.
-        source: the model before.
-        target: the model after.
-    """
-
-    at: str
-    where: str
-    source: str
-    target: str
-
-
-def history_of(database: Database, backups: Sequence[Backup], address: Address) -> list[Migrated]:
-    """The migrations of a collection that the records of a folder and of its backups know, the newest first.
-
-    Empty for an open database, which keeps no records. Only reads.
-    """
-    if not isinstance(database, FileDatabase):
-        return []
-    found = []
-    for where, folder in [("", database.folder), *((backup.name, backup.path) for backup in reversed(backups))]:
-        record = Record.read(folder)
-        for one in record.collections if record is not None else ():
-            if one.address == address and one.target and record is not None:
-                models = (str(model.get("name") or "unnamed") for model in (one.source, one.target))
-                found.append(Migrated(record.migrated_at, where, *models))
-    return sorted(found, key=lambda migrated: migrated.at, reverse=True)
 
 
 def backups_with(database: Database, backups: Sequence[Backup], address: Address) -> list[Backup]:

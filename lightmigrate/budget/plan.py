@@ -13,7 +13,8 @@ from lightmigrate.budget.curve import CostQualityCurve
 from lightmigrate.budget.settings import NO_QUERIES, BudgetSetting, CurvePoint, QuerySet
 from lightmigrate.errors import LightmigrateError, PlanOutdatedError
 from lightmigrate.files import replacing
-from lightmigrate.quality.retention import QualityEstimate, surely_below
+from lightmigrate.migration.history import DOING_NOTHING, Compared
+from lightmigrate.quality.retention import EVERYTHING, QualityEstimate, surely_below
 from lightmigrate.results import Result, read_as
 from lightmigrate.stores.base import Address, Metric
 from lightmigrate.texts.forms import TextForm
@@ -93,6 +94,18 @@ class BudgetPlan(Result):
     def is_below_nothing(self) -> bool:
         """Whether it surely keeps no more than is expected of doing nothing: not even the upper end of its interval."""
         return not self.embeds_everything and surely_below(self.expected, self.expected_nothing)
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """The plan beside doing nothing and embedding everything, for the history of the database."""
+        chosen = f"embed {self.setting.documents:,} of {self.size.texts:,} documents"
+        if self.setting.extract_words and not self.embeds_everything:
+            chosen += f" and {self.setting.extract_words} words of each other"
+        ways = [Compared(DOING_NOTHING, 0, self.expected_nothing, chosen=False)]
+        ways.append(Compared(chosen, self.tokens, self.expected, chosen=True))
+        if not self.embeds_everything:
+            ways.append(Compared("embed everything", self.size.tokens, EVERYTHING, chosen=False))
+        return tuple(ways)
 
     @property
     def address(self) -> Address:

@@ -95,7 +95,7 @@ def planned_job(
         return [
             CollectionJob(
                 plan.address,
-                learned.projection,
+                learned.projection.with_facts(training={"compared": [way.to_json() for way in plan.compared]}),
                 embedding_function,
                 texts=collection.source,
                 embedded=learned.embedded,

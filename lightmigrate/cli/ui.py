@@ -67,4 +67,5 @@ def ui(
     for database in opened:
         with database.opened():  # what is wrong with an address is said here, and a password asked for
             pass
+        database.state()  # loads what its first page needs, before the address is printed
     serve(Site(opened, models), listen, listen_port, announce)

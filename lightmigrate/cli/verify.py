@@ -11,7 +11,6 @@ from lightmigrate.cli.groups import expanded
 from lightmigrate.cli.options import AsJson
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.folder import migrated_folder
 from lightmigrate.commands.verify import verify as compare
 
 
@@ -24,15 +23,12 @@ def verify(database: Annotated[DatabaseChoice, DATABASE], as_json: AsJson = Fals
     from lightmigrate.cli.show import databases, folders, terminal
 
     with conversation(as_json) as talk:
-        folder = migrated_folder(database, talk)
-        check = folder.verify() if folder else None
-    if check is not None:
-        print_result(check, folders.checked, as_json)
-        if not check.unchanged:
+        checks = compare(database, conversation=talk)
+    if not isinstance(checks, list):
+        print_result(checks, folders.checked, as_json)
+        if not checks.unchanged:
             raise typer.Exit(1)
         return
-    with conversation(as_json) as talk:
-        checks = compare(database, conversation=talk)
     unchanged = all(check.unchanged for check in checks)
     print_result(checks, databases.checks, as_json)
     if not as_json:

@@ -57,11 +57,18 @@ class DatabaseChoice:
         database: a folder, a URL, an open client, an opened `Store`, or a `Server` to connect to.
         words: what names it on the command line, for the commands that messages suggest; without a password.
         password: asks for the password of a URL without one, if the server wants it; `None` if nobody can be asked.
+        opened_from: what `database` was opened from, where `opened` did so; `None` otherwise.
     """
 
     database: object
     words: tuple[str, ...] = ()
     password: Callable[[], str] | None = None
+    opened_from: object = None
+
+    @property
+    def named(self) -> object:
+        """What the caller named: a folder that workers migrated is known by its path, also when it is open."""
+        return self.database if self.opened_from is None else self.opened_from
 
     def connect(self) -> Database:
         """The database, opened or not (see `open_database`); asks for a password that a server wants. Only reads.
@@ -102,7 +109,7 @@ class DatabaseChoice:
         with contextlib.ExitStack() as stack:
             if database is not self.database and isinstance(database, Store):
                 stack.callback(database.close)
-            yield replace(self, database=database)
+            yield replace(self, database=database, opened_from=self.named)
 
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""

@@ -39,10 +39,10 @@ def migrate_folder(
     from lightmigrate.projection.projection import Projection
     from lightmigrate.scale.migration import FolderMigrator
 
-    if not isinstance(database.database, (str, Path)):
+    if not isinstance(database.named, (str, Path)):
         raise LightmigrateError("--workers and --cluster are for a folder of files: leave them out")
     end_exchange(database)
-    migrator = FolderMigrator(str(database.database), executor, conversation.on_progress)
+    migrator = FolderMigrator(str(database.named), executor, conversation.on_progress)
     conversation.show(migrator.plan(Projection.load(projection), options))
     question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
     conversation.require(question, "migrate")
@@ -71,7 +71,7 @@ def migrated_folder(
     if writing:
         recover(path)
     require_whole(path)
-    return FolderMigrator(str(database.database), Processes(cores()), conversation.on_progress)
+    return FolderMigrator(str(database.named), Processes(cores()), conversation.on_progress)
 
 
 def end_exchange(database: DatabaseChoice) -> str | None:
@@ -90,5 +90,5 @@ def _migrated_path(database: DatabaseChoice) -> Path | None:
     """The folder, if it was migrated by workers or is being. Only reads."""
     from lightmigrate.scale.migration import migrated_path
 
-    named = database.database
+    named = database.named
     return migrated_path(str(named)) if isinstance(named, (str, Path)) else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_collection
@@ -12,25 +11,10 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.results import Result
 
 if TYPE_CHECKING:
+    from lightmigrate.migration.history import HistoryEntry, Tried
     from lightmigrate.projection.model import ProjectionInfo
     from lightmigrate.refinement.status import RefinementStatus
     from lightmigrate.scores.shift import ScoreShift
-    from lightmigrate.versions import Migrated
-
-
-@dataclass(frozen=True)
-class Tried(Result):
-    """One method that was fitted.
-
-    Attributes:
-        method: its name.
-        overlap: share of the results of re-embedding that its vectors find, by cross-validation.
-        chosen: whether it is the one.
-    """
-
-    method: str
-    overlap: float
-    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -42,14 +26,14 @@ class CollectionQuality(Result):
         scores: how its distances moved; `None` if nothing was measured.
         info: what its newest projection says of itself; `None` where there is none.
         tried: the methods that were fitted, the best first.
-        history: what each migration made of the database, the newest first: when, and from which model to which.
+        history: the migrations of the collection and what was put back, the newest first.
     """
 
     refinement: RefinementStatus | None
     scores: ScoreShift | None
     info: ProjectionInfo | None
     tried: tuple[Tried, ...]
-    history: tuple[Migrated, ...]
+    history: tuple[HistoryEntry, ...]
 
 
 def quality(database: DatabaseChoice, collection: str = "", *, conversation: Conversation) -> CollectionQuality:
@@ -63,9 +47,10 @@ def quality(database: DatabaseChoice, collection: str = "", *, conversation: Con
     Raises:
         CollectionNotFoundError: there is no such collection.
     """
+    from lightmigrate.commands.overview import history_of
     from lightmigrate.commands.status import status
+    from lightmigrate.migration.history import methods_tried
     from lightmigrate.refinement.provenance import Provenance
-    from lightmigrate.versions import history_of
 
     migrator = database.open(conversation, notices=False)
     address = only_collection(migrator, collection)
@@ -81,16 +66,6 @@ def quality(database: DatabaseChoice, collection: str = "", *, conversation: Con
         refinement=None if known is None else known.refinement,
         scores=None if known is None else known.scores,
         info=info,
-        tried=() if info is None else _tried(info.training),
-        history=tuple(history_of(migrator.database, migrator.backups(), address)),
+        tried=() if info is None else methods_tried(info.training),
+        history=history_of(migrator, address)[0],
     )
-
-
-def _tried(training: Mapping[str, Any]) -> tuple[Tried, ...]:
-    """The methods that a training compared, as far as it says so."""
-    tried = [
-        Tried(str(one["method"]), float(one["overlap"]), bool(one["chosen"]))
-        for one in training.get("tried", ())
-        if isinstance(one, Mapping) and {"method", "overlap", "chosen"} <= one.keys()
-    ]
-    return tuple(sorted(tried, key=lambda one: -one.overlap))

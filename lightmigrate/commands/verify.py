@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.commands.folder import migrated_folder
 
 if TYPE_CHECKING:
     from lightmigrate.migration.results import CollectionCheck
+    from lightmigrate.scale.results import FolderCheck
 
 
-def verify(database: DatabaseChoice, *, conversation: Conversation) -> list[CollectionCheck]:
+def verify(database: DatabaseChoice, *, conversation: Conversation) -> list[CollectionCheck] | FolderCheck:
     """Compare each migrated collection with what it held after its migration. Only reads.
 
-    What `refine` wrote since counts as unchanged.
+    What `refine` wrote since counts as unchanged. A folder that workers migrated is compared as one collection.
 
     Raises:
         DatabaseError: nothing was migrated, or it was migrated without verification.
         DatabaseInUseError: another process has the folder open.
     """
-    return database.open(conversation).verify()
+    folder = migrated_folder(database, conversation)
+    return database.open(conversation).verify() if folder is None else folder.verify()

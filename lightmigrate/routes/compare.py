@@ -12,6 +12,7 @@ from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOp
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.budget.settings import CurvePoint
 from lightmigrate.errors import NotEnoughTextsError, RefusedError
+from lightmigrate.migration.history import DOING_NOTHING
 from lightmigrate.projection.terms.extract_rule import described
 from lightmigrate.providers.base import Bill
 from lightmigrate.providers.cache import Cached
@@ -175,7 +176,7 @@ def _measuring_share(costs: Costs, goal: Goal, spent: float) -> float:
 
 def _nothing(curve: CostQualityCurve | None) -> Route:
     expected = None if curve is None else curve.expected_nothing
-    return Route("nothing", "do nothing", 0, 0, 0.0, 0.0, None, None, expected, False)
+    return Route("nothing", DOING_NOTHING, 0, 0, 0.0, 0.0, None, None, expected, False)
 
 
 def _measured(costs: Costs, curve: CostQualityCurve | None, known: KnownProjection | None, goal: Goal) -> list[Route]:

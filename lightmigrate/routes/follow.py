@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lightmigrate.budget.carry_out import Sampling, carry_out
@@ -10,6 +11,7 @@ from lightmigrate.budget.embed_everything import embed_everything
 from lightmigrate.budget.learned import Learned, embedded_texts
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.collection_job import EmbeddedTexts
+from lightmigrate.migration.history import Compared
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
@@ -49,6 +51,42 @@ def follow(
     Raises:
         LightmigrateError: no route was chosen, or as `embed_everything` and `carry_out`.
     """
+    learned = _taken(
+        comparison,
+        collection,
+        provider,
+        opened_by=opened_by,
+        source_model=source_model,
+        texts_file=texts_file,
+        queries=queries,
+        seed=seed,
+        on_progress=on_progress,
+    )
+    return replace(learned, projection=learned.projection.with_facts(training={"compared": _compared(comparison)}))
+
+
+def _compared(comparison: Comparison) -> list[dict[str, Any]]:
+    """The routes, for the header of the projection and the history of the database."""
+    chosen = comparison.chosen
+    return [
+        Compared(route.description, route.tokens, route.expected, chosen=route == chosen).to_json()
+        for route in comparison.routes
+    ]
+
+
+def _taken(
+    comparison: Comparison,
+    collection: JoinedCollections,
+    provider: Cached,
+    *,
+    opened_by: Mapping[str, Any],
+    source_model: Model,
+    texts_file: TextsFile,
+    queries: Sequence[str],
+    seed: int,
+    on_progress: OnProgress | None,
+) -> Learned:
+    """What the chosen route gives."""
     route, curve = comparison.chosen, comparison.curve
     if route is None:
         raise LightmigrateError(comparison.reason)

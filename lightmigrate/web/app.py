@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,7 +30,9 @@ def create_app(site: Site, access: Access) -> Starlette:
     def failed(request: Request, error: Exception) -> Response:
         """What went wrong, in one line, on a page."""
         if isinstance(error, HTTPException):
-            return site.page("error.html", request, {"message": error.detail}, error.status_code)
+            missing = error.status_code == HTTPStatus.NOT_FOUND and error.detail == HTTPStatus.NOT_FOUND.phrase
+            message = "there is no such page" if missing else error.detail
+            return site.page("error.html", request, {"message": message}, error.status_code)
         if isinstance(error, LightmigrateError):
             return site.page("error.html", request, {"message": str(error)}, 409)
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)

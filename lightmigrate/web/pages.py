@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -21,7 +20,7 @@ from lightmigrate.version import __version__
 from lightmigrate.web.databases import PageDatabase, PageDatabases, State, short_key
 from lightmigrate.web.models import Models, short_name
 from lightmigrate.web.plots import CurvePlot
-from lightmigrate.web.rendered import as_html, in_line
+from lightmigrate.web.rendered import as_html, as_time, in_line
 from lightmigrate.web.runs import Run, Runs
 from lightmigrate.web.told import told
 
@@ -43,16 +42,8 @@ def environment() -> Environment:
     made.filters |= {"size": readable_size, "seconds": readable_seconds, "number": "{:,}".format, "told": as_html}
     made.filters |= {"line": in_line, "key": lambda address: short_key(str(address)), "percent": "{:.0%}".format}
     made.filters |= {"as_told": lambda result: as_html(told(result)), "model_name": short_name, "as_setting": _setting}
-    made.filters["moment"] = _moment
+    made.filters["time"] = as_time
     return made
-
-
-def _moment(at: str) -> str:
-    """A time of a record, ISO 8601, to the minute; what is none stays as it is."""
-    try:
-        return datetime.fromisoformat(at).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
-        return at
 
 
 def _setting(plan: BudgetPlan) -> str:

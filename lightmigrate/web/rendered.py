@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from datetime import datetime
 
 from markupsafe import Markup, escape
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from lightmigrate.cli.show.terminal import readable_time
 
 # The classes of the style sheet for what a terminal shows in colours.
 _CLASSES = {"green": "ok", "yellow": "warn", "red": "bad", "dim": "dim", "bold": "strong", "cyan": "code"}
@@ -31,6 +34,13 @@ def as_html(rendered: RenderableType | None) -> Markup:
             lines = _text(rendered).split("\n")
             return Markup("").join(Markup("<p>{}</p>").format(_line(line)) for line in lines if line.plain.strip())
     raise TypeError(f"{type(rendered).__name__} is neither a text, a table nor a group")
+
+
+def as_time(at: str | datetime) -> Markup:
+    """A time as all pages show it, for people and for programs; a text that is no ISO 8601 stays as it is."""
+    text = at if isinstance(at, str) else at.isoformat(timespec="seconds")
+    shown = readable_time(text)
+    return Markup('<time datetime="{}">{}</time>').format(text, shown) if shown != text else escape(text)
 
 
 def in_line(rendered: RenderableType) -> Markup:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from rich.console import Group, RenderableType
 
-from lightmigrate.cli.show import budget, databases
+from lightmigrate.cli.show import budget, databases, folders
 from lightmigrate.cli.show.intermediate import intermediate
 from lightmigrate.cli.show.routes import comparison
 from lightmigrate.commands.clean import Cleaned
@@ -16,6 +16,7 @@ from lightmigrate.commands.resume import Resumed
 from lightmigrate.migration.results import CollectionCheck, MigrationResult, Rollback
 from lightmigrate.refinement.refine import Refinement
 from lightmigrate.results import Result
+from lightmigrate.scale.results import FolderCheck
 
 _Kind = TypeVar("_Kind")
 
@@ -35,6 +36,8 @@ def told(result: object) -> RenderableType | None:
             return _planned(result)
         case Refinement():
             return budget.refined(result)
+        case FolderCheck():
+            return folders.checked(result)
         case Rollback():
             return databases.rolled_back(result)
         case Cleaned():

@@ -25,6 +25,18 @@ from lightmigrate.migration.aside import build
 build.sync_tree = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 """
 
+# Before it: a migration whose new vectors are all on the disk works on only when it is stopped.
+_WAITS = """
+from lightmigrate.web.runs import Run
+report = Run._report
+def waiting(run, progress):
+    report(run, progress)
+    if progress.step == "write":
+        with run._changing:
+            run._changing.wait_for(lambda: run.stopping)
+Run._report = waiting
+"""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -45,16 +57,16 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(place: Path, *folders: Path, port: int = 0, dies: bool = False) -> Iterator[Started]:
+def started(place: Path, *folders: Path, port: int = 0, dies: bool = False, waits: bool = False) -> Iterator[Started]:
     """Start the page for some folders; its files about them are in `place`, and it is killed at the end.
 
-    With `dies` it kills itself in the middle of its first migration.
+    With `dies` it kills itself in the middle of its first migration, with `waits` its migrations wait to be stopped.
     """
     words = ["ui", *map(str, folders), "--listen-port", str(port), "--cache", str(place / "cache.sqlite3")]
     words += ["--target-provider", "chroma", "--target-model", NEW_MODEL]
     variables = {**os.environ, "XDG_CACHE_HOME": str(place / "user"), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{_DIES if dies else ''}{_MAIN}", *words],
+        [sys.executable, "-c", f"{_DIES if dies else ''}{_WAITS if waits else ''}{_MAIN}", *words],
         stdout=subprocess.PIPE,
         text=True,
         env=variables,

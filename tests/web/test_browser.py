@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from lightmigrate.migrator import Migrator
+from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.web.databases import short_key
 from tests.budget.collections import NEW, build, texts, with_plan
+from tests.encoders import WordLlamaFunction
 from tests.web.conftest import PATIENCE
 from tests.web.started import NEW_MODEL, Started, started
 
@@ -244,35 +246,78 @@ def test_what_a_killed_server_left_is_ended_and_the_plan_carried_out_again(chrom
         assert {facts.dimension for facts in Migrator(folder).collections()} == {128}
 
 
-def test_axe_finds_nothing_on_any_page_in_either_theme(chromium: Browser, database: Path, tmp_path: Path) -> None:
-    script = (files("axe_playwright_python") / "axe.min.js").read_text()
-    key = short_key(str(database))
-    collection = f"/d/{key}/c/{short_key('thought_nodes')}/"
-    paths = ["/runs", f"/d/{key}/", collection, f"{collection}budget", f"{collection}search", "/nowhere", "/runs/1"]
-    with started(tmp_path, database) as running:
-        context = chromium.new_context(color_scheme="light", bypass_csp=True)  # axe is put into the page
-        page = context.new_page()
+def test_a_stopped_migration_leaves_the_database_whole_and_goes_on_from_another_tab(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    folder = of_the_longer_model(tmp_path / "home" / "db")
+    overview = f"/d/{short_key(str(folder))}/"
+    with started(tmp_path, folder, waits=True) as running:
+        page, second = opened(chromium, running), opened(chromium, running)
+        page.goto(f"{running.base}{collection_of(folder)}budget")
+        page.get_by_role("button", name="Compare and migrate").click()
+        page.get_by_role("button", name="Yes, migrate").click()
+        expect(page.get_by_text(re.compile("^write"))).to_be_visible()
+        second.goto(page.url)
+        page.get_by_role("button", name="Stop").click()
+        for each in (page, second):  # the second one by its stream alone
+            ended(each, "stopped")
+            expect(each.get_by_role("button", name="Stop")).to_have_count(0)
+        (facts,) = Migrator(folder).collections()
+        assert (facts.dimension, facts.count) == (256, ROWS)
+        assert second.goto(running.base + overview) is not None
+        expect(second.get_by_label("Interrupted")).to_contain_text("a migration was interrupted")
+    with started(tmp_path, folder) as running:  # and it is not for the process that was stopped alone
+        second = opened(chromium, running)
+        second.goto(running.base + overview)
+        second.get_by_role("button", name="Resume").click()
+        second.wait_for_url("**/runs/*")
+        ended(second)
+        expect(second.locator(".result")).to_contain_text("verified: every id, text, payload and vector")
+    (facts,) = Migrator(folder).collections()
+    assert (facts.dimension, facts.count) == (128, ROWS)
+
+
+def of_the_longer_model(folder: Path) -> Path:
+    """A database by the new model's longer form: what is computed from it is a projection, which can be resumed."""
+    documents = texts(ROWS)
+    with open_client(folder) as client:
+        client.create_collection("notes", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}).add(
+            ids=[f"n{row}" for row in range(ROWS)], documents=documents, embeddings=WordLlamaFunction(256)(documents)
+        )
+    return folder
+
+
+def test_axe_finds_nothing_on_any_page_in_either_theme(chromium: Browser, tmp_path: Path) -> None:
+    from tests.web.every_page import BEYOND_THE_SCREEN, EveryPage
+
+    pages = EveryPage.build(tmp_path)
+    with started(pages.place, *pages.folders.values()) as running:
+        page = chromium.new_context(color_scheme="light", bypass_csp=True).new_page()  # axe is put into the page
         page.set_default_timeout(PATIENCE)
         page.goto(running.address)
-        page.goto(f"{running.base}/d/{key}/")
-        page.evaluate(f"fetch('/d/{key}/do/verify', {{method: 'POST'}})")
-        for path in paths:
-            page.goto(running.base + path)
-            page.wait_for_load_state("networkidle")
-            page.add_script_tag(content=script)
-            for theme, rules in THEMES:
-                page.emulate_media(color_scheme=theme)
-                found = page.evaluate(
-                    f"axe.run({rules}).then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
-                )
-                assert found == [], (path, theme)
-            page.emulate_media(color_scheme="light")
-        for width in (360, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
-            for path in paths:
-                page.goto(running.base + path)
-                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert wide <= 0, (path, width)
+        for name, visit in pages.all_visits(page, running.base):
+            visit(page)
+            assert found_by_axe(page) == {}, name
+            for width in (360, 1440):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate(BEYOND_THE_SCREEN) <= 0, (name, width)
+
+
+def found_by_axe(page: Page) -> dict[str, object]:
+    """What axe finds on a page as it is, in both themes."""
+    page.add_script_tag(content=(files("axe_playwright_python") / "axe.min.js").read_text())
+    found: dict[str, object] = {}
+    for theme, rules in THEMES:
+        page.emulate_media(color_scheme=theme)
+        violations = page.evaluate(
+            f"axe.run({rules}).then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html)]))"
+        )
+        if violations:
+            found[theme] = violations
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

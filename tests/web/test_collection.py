@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_from_a_look_to_an_exact_collection_and_its_report(folder: Path, tmp_pat
     assert "exact: " in after
     assert "projected" in after
     assert "doing nothing" in after or "expected now" in after
+    assert "do nothing" in after
+    assert re.search(r"embed \d+ of 400 documents[^<]*</bdi> – chosen", after)
     assert "Measure again" not in client.get(f"{page}budget").text  # the collection is another one now
 
     found = client.post(f"{page}search", data={"record": "n7"}).text

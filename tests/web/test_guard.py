@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
+from lightmigrate.migration.history import HISTORY_FILE
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.web.databases import short_key
 from lightmigrate.web.guard import Access
 from tests.web.client import ADDRESS, PORT, SAME_SITE, browser, site_of, stranger
 
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+
+# Of a history that somebody else wrote.
+HOSTILE_ENTRY = {
+    "at": MARKUP,
+    "event": "migrated",
+    "collection_name": MARKUP,
+    "tenant": "tenant",
+    "database": "database",
+    "source": {"name": MARKUP},
+    "target": {"name": MARKUP},
+    "backup": MARKUP,
+    "quality": {"verdict": MARKUP},
+    "training": {
+        "compared": [{"description": MARKUP, "tokens": 1, "expected": None, "chosen": True}],
+        "tried": [{"method": MARKUP, "overlap": 0.5, "chosen": True}],
+    },
+}
 
 
 def test_without_the_token_nothing_is_shown(database: Path) -> None:
@@ -133,6 +152,7 @@ def test_markup_in_names_and_in_what_was_typed_is_text(tmp_path: Path, caplog: p
         client.create_collection("notes", embedding_function=None, metadata={"why": MARKUP}).add(
             ids=[MARKUP, "b"], documents=[MARKUP, "a secret text"], embeddings=[[1.0, 0.0], [0.0, 1.0]]
         )
+    (folder / HISTORY_FILE).write_text(json.dumps({"format": 1, "entries": [HOSTILE_ENTRY]}))
     page = browser(site_of(folder))
     with caplog.at_level(logging.DEBUG):
         key = short_key(f"'{folder}'")
@@ -142,4 +162,5 @@ def test_markup_in_names_and_in_what_was_typed_is_text(tmp_path: Path, caplog: p
         assert "<script>alert" not in answer.text
         assert "<img" not in answer.text
     assert "&lt;script&gt;" in shown[-1].text
+    assert shown[0].text.count("&lt;script&gt;") >= 5  # each text of the history
     assert "a secret text" not in caplog.text

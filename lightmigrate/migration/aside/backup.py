@@ -24,8 +24,26 @@ def new_backup_path(location: Location) -> Path:
     return location.home / f"{location.backup_prefix}{next_timestamp(taken)}"
 
 
+def name_for_displaced(location: Location, incoming: Path) -> Path:
+    """A free folder name under which a database that `incoming` replaces is listed as a backup of this one."""
+    if Record.read(location.database) is None:  # without one of its own, it is found only by a name in the other record
+        record = Record.read(incoming)
+        for name in record.backups if record else ():
+            if not (location.home / name).exists():
+                return location.home / name
+    return new_backup_path(location)
+
+
 def backups_of(location: Location) -> list[Backup]:
-    """The backups that belong to this database, oldest name first. Only reads.
+    """The backups that belong to this database, oldest name first. Only reads."""
+    return [
+        Backup(path.name, path, tree_bytes(path), record.migrated_at if record else None)
+        for path, record in own_backups(location)
+    ]
+
+
+def own_backups(location: Location) -> list[tuple[Path, Record | None]]:
+    """The folders of the backups that belong to this database, with their records, oldest name first. Only reads.
 
     A folder belongs to it when the database's record names it, or the record of another of its backups
     does, or when the folder's own record says it is this database (left there by a rollback), or when it stands
@@ -38,11 +56,7 @@ def backups_of(location: Location) -> list[Backup]:
     for name, record in records.items():
         if record is not None and record.database_name == location.database.name:
             belonging |= {name, *record.backups}
-    return [
-        Backup(name, path, tree_bytes(path), record.migrated_at if (record := records[name]) else None)
-        for name, path in candidates.items()
-        if name in belonging
-    ]
+    return [(path, records[name]) for name, path in candidates.items() if name in belonging]
 
 
 def find_backup(location: Location, name: str | None) -> Backup:

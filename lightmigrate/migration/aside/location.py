@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lightmigrate.errors import LocationError
 from lightmigrate.migration.aside.record import RECORD_FILE
+from lightmigrate.migration.history import HISTORY_FILE
 from lightmigrate.scores.stored import SCORES_FILE
 from lightmigrate.stores.files import FileDatabase
 
@@ -23,7 +24,7 @@ MODELS_FILE = "lightmigrate-models.json"
 PROVENANCE_FILE = "lightmigrate-provenance.sqlite3"
 
 # All files of lightmigrate that are exchanged with the database.
-COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, RECORD_FILE)
+COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, HISTORY_FILE, RECORD_FILE)
 
 
 @dataclass(frozen=True)

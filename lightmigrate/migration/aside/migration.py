@@ -15,16 +15,17 @@ from typing import Any
 from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrateError
 from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
-from lightmigrate.migration.aside.backup import backups_of, find_backup, new_backup_path
+from lightmigrate.migration.aside.backup import backups_of, find_backup, name_for_displaced, new_backup_path
 from lightmigrate.migration.aside.changes import carry_over, changes_by_others
+from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
 from lightmigrate.migration.aside.reading import open_copy
-from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
 from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.embed_again import require_readable
+from lightmigrate.migration.history import HistoryEntry
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import Plan, require_passed
@@ -175,6 +176,8 @@ class AsideMigration:
             copy.put_back(workspace.unreadable)
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
             sign_new(copy, self.files, verified, outgoing if auto_backup else None)
+            counts = [planned.count for planned in plan.collections]
+            note_migrations(workspace.location, copy.folder, requests, counts, outgoing if auto_backup else None)
             self._keep_scores(copy, [built.scores for built in results])
             if beside is not None:
                 beside(workspace.staging)
@@ -297,6 +300,10 @@ class AsideMigration:
         """See `Migrator.backups`."""
         return backups_of(self._workspace.location)
 
+    def history(self) -> list[HistoryEntry]:
+        """See `Migrator.history`."""
+        return history_of(self._workspace.location)
+
     @contextlib.contextmanager
     def before(self, dimension: int) -> Iterator[dict[Address, Collection]]:
         """The filled collections of the newest backup that has some with such vectors. Reads a temporary copy of it."""
@@ -330,7 +337,7 @@ class AsideMigration:
                     copy.isolate()
                 give_rights_of(self.path, self.path / self.files.main, incoming)
                 sync_tree(incoming)
-            displaced, seen = self._name_for_displaced(incoming), fingerprint(self.path, location.belongs)
+            displaced, seen = name_for_displaced(location, incoming), fingerprint(self.path, location.belongs)
             self._cut_over(run, incoming, displaced, seen)
         counted = tuple(change.counted() for change in changes)
         return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)
@@ -339,21 +346,10 @@ class AsideMigration:
         """See `Migrator.clean`."""
         with self._exclusive(unused=False):
             chosen = choose_backups(self.backups(), names, self.path)
+            keep_of_backups(self._workspace.location)
             for backup in chosen:
                 cutover.discard(self._workspace, backup.path)
         return chosen
-
-    def _name_for_displaced(self, incoming: Path) -> Path:
-        """A free folder name under which the replaced database is listed as a backup of this one."""
-        location = self._workspace.location
-        if (
-            Record.read(self.path) is None
-        ):  # without a record of its own, it is found only under a name in the other record
-            record = Record.read(incoming)
-            for name in record.backups if record else ():
-                if not (location.home / name).exists():
-                    return location.home / name
-        return new_backup_path(location)
 
     @contextlib.contextmanager
     def _exclusive(self, *, unused: bool = True) -> Iterator[None]:

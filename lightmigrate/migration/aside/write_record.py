@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightmigrate.migration.aside.record import CollectionRecord, Record
 from lightmigrate.migration.distance import keeps_vectors
+from lightmigrate.migration.history import now
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.verify import Verification
 from lightmigrate.stores.files import FileDatabase
@@ -46,7 +46,7 @@ def sign_new(
             )
     Record(
         database_name=live.folder.name,
-        migrated_at=_now(),
+        migrated_at=now(),
         collections=tuple(collections.values()),
         backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
         last_writes=_writes(new),
@@ -60,16 +60,12 @@ def sign_copy(copy: FileDatabase, live: FileDatabase, backup: str) -> None:
     names = [*(earlier.backups if earlier else ()), *(replaced.backups if replaced else ()), backup]
     Record(
         database_name=live.folder.name,
-        migrated_at=_now(),
+        migrated_at=now(),
         collections=earlier.collections if earlier else (),
         backups=tuple(dict.fromkeys(names)),
         last_writes=_writes(copy),
         source_writes=_writes(live),
     ).write(copy.folder)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
 
 
 def _writes(database: FileDatabase) -> tuple[tuple[str, str, str, int], ...]:

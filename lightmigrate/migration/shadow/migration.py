@@ -22,6 +22,7 @@ from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.changes import OnWritten, OwnVectors, require_nothing_written
 from lightmigrate.migration.digest import Digest, digest_of, settings_sha256
 from lightmigrate.migration.distance import keeps_vectors
+from lightmigrate.migration.history import HistoryEntry
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.lock import DatabaseLock
 from lightmigrate.migration.options import Verify
@@ -36,11 +37,12 @@ from lightmigrate.migration.plan import (
 )
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Rollback, choose_backups
+from lightmigrate.migration.shadow.history import ShadowHistory
+from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
-from lightmigrate.scores.stored import keep_scores
 from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
@@ -62,6 +64,7 @@ class ShadowMigration:
         self.path = ServerPath.of(store)
         self._lock = DatabaseLock(store)
         self.recovered: str | None = None
+        self._history = ShadowHistory(store, self.place)
 
     @property
     def place(self) -> Path:
@@ -201,12 +204,14 @@ class ShadowMigration:
                 self.place.mkdir(parents=True, exist_ok=True)
                 beside(self.place)
             stamp = self._free_stamp()
+            self._history.announce(requests, [planned.count for planned in plan.collections], stamp)
             results: list[MigrationResult] = []
             try:
                 for planned, shadow in zip(plan.collections, built, strict=True):
                     results.append(self._cut_over(planned, shadow, stamp, auto_backup))
             finally:
-                self._keep_scores(results)
+                keep_measured(self.place, self._store, results)
+                self._history.settle()
             return results
         except LightmigrateError:
             raise
@@ -215,18 +220,6 @@ class ShadowMigration:
                 f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
                 "the same migration again, it resumes where it stopped"
             ) from error
-
-    def _keep_scores(self, migrated: Sequence[MigrationResult]) -> None:
-        """Keep how distances moved beside the database. Writes there; a full disk fails no migration that is done."""
-        moved = [result.scores for result in migrated if result.scores is not None]
-        if not moved:
-            return
-        try:
-            self.place.mkdir(parents=True, exist_ok=True)
-            shifts = {self._store.collection(shift.address).facts().id: shift for shift in moved}
-            keep_scores(self.place, shifts)
-        except (OSError, LightmigrateError) as error:
-            logger.warning("%s: how distances moved could not be kept: %s", self.path, error)
 
     def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
         """Not possible, because a server stores no projections: recovers the exchange, then raises.
@@ -278,6 +271,10 @@ class ShadowMigration:
         """See `Migrator.backups`. Each is a collection."""
         return [self._described(backup) for backup in self._shadows.backups()]
 
+    def history(self) -> list[HistoryEntry]:
+        """See `Migrator.history`."""
+        return self._history.entries()
+
     def _described(self, backup: Version) -> Backup:
         name = _name_of(backup)
         return Backup(name, self.path / name, None, None)
@@ -305,14 +302,16 @@ class ShadowMigration:
             require_nothing_written(list(changes.values()))
         stamp, carried = self._free_stamp(), False
         for version in chosen:
+            incoming = None
             if written == "carry" and version.own in changes:
                 carried = True
                 incoming = self._shadows.with_changes(version, changes[version.own])
-                if incoming.address != version.address:
-                    self._store.exchange(incoming, self._store.collection(version.own), stamp)
-                    continue
-            self._store.restore(version, stamp)
+            if incoming is None or incoming.address == version.address:
+                self._store.restore(version, stamp)
+            else:
+                self._store.exchange(incoming, self._store.collection(version.own), stamp)
         displaced = self.path / _name_of(self._backup_of(chosen[0].own, stamp))
+        self._history.note_rollback(chosen, stamp)
         counted = tuple(changed.counted() for changed in changes.values())
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 
@@ -335,6 +334,7 @@ class ShadowMigration:
         new = self._store.collection(planned.address)
         late = self._carry_late(replace(built, target=new), old, snapshot)
         if not backup:
+            self._history.settle()  # as long as the backup tells it
             self._store.delete(old.address)
         return MigrationResult(
             collection_name=planned.name,

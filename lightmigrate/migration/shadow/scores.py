@@ -1,13 +1,21 @@
-"""Measures how distances move while a shadow is built: the vectors pass by once, in both spaces."""
+"""Measures how distances move while a shadow is built: the vectors pass by once, in both spaces. And keeps that."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.baseline import sample_of
 from lightmigrate.migration.job import Job
 from lightmigrate.migration.recall import QUERIES, Exact
+from lightmigrate.migration.results import MigrationResult
+from lightmigrate.progress import logger
 from lightmigrate.scores.shift import ScoreShift
+from lightmigrate.scores.stored import keep_scores
+from lightmigrate.stores.base import Store
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.vectors import Vectors, evenly
 
@@ -42,3 +50,22 @@ class ScoreMeasurement:
             return None
         before, now = (exact.distances() for exact in self._spaces)
         return ScoreShift.of(self._address, before, now)
+
+
+def keep_measured(place: Path, store: Store, migrated: Sequence[MigrationResult]) -> None:
+    """Keep how distances moved beside a database. Writes there; a full disk fails no migration that is done.
+
+    Args:
+        place: the folder for files about the database.
+        store: the database.
+        migrated: what was migrated.
+    """
+    moved = [result.scores for result in migrated if result.scores is not None]
+    if not moved:
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        shifts = {store.collection(shift.address).facts().id: shift for shift in moved}
+        keep_scores(place, shifts)
+    except (OSError, LightmigrateError) as error:
+        logger.warning("%s: how distances moved could not be kept: %s", store, error)

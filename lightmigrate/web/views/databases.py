@@ -27,6 +27,9 @@ from lightmigrate.web.runs import Work
 # Collections of a database that the page of all databases lists.
 LISTED = 8
 
+# Entries of the history that are shown at once.
+RECENT = 10
+
 
 def routes(site: Site) -> list[Route]:
     """The pages of databases."""
@@ -97,6 +100,7 @@ def _values(
         "examined": examined,
         "diagnosis": examined.diagnosis if examined else None,
         "runs": site.runs.newest(database)[:5],
+        "recent": RECENT,
         "sought": sought,
         "collections": _matching(collections, sought),
         "looked": examined is not None or request.url.path.endswith("/look"),
