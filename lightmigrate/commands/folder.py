@@ -37,16 +37,19 @@ def migrate_folder(
         LightmigrateError: as `FolderMigrator.migrate`; the folder is unchanged.
     """
     from lightmigrate.projection.projection import Projection
+    from lightmigrate.scale.convert import convert
     from lightmigrate.scale.migration import FolderMigrator
 
     if not isinstance(database.database, (str, Path)):
         raise LightmigrateError("--workers and --cluster are for a folder of files: leave them out")
     end_exchange(database)
     migrator = FolderMigrator(str(database.database), executor, conversation.on_progress)
-    conversation.show(migrator.plan(Projection.load(projection), options))
-    question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
-    conversation.require(question, "migrate")
-    return migrator.migrate(projection, options)
+    with executor.prepared(convert):  # workers start while the sample is read
+        plan = migrator.plan(Projection.load(projection), options)
+        conversation.show(plan)
+        question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
+        conversation.require(question, "migrate")
+        return migrator.migrate(projection, options, plan)
 
 
 def migrated_folder(

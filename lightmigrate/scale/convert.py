@@ -7,10 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lightmigrate.errors import DatabaseChangedError, InvalidVectorsError, LightmigrateError
-from lightmigrate.files import file_sha256
 from lightmigrate.migration.job import InvalidVectors, projected
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.manifest import Done, Failed, append
@@ -18,9 +15,6 @@ from lightmigrate.stores.base import Page
 from lightmigrate.stores.open import open_units
 from lightmigrate.system import rename, sync_file, sync_folder
 from lightmigrate.vectors import Vectors, meaningful
-
-# Vectors that are projected at once.
-_PAGE = 5_000
 
 # How the names of files begin that are being written.
 TEMPORARY = ".lightmigrate-writing-"
@@ -67,11 +61,12 @@ def _convert(task: Conversion) -> Done:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}.{target.name}")
     try:
-        count = folder.convert(task.unit, aside, new_vectors.dimension, new_vectors)
+        texts = new_vectors.projection.reads_texts
+        converted = folder.convert(task.unit, aside, new_vectors.dimension, new_vectors, texts=texts)
         if new_vectors.invalid and task.invalid_vectors == "refuse":
             raise InvalidVectorsError(
-                f"{new_vectors.invalid} of {count} vectors hold NaN or infinity or are all zero: embed those documents "
-                "again, or give  --invalid-vectors centre  to give them the centre of the new space",
+                f"{new_vectors.invalid} of {converted.vectors} vectors hold NaN or infinity or are all zero: embed "
+                "those documents again, or give  --invalid-vectors centre  to give them the centre of the new space",
                 ids=(),
             )
         after = source.stat()
@@ -79,12 +74,12 @@ def _convert(task: Conversion) -> Done:
             raise DatabaseChangedError("it was written to while it was read: stop the writer, and run this again")
         aside.chmod(before.st_mode & 0o777)
         sync_file(aside)
-        size, sha256 = aside.stat().st_size, file_sha256(aside)
+        size = aside.stat().st_size
         rename(aside, target)
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(target.parent)
-    done = Done(task.unit, before.st_size, before.st_mtime_ns, count, size, sha256)
+    done = Done(task.unit, before.st_size, before.st_mtime_ns, converted.vectors, size, converted.sha256)
     append(task.manifest, done)
     return done
 
@@ -93,19 +88,14 @@ class _NewVectors:
     """Projects the vectors of a unit, and counts those that are invalid."""
 
     def __init__(self, projection: Projection) -> None:
-        self._projection = projection
+        self.projection = projection
         self.dimension = projection.info.target.dimension
         self.invalid = 0
 
     def __call__(self, page: Page) -> Vectors:
-        self._projection.check_input(page.vectors.shape[1])
+        self.projection.check_input(page.vectors.shape[1])
         self.invalid += int((~meaningful(page.vectors)).sum())
-        new = np.empty((len(page), self.dimension), np.float32)
-        for start in range(0, len(page), _PAGE):
-            part = slice(start, start + _PAGE)
-            texts = page.texts[part] if self._projection.reads_texts else None
-            new[part] = projected(self._projection, page.vectors[part], texts)
-        return new
+        return projected(self.projection, page.vectors, page.texts if self.projection.reads_texts else None)
 
 
 @functools.lru_cache(maxsize=1)

@@ -95,7 +95,7 @@ class FolderMigrator:
             require_fitting(address, sample.vectors, projection)
         return plan
 
-    def migrate(self, projection: Path, options: MigrationOptions) -> FolderMigration:
+    def migrate(self, projection: Path, options: MigrationOptions, planned: Plan | None = None) -> FolderMigration:
         """Convert all files, compare each, and put the new folder in place at once. Writes.
 
         What an earlier run with the same projection has converted is kept. The old folder stays as it is.
@@ -103,6 +103,7 @@ class FolderMigrator:
         Args:
             projection: its file.
             options: `auto_backup`, `invalid_vectors` and `force` of them.
+            planned: what `plan` returned a moment ago for the same; `None` has it made.
 
         Raises:
             FailedError: some files cannot be converted; all others were. Nothing was put in place.
@@ -112,7 +113,7 @@ class FolderMigrator:
         started = time.monotonic()
         loaded = Projection.load(projection)
         with self._workspace.locked():
-            plan = self.plan(loaded, options)
+            plan = planned or self.plan(loaded, options)
             run = self._run_for(projection, loaded, options.invalid_vectors)
             free = shutil.disk_usage(self._workspace.home).free + tree_bytes(self._workspace.new(run))
             if free < plan.needed_bytes:
@@ -135,10 +136,10 @@ class FolderMigrator:
             if not options.auto_backup:
                 self._workspace.delete_backup(self._workspace.home / backup)
                 backup_path = None
-        (planned,) = plan.collections
+        (collection,) = plan.collections
         return FolderMigration(
-            self.path, len(done), now, sum(each.vectors for each in done.values()), planned.current_dim,
-            planned.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
+            self.path, len(done), now, sum(each.vectors for each in done.values()), collection.current_dim,
+            collection.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
             time.monotonic() - started,
         )  # fmt: skip
 

@@ -7,11 +7,25 @@ convert them at once; the folder that they came from is only read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lightmigrate.stores.page import Page
 from lightmigrate.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A file that was converted.
+
+    Attributes:
+        vectors: how many it holds.
+        sha256: of the whole file, as it was read back.
+    """
+
+    vectors: int
+    sha256: str
 
 
 class UnitFolder(Protocol):
@@ -47,21 +61,21 @@ class UnitFolder(Protocol):
             DamagedCollectionError: none of the files can be read.
         """
 
-    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def convert(
+        self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """Write a file like a unit, with other vectors, read it back and compare it. Writes.
 
-        Everything but the vectors stays: the order of the rows, all other columns, the type of the vectors, row groups,
-        compression and metadata. Rows without a vector stay without one.
+        Everything but the vectors stays: the order of the rows, all other columns to the bit, the type of the vectors,
+        row groups, compression and metadata. Rows without a vector stay without one.
 
         Args:
             unit: path of the file.
             target: the file to write; must not exist.
             dimension: of the new vectors.
-            new_vectors: called with pages of vectors and texts, without ids and payloads, in order; returns the new
-                vectors, float32 `(n, dimension)`.
-
-        Returns:
-            Number of vectors.
+            new_vectors: called with pages of some thousand vectors at most, without ids and payloads, in order; returns
+                the new vectors, float32 `(n, dimension)`.
+            texts: whether the pages have texts.
 
         Raises:
             VerificationError: what was read back is not what was written.

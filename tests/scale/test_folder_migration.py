@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lightmigrate.errors import FailedError, RefusedError, VerificationError, WrittenSinceError
+from lightmigrate.errors import FailedError, RefusedError, WrittenSinceError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
@@ -24,7 +24,6 @@ from lightmigrate.scale.migration import FolderMigrator, migrated_path
 from lightmigrate.scale.processes import Processes
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
-from lightmigrate.stores.vector_files import parquet_writer
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.databases import make_projection
@@ -201,26 +200,6 @@ def alive(process: int) -> bool:
         return ") Z" not in Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def test_what_is_read_back_otherwise_is_not_accepted(
-    folder: Path, projection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    units = open_units(str(folder))
-    real = parquet_writer._Writer.write
-
-    def other(column: str) -> object:
-        def write(self: object, table: pa.Table) -> None:
-            place = table.schema.get_field_index(column)
-            changed = table.column(place).take(pa.array(range(len(table) - 1, -1, -1)))
-            real(self, table.set_column(place, table.schema.field(place), changed))  # type: ignore[arg-type]
-
-        return write
-
-    for column, message in (("text", "column text"), ("embedding", "the new vectors")):
-        monkeypatch.setattr(parquet_writer._Writer, "write", other(column))
-        with pytest.raises(VerificationError, match=message):
-            units.convert(units.units()[0], tmp_path / column, OLD, lambda page: page.vectors * 2)
 
 
 def test_a_line_that_was_not_written_whole_does_not_spoil_the_next(tmp_path: Path) -> None:

@@ -93,11 +93,15 @@ def _parsed(url: str) -> tuple[Path, Options]:
 
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy"})
+    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy", "numbers"})
     if unknown or parts.netloc not in ("", "localhost"):
         what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
-        raise DatabaseError(f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes")
+        raise DatabaseError(
+            f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&numbers=float32&lossy=yes"
+        )
     lossy = given.pop("lossy", "no")
     if lossy not in ("yes", "no"):
         raise DatabaseError(f"lossy is yes or no, not {lossy!r}")
+    if given.get("numbers", "float32") not in ("float16", "float32", "float64"):
+        raise DatabaseError(f"numbers are float16, float32 or float64, not {given['numbers']!r}")
     return Path(unquote(parts.path)).resolve(), Options(**given, lossy=lossy == "yes")

@@ -10,11 +10,14 @@ import numpy as np
 
 from lightmigrate.errors import DamagedCollectionError, VerificationError
 from lightmigrate.stores.base import Page
+from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.beside import read_beside
+from lightmigrate.stores.vector_files.collection import sample_rows
 from lightmigrate.stores.vector_files.npy import NpyArray, NpyTable, holds_rows_of_floats, write_header
+from lightmigrate.system import FlushedAhead
 from lightmigrate.vectors import Vectors
 
-# Rows that are held in memory at once.
+# Rows that are converted at once.
 _PAGE = 4_096
 
 
@@ -39,7 +42,13 @@ class NpyUnits:
         """See `UnitFormat`."""
         return NpyTable(path, lambda rows: read_beside(path.parent, path.stem, self.suffix, lambda: rows))
 
-    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def sample(self, path: Path, n: int, seed: int) -> Page:
+        """See `UnitFormat`."""
+        return sample_rows(self.open(path), n, seed)
+
+    def convert(
+        self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `UnitFormat`."""
         table = self.open(path)
         like, written = table.array, hashlib.sha256()
@@ -47,16 +56,25 @@ class NpyUnits:
             raise DamagedCollectionError(f"{path} has {like.excess:,} bytes behind its array, which would be lost")
         with target.open("wb") as file:
             write_header(file, like.dtype, like.count, dimension)
+            header = file.tell()
+            flushed = FlushedAhead(file.fileno())
             for rows in _pages(like.count):
-                block = np.ascontiguousarray(new_vectors(table.page(rows)), like.dtype).data
+                page = table.page(rows) if texts else Page([""] * len(rows), table.vectors_of(rows), [], [])
+                block = np.ascontiguousarray(new_vectors(page), like.dtype).data
                 file.write(block)
                 written.update(block)
+                flushed.add(block.nbytes)
+            flushed.close()
         new, stored = NpyArray(target), hashlib.sha256()
+        with target.open("rb") as file:
+            whole = hashlib.sha256(file.read(header))
         for rows in _pages(new.count):
-            stored.update(new.numbers_of(rows).data)
+            block = new.numbers_of(rows).data
+            stored.update(block)
+            whole.update(block)
         if (new.count, new.dtype, new.excess, stored.digest()) != (like.count, like.dtype, 0, written.digest()):
             raise VerificationError(f"{path}: the new vectors were not read back as they were written")
-        return like.count
+        return Converted(like.count, whole.hexdigest())
 
 
 def _pages(count: int) -> Iterator[range]:

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from lightmigrate.errors import DamagedCollectionError, RefusedError
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.page import sample_ranges
+from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.table import Table
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, evenly
 
 # Files that a sample reads of.
 _SAMPLED = 16
@@ -44,7 +42,16 @@ class UnitFormat(Protocol):
             DamagedCollectionError: it cannot be read.
         """
 
-    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def sample(self, path: Path, n: int, seed: int) -> Page:
+        """About n records of a file, without those that have no vector; only reads a part of it.
+
+        Raises:
+            DamagedCollectionError: it cannot be read.
+        """
+
+    def convert(
+        self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `units.UnitFolder.convert`."""
 
 
@@ -80,25 +87,25 @@ class FolderOfUnits:
     def sample(self, n: int, seed: int = 0) -> Page:
         """See `UnitFolder`."""
         units = self.units()
-        chosen = [units[int(number)] for number in np.unique(np.linspace(0, len(units) - 1, _SAMPLED).round())]
+        chosen = [units[number] for number in evenly(len(units), _SAMPLED)]
         pages: list[Page] = []
         for number, unit in enumerate(chosen):
             try:
-                table = self._format.open(self.path / unit)
+                page = self._format.sample(self.path / unit, -(-n // len(chosen)), seed + number)
             except DamagedCollectionError:
                 continue  # its conversion will say so
-            starts, each = sample_ranges(len(table.ids), -(-n // len(chosen)), seed + number)
-            rows = [row for start in starts for row in range(start, min(len(table.ids), start + each))]
-            if rows:
-                pages.append(table.page(rows))
+            if len(page):
+                pages.append(page)
         if not pages:
             raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
         usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
         return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
 
-    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def convert(
+        self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `UnitFolder`."""
-        return self._format.convert(self.path / unit, target, dimension, new_vectors)
+        return self._format.convert(self.path / unit, target, dimension, new_vectors, texts=texts)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
