@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
+    from lightmigrate.migration.plan import Plan
     from lightmigrate.scale.executor import Executor
     from lightmigrate.scale.migration import FolderMigrator
     from lightmigrate.scale.results import FolderMigration
@@ -52,10 +54,51 @@ def migrate_folder(
         return migrator.migrate(projection, options, plan)
 
 
+def is_folder_of_units(database: DatabaseChoice) -> bool:
+    """Whether a database is a folder whose files are one collection. Only reads, and calls no server."""
+    from lightmigrate.stores.open import open_database
+    from lightmigrate.stores.units import OfUnits
+
+    named = database.database
+    if not isinstance(named, (str, Path)) or (isinstance(named, str) and "://" in named and named[:5] != "file:"):
+        return False
+    return isinstance(open_database(named), OfUnits)
+
+
+def plan_folder(
+    database: DatabaseChoice, projection: Path, unheeded: Sequence[str] = (), *, conversation: Conversation
+) -> Plan:
+    """What migrating a folder whose files are one collection would do, and whether it can. Only reads.
+
+    Args:
+        database: the folder.
+        projection: file of the projection.
+        unheeded: options that were given and are not for such a folder.
+        conversation: with the caller.
+
+    Raises:
+        LightmigrateError: as `FolderMigrator.plan`; or an option was given that is not for a folder.
+    """
+    from lightmigrate.migration.options import MigrationOptions
+    from lightmigrate.projection.projection import Projection
+    from lightmigrate.scale.migration import FolderMigrator, require_whole
+    from lightmigrate.scale.processes import Processes
+    from lightmigrate.system import cores
+
+    if unheeded:
+        raise LightmigrateError(
+            f"a folder whose files are one collection is planned with --projection alone: leave out "
+            f"{', '.join(unheeded)}"
+        )
+    migrator = FolderMigrator(str(database.database), Processes(cores()), conversation.on_progress)
+    require_whole(migrator.path)
+    return migrator.plan(Projection.load(projection), MigrationOptions())
+
+
 def migrated_folder(
     database: DatabaseChoice, conversation: Conversation, *, writing: bool = False
 ) -> FolderMigrator | None:
-    """The migrator of a folder that was migrated by workers; `None` for every other database.
+    """The migrator of a folder that was migrated by workers, or would be; `None` for every other database.
 
     Args:
         database: what the caller named.
@@ -69,11 +112,12 @@ def migrated_folder(
     from lightmigrate.scale.processes import Processes
     from lightmigrate.system import cores
 
-    if (path := _migrated_path(database)) is None:
+    if (path := _migrated_path(database)) is not None:
+        if writing:
+            recover(path)
+        require_whole(path)
+    elif not is_folder_of_units(database):
         return None
-    if writing:
-        recover(path)
-    require_whole(path)
     return FolderMigrator(str(database.database), Processes(cores()), conversation.on_progress)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lightmigrate.stores.page import Page
 from lightmigrate.vectors import Vectors
@@ -26,6 +26,15 @@ class Converted:
 
     vectors: int
     sha256: str
+
+
+@runtime_checkable
+class OfUnits(Protocol):
+    """A `Store` that is a folder of files which are one collection; it is only read, and `scale/` converts it."""
+
+    @property
+    def units(self) -> UnitFolder:
+        """The folder."""
 
 
 class UnitFolder(Protocol):

@@ -259,7 +259,7 @@ def test_files_that_are_migrated_one_by_one_afterwards_go_back_one_by_one(
     run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
     run(capsys, "rollback", folder, "--yes")
     run(capsys, "clean", folder, "--yes")
-    run(capsys, "migrate", folder, "-p", projection, "--collection", "part-1", "--force", "--yes")
+    run(capsys, "migrate", folder / "part-1.parquet", "-p", projection, "--force", "--yes")
     assert contents(folder) != before
     assert "part-1" in run(capsys, "verify", folder)
     run(capsys, "rollback", folder, "--yes")

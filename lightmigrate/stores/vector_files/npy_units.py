@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lightmigrate.errors import DamagedCollectionError, VerificationError
 from lightmigrate.stores.base import Page
+from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.beside import read_beside
-from lightmigrate.stores.vector_files.collection import sample_rows
 from lightmigrate.stores.vector_files.npy import NpyArray, NpyTable, holds_rows_of_floats, write_header
 from lightmigrate.system import FlushedAhead
 from lightmigrate.vectors import Vectors
@@ -38,19 +38,26 @@ class NpyUnits:
         """See `UnitFormat`; only the header is read."""
         return NpyArray(path).count
 
-    def open(self, path: Path) -> NpyTable:
+    def sample(self, path: Path, name: str, n: int, seed: int) -> Page:
         """See `UnitFormat`."""
-        return NpyTable(path, lambda rows: read_beside(path.parent, path.stem, self.suffix, lambda: rows))
+        table = _open(path)
+        starts, each = sample_ranges(table.array.count, n, seed)
+        ends = (min(table.array.count, first + each) for first in starts)
+        rows = [row for first, end in zip(starts, ends, strict=True) for row in range(first, end)]
+        return _records(table, name, rows)
 
-    def sample(self, path: Path, n: int, seed: int) -> Page:
+    def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
         """See `UnitFormat`."""
-        return sample_rows(self.open(path), n, seed)
+        table = _open(path)
+        for first in range(start, table.array.count, size):
+            rows = range(first, min(table.array.count, first + size))
+            yield rows[-1], _records(table, name, rows, vectors=vectors)
 
     def convert(
         self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
     ) -> Converted:
         """See `UnitFormat`."""
-        table = self.open(path)
+        table = _open(path)
         like, written = table.array, hashlib.sha256()
         if like.excess:
             raise DamagedCollectionError(f"{path} has {like.excess:,} bytes behind its array, which would be lost")
@@ -75,6 +82,16 @@ class NpyUnits:
         if (new.count, new.dtype, new.excess, stored.digest()) != (like.count, like.dtype, 0, written.digest()):
             raise VerificationError(f"{path}: the new vectors were not read back as they were written")
         return Converted(like.count, whole.hexdigest())
+
+
+def _open(path: Path) -> NpyTable:
+    return NpyTable(path, lambda rows: read_beside(path.parent, path.stem, NpyUnits.suffix, lambda: rows))
+
+
+def _records(table: NpyTable, name: str, rows: Sequence[int], *, vectors: bool = True) -> Page:
+    page = table.page(rows, vectors=vectors)
+    ids = page.ids if not table.beside.numbered else [f"{name}:{row}" for row in rows]
+    return Page(ids, page.vectors, page.texts, page.payloads)
 
 
 def _pages(count: int) -> Iterator[range]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ def page_of(batch: Any, vectors: Vectors, ids: Sequence[str], text: str, payload
     return Page(ids, vectors, texts, payloads)
 
 
-def sample_of(path: Path, options: Options, n: int, seed: int) -> Page:
+def sample_of(path: Path, options: Options, name: str, n: int, seed: int) -> Page:
     """About n records of a file, from the beginning of one of its row groups; only reads that.
 
-    Their ids are those of its column of ids, else their row numbers. Rows without a vector are left out.
+    Their ids are those of its column of ids, else `NAME:ROW`. Rows without a vector are left out.
 
     Raises:
         DamagedCollectionError: it cannot be read.
@@ -57,18 +57,43 @@ def sample_of(path: Path, options: Options, n: int, seed: int) -> Page:
     size = min(counts[group], max(_READ, 4 * n))
     try:
         batch = next(source.batches(size, columns=source.schema.names, groups=[group]))
-        batch = batch.take(pa.array(np.array(spread_rows(len(batch), n, seed), np.int64)))
-        vectors, present = source.vectors_in(batch.column(source.vector))
-        batch = batch.filter(pa.array(present))
-        ids = _ids(batch, source.id, sum(counts[:group]) + np.flatnonzero(present))
-        payload = [name for name in source.schema.names if name not in (source.vector, source.id, source.text)]
-        return page_of(batch, vectors, ids, source.text, payload)
+        rows = np.array(spread_rows(len(batch), n, seed), np.int64)
+        return _records(source, batch.take(pa.array(rows)), name, sum(counts[:group]) + rows)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, error) from None
 
 
-def _ids(batch: Any, column: str, rows: Any) -> list[str]:
-    numbers: list[str] = [str(row) for row in rows.tolist()]
+def scan_of(
+    path: Path, options: Options, name: str, size: int, start: int, *, vectors: bool
+) -> Iterator[tuple[int, Page]]:
+    """All records of a file from a row on, each page with the row of its last one; see `sample_of`. Only reads.
+
+    Raises:
+        DamagedCollectionError: it cannot be read.
+    """
+    source = ParquetColumns(path, options)
+    first = 0
+    try:
+        for batch in source.batches(size, columns=source.schema.names):
+            rows = np.arange(max(first, start), first + len(batch))
+            page = _records(source, batch.slice(len(batch) - len(rows)), name, rows)
+            first += len(batch)
+            if len(page):
+                kept = page.vectors if vectors else np.zeros((len(page), 0), np.float32)
+                yield first - 1, page.with_vectors(kept)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+
+
+def _records(source: ParquetColumns, batch: Any, name: str, rows: Any) -> Page:
+    vectors, present = source.vectors_in(batch.column(source.vector))
+    batch = batch.filter(pa.array(present))
+    payload = [column for column in source.schema.names if column not in (source.vector, source.id, source.text)]
+    return page_of(batch, vectors, _ids(batch, source.id, name, rows[present]), source.text, payload)
+
+
+def _ids(batch: Any, column: str, name: str, rows: Any) -> list[str]:
+    numbers: list[str] = [f"{name}:{row}" for row in rows.tolist()]
     if not column:
         return numbers
     values = batch.column(column).to_pylist()

@@ -14,9 +14,8 @@ from lightmigrate.errors import VerificationError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns, unreadable
-from lightmigrate.stores.vector_files.parquet_records import sample_of
+from lightmigrate.stores.vector_files.parquet_records import sample_of, scan_of
 from lightmigrate.stores.vector_files.parquet_rewrite import Block, rewrite_vectors
-from lightmigrate.stores.vector_files.parquet_table import ParquetTable
 from lightmigrate.stores.vector_files.parquet_writer import schema_for
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.vectors import Vectors
@@ -63,13 +62,13 @@ class ParquetUnits:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(path, error) from None
 
-    def open(self, path: Path) -> ParquetTable:
-        """See `UnitFormat`."""
-        return ParquetTable(path, self._options)
-
-    def sample(self, path: Path, n: int, seed: int) -> Page:
+    def sample(self, path: Path, name: str, n: int, seed: int) -> Page:
         """See `UnitFormat`: some rows at the beginning of a row group are decoded."""
-        return sample_of(path, self._options, n, seed)
+        return sample_of(path, self._options, name, n, seed)
+
+    def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
+        """See `UnitFormat`."""
+        return scan_of(path, self._options, name, size, start, vectors=vectors)
 
     def convert(
         self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from lightmigrate.errors import DamagedCollectionError, RefusedError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.units import Converted
-from lightmigrate.stores.vector_files.table import Table
+from lightmigrate.stores.vector_files.places import homes
 from lightmigrate.vectors import Vectors, evenly
 
-# Files that a sample reads of.
-_SAMPLED = 16
+_SUFFIXES = (".parquet", ".npy")
+
+# What tells the parts of one collection apart in their names: numbers, and the random ids that engines give.
+_NUMBERS = re.compile(r"[0-9a-f]{8,}|\d+")
+
+# Files that a sample reads of, at least; of a large one so many that each gives no more records than this.
+_SAMPLED, _FROM_EACH = 16, 500
 
 
 class UnitFormat(Protocol):
@@ -35,15 +41,21 @@ class UnitFormat(Protocol):
             DamagedCollectionError: it cannot be read.
         """
 
-    def open(self, path: Path) -> Table:
-        """The rows of a file; only reads.
+    def sample(self, path: Path, name: str, n: int, seed: int) -> Page:
+        """About n records of a file, without those that have no vector; only reads a part of it.
+
+        Args:
+            path: the file.
+            name: of records that have no id: their ids are `NAME:ROW`.
+            n: how many.
+            seed: of the choice.
 
         Raises:
             DamagedCollectionError: it cannot be read.
         """
 
-    def sample(self, path: Path, n: int, seed: int) -> Page:
-        """About n records of a file, without those that have no vector; only reads a part of it.
+    def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
+        """All records of a file from a row on, at most `size` at a time, each page with the row of its last one.
 
         Raises:
             DamagedCollectionError: it cannot be read.
@@ -67,6 +79,11 @@ class FolderOfUnits:
         self.path = path
         self._format = unit_format
 
+    @property
+    def suffix(self) -> str:
+        """Of the files with vectors, with the dot."""
+        return self._format.suffix
+
     def units(self) -> list[str]:
         """See `UnitFolder`."""
         for path in self._files():
@@ -87,11 +104,11 @@ class FolderOfUnits:
     def sample(self, n: int, seed: int = 0) -> Page:
         """See `UnitFolder`."""
         units = self.units()
-        chosen = [units[number] for number in evenly(len(units), _SAMPLED)]
+        chosen = [units[number] for number in evenly(len(units), max(_SAMPLED, n // _FROM_EACH))]
         pages: list[Page] = []
         for number, unit in enumerate(chosen):
             try:
-                page = self._format.sample(self.path / unit, -(-n // len(chosen)), seed + number)
+                page = self._format.sample(self.path / unit, unit, -(-n // len(chosen)), seed + number)
             except DamagedCollectionError:
                 continue  # its conversion will say so
             if len(page):
@@ -100,6 +117,10 @@ class FolderOfUnits:
             raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
         usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
         return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
+
+    def scan(self, unit: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
+        """All records of a unit from a row on; see `UnitFormat.scan`."""
+        return self._format.scan(self.path / unit, unit, size, start, vectors=vectors)
 
     def convert(
         self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
@@ -112,6 +133,21 @@ class FolderOfUnits:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
+
+
+def is_one_collection(folder: Path) -> bool:
+    """Whether the files of a folder belong together: in folders below, such as partitions, or numbered parts.
+
+    Not where lightmigrate has migrated one of them alone. Only reads.
+    """
+    if homes(folder):
+        return False
+    here = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith((".", "_"))]
+    if not here:
+        below = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}"))
+        return any(not any(part.startswith(".") for part in path.relative_to(folder).parts) for path in below)
+    names = {_NUMBERS.sub("", path.name) for path in here}
+    return len(here) > 1 and len(names) == 1 and any(_NUMBERS.search(path.name) for path in here)
 
 
 def is_unit(path: Path, unit_format: UnitFormat) -> bool:
