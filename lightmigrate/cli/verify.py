@@ -11,7 +11,7 @@ from lightmigrate.cli.groups import expanded
 from lightmigrate.cli.options import AsJson
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.folder import migrated_folder
+from lightmigrate.commands.folder import checked_by
 from lightmigrate.commands.verify import verify as compare
 
 
@@ -24,7 +24,7 @@ def verify(database: Annotated[DatabaseChoice, DATABASE], as_json: AsJson = Fals
     from lightmigrate.cli.show import databases, folders, terminal
 
     with conversation(as_json) as talk:
-        folder = migrated_folder(database, talk)
+        folder = checked_by(database, talk)
         check = folder.verify() if folder else None
     if check is not None:
         print_result(check, folders.checked, as_json)

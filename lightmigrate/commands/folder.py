@@ -13,9 +13,11 @@ from lightmigrate.errors import LightmigrateError
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.progress import OnProgress
     from lightmigrate.scale.executor import Executor
     from lightmigrate.scale.migration import FolderMigrator
-    from lightmigrate.scale.results import FolderMigration
+    from lightmigrate.scale.results import FolderMigration, TableMigration
+    from lightmigrate.scale.table_migration import TableMigrator
 
 
 def migrate_folder(
@@ -25,27 +27,27 @@ def migrate_folder(
     executor: Executor,
     *,
     conversation: Conversation,
-) -> FolderMigration:
-    """Migrate a folder of files of vectors, which are one collection, by several workers. Asks, then writes.
+) -> FolderMigration | TableMigration:
+    """Migrate a folder of files, or a table of parts, which is one collection, by several workers. Asks, then writes.
 
     Args:
-        database: the folder.
+        database: the folder or the table.
         projection: file of the projection.
         options: how to migrate; the files are always compared.
-        executor: what converts the files.
+        executor: what converts the files or parts.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
-        LightmigrateError: as `FolderMigrator.migrate`; the folder is unchanged.
+        LightmigrateError: as `FolderMigrator.migrate` and `TableMigrator.migrate`; nothing was changed.
     """
     from lightmigrate.projection.projection import Projection
     from lightmigrate.scale.convert import convert
-    from lightmigrate.scale.migration import FolderMigrator
+    from lightmigrate.scale.migrators import migrator_for
 
     if not isinstance(database.database, (str, Path)):
-        raise LightmigrateError("--workers and --cluster are for a folder of files: leave them out")
+        raise LightmigrateError("--workers and --cluster are for a folder of files or a table: leave them out")
     end_exchange(database)
-    migrator = FolderMigrator(str(database.database), executor, conversation.on_progress)
+    migrator = migrator_for(str(database.database), executor, conversation.on_progress)
     with executor.prepared(convert):  # workers start while the sample is read
         plan = migrator.plan(Projection.load(projection), options)
         conversation.show(plan)
@@ -121,16 +123,37 @@ def migrated_folder(
     return FolderMigrator(str(database.database), Processes(cores()), conversation.on_progress)
 
 
+def checked_by(database: DatabaseChoice, conversation: Conversation) -> FolderMigrator | TableMigrator | None:
+    """What knows how a database was migrated by workers; `None` for one that was not. Only reads.
+
+    Raises:
+        DatabaseError: an exchange was interrupted.
+    """
+    return _migrated_table(database, conversation.on_progress) or migrated_folder(database, conversation)
+
+
 def end_exchange(database: DatabaseChoice) -> str | None:
-    """End the interrupted exchange of a folder that is migrated by workers. Writes only where there is one.
+    """End what a crash interrupted of a folder or table that is migrated by workers. Writes only where there is one.
 
     Returns:
         What was done, in a sentence; `None` when there was nothing to do, and for every other database.
     """
     from lightmigrate.scale.migration import recover
 
-    path = _migrated_path(database)
-    return None if path is None else recover(path)
+    if (path := _migrated_path(database)) is not None:
+        return recover(path)
+    table = _migrated_table(database)
+    return None if table is None else table.recover()
+
+
+def _migrated_table(database: DatabaseChoice, on_progress: OnProgress | None = None) -> TableMigrator | None:
+    """The migrator of a table, if it was migrated by workers or is being. Only reads."""
+    from lightmigrate.scale.migrators import migrated_table
+    from lightmigrate.scale.processes import Processes
+    from lightmigrate.system import cores
+
+    named = database.database
+    return migrated_table(str(named), Processes(cores()), on_progress) if isinstance(named, (str, Path)) else None
 
 
 def _migrated_path(database: DatabaseChoice) -> Path | None:

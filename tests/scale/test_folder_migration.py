@@ -164,7 +164,7 @@ def test_whoever_is_killed_all_is_done_exactly_once(
     command = [sys.executable, "-m", "lightmigrate", "migrate", str(folder), "-p", str(projection)]
     run = subprocess.Popen([*command, "--workers", "2", "--force", "--yes"], stderr=subprocess.DEVNULL)
     place = Workspace(folder)
-    while not any(manifest.read(place.manifest(name)) for name in place.runs()):
+    while not any(manifest.read(place.manifest(name), manifest.Done) for name in place.runs()):
         assert run.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     children = children_of(run.pid)
@@ -210,7 +210,7 @@ def test_a_line_that_was_not_written_whole_does_not_spoil_the_next(tmp_path: Pat
         opened.write(b'\n{"unit": "b", "sour')
     second = manifest.Done("c", 1, 2, 3, 4, "6")
     manifest.append(file, second)
-    assert manifest.read(file) == {"a": first, "c": second}
+    assert manifest.read(file, manifest.Done) == {"a": first, "c": second}
     assert manifest.total([first, second]) == manifest.total([second, first]) != manifest.total([first])
 
 
