@@ -58,13 +58,10 @@ def migrate_folder(
 
 def is_folder_of_units(database: DatabaseChoice) -> bool:
     """Whether a database is a folder whose files are one collection. Only reads, and calls no server."""
-    from lightmigrate.stores.open import open_database
-    from lightmigrate.stores.units import OfUnits
+    from lightmigrate.stores.open import is_one_of_many_files
 
     named = database.database
-    if not isinstance(named, (str, Path)) or (isinstance(named, str) and "://" in named and named[:5] != "file:"):
-        return False
-    return isinstance(open_database(named), OfUnits)
+    return isinstance(named, (str, Path)) and is_one_of_many_files(str(named))
 
 
 def plan_folder(

@@ -76,7 +76,7 @@ class FolderMigrator:
         info = projection.info
         needed = int(tree_bytes(self.path) * max(1.0, info.target.dimension / info.source.dimension))
         free = shutil.disk_usage(self.path.parent).free
-        return planned(self.path, count, sample.vectors, projection, options, needed=needed, free=free)
+        return planned(self.path, self.path.name, count, sample.vectors, projection, options, needed=needed, free=free)
 
     def migrate(self, projection: Path, options: MigrationOptions, plan: Plan | None = None) -> FolderMigration:
         """Convert all files, compare each, and put the new folder in place at once. Writes.

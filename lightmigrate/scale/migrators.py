@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lightmigrate.errors import DatabaseError, RefusedError
 from lightmigrate.progress import OnProgress
 from lightmigrate.scale.executor import Executor
 from lightmigrate.scale.migration import FolderMigrator
@@ -34,5 +35,8 @@ def migrated_table(address: str, executor: Executor, on_progress: OnProgress | N
     path = Path(address.partition("://")[2] or address).expanduser()
     if not any(path.glob(f"{_WORK}/{FOLDER}")) and not any(path.glob(f"*/{_WORK}/{FOLDER}")):
         return None
-    migrator = migrator_for(address, executor, on_progress)
+    try:
+        migrator = migrator_for(address, executor, on_progress)
+    except (DatabaseError, RefusedError):  # several tables or columns, none of which is meant alone
+        return None
     return migrator if isinstance(migrator, TableMigrator) and migrator.is_known() else None

@@ -27,6 +27,7 @@ _NAMED = 3
 
 def planned(
     path: Path,
+    name: str,
     count: int,
     sample: Vectors,
     projection: Projection,
@@ -38,7 +39,8 @@ def planned(
     """The plan of a migration of one collection. Only reads.
 
     Args:
-        path: where it is; its name is that of the collection.
+        path: where it is.
+        name: of the collection.
         count: number of its rows.
         sample: some of its vectors `(n, d)`.
         projection: that they are migrated with.
@@ -51,7 +53,7 @@ def planned(
     """
     if projection.extract_rule is not None:
         raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
-    address = Address(path.stem if path.suffix else path.name)
+    address = Address(name)
     plan = Plan(path, (check_job(facts_at(address, count, sample.shape[1], "cosine"), projection),), (), needed, free)
     if not options.force:
         require_passed(plan)

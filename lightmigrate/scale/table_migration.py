@@ -69,7 +69,7 @@ class TableMigrator:
             raise NothingToMigrateError(f"{self.path} holds no vectors: there is nothing to migrate")
         needed = 4 * count * projection.info.target.dimension
         free = shutil.disk_usage(self.path).free
-        return planned(self.path, count, sample.vectors, projection, options, needed=needed, free=free)
+        return planned(self.path, self.path.stem, count, sample.vectors, projection, options, needed=needed, free=free)
 
     def migrate(self, projection: Path, options: MigrationOptions, plan: Plan | None = None) -> TableMigration:
         """Write new vectors for all parts, compare each, and put them in place in one commit. Writes.
@@ -92,7 +92,8 @@ class TableMigrator:
             self._finish()
             plan = plan or self.plan(loaded, options)
             run = self._run_for(projection, loaded, options)
-            if plan.free_bytes < plan.needed_bytes:
+            written = sum(each.bytes for each in self._done(run, self._table.units()).values())
+            if plan.free_bytes + written < plan.needed_bytes:
                 raise DiskSpaceError(
                     f"not enough disk: {plan.needed_bytes / 2**20:,.0f} MiB are needed in {self.path}, "
                     f"{plan.free_bytes / 2**20:,.0f} MiB are free; make room or move the table to a larger disk",

@@ -19,7 +19,7 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds
 from lightmigrate.stores.serving import Served, Unobserved
-from lightmigrate.stores.units import UnitFolder, UnitTable
+from lightmigrate.stores.units import OfUnits, UnitFolder, UnitTable
 
 # A database of local files, or an open database.
 Database: TypeAlias = FileDatabase | Store
@@ -97,6 +97,15 @@ def open_units(address: str) -> UnitFolder | UnitTable:
     raise DatabaseError(
         f"{address} is no folder of Parquet or .npy files, and no table of parts: leave out --workers or --cluster"
     )
+
+
+def is_one_of_many_files(address: str) -> bool:
+    """Whether a path or an address is a folder whose files are one collection. Only reads; opens no other store."""
+    if "://" in address:
+        kind = next((kind for kind in _kinds() if address.partition("://")[0] in kind.schemes), None)
+    else:
+        kind = _kind_of(Path(address).expanduser().resolve())
+    return kind is not None and bool(kind.open_units) and isinstance(open_database(address), OfUnits)
 
 
 def kind_at(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
+from lightmigrate.scale.convert import convert
 from lightmigrate.scale.migration import FolderMigrator, migrated_path
 from lightmigrate.scale.processes import Processes
 from lightmigrate.scale.workspace import Workspace
@@ -189,6 +191,19 @@ def test_whoever_is_killed_all_is_done_exactly_once(
     for number in range(40):
         ids = pq.read_table(folder / f"many/part-{number:02}.parquet").column("id").to_pylist()
         assert ids == [f"{100 + number}-{row * 37 % ROWS}" for row in range(ROWS)]
+
+
+def test_workers_that_die_before_they_are_needed_are_replaced(folder: Path, projection: Path) -> None:
+    executor = Processes(2)
+    with executor.prepared(convert):
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
+            worker.join()
+        result = FolderMigrator(str(folder), executor).migrate(projection, FORCED)
+    assert result.converted_now == 3
+    assert FolderMigrator(str(folder), executor).verify().unchanged
 
 
 def children_of(process: int) -> list[int]:

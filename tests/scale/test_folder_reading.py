@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,14 +115,19 @@ def test_files_of_one_folder_belong_together_by_their_names(tmp_path: Path) -> N
         write(tmp_path / f"apart/{'abc'[number]}.parquet", range(10))
         (tmp_path / f"arrays/shard {number}").mkdir(parents=True)
         np.save(tmp_path / f"arrays/shard {number}/vectors.npy", vectors_of(MINILM)[:10])
+        np.save(tmp_path / f"arrays/shard {number}/labels.npy", np.arange(10))
+        identity = uuid.UUID(int=number * 7**40)
+        write(tmp_path / f"spark/lang={['de', 'en', 'fr'][number]}/part-{number}-{identity}.c000.parquet", range(10))
+        write(tmp_path / f"project/{'abc'[number]}/vectors.parquet", range(10))
     write(tmp_path / "one/part-0.parquet", range(10))
     assert names("parts") == ["parts"]
     assert names("arrays") == ["arrays"]
+    assert names("spark") == ["spark"]
+    assert not isinstance(open_database(tmp_path / "project"), Store), "as any folder that no store knows"
     assert names("apart") == ["a", "b", "c"]
     assert names("one") == ["part-0"]
     write(tmp_path / "arrays/more/part-0.parquet", range(10))
-    with pytest.raises(RefusedError, match="keep each format in a folder of its own"):
-        names("arrays")
+    assert not isinstance(open_database(tmp_path / "arrays"), Store), "two formats"
 
 
 def test_records_are_scanned_found_and_searched(hive: Path) -> None:

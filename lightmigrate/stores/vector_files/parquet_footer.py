@@ -37,6 +37,9 @@ _PAGE_OFFSETS = (DATA_PAGE, _INDEX_PAGE, DICTIONARY_PAGE)
 
 _REQUIRED, _REPEATED = 0, 2
 
+# How deep columns may lie in each other.
+_DEEPEST = 100
+
 # Encodings by their numbers.
 PLAIN, RLE, BYTE_STREAM_SPLIT = 0, 3, 9
 
@@ -110,22 +113,22 @@ class Footer:
         elements = iter(self.fields.structs(_SCHEMA))
         number = 0
 
-        def below(top: bytes, definition: int, repetition: int) -> Iterator[tuple[bytes, Leaf]]:
+        def below(top: bytes, definition: int, repetition: int, depth: int) -> Iterator[tuple[bytes, Leaf]]:
             nonlocal number
-            if (element := next(elements, None)) is None:
+            if (element := next(elements, None)) is None or depth > _DEEPEST:
                 raise ValueError("its schema ends within a column")
             kind = element.integer(_REPETITION, _REQUIRED)
             definition, repetition = definition + (kind != _REQUIRED), repetition + (kind == _REPEATED)
             if children := element.integer(_CHILDREN, 0):
                 for _ in range(children):
-                    yield from below(top or element.blob(_NAME), definition, repetition)
+                    yield from below(top or element.blob(_NAME), definition, repetition, depth + 1)
             else:
                 yield top or element.blob(_NAME), Leaf(number, element, definition, repetition)
                 number += 1
 
         root = next(elements, Struct())
         for _ in range(root.integer(_CHILDREN, 0)):
-            yield from below(b"", 0, 0)
+            yield from below(b"", 0, 0, 0)
 
     def set_width(self, leaf: Leaf, width: int) -> None:
         """Change how many bytes a value of a column has, where that is fixed and the column holds no numbers."""

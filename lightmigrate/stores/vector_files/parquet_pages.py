@@ -102,7 +102,8 @@ class PageWriter:
         plain = self._buffer[:size]
         plain[: len(levels)] = np.frombuffer(levels, np.uint8)
         if self.encoding == BYTE_STREAM_SPLIT:
-            split = np.ascontiguousarray(vectors).view(np.uint8).reshape(-1, vectors.dtype.itemsize).T
+            size_of_value = vectors.dtype.itemsize if self._leaf.repetition else width  # a row of bytes is one
+            split = np.ascontiguousarray(vectors).view(np.uint8).reshape(-1, size_of_value).T
             plain[len(levels) :] = split.reshape(-1)
         else:
             plain[len(levels) :] = np.ascontiguousarray(vectors).view(np.uint8).reshape(-1)
@@ -112,12 +113,15 @@ class PageWriter:
 
     def is_read_back(self, page: Page, data: bytes) -> bool:
         """Whether a page that was read from a file is what it was made from, to the bit."""
-        header, place = read_struct(data)
-        body = pa.py_buffer(data)[place:]
-        if (header.integer(_COMPRESSED), header.integer(_UNCOMPRESSED)) != (body.size, page.plain.size):
+        try:
+            header, place = read_struct(data)
+            body = pa.py_buffer(data)[place:]
+            if (header.integer(_COMPRESSED), header.integer(_UNCOMPRESSED)) != (body.size, page.plain.size):
+                return False
+            if self._codec is not None:
+                body = self._codec.decompress(body, page.plain.size)
+        except (pa.ArrowException, OSError, ValueError):
             return False
-        if self._codec is not None:
-            body = self._codec.decompress(body, page.plain.size)
         return bool(body.equals(page.plain))
 
 

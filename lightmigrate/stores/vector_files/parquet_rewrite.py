@@ -182,9 +182,11 @@ class _Target:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._flushed.close()
-        self._reading.close()
-        self._file.close()
+        try:
+            self._flushed.close()
+        finally:
+            self._reading.close()
+            self._file.close()
 
     def write(self, *parts: Any) -> bytes:
         """Write bytes at the end; returns them as they were read back."""

@@ -106,7 +106,7 @@ class ParquetUnits:
         ):
             raise VerificationError(f"{source.path}: its columns or row groups were not read back as they were")
         for number in numbers:
-            batch = next(new.batches(_BLOCK, columns=[new.vector], groups=[number]), None)
+            batch = next(new.batches(_LOOKED_AT, columns=[new.vector], groups=[number]), None)
             read = np.zeros((0, 0), np.float32) if batch is None else new.vectors_in(batch.column(0))[0]
             expected = first.get(number, read)
             if len(expected) and not np.array_equal(read[: len(expected)], expected.astype(np.float32), equal_nan=True):

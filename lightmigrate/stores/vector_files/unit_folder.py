@@ -11,13 +11,14 @@ from typing import Protocol
 from lightmigrate.errors import DamagedCollectionError, RefusedError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.units import Converted
+from lightmigrate.stores.vector_files.npy import holds_rows_of_floats
 from lightmigrate.stores.vector_files.places import homes
 from lightmigrate.vectors import Vectors, evenly
 
 _SUFFIXES = (".parquet", ".npy")
 
-# What tells the parts of one collection apart in their names: numbers, and the random ids that engines give.
-_NUMBERS = re.compile(r"[0-9a-f]{8,}|\d+")
+# What tells the parts of one collection apart in their paths: ids that engines give, numbers, and values of partitions.
+_VARYING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|\d+|(?<==)[^/]*")
 
 # Files that a sample reads of, at least; of a large one so many that each gives no more records than this.
 _SAMPLED, _FROM_EACH = 16, 500
@@ -136,18 +137,27 @@ class FolderOfUnits:
 
 
 def is_one_collection(folder: Path) -> bool:
-    """Whether the files of a folder belong together: in folders below, such as partitions, or numbered parts.
+    """Whether the files of a folder belong together: their paths differ in numbers and in values of partitions alone.
 
-    Not where lightmigrate has migrated one of them alone. Only reads.
+    Not where there is a single one in the folder itself, nor where lightmigrate has migrated one alone. Only reads.
     """
     if homes(folder):
         return False
-    here = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith((".", "_"))]
-    if not here:
-        below = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}"))
-        return any(not any(part.startswith(".") for part in path.relative_to(folder).parts) for path in below)
-    names = {_NUMBERS.sub("", path.name) for path in here}
-    return len(here) > 1 and len(names) == 1 and any(_NUMBERS.search(path.name) for path in here)
+    patterns, count, below = set(), 0, False
+    for suffix in _SUFFIXES:
+        for path in folder.rglob(f"*{suffix}"):
+            name = path.relative_to(folder).as_posix()
+            if any(part.startswith((".", "_")) for part in name.split("/")) or not _holds_vectors(path):
+                continue
+            patterns.add(_VARYING.sub("", name))
+            count, below = count + 1, below or "/" in name
+            if len(patterns) > 1:
+                return False
+    return count > 1 or below
+
+
+def _holds_vectors(path: Path) -> bool:
+    return path.is_file() and (path.suffix != ".npy" or holds_rows_of_floats(path))
 
 
 def is_unit(path: Path, unit_format: UnitFormat) -> bool:

@@ -136,6 +136,13 @@ def test_however_it_was_written(tmp_path: Path, how: dict[str, Any]) -> None:
     assert found.column("id").to_pylist() == ["id 333"]
 
 
+def test_bytes_that_are_stored_in_streams(tmp_path: Path) -> None:
+    how: Any = {"use_byte_stream_split": ["vec"], "use_dictionary": False}
+    pq.write_table(table(column(pa.binary(4 * OLD), holes=True)), tmp_path / "old", row_group_size=GROUP, **how)
+    file = rewrite(tmp_path / "old", tmp_path / "new", holes=True)
+    assert "BYTE_STREAM_SPLIT" in file.metadata.row_group(0).column(2).encodings
+
+
 def test_empty_row_groups_large_pages_and_no_rows(tmp_path: Path) -> None:
     with pq.ParquetWriter(tmp_path / "old", table(column()).schema) as writer:
         for rows in (table(column()).slice(0, 0), table(column()), table(column()).slice(0, 0)):
