@@ -131,8 +131,8 @@ def migrate(
     workers: Annotated[
         int | None,
         option(
-            "With --projection: the database is a folder of Parquet or .npy files that are one collection; so many "
-            "processes convert them, by default as many as there are cores.",
+            "With --projection: the database is a folder of Parquet or .npy files that are one collection, or a Lance "
+            "table; so many processes convert them, for a folder by default as many as there are cores.",
             "--workers",
             min=1,
         ),
@@ -292,7 +292,7 @@ def _by_workers(
 
     if projection is None:
         train = shlex.join(["lightmigrate", "train", "--from", *database.words, "--target-model", "NEW_MODEL"])
-        raise LightmigrateError(f"a folder of many files is migrated with --projection FILE:  {train}  makes one")
+        raise LightmigrateError(f"--workers, --cluster and many files need --projection FILE:  {train}  makes one")
     executor = Processes(workers or cores()) if cluster is None else open_cluster(cluster)
     with conversation(as_json, yes) as talk:
         result = migrate_folder(database, projection, options, executor, conversation=talk)

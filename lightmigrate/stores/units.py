@@ -67,7 +67,13 @@ class UnitTable(Protocol):
         """Number of rows; only reads."""
 
     def sample(self, n: int, seed: int = 0) -> Page:
-        """About n vectors, without ids and texts, from parts all over the table; only reads those."""
+        """About n vectors, without ids and texts, from parts all over the table; only reads those.
+
+        Parts that cannot be read are left out: `convert` refuses them.
+
+        Raises:
+            DamagedCollectionError: none of the parts can be read.
+        """
 
     def convert(
         self, unit: str, state: str, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool

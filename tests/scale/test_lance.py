@@ -141,6 +141,19 @@ def test_invalid_vectors_and_other_dimensions_are_refused_and_the_table_stays(ta
     assert result.parts == 5
 
 
+def test_a_damaged_fragment_is_named_and_the_others_are_done(table: Path, projection: Path) -> None:
+    before = lance.dataset(table)
+    (file,) = before.get_fragment(2).metadata.files
+    whole = (table / "data" / file.path).read_bytes()
+    (table / "data" / file.path).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FailedError, match=r"1 of 4 parts were not converted.*fragment 2: it cannot be read"):
+        migrator(table).migrate(projection, FORCED)
+    assert lance.dataset(table).version == before.version
+    assert migrator(table).status().files_done == 3
+    (table / "data" / file.path).write_bytes(whole)
+    assert migrator(table).migrate(projection, FORCED).converted_now == 1
+
+
 @pytest.mark.parametrize("victim", ["driver", "worker"])
 def test_whoever_is_killed_all_is_done_exactly_once(tmp_path: Path, projection: Path, victim: str) -> None:
     table = make(tmp_path / "docs.lance", 30)

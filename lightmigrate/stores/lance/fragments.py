@@ -76,12 +76,16 @@ class LanceFragments:
         """See `UnitTable`."""
         fragments = self._table.latest().get_fragments()
         chosen = [fragments[number] for number in evenly(len(fragments), _SAMPLED)] if fragments else []
-        pages = []
+        pages, each = [], -(-n // max(1, len(chosen)))
         for fragment in chosen:
-            each = -(-n // len(chosen))
-            found = fragment.to_table(columns=[self._column], limit=each, offset=_offset(fragment, each, seed))
+            try:
+                found = fragment.to_table(columns=[self._column], limit=each, offset=_offset(fragment, each, seed))
+            except (ValueError, RuntimeError, OSError):
+                continue  # its conversion will say so
             vectors, _ = _vectors_in(found.column(0).combine_chunks())
             pages.append(Page([""] * len(vectors), vectors, [None] * len(vectors), [None] * len(vectors)))
+        if chosen and not pages:
+            raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} of its fragments can be read")
         return Page.joined(pages)
 
     def convert(
@@ -112,8 +116,9 @@ class LanceFragments:
         function = lance.batch_udf(output_schema=schema)(convert_batch)
         try:
             metadata, _ = fragment.merge_columns(function, columns=columns, batch_size=_BATCH)
-        except (ValueError, RuntimeError) as error:
-            raise DamagedCollectionError(" ".join(str(error).split())[:300]) from None
+        except (ValueError, RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DamagedCollectionError(f"it cannot be read, or its new vectors not written: {reason}") from None
         file = self.path / "data" / metadata.files[-1].path
         if _fingerprint(file, fragment) != written.hexdigest():
             raise VerificationError("the new vectors were not read back as they were written")
