@@ -86,7 +86,8 @@ class ParquetUnits:
                 if len(old):
                     new = new_vectors(_page(old, batch, present, source, texts=texts))
                 count += len(new)
-                first.setdefault(group, new[:_LOOKED_AT].astype(source.number_type))
+                looked_at = int(np.count_nonzero(present[:_LOOKED_AT]))
+                first.setdefault(group, new[:looked_at].astype(source.number_type))
                 yield new, present
 
         sha256 = rewrite_vectors(source, target, schema_for(source, dimension), dimension, blocks)
@@ -108,8 +109,9 @@ class ParquetUnits:
         for number in numbers:
             batch = next(new.batches(_LOOKED_AT, columns=[new.vector], groups=[number]), None)
             read = np.zeros((0, 0), np.float32) if batch is None else new.vectors_in(batch.column(0))[0]
-            expected = first.get(number, read)
-            if len(expected) and not np.array_equal(read[: len(expected)], expected.astype(np.float32), equal_nan=True):
+            expected = first.get(number, read).astype(np.float32)
+            here = expected[: len(read)]  # a reader may give fewer rows than it was asked for
+            if len(expected) and not (len(here) and np.array_equal(read[: len(here)], here, equal_nan=True)):
                 raise VerificationError(f"{source.path}: the new vectors were not read back as they were written")
 
 

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightmigrate.errors import DamagedCollectionError, VerificationError
+from lightmigrate.files import file_sha256
 from lightmigrate.stores.vector_files import parquet_rewrite
 from lightmigrate.stores.vector_files.blocks import read_bytes
 from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns
 from lightmigrate.stores.vector_files.parquet_footer import Footer
 from lightmigrate.stores.vector_files.parquet_rewrite import Block, rewrite_vectors
+from lightmigrate.stores.vector_files.parquet_units import ParquetUnits
 from lightmigrate.stores.vector_files.parquet_writer import schema_for
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.stores.vector_files.thrift import read_struct, write_struct
@@ -153,6 +155,22 @@ def test_empty_row_groups_large_pages_and_no_rows(tmp_path: Path) -> None:
     none = np.zeros((0, NEW), np.float32), np.zeros(0, np.bool_)
     rewrite_vectors(source, tmp_path / "none", schema_for(source, NEW), NEW, lambda group: iter([none]))
     assert pq.read_table(tmp_path / "none").schema.field("vec").type.list_size == NEW
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_file_is_converted_as_a_unit(tmp_path: Path, holes: bool) -> None:
+    pq.write_table(table(column(holes=holes)), tmp_path / "old", row_group_size=GROUP)
+    units = ParquetUnits(Options(vector="vec"))
+    converted = units.convert(tmp_path / "old", tmp_path / "new", 4, lambda page: page.vectors[:, :4], texts=True)
+    old, new = pq.read_table(tmp_path / "old"), pq.read_table(tmp_path / "new")
+    assert converted.sha256 == file_sha256(tmp_path / "new")
+    assert converted.vectors == len(new["vec"].drop_null())
+    assert new["vec"].to_pylist() == [None if each is None else each[:4] for each in old["vec"].to_pylist()]
+    # what everybody will read is looked at, too
+    with pytest.raises(VerificationError, match="not read back"):
+        units._require_readable(
+            ParquetColumns(tmp_path / "old", Options()), tmp_path / "new", {0: make_vectors(64, 4, 1)}
+        )
 
 
 def test_what_is_read_back_otherwise_is_not_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
