@@ -61,6 +61,7 @@ class FolderMigrator:
         self._folder = folder
         self.path = self._folder.path.resolve()
         self._workspace = Workspace(self.path)
+        self._counted: dict[str, tuple[tuple[int, int] | None, int]] = {}
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
         """What `migrate` would do, and whether it can. Only reads.
@@ -195,10 +196,13 @@ class FolderMigrator:
 
     def _rows(self, unit: str) -> int:
         """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
-        try:
-            return self._folder.rows(unit)
-        except DamagedCollectionError:
-            return 0
+        state = _state(self.path / unit)
+        if self._counted.get(unit, (None, 0))[0] != state or state is None:
+            try:
+                self._counted[unit] = state, self._folder.rows(unit)
+            except DamagedCollectionError:
+                self._counted[unit] = state, 0
+        return self._counted[unit][1]
 
     def _stale(self, run: str) -> bool:
         """Whether somebody wrote to the folder since it was listed; only reads."""
