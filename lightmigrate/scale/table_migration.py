@@ -6,6 +6,7 @@ digests: `by-part/TOKEN.json`, `.jsonl` and `.npz` in the store's folder of our 
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import time
@@ -232,10 +233,14 @@ class TableMigrator:
 
     def is_known(self) -> bool:
         """Whether the vectors in place were put there by parts, or were taken back or are to be. Only reads."""
-        token = self._table.live_token()
-        if token:  # else it was put there in another way
-            return self._file(token, "jsonl").exists() or bool(self._unfinished())
+        if self._table.live_token():
+            return self._file(self._live_run(), "jsonl").exists() or bool(self._unfinished())
         return any(self._home.glob("*.json"))
+
+    def _live_run(self) -> str:
+        """The run that put the present vectors in place; `none` where none of ours did. Only reads."""
+        token = self._table.live_token()  # which anybody can have written
+        return token if re.fullmatch(r"[0-9a-f]{16}", token) else "none"
 
     def verify(self) -> FolderCheck:
         """Compare the vectors of each part with what the migration left. Only reads.
@@ -243,7 +248,7 @@ class TableMigrator:
         Raises:
             DatabaseError: the vectors in place were not put there by parts.
         """
-        known = manifest.read(self._file(self._table.live_token() or "none", "jsonl"), DonePart)
+        known = manifest.read(self._file(self._live_run(), "jsonl"), DonePart)
         if not known:
             raise DatabaseError(f"{self.path} was not migrated, or its backup is in place: there is nothing to compare")
         digests = self._table.digests()
@@ -256,7 +261,7 @@ class TableMigrator:
     def status(self) -> FolderStatus:
         """Whose vectors the table holds, what an interrupted run has done, and the ways back. Only reads."""
         states = self._table.units()
-        live = read_json(self._file(self._table.live_token() or "none", "json"))
+        live = read_json(self._file(self._live_run(), "json"))
         done = [len(self._done(run, states)) for run in self._unfinished() if self._table.exchanged(run) is None]
         return FolderStatus(
             self.path,
