@@ -6,6 +6,9 @@ converted to 768 numbers with a linear projection. In turn, each in processes of
 - `loop`: what people write: read a file with pyarrow, multiply, write it. Nothing is compared or kept.
 - `processes`: `lightmigrate migrate FOLDER --workers 2`: compared bit by bit, flushed, exchanged, with a backup.
 - `ray`: the same with `--cluster ray` on a cluster that runs already, with two cores; its start is not counted.
+- `lance`: `lightmigrate migrate TABLE.lance --workers 2` on the same rows in a Lance table of as many fragments.
+- `ray data`, `daft`: what people write with these libraries instead, in three lines; nothing is compared or kept. Needs
+  `pip install 'ray[data]' daft`.
 
 Told are vectors a second, processor seconds for a million vectors, and the most memory (the sum of the shares that
 `smaps_rollup` gives, so that shared pages count once) of all processes that take part. Results are added to
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import importlib
 import json
 import os
 import shutil
@@ -29,6 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -38,7 +43,8 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 
 OLD, NEW, ROWS = 384, 768, 125_000
-WAYS = ("loop", "processes", "ray")
+WAYS = ("loop", "processes", "ray", "lance", "ray data", "daft")
+SCRIPTS = ("loop", "ray data", "daft")  # which people write themselves
 WORKERS = 2
 LOOK_EVERY = 0.5  # seconds between two looks at memory
 
@@ -74,11 +80,52 @@ def loop(folder: Path, projection: Path) -> None:
         pq.write_table(table, target / path.name, compression="zstd")
 
 
+def with_ray_data(folder: Path, projection: Path) -> None:
+    """The same with Ray Data."""
+    import ray
+
+    matrix = np.load(projection.with_suffix(".npy"))
+    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, object_store_memory=10**9)
+    read = ray.data.read_parquet(str(folder))
+    read.map_batches(lambda table: with_projected(table, matrix), batch_format="pyarrow").write_parquet(
+        str(folder.with_name("converted")), compression="zstd"
+    )
+
+
+def with_daft(folder: Path, projection: Path) -> None:
+    """The same with Daft."""
+    daft: Any = importlib.import_module("daft")
+    matrix = np.load(projection.with_suffix(".npy"))
+
+    kind = daft.DataType.fixed_size_list(daft.DataType.float32(), NEW)
+
+    def project(column: Any) -> Any:
+        return projected(column.to_arrow(), matrix)
+
+    applied = daft.func.batch(return_dtype=kind)(project)
+    frame = daft.read_parquet(f"{folder}/*.parquet")
+    frame.with_column("embedding", applied(frame["embedding"])).write_parquet(
+        str(folder.with_name("converted")), compression="zstd"
+    )
+
+
+def with_projected(table: Any, matrix: Any) -> Any:
+    """A table with projected vectors."""
+    column = projected(table.column("embedding").combine_chunks(), matrix)
+    return table.set_column(table.schema.get_field_index("embedding"), "embedding", column)
+
+
+def projected(column: Any, matrix: Any) -> Any:
+    """A column of projected vectors."""
+    new = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, OLD) @ matrix
+    return pa.FixedSizeListArray.from_arrays(pa.array(new.astype(np.float32).ravel()), NEW)
+
+
 def commands(way: str, folder: Path, projection: Path) -> Sequence[str]:
     """The command of a way."""
-    if way == "loop":
-        return [sys.executable, __file__, "--loop", str(folder), str(projection)]
-    words = ["--workers", str(WORKERS)] if way == "processes" else ["--cluster", "ray"]
+    if way in SCRIPTS:
+        return [sys.executable, __file__, "--script", way, str(folder), str(projection)]
+    words = ["--cluster", "ray"] if way == "ray" else ["--workers", str(WORKERS)]
     program = [sys.executable, "-m", "lightmigrate", "migrate", str(folder), "-p", str(projection)]
     return [*program, *words, "--force", "--yes", "--json"]
 
@@ -152,7 +199,13 @@ def measure(way: str, folder: Path, projection: Path, millions: int) -> dict[str
     """Convert a copy of the files that shares their content, in one way."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as place, cluster(way) as (environment, also):
         copy = Path(place) / "vectors"
-        shutil.copytree(folder, copy, copy_function=os.link)
+        if way == "lance":
+            copy = copy.with_suffix(".lance")
+            for path in sorted(folder.glob("*.parquet")):
+                file = pq.ParquetFile(path)
+                lance.write_dataset(file.iter_batches(8_192), copy, file.schema_arrow, mode="append")
+        else:
+            shutil.copytree(folder, copy, copy_function=os.link)
         os.sync()
         started = time.monotonic()
         process = subprocess.Popen(commands(way, copy, projection), env=environment, stdout=subprocess.DEVNULL)
@@ -194,10 +247,11 @@ def main() -> None:
     parser.add_argument("--millions", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--place", type=Path, help="folder for the files: 6 GB for a million, 24 GB for four")
-    parser.add_argument("--loop", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--script", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.loop:
-        loop(*options.loop)
+    if options.script:
+        way, folder, projection = options.script
+        {"loop": loop, "ray data": with_ray_data, "daft": with_daft}[way](Path(folder), Path(projection))
         return
     with tempfile.TemporaryDirectory(dir=options.place) as home:
         random = np.random.default_rng(1)

@@ -24,8 +24,9 @@ from lightmigrate.registry.library import Library
 from lightmigrate.routes.compare import Comparison, compare_routes
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.scores.shift import QUERIES, ScoreShift
-from lightmigrate.stores.base import Address, Metric, Store
-from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.stores.base import Address, Metric
+from lightmigrate.stores.excerpt import Excerpts
+from lightmigrate.stores.joined import Collections, JoinedCollections
 from lightmigrate.texts.chosen import chosen_texts, stated_form, with_texts
 from lightmigrate.texts.collection import WithTexts
 from lightmigrate.texts.find import FoundTexts, find_texts
@@ -68,8 +69,9 @@ class DatabaseLearner(DatabaseReader):
         """
         damaged = self._require_readable(collection)
         with self._reading() as store:
-            read = replace(self._as_one(store, collection, texts, damaged), distance=require_distance(distance))
-            return data_from_readable(
+            parts = Excerpts(store)
+            read = replace(self._as_one(parts, collection, texts, damaged), distance=require_distance(distance))
+            data = data_from_readable(
                 read,
                 samples,
                 fewest=FEWEST_DOCUMENTS,
@@ -78,6 +80,7 @@ class DatabaseLearner(DatabaseReader):
                 seed=seed,
                 on_progress=self._on_progress,
             )
+            return replace(data, collection_size=parts.of_all(data.collection_size))
 
     def train(
         self,
@@ -315,7 +318,7 @@ class DatabaseLearner(DatabaseReader):
 
     def _as_one(
         self,
-        store: Store,
+        store: Collections,
         collection: str | Address | None,
         texts: Texts,
         damaged: Collection[Address],

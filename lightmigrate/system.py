@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +35,9 @@ _NOT_POSSIBLE_HERE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUP
 # Windows refuses to rename or delete a file that anybody has open. Scanners of viruses and indexers open every new file
 # for a moment, as does whoever reads a small file, so it is tried again for so long.
 SECONDS_IN_USE, _PAUSE = 2.0, 0.01
+
+# Bytes that are written to a file before they are flushed while more is written.
+_FLUSHED_AHEAD = 32 * 2**20
 
 # Where a system cannot read from a place in a file without moving there first.
 _seeking = threading.Lock()
@@ -170,6 +174,45 @@ def _sync(descriptor: int) -> None:
             _unix.fcntl(descriptor, flush)
             return
     os.fsync(descriptor)
+
+
+class FlushedAhead:
+    """Flushes an open file to the disk while more is written to it, so that the flush at the end finds little left.
+
+    Does nothing where the system cannot flush content alone.
+
+    Args:
+        descriptor: of the file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._bytes = descriptor, 0
+        self._flush: Callable[[int], None] | None = getattr(os, "fdatasync", None)
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
+
+    def add(self, size: int) -> None:
+        """Say that so many bytes more were written.
+
+        Raises:
+            OSError: an earlier flush failed; a later one would not say so again.
+        """
+        self._bytes += size
+        if self._bytes < _FLUSHED_AHEAD or self._flush is None:
+            return
+        if self._running is not None:
+            if not self._running.done():
+                return
+            self._running.result()
+        self._pool = self._pool or ThreadPoolExecutor(1)
+        self._running, self._bytes = self._pool.submit(self._flush, self._descriptor), 0
+
+    def close(self) -> None:
+        """Wait for the flush that runs; `OSError` if it fails."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._running is not None:
+            self._running.result()
 
 
 def read_at(descriptor: int, size: int, start: int) -> bytes:

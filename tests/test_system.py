@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -145,3 +146,26 @@ def test_a_registry_is_written(other: str, projection_file: Path, tmp_path: Path
     registry = Registry(tmp_path / "registry")
     registry.add_file(projection_file)
     assert len(registry.entries()) == 1
+
+
+def test_a_flush_that_fails_while_more_is_written_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(system, "_FLUSHED_AHEAD", 10)
+    with (tmp_path / "file").open("wb") as file:
+        flushed = system.FlushedAhead(file.fileno())
+        flushed.add(9)
+        flushed.add(9)
+        flushed.close()
+        monkeypatch.setattr(os, "fdatasync", full)
+        failing = system.FlushedAhead(file.fileno())
+        failing.add(20)
+        with pytest.raises(OSError, match="No space left"):
+            failing.close()
+        monkeypatch.delattr(os, "fdatasync")
+        without = system.FlushedAhead(file.fileno())
+        without.add(20)
+        without.close()

@@ -11,6 +11,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.conversation import Notice
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.doctor import doctor as look
+from lightmigrate.commands.folder import is_folder_of_units
 
 
 @expanded
@@ -31,4 +32,7 @@ def doctor(
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
     healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
     if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
-        print_next("plan", *database.words, "--target-model", "NEW_MODEL")
+        if is_folder_of_units(database):
+            print_next("train", "--from", *database.words, "--target-model", "NEW_MODEL")
+        else:
+            print_next("plan", *database.words, "--target-model", "NEW_MODEL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.embed_again import migrate_embedding_again
-from lightmigrate.commands.folder import migrate_folder
+from lightmigrate.commands.folder import is_folder_of_units, migrate_folder
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.commands.to_model import NewModel, migrate_to_model
@@ -130,8 +131,8 @@ def migrate(
     workers: Annotated[
         int | None,
         option(
-            "With --projection: the database is a folder of Parquet or .npy files that are one collection; so many "
-            "processes convert them.",
+            "With --projection: the database is a folder of Parquet or .npy files that are one collection, or a Lance "
+            "table; so many processes convert them, for a folder by default as many as there are cores.",
             "--workers",
             min=1,
         ),
@@ -163,7 +164,8 @@ def migrate(
     """
     from lightmigrate.cli.show import databases, scores, terminal
 
-    if workers is not None or cluster is not None:
+    by_file = workers is not None or cluster is not None
+    if by_file or (to is None and is_folder_of_units(database)):
         given = {
             "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again, "--plan": plan_file,
             "--to": to, "--collection": collection, "--distance": distance, "--queries": queries,
@@ -172,7 +174,7 @@ def migrate(
             "--workers": workers is not None and cluster is not None,
         }  # fmt: skip
         if others := [name for name, value in given.items() if value]:
-            way = "--workers" if cluster is None else "--cluster"
+            way = "--cluster" if cluster is not None else "--workers" if by_file else "a folder of many files"
             raise LightmigrateError(f"{way} goes with --projection alone: leave out {', '.join(others)}")
         _by_workers(database, projection, options, workers, cluster, yes=yes, as_json=as_json)
         return
@@ -286,10 +288,12 @@ def _by_workers(
     from lightmigrate.cli.show import folders
     from lightmigrate.scale.clusters import open_cluster
     from lightmigrate.scale.processes import Processes
+    from lightmigrate.system import cores
 
     if projection is None:
-        raise LightmigrateError("--workers and --cluster take --projection FILE (see lightmigrate train)")
-    executor = Processes(workers or 1) if cluster is None else open_cluster(cluster)
+        train = shlex.join(["lightmigrate", "train", "--from", *database.words, "--target-model", "NEW_MODEL"])
+        raise LightmigrateError(f"--workers, --cluster and many files need --projection FILE:  {train}  makes one")
+    executor = Processes(workers or cores()) if cluster is None else open_cluster(cluster)
     with conversation(as_json, yes) as talk:
         result = migrate_folder(database, projection, options, executor, conversation=talk)
     print_result(result, folders.migrated, as_json)

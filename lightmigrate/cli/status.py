@@ -11,7 +11,7 @@ from lightmigrate.cli.options import OPTIONAL_TARGET, SOURCE, AsJson, Cache, opt
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.folder import migrated_folder
+from lightmigrate.commands.folder import checked_by
 from lightmigrate.commands.status import ByQueries
 from lightmigrate.commands.status import status as read
 from lightmigrate.errors import LightmigrateError
@@ -44,7 +44,7 @@ def status(
     from lightmigrate.cli.show import folders, scores
 
     with conversation(as_json) as talk:
-        folder = migrated_folder(database, talk)
+        folder = checked_by(database, talk)
     if folder is not None:
         print_result(folder.status(), folders.status, as_json)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,12 @@ from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.migration.options import MigrationOptions
+    from lightmigrate.migration.plan import Plan
+    from lightmigrate.progress import OnProgress
     from lightmigrate.scale.executor import Executor
     from lightmigrate.scale.migration import FolderMigrator
-    from lightmigrate.scale.results import FolderMigration
+    from lightmigrate.scale.results import FolderMigration, TableMigration
+    from lightmigrate.scale.table_migration import TableMigrator
 
 
 def migrate_folder(
@@ -23,36 +27,77 @@ def migrate_folder(
     executor: Executor,
     *,
     conversation: Conversation,
-) -> FolderMigration:
-    """Migrate a folder of files of vectors, which are one collection, by several workers. Asks, then writes.
+) -> FolderMigration | TableMigration:
+    """Migrate a folder of files, or a table of parts, which is one collection, by several workers. Asks, then writes.
+
+    Args:
+        database: the folder or the table.
+        projection: file of the projection.
+        options: how to migrate; the files are always compared.
+        executor: what converts the files or parts.
+        conversation: with the caller; shown the plan before it is asked.
+
+    Raises:
+        LightmigrateError: as `FolderMigrator.migrate` and `TableMigrator.migrate`; nothing was changed.
+    """
+    from lightmigrate.projection.projection import Projection
+    from lightmigrate.scale.convert import convert
+    from lightmigrate.scale.migrators import migrator_for
+
+    if not isinstance(database.named, (str, Path)):
+        raise LightmigrateError("--workers and --cluster are for a folder of files or a table: leave them out")
+    end_exchange(database)
+    migrator = migrator_for(str(database.named), executor, conversation.on_progress)
+    with executor.prepared(convert):  # workers start while the sample is read
+        plan = migrator.plan(Projection.load(projection), options)
+        conversation.show(plan)
+        question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
+        conversation.require(question, "migrate")
+        return migrator.migrate(projection, options, plan)
+
+
+def is_folder_of_units(database: DatabaseChoice) -> bool:
+    """Whether a database is a folder whose files are one collection. Only reads, and calls no server."""
+    from lightmigrate.stores.open import is_one_of_many_files
+
+    named = database.named
+    return isinstance(named, (str, Path)) and is_one_of_many_files(str(named))
+
+
+def plan_folder(
+    database: DatabaseChoice, projection: Path, unheeded: Sequence[str] = (), *, conversation: Conversation
+) -> Plan:
+    """What migrating a folder whose files are one collection would do, and whether it can. Only reads.
 
     Args:
         database: the folder.
         projection: file of the projection.
-        options: how to migrate; the files are always compared.
-        executor: what converts the files.
-        conversation: with the caller; shown the plan before it is asked.
+        unheeded: options that were given and are not for such a folder.
+        conversation: with the caller.
 
     Raises:
-        LightmigrateError: as `FolderMigrator.migrate`; the folder is unchanged.
+        LightmigrateError: as `FolderMigrator.plan`; or an option was given that is not for a folder.
     """
+    from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.projection.projection import Projection
-    from lightmigrate.scale.migration import FolderMigrator
+    from lightmigrate.scale.migration import FolderMigrator, require_whole
+    from lightmigrate.scale.processes import Processes
+    from lightmigrate.system import cores
 
-    if not isinstance(database.named, (str, Path)):
-        raise LightmigrateError("--workers and --cluster are for a folder of files: leave them out")
-    end_exchange(database)
-    migrator = FolderMigrator(str(database.named), executor, conversation.on_progress)
-    conversation.show(migrator.plan(Projection.load(projection), options))
-    question = "Migrate?" if options.auto_backup else "Migrate without a backup? There will be no way back."
-    conversation.require(question, "migrate")
-    return migrator.migrate(projection, options)
+    if unheeded:
+        raise LightmigrateError(
+            f"a folder whose files are one collection is planned with --projection alone: leave out "
+            f"{', '.join(unheeded)}"
+        )
+    migrator = FolderMigrator(str(database.named), Processes(cores()), conversation.on_progress)
+    require_whole(migrator.path)
+    return migrator.plan(Projection.load(projection), MigrationOptions())
 
 
 def migrated_folder(
     database: DatabaseChoice, conversation: Conversation, *, writing: bool = False
 ) -> FolderMigrator | None:
-    """The migrator of a folder that was migrated by workers; `None` for every other database.
+    """The migrator of a folder that was migrated by workers, or would be; `None` for every other database.
 
     Args:
         database: what the caller named.
@@ -66,24 +111,46 @@ def migrated_folder(
     from lightmigrate.scale.processes import Processes
     from lightmigrate.system import cores
 
-    if (path := _migrated_path(database)) is None:
+    if (path := _migrated_path(database)) is not None:
+        if writing:
+            recover(path)
+        require_whole(path)
+    elif not is_folder_of_units(database):
         return None
-    if writing:
-        recover(path)
-    require_whole(path)
     return FolderMigrator(str(database.named), Processes(cores()), conversation.on_progress)
 
 
+def checked_by(database: DatabaseChoice, conversation: Conversation) -> FolderMigrator | TableMigrator | None:
+    """What knows how a database was migrated by workers; `None` for one that was not. Only reads.
+
+    Raises:
+        DatabaseError: an exchange was interrupted.
+    """
+    return _migrated_table(database, conversation.on_progress) or migrated_folder(database, conversation)
+
+
 def end_exchange(database: DatabaseChoice) -> str | None:
-    """End the interrupted exchange of a folder that is migrated by workers. Writes only where there is one.
+    """End what a crash interrupted of a folder or table that is migrated by workers. Writes only where there is one.
 
     Returns:
         What was done, in a sentence; `None` when there was nothing to do, and for every other database.
     """
     from lightmigrate.scale.migration import recover
 
-    path = _migrated_path(database)
-    return None if path is None else recover(path)
+    if (path := _migrated_path(database)) is not None:
+        return recover(path)
+    table = _migrated_table(database)
+    return None if table is None else table.recover()
+
+
+def _migrated_table(database: DatabaseChoice, on_progress: OnProgress | None = None) -> TableMigrator | None:
+    """The migrator of a table, if it was migrated by workers or is being. Only reads."""
+    from lightmigrate.scale.migrators import migrated_table
+    from lightmigrate.scale.processes import Processes
+    from lightmigrate.system import cores
+
+    named = database.named
+    return migrated_table(str(named), Processes(cores()), on_progress) if isinstance(named, (str, Path)) else None
 
 
 def _migrated_path(database: DatabaseChoice) -> Path | None:

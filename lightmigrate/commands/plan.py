@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from lightmigrate.commands.arguments import FOUND_TEXTS, NO_BUDGET, Budget, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
+from lightmigrate.commands.folder import is_folder_of_units, plan_folder
 from lightmigrate.commands.new_index import show_stated_distances
 from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.results import Result
@@ -144,6 +146,10 @@ def plan_projection(
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.projection.projection import Projection
 
+    if is_folder_of_units(database):
+        unheeded = {"--collection": collections, "--distance": distance}
+        given = [name for name, value in unheeded.items() if value]
+        return plan_folder(database, projection, given, conversation=conversation)
     migrator = database.open_to_migrate(conversation, writing=False)
     loaded = Projection.load(projection)
     addresses = addresses_for(migrator, loaded, collections, distance)
@@ -181,6 +187,12 @@ def plan_budget(
     Raises:
         LightmigrateError: as `Migrator.compare_routes`; a file for the plan without a budget.
     """
+    if is_folder_of_units(database):
+        words = shlex.join(["lightmigrate", "train", "--from", *database.words, *target.words])
+        raise LightmigrateError(
+            f"a folder whose files are one collection is migrated with a projection:  {words}  trains one, and says "
+            "what it keeps"
+        )
     if output is not None and not budget.is_given:
         raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
     # beside the budget in tokens, a limit on what is really paid, where the provider has one

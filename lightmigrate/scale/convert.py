@@ -7,20 +7,15 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lightmigrate.errors import DatabaseChangedError, InvalidVectorsError, LightmigrateError
-from lightmigrate.files import file_sha256
 from lightmigrate.migration.job import InvalidVectors, projected
 from lightmigrate.projection.projection import Projection
-from lightmigrate.scale.manifest import Done, Failed, append
+from lightmigrate.scale.manifest import Done, DonePart, Failed, append
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.open import open_units
+from lightmigrate.stores.units import UnitFolder, UnitTable
 from lightmigrate.system import rename, sync_file, sync_folder
 from lightmigrate.vectors import Vectors, meaningful
-
-# Vectors that are projected at once.
-_PAGE = 5_000
 
 # How the names of files begin that are being written.
 TEMPORARY = ".lightmigrate-writing-"
@@ -61,30 +56,70 @@ def convert(task: Conversion) -> Done | Failed:
 
 def _convert(task: Conversion) -> Done:
     folder = open_units(task.address)
+    assert isinstance(folder, UnitFolder)  # noqa: S101  # as the driver has seen
     source, target = folder.path / task.unit, task.folder / task.unit
     before = source.stat()
     new_vectors = _NewVectors(_loaded(task.projection))
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}.{target.name}")
     try:
-        count = folder.convert(task.unit, aside, new_vectors.dimension, new_vectors)
-        if new_vectors.invalid and task.invalid_vectors == "refuse":
-            raise InvalidVectorsError(
-                f"{new_vectors.invalid} of {count} vectors hold NaN or infinity or are all zero: embed those documents "
-                "again, or give  --invalid-vectors centre  to give them the centre of the new space",
-                ids=(),
-            )
+        texts = new_vectors.projection.reads_texts
+        converted = folder.convert(task.unit, aside, new_vectors.dimension, new_vectors, texts=texts)
+        new_vectors.require_valid(converted.vectors, task.invalid_vectors)
         after = source.stat()
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise DatabaseChangedError("it was written to while it was read: stop the writer, and run this again")
         aside.chmod(before.st_mode & 0o777)
         sync_file(aside)
-        size, sha256 = aside.stat().st_size, file_sha256(aside)
+        size = aside.stat().st_size
         rename(aside, target)
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(target.parent)
-    done = Done(task.unit, before.st_size, before.st_mtime_ns, count, size, sha256)
+    done = Done(task.unit, before.st_size, before.st_mtime_ns, converted.vectors, size, converted.sha256)
+    append(task.manifest, done)
+    return done
+
+
+@dataclass(frozen=True)
+class PartConversion:
+    """One part of a table to convert.
+
+    Attributes:
+        address: of the table.
+        unit: name of the part.
+        state: that it had when it was listed.
+        projection: file of the projection.
+        manifest: file of the manifest.
+        invalid_vectors: see `migration.job.Job`.
+    """
+
+    address: str
+    unit: str
+    state: str
+    projection: Path
+    manifest: Path
+    invalid_vectors: InvalidVectors
+
+
+def convert_part(task: PartConversion) -> DonePart | Failed:
+    """Write new vectors of a part, compare them, and note that in the manifest. Writes; nobody sees them yet.
+
+    It fails where the part cannot be read, has vectors that the projection does not take, was not read back equal, or
+    was written to meanwhile.
+    """
+    try:
+        table = open_units(task.address)
+        assert isinstance(table, UnitTable)  # noqa: S101  # as the driver has seen
+        new_vectors = _NewVectors(_loaded(task.projection))
+        texts = new_vectors.projection.reads_texts
+        made = table.convert(task.unit, task.state, new_vectors.dimension, new_vectors, texts=texts)
+        new_vectors.require_valid(made.vectors, task.invalid_vectors)
+    except DatabaseChangedError as error:
+        return Failed(task.unit, str(error), changed=True)
+    except (LightmigrateError, OSError) as error:
+        return Failed(task.unit, str(error))
+    done = DonePart(task.unit, task.state, made.vectors, made.bytes, made.sha256, made.description)
     append(task.manifest, done)
     return done
 
@@ -93,19 +128,23 @@ class _NewVectors:
     """Projects the vectors of a unit, and counts those that are invalid."""
 
     def __init__(self, projection: Projection) -> None:
-        self._projection = projection
+        self.projection = projection
         self.dimension = projection.info.target.dimension
         self.invalid = 0
 
     def __call__(self, page: Page) -> Vectors:
-        self._projection.check_input(page.vectors.shape[1])
+        self.projection.check_input(page.vectors.shape[1])
         self.invalid += int((~meaningful(page.vectors)).sum())
-        new = np.empty((len(page), self.dimension), np.float32)
-        for start in range(0, len(page), _PAGE):
-            part = slice(start, start + _PAGE)
-            texts = page.texts[part] if self._projection.reads_texts else None
-            new[part] = projected(self._projection, page.vectors[part], texts)
-        return new
+        return projected(self.projection, page.vectors, page.texts if self.projection.reads_texts else None)
+
+    def require_valid(self, count: int, what: InvalidVectors) -> None:
+        """Raise `InvalidVectorsError` when any of so many was invalid, unless they become the centre."""
+        if self.invalid and what == "refuse":
+            raise InvalidVectorsError(
+                f"{self.invalid} of {count} vectors hold NaN or infinity or are all zero: embed those documents again, "
+                "or give  --invalid-vectors centre  to give them the centre of the new space",
+                ids=(),
+            )
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,9 @@ class Executor(Protocol):
     @property
     def workers(self) -> int:
         """How many tasks are worked on at once; 0 for a cluster that was not asked yet."""
+
+    def prepared(self, work: Callable[[Task], Returned]) -> contextlib.AbstractContextManager[None]:
+        """Start workers ahead that will call a function, where that takes time; they end with the block."""
 
     def run(
         self, work: Callable[[Task], Returned], tasks: Sequence[Task]

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,45 @@ class Done:
 
 
 @dataclass(frozen=True)
+class DonePart:
+    """A part of a table whose new vectors were written and compared.
+
+    Attributes:
+        unit: name of the part.
+        state: that it had.
+        vectors: how many it holds.
+        bytes: size of the file with the new ones.
+        sha256: of that file.
+        description: what puts it in place; see `stores.units.Made`.
+    """
+
+    unit: str
+    state: str
+    vectors: int
+    bytes: int
+    sha256: str
+    description: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """A unit that was not converted.
 
     Attributes:
-        unit: path of the file, below its folder.
+        unit: path of the file below its folder, or name of the part of a table.
         reason: what is wrong, in a sentence without ids and texts.
+        changed: whether it was only written to meanwhile.
     """
 
     unit: str
     reason: str
+    changed: bool = False
 
 
-def append(manifest: Path, done: Done) -> None:
+_D = TypeVar("_D", Done, DonePart)
+
+
+def append(manifest: Path, done: Done | DonePart) -> None:
     """Add a line, in one write; durable on return. Several processes may append at once. Writes."""
     # begins with the end of a line: what a process that was killed had left of its own must not run into this one
     line = b"\n" + json.dumps(asdict(done)).encode() + b"\n"
@@ -56,23 +83,23 @@ def append(manifest: Path, done: Done) -> None:
         os.close(descriptor)
 
 
-def read(manifest: Path) -> dict[str, Done]:
+def read(manifest: Path, kind: type[_D]) -> dict[str, _D]:
     """The last line of each unit; lines that were not written whole are left out. Only reads."""
-    known: dict[str, Done] = {}
+    known: dict[str, _D] = {}
     try:
         lines = manifest.read_bytes().splitlines()
     except FileNotFoundError:
         return known
     for line in lines:
         try:
-            done = Done(**json.loads(line))
+            done = kind(**json.loads(line))
         except (ValueError, TypeError):
             continue
         known[done.unit] = done
     return known
 
 
-def total(units: Iterable[Done]) -> str:
+def total(units: Iterable[Done] | Iterable[DonePart]) -> str:
     """The digest of all units together: the sum of those of each, modulo 2²⁵⁶, in whatever order."""
     digests = (hashlib.sha256(f"{done.sha256} {done.unit}".encode()).digest() for done in units)
     return f"{sum(int.from_bytes(digest, 'big') for digest in digests) % 2**256:064x}"

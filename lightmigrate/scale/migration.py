@@ -20,38 +20,26 @@ from lightmigrate.errors import (
     DiskSpaceError,
     FailedError,
     NothingToMigrateError,
-    RefusedError,
     WrittenSinceError,
 )
 from lightmigrate.files import file_sha256, tree_bytes, write_json
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import MigrationOptions
-from lightmigrate.migration.plan import Plan, check_job, require_passed
+from lightmigrate.migration.plan import Plan
 from lightmigrate.migration.results import Backup, Rollback, choose_backups
-from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
 from lightmigrate.scale.executor import Executor
 from lightmigrate.scale.manifest import Done, Failed
+from lightmigrate.scale.planning import PASSES, SAMPLE, failure, planned
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace
-from lightmigrate.stores.base import Address
-from lightmigrate.stores.defaults import facts_at
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.units import UnitFolder
 from lightmigrate.system import cores
-
-# Vectors that are looked at before anything is built.
-_SAMPLE = 2_000
-
-# How often files are converted that were written to since the last time, before it is given up.
-_PASSES = 10
-
-# Files that a message names.
-_NAMED = 3
 
 
 class FolderMigrator:
@@ -68,9 +56,12 @@ class FolderMigrator:
         self._address = address if "://" in address else str(Path(address).expanduser().resolve())
         self._executor = executor
         self._report = reporting(on_progress)
-        self._folder: UnitFolder = open_units(self._address)
+        folder = open_units(self._address)
+        assert isinstance(folder, UnitFolder)  # noqa: S101  # see `migrators`
+        self._folder = folder
         self.path = self._folder.path.resolve()
         self._workspace = Workspace(self.path)
+        self._counted: dict[str, tuple[tuple[int, int] | None, int]] = {}
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
         """What `migrate` would do, and whether it can. Only reads.
@@ -78,24 +69,17 @@ class FolderMigrator:
         Raises:
             LightmigrateError: of the kind that says why not.
         """
-        if projection.extract_rule is not None:
-            raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
         units = self._folder.units()
         if not units:
             raise NothingToMigrateError(f"{self.path} holds no files of vectors: there is nothing to migrate")
-        sample = self._folder.sample(_SAMPLE)
-        address = Address(self.path.name)
+        sample = self._folder.sample(SAMPLE)
         count = sum(self._rows(unit) for unit in units)
         info = projection.info
-        planned = check_job(facts_at(address, count, sample.vectors.shape[1], "cosine"), projection)
         needed = int(tree_bytes(self.path) * max(1.0, info.target.dimension / info.source.dimension))
-        plan = Plan(self.path, (planned,), (), needed, shutil.disk_usage(self.path.parent).free)
-        if not options.force:
-            require_passed(plan)
-            require_fitting(address, sample.vectors, projection)
-        return plan
+        free = shutil.disk_usage(self.path.parent).free
+        return planned(self.path, self.path.name, count, sample.vectors, projection, options, needed=needed, free=free)
 
-    def migrate(self, projection: Path, options: MigrationOptions) -> FolderMigration:
+    def migrate(self, projection: Path, options: MigrationOptions, plan: Plan | None = None) -> FolderMigration:
         """Convert all files, compare each, and put the new folder in place at once. Writes.
 
         What an earlier run with the same projection has converted is kept. The old folder stays as it is.
@@ -103,6 +87,7 @@ class FolderMigrator:
         Args:
             projection: its file.
             options: `auto_backup`, `invalid_vectors` and `force` of them.
+            plan: what `plan` returned a moment ago for the same; `None` has it made.
 
         Raises:
             FailedError: some files cannot be converted; all others were. Nothing was put in place.
@@ -112,7 +97,7 @@ class FolderMigrator:
         started = time.monotonic()
         loaded = Projection.load(projection)
         with self._workspace.locked():
-            plan = self.plan(loaded, options)
+            plan = plan or self.plan(loaded, options)
             run = self._run_for(projection, loaded, options.invalid_vectors)
             free = shutil.disk_usage(self._workspace.home).free + tree_bytes(self._workspace.new(run))
             if free < plan.needed_bytes:
@@ -135,10 +120,10 @@ class FolderMigrator:
             if not options.auto_backup:
                 self._workspace.delete_backup(self._workspace.home / backup)
                 backup_path = None
-        (planned,) = plan.collections
+        (collection,) = plan.collections
         return FolderMigration(
-            self.path, len(done), now, sum(each.vectors for each in done.values()), planned.current_dim,
-            planned.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
+            self.path, len(done), now, sum(each.vectors for each in done.values()), collection.current_dim,
+            collection.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
             time.monotonic() - started,
         )  # fmt: skip
 
@@ -162,7 +147,7 @@ class FolderMigrator:
     def _build(self, run: str, invalid_vectors: InvalidVectors) -> tuple[dict[str, Done], int]:
         """Convert files until none was written to since; returns all that are done, and how many of them now."""
         new, converted = self._workspace.new(run), 0
-        for _ in range(_PASSES):
+        for _ in range(PASSES):
             units = self._folder.units()
             done = self._done(run, units)
             missing = [unit for unit in units if unit not in done]
@@ -192,23 +177,15 @@ class FolderMigrator:
                     case _:
                         failed.append(Failed(task.unit, f"{type(result).__name__}: {result}"))
             if failed:
-                raise FailedError(self._failure(failed, len(units)))
+                raise FailedError(failure(failed, len(units), "files"))
         raise DatabaseChangedError(
-            f"files in {self.path} were written to in every one of {_PASSES} passes: nothing was migrated; stop the "
+            f"files in {self.path} were written to in every one of {PASSES} passes: nothing was migrated; stop the "
             "writers, and run this again to go on"
-        )
-
-    def _failure(self, failed: Sequence[Failed], total: int) -> str:
-        first = "; ".join(f"{each.unit}: {each.reason}" for each in failed[:_NAMED])
-        more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-        return (
-            f"{len(failed)} of {total} files were not converted, the others were, and nothing was put in place: "
-            f"{first}{more}; mend them, and run the same command again for these files alone"
         )
 
     def _done(self, run: str, units: Sequence[str]) -> dict[str, Done]:
         """The units that are converted and whose source is still what they were made from. Only reads."""
-        new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run))
+        new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run), Done)
         written = [known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes]
         return {each.unit: each for each in self._unchanged(self.path, written)}
 
@@ -219,10 +196,13 @@ class FolderMigrator:
 
     def _rows(self, unit: str) -> int:
         """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
-        try:
-            return self._folder.rows(unit)
-        except DamagedCollectionError:
-            return 0
+        state = _state(self.path / unit)
+        if self._counted.get(unit, (None, 0))[0] != state or state is None:
+            try:
+                self._counted[unit] = state, self._folder.rows(unit)
+            except DamagedCollectionError:
+                self._counted[unit] = state, 0
+        return self._counted[unit][1]
 
     def _stale(self, run: str) -> bool:
         """Whether somebody wrote to the folder since it was listed; only reads."""
@@ -250,7 +230,7 @@ class FolderMigrator:
         Raises:
             DatabaseError: the folder in place was not migrated.
         """
-        known = manifest.read(self._workspace.manifest(self._workspace.live_run()))
+        known = manifest.read(self._workspace.manifest(self._workspace.live_run()), Done)
         if not known:
             raise DatabaseError(f"{self.path} was not migrated, or its backup is in place: there is nothing to compare")
         units = self._folder.units()
@@ -308,7 +288,7 @@ class FolderMigrator:
 
     def _require_nothing_written(self) -> None:
         """Only sizes are compared, and names: reading everything can take hours."""
-        known = manifest.read(self._workspace.manifest(self._workspace.live_run()))
+        known = manifest.read(self._workspace.manifest(self._workspace.live_run()), Done)
         if not known:
             return
         units = self._folder.units()

@@ -22,6 +22,10 @@ _ATTEMPTS = 3
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
+# pyarrow gives back memory that it frees and takes it again for the next rows, which costs a tenth of the time.
+_MEMORY = {"MIMALLOC_PURGE_DELAY": "-1"}
+
+
 class Processes:
     """New processes of this machine. See `executor.Executor`.
 
@@ -35,6 +39,20 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._ready: ProcessPoolExecutor | None = None
+
+    @contextlib.contextmanager
+    def prepared(self, work: Callable[[Task], Returned]) -> Iterator[None]:
+        """See `Executor`."""
+        with self._pool() as pool:
+            with _settings_of_libraries(self.workers):
+                for _ in range(self.workers):  # a worker is started for each
+                    pool.submit(_load, work)
+            self._ready = pool
+            try:
+                yield
+            finally:
+                self._ready = None
 
     def run(
         self, work: Callable[[Task], Returned], tasks: Sequence[Task]
@@ -43,7 +61,7 @@ class Processes:
         waiting = list(reversed(tasks))
         attempts: dict[int, int] = {}
         while waiting:
-            with _limited_threads(self.workers), _pool(self.workers) as pool:
+            with _settings_of_libraries(self.workers), self._some_pool() as pool:
                 running: dict[Future[Returned], Task] = {}
                 broken = False
                 while (waiting and not broken) or running:
@@ -53,12 +71,12 @@ class Processes:
                             running[pool.submit(work, task)] = task
                         except BrokenProcessPool:
                             waiting.append(task)
-                            broken = True
+                            broken, self._ready = True, None
                     for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                         task = running.pop(future)
                         error = future.exception()
                         if isinstance(error, BrokenProcessPool):
-                            broken = True
+                            broken, self._ready = True, None
                             attempts[id(task)] = attempts.get(id(task), 0) + 1
                             if attempts[id(task)] < _ATTEMPTS:
                                 waiting.append(task)
@@ -68,15 +86,19 @@ class Processes:
                             raise error
                         yield task, future.result() if error is None else error
 
+    @contextlib.contextmanager
+    def _pool(self) -> Iterator[ProcessPoolExecutor]:
+        # spawned, not forked: the libraries that multiply matrices have threads, which do not survive a fork
+        context, threads = multiprocessing.get_context("spawn"), threads_of(self.workers)
+        pool = ProcessPoolExecutor(self.workers, context, _begin, (threads,))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    # spawned, not forked: the libraries that multiply matrices have threads, which do not survive a fork
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (threads_of(workers),))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def _some_pool(self) -> contextlib.AbstractContextManager[ProcessPoolExecutor]:
+        """The workers that were started ahead, or new ones."""
+        return self._pool() if self._ready is None else contextlib.nullcontext(self._ready)
 
 
 def threads_of(workers: int) -> int:
@@ -85,10 +107,11 @@ def threads_of(workers: int) -> int:
 
 
 @contextlib.contextmanager
-def _limited_threads(workers: int) -> Iterator[None]:
-    """Processes that are started meanwhile inherit the limit."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads_of(workers))))
+def _settings_of_libraries(workers: int) -> Iterator[None]:
+    """Processes that are started meanwhile inherit them."""
+    settings = {**dict.fromkeys(_THREADS, str(threads_of(workers))), **_MEMORY}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
@@ -107,6 +130,10 @@ def _begin(threads: int) -> None:
 
         pa.set_cpu_count(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _load(work: Callable[[Task], Returned]) -> None:
+    """Nothing: a worker that was sent a function has imported its module."""
 
 
 def _end_with_parent() -> None:

@@ -48,6 +48,10 @@ class RayTasks:
         self._address = address
         self.workers = 0
 
+    def prepared(self, work: Callable[[Task], Returned]) -> contextlib.AbstractContextManager[None]:
+        """See `Executor`: nothing, the cluster has its own workers."""
+        return contextlib.nullcontext()
+
     def run(
         self, work: Callable[[Task], Returned], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Returned | Exception]]:

@@ -38,8 +38,37 @@ class FolderMigration(Result):
 
 
 @dataclass(frozen=True)
+class TableMigration(Result):
+    """A migrated table.
+
+    Attributes:
+        table: the table.
+        parts: how many parts were converted, those of earlier runs included.
+        converted_now: how many of them by this run.
+        vectors: how many were projected.
+        previous_dim: dimension before.
+        current_dim: dimension now.
+        sha256: digest of the new vectors of all parts; see `manifest.total`.
+        backup: name of the version that was replaced; `None` when no backup was wanted.
+        workers: how many worked at once; 0 for a cluster that had nothing to do.
+        seconds: wall time of this run.
+    """
+
+    table: Path
+    parts: int
+    converted_now: int
+    vectors: int
+    previous_dim: int
+    current_dim: int
+    sha256: str
+    backup: str | None
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FolderCheck(Result):
-    """A migrated folder compared with what its migration left.
+    """A migrated folder, or a table of parts, compared with what its migration left.
 
     Attributes:
         folder: the folder.
@@ -65,7 +94,7 @@ class FolderCheck(Result):
 
 @dataclass(frozen=True)
 class FolderStatus(Result):
-    """What is known of a folder.
+    """What is known of a folder, or of a table of parts.
 
     Attributes:
         folder: the folder.

@@ -58,7 +58,7 @@ class StoreKind:
             Left out where the marks suffice.
         open_path: function of a path that returns a `FileDatabase` or a `Store`. It may only read.
         open_units: function of a path or an address that returns a `UnitFolder` where its files together are one
-            collection, else `None`. It may only read.
+            collection, or a `UnitTable` where its parts are, else `None`. It may only read.
         clients: by the package (or module) of the class of an object, such as `chromadb`: function of the object that
             returns a `Store`, which does not close what the caller opened.
         framework_stores: the same for objects that hold one collection of a database: function of the object that

@@ -19,7 +19,7 @@ from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds
 from lightmigrate.stores.serving import Served, Unobserved
-from lightmigrate.stores.units import UnitFolder
+from lightmigrate.stores.units import OfUnits, UnitFolder, UnitTable
 
 # A database of local files, or an open database.
 Database: TypeAlias = FileDatabase | Store
@@ -83,18 +83,29 @@ def open_path(path: Path) -> Database:
     return _opened(kind, kind.open_path, place)
 
 
-def open_units(address: str) -> UnitFolder:
-    """The folder of files at a path or an address, as one collection. Only reads.
+def open_units(address: str) -> UnitFolder | UnitTable:
+    """The folder of files or the table at a path or an address, as units of one collection. Only reads.
 
     Raises:
         DatabaseError: no store knows it as that.
     """
     for kind in _kinds():
         if kind.open_units and ("://" not in address or address.partition("://")[0] in kind.schemes):
-            opened = cast(UnitFolder | None, kind.call(kind.open_units, address))
+            opened = cast(UnitFolder | UnitTable | None, kind.call(kind.open_units, address))
             if opened is not None:
                 return opened
-    raise DatabaseError(f"{address} is no folder of Parquet or .npy files: leave out --workers or --cluster")
+    raise DatabaseError(
+        f"{address} is no folder of Parquet or .npy files, and no table of parts: leave out --workers or --cluster"
+    )
+
+
+def is_one_of_many_files(address: str) -> bool:
+    """Whether a path or an address is a folder whose files are one collection. Only reads; opens no other store."""
+    if "://" in address:
+        kind = next((kind for kind in _kinds() if address.partition("://")[0] in kind.schemes), None)
+    else:
+        kind = _kind_of(Path(address).expanduser().resolve())
+    return kind is not None and bool(kind.open_units) and isinstance(open_database(address), OfUnits)
 
 
 def kind_at(path: Path) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,7 +116,7 @@ def for_transfer(folder: Path) -> None:
 
 
 def many_files(folder: Path) -> None:
-    """A folder of Parquet files that are one collection, and a projection of its vectors."""
+    """A folder of Parquet files that are one collection, a Lance table of the same, and a projection of the vectors."""
     place = folder.parents[2] / "vectors"
     place.mkdir()
     vectors = shared_wordllama(128).embed(documents())
@@ -125,6 +126,7 @@ def many_files(folder: Path) -> None:
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors[rows].ravel()), 128)
         table = pa.table({"id": [f"n{row}" for row in range(ROWS)][rows], "text": documents()[rows], "vector": column})
         pq.write_table(table, place / f"part-{number:03}.parquet")
+        lance.write_dataset(table, place.with_suffix(".lance"), mode="append")
 
 
 def for_frameworks(folder: Path) -> None:

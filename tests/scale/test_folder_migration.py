@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,16 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lightmigrate.errors import FailedError, RefusedError, VerificationError, WrittenSinceError
+from lightmigrate.errors import FailedError, RefusedError, WrittenSinceError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
+from lightmigrate.scale.convert import convert
 from lightmigrate.scale.migration import FolderMigrator, migrated_path
 from lightmigrate.scale.processes import Processes
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
-from lightmigrate.stores.vector_files import parquet_writer
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.databases import make_projection
@@ -165,7 +166,7 @@ def test_whoever_is_killed_all_is_done_exactly_once(
     command = [sys.executable, "-m", "lightmigrate", "migrate", str(folder), "-p", str(projection)]
     run = subprocess.Popen([*command, "--workers", "2", "--force", "--yes"], stderr=subprocess.DEVNULL)
     place = Workspace(folder)
-    while not any(manifest.read(place.manifest(name)) for name in place.runs()):
+    while not any(manifest.read(place.manifest(name), manifest.Done) for name in place.runs()):
         assert run.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     children = children_of(run.pid)
@@ -192,6 +193,19 @@ def test_whoever_is_killed_all_is_done_exactly_once(
         assert ids == [f"{100 + number}-{row * 37 % ROWS}" for row in range(ROWS)]
 
 
+def test_workers_that_die_before_they_are_needed_are_replaced(folder: Path, projection: Path) -> None:
+    executor = Processes(2)
+    with executor.prepared(convert):
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
+            worker.join()
+        result = FolderMigrator(str(folder), executor).migrate(projection, FORCED)
+    assert result.converted_now == 3
+    assert FolderMigrator(str(folder), executor).verify().unchanged
+
+
 def children_of(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
@@ -203,26 +217,6 @@ def alive(process: int) -> bool:
         return False
 
 
-def test_what_is_read_back_otherwise_is_not_accepted(
-    folder: Path, projection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    units = open_units(str(folder))
-    real = parquet_writer._Writer.write
-
-    def other(column: str) -> object:
-        def write(self: object, table: pa.Table) -> None:
-            place = table.schema.get_field_index(column)
-            changed = table.column(place).take(pa.array(range(len(table) - 1, -1, -1)))
-            real(self, table.set_column(place, table.schema.field(place), changed))  # type: ignore[arg-type]
-
-        return write
-
-    for column, message in (("text", "column text"), ("embedding", "the new vectors")):
-        monkeypatch.setattr(parquet_writer._Writer, "write", other(column))
-        with pytest.raises(VerificationError, match=message):
-            units.convert(units.units()[0], tmp_path / column, OLD, lambda page: page.vectors * 2)
-
-
 def test_a_line_that_was_not_written_whole_does_not_spoil_the_next(tmp_path: Path) -> None:
     file = tmp_path / "manifest"
     first = manifest.Done("a", 1, 2, 3, 4, "5")
@@ -231,7 +225,7 @@ def test_a_line_that_was_not_written_whole_does_not_spoil_the_next(tmp_path: Pat
         opened.write(b'\n{"unit": "b", "sour')
     second = manifest.Done("c", 1, 2, 3, 4, "6")
     manifest.append(file, second)
-    assert manifest.read(file) == {"a": first, "c": second}
+    assert manifest.read(file, manifest.Done) == {"a": first, "c": second}
     assert manifest.total([first, second]) == manifest.total([second, first]) != manifest.total([first])
 
 
@@ -280,7 +274,7 @@ def test_files_that_are_migrated_one_by_one_afterwards_go_back_one_by_one(
     run(capsys, "migrate", folder, "-p", projection, "--workers", 1, "--force", "--yes")
     run(capsys, "rollback", folder, "--yes")
     run(capsys, "clean", folder, "--yes")
-    run(capsys, "migrate", folder, "-p", projection, "--collection", "part-1", "--force", "--yes")
+    run(capsys, "migrate", folder / "part-1.parquet", "-p", projection, "--force", "--yes")
     assert contents(folder) != before
     assert "part-1" in run(capsys, "verify", folder)
     run(capsys, "rollback", folder, "--yes")

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from lightmigrate.scale.results import FolderMigration
+
 if TYPE_CHECKING:
-    from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
+    from lightmigrate.scale.results import FolderCheck, FolderStatus, TableMigration
 
 # Files that are listed by name.
 _LISTED = 10
 
 
-def migrated(result: FolderMigration) -> str:
+def migrated(result: FolderMigration | TableMigration) -> str:
     """What `migrate --workers` shows."""
+    if not isinstance(result, FolderMigration):
+        return _table(result)
     earlier = result.files - result.converted_now
     lines = [
         f"[green]✓[/] [bold]{escape(str(result.folder))}[/]: {result.vectors:,} vectors in {result.files:,} files, "
@@ -24,10 +28,26 @@ def migrated(result: FolderMigration) -> str:
     lines += [f"  {earlier:,} of the files were converted by an interrupted run"] if earlier else []
     kept = f"backup: {escape(str(result.backup_path))}"
     lines.append(kept if result.backup_path else "[yellow]no backup was kept: there is no way back[/]")
-    rate = result.vectors / result.seconds if result.seconds and not earlier else None
-    speed = f", {rate:,.0f} vectors per second" if rate else ""
-    lines.append(f"took {result.seconds:.1f} seconds with {result.workers} workers{speed}")
+    lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
     return "\n".join(lines)
+
+
+def _table(result: TableMigration) -> str:
+    earlier = result.parts - result.converted_now
+    lines = [
+        f"[green]✓[/] [bold]{escape(str(result.table))}[/]: {result.vectors:,} vectors in {result.parts:,} parts, "
+        f"{result.previous_dim} → {result.current_dim} dimensions",
+        "  verified: the vectors of every part, bit by bit; nothing else was written",
+    ]
+    lines += [f"  {earlier:,} of the parts were converted by an interrupted run"] if earlier else []
+    lines.append(f"backup: {result.backup}" if result.backup else "[yellow]no backup was kept: there is no way back[/]")
+    lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
+    return "\n".join(lines)
+
+
+def _speed(vectors: int, seconds: float, workers: int) -> str:
+    rate = f", {vectors / seconds:,.0f} vectors per second" if vectors and seconds else ""
+    return f"took {seconds:.1f} seconds with {workers} workers{rate}"
 
 
 def checked(check: FolderCheck) -> str:

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lance
 
@@ -58,7 +59,8 @@ def exchange(
             continue
         new.prepare(dataset)
         specs = [spec.by(incoming.staged.settings["distance"]) for spec in indexes_of(dataset, column)]
-        made = _commit(table, new, dataset, incoming, key)
+        operation = new.operation(dataset, incoming.model)
+        made = commit_exchange(table, column, operation, dataset.version, token, key)
         if made is None:
             continue
         keep_after(table, token, made.version)
@@ -71,13 +73,20 @@ def exchange(
     )
 
 
-def _commit(table: Table, new: NewColumn, dataset: Dataset, incoming: BuildingCollection, key: str) -> Dataset | None:
-    """Commit the exchange; `None` when somebody wrote to the table since `dataset`."""
-    token, version = str(incoming.staged.settings["token"]), dataset.version
-    before = before_name(key, token, incoming.live.column)
+def commit_exchange(table: Table, column: str, operation: Any, version: int, token: str, key: str) -> Dataset | None:
+    """Commit an exchange; `None` when somebody wrote to the table since the version it was made for. Writes.
+
+    Args:
+        table: the table.
+        column: the vector column.
+        operation: that replaces it; see `new_column.replacing`.
+        version: of the table, that the operation is for.
+        token: of the exchange.
+        key: of the backup.
+    """
+    before = before_name(key, token, column)
     table.keep(before, version)
     try:
-        operation = new.operation(dataset, incoming.model)
         return table.commit(operation, version, message_of(token))
     except OSError:
         if table.committed(message_of(token), version) is not None:

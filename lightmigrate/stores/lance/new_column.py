@@ -28,7 +28,7 @@ from lightmigrate.stores.lance.values import as_vectors_column, ids_of
 _BATCH = 4000
 
 # A name that no application uses.
-_UNNAMED = "lightmigrate_new_vectors"
+UNNAMED = "lightmigrate_new_vectors"
 
 
 class NewColumn:
@@ -51,7 +51,7 @@ class NewColumn:
         newest = self._staged.newest()
         stale = self._fragments_of(dataset, self._staged.since(self._staged_until)) if self._files else set()
         for fragment in dataset.get_fragments():
-            number, rows = fragment.fragment_id, _row_files(fragment.metadata)
+            number, rows = fragment.fragment_id, row_files(fragment.metadata)
             if number in self._files and self._files[number][0] == rows and number not in stale:
                 continue
             ids = [self._table.layout(dataset).id.name]
@@ -66,34 +66,9 @@ class NewColumn:
             dataset: the version.
             model: the embedding function to record; `None` keeps the record.
         """
-        schema = self._schema(dataset, model)
-        number = schema.field(self._column).id()
-        fragments = []
-        for fragment in dataset.get_fragments():
-            metadata, (_, file) = fragment.metadata, self._files[fragment.fragment_id]
-            file = copy.copy(file)
-            file.fields = [number]
-            fragments.append(replace(metadata, files=[*metadata.files, file]))
-        return lance.LanceOperation.Merge(fragments, schema)
-
-    def _schema(self, dataset: Dataset, model: Mapping[str, Any] | None) -> Any:
-        """The table's schema with the new column in the place of the old one; Lance numbers it in a copy."""
-        old = dataset.schema.field(self._column)
-        metadata = {key.decode(): value.decode() for key, value in (old.metadata or {}).items()}
-        metadata[TOKEN.decode()] = str(self._staged.settings["token"])
-        folder = self._scratch / secrets.token_hex(8)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            clone = dataset.shallow_clone(folder, dataset.version)
-            clone.add_columns(pa.field(_UNNAMED, self._type))
-            clone.drop_columns([self._column])
-            clone.alter_columns({"path": _UNNAMED, "name": self._column})
-            clone.update_field_metadata({self._column: metadata}, replace=True)
-            if model is not None and (recorded := metadata_with(dataset.schema, self._column, model)):
-                clone.update_schema_metadata(recorded)
-            return lance.dataset(folder).lance_schema
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        files = {number: file for number, (_, file) in self._files.items()}
+        token = str(self._staged.settings["token"])
+        return replacing(dataset, self._column, self._type, files, token, model, self._scratch)
 
     @property
     def _type(self) -> pa.DataType:
@@ -101,7 +76,7 @@ class NewColumn:
 
     def _look_up(self) -> Any:
         """What gives the vectors of a batch of ids, null where none is staged."""
-        schema, staged = pa.schema([pa.field(_UNNAMED, self._type)]), self._staged
+        schema, staged = pa.schema([pa.field(UNNAMED, self._type)]), self._staged
 
         def vectors_for(batch: pa.RecordBatch) -> pa.RecordBatch:
             ids = ids_of(batch.column(0))
@@ -123,6 +98,57 @@ class NewColumn:
         return {fragments[place].fragment_id for place in np.searchsorted(ends, rows, "right").tolist()}
 
 
-def _row_files(metadata: Any) -> tuple[str, ...]:
+def replacing(
+    dataset: Dataset,
+    column: str,
+    kind: pa.DataType,
+    files: Mapping[int, Any],
+    token: str,
+    model: Mapping[str, Any] | None,
+    scratch: Path,
+) -> Any:
+    """The `lance.LanceOperation` that puts a written column in the place of another. Writes only in `scratch`.
+
+    Args:
+        dataset: the version of the table.
+        column: the vector column.
+        kind: type of the new one.
+        files: the file of the new column of every fragment.
+        token: of the exchange.
+        model: the embedding function to record; `None` keeps the record.
+        scratch: a folder for a copy of the table's description; need not exist.
+    """
+    schema = _schema(dataset, column, kind, token, model, scratch / secrets.token_hex(8))
+    number = schema.field(column).id()
+    fragments = []
+    for fragment in dataset.get_fragments():
+        metadata, file = fragment.metadata, copy.copy(files[fragment.fragment_id])
+        file.fields = [number]
+        fragments.append(replace(metadata, files=[*metadata.files, file]))
+    return lance.LanceOperation.Merge(fragments, schema)
+
+
+def _schema(
+    dataset: Dataset, column: str, kind: pa.DataType, token: str, model: Mapping[str, Any] | None, folder: Path
+) -> Any:
+    """The table's schema with the new column in the place of the old one; Lance numbers it in a copy."""
+    old = dataset.schema.field(column)
+    metadata = {key.decode(): value.decode() for key, value in (old.metadata or {}).items()}
+    metadata[TOKEN.decode()] = token
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        clone = dataset.shallow_clone(folder, dataset.version)
+        clone.add_columns(pa.field(UNNAMED, kind))
+        clone.drop_columns([column])
+        clone.alter_columns({"path": UNNAMED, "name": column})
+        clone.update_field_metadata({column: metadata}, replace=True)
+        if model is not None and (recorded := metadata_with(dataset.schema, column, model)):
+            clone.update_schema_metadata(recorded)
+        return lance.dataset(folder).lance_schema
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def row_files(metadata: Any) -> tuple[str, ...]:
     """The files of a fragment; a row that is written again is in another one."""
     return (*(file.path for file in metadata.files), repr(metadata.overlays))

@@ -9,16 +9,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from lightmigrate.errors import DatabaseError, RefusedError
 from lightmigrate.stores.base import Store
 from lightmigrate.stores.kind import StoreKind
-from lightmigrate.stores.units import UnitFolder
 
 if TYPE_CHECKING:
     from lightmigrate.stores.vector_files.table import Options
+    from lightmigrate.stores.vector_files.unit_folder import FolderOfUnits
+
+# Files in folders below: partitions, as Hive has them, one or two deep at least.
+_BELOW = ("*/*.parquet", "*/*/*.parquet", "*/*.npy", "*/*/*.npy")
 
 KIND = StoreKind(
     "files",
     schemes=("file",),
     open_url="lightmigrate.stores.vector_files:open_url",
-    marks=("*.npy", "*.parquet", "*.faiss", "*.json"),
+    marks=("*.npy", "*.parquet", "*.faiss", "*.json", *_BELOW),
     recognises="lightmigrate.stores.vector_files:holds_vectors",
     open_path="lightmigrate.stores.vector_files:open_path",
     open_units="lightmigrate.stores.vector_files:open_units",
@@ -33,18 +36,34 @@ KIND = StoreKind(
 def holds_vectors(path: Path) -> bool:
     """Whether a path is a file of vectors, or a folder with some. Only reads."""
     from lightmigrate.stores.vector_files.formats import place_of, places_in
+    from lightmigrate.stores.vector_files.unit_folder import is_one_collection
 
-    return bool(places_in(path)) if path.is_dir() else path.is_file() and place_of(path) is not None
+    if path.is_dir():
+        return bool(places_in(path)) or is_one_collection(path)
+    return path.is_file() and place_of(path) is not None
 
 
 def open_path(path: Path) -> Store:
-    """The files of vectors at a path: one file, or all of a folder. Only reads."""
+    """The files of vectors at a path: one file, or all of a folder, each a collection or all together one. Only reads.
+
+    Raises:
+        RefusedError: the files of a folder belong together, and are in both formats.
+    """
+    return _opened(path, str(path), None)
+
+
+def _opened(path: Path, address: str, options: Options | None) -> Store:
+    from lightmigrate.stores.vector_files.folder_store import FolderStore
     from lightmigrate.stores.vector_files.store import FileStore
+    from lightmigrate.stores.vector_files.table import Options
+    from lightmigrate.stores.vector_files.unit_folder import is_one_collection
 
-    return FileStore(path)
+    if path.is_dir() and is_one_collection(path) and (units := open_units(address)) is not None:
+        return FolderStore(units, address)
+    return FileStore(path, options or Options())
 
 
-def open_units(address: str) -> UnitFolder | None:
+def open_units(address: str) -> FolderOfUnits | None:
     """A folder of Parquet or `.npy` files that are one collection, by its path or `file://` address. Only reads.
 
     Raises:
@@ -79,12 +98,10 @@ def open_url(url: str) -> Store:
     Raises:
         DatabaseError: the address has another part, or there are no such files.
     """
-    from lightmigrate.stores.vector_files.store import FileStore
-
     path, options = _parsed(url)
     if not holds_vectors(path):
         raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
-    return FileStore(path, options)
+    return _opened(path, url, options)
 
 
 def _parsed(url: str) -> tuple[Path, Options]:
@@ -93,11 +110,15 @@ def _parsed(url: str) -> tuple[Path, Options]:
 
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy"})
+    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy", "numbers"})
     if unknown or parts.netloc not in ("", "localhost"):
         what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
-        raise DatabaseError(f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes")
+        raise DatabaseError(
+            f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&numbers=float32&lossy=yes"
+        )
     lossy = given.pop("lossy", "no")
     if lossy not in ("yes", "no"):
         raise DatabaseError(f"lossy is yes or no, not {lossy!r}")
+    if given.get("numbers", "float32") not in ("float16", "float32", "float64"):
+        raise DatabaseError(f"numbers are float16, float32 or float64, not {given['numbers']!r}")
     return Path(unquote(parts.path)).resolve(), Options(**given, lossy=lossy == "yes")

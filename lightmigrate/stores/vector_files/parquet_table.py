@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pyarrow.types as types
 
 from lightmigrate.errors import DamagedCollectionError
-from lightmigrate.stores.base import Metric, Page, Payload
-from lightmigrate.stores.vector_files.arrow_values import to_json
+from lightmigrate.stores.base import Metric, Page
+from lightmigrate.stores.vector_files.parquet_columns import (
+    ParquetColumns,
+    is_bytes,
+    lengths_of,
+    numbers_of,
+    storage_of,
+    unreadable,
+)
+from lightmigrate.stores.vector_files.parquet_records import page_of
 from lightmigrate.stores.vector_files.search import exact_nearest
 from lightmigrate.stores.vector_files.table import PAGE, Nearest, Options
 from lightmigrate.vectors import Vectors
-
-# Names of columns in order of preference, where the caller names none.
-_IDS = ("id", "_id", "ids", "uuid", "doc_id", "chunk_id", "node_id", "key")
-_TEXTS = ("text", "document", "content", "page_content", "chunk", "body")
-_VECTORS = ("embedding", "embeddings", "vector", "vectors")
 
 
 class _Reading:
@@ -59,6 +60,7 @@ class ParquetTable:
     """See `table.Table`.
 
     Attributes:
+        columns: of the file.
         file: the open file.
         schema: its Arrow schema.
         vector: the column of vectors.
@@ -74,12 +76,11 @@ class ParquetTable:
         self.path = path
         self._lock = threading.Lock()
         self._readings: dict[tuple[str, ...], _Reading] = {}
+        self.columns = ParquetColumns(path, options)
+        self.file, self.schema = self.columns.file, self.columns.schema
+        self.vector, self.id, self.text = self.columns.vector, self.columns.id, self.columns.text
+        self._numbers = self.columns.number_type
         try:
-            self.file = pq.ParquetFile(path)
-            self.schema = self.file.schema_arrow
-            self.vector = self._column(options.vector, "vector", _VECTORS, _is_vector, needed=True)
-            self.text = self._column(options.text, "text", _TEXTS, _is_text)
-            self.id = self._column(options.id, "id", _IDS, _is_id)
             total = self.file.metadata.num_rows
             self.dimension, missing = self._vector_shape()
             self.positions: Sequence[int] = range(total)
@@ -87,49 +88,24 @@ class ParquetTable:
                 self.positions = np.delete(np.arange(total), missing).tolist()
             self.ids = self._unique_ids(options)
         except (pa.ArrowException, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DamagedCollectionError(f"{path} cannot be read as Parquet: {reason}") from None
-
-    def _column(
-        self, given: str, what: str, usual: Sequence[str], fits: Callable[[Any], bool], *, needed: bool = False
-    ) -> str:
-        names = [field.name for field in self.schema if fits(field.type)]
-        if given:
-            if given not in names:
-                raise DamagedCollectionError(f"{self.path} has no column {given} that can hold the {what}")
-            return given
-        found = [name for name in usual if name in names]
-        if needed and not found and len(names) == 1:
-            found = names
-        if needed and (not found or (len(names) > 1 and len(found) != 1)):
-            listed = ", ".join(names) or "none"
-            raise DamagedCollectionError(
-                f"{self.path} has {len(names)} columns of vectors ({listed}) and one is needed: name it, "
-                f"'file://{self.path}?vector=COLUMN'"
-            )
-        return found[0] if found else ""
+            raise unreadable(path, error) from None
 
     def _vector_shape(self) -> tuple[int | None, Sequence[int]]:
         """The length of the vectors, and the rows without one."""
-        kind = self.schema.field(self.vector).type
-        fixed = _fixed_size(kind)
+        fixed = self.columns.dimension
         missing: list[int] = []
         lengths: set[int] = set() if fixed is None else {fixed}
         if fixed is not None and self._has_no_nulls():
             return fixed, missing
         start = 0
-        for batch in self.file.iter_batches(PAGE, columns=[self.vector]):
-            column = _storage(batch.column(0))
-            valid = np.asarray(column.is_valid())
-            missing += (np.flatnonzero(~valid) + start).tolist()
+        for batch in self.columns.batches(PAGE, columns=[self.vector]):
+            column = storage_of(batch.column(0))
+            missing += (np.flatnonzero(~np.asarray(column.is_valid())) + start).tolist()
             if fixed is None:
-                lengths |= {int(length) for length in np.unique(np.asarray(column.drop_null().value_lengths()))}
+                lengths |= set(lengths_of(column, self._numbers).tolist())
             start += len(column)
         if len(lengths) > 1:
-            listed = ", ".join(map(str, sorted(lengths)[:5]))
-            raise DamagedCollectionError(
-                f"{self.path}: the vectors in column {self.vector} have {len(lengths)} lengths ({listed})"
-            )
+            raise self.columns.several_lengths(sorted(lengths))
         return (lengths.pop() if lengths else None), missing
 
     def _has_no_nulls(self) -> bool:
@@ -166,7 +142,8 @@ class ParquetTable:
     def settings(self) -> Mapping[str, Any]:
         """The types of its columns without the length of the vectors, and the metadata of the file."""
         columns = {field.name: str(field.type) for field in self.schema if field.name != self.vector}
-        kind = str(_value_type(self.schema.field(self.vector).type))
+        kind = self.columns.vector_type
+        kind = f"bytes of {self._numbers.name}" if is_bytes(kind) else str(kind.value_type)
         return {"format": "parquet", "columns": columns, "vector": self.vector, "type": kind, "id": self.id}
 
     @cached_property
@@ -195,7 +172,8 @@ class ParquetTable:
         vectors = np.zeros((len(wanted), self.dimension or 0), np.float32)
         if len(wanted):
             batches = self._picked(wanted[order], (self.vector,))
-            vectors[order] = np.concatenate([numbers_of(batch.column(0), vectors.shape[1]) for batch in batches])
+            parts = [numbers_of(batch.column(0), vectors.shape[1], self._numbers) for batch in batches]
+            vectors[order] = np.concatenate(parts)
         return vectors
 
     def _picked(self, wanted: Any, columns: tuple[str, ...]) -> list[Any]:
@@ -219,52 +197,11 @@ class ParquetTable:
         return known
 
     def _batch_page(self, batch: Any, vectors: bool) -> Page:
-        by_name = {name: to_json(batch.column(name)) for name in self.payload_columns}
-        payloads: list[Payload | None] = []
-        for row in range(len(batch)):
-            fields = {name: values[row] for name, values in by_name.items() if values[row] is not None}
-            payloads.append(fields or None)
-        texts: list[str | None] = batch.column(self.text).to_pylist() if self.text else [None] * len(batch)
         numbers = np.zeros((len(batch), 0), np.float32)
         if vectors:
-            numbers = numbers_of(batch.column(self.vector), self.dimension or 0)
-        return Page([""] * len(batch), numbers, texts, payloads)
+            numbers = numbers_of(batch.column(self.vector), self.dimension or 0, self._numbers)
+        return page_of(batch, numbers, [""] * len(batch), self.text, self.payload_columns)
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
         """The nearest rows, by comparing with all."""
         return exact_nearest(self, queries, k, metric)
-
-
-def numbers_of(column: Any, dimension: int) -> Vectors:
-    """The vectors of an Arrow array without missing ones, float32 `(n, dimension)`."""
-    flat = _storage(column).flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.reshape(len(column), dimension), np.float32)
-
-
-def _storage(column: Any) -> Any:
-    return column.storage if isinstance(column, pa.ExtensionArray) else column
-
-
-def _fixed_size(kind: Any) -> int | None:
-    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    return int(kind.list_size) if types.is_fixed_size_list(kind) else None
-
-
-def _value_type(kind: Any) -> Any:
-    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    return kind.value_type
-
-
-def _is_vector(kind: Any) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return isinstance(kind, pa.FixedShapeTensorType) and len(kind.shape) == 1 and _is_vector(kind.storage_type)
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return bool(listed and types.is_floating(kind.value_type))
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind))
-
-
-def _is_id(kind: Any) -> bool:
-    return bool(_is_text(kind) or types.is_integer(kind))

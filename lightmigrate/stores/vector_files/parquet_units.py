@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lightmigrate.errors import DamagedCollectionError, VerificationError
+from lightmigrate.errors import VerificationError
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.vector_files.parquet_table import ParquetTable, numbers_of
-from lightmigrate.stores.vector_files.parquet_writer import changed_vectors, row_groups
+from lightmigrate.stores.units import Converted
+from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns, unreadable
+from lightmigrate.stores.vector_files.parquet_records import sample_of, scan_of
+from lightmigrate.stores.vector_files.parquet_rewrite import Block, rewrite_vectors
+from lightmigrate.stores.vector_files.parquet_writer import schema_for
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.vectors import Vectors
 
 # What engines write beside their files to sum them up: it would contradict files with other vectors.
 _SUMMARIES = ("_metadata", "_common_metadata", "_delta_log")
+
+# Rows that are converted at once.
+_BLOCK = 4_096
+
+# Rows of each row group that are also read as any application reads them.
+_LOOKED_AT = 64
 
 
 class ParquetUnits:
@@ -52,76 +60,64 @@ class ParquetUnits:
         try:
             return int(pq.read_metadata(path).num_rows)
         except (pa.ArrowException, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DamagedCollectionError(f"{path} cannot be read as Parquet: {reason}") from None
+            raise unreadable(path, error) from None
 
-    def open(self, path: Path) -> ParquetTable:
+    def sample(self, path: Path, name: str, n: int, seed: int) -> Page:
+        """See `UnitFormat`: some rows at the beginning of a row group are decoded."""
+        return sample_of(path, self._options, name, n, seed)
+
+    def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
         """See `UnitFormat`."""
-        return ParquetTable(path, self._options)
+        return scan_of(path, self._options, name, size, start, vectors=vectors)
 
-    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def convert(
+        self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `UnitFormat`."""
-        like = self.open(path)
-        written = _Fingerprint()
-        with changed_vectors(target, like, dimension) as writer:
-            for batch in row_groups(like):
-                column = batch.column(batch.schema.get_field_index(like.vector))
-                present = np.flatnonzero(np.asarray(column.is_valid()))
-                vectors = np.zeros((0, dimension), np.float32)
-                if len(present):
-                    vectors = new_vectors(_present_page(batch, column, present, like))
-                written.add(writer.write(batch, vectors, present))
-        self._compare(like, self.open(target), written.hexdigest())
-        return len(like.positions)
+        source = ParquetColumns(path, self._options)
+        columns = [source.vector, *([source.text] if texts and source.text else [])]
+        count, first = 0, dict[int, Vectors]()
 
-    def _compare(self, like: ParquetTable, new: ParquetTable, vectors: str) -> None:
-        """Compare a file that was written with the one it was made from, all columns, a row group at a time."""
-        others = [name for name in like.schema.names if name != like.vector]
-        stored = _Fingerprint()
-        number = 0
-        for number, batch in enumerate(row_groups(like, others), start=1):
-            if number > new.file.metadata.num_row_groups:
-                break
-            group = new.file.read_row_group(number - 1)
-            stored.add(group.column(like.vector))
-            for name in others:
-                column = batch.column(batch.schema.get_field_index(name))
-                if not _same(column, group.column(name)):
-                    raise VerificationError(f"{like.path}: column {name} was not read back as it was")
-        if number != new.file.metadata.num_row_groups or like.schema.names != new.schema.names:
-            raise VerificationError(f"{like.path}: its columns or row groups were not read back as they were")
-        if stored.hexdigest() != vectors:
-            raise VerificationError(f"{like.path}: the new vectors were not read back as they were written")
+        def blocks(group: int) -> Iterator[Block]:
+            nonlocal count
+            for batch in source.batches(_BLOCK, columns=columns, groups=[group]):
+                old, present = source.vectors_in(batch.column(source.vector))
+                new = np.zeros((0, dimension), np.float32)
+                if len(old):
+                    new = new_vectors(_page(old, batch, present, source, texts=texts))
+                count += len(new)
+                looked_at = int(np.count_nonzero(present[:_LOOKED_AT]))
+                first.setdefault(group, new[:looked_at].astype(source.number_type))
+                yield new, present
 
+        sha256 = rewrite_vectors(source, target, schema_for(source, dimension), dimension, blocks)
+        self._require_readable(source, target, first)
+        return Converted(count, sha256)
 
-class _Fingerprint:
-    """A SHA-256 of a column of vectors, bit by bit as the file stores them, and of which are missing."""
-
-    def __init__(self) -> None:
-        self._values, self._valid = hashlib.sha256(), hashlib.sha256()
-
-    def add(self, column: Any) -> None:
-        """Add the vectors of an Arrow array or a chunked one; how they are divided does not matter."""
-        for chunk in getattr(column, "chunks", [column]):
-            storage = getattr(chunk, "storage", chunk)
-            self._valid.update(np.ascontiguousarray(storage.is_valid()).data)
-            values = storage.flatten().to_numpy(zero_copy_only=False)  # without those of missing vectors
-            self._values.update(np.ascontiguousarray(values).view(np.uint8).data)
-
-    def hexdigest(self) -> str:
-        """128 hexadecimal digits."""
-        return self._values.hexdigest() + self._valid.hexdigest()
+    def _require_readable(self, source: ParquetColumns, target: Path, first: Mapping[int, Vectors]) -> None:
+        """Look at a file that was written as everybody will: its columns, and the first vectors of each row group."""
+        new = ParquetColumns(target, self._options)
+        old, now = source.file.metadata, new.file.metadata
+        numbers = range(old.num_row_groups)
+        if (
+            source.schema.names != new.schema.names
+            or old.num_rows != now.num_rows
+            or [old.row_group(number).num_rows for number in numbers]
+            != [now.row_group(number).num_rows for number in range(now.num_row_groups)]
+        ):
+            raise VerificationError(f"{source.path}: its columns or row groups were not read back as they were")
+        for number in numbers:
+            batch = next(new.batches(_LOOKED_AT, columns=[new.vector], groups=[number]), None)
+            read = np.zeros((0, 0), np.float32) if batch is None else new.vectors_in(batch.column(0))[0]
+            expected = first.get(number, read).astype(np.float32)
+            here = expected[: len(read)]  # a reader may give fewer rows than it was asked for
+            if len(expected) and not (len(here) and np.array_equal(read[: len(here)], here, equal_nan=True)):
+                raise VerificationError(f"{source.path}: the new vectors were not read back as they were written")
 
 
-def _present_page(batch: Any, column: Any, present: Any, like: ParquetTable) -> Page:
+def _page(vectors: Vectors, batch: Any, present: Any, source: ParquetColumns, *, texts: bool) -> Page:
     """The vectors of a batch and their texts, without rows that have no vector."""
-    texts: list[str | None] = [None] * len(present)
-    if like.text:
-        texts = batch.column(batch.schema.get_field_index(like.text)).take(pa.array(present)).to_pylist()
-    vectors = numbers_of(column.drop_null(), like.dimension or 0)
-    return Page([""] * len(present), vectors, texts, [None] * len(present))
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Whether two columns hold the same values, NaN being one."""
-    return pa.chunked_array([old]).equals(new) or repr(old.to_pylist()) == repr(new.to_pylist())
+    stored: list[str | None] = [None] * len(vectors)
+    if texts and source.text:
+        stored = batch.column(source.text).filter(pa.array(present)).to_pylist()
+    return Page([""] * len(vectors), vectors, stored, [None] * len(vectors))

@@ -14,59 +14,35 @@ import pyarrow.parquet as pq
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.vector_files.arrow_values import from_json
+from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns, is_bytes
+from lightmigrate.stores.vector_files.parquet_rewrite import Block, rewrite_vectors
 from lightmigrate.stores.vector_files.parquet_table import ParquetTable
 from lightmigrate.stores.vector_files.table import PAGE, Rows, pages_of
 from lightmigrate.vectors import Vectors
 
-# A row group of the source is written as several where it would take more memory than this.
+# Records that are written at once take no more memory than this.
 _GROUP_BYTES = 256 * 2**20
+
+# Rows whose vectors are written at once.
+_BLOCK = 4_096
 
 
 def write_vectors(path: Path, rows: Rows, like: ParquetTable) -> None:
-    """Write the file again with other vectors; the other columns are copied as they are. Writes."""
+    """Write the file again with other vectors; the other columns are copied as they are stored. Writes."""
     positions = np.asarray(like.positions, np.int64)
-    with changed_vectors(path, like, rows.dimension) as writer:
-        start = 0
-        for batch in row_groups(like):
-            first, last = np.searchsorted(positions, [start, start + len(batch)])
-            writer.write(batch, rows.vectors_of(range(int(first), int(last))), positions[first:last] - start)
-            start += len(batch)
+    metadata = like.file.metadata
+    starts = np.cumsum([0, *(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))])
 
+    def blocks(group: int) -> Iterator[Block]:
+        for start in range(int(starts[group]), int(starts[group + 1]), _BLOCK):
+            end = min(start + _BLOCK, int(starts[group + 1]))
+            first, last = np.searchsorted(positions, [start, end])
+            present = np.zeros(end - start, np.bool_)
+            present[positions[first:last] - start] = True
+            yield rows.vectors_of(range(int(first), int(last))), present
 
-def changed_vectors(path: Path, like: ParquetTable, dimension: int | None) -> VectorWriter:
-    """Open a file to be written like another one, with other vectors. A context manager that closes it. Writes."""
-    return VectorWriter(path, like, _schema(like, dimension))
-
-
-class VectorWriter:
-    """Writes the row groups of a file with other vectors in them. See `changed_vectors`."""
-
-    def __init__(self, path: Path, like: ParquetTable, schema: Any) -> None:
-        self._schema = schema
-        self._place = schema.get_field_index(like.vector)
-        self._writer = _writer(path, schema, like)
-
-    def __enter__(self) -> VectorWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._writer.__exit__(*exception)
-
-    def write(self, batch: Any, vectors: Vectors, present: Any) -> Any:
-        """Write a row group; its other columns are copied as they are.
-
-        Args:
-            batch: all columns of the row group that it is like.
-            vectors: the new ones, float32 `(n, d)`, without those that are missing.
-            present: the n rows of the batch that have one.
-
-        Returns:
-            The column of vectors as it was written.
-        """
-        column = _vector_array(vectors, present, len(batch), self._schema.field(self._place).type)
-        columns = [column if number == self._place else batch.column(number) for number in range(batch.num_columns)]
-        self._writer.write(pa.table(columns, schema=self._schema))
-        return column
+    dimension = rows.dimension or like.dimension or 0
+    rewrite_vectors(like.columns, path, schema_for(like.columns, dimension), dimension, blocks)
 
 
 def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
@@ -80,7 +56,7 @@ def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
             f"{like.path.name} has no column of ids, so its rows are known by their number: rows can only be added at "
             "its end; add a column id"
         )
-    schema = _schema(like, rows.dimension if rows.dimension is not None else like.dimension)
+    schema = schema_for(like.columns, rows.dimension if rows.dimension is not None else like.dimension)
     groups = like.file.metadata.num_row_groups
     size = max(PAGE, like.file.metadata.row_group(0).num_rows if groups else PAGE)
     with _writer(path, schema, like) as writer:
@@ -104,7 +80,7 @@ def _table(page: Page, schema: Any, like: ParquetTable) -> Any:
     try:
         for field in schema:
             if field.name == like.vector:
-                columns.append(_vector_array(page.vectors, np.arange(len(page)), len(page), field.type))
+                columns.append(_vector_array(page.vectors, field.type, like.columns.number_type))
             elif field.name == like.id:
                 whole = pa.types.is_integer(field.type)
                 columns.append(pa.array([int(record) if whole else record for record in page.ids], field.type))
@@ -119,21 +95,14 @@ def _table(page: Page, schema: Any, like: ParquetTable) -> Any:
     return pa.table(columns, schema=schema)
 
 
-def row_groups(like: ParquetTable, columns: list[str] | None = None) -> Iterator[Any]:
-    """Some columns or all, a row group at a time; a large one in parts, the same for whatever columns."""
-    metadata = like.file.metadata
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        parts = -(-group.total_byte_size // _GROUP_BYTES)
-        size = max(1, -(-group.num_rows // max(1, parts)))
-        yield from like.file.iter_batches(size, row_groups=[number], columns=columns)
-
-
-def _vector_array(vectors: Vectors, present: Any, count: int, kind: Any) -> Any:
-    """Vectors as an Arrow array of `count` values, of which those that are not `present` are missing."""
+def _vector_array(vectors: Vectors, kind: Any, numbers: np.dtype[Any]) -> Any:
+    """Vectors as an Arrow array."""
     storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
     width = vectors.shape[1]
-    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1).astype(storage.value_type.to_pandas_dtype()))
+    stored = np.ascontiguousarray(vectors).astype(numbers, copy=False)
+    if is_bytes(storage):
+        return pa.array([row.tobytes() for row in stored], storage)
+    flat = pa.array(stored.reshape(-1))
     if pa.types.is_fixed_size_list(storage):
         full = pa.FixedSizeListArray.from_arrays(flat, type=storage)
     elif pa.types.is_large_list(storage):
@@ -141,14 +110,10 @@ def _vector_array(vectors: Vectors, present: Any, count: int, kind: Any) -> Any:
     else:
         offsets = (np.arange(len(vectors) + 1) * width).astype(np.int32)
         full = pa.ListArray.from_arrays(offsets, flat, type=storage)
-    if len(present) < count:
-        places = np.full(count, -1, np.int64)
-        places[present] = np.arange(len(present))
-        full = full.take(pa.array(places, mask=places < 0))
     return pa.ExtensionArray.from_storage(kind, full) if isinstance(kind, pa.BaseExtensionType) else full
 
 
-def _schema(like: ParquetTable, dimension: int | None) -> Any:
+def schema_for(like: ParquetColumns, dimension: int | None) -> Any:
     """The schema of the other file, for vectors of a dimension."""
     old = like.schema.field(like.vector)
     kind = old.type
@@ -156,6 +121,8 @@ def _schema(like: ParquetTable, dimension: int | None) -> Any:
         kind = pa.fixed_shape_tensor(kind.value_type, [dimension or kind.shape[0]], dim_names=kind.dim_names)
     elif pa.types.is_fixed_size_list(kind):
         kind = pa.list_(kind.value_field, dimension or kind.list_size)
+    elif pa.types.is_fixed_size_binary(kind) and dimension:
+        kind = pa.binary(dimension * like.number_type.itemsize)
     fields = [old.with_type(kind) if field.name == like.vector else field for field in like.schema]
     metadata = dict(like.schema.metadata or {})
     if b"huggingface" in metadata and dimension:

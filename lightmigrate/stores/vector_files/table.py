@@ -31,12 +31,14 @@ class Options:
         id: name of the column that holds ids; empty to find it.
         text: name of the column that holds texts; empty to find it.
         lossy: whether indexes that store vectors inexactly may be migrated.
+        numbers: type of the numbers in a column of bytes: float16, float32 or float64; empty to find it.
     """
 
     vector: str = ""
     id: str = ""
     text: str = ""
     lossy: bool = False
+    numbers: str = ""
 
 
 class Rows(Protocol):

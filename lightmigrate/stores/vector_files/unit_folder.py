@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from lightmigrate.errors import DamagedCollectionError, RefusedError
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.page import sample_ranges
-from lightmigrate.stores.vector_files.table import Table
-from lightmigrate.vectors import Vectors
+from lightmigrate.stores.units import Converted
+from lightmigrate.stores.vector_files.npy import holds_rows_of_floats
+from lightmigrate.stores.vector_files.places import homes
+from lightmigrate.vectors import Vectors, evenly
 
-# Files that a sample reads of.
-_SAMPLED = 16
+_SUFFIXES = (".parquet", ".npy")
+
+# What tells the parts of one collection apart in their paths: ids that engines give, numbers, and values of partitions.
+_VARYING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|\d+|(?<==)[^/]*")
+
+# Files that a sample reads of, at least; of a large one so many that each gives no more records than this.
+_SAMPLED, _FROM_EACH = 16, 500
 
 
 class UnitFormat(Protocol):
@@ -37,14 +42,29 @@ class UnitFormat(Protocol):
             DamagedCollectionError: it cannot be read.
         """
 
-    def open(self, path: Path) -> Table:
-        """The rows of a file; only reads.
+    def sample(self, path: Path, name: str, n: int, seed: int) -> Page:
+        """About n records of a file, without those that have no vector; only reads a part of it.
+
+        Args:
+            path: the file.
+            name: of records that have no id: their ids are `NAME:ROW`.
+            n: how many.
+            seed: of the choice.
 
         Raises:
             DamagedCollectionError: it cannot be read.
         """
 
-    def convert(self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
+        """All records of a file from a row on, at most `size` at a time, each page with the row of its last one.
+
+        Raises:
+            DamagedCollectionError: it cannot be read.
+        """
+
+    def convert(
+        self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `units.UnitFolder.convert`."""
 
 
@@ -59,6 +79,11 @@ class FolderOfUnits:
     def __init__(self, path: Path, unit_format: UnitFormat) -> None:
         self.path = path
         self._format = unit_format
+
+    @property
+    def suffix(self) -> str:
+        """Of the files with vectors, with the dot."""
+        return self._format.suffix
 
     def units(self) -> list[str]:
         """See `UnitFolder`."""
@@ -80,31 +105,59 @@ class FolderOfUnits:
     def sample(self, n: int, seed: int = 0) -> Page:
         """See `UnitFolder`."""
         units = self.units()
-        chosen = [units[int(number)] for number in np.unique(np.linspace(0, len(units) - 1, _SAMPLED).round())]
+        chosen = [units[number] for number in evenly(len(units), max(_SAMPLED, n // _FROM_EACH))]
         pages: list[Page] = []
         for number, unit in enumerate(chosen):
             try:
-                table = self._format.open(self.path / unit)
+                page = self._format.sample(self.path / unit, unit, -(-n // len(chosen)), seed + number)
             except DamagedCollectionError:
                 continue  # its conversion will say so
-            starts, each = sample_ranges(len(table.ids), -(-n // len(chosen)), seed + number)
-            rows = [row for start in starts for row in range(start, min(len(table.ids), start + each))]
-            if rows:
-                pages.append(table.page(rows))
+            if len(page):
+                pages.append(page)
         if not pages:
             raise DamagedCollectionError(f"{self.path}: none of {len(chosen)} files has a vector that can be read")
         usual = Counter(page.vectors.shape[1] for page in pages).most_common(1)[0][0]
         return Page.joined([page for page in pages if page.vectors.shape[1] == usual])
 
-    def convert(self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors]) -> int:
+    def scan(self, unit: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
+        """All records of a unit from a row on; see `UnitFormat.scan`."""
+        return self._format.scan(self.path / unit, unit, size, start, vectors=vectors)
+
+    def convert(
+        self, unit: str, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
+    ) -> Converted:
         """See `UnitFolder`."""
-        return self._format.convert(self.path / unit, target, dimension, new_vectors)
+        return self._format.convert(self.path / unit, target, dimension, new_vectors, texts=texts)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
+
+
+def is_one_collection(folder: Path) -> bool:
+    """Whether the files of a folder belong together: their paths differ in numbers and in values of partitions alone.
+
+    Not where there is a single one in the folder itself, nor where lightmigrate has migrated one alone. Only reads.
+    """
+    if homes(folder):
+        return False
+    patterns, count, below = set(), 0, False
+    for suffix in _SUFFIXES:
+        for path in folder.rglob(f"*{suffix}"):
+            name = path.relative_to(folder).as_posix()
+            if any(part.startswith((".", "_")) for part in name.split("/")) or not _holds_vectors(path):
+                continue
+            patterns.add(_VARYING.sub("", name))
+            count, below = count + 1, below or "/" in name
+            if len(patterns) > 1:
+                return False
+    return count > 1 or below
+
+
+def _holds_vectors(path: Path) -> bool:
+    return path.is_file() and (path.suffix != ".npy" or holds_rows_of_floats(path))
 
 
 def is_unit(path: Path, unit_format: UnitFormat) -> bool:

@@ -1,0 +1,77 @@
+"""What is checked before anything is built, for a folder of files and for a table of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightmigrate.errors import RefusedError
+from lightmigrate.migration.options import MigrationOptions
+from lightmigrate.migration.plan import Plan, check_job, require_passed
+from lightmigrate.migration.source_check import require_fitting
+from lightmigrate.projection.projection import Projection
+from lightmigrate.scale.manifest import Failed
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.defaults import facts_at
+from lightmigrate.vectors import Vectors
+
+# Vectors that are looked at before anything is built.
+SAMPLE = 2_000
+
+# How often units are converted that were written to since the last time, before it is given up.
+PASSES = 10
+
+# Units that a message names.
+_NAMED = 3
+
+
+def planned(
+    path: Path,
+    name: str,
+    count: int,
+    sample: Vectors,
+    projection: Projection,
+    options: MigrationOptions,
+    *,
+    needed: int,
+    free: int,
+) -> Plan:
+    """The plan of a migration of one collection. Only reads.
+
+    Args:
+        path: where it is.
+        name: of the collection.
+        count: number of its rows.
+        sample: some of its vectors `(n, d)`.
+        projection: that they are migrated with.
+        options: `force` of them.
+        needed: bytes that it needs.
+        free: bytes that are free.
+
+    Raises:
+        LightmigrateError: of the kind that says why it cannot be migrated.
+    """
+    if projection.extract_rule is not None:
+        raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
+    address = Address(name)
+    plan = Plan(path, (check_job(facts_at(address, count, sample.shape[1], "cosine"), projection),), (), needed, free)
+    if not options.force:
+        require_passed(plan)
+        require_fitting(address, sample, projection)
+    return plan
+
+
+def failure(failed: Sequence[Failed], total: int, what: str) -> str:
+    """What to say of units that were not converted.
+
+    Args:
+        failed: they.
+        total: how many units there are.
+        what: the units, such as `files`.
+    """
+    first = "; ".join(f"{each.unit}: {each.reason}" for each in failed[:_NAMED])
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return (
+        f"{len(failed)} of {total} {what} were not converted, the others were, and nothing was put in place: "
+        f"{first}{more}; mend them, and run the same command again for these {what} alone"
+    )
