@@ -12,6 +12,7 @@ from typing import Any
 
 from pymilvus import DataType, MilvusClient
 
+from lightmigrate.migration.aside.location import COMPANIONS
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
 from lightmigrate.stores.milvus.place import close, open_lite
 from lightmigrate.stores.milvus.store import MilvusStore
@@ -47,11 +48,14 @@ class _Shared:
         self._client = None
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop everything, and forget what was kept about it."""
         for alias in self.client.list_aliases()["aliases"]:
             self.client.drop_alias(alias)
         for name in self.client.list_collections():
             self.client.drop_collection(name)
+        folder = MilvusStore(self.client).folder
+        for name in COMPANIONS if folder else ():
+            (Path(folder or "") / name).unlink(missing_ok=True)
 
     def _remove(self) -> None:
         self.let_go()

@@ -29,6 +29,7 @@ from lightmigrate.errors import (
     ProjectionFileError,
     WrongDirectionError,
 )
+from lightmigrate.migration.history import HISTORY_FILE
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import NEW, OLD, folder_hash, make_database, make_projection, make_vectors
 
@@ -188,6 +189,7 @@ def test_a_read_only_place(database: Path, projection: Projection, read_only: st
                 assert backup.parent == home / "chroma_data"
                 migrator.rollback()
                 migrator.clean()
+                (home / "chroma_data" / HISTORY_FILE).unlink()  # what was migrated stays known without the backups
         finally:
             os.seteuid(user)
             (home / read_only).chmod(0o755)
