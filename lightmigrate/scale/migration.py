@@ -18,7 +18,6 @@ from lightmigrate.errors import (
     DatabaseChangedError,
     DatabaseError,
     DiskSpaceError,
-    FailedError,
     NothingToMigrateError,
     WrittenSinceError,
 )
@@ -32,9 +31,10 @@ from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
+from lightmigrate.scale.converting import convert_all
 from lightmigrate.scale.executor import Executor
-from lightmigrate.scale.manifest import Done, Failed
-from lightmigrate.scale.planning import PASSES, SAMPLE, failure, planned
+from lightmigrate.scale.manifest import Done
+from lightmigrate.scale.planning import PASSES, SAMPLE, planned
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace
 from lightmigrate.stores.open import open_units
@@ -156,9 +156,6 @@ class FolderMigrator:
                 if not self._stale(run):
                     return done, converted
                 continue
-            total = sum(self._rows(unit) for unit in units)
-            finished = sum(each.vectors for each in done.values())
-            failed: list[Failed] = []
             tasks = [
                 Conversion(
                     self._address, unit, new, self._workspace.projection(run), self._workspace.manifest(run),
@@ -166,18 +163,18 @@ class FolderMigrator:
                 )
                 for unit in missing
             ]  # fmt: skip
-            self._report("project", finished, total)
-            for task, result in self._executor.run(convert, tasks):
-                match result:
-                    case Done():
-                        finished, converted = finished + result.vectors, converted + 1
-                        self._report("project", min(finished, total), total)
-                    case Failed():
-                        failed.append(result)
-                    case _:
-                        failed.append(Failed(task.unit, f"{type(result).__name__}: {result}"))
-            if failed:
-                raise FailedError(failure(failed, len(units), "files"))
+            finished = sum(each.vectors for each in done.values())
+            rows = sum(self._rows(unit) for unit in units)
+            converted += convert_all(
+                self._executor,
+                convert,
+                tasks,
+                self._report,
+                finished=finished,
+                rows=rows,
+                units=len(units),
+                what="files",
+            )
         raise DatabaseChangedError(
             f"files in {self.path} were written to in every one of {PASSES} passes: nothing was migrated; stop the "
             "writers, and run this again to go on"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lightmigrate.errors import RefusedError
@@ -10,7 +9,6 @@ from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.migration.plan import Plan, check_job, require_passed
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.projection.projection import Projection
-from lightmigrate.scale.manifest import Failed
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.defaults import facts_at
 from lightmigrate.vectors import Vectors
@@ -20,9 +18,6 @@ SAMPLE = 2_000
 
 # How often units are converted that were written to since the last time, before it is given up.
 PASSES = 10
-
-# Units that a message names.
-_NAMED = 3
 
 
 def planned(
@@ -59,19 +54,3 @@ def planned(
         require_passed(plan)
         require_fitting(address, sample, projection)
     return plan
-
-
-def failure(failed: Sequence[Failed], total: int, what: str) -> str:
-    """What to say of units that were not converted.
-
-    Args:
-        failed: they.
-        total: how many units there are.
-        what: the units, such as `files`.
-    """
-    first = "; ".join(f"{each.unit}: {each.reason}" for each in failed[:_NAMED])
-    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    return (
-        f"{len(failed)} of {total} {what} were not converted, the others were, and nothing was put in place: "
-        f"{first}{more}; mend them, and run the same command again for these {what} alone"
-    )

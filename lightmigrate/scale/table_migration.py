@@ -19,7 +19,6 @@ from lightmigrate.errors import (
     DatabaseChangedError,
     DatabaseError,
     DiskSpaceError,
-    FailedError,
     LocationError,
     NothingToMigrateError,
 )
@@ -30,9 +29,10 @@ from lightmigrate.progress import OnProgress, logger, reporting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import PartConversion, convert_part
+from lightmigrate.scale.converting import convert_all
 from lightmigrate.scale.executor import Executor
-from lightmigrate.scale.manifest import DonePart, Failed
-from lightmigrate.scale.planning import PASSES, SAMPLE, failure, planned
+from lightmigrate.scale.manifest import DonePart
+from lightmigrate.scale.planning import PASSES, SAMPLE, planned
 from lightmigrate.scale.results import FolderCheck, FolderStatus, TableMigration
 from lightmigrate.stores.units import UnitTable
 from lightmigrate.system import delete
@@ -195,30 +195,16 @@ class TableMigrator:
         self, run: str, missing: Mapping[str, str], done: Mapping[str, DonePart], total: int, options: MigrationOptions
     ) -> int:
         """Convert parts; returns how many."""
-        rows, finished = self._table.rows(), sum(each.vectors for each in done.values())
-        failed: list[Failed] = []
-        converted = 0
         tasks = [
             PartConversion(
                 self._address, unit, state, self._file(run, "npz"), self._file(run, "jsonl"), options.invalid_vectors
             )
             for unit, state in missing.items()
         ]
-        self._report("project", finished, rows)
-        for task, result in self._executor.run(convert_part, tasks):
-            match result:
-                case DonePart():
-                    finished, converted = finished + result.vectors, converted + 1
-                    self._report("project", min(finished, rows), rows)
-                case Failed(changed=True):
-                    pass  # it is seen again in the next pass
-                case Failed():
-                    failed.append(result)
-                case _:
-                    failed.append(Failed(task.unit, f"{type(result).__name__}: {result}"))
-        if failed:
-            raise FailedError(failure(failed, total, "parts"))
-        return converted
+        finished, rows = sum(each.vectors for each in done.values()), self._table.rows()
+        return convert_all(
+            self._executor, convert_part, tasks, self._report, finished=finished, rows=rows, units=total, what="parts"
+        )
 
     def _done(self, run: str, states: Mapping[str, str]) -> dict[str, DonePart]:
         """The parts that are converted and were not written to since. Only reads."""
