@@ -6,10 +6,11 @@ import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from lightmigrate.errors import (
@@ -19,6 +20,7 @@ from lightmigrate.errors import (
     DatabaseError,
     DiskSpaceError,
     NothingToMigrateError,
+    RefusedError,
     WrittenSinceError,
 )
 from lightmigrate.files import file_sha256, tree_bytes, write_json
@@ -37,9 +39,12 @@ from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.planning import PASSES, SAMPLE, planned
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
 from lightmigrate.scale.workspace import MARK, Workspace
-from lightmigrate.stores.open import open_units
+from lightmigrate.stores.open import open_units, other_database_in
 from lightmigrate.stores.units import UnitFolder
-from lightmigrate.system import cores
+from lightmigrate.system import cores, sync_file
+
+# Of a file: its size and the time of its last change in nanoseconds; `None` where there is none.
+State: TypeAlias = tuple[int, int] | None
 
 
 class FolderMigrator:
@@ -61,7 +66,7 @@ class FolderMigrator:
         self._folder = folder
         self.path = self._folder.path.resolve()
         self._workspace = Workspace(self.path)
-        self._counted: dict[str, tuple[tuple[int, int] | None, int]] = {}
+        self._counted: dict[str, tuple[State, int]] = {}
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
         """What `migrate` would do, and whether it can. Only reads.
@@ -72,6 +77,11 @@ class FolderMigrator:
         units = self._folder.units()
         if not units:
             raise NothingToMigrateError(f"{self.path} holds no files of vectors: there is nothing to migrate")
+        if (other := other_database_in(self.path, self._folder.others())) is not None:
+            raise RefusedError(
+                f"{other[0]} is a {other[1]} database, which an application may have open while {self.path} is "
+                f"exchanged as a whole: move one of them elsewhere, and run this again"
+            )
         sample = self._folder.sample(SAMPLE)
         count = sum(self._rows(unit) for unit in units)
         info = projection.info
@@ -107,24 +117,24 @@ class FolderMigrator:
                     needed_bytes=plan.needed_bytes,
                     free_bytes=free,
                 )
-            done, now = self._build(run, options.invalid_vectors)
+            done, others, now = self._build(run, options.invalid_vectors)
+            states = _sources(done) | others
             backup = self._workspace.new_backup()
             self._workspace.exchange(self._workspace.new(run), backup)
-            backup_path: Path | None = self._workspace.home / backup
-            if late := len(done) - len(self._unchanged(self._workspace.home / backup, done.values())):
+            old = self._workspace.home / backup
+            if late := len(_written(old, states)):
                 logger.warning(
                     "%s: %d files were written to in the last moment before the exchange; what was written is only in "
-                    "%s, which is kept", self.path, late, backup_path,
+                    "%s, which is kept", self.path, late, old,
                 )  # fmt: skip
                 options = replace(options, auto_backup=True)
             if not options.auto_backup:
-                self._workspace.delete_backup(self._workspace.home / backup)
-                backup_path = None
+                self._workspace.delete_backup(old)
         (collection,) = plan.collections
         return FolderMigration(
             self.path, len(done), now, sum(each.vectors for each in done.values()), collection.current_dim,
-            collection.target_dim, manifest.total(done.values()), backup_path, self._executor.workers,
-            time.monotonic() - started,
+            collection.target_dim, manifest.total(done.values()), old if options.auto_backup else None,
+            self._executor.workers, time.monotonic() - started,
         )  # fmt: skip
 
     def _run_for(self, projection: Path, loaded: Projection, invalid_vectors: InvalidVectors) -> str:
@@ -144,17 +154,21 @@ class FolderMigrator:
         self._workspace.new(run).mkdir()
         return run
 
-    def _build(self, run: str, invalid_vectors: InvalidVectors) -> tuple[dict[str, Done], int]:
-        """Convert files until none was written to since; returns all that are done, and how many of them now."""
+    def _build(self, run: str, invalid_vectors: InvalidVectors) -> tuple[dict[str, Done], dict[str, State], int]:
+        """Convert files until none was written to since.
+
+        Returns:
+            All that are done, the other files as they were when they were copied, and how many were converted now.
+        """
         new, converted = self._workspace.new(run), 0
         for _ in range(PASSES):
             units = self._folder.units()
             done = self._done(run, units)
             missing = [unit for unit in units if unit not in done]
             if not missing:
-                self._complete(run, done)
-                if not self._stale(run):
-                    return done, converted
+                others = self._complete(run, done)
+                if not _written(self.path, _sources(done) | others):
+                    return done, others, converted
                 continue
             tasks = [
                 Conversion(
@@ -183,13 +197,9 @@ class FolderMigrator:
     def _done(self, run: str, units: Sequence[str]) -> dict[str, Done]:
         """The units that are converted and whose source is still what they were made from. Only reads."""
         new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run), Done)
-        written = [known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes]
-        return {each.unit: each for each in self._unchanged(self.path, written)}
-
-    def _unchanged(self, folder: Path, done: Iterable[Done]) -> list[Done]:
-        """Those whose source in `folder` is still the one that they were made from, by size and time. Only reads."""
-        states = ((each, _state(folder / each.unit)) for each in done)
-        return [each for each, state in states if state == (each.source_bytes, each.source_changed_ns)]
+        written = {unit: known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes}
+        unchanged = {unit for unit, state in _sources(written).items() if _state(self.path / unit) == state}
+        return {unit: each for unit, each in written.items() if unit in unchanged}
 
     def _rows(self, unit: str) -> int:
         """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
@@ -201,25 +211,26 @@ class FolderMigrator:
                 self._counted[unit] = state, 0
         return self._counted[unit][1]
 
-    def _stale(self, run: str) -> bool:
-        """Whether somebody wrote to the folder since it was listed; only reads."""
-        units = self._folder.units()
-        return len(self._done(run, units)) < len(units)
+    def _complete(self, run: str, done: Mapping[str, Done]) -> dict[str, State]:
+        """Bring all other files into the new folder, and none that is no longer in the old one. Writes.
 
-    def _complete(self, run: str, done: Mapping[str, Done]) -> None:
-        """Bring all other files into the new folder, and none that is no longer in the old one. Writes."""
+        Returns:
+            The other files, each as it was before it was copied.
+        """
         new = self._workspace.new(run)
-        others = self._folder.others()
-        for name in others:
-            if name != MARK:
+        others = {name: _state(self.path / name) for name in self._folder.others() if name != MARK}
+        for name, state in others.items():
+            if state is not None:
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self.path / name, new / name)
+                sync_file(new / name)
         wanted = {*done, *others, MARK}
         for path in sorted(new.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(new).as_posix() not in wanted:
                 path.unlink()
         shutil.copystat(self.path, new)
         write_json(new / MARK, {"run": run, "model": self._workspace.facts(run).get("model", "")})
+        return others
 
     def verify(self) -> FolderCheck:
         """Compare each file with what the migration left. Only reads.
@@ -349,8 +360,19 @@ def recover(folder: Path) -> str | None:
         return done
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    """Size and time of the last change, in nanoseconds; `None` where there is no such file."""
+def _sources(done: Mapping[str, Done]) -> dict[str, State]:
+    """The files that others were made from, as they were then."""
+    return {unit: (each.source_bytes, each.source_changed_ns) for unit, each in done.items()}
+
+
+def _written(folder: Path, states: Mapping[str, State]) -> set[str]:
+    """The files of a folder that are no longer what they were, or are new, or gone; only reads."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {MARK}
+    return {name for name in found | states.keys() if _state(folder / name) != states.get(name)}
+
+
+def _state(path: Path) -> State:
+    """Only reads."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -10,8 +10,8 @@ import importlib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias, cast
 
 from lightmigrate.errors import DatabaseError
@@ -89,14 +89,22 @@ def open_units(address: str) -> UnitFolder | UnitTable:
     Raises:
         DatabaseError: no store knows it as that.
     """
+    _, opened = _opened_units(address)
+    if opened is not None:
+        return opened
+    raise DatabaseError(
+        f"{address} is no folder of Parquet or .npy files, and no table of parts: leave out --workers or --cluster"
+    )
+
+
+def _opened_units(address: str) -> tuple[str | None, UnitFolder | UnitTable | None]:
+    """The name of the kind that opens a path or an address as units, and what it opened."""
     for kind in _kinds():
         if kind.open_units and ("://" not in address or address.partition("://")[0] in kind.schemes):
             opened = cast(UnitFolder | UnitTable | None, kind.call(kind.open_units, address))
             if opened is not None:
-                return opened
-    raise DatabaseError(
-        f"{address} is no folder of Parquet or .npy files, and no table of parts: leave out --workers or --cluster"
-    )
+                return kind.name, opened
+    return None, None
 
 
 def is_one_of_many_files(address: str) -> bool:
@@ -112,6 +120,20 @@ def kind_at(path: Path) -> str | None:
     """The kind of store that a file or folder is a database of, such as `chroma`; `None` if it is none. Only reads."""
     kind = _kind_of(path)
     return None if kind is None else kind.name
+
+
+def other_database_in(folder: Path, files: Iterable[str]) -> tuple[Path, str] | None:
+    """A database of another kind in a folder that `open_units` opens, or below, and its kind; only reads.
+
+    Args:
+        folder: the folder.
+        files: paths below it, with `/`, of the files that hold none of its vectors.
+    """
+    own, _ = _opened_units(str(folder))
+    kinds = [kind for kind in _kinds() if kind.name != own]
+    places = {folder / place for file in map(PurePosixPath, files) for place in (file, *file.parents)}
+    found = ((place, kind.name) for place in sorted(places) for kind in kinds if kind.recognised(place))
+    return next(found, None)
 
 
 def _kind_of(place: Path) -> StoreKind | None:

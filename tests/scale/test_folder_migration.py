@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import qdrant_client
 
 from lightmigrate.errors import FailedError, RefusedError, WrittenSinceError
 from lightmigrate.migration.options import MigrationOptions
@@ -28,7 +32,8 @@ from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
-from tests.databases import make_projection
+from tests.databases import make_database, make_projection
+from tests.stores.sqlite_vec.application import make_application
 
 OLD, NEW, ROWS = 8, 12, 60
 # One file for each way to hold vectors; all of them in one folder, which no application would do.
@@ -155,6 +160,70 @@ def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gon
     assert (result.files, result.converted_now) == (2, 1)
     assert pq.read_table(folder / "year=2020/part-fixed.parquet").column("id")[0].as_py() == "5-0"
     assert not (folder / "year=2021/part-list.parquet").exists()
+
+
+def test_other_files_that_are_written_meanwhile_are_copied_again(
+    folder: Path, projection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = FolderMigrator._complete, []
+
+    def complete(migrator: FolderMigrator, *arguments: Any) -> Any:
+        copied = original(migrator, *arguments)
+        calls.append(copied)
+        if len(calls) == 1:
+            (folder / "README").write_text("of the application, and more")
+            (folder / "year=2020/_SUCCESS").touch()
+        return copied
+
+    monkeypatch.setattr(FolderMigrator, "_complete", complete)
+    FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+    assert len(calls) == 2
+    assert (folder / "README").read_text() == "of the application, and more"
+    assert (folder / "year=2020/_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("late", ["README", "new.txt", "year=2020/part-fixed.parquet", "year=2020/part-new.parquet"])
+def test_what_is_written_in_the_last_moment_is_said_and_its_folder_kept(
+    folder: Path, projection: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, late: str
+) -> None:
+    exchange = Workspace.exchange
+
+    def written_before(workspace: Workspace, new: Path, backup: str) -> None:
+        if late.endswith(".parquet"):
+            write(folder / late, "fixed", 9)
+        else:
+            (folder / late).write_text("in the last moment")
+        exchange(workspace, new, backup)
+
+    monkeypatch.setattr(Workspace, "exchange", written_before)
+    options = replace(FORCED, auto_backup=False)
+    result = FolderMigrator(str(folder), Processes(1)).migrate(projection, options)
+    assert "1 files were written to in the last moment" in caplog.text
+    assert result.backup_path is not None
+    assert (result.backup_path / late).exists()
+
+
+@pytest.mark.parametrize("kind", ["chroma", "sqlite-vec", "qdrant", "lance"])
+def test_a_database_among_the_files_is_not_exchanged_with_them(folder: Path, projection: Path, kind: str) -> None:
+    place = folder / "kept" / "by an application"
+    if kind == "chroma":
+        make_database(place, 20)
+    elif kind == "sqlite-vec":
+        place = place.with_suffix(".db")
+        place.parent.mkdir()
+        make_application(place)
+    elif kind == "qdrant":
+        client = qdrant_client.QdrantClient(path=str(place))
+        client.create_collection(
+            "notes", qdrant_client.models.VectorParams(size=4, distance=qdrant_client.models.Distance.COSINE)
+        )
+        client.close()
+    else:
+        lance.write_dataset(pa.table({"id": ["a"]}), place / "notes.lance")
+    with pytest.raises(RefusedError, match=f"{place} is a {kind} database, which an application may have open"):
+        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+    shutil.rmtree(folder / "kept")
+    assert FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED).files == 3
 
 
 @pytest.mark.parametrize("victim", ["driver", "worker"])

@@ -128,6 +128,8 @@ def test_files_of_one_folder_belong_together_by_their_names(tmp_path: Path) -> N
     assert names("one") == ["part-0"]
     write(tmp_path / "arrays/more/part-0.parquet", range(10))
     assert not isinstance(open_database(tmp_path / "arrays"), Store), "two formats"
+    (tmp_path / "spark/raft_state.json").write_text("{}")
+    assert not isinstance(open_database(tmp_path / "spark"), Store), "the storage of a server, not partitions"
 
 
 def test_records_are_scanned_found_and_searched(hive: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lightmigrate.errors import DamagedCollectionError, RefusedError
 from lightmigrate.stores.base import Page
+from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.npy import holds_rows_of_floats
 from lightmigrate.stores.vector_files.places import homes
@@ -139,9 +140,10 @@ class FolderOfUnits:
 def is_one_collection(folder: Path) -> bool:
     """Whether the files of a folder belong together: their paths differ in numbers and in values of partitions alone.
 
-    Not where there is a single one in the folder itself, nor where lightmigrate has migrated one alone. Only reads.
+    Not where there is a single one in the folder itself, where lightmigrate has migrated one alone, or where another
+    database has its own files. Only reads.
     """
-    if homes(folder):
+    if homes(folder) or foreign_database(folder) is not None:
         return False
     patterns, count, below = set(), 0, False
     for suffix in _SUFFIXES:
