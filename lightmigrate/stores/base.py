@@ -254,6 +254,9 @@ class Store(Protocol):
     def versions(self) -> list[Version]:
         """The versions that lightmigrate keeps, the oldest first; only reads."""
 
+    def backup_of(self, own: Address, key: str) -> Version:
+        """The backup of a collection that an exchange has just made under this key; only reads."""
+
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What the store would record about an embedding function; `None` for nothing. Calls no model.
 

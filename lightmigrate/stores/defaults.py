@@ -81,6 +81,14 @@ class StoreDefaults(abc.ABC):
     def exchange(self, incoming: Collection, live: Collection, key: str) -> int:
         """See `Store`."""
 
+    @abc.abstractmethod
+    def versions(self) -> list[Version]:
+        """See `Store`."""
+
+    def backup_of(self, own: Address, key: str) -> Version:
+        """Found among all versions."""
+        return next(each for each in self.versions() if (each.own, each.role, each.key) == (own, Role.BACKUP, key))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 

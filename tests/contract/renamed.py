@@ -155,6 +155,9 @@ class RenamedStore:
     ) -> int:
         return self.store.exchange(_original(incoming), _original(live), key, function=function, settle=settle)
 
+    def backup_of(self, own: Address, key: str) -> Version:
+        return self.store.backup_of(own, key)
+
     def restore(self, backup: Version, key: str) -> int:
         return self.store.restore(backup, key)
 

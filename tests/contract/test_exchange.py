@@ -75,6 +75,7 @@ def test_versions_are_listed_with_role_and_key_and_are_no_collections(maker: Mak
     assert [(kept.own, kept.role, kept.key) for kept in store.versions()] == [(address, Role.BUILDING, "abc_123")]
     store.exchange(store.collection(store.versions()[0].address), store.collection(address), KEY)
     assert [(kept.own, kept.role, kept.key) for kept in store.versions()] == [(address, Role.BACKUP, KEY)]
+    assert [store.backup_of(address, KEY)] == store.versions()
     exchanged(store, address, LATER)
     build(store, other, "k2")
     backups = [(kept.own, kept.key) for kept in maker.client().versions() if kept.role is Role.BACKUP]

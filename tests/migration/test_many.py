@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from chromadb.api.rust import RustBindingsAPI
 
-from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, Migrator, Projection
 from lightmigrate.migration.aside import build
 from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.migration.verify import verify
@@ -107,8 +108,9 @@ def test_where_one_graph_is_not_kept_all_are_verified_after_it_was_built_anew(
     require_migrated(folder, old, projection)
 
 
+@pytest.mark.parametrize("opened", [False, True])
 def test_all_collections_are_not_listed_for_each_of_them(
-    folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+    folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch, opened: bool
 ) -> None:
     listed, listing = [], RustBindingsAPI.list_collections
 
@@ -117,5 +119,6 @@ def test_all_collections_are_not_listed_for_each_of_them(
         return listing(*arguments, **named)
 
     monkeypatch.setattr(RustBindingsAPI, "list_collections", counted)
-    ChromaMigrator(folder).migrate(jobs(projection))
+    with open_client(folder) if opened else nullcontext(folder) as database:
+        Migrator(database).migrate(jobs(projection))
     assert len(listed) < COLLECTIONS / 2, "time would grow with the square of the number of collections"

@@ -310,7 +310,7 @@ class ShadowMigration:
                 self._store.restore(version, stamp)
             else:
                 self._store.exchange(incoming, self._store.collection(version.own), stamp)
-        displaced = self.path / _name_of(self._backup_of(chosen[0].own, stamp))
+        displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         self._history.note_rollback(chosen, stamp)
         counted = tuple(changed.counted() for changed in changes.values())
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
@@ -330,7 +330,7 @@ class ShadowMigration:
         settling = Settling(self._shadows, built, snapshot)
         self._lock.require()
         moved = self._store.exchange(target, job.source, stamp, function=built.function, settle=settling)
-        old = self._backup_of(planned.address, stamp)
+        old = self._store.backup_of(planned.address, stamp)
         new = self._store.collection(planned.address)
         late = self._carry_late(replace(built, target=new), old, snapshot)
         if not backup:
@@ -374,9 +374,6 @@ class ShadowMigration:
                 "; clients that opened it before must open it again" if capabilities.stale_handles else "",
             )  # fmt: skip
         return late
-
-    def _backup_of(self, own: Address, stamp: str) -> Version:
-        return next(backup for backup in self._shadows.backups() if (backup.own, backup.key) == (own, stamp))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

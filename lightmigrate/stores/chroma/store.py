@@ -18,6 +18,7 @@ from lightmigrate.stores.base import (
     CollectionFacts,
     Metric,
     Payload,
+    Role,
     Version,
 )
 from lightmigrate.stores.chroma.by_name import all_names, get_collection, settled_names
@@ -118,6 +119,11 @@ class ChromaStore(StoreDefaults, ChromaReceiver):
                 own = Address(name.own, address.tenant, address.database)
                 versions.append(Version(own, ROLES[name.state], name.key, address))
         return by_age(versions)
+
+    def backup_of(self, own: Address, key: str) -> Version:
+        """By its name: listing all collections after the exchange of each would grow with their square."""
+        name = VersionName(own.name, State.OLD, key).name
+        return Version(own, Role.BACKUP, key, Address(name, own.tenant, own.database))
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records about an embedding function; see `describe_function`. Calls no model."""
