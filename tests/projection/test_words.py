@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 
-from lightmigrate.projection.terms.words import count_words, first_words, runs_of, words_of
+from lightmigrate.projection.terms.words import count_words, first_words, runs_of, spans_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,18 @@ def test_words(text: str, words: list[str]) -> None:
 )
 def test_words_as_a_reader_counts_them(text: str, count: int) -> None:
     assert count_words(text) == count
+
+
+@pytest.mark.parametrize("between", [*string.whitespace, "\x1c", "\x1f", "\x00", "\x7f", "-", "_"])
+def test_words_are_counted_alike_with_and_without_other_letters(between: str) -> None:
+    text = f"a{between}b {between}"
+    assert spans_of(text) == spans_of(text + " é")[: len(spans_of(text))]
+    assert count_words(text) == count_words(text + " é") - 1 == len(spans_of(text))
+
+
+def test_the_rest_of_a_text_is_not_needed_for_its_first_words() -> None:
+    assert spans_of("one two  three", 2) == spans_of("one two  three")[:2] == [(0, 3), (4, 7)]
+    assert spans_of("one", 2) == spans_of("one")
 
 
 def test_a_part_of_a_text_by_words() -> None:

@@ -152,8 +152,8 @@ def described(kind: ExtractKind, words: int) -> str:
 
 def _beginning(text: str, words: int) -> str:
     """A text up to the end of a word, unchanged."""
-    spans = spans_of(text)
-    return text[: spans[words - 1][1]] if len(spans) >= words else text
+    spans = spans_of(text, words)
+    return text[: spans[-1][1]] if len(spans) == words else text
 
 
 def _content(fewest: Sequence[tuple[int, str]], frequent: float) -> list[int]:
