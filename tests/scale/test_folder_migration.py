@@ -33,6 +33,7 @@ from lightmigrate.stores.open import open_units
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.databases import make_database, make_projection
+from tests.scale.dying import die
 from tests.stores.sqlite_vec.application import make_application
 
 OLD, NEW, ROWS = 8, 12, 60
@@ -306,12 +307,6 @@ def test_what_would_contradict_the_new_files_is_refused(folder: Path, tmp_path: 
     (folder / "link.parquet").symlink_to(tmp_path / "elsewhere.parquet")
     with pytest.raises(RefusedError, match="symbolic link"):
         open_units(str(folder)).units()
-
-
-def die(task: int) -> int:
-    if task == 1:
-        os._exit(9)
-    return task
 
 
 def test_a_task_that_kills_its_workers_fails_and_the_others_go_on() -> None:
