@@ -67,9 +67,8 @@ def _holders(main: Path) -> Mapping[int, bool]:
         return {}
     holders: dict[int, bool] = {}
     for pid in _processes():
-        for opened, writable in _open_files(pid):
-            if _identity(opened) == identity:
-                holders[pid] = holders.get(pid, False) or writable
+        for writable in _openings(pid, identity):
+            holders[pid] = holders.get(pid, False) or writable
     return holders
 
 
@@ -80,16 +79,16 @@ def _processes() -> list[int]:
         return []
 
 
-def _open_files(pid: int) -> Iterator[tuple[os.stat_result, bool]]:
-    """The open files of a process, and whether it may write to them, which is in the rights of the link to each.
+def _openings(pid: int, identity: tuple[int, int]) -> Iterator[bool]:
+    """For each time that a process has a file open, whether it may write to it: so say the rights of the link to it.
 
-    Skips those that are closed meanwhile or that this user may not see.
+    Skips what is closed meanwhile or may not be seen by this user.
     """
     with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
         for descriptor in descriptors:
             with contextlib.suppress(OSError):
-                rights = descriptor.stat(follow_symlinks=False).st_mode
-                yield descriptor.stat(), bool(rights & stat.S_IWUSR)
+                if _identity(descriptor.stat()) == identity:
+                    yield bool(descriptor.stat(follow_symlinks=False).st_mode & stat.S_IWUSR)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
