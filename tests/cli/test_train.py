@@ -32,7 +32,7 @@ def database(tmp_path: Path) -> Path:
     with open_client(tmp_path / "db") as client:
         client.create_collection("notes", embedding_function=None).add(
             ids=[str(row) for row in range(SHOWN)],
-            documents=[text[:300] for text in CORPUS.documents[:SHOWN]],
+            documents=[text[:150] for text in CORPUS.documents[:SHOWN]],
             embeddings=CORPUS.old_documents[:SHOWN],
         )
     return tmp_path / "db"
@@ -75,7 +75,7 @@ def test_from_a_database_to_a_migrated_database(
     ChromaMigrator(database).migrate_collection("notes", file)
     with open_client(database) as client:
         found = client.get_collection("notes", embedding_function=None).query(
-            query_embeddings=shared_minilm().embed([text[:300] for text in CORPUS.documents[:50]]), n_results=1
+            query_embeddings=shared_minilm().embed([text[:150] for text in CORPUS.documents[:50]]), n_results=1
         )
     assert np.mean([ids == [str(row)] for row, ids in enumerate(found["ids"])]) > 0.9
 
