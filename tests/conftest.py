@@ -7,7 +7,9 @@ import os
 # Several workers share the cores: threads of each one's own would wait for each other, and take ten times as long.
 # Before NumPy is imported, and for processes that tests start.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -32,6 +34,11 @@ settings.load_profile("run")
 def pytest_configure() -> None:
     """Set the place of the tests' folders before there is one."""
     surroundings.prepare()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of every later search for garbage: with all stores half a second each."""
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
