@@ -84,6 +84,17 @@ def test_files_that_are_missing_or_rubbish_are_named(tmp_path: Path) -> None:
         minilm(pooling="max")
 
 
+@pytest.mark.parametrize(("stated", "threads"), [("3", 3), ("2,1", 2), ("", 0), ("many", 0)])
+def test_threads_are_as_many_as_the_environment_says(
+    stated: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    model = minilm()
+    model.embed(TEXTS[:1])
+    assert model._loaded is not None
+    assert model._loaded[0].get_session_options().intra_op_num_threads == threads
+
+
 def test_a_folder_as_the_hub_has_them_is_understood(tmp_path: Path) -> None:
     model, tokenizer = minilm_files()
     folder = tmp_path / "all-MiniLM-L6-v2"
