@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -110,7 +111,10 @@ class OnnxProvider(Provider):
             tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or tokenizer.token_to_id("<pad>") or 0)
             available = onnxruntime.get_available_providers()
             engines = [engine for engine in _ENGINES if engine in available]
-            session = onnxruntime.InferenceSession(self.path, providers=engines)
+            options = onnxruntime.SessionOptions()
+            threads = os.environ.get("OMP_NUM_THREADS", "")  # which it does not read itself
+            options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+            session = onnxruntime.InferenceSession(self.path, options, providers=engines)
         except Exception as error:  # both libraries raise many unrelated types for a bad file  # noqa: BLE001
             raise ProviderError(f"cannot load {self.path.name} ({type(error).__name__}); export it again") from None
         unknown = {node.name for node in session.get_inputs()} - set(_INPUTS)

@@ -11,7 +11,7 @@ from lightmigrate.errors import BusyError, CostError, MissingExtraError, Provide
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
-from lightmigrate.providers.purse import Limit, OwnPurse, Purse
+from lightmigrate.providers.purse import Limit
 from lightmigrate.providers.refusals import is_about_texts, reason_of, seconds_to_wait
 
 # The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
@@ -36,9 +36,6 @@ class OpenAIProvider(Provider):
         timeout: seconds to wait for an answer.
         prefix: put before every document.
         query_prefix: put before every query.
-
-    Attributes:
-        purse: counts what is spent: by this object alone, unless it is given the purse of several.
 
     Raises:
         ProviderError: the address, the price or the limit is invalid, or a limit was given and no price is known.
@@ -68,7 +65,6 @@ class OpenAIProvider(Provider):
         self.max_cost = max_cost
         self.retries = retries
         self.timeout = timeout
-        self.purse: Purse = OwnPurse()
         self.parallel = ParallelCalls(CALLS_AT_ONCE)
         self._client: Any = None
         _require_plain_address(self.base_url)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from lightmigrate.errors import (
     BackupError,
@@ -23,7 +20,7 @@ from lightmigrate.errors import (
     RefusedError,
     WrittenSinceError,
 )
-from lightmigrate.files import file_sha256, tree_bytes, write_json
+from lightmigrate.files import tree_bytes, write_json
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import MigrationOptions
@@ -34,17 +31,17 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import TEMPORARY, Conversion, convert
 from lightmigrate.scale.converting import convert_all
+from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.executor import Executor
+from lightmigrate.scale.file_states import State, digest_of_states, sha256_of, size_of, sources_of, state_of, written_in
+from lightmigrate.scale.job import UnitJob, job_of
 from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.planning import PASSES, SAMPLE, planned
-from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus
+from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus, embedded_in
 from lightmigrate.scale.workspace import MARK, Workspace
 from lightmigrate.stores.open import open_units, other_database_in
 from lightmigrate.stores.units import UnitFolder
 from lightmigrate.system import cores, sync_file
-
-# Of a file: its size and the time of its last change in nanoseconds; `None` where there is none.
-State: TypeAlias = tuple[int, int] | None
 
 
 class FolderMigrator:
@@ -89,26 +86,28 @@ class FolderMigrator:
         free = shutil.disk_usage(self.path.parent).free
         return planned(self.path, self.path.name, count, sample.vectors, projection, options, needed=needed, free=free)
 
-    def migrate(self, projection: Path, options: MigrationOptions, plan: Plan | None = None) -> FolderMigration:
+    def migrate(self, job: UnitJob | Path, options: MigrationOptions, plan: Plan | None = None) -> FolderMigration:
         """Convert all files, compare each, and put the new folder in place at once. Writes.
 
-        What an earlier run with the same projection has converted is kept. The old folder stays as it is.
+        What an earlier run of the same job has converted is kept. The old folder stays as it is.
 
         Args:
-            projection: its file.
+            job: what they are migrated with, or the file of a projection.
             options: `auto_backup`, `invalid_vectors` and `force` of them.
             plan: what `plan` returned a moment ago for the same; `None` has it made.
 
         Raises:
             FailedError: some files cannot be converted; all others were. Nothing was put in place.
-            DatabaseChangedError: files were written to in every pass.
+            DatabaseChangedError: files were written to in every pass; or since their texts were counted.
+            CostError, ProviderError: what the job embeds costs more than is allowed, or the new model fails.
             LightmigrateError: of the kind that says why.
         """
         started = time.monotonic()
-        loaded = Projection.load(projection)
+        job = job_of(job)
         with self._workspace.locked():
-            plan = plan or self.plan(loaded, options)
-            run = self._run_for(projection, loaded, options.invalid_vectors)
+            run = self._run_for(job, options.invalid_vectors)
+            plan = plan or self._planned(run, options)
+            self._begin(run)
             free = shutil.disk_usage(self._workspace.home).free + tree_bytes(self._workspace.new(run))
             if free < plan.needed_bytes:
                 raise DiskSpaceError(
@@ -117,12 +116,13 @@ class FolderMigrator:
                     needed_bytes=plan.needed_bytes,
                     free_bytes=free,
                 )
-            done, others, now = self._build(run, options.invalid_vectors)
-            states = _sources(done) | others
+            with job.for_workers(self._executor, self._workspace.whole(run)) as embedding:
+                done, others, now = self._build(run, options.invalid_vectors, embedding)
+            states = sources_of(done) | others
             backup = self._workspace.new_backup()
             self._workspace.exchange(self._workspace.new(run), backup)
             old = self._workspace.home / backup
-            if late := len(_written(old, states)):
+            if late := len(written_in(old, states)):
                 logger.warning(
                     "%s: %d files were written to in the last moment before the exchange; what was written is only in "
                     "%s, which is kept", self.path, late, old,
@@ -134,46 +134,78 @@ class FolderMigrator:
         return FolderMigration(
             self.path, len(done), now, sum(each.vectors for each in done.values()), collection.current_dim,
             collection.target_dim, manifest.total(done.values()), old if options.auto_backup else None,
-            self._executor.workers, time.monotonic() - started,
+            self._executor.workers, time.monotonic() - started, *embedded_in(done.values()),
         )  # fmt: skip
 
-    def _run_for(self, projection: Path, loaded: Projection, invalid_vectors: InvalidVectors) -> str:
-        """The run that was interrupted with the same projection, or a new one; others are deleted. Writes."""
-        asked = {"projection": file_sha256(projection), "invalid_vectors": invalid_vectors, "address": self._address}
+    def _run_for(self, job: UnitJob, invalid_vectors: InvalidVectors) -> str:
+        """The run that was interrupted with the same job, or a new one, with its projection. Writes."""
+        asked = {**job.asked, "invalid_vectors": invalid_vectors, "address": self._address}
+        counted = {"files": self._files_now()} if job.of_counted_texts else {}
         for run in self._workspace.runs():
             facts = self._workspace.facts(run)
             if {name: facts.get(name) for name in asked} == asked:
-                for path in self._workspace.new(run).rglob(f"{TEMPORARY}*"):
-                    path.unlink()
+                if {name: facts.get(name) for name in counted} != counted:
+                    job.require_unchanged()
+                    write_json(self._workspace.facts_file(run), {**facts, **counted})
                 return run
-            logger.warning("%s: another migration was interrupted; what it had built is deleted", self.path)
-            self._workspace.discard(run)
         run = secrets.token_hex(8)
-        shutil.copyfile(projection, self._workspace.projection(run))
-        write_json(self._workspace.facts_file(run), {**asked, "model": str(loaded.info.target)})
-        self._workspace.new(run).mkdir()
+        job.write(self._workspace.projection(run), self._workspace.whole(run))
+        model = str(Projection.load(self._workspace.projection(run)).info.target)
+        write_json(self._workspace.facts_file(run), {**asked, **counted, "model": model})
         return run
 
-    def _build(self, run: str, invalid_vectors: InvalidVectors) -> tuple[dict[str, Done], dict[str, State], int]:
+    def _planned(self, run: str, options: MigrationOptions) -> Plan:
+        """What a run would do; a new one that is refused is forgotten. Writes only then."""
+        try:
+            return self.plan(Projection.load(self._workspace.projection(run)), options)
+        except BaseException:
+            if run not in self._workspace.runs():
+                self._workspace.discard(run)
+            raise
+
+    def _begin(self, run: str) -> None:
+        """Delete what other runs have built, and what this one did not end. Writes."""
+        for other in self._workspace.runs():
+            if other != run:
+                logger.warning("%s: another migration was interrupted; what it had built is deleted", self.path)
+                self._workspace.discard(other)
+        new = self._workspace.new(run)
+        new.mkdir(exist_ok=True)
+        for path in new.rglob(f"{TEMPORARY}*"):
+            path.unlink()
+
+    def _files_now(self) -> str:
+        """A digest of the sizes and times of all files with vectors. Only reads."""
+        return digest_of_states(self.path, self._folder.units())
+
+    def _build(
+        self, run: str, invalid_vectors: InvalidVectors, embedding: Embedding | None = None
+    ) -> tuple[dict[str, Done], dict[str, State], int]:
         """Convert files until none was written to since.
 
         Returns:
             All that are done, the other files as they were when they were copied, and how many were converted now.
         """
         new, converted = self._workspace.new(run), 0
+        counted = self._workspace.facts(run).get("files")
         for _ in range(PASSES):
+            if counted is not None and counted != self._files_now():
+                raise DatabaseChangedError(
+                    f"files in {self.path} were written to since their texts were counted: stop the writers, and run "
+                    "this again, which counts them again; what was embedded is not paid for twice"
+                )
             units = self._folder.units()
             done = self._done(run, units)
             missing = [unit for unit in units if unit not in done]
             if not missing:
                 others = self._complete(run, done)
-                if not _written(self.path, _sources(done) | others):
+                if not written_in(self.path, sources_of(done) | others):
                     return done, others, converted
                 continue
             tasks = [
                 Conversion(
                     self._address, unit, new, self._workspace.projection(run), self._workspace.manifest(run),
-                    invalid_vectors,
+                    invalid_vectors, embedding,
                 )
                 for unit in missing
             ]  # fmt: skip
@@ -197,13 +229,13 @@ class FolderMigrator:
     def _done(self, run: str, units: Sequence[str]) -> dict[str, Done]:
         """The units that are converted and whose source is still what they were made from. Only reads."""
         new, known = self._workspace.new(run), manifest.read(self._workspace.manifest(run), Done)
-        written = {unit: known[unit] for unit in units if unit in known and _size(new / unit) == known[unit].bytes}
-        unchanged = {unit for unit, state in _sources(written).items() if _state(self.path / unit) == state}
+        written = {unit: known[unit] for unit in units if unit in known and size_of(new / unit) == known[unit].bytes}
+        unchanged = {unit for unit, state in sources_of(written).items() if state_of(self.path / unit) == state}
         return {unit: each for unit, each in written.items() if unit in unchanged}
 
     def _rows(self, unit: str) -> int:
         """How many rows a file has; 0 for one that cannot be read, whose conversion will say so. Only reads."""
-        state = _state(self.path / unit)
+        state = state_of(self.path / unit)
         if self._counted.get(unit, (None, 0))[0] != state or state is None:
             try:
                 self._counted[unit] = state, self._folder.rows(unit)
@@ -218,7 +250,7 @@ class FolderMigrator:
             The other files, each as it was before it was copied.
         """
         new = self._workspace.new(run)
-        others = {name: _state(self.path / name) for name in self._folder.others() if name != MARK}
+        others = {name: state_of(self.path / name) for name in self._folder.others() if name != MARK}
         for name, state in others.items():
             if state is not None:
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +278,7 @@ class FolderMigrator:
         total = sum(each.vectors for each in known.values())
         with ThreadPoolExecutor(cores()) as pool:  # hashing does not hold Python's lock
             paths = (self.path / each.unit for each in known.values())
-            for each, sha256 in zip(known.values(), pool.map(_sha256, paths), strict=True):
+            for each, sha256 in zip(known.values(), pool.map(sha256_of, paths), strict=True):
                 if sha256 != each.sha256:
                     changed.append(each.unit)
                 checked += each.vectors
@@ -301,7 +333,7 @@ class FolderMigrator:
             return
         units = self._folder.units()
         added, deleted = set(units) - set(known), set(known) - set(units)
-        changed = [each.unit for each in known.values() if _size(self.path / each.unit) not in (None, each.bytes)]
+        changed = [each.unit for each in known.values() if size_of(self.path / each.unit) not in (None, each.bytes)]
         if added or deleted or changed:
             raise WrittenSinceError(
                 f"since the migration {len(added)} files were added to {self.path}, {len(changed)} changed and "
@@ -323,70 +355,3 @@ class FolderMigrator:
             for backup in chosen:
                 self._workspace.delete_backup(backup.path)
         return chosen
-
-
-def migrated_path(address: str) -> Path | None:
-    """The folder at a path or `file://` address, if it was migrated by workers or is being. Only reads."""
-    scheme, _, _ = address.rpartition("://")
-    if scheme not in ("", "file"):
-        return None
-    path = (Path(unquote(urlsplit(address).path)) if scheme else Path(address).expanduser()).resolve()
-    return path if Workspace(path).is_used() else None
-
-
-def require_whole(folder: Path) -> None:
-    """Raise `DatabaseError` where a crash left an exchange of a folder half done. Only reads."""
-    if Workspace(folder).interrupted():
-        raise DatabaseError(
-            f"an exchange was interrupted:  lightmigrate resume {shlex.quote(str(folder))}  finishes it"
-        )
-
-
-def recover(folder: Path) -> str | None:
-    """End an exchange of a folder that a crash interrupted. Writes only where there is one.
-
-    Returns:
-        What was done, in a sentence; `None` when there was nothing to do.
-
-    Raises:
-        AnotherRunError: another run works on the folder.
-    """
-    workspace = Workspace(folder)
-    if not workspace.interrupted():
-        return None
-    with workspace.locked():
-        done = "an interrupted exchange was finished"
-        logger.warning("%s: %s", folder, done)
-        return done
-
-
-def _sources(done: Mapping[str, Done]) -> dict[str, State]:
-    """The files that others were made from, as they were then."""
-    return {unit: (each.source_bytes, each.source_changed_ns) for unit, each in done.items()}
-
-
-def _written(folder: Path, states: Mapping[str, State]) -> set[str]:
-    """The files of a folder that are no longer what they were, or are new, or gone; only reads."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {MARK}
-    return {name for name in found | states.keys() if _state(folder / name) != states.get(name)}
-
-
-def _state(path: Path) -> State:
-    """Only reads."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        return file_sha256(path)
-    except FileNotFoundError:
-        return None
-
-
-def _size(path: Path) -> int | None:
-    state = _state(path)
-    return None if state is None else state[0]

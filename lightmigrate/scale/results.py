@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
+from lightmigrate.scale.manifest import Done, DonePart
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class FolderMigration(Result):
         backup_path: the old folder; `None` when no backup was wanted.
         workers: how many worked at once; 0 for a cluster that had nothing to do.
         seconds: wall time of this run.
+        exact: vectors that the new model made of whole texts.
+        shortened: texts that it did not take whole, counted in each file.
     """
 
     folder: Path
@@ -35,6 +40,8 @@ class FolderMigration(Result):
     backup_path: Path | None
     workers: int
     seconds: float
+    exact: int = 0
+    shortened: Shortened = NONE_SHORTENED
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class TableMigration(Result):
         backup: name of the version that was replaced; `None` when no backup was wanted.
         workers: how many worked at once; 0 for a cluster that had nothing to do.
         seconds: wall time of this run.
+        exact: see `FolderMigration`.
+        shortened: likewise, of each part.
     """
 
     table: Path
@@ -64,6 +73,8 @@ class TableMigration(Result):
     backup: str | None
     workers: int
     seconds: float
+    exact: int = 0
+    shortened: Shortened = NONE_SHORTENED
 
 
 @dataclass(frozen=True)
@@ -109,3 +120,9 @@ class FolderStatus(Result):
     files_done: int | None
     files: int
     backups: tuple[str, ...]
+
+
+def embedded_in(units: Collection[Done] | Collection[DonePart]) -> tuple[int, Shortened]:
+    """How many vectors of some units the new model made of whole texts, and the texts that it did not take whole."""
+    cut, refused = sum(each.cut for each in units), sum(each.refused for each in units)
+    return sum(each.exact for each in units), Shortened(cut, refused)

@@ -26,8 +26,10 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
 from lightmigrate.scale.convert import convert
-from lightmigrate.scale.migration import FolderMigrator, migrated_path
+from lightmigrate.scale.job import ProjectionJob
+from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.processes import Processes
+from lightmigrate.scale.recovery import migrated_path
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.vectors import Vectors
@@ -152,7 +154,8 @@ def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gon
 ) -> None:
     migrator = FolderMigrator(str(folder), Processes(1))
     with Workspace(folder).locked():
-        run = migrator._run_for(projection, Projection.load(projection), "refuse")
+        run = migrator._run_for(ProjectionJob(projection), "refuse")
+        migrator._begin(run)
         migrator._build(run, "refuse")
     write(folder / "year=2020/part-fixed.parquet", "fixed", 5)
     (folder / "year=2021/part-list.parquet").unlink()

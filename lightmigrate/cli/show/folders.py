@@ -26,6 +26,7 @@ def migrated(result: FolderMigration | TableMigration) -> str:
         "  verified: all columns, row groups and vectors of every file, bit by bit",
     ]
     lines += [f"  {earlier:,} of the files were converted by an interrupted run"] if earlier else []
+    lines += _embedded(result)
     kept = f"backup: {escape(str(result.backup_path))}"
     lines.append(kept if result.backup_path else "[yellow]no backup was kept: there is no way back[/]")
     lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
@@ -40,9 +41,16 @@ def _table(result: TableMigration) -> str:
         "  verified: the vectors of every part, bit by bit; nothing else was written",
     ]
     lines += [f"  {earlier:,} of the parts were converted by an interrupted run"] if earlier else []
+    lines += _embedded(result)
     lines.append(f"backup: {result.backup}" if result.backup else "[yellow]no backup was kept: there is no way back[/]")
     lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
     return "\n".join(lines)
+
+
+def _embedded(result: FolderMigration | TableMigration) -> list[str]:
+    """What the new model itself has made, where it was asked."""
+    lines = [f"  {result.exact:,} of the vectors are the new model's own"] if result.exact else []
+    return lines + ([f"  [yellow]{result.shortened}[/]"] if str(result.shortened) else [])
 
 
 def _speed(vectors: int, seconds: float, workers: int) -> str:
