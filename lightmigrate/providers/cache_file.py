@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,10 @@ _TABLES = (
     "speeds (model TEXT PRIMARY KEY, tokens INTEGER NOT NULL, seconds REAL NOT NULL)",
     "probes (model TEXT PRIMARY KEY, vector BLOB NOT NULL)",
     "cuts (model TEXT, text BLOB, characters INTEGER NOT NULL, PRIMARY KEY (model, text))",
+)
+
+# What workers of one run need beside.
+_OF_WORKERS = (
     "claims (model TEXT, text BLOB, owner TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (model, text))",
     "purses (purse TEXT PRIMARY KEY, tokens INTEGER NOT NULL)",
     "calls (purse TEXT, call TEXT, tokens INTEGER NOT NULL, PRIMARY KEY (purse, call))",
@@ -56,15 +61,16 @@ class CacheFile:
 
     Args:
         path: of the file.
+        shared: whether workers of one run share it, with `Claims` and a `SharedPurse`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self._path, self._shared = path, shared
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[CacheFile], tuple[Path]]:
-        return CacheFile, (self._path,)
+    def __reduce__(self) -> tuple[Callable[[], CacheFile], tuple[()]]:
+        return partial(CacheFile, self._path, shared=self._shared), ()
 
     def rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         """See `VectorFile`."""
@@ -94,7 +100,7 @@ class CacheFile:
             if self._path != IN_MEMORY:
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self._path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
-            for table in _TABLES:
+            for table in (*_TABLES, *(_OF_WORKERS if self._shared else ())):
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
             self._connection = connection
         return self._connection

@@ -65,7 +65,7 @@ class NewModel:
 
     def open(self) -> Cached:
         """The model for the driver, before its workers begin: it pays from the same purse."""
-        return Cached(_opened(self.opened_by, SharedPurse(CacheFile(self.cache), self.purse)), self.cache)
+        return Cached(_opened(self.opened_by, SharedPurse(CacheFile(self.cache, shared=True), self.purse)), self.cache)
 
     @contextlib.contextmanager
     def for_workers(self, executor: Executor, whole: Path) -> Iterator[Embedding]:
@@ -83,7 +83,7 @@ class NewModel:
 
     def forget(self) -> None:
         """Delete what the purse has counted, at the end of the run. Writes."""
-        file = CacheFile(self.cache)
+        file = CacheFile(self.cache, shared=True)
         SharedPurse(file, self.purse).forget()
         file.close()
 

@@ -75,15 +75,21 @@ class ProjectionJob:
 
     def write(self, projection: Path, whole: Path) -> None:
         """See `UnitJob`: a copy."""
-        if Projection.load(self._file).extract_rule is not None:
-            raise RefusedError(
-                "this projection embeds extracts of the texts: plan with  -o FILE  and migrate with  --plan FILE"
-            )
+        require_no_extracts(Projection.load(self._file))
         shutil.copyfile(self._file, projection)
 
     def for_workers(self, executor: Executor, whole: Path) -> contextlib.AbstractContextManager[None]:
         """See `UnitJob`."""
         return contextlib.nullcontext()
+
+
+def require_no_extracts(projection: Projection) -> None:
+    """Raise `RefusedError` where a projection embeds extracts, and no plan says with which model."""
+    if projection.extract_rule is not None:
+        raise RefusedError(
+            "this projection embeds extracts of the texts with the new model: plan with  -o FILE  and migrate with  "
+            "--plan FILE"
+        )
 
 
 def job_of(job: UnitJob | Path) -> UnitJob:

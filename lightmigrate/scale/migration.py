@@ -34,7 +34,7 @@ from lightmigrate.scale.converting import convert_all
 from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.executor import Executor
 from lightmigrate.scale.file_states import State, digest_of_states, sha256_of, size_of, sources_of, state_of, written_in
-from lightmigrate.scale.job import UnitJob, job_of
+from lightmigrate.scale.job import UnitJob, job_of, require_no_extracts
 from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.planning import PASSES, SAMPLE, planned
 from lightmigrate.scale.results import FolderCheck, FolderMigration, FolderStatus, embedded_in
@@ -66,11 +66,15 @@ class FolderMigrator:
         self._counted: dict[str, tuple[State, int]] = {}
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
-        """What `migrate` would do, and whether it can. Only reads.
+        """What `migrate` with a projection would do, and whether it can. Only reads.
 
         Raises:
             LightmigrateError: of the kind that says why not.
         """
+        require_no_extracts(projection)
+        return self._checked(projection, options)
+
+    def _checked(self, projection: Projection, options: MigrationOptions) -> Plan:
         units = self._folder.units()
         if not units:
             raise NothingToMigrateError(f"{self.path} holds no files of vectors: there is nothing to migrate")
@@ -157,7 +161,7 @@ class FolderMigrator:
     def _planned(self, run: str, options: MigrationOptions) -> Plan:
         """What a run would do; a new one that is refused is forgotten. Writes only then."""
         try:
-            return self.plan(Projection.load(self._workspace.projection(run)), options)
+            return self._checked(Projection.load(self._workspace.projection(run)), options)
         except BaseException:
             if run not in self._workspace.runs():
                 self._workspace.discard(run)

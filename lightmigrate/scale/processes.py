@@ -58,7 +58,7 @@ class Processes:
 
     def sharing(self, cache: Path) -> contextlib.AbstractContextManager[VectorFile]:
         """See `Executor`: the file itself."""
-        return contextlib.nullcontext(CacheFile(cache))
+        return contextlib.nullcontext(CacheFile(cache, shared=True))
 
     def run(
         self, work: Callable[[Task], Returned], tasks: Sequence[Task], stopped: Callable[[], bool] = never

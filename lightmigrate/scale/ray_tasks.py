@@ -71,7 +71,7 @@ class RayTasks:
         with self._connected():
             here = None if elsewhere else NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
             keeper: Any = ray.remote(num_cpus=0)(CacheFile)
-            yield _FileOfKeeper(keeper.options(scheduling_strategy=here).remote(cache))
+            yield _FileOfKeeper(keeper.options(scheduling_strategy=here).remote(cache, shared=True))
 
     def prepared(self, work: Callable[[Task], Returned]) -> contextlib.AbstractContextManager[None]:
         """See `Executor`: nothing, the cluster has its own workers."""

@@ -34,7 +34,7 @@ from lightmigrate.scale.convert import PartConversion, convert_part
 from lightmigrate.scale.converting import convert_all
 from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.executor import Executor
-from lightmigrate.scale.job import UnitJob, job_of
+from lightmigrate.scale.job import UnitJob, job_of, require_no_extracts
 from lightmigrate.scale.manifest import DonePart
 from lightmigrate.scale.planning import PASSES, SAMPLE, planned
 from lightmigrate.scale.results import FolderCheck, FolderStatus, TableMigration, embedded_in
@@ -63,11 +63,15 @@ class TableMigrator:
         self.path = table.path
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
-        """What `migrate` would do, and whether it can. Only reads.
+        """What `migrate` with a projection would do, and whether it can. Only reads.
 
         Raises:
             LightmigrateError: of the kind that says why not.
         """
+        require_no_extracts(projection)
+        return self._checked(projection, options)
+
+    def _checked(self, projection: Projection, options: MigrationOptions) -> Plan:
         count = self._table.rows()
         sample = self._table.sample(SAMPLE)
         if not len(sample):
@@ -183,7 +187,7 @@ class TableMigrator:
     def _planned(self, run: str, loaded: Projection, options: MigrationOptions) -> Plan:
         """What a run would do; a new one that is refused is forgotten. Writes only then."""
         try:
-            return self.plan(loaded, options)
+            return self._checked(loaded, options)
         except BaseException:
             if run not in self._unfinished():
                 self._forget(run)

@@ -10,7 +10,7 @@ from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.providers.purse import SharedPurse
 
 url, cache, purse, dollars, first, count = sys.argv[1:]
-file = CacheFile(Path(cache))
+file = CacheFile(Path(cache), shared=True)
 provider = OpenAIProvider("minilm", base_url=url, price=1_000_000.0, max_cost=float(dollars))
 provider.batch_size = 2
 provider.purse = SharedPurse(file, purse)

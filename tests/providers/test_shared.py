@@ -71,7 +71,7 @@ def test_no_worker_spends_what_another_one_has_spent(server: EmbeddingServer, tm
     assert all(line.endswith("of 100") and line.startswith("spent") for line in said)
     spent = sum(len(text.split()) for text in server.texts)
     assert 100 - 3 * 4 * 8 < spent <= 100
-    file = CacheFile(tmp_path / "c")
+    file = CacheFile(tmp_path / "c", shared=True)
     purse = SharedPurse(file, "purse")
     assert purse.tokens() == spent
     # the next run goes on, and pays for nothing again
@@ -83,7 +83,7 @@ def test_no_worker_spends_what_another_one_has_spent(server: EmbeddingServer, tm
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_purse_is_never_overdrawn_however_many_draw_at_once(tmp_path: Path, shared: bool) -> None:
-    purse: Purse = SharedPurse(CacheFile(tmp_path / "c"), "a") if shared else OwnPurse()
+    purse: Purse = SharedPurse(CacheFile(tmp_path / "c", shared=True), "a") if shared else OwnPurse()
     limit = Limit(10.0, 1_000_000.0)
     with ThreadPoolExecutor(8) as pool:
         calls = [call for call in pool.map(lambda _: purse.begin(3, limit), range(12)) if call is not None]
@@ -100,7 +100,7 @@ def test_a_purse_is_never_overdrawn_however_many_draw_at_once(tmp_path: Path, sh
 def test_a_claim_is_renewed_as_long_as_its_worker_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "SECONDS_OF_CLAIM", 0.4)
     monkeypatch.setattr(claims, "SECONDS_TO_RENEW", 0.05)
-    one, other = (Claims(CacheFile(tmp_path / "c")) for _ in range(2))
+    one, other = (Claims(CacheFile(tmp_path / "c", shared=True)) for _ in range(2))
     with one.of("model", [b"a", b"b"]) as own:
         assert own == {b"a", b"b"}
         time.sleep(0.8)
@@ -118,7 +118,7 @@ def test_a_claim_is_renewed_as_long_as_its_worker_lives(tmp_path: Path, monkeypa
 
 
 def test_a_worker_with_another_model_is_refused_and_deletes_nothing(tmp_path: Path) -> None:
-    file = CacheFile(tmp_path / "c")
+    file = CacheFile(tmp_path / "c", shared=True)
     Cached(Served(), tmp_path / "c", shared=file).embed(["a text"])
     with pytest.raises(ProviderError, match="gives other vectors here"):
         Cached(Served(turned=True), tmp_path / "c", shared=file).embed(["a text", "another"])

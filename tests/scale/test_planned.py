@@ -21,6 +21,11 @@ import pytest
 
 from lightmigrate import BudgetPlan
 from lightmigrate.cli.app import main
+from lightmigrate.projection.model import Model, ProjectionInfo
+from lightmigrate.projection.projection import Projection
+from lightmigrate.projection.steps import Sum
+from lightmigrate.projection.terms.extract import Extract
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.cache_file import CacheFile
 from lightmigrate.scale import manifest
 from lightmigrate.scale.digests import DigestFile, write
@@ -55,7 +60,7 @@ def case(made: Case, tmp_path: Path) -> Case:
 
 def stored(case: Case) -> int:
     """How many vectors are in the cache."""
-    ((count,),) = CacheFile(case.cache).rows("SELECT count(*) FROM embeddings", ())
+    ((count,),) = CacheFile(case.cache, shared=True).rows("SELECT count(*) FROM embeddings", ())
     return int(count)
 
 
@@ -95,7 +100,7 @@ def test_all_workers_together_spend_what_is_allowed_and_the_next_run_goes_on(
     require_equal(vectors_in(case.folder), expected)
     assert set(Counter(case.asked()).values()) == {1}
     for table in ("purses", "calls", "claims"):
-        assert CacheFile(case.cache).rows(f"SELECT * FROM {table}", ()) == []
+        assert CacheFile(case.cache, shared=True).rows(f"SELECT * FROM {table}", ()) == []
 
 
 @pytest.mark.parametrize("victim", ["driver", "worker"])
@@ -222,3 +227,14 @@ def test_digests_are_found_in_their_file(tmp_path: Path) -> None:
     assert b"\xff" * 16 not in file
     write(tmp_path / "none", [])
     assert bytes(16) not in DigestFile(tmp_path / "none")
+
+
+def test_a_projection_that_embeds_extracts_needs_a_plan(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    place, rng = case.folder.parent / "extracts.npz", np.random.default_rng(0)
+    term = Extract(rng.standard_normal((12, 12)).astype(np.float32), ExtractRule(8), 384)
+    info = ProjectionInfo(Model("a", 384), Model("b", 12), {})
+    Projection((Sum(np.zeros(12, np.float32), (term,), normalise=False),), info).save(place)
+    for command in ("plan", "migrate"):
+        code, said = ended(capsys, [command, str(case.folder), "-p", str(place), *(["--yes"] * (command == "migrate"))])
+        assert (code, "migrate with --plan FILE" in said) == (2, True), said
+    assert not list(case.folder.parent.glob(".vectors.lightmigrate-files/*.npz"))

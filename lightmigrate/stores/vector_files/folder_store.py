@@ -228,6 +228,6 @@ class FolderCollection(CollectionDefaults):
 
 def _refusal(path: Path) -> RefusedError:
     return RefusedError(
-        f"{path} is one collection of many files, which are converted with a projection alone:  lightmigrate train "
-        "--from DATABASE --target-model NEW_MODEL,  then  lightmigrate migrate DATABASE --projection FILE --workers 2"
+        f"{path} is one collection of many files, which workers convert:  lightmigrate train --from DATABASE "
+        "--target-model NEW_MODEL,  then  lightmigrate migrate DATABASE --projection FILE --workers 2"
     )
