@@ -11,7 +11,6 @@ from typing import Any
 from lightmigrate.budget.embed_everything import embed_everything
 from lightmigrate.budget.learn import MOST_WITHOUT_TEXT, learn, learn_projection
 from lightmigrate.budget.learned import Learned
-from lightmigrate.budget.quality_estimator import sentences_for
 from lightmigrate.errors import CostError
 from lightmigrate.progress import LogProgress, logger
 from lightmigrate.providers.cache import Cached
@@ -95,9 +94,9 @@ def learn_for_start(
     seconds = _seconds_left(options.deadline)
     if _affordable(costs, limits, options, seconds) and (embedded := everything(seconds)) is not None:
         return embedded
-    time = TimeToLearn.of(provider, costs, options.deadline, _seconds_left(options.deadline))
+    time = TimeToLearn.of(provider, costs, options.deadline, _seconds_left(options.deadline), refined=limits.refined)
     data = time.chosen(data_from_readable(collection, MOST_DOCUMENTS, fewest=1))
-    options = replace(options, sentences=sentences_for(len(data.texts)))
+    options = replace(options, sentences=time.sentences(data))
     request = EmbeddingRequest.of(data, sentences=options.sentences)
     if request.bill(provider).tokens >= costs.count.missing_tokens:
         return learn(collection, provider, len(data.texts), options, opened_by=opened_by)  # everything is no dearer

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lightmigrate.budget.quality_estimator import sentences_for
 from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.gate import FEWEST_QUERIES
 from lightmigrate.routes.costs import Costs
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.calibration_data import CalibrationData
@@ -17,15 +18,19 @@ from lightmigrate.training.model_speed import NO_TIME, ModelSpeed
 from lightmigrate.training.request import EmbeddingRequest, tokens_of
 from lightmigrate.training.sources import FEWEST_DOCUMENTS
 
-# A projection is learned on at most so many documents, where nobody says. What is embedded only to learn (sentences,
-# words, and where embedding costs money the documents, too) takes at most this share of embedding everything.
+# A projection is learned on at most so many documents, where nobody says. Where embedding costs money, all that is
+# embedded to learn takes at most this share of embedding everything.
 MOST_DOCUMENTS, LEARNING_SHARE = 1000, 0.1
+
+# Of a model that costs nothing documents are no expense, as their records are exact from then on. Where all others
+# become exact soon after, they do so later by what sentences and words take: each at most this share of everything.
+SHARE_BEFORE_EXACT = 0.025
 
 # Share of the time that writing leaves in which a model that costs nothing embeds: fitting and judging take theirs.
 SHARE_OF_START = 0.65
 
 # Share of that time that single words may take, and seconds that they may take in any case.
-WORDS_SHARE, SECONDS_OF_WORDS = 0.15, 2.0
+WORDS_SHARE_OF_TIME, SECONDS_OF_WORDS = 0.15, 2.0
 
 # Texts are embedded for about so long before it is looked at the clock.
 SECONDS_AT_ONCE = 0.5
@@ -40,18 +45,20 @@ class TimeToLearn:
         costs: of embedding everything with it.
         deadline: of the start; what it took so far is its `elapsed`.
         end: its `elapsed` when embedding has to end, for a model that costs nothing.
+        refined: whether all records become exact soon after.
     """
 
     provider: Cached
     costs: Costs
     deadline: Deadline
     end: float
+    refined: bool
 
     @classmethod
-    def of(cls, provider: Cached, costs: Costs, deadline: Deadline, seconds: float) -> TimeToLearn:
+    def of(cls, provider: Cached, costs: Costs, deadline: Deadline, seconds: float, *, refined: bool) -> TimeToLearn:
         """For a start that has so many seconds left."""
         allowed = SHARE_OF_START * max(0.0, seconds - costs.writing_seconds)
-        return cls(provider, costs, deadline, deadline.elapsed + allowed)
+        return cls(provider, costs, deadline, deadline.elapsed + allowed, refined)
 
     @property
     def free(self) -> bool:
@@ -64,23 +71,32 @@ class TimeToLearn:
         most_tokens, most_seconds = LEARNING_SHARE * costs.count.tokens, LEARNING_SHARE * costs.embedding_seconds()
         if data.words is not None:
             words = data.words.words
-            each = speed.seconds(len(words), tokens_of(self.provider, words)) / max(1, len(words))
+            each = self._seconds_of_each(words)
             allowed = most_seconds / 2
             if self.free:
-                allowed = min(allowed, max(SECONDS_OF_WORDS, WORDS_SHARE * self._seconds_left))
+                allowed = min(allowed, max(SECONDS_OF_WORDS, WORDS_SHARE_OF_TIME * self._seconds_left))
+                allowed = min(allowed, self._before_exact)
             data = data.with_words(len(words) if not each else int(allowed / each))
         if self.free:
             most_tokens, most_seconds = math.inf, self._seconds_left
         documents = len(data.texts)
         while documents > FEWEST_DOCUMENTS:
             part = data.first(documents)
-            request = EmbeddingRequest.of(part, sentences=sentences_for(documents))
+            request = self._request(part)
             tokens = request.bill(self.provider).tokens
             share = min(most_tokens / max(1, tokens), most_seconds / max(1e-9, speed.seconds(len(request), tokens)))
             if share >= 1:
                 return part
             documents = int(documents * min(share, 0.95))
         return data.first(min(len(data.texts), FEWEST_DOCUMENTS))
+
+    def sentences(self, data: CalibrationData) -> int:
+        """How many sentences of these documents are searched for to judge; at least what a verdict takes."""
+        most = sentences_for(len(data.texts))
+        if math.isinf(self._before_exact):
+            return most
+        each = self._seconds_of_each(EmbeddingRequest.of(data, sentences=most).queries)
+        return most if not each else min(most, max(FEWEST_QUERIES, int(self._before_exact / each)))
 
     def embed(self, data: CalibrationData) -> CalibrationData:
         """Embed documents of a free model until their time is over; returns the data with those that were embedded.
@@ -119,7 +135,7 @@ class TimeToLearn:
 
     def _embed_until(self, end: float, texts: Sequence[str]) -> int:
         """Embed texts until the start has taken so many seconds; returns how many were embedded."""
-        each = self._speed.seconds(len(texts), tokens_of(self.provider, texts)) / max(1, len(texts))
+        each = self._seconds_of_each(texts)
         at_once = max(1, int(SECONDS_AT_ONCE / each)) if each else max(1, len(texts))
         done = 0
         while done < len(texts) and self.deadline.elapsed < end:
@@ -129,9 +145,20 @@ class TimeToLearn:
 
     def _end_of_documents(self, data: CalibrationData) -> float:
         """When whole texts have to end, so that there is time for the sentences and words of the data."""
-        request = EmbeddingRequest.of(data, sentences=sentences_for(len(data.texts)))
+        request = self._request(data)
         others = [*request.queries, *request.words]
         return self.end - self._speed.seconds(len(others), tokens_of(self.provider, others))
+
+    def _request(self, data: CalibrationData) -> EmbeddingRequest:
+        return EmbeddingRequest.of(data, sentences=self.sentences(data))
+
+    def _seconds_of_each(self, texts: Sequence[str]) -> float:
+        return self._speed.seconds(len(texts), tokens_of(self.provider, texts)) / max(1, len(texts))
+
+    @property
+    def _before_exact(self) -> float:
+        """Seconds that sentences may take, and words, so that exact is hardly later."""
+        return SHARE_BEFORE_EXACT * self.costs.embedding_seconds() if self.free and self.refined else math.inf
 
     @property
     def _seconds_left(self) -> float:

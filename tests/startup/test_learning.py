@@ -13,7 +13,7 @@ from lightmigrate.errors import DeadlineError
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
-from lightmigrate.quality.gate import Thresholds
+from lightmigrate.quality.gate import FEWEST_QUERIES, Thresholds
 from lightmigrate.startup.learning import StartLimits, learn_for_start
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_folder
@@ -124,6 +124,17 @@ def test_the_time_of_a_start_is_used_and_what_is_embedded_becomes_exact(
     assert len(done.training.data.texts) == 50
     assert len(done.embedded.digests) > ROWS / 5, "more than it is learned from"
     assert 25 < model.now < 60
+
+
+def test_what_only_learning_takes_makes_exact_hardly_later(learned: Learn) -> None:
+    def only_learned(refined: bool) -> int:
+        done, model = learned(everything=100, refined=refined, empty_cache=True)
+        assert done.training is not None
+        assert done.training.gate.n_queries >= FEWEST_QUERIES
+        return estimated_tokens(sorted(set(model.asked) - set(texts())))
+
+    assert only_learned(refined=True) < 0.06 * TOKENS
+    assert only_learned(refined=False) > 0.07 * TOKENS, "what is not made exact is judged, and projected, with more"
 
 
 def test_a_model_that_is_slower_than_on_its_first_texts_learns_from_fewer_documents(learned: Learn) -> None:

@@ -100,6 +100,8 @@ class Graph:
             visited[active[row], found[row, column]] = True
             more = np.full(found.shape, np.inf, np.float32)
             more[row, column] = distance(queries[active[row]], found[row, column])
+            nearer = (more < gaps[active, -1:]).any(axis=1)  # most steps towards the end bring nothing
+            active, found, new, more = active[nearer], found[nearer], new[nearer], more[nearer]
             joined = np.hstack([gaps[active], more])
             best = np.argsort(joined, axis=1, kind="stable")[:, :width]
             gaps[active] = np.take_along_axis(joined, best, axis=1)
