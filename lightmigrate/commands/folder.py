@@ -161,8 +161,9 @@ def plan_folder(
             f"a folder whose files are one collection is planned with --projection alone: leave out "
             f"{', '.join(unheeded)}"
         )
+    if (path := _migrated_path(database)) is not None:
+        require_whole(path)
     migrator = FolderMigrator(str(database.named), Processes(cores()), conversation.on_progress)
-    require_whole(migrator.path)
     return migrator.plan(Projection.load(projection), MigrationOptions())
 
 

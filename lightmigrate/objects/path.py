@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lightmigrate.objects.folder import ObjectFolder, State
 from lightmigrate.server_path import ServerPath
-
-# How the names of temporary files and folders of ours begin.
-SCRATCH = "lightmigrate-objects-"
 
 
 class ObjectPath(ServerPath):
@@ -107,6 +103,10 @@ class ObjectPath(ServerPath):
             raise OSError(f"{self} is opened to be read, as bytes")
         return self._folder.open(self._name, self.stat().st_size)
 
+    def fetch(self, target: Path) -> None:
+        """Copy it to a file of this machine; see `ObjectFolder.fetch`."""
+        self._folder.fetch(self._name, target)
+
     def read_bytes(self) -> bytes:
         """All of it."""
         return self._folder.read(self._name)
@@ -122,17 +122,3 @@ class ObjectPath(ServerPath):
 def readable(path: Path) -> Any:
     """What a library of another language reads a path from: its name, or an object as an open file."""
     return path.open("rb") if isinstance(path, ObjectPath) else path
-
-
-def local_copy(path: Path) -> Path:
-    """A file of this machine with the content of a path: itself, or a copy of an object. Writes the copy.
-
-    Raises:
-        FileNotFoundError: there is no such object.
-    """
-    if not isinstance(path, ObjectPath):
-        return path
-    with tempfile.NamedTemporaryFile(prefix=SCRATCH, suffix=path.suffix, delete=False) as file:
-        copy = Path(file.name)
-    path.folder.fetch(path._name, copy)
-    return copy

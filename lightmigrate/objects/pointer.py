@@ -160,8 +160,13 @@ def dataset_path(address: str) -> str:
     return f"{address}{read_pointer(ObjectFolder(f'{address}{HOME}')).live.suffix}"
 
 
+def is_run(name: str) -> bool:
+    """Whether a name can be that of a run."""
+    return re.fullmatch(r"[0-9a-f]{16}", name) is not None
+
+
 def _version(fields: Mapping[str, Any]) -> DatasetVersion:
     version = DatasetVersion(**fields)
-    if not all(isinstance(value, str) for value in fields.values()) or not re.fullmatch(r"[0-9a-f]{16}|", version.run):
+    if not all(isinstance(value, str) for value in fields.values()) or (version.run and not is_run(version.run)):
         raise ValueError("it names something that no run has built")
     return version

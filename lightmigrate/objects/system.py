@@ -19,7 +19,7 @@ PACKAGES = {
 }  # fmt: skip
 
 # How often a request is made that fails in passing, as when a store asks to slow down, and the longest pause between.
-_ATTEMPTS, _LONGEST_PAUSE = 7, 10.0
+_ATTEMPTS, _LONGEST_PAUSE = 6, 10.0
 
 # Errors that the next attempt would meet again.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError,

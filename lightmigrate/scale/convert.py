@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +16,9 @@ from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.manifest import Done, DonePart, Failed, Stopped, append
 from lightmigrate.scale.new_vectors import NewVectors, loaded
+from lightmigrate.scale.place import Destination
 from lightmigrate.stores.open import open_units
 from lightmigrate.stores.units import UnitFolder, UnitTable
-from lightmigrate.system import rename, sync_file, sync_folder
-
-# How the names of files begin that are being written.
-TEMPORARY = ".lightmigrate-writing-"
 
 
 @dataclass(frozen=True)
@@ -30,20 +26,18 @@ class Conversion:
     """One unit to convert.
 
     Attributes:
-        address: of the folder.
+        folder: that it is in.
         unit: the file.
-        folder: where the new one is put, under the same path.
+        destination: where the new one is put, under the same path.
         projection: file of the projection.
-        manifest: file of the manifest.
         invalid_vectors: see `migration.job.Job`.
         embedding: how texts are embedded; `None` where none are.
     """
 
-    address: str
+    folder: UnitFolder
     unit: str
-    folder: Path
+    destination: Destination
     projection: Path
-    manifest: Path
     invalid_vectors: InvalidVectors
     embedding: Embedding | None = None
 
@@ -61,29 +55,20 @@ def convert(task: Conversion) -> Done | Failed | Stopped:
 
 
 def _convert(task: Conversion) -> Done:
-    folder = open_units(task.address)
-    assert isinstance(folder, UnitFolder)  # noqa: S101  # as the driver has seen
-    source, target = folder.path / task.unit, task.folder / task.unit
-    before = source.stat()
+    folder = task.folder
+    before = folder.state(task.unit)
+    if before is None:
+        raise DatabaseChangedError("it is gone: run this again")
     new_vectors = NewVectors(loaded(task.projection, task.embedding))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}.{target.name}")
-    try:
-        converted = folder.convert(task.unit, aside, new_vectors.dimension, new_vectors, texts=new_vectors.reads_texts)
+    with task.destination.writing(task.unit) as file:
+        converted = folder.convert(task.unit, file, new_vectors.dimension, new_vectors, texts=new_vectors.reads_texts)
         new_vectors.require_valid(converted.vectors, task.invalid_vectors)
-        after = source.stat()
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if folder.state(task.unit) != before:
             raise DatabaseChangedError("it was written to while it was read: stop the writer, and run this again")
-        aside.chmod(before.st_mode & 0o777)
-        sync_file(aside)
-        size = aside.stat().st_size
-        rename(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
-    sync_folder(target.parent)
-    made = converted.vectors, size, converted.sha256
-    done = Done(task.unit, before.st_size, before.st_mtime_ns, *made, *new_vectors.embedded())
-    append(task.manifest, done)
+        size = file.stat().st_size
+        task.destination.put(file, task.unit, converted.sha256, folder.path / task.unit)
+    done = Done(task.unit, *before, converted.vectors, size, converted.sha256, *new_vectors.embedded())
+    task.destination.note(done)
     return done
 
 

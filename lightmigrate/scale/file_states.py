@@ -1,4 +1,4 @@
-"""What tells whether a file was written to: its size and the time of its last change."""
+"""What tells whether a file was written to: its size, and the time of its last change or the version of an object."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from lightmigrate.files import file_sha256
 from lightmigrate.scale.manifest import Done
-from lightmigrate.scale.workspace import MARK
 
-# Of a file: its size and the time of its last change in nanoseconds; `None` where there is none.
+# Of a file: its size, and a number that is another one after it was written to; `None` where there is none. See
+# `units.UnitFolder.state`.
 State: TypeAlias = tuple[int, int] | None
 
 
@@ -21,10 +21,9 @@ def sources_of(done: Mapping[str, Done]) -> dict[str, State]:
     return {unit: (each.source_bytes, each.source_changed_ns) for unit, each in done.items()}
 
 
-def written_in(folder: Path, states: Mapping[str, State]) -> set[str]:
-    """The files of a folder that are no longer what they were, or are new, or gone; only reads."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {MARK}
-    return {name for name in found | states.keys() if state_of(folder / name) != states.get(name)}
+def different(now: Mapping[str, State], states: Mapping[str, State]) -> set[str]:
+    """The files that are no longer what they were, or are new, or gone."""
+    return {name for name in now.keys() | states.keys() if now.get(name) != states.get(name)}
 
 
 def state_of(path: Path) -> State:
@@ -50,7 +49,6 @@ def size_of(path: Path) -> int | None:
     return None if state is None else state[0]
 
 
-def digest_of_states(folder: Path, units: Sequence[str]) -> str:
-    """A digest of the states of some files of a folder. Only reads."""
-    states = [(unit, state_of(folder / unit)) for unit in units]
-    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
+def digest_of_states(states: Mapping[str, State], units: Sequence[str]) -> str:
+    """A digest of the states of some files."""
+    return hashlib.sha256(json.dumps([(unit, states.get(unit)) for unit in units]).encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightmigrate.errors import InvalidVectorsError
 from lightmigrate.migration.job import InvalidVectors, projected
 from lightmigrate.migration.partly_exact import PartlyExact
+from lightmigrate.objects.scratch import local_copy
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
@@ -40,12 +41,14 @@ def loaded(projection: Path, embedding: Embedding | None) -> Loaded:
     Raises:
         LightmigrateError: one of them cannot be opened.
     """
-    of_others = Projection.load(projection)
+    with local_copy(projection) as file:
+        of_others = Projection.load(file)
     if embedding is None:
         return Loaded(of_others)
     model = embedding.open()
     of_others = of_others.reading_with(model.embed_each)
-    whole = DigestFile(embedding.whole)
+    with local_copy(embedding.whole) as file:
+        whole = DigestFile(file)  # stays mapped
     exact = PartlyExact(of_others.steps, whole, model.embed_each) if len(whole) else None
     return Loaded(of_others, exact, model)
 

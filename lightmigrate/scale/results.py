@@ -17,6 +17,7 @@ class FolderMigration(Result):
 
     Attributes:
         folder: the folder.
+        dataset: where the files are now: the folder, or the prefix of an object store that took its place.
         files: how many files were converted, those of earlier runs included.
         converted_now: how many of them by this run.
         vectors: how many were projected.
@@ -31,6 +32,7 @@ class FolderMigration(Result):
     """
 
     folder: Path
+    dataset: Path
     files: int
     converted_now: int
     vectors: int
@@ -113,6 +115,7 @@ class FolderStatus(Result):
         files_done: files that an interrupted migration has converted; `None` where none was interrupted.
         files: files that there are.
         backups: names of the old folders, the oldest first.
+        dataset: where the files are now; see `FolderMigration`.
     """
 
     folder: Path
@@ -120,6 +123,7 @@ class FolderStatus(Result):
     files_done: int | None
     files: int
     backups: tuple[str, ...]
+    dataset: Path
 
 
 def embedded_in(units: Collection[Done] | Collection[DonePart]) -> tuple[int, Shortened]:

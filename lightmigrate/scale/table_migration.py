@@ -302,6 +302,7 @@ class TableMigrator:
             max(done) if done else None,
             len(states),
             tuple(self._table.backups()),
+            self.path,
         )
 
 

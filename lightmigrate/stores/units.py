@@ -141,7 +141,10 @@ class OfUnits(Protocol):
 
 @runtime_checkable
 class UnitFolder(Protocol):
-    """A folder whose files hold the vectors of one collection, such as Parquet files with the same columns."""
+    """A folder whose files hold the vectors of one collection, such as Parquet files with the same columns.
+
+    Can be pickled, for workers.
+    """
 
     @property
     def path(self) -> Path:

@@ -6,7 +6,6 @@ What only looks reads parts of objects. Whatever reads a whole one reads a copy 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.objects.folder import AT_ONCE, State
-from lightmigrate.objects.path import SCRATCH, ObjectPath
+from lightmigrate.objects.path import ObjectPath
+from lightmigrate.objects.scratch import scratch
 from lightmigrate.stores.base import Capabilities, Page
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.unit_folder import FolderOfUnits, UnitFormat, is_unit
@@ -50,6 +50,9 @@ class ObjectsOfUnits(FolderOfUnits):
         self._objects = path.folder
         self._known: dict[tuple[str, State], bool] = {}
 
+    def __reduce__(self) -> tuple[type[ObjectsOfUnits], tuple[Path, str, UnitFormat]]:
+        return ObjectsOfUnits, (self.path, self.name, self._format)
+
     def state(self, unit: str) -> State:
         """See `UnitFolder`."""
         return self._objects.state(unit)
@@ -70,11 +73,11 @@ class ObjectsOfUnits(FolderOfUnits):
     def _copied(self, unit: str) -> Iterator[Path]:
         """A unit and what lies beside it, as files of this machine. Errors name the objects."""
         source = self.path / unit
-        with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
-            copy = Path(folder, source.name)
+        with scratch() as folder:
+            copy = folder / source.name
             try:
                 for name in (source.name, *self._format.beside(source)):
-                    self._objects.fetch(self._name(source.parent / name), Path(folder, name))
+                    self._objects.fetch(self._name(source.parent / name), folder / name)
                 yield copy
             except FileNotFoundError:
                 raise DamagedCollectionError(f"{source} is gone") from None
