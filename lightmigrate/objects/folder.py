@@ -152,7 +152,12 @@ class ObjectFolder:
         """
         path = self._path(name)
         attempt(lambda: self._system.put_file(str(source), path), f"{self.address}/{name} cannot be written")
-        if self.sha256(name) != (sha256 or file_sha256(source)):
+        try:
+            read = self.sha256(name)
+        except DatabaseError as error:  # some stores keep a checksum, and clients compare it
+            self.delete([name])
+            raise VerificationError(f"{error}, after it was written") from None
+        if read != (sha256 or file_sha256(source)):
             self.delete([name])
             raise VerificationError(f"{self.address}/{name} was not read back as it was written")
 

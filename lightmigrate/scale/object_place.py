@@ -20,6 +20,7 @@ from lightmigrate.objects.lock import ObjectLock
 from lightmigrate.objects.path import ObjectPath
 from lightmigrate.objects.pointer import HOME, DatasetVersion, Pointer, is_run, read_pointer, write_pointer
 from lightmigrate.objects.scratch import scratch, sweep
+from lightmigrate.objects.system import require_prefix
 from lightmigrate.progress import logger
 from lightmigrate.scale.file_states import State
 from lightmigrate.scale.manifest import Done
@@ -69,6 +70,7 @@ class ObjectPlace:
     """
 
     def __init__(self, address: str) -> None:
+        require_prefix(address)
         self._address = address
         prefix = address.partition("?")[0].rstrip("/")
         self._objects = ObjectFolder(prefix)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import dataset_path
+from lightmigrate.cli.app import main
 from lightmigrate.errors import DatabaseError, RefusedError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.objects.folder import ObjectFolder
@@ -75,6 +76,14 @@ def dataset(server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return made
 
 
+def ended(capsys: pytest.CaptureFixture[str], code: int, *words: object) -> str:
+    """What a command printed on stderr, on one line, that ends with a code."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    assert ended.value.code == code
+    return " ".join(capsys.readouterr().err.split())
+
+
 def test_a_dataset_is_looked_at_migrated_and_put_back(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     address = dataset.address
     seen = run(capsys, "doctor", address)
@@ -119,7 +128,9 @@ def test_without_our_package_three_lines_find_it(dataset: Dataset) -> None:
         names: dict[str, object] = {}
         exec(code, names)
         assert f"s3://{names['path']}" == dataset_path(dataset.address)
-        FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED) if _ == 0 else None
+        if dataset_path(dataset.address) == dataset.address:
+            FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED)
+    assert dataset_path(dataset.address) != dataset.address
 
 
 def test_arrays_with_their_texts_are_migrated_too(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,23 +195,42 @@ def test_a_store_that_wants_fewer_requests_gets_them_later(
     assert dataset.require_whole()
 
 
-def test_what_is_damaged_on_its_way_never_stays(
-    dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("where", ["on its way", "in the store"])
+def test_what_is_damaged_when_it_is_put_never_stays(
+    dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:
-    server.damages.append(r"lightmigrate/[0-9a-f]{16}/year=2022/part-0\.parquet$")
+    unit = r"lightmigrate/[0-9a-f]{16}/year=2022/part-0\.parquet$"
+
+    def damage(request: Requested) -> None:
+        if request.method == "PUT" and re.search(unit, request.path):
+            server.after = lambda request: None
+            client().pipe_file(request.path.strip("/"), b"PAR1 and other bytes, with a checksum of their own")
+
+    if where == "in the store":
+        server.after = damage
+    else:
+        server.damages.append(unit)
     said = refused(capsys, *dataset.words("--workers", 1))
-    assert re.search(r"1 of 3 files .*year=2022/part-0\.parquet was not read back as it was written", said)
+    assert re.search(r"1 of 3 files .*year=2022/part-0\.parquet (was not read back|cannot be read: .*checksum)", said)
     assert not dataset.require_whole()
     run(capsys, *dataset.words("--workers", 1))
     assert dataset.require_whole()
 
+
+def test_what_is_damaged_later_is_found(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *dataset.words("--workers", 1))
     live = dataset_path(dataset.address).removeprefix("s3://")
     damaged = bytearray(client().cat_file(f"{live}/year=2020/part-0.parquet"))
     damaged[40] ^= 1
     client().pipe_file(f"{live}/year=2020/part-0.parquet", bytes(damaged))
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, "verify", dataset.address)
-    assert ended.value.code is None or isinstance(ended.value, SystemExit)
+    client().rm_file(f"{live}/year=2021/part-0.parquet")
+    client().pipe_file(f"{live}/year=2029/part-0.parquet", file_of(9))
+    check = FolderMigrator(dataset.address, Processes(1)).verify()
+    assert check.changed == ("year=2020/part-0.parquet", "year=2021/part-0.parquet")
+    assert check.added == ("year=2029/part-0.parquet",)
+    assert "--written discard" in ended(capsys, 2, "rollback", dataset.address, "--yes")
+    run(capsys, "rollback", dataset.address, "--yes", "--written", "discard")
+    assert dataset_path(dataset.address) == dataset.address
 
 
 def test_a_damaged_source_is_named(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,10 +276,7 @@ def test_what_is_written_to_the_old_prefix_is_never_deleted(
         )
     assert "1 files were written to in the last moment" in caplog.text
     assert result.backup_path is not None
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, "clean", dataset.address, "--yes")
-    assert ended.value.code == 2
-    assert "1 objects below" in capsys.readouterr().err
+    assert "1 objects below" in ended(capsys, 2, "clean", dataset.address, "--yes")
     dataset.delete("year=2023/part-0.parquet")
     run(capsys, "clean", dataset.address, "--yes")
     assert not objects_in(f"{dataset.bucket}/vectors")
@@ -275,21 +302,17 @@ def test_keys_are_written_nowhere(
     with caplog.at_level(logging.DEBUG, "lightmigrate"):
         printed = run(capsys, *dataset.words("--workers", 1)) + run(capsys, "verify", dataset.address)
         printed += run(capsys, "rollback", dataset.address, "--yes") + caplog.text
-    stored = [data for data in objects_in(dataset.bucket).values()]
+    stored = list(objects_in(dataset.bucket).values())
     stored += [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     for secret in (KEY_ID, SECRET, TOKEN):
         assert secret not in printed
         assert not [data for data in stored if secret.encode() in data]
-    key = "s3://user:a-secret@bucket/vectors"
-    said = [str(error.value) for error in (raised(lambda: FolderMigrator(key, Processes(1))),)]
-    assert "leave the key out" in said[0]
-    assert "a-secret" not in said[0]
-
-
-def raised(call: object) -> pytest.ExceptionInfo[RefusedError]:
-    with pytest.raises(RefusedError) as error:
-        call()  # type: ignore[operator]
-    return error
+    with pytest.raises(RefusedError, match="leave the key out") as error:
+        FolderMigrator("s3://user:a-secret@bucket/vectors", Processes(1))
+    assert "a-secret" not in str(error.value)
+    with pytest.raises(RefusedError, match="leave the key out") as error:
+        dataset_path("s3://user:a-secret@bucket/vectors")
+    assert "a-secret" not in str(error.value)
 
 
 def test_what_is_refused(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,10 +322,7 @@ def test_what_is_refused(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -
     assert "no store is known for memory://" in refused(capsys, "doctor", "memory://vectors")
     assert "no store is known for ftp://" in refused(capsys, "doctor", "ftp://host/vectors")
     dataset.put("metadata/v1.metadata.json", b"{}")
-    with pytest.raises(SystemExit) as ended:
-        run(capsys, *dataset.words("--workers", 1))
-    assert ended.value.code == 2
-    assert "Iceberg" in capsys.readouterr().err
+    assert "Iceberg" in ended(capsys, 2, *dataset.words("--workers", 1))
 
 
 @pytest.mark.parametrize("content", [b"", b"no json", b"[]", b'{"format": 2}', b'{"format": 1, "suffix": "x"}'])
