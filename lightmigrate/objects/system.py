@@ -67,9 +67,7 @@ def open_system(address: str) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(address, skip_instance_cache=True)
     except ImportError:
         package = PACKAGES[scheme]
-        raise DatabaseError(
-            f"{scheme}:// needs {package}, which is not installed: run  pip install {package}"
-        ) from None
+        raise DatabaseError(f"{package} is not installed: run  pip install {package}") from None
     except Exception as error:  # noqa: BLE001  # each implementation has its own
         raise DatabaseError(f"{address} cannot be opened: {reason(error)}") from None
     system.dircache.use_listings_cache = False

@@ -82,13 +82,13 @@ def client() -> fsspec.AbstractFileSystem:
     return fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
 
 
-def file_of(seed: int, rows: int = ROWS, dimension: int = OLD) -> bytes:
+def file_of(seed: int, rows: int = ROWS, dimension: int = OLD, group: int = 25) -> bytes:
     """A Parquet file, as its bytes."""
     vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension)
     table = pa.table({"id": [f"{seed}-{row}" for row in range(rows)], "text": ["words"] * rows, "embedding": column})
     file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=25, compression="zstd")
+    pq.write_table(table, file, row_group_size=group, compression="zstd")
     return file.getvalue()
 
 

@@ -156,11 +156,12 @@ def test_arrays_with_their_texts_are_migrated_too(dataset: Dataset, capsys: pyte
 
 
 def test_a_sample_is_read_by_parts(dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]) -> None:
-    large = {f"part-{number}.parquet": file_of(number, 40_000, OLD) for number in range(4)}
+    large = {f"part-{number}.parquet": file_of(number, 20_000, 64, 10_000) for number in range(4)}
     for name, data in large.items():
         client().pipe_file(f"{dataset.bucket}/large/{name}", data)
     server.requests.clear()
-    run(capsys, "plan", f"s3://{dataset.bucket}/large", "-p", dataset.projection)
+    wide = make_projection(1, Model("a", 64), Model("b", NEW)).save(dataset.projection.parent / "wide.npz")
+    run(capsys, "plan", f"s3://{dataset.bucket}/large", "-p", wide)
     read = [request for request in server.requests if request.path.endswith(".parquet") and request.method == "GET"]
     assert all(request.ranged for request in read)
     assert sum(request.bytes for request in read) < sum(map(len, large.values())) / 2
@@ -244,7 +245,7 @@ def test_a_damaged_source_is_named(dataset: Dataset, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_written_meanwhile_is_converted_again(dataset: Dataset, server: ObjectServer) -> None:
-    wrote = []
+    wrote = list[Requested]()
 
     def writes(request: Requested) -> None:
         if not wrote and request.method == "PUT" and request.path.endswith("units/year=2020/part-0.parquet.json"):
