@@ -36,9 +36,9 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.budget.recorded import rows_of
 from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.migration.partly_exact import PartlyExact
 from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached

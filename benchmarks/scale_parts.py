@@ -37,7 +37,10 @@ import pyarrow.parquet as pq
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.convert import Conversion, convert
+from lightmigrate.scale.folder_place import FolderDestination
 from lightmigrate.scale.manifest import Done
+from lightmigrate.stores.open import open_units
+from lightmigrate.stores.units import UnitFolder
 from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns
 from lightmigrate.stores.vector_files.parquet_footer import PLAIN, Footer
 from lightmigrate.stores.vector_files.parquet_pages import PageWriter
@@ -75,7 +78,9 @@ def measure(home: Path, old: int, new: int) -> tuple[dict[str, float], int, int]
     made = Projection.affine(matrix, np.zeros(new, np.float32), source=Model("old", old), target=Model("new", new))
     file = made.save(home / f"{old}.npz")
     target = home / f"{old}-new"
-    task = Conversion(str(source.parent), source.name, target, file, home / "manifest", "refuse")
+    folder = open_units(str(source.parent))
+    assert isinstance(folder, UnitFolder)
+    task = Conversion(folder, source.name, FolderDestination(target, home / "manifest"), file, "refuse")
 
     def whole() -> None:
         assert isinstance(convert(task), Done)

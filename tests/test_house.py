@@ -60,6 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("quality", "providers"),
     ("projection",),
     ("projection.terms",),
+    ("objects",),
     ("files", "results", "progress", "server_path", "vectors"),
     ("system",),
     ("errors", "lazy", "version"),

@@ -10,11 +10,12 @@ from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.errors import FailedGateError, ModelMismatchError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.distance import require_distance
-from lightmigrate.progress import OnProgress, reporting
+from lightmigrate.progress import OnProgress, Report, reporting
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import surely_below
-from lightmigrate.stores.base import Metric, Store
+from lightmigrate.stores.base import Collection, Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
@@ -63,9 +64,7 @@ def planned_job(
             )
         plan.query_set.require(queries)
         collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
-        lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
-        size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
-        plan.require_unchanged(size)
+        size = size_as_planned(plan, collection, provider, report)
         if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
             raise FailedGateError(
                 f"collection {plan.address}: of what embedding again gives, {plan.expected.high:.2f} at most is "
@@ -104,6 +103,24 @@ def planned_job(
         ]
 
     return decide
+
+
+def size_as_planned(plan: BudgetPlan, collection: Collection, provider: Provider, report: Report) -> CollectionSize:
+    """The size of a collection that has not changed since it was planned for. Reads all of it, and calls no model.
+
+    Args:
+        plan: for it.
+        collection: with its embedded texts.
+        provider: the new model.
+        report: receives the number of records that were counted.
+
+    Raises:
+        PlanOutdatedError: it has changed.
+    """
+    lengths = [plan.setting.extract_words] if plan.setting.extract_words else []
+    size = CollectionSize.of(collection, provider, lengths, lambda done, total: report("count", done, total))
+    plan.require_unchanged(size)
+    return size
 
 
 def planned_texts(plan: BudgetPlan, texts: Texts) -> Texts:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lightmigrate.budget.partly_exact import PartlyExact
 from lightmigrate.engine import Engine
 from lightmigrate.errors import AnotherRunError, RefusedError
 from lightmigrate.migration.aside.compare import records_in_files
@@ -19,6 +18,7 @@ from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.job import project
 from lightmigrate.migration.options import MigrationOptions, Verify
+from lightmigrate.migration.partly_exact import PartlyExact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.progress import Report

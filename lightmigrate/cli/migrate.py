@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from lightmigrate.cli.database import DATABASE
 from lightmigrate.cli.groups import Group, expanded
@@ -27,7 +27,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice, TextsChoice, function_record
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.embed_again import migrate_embedding_again
-from lightmigrate.commands.folder import is_folder_of_units, migrate_folder
+from lightmigrate.commands.folder import is_folder_of_units, migrate_folder, migrate_folder_by_plan
 from lightmigrate.commands.migrate import FunctionRecord, migrate_by_plan, migrate_with_projection
 from lightmigrate.commands.new_index import rebuild_indexes
 from lightmigrate.commands.to_model import NewModel, migrate_to_model
@@ -35,6 +35,9 @@ from lightmigrate.commands.transfer import transfer
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.routes.goal import Goal
+
+if TYPE_CHECKING:
+    from lightmigrate.scale.executor import Executor
 
 _FUNCTION = Group(
     {
@@ -131,8 +134,8 @@ def migrate(
     workers: Annotated[
         int | None,
         option(
-            "With --projection: the database is a folder of Parquet or .npy files that are one collection, or a Lance "
-            "table; so many processes convert them, for a folder by default as many as there are cores.",
+            "With --projection or --plan: the database is a folder of Parquet or .npy files that are one collection, "
+            "or a Lance table; so many processes convert them, for a folder by default as many as there are cores.",
             "--workers",
             min=1,
         ),
@@ -162,21 +165,46 @@ def migrate(
     `plan -o` planned (--plan), or from the stored texts alone (--embed-again). With --distance alone, or --index
     rebuild alone, the vectors stay.
     """
-    from lightmigrate.cli.show import databases, scores, terminal
+    from lightmigrate.cli.show import databases, folders, scores, terminal
 
     by_file = workers is not None or cluster is not None
     if by_file or (to is None and is_folder_of_units(database)):
         given = {
-            "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again, "--plan": plan_file,
-            "--to": to, "--collection": collection, "--distance": distance, "--queries": queries,
+            "--target-model": target.model, "--calibrate": calibrate, "--embed-again": embed_again,
+            "--to": to, "--collection": collection, "--distance": distance,
+            "--queries": queries if plan_file is None else None,
             "--embedding-function": function, "--index": options.index != "keep", "--texts": texts.path,
             "--text-field": texts.field, "--text-template": texts.template, "--verify none": not options.verify,
             "--workers": workers is not None and cluster is not None,
         }  # fmt: skip
         if others := [name for name, value in given.items() if value]:
             way = "--cluster" if cluster is not None else "--workers" if by_file else "a folder of many files"
-            raise LightmigrateError(f"{way} goes with --projection alone: leave out {', '.join(others)}")
-        _by_workers(database, projection, options, workers, cluster, yes=yes, as_json=as_json)
+            raise LightmigrateError(f"{way} goes with --projection or --plan alone: leave out {', '.join(others)}")
+        if (projection is None) == (plan_file is None):
+            words = [shlex.join(["lightmigrate", *way, *database.words]) for way in (("train", "--from"), ("plan",))]
+            raise LightmigrateError(
+                "--workers, --cluster and many files need --projection FILE or --plan FILE:  "
+                f"{words[0]} --target-model NEW_MODEL  or  {words[1]} --target-model NEW_MODEL --budget 30% -o FILE  "
+                "makes one"
+            )
+        executor = _executor(workers, cluster)
+        with conversation(as_json, yes) as talk:
+            if plan_file is not None:
+                by_workers = migrate_folder_by_plan(
+                    database,
+                    plan_file,
+                    options,
+                    executor,
+                    queries=queries,
+                    cache=cache,
+                    max_cost=goal.max_cost,
+                    conversation=talk,
+                )
+            elif projection is not None:
+                by_workers = migrate_folder(database, projection, options, executor, conversation=talk)
+        print_result(by_workers, folders.migrated, as_json)
+        if not as_json:
+            print_next("verify", *database.words)
         return
     ways = sum(choice is not None for choice in (projection, calibrate, plan_file, embed_again or None))
     if to is not None:
@@ -230,6 +258,7 @@ def migrate(
                     queries=queries,
                     texts=texts,
                     cache=cache,
+                    max_cost=goal.max_cost,
                     distance=distance,
                     conversation=talk,
                 )
@@ -275,27 +304,9 @@ def migrate(
     print_next("verify" if options.verify else "doctor", *database.words)
 
 
-def _by_workers(
-    database: DatabaseChoice,
-    projection: Path | None,
-    options: MigrationOptions,
-    workers: int | None,
-    cluster: str | None,
-    *,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    from lightmigrate.cli.show import folders
+def _executor(workers: int | None, cluster: str | None) -> Executor:
     from lightmigrate.scale.clusters import open_cluster
     from lightmigrate.scale.processes import Processes
     from lightmigrate.system import cores
 
-    if projection is None:
-        train = shlex.join(["lightmigrate", "train", "--from", *database.words, "--target-model", "NEW_MODEL"])
-        raise LightmigrateError(f"--workers, --cluster and many files need --projection FILE:  {train}  makes one")
-    executor = Processes(workers or cores()) if cluster is None else open_cluster(cluster)
-    with conversation(as_json, yes) as talk:
-        result = migrate_folder(database, projection, options, executor, conversation=talk)
-    print_result(result, folders.migrated, as_json)
-    if not as_json:
-        print_next("verify", *database.words)
+    return Processes(workers or cores()) if cluster is None else open_cluster(cluster)

@@ -126,6 +126,10 @@ class ModelChoice:
 
         return takes(self.opened_by, option)
 
+    def limited(self, max_cost: float | None) -> dict[str, object]:
+        """The options by which its provider spends so many dollars at most; none for a provider that costs nothing."""
+        return {"max_cost": max_cost} if max_cost is not None and self.takes("max_cost") else {}
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -13,6 +13,7 @@ from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, require_one_for_texts
 
 if TYPE_CHECKING:
+    from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.collection_job import CollectionJob, EmbeddedTexts
     from lightmigrate.migration.embed_again import EmbedAgain
     from lightmigrate.migration.options import MigrationOptions
@@ -74,6 +75,7 @@ def migrate_by_plan(
     queries: Path | None = None,
     texts: TextsChoice = FOUND_TEXTS,
     cache: Path | None = None,
+    max_cost: float | None = None,
     distance: Metric | None = None,
     conversation: Conversation,
 ) -> MigrationResult:
@@ -87,21 +89,18 @@ def migrate_by_plan(
         queries: where the file of queries is now, if it was moved.
         texts: where the file of texts by id is now, if it was moved; the plan says the rest.
         cache: file that keeps embeddings.
+        max_cost: dollars that this run may spend at most.
         distance: that the collection gets; by default as planned.
         conversation: with the caller; shown the plan before it is asked.
 
     Raises:
         PlanOutdatedError: the collection, or the queries, changed since the plan was made.
+        CostError: it would cost more.
         LightmigrateError: as `Migrator.migrate_by_plan`; the database is unchanged.
     """
-    from lightmigrate.budget.plan import BudgetPlan
-
-    plan = BudgetPlan.load(plan_file, shlex.join(database.words) or "DATABASE")
-    if queries is None and plan.queries_file and Path(plan.queries_file).is_file():
-        queries = Path(plan.queries_file)
-    asked = read_queries(queries, plan.seed)
-    plan.query_set.require(asked)
-    provider = ModelChoice.from_json(plan.provider).open(cache)
+    plan, asked = read_plan(database, plan_file, queries)
+    target = ModelChoice.from_json(plan.provider)
+    provider = target.open(cache, **target.limited(max_cost))
     migrator = database.open_to_migrate(conversation)
     conversation.show(plan)
     require_consent(conversation, options)
@@ -119,6 +118,30 @@ def migrate_by_plan(
         force=options.force,
         index=options.index,
     )
+
+
+def read_plan(
+    database: DatabaseChoice, plan_file: Path, queries: Path | None = None
+) -> tuple[BudgetPlan, Sequence[str]]:
+    """A plan from its file, and the queries that it was made with. Only reads.
+
+    Args:
+        database: that it is for.
+        plan_file: what `plan --output` wrote.
+        queries: where the file of queries is now, if it was moved.
+
+    Raises:
+        PlanOutdatedError: they are other queries.
+        LightmigrateError: it is no plan.
+    """
+    from lightmigrate.budget.plan import BudgetPlan
+
+    plan = BudgetPlan.load(plan_file, shlex.join(database.words) or "DATABASE")
+    if queries is None and plan.queries_file and Path(plan.queries_file).is_file():
+        queries = Path(plan.queries_file)
+    asked = read_queries(queries, plan.seed)
+    plan.query_set.require(asked)
+    return plan, asked
 
 
 def _load(file: Path) -> Projection:

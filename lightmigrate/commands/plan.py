@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,17 +186,16 @@ def plan_budget(
     Raises:
         LightmigrateError: as `Migrator.compare_routes`; a file for the plan without a budget.
     """
-    if is_folder_of_units(database):
-        words = shlex.join(["lightmigrate", "train", "--from", *database.words, *target.words])
+    by_workers = is_folder_of_units(database)
+    if by_workers and (measuring.texts != FOUND_TEXTS or distance is not None):
         raise LightmigrateError(
-            f"a folder whose files are one collection is migrated with a projection:  {words}  trains one, and says "
-            "what it keeps"
+            "the texts of a folder whose files are one collection are those of a column, file:///FOLDER?text=COLUMN, "
+            "and its files have no distance: leave out --texts, --text-field, --text-template, --distance"
         )
     if output is not None and not budget.is_given:
         raise LightmigrateError("-o needs to know what to choose: --budget, --budget-tokens, --max-cost or --quality")
     # beside the budget in tokens, a limit on what is really paid, where the provider has one
-    limit = {"max_cost": budget.dollars} if budget.dollars is not None and target.takes("max_cost") else {}
-    provider = target.open(measuring.cache, **limit)
+    provider = target.open(measuring.cache, **target.limited(budget.dollars))
     previous = None if source is None else source.open(measuring.cache)
     queries = read_queries(measuring.queries, measuring.seed)
     texts = measuring.texts.read()
@@ -232,6 +230,10 @@ def plan_budget(
         return Planned(compared, None, None, None)
     from lightmigrate.budget.missing_texts import MissingTexts
 
+    if by_workers and source_of_texts is not None and output is not None:
+        from lightmigrate.scale.planning import require_column
+
+        require_column(source_of_texts.form)
     planning = None
     if address is not None and source_of_texts is not None:
         planning = Planning(address, curve, provider, target, measuring, source_of_texts.form, distance)

@@ -156,7 +156,7 @@ def train(
     source_name = source.model if source is not None else ""
     thresholds = Thresholds(fit.passing, fit.failing)
     device = fit.device or _best_device()
-    provider = _open(target, output.cache, device, **({"max_cost": max_cost} if target.takes("max_cost") else {}))
+    provider = _open(target, output.cache, device, **target.limited(max_cost))
     previous = None
     if source is not None and named and (source.provider or documents.database is None):
         previous = _open(source, output.cache, device)

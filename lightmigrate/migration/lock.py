@@ -11,7 +11,6 @@ from typing import IO
 
 from lightmigrate.errors import AnotherRunError
 from lightmigrate.files import is_locked, try_lock, user_folder, wait_for
-from lightmigrate.stores.base import Store
 from lightmigrate.stores.claim import Claimable
 
 
@@ -25,12 +24,15 @@ class DatabaseLock:
 
     The operating system releases the file when the process ends for any reason; the claim expires soon after.
 
+    Args:
+        store: the open database, or whatever else states its address as its text, such as a `Claimable` alone.
+
     Attributes:
         file: the lock file; need not exist.
         claims: whether holding it writes a claim to the store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: object) -> None:
         self._store = store
         self.file = lock_of(store)
         self.claims = isinstance(store, Claimable)

@@ -16,6 +16,7 @@ from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
 from lightmigrate.providers.parallel import ParallelCalls
+from lightmigrate.providers.purse import OwnPurse, Purse
 from lightmigrate.vectors import Vectors, as_vectors, finite_rows
 
 # Texts of one call, at least, where some could be in another call at the same time.
@@ -50,6 +51,7 @@ class Provider(ABC):
         batch_size: texts embedded in one call, at most.
         batch_characters: their characters in all, at most, where more than one text is embedded.
         parallel: makes the calls; some at the same time where a server answers them.
+        purse: counts what is spent, where calls cost money: of this object alone, unless it is given that of several.
     """
 
     provider: str
@@ -62,6 +64,7 @@ class Provider(ABC):
         self.prefix = prefix
         self.query_prefix = query_prefix
         self.parallel = ParallelCalls()
+        self.purse: Purse = OwnPurse()
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
         self._careful = {queries: CarefulEncoder(self._encoder(queries)) for queries in (False, True)}
         self._cut: set[bytes] = set()  # digests of texts

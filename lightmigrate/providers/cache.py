@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +15,11 @@ from lightmigrate.errors import CostError, ProviderError
 from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
-from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile
+from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile, VectorFile
 from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
+from lightmigrate.providers.claims import SECONDS_TO_LOOK, Claims
+from lightmigrate.providers.stored import StoredVectors, as_answer, digest_of
 from lightmigrate.vectors import Vectors
 
 # Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
@@ -28,9 +28,6 @@ PROBE = "lightmigrate asks: which embedding model are you?"
 # One model gives one text vectors of at least this cosine on two days; two models never do.
 SAME_PROBE = 0.999
 
-# Texts looked up by one statement: SQLite takes at least 999 values.
-SELECTED_AT_ONCE = 500
-
 # Texts of a model that is quick are written to the file together, because writing takes longer than such a model: as
 # many as it embeds in about so many seconds, which is what an interrupted run loses of them. Never of one that costs
 # money.
@@ -38,14 +35,6 @@ SECONDS_TOGETHER, MOST_TOGETHER = 0.2, 2048
 
 # How many times more texts are written together than before, at most, after a few that were embedded quickly.
 GROWTH = 8
-
-_ADD_SPEED = (
-    "INSERT INTO speeds VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE SET "
-    "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds"
-)
-
-# The reason for a cut that an earlier run made.
-CUT_BEFORE = "longer than the model took before"
 
 
 def default_cache() -> Path:
@@ -79,9 +68,13 @@ class Cached(Provider):
     for each model and compared once, before the first vector is taken from the cache. If it changed, what the cache
     holds of the model is deleted, with a warning.
 
+    Workers of one run share the file: a text that another worker embeds just now is waited for, and a model that gives
+    other vectors than theirs is refused.
+
     Args:
         inner: the provider that embeds texts missing from the cache.
         path: the file; created, with its folder, when missing.
+        shared: the file as the workers of one run reach it; `None` for a provider that is no worker's.
 
     Attributes:
         timed: the calls of the inner provider, with the seconds that each took.
@@ -94,13 +87,15 @@ class Cached(Provider):
         ProviderError: (all methods) the file cannot be used, or another model now has this name.
     """
 
-    def __init__(self, inner: Provider, path: Path | None = None) -> None:
+    def __init__(self, inner: Provider, path: Path | None = None, *, shared: VectorFile | None = None) -> None:
         super().__init__(inner.name, revision=inner.revision, prefix=inner.prefix, query_prefix=inner.query_prefix)
         self.provider = inner.provider
         self.inner = inner
         self._write_together(inner.parallel.most * inner.batch_size)
         self.path = path or default_cache()
-        self._file = CacheFile(self.path)
+        self._file: VectorFile = CacheFile(self.path) if shared is None else shared
+        self._claims = None if shared is None else Claims(shared)
+        self._stored = StoredVectors(self._file, self.path, self.name, lambda: self.key)
         self.hits = self.misses = 0
         self.seconds = 0.0
         self.timed: list[TimedCall] = []
@@ -132,7 +127,7 @@ class Cached(Provider):
         tokens = 0
         for batch, are_queries in ((texts, False), (queries, True)):
             worded = dict.fromkeys(self.worded(batch, are_queries))
-            known = self._read(list(worded), are_queries)
+            known = self._stored.read(list(worded), are_queries)
             tokens += estimated_tokens([text for text in worded if text not in known])
         return self.priced(tokens)
 
@@ -150,23 +145,42 @@ class Cached(Provider):
         A text that was cut is stored as what was embedded of it, with the number of its characters, so that the next
         run does not ask for the whole text again.
         """
-        beside = self.inner.parallel.most > 1 and self._knows_no_probe()
+        beside = self._claims is None and self.inner.parallel.most > 1 and self._knows_no_probe()
         if not beside:
             self._check()
-        known = self._read(texts, queries)
+        known = self._stored.read(texts, queries)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
-        self.misses += len(missing)
-        sent: dict[str, str | None] = {text: text[:length] for text, (length, _) in known.items()}
-        vectors = {text: vector for text, (_, vector) in known.items()}
-        reason = "" if all(sent[text] == text for text in sent) else CUT_BEFORE
-        for part, answer in self._embedded(missing, queries, probe=beside):
+        answers = [as_answer(known)] if known else []
+        if self._claims is None:
+            answers += self._embedded(missing, queries, probe=beside)
+        else:
+            answers += self._obtained(self._claims, missing, queries)
+        if beside:
+            self._check()
+        vectors, sent, reason = dict[str, Vectors](), dict[str, str | None](), ""
+        for part, answer in answers:
             vectors.update(zip(part, answer.vectors, strict=True))
             sent.update(zip(part, answer.sent, strict=True))
             reason = answer.reason or reason
-        if beside:
-            self._check()
         return Answer(np.stack([vectors[text] for text in texts]), [sent[text] for text in texts], reason)
+
+    def _obtained(self, claims: Claims, missing: list[str], queries: bool) -> list[tuple[list[str], Answer]]:
+        """Embed texts that no other worker embeds just now, and wait for the others until they are in the file."""
+        answers: list[tuple[list[str], Answer]] = []
+        left = {digest_of(text, queries): text for text in missing}
+        while left:
+            with claims.of(self.key, list(left)) as claimed:
+                own = [text for digest, text in left.items() if digest in claimed]
+                known = self._stored.read(own, queries)  # by another worker, just before they were claimed
+                answers += self._embedded([text for text in own if text not in known], queries, probe=False)
+            others = {digest: text for digest, text in left.items() if digest not in claimed}
+            known.update(self._stored.read(list(others.values()), queries))
+            answers += [as_answer(known)] if known else []
+            left = {digest: text for digest, text in others.items() if text not in known}
+            if left:
+                time.sleep(SECONDS_TO_LOOK)
+        return answers
 
     def _embedded(self, missing: list[str], queries: bool, *, probe: bool) -> list[tuple[list[str], Answer]]:
         """Embed texts in batches of the inner provider, and write them to the file, also those before a failure.
@@ -179,6 +193,7 @@ class Cached(Provider):
         answers: list[tuple[list[str], Answer]] = []
         if not missing:
             return answers
+        self.misses += len(missing)
 
         def calls() -> Iterator[Callable[[], tuple[list[str], Answer]]]:
             if probe:
@@ -196,13 +211,13 @@ class Cached(Provider):
                     unwritten.append((part, answer))
                 if unwritten and at_once:
                     now = time.monotonic()
-                    self._write(unwritten, queries, now - written)
+                    self._stored.write(unwritten, queries, now - written)
                     unwritten, written = [], now
         finally:
             now = time.monotonic()
             self.seconds += now - started
             if unwritten:
-                self._write(unwritten, queries, now - written)
+                self._stored.write(unwritten, queries, now - written)
         if not at_once and len(missing) >= self.batch_size:  # fewer may be single words, which are quicker
             texts_in_time = SECONDS_TOGETHER * len(missing) / max(now - started, 1e-9)
             self._write_together(int(min(texts_in_time, GROWTH * self.batch_size)))
@@ -235,7 +250,7 @@ class Cached(Provider):
         Calls the model once, to see whether the cache is still right.
         """
         self._check()
-        known = self._read(self.worded(texts), queries=False)
+        known = self._stored.read(self.worded(texts), queries=False)
         return [text in known for text in self.worded(texts)]
 
     def probe(self) -> Vectors:
@@ -252,18 +267,14 @@ class Cached(Provider):
 
     def _knows_no_probe(self) -> bool:
         """Whether the model is asked for the fixed text now for the first time, so that nothing depends on it yet."""
-        return not self._checked and self._probe is None and self._probe_in_file() is None
-
-    def _probe_in_file(self) -> Vectors | None:
-        row = self._file.execute("SELECT vector FROM probes WHERE model = ?", (self.key,)).fetchone()
-        return None if row is None else np.frombuffer(row[0], dtype="<f4")
+        return not self._checked and self._probe is None and self._stored.probe() is None
 
     def _check(self) -> None:
         """Compare the model with the one that filled the cache, once; delete its vectors if it is another one now."""
         if self._checked:
             return
         self._checked = True
-        before = self._probe_in_file()
+        before = self._stored.probe()
         try:
             now = self.probe()
             changed = before is not None and not same_probe(before, now[0])
@@ -274,13 +285,19 @@ class Cached(Provider):
             return  # it cannot be asked: what is in the cache is all there is
         if before is not None and not changed:
             return
+        if changed and self._claims is not None:
+            self._checked = False
+            raise ProviderError(
+                f"{self.name} gives other vectors here than where the cache of embeddings was begun: have the same "
+                "version of the model on every machine, or name another cache"
+            )
         if changed:
-            self._file.change(("DELETE FROM embeddings WHERE model = ?", [(self.key,)]))
+            self._stored.delete()
             logger.warning(
                 "%s gives other vectors than before under the same name: what %s held of it was deleted, and is "
                 "embedded again", self.name, self.path,
             )  # fmt: skip
-        self._file.change(("INSERT OR REPLACE INTO probes VALUES (?, ?)", [(self.key, now[0].astype("<f4").tobytes())]))
+        self._stored.keep_probe(now[0])
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
@@ -290,85 +307,15 @@ class Cached(Provider):
             vectors: `(n, d)`, row i for text i.
         """
         worded = self.worded(texts)
-        self._write([(worded, Answer(self.inner.checked(vectors, len(texts)), worded))], queries=False)
+        self._stored.write([(worded, Answer(self.inner.checked(vectors, len(texts)), worded))], queries=False)
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""
-        row = self._file.execute(
-            "SELECT seconds / tokens FROM speeds WHERE model = ? AND tokens > 0", (self.key,)
-        ).fetchone()
-        return None if row is None else float(row[0])
+        return self._stored.seconds_per_token()
 
     def close(self) -> None:
         """Release the file."""
         self._file.close()
-
-    def _read(self, texts: Sequence[str], queries: bool) -> dict[str, tuple[int, Vectors]]:
-        """The texts that are cached: how many of their characters were embedded, and the vector."""
-        digests = {text: _digest(text, queries) for text in dict.fromkeys(texts)}
-        vectors, lengths = self._select("embeddings", "vector", digests.values()), {text: len(text) for text in digests}
-        if len(vectors) < len(set(digests.values())):
-            missing = {text: digest for text, digest in digests.items() if digest not in vectors}
-            cuts = self._select("cuts", "characters", missing.values())
-            cut = {text: int(cuts[digest]) for text, digest in missing.items() if digest in cuts}
-            lengths.update(cut)
-            digests.update((text, _digest(text[:length], queries)) for text, length in cut.items())
-            vectors.update(self._select("embeddings", "vector", [digests[text] for text in cut]))
-        dimension = self._dimension() * 4
-        if any(len(vector) != dimension for vector in vectors.values()):
-            raise ProviderError(f"{self.path} has vectors of several dimensions for {self.name}; delete it")
-        return {
-            text: (lengths[text], np.frombuffer(vectors[digest], dtype="<f4").astype(np.float32))
-            for text, digest in digests.items()
-            if digest in vectors
-        }
-
-    def _select(self, table: str, column: str, digests: Iterable[bytes]) -> dict[bytes, Any]:
-        """A column of some rows of this model, by digest."""
-        rows: dict[bytes, Any] = {}
-        wanted = list(digests)
-        for start in range(0, len(wanted), SELECTED_AT_ONCE):
-            part = wanted[start : start + SELECTED_AT_ONCE]
-            places = ",".join("?" * len(part))
-            query = f"SELECT text, {column} FROM {table} WHERE model = ? AND text IN ({places})"  # noqa: S608
-            rows.update(self._file.execute(query, (self.key, *part)).fetchall())
-        return rows
-
-    def _dimension(self) -> int:
-        """Of the vectors this model has on disk, 0 when there are none."""
-        row = self._file.execute(
-            "SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1", (self.key,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
-
-    def _write(self, answers: Sequence[tuple[Sequence[str], Answer]], queries: bool, seconds: float = 0.0) -> None:
-        """Write what was embedded, and the seconds that it took, in one go."""
-        before = self._dimension()
-        rows: list[tuple[object, ...]] = []
-        cuts: list[tuple[object, ...]] = []
-        embedded_parts: list[str] = []
-        for texts, answer in answers:
-            found = answer.vectors.shape[1]
-            if before not in (0, found):
-                raise ProviderError(
-                    f"{self.name} gives {found} dimensions where {self.path} has {before}; "
-                    "was the model exchanged under its name? delete that file"
-                )
-            for text, sent, vector in zip(texts, answer.sent, answer.vectors, strict=True):
-                if sent is None:
-                    continue
-                embedded_parts.append(sent)
-                rows.append((self.key, _digest(sent, queries), vector.astype("<f4").tobytes()))
-                if sent != text:
-                    cuts.append((self.key, _digest(text, queries), len(sent)))
-        changes = [
-            ("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows),
-            ("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", cuts),
-        ]
-        if seconds:
-            taken: tuple[object, ...] = (self.key, estimated_tokens(embedded_parts), seconds)
-            changes.append((_ADD_SPEED, [taken]))
-        self._file.change(*changes)
 
 
 def cached(function: Provider | object) -> Cached:
@@ -381,7 +328,3 @@ def same_probe(before: Vectors, now: Vectors) -> bool:
     """Whether two vectors `(d,)` of one text are of one model."""
     lengths = float(np.linalg.norm(before) * np.linalg.norm(now)) if before.shape == now.shape else 0.0
     return lengths > 0 and float(np.vdot(before, now)) / lengths >= SAME_PROBE
-
-
-def _digest(text: str, queries: bool) -> bytes:
-    return hashlib.sha256((b"query\0" if queries else b"") + text.encode()).digest()

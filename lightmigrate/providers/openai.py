@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from lightmigrate.errors import BusyError, CostError, MissingExtraError, Provide
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
+from lightmigrate.providers.purse import Limit
 from lightmigrate.providers.refusals import is_about_texts, reason_of, seconds_to_wait
 
 # The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
@@ -31,14 +31,11 @@ class OpenAIProvider(Provider):
         base_url: URL of another compatible server, up to `/v1`; by default `OPENAI_BASE_URL`, or OpenAI.
         dimensions: dimension of the vectors, for models that can shorten them.
         price: dollars for a million tokens; known for OpenAI's own models, and 0 for a server on this machine.
-        max_cost: dollars that this object may spend; a call whose estimated cost would exceed it is refused.
+        max_cost: dollars that may be spent; a call whose estimated cost would exceed it is refused.
         retries: how often a call is repeated when the server is busy or down.
         timeout: seconds to wait for an answer.
         prefix: put before every document.
         query_prefix: put before every query.
-
-    Attributes:
-        spent: tokens and cost so far, as the server counts them, or estimated where it does not.
 
     Raises:
         ProviderError: the address, the price or the limit is invalid, or a limit was given and no price is known.
@@ -68,10 +65,7 @@ class OpenAIProvider(Provider):
         self.max_cost = max_cost
         self.retries = retries
         self.timeout = timeout
-        self.spent = Bill(0, 0.0)
         self.parallel = ParallelCalls(CALLS_AT_ONCE)
-        self._under_way = 0  # estimated tokens of calls without an answer yet
-        self._accounts = threading.Lock()
         self._client: Any = None
         _require_plain_address(self.base_url)
         if max_cost is not None and self.price is None:
@@ -84,6 +78,11 @@ class OpenAIProvider(Provider):
         """The name with dimension and server, because another server may have another model of that name."""
         return "/".join((super().key, str(self.dimensions or ""), self.base_url or ""))
 
+    @property
+    def spent(self) -> Bill:
+        """What is in the purse: tokens and cost as the server counts them, or estimated where it does not (yet)."""
+        return self.priced(self.purse.tokens())
+
     def priced(self, tokens: int) -> Bill:
         """The cost of `tokens`; its dollars are `None` when no price is known."""
         return Bill(tokens, dollars_for(tokens, self.price))
@@ -91,27 +90,25 @@ class OpenAIProvider(Provider):
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """Embed one batch. Batches embedded before a failure were paid for; a cache keeps them."""
         estimate = estimated_tokens(texts)
-        expected = self.priced(estimate).dollars or 0.0
-        with self._accounts:
-            spent = (self.spent.dollars or 0.0) + (self.priced(self._under_way).dollars or 0.0)
-            if self.max_cost is not None and spent + expected > self.max_cost:
-                raise CostError(
-                    f"the next {len(texts)} texts would cost about ${expected:.4f} and ${spent:.4f} of "
-                    f"${self.max_cost:.4f} are spent; allow more, or embed less",
-                    spent=spent,
-                    allowed=self.max_cost,
-                )
-            self._under_way += estimate
+        call = self.purse.begin(estimate, Limit(self.max_cost, self.price))
+        if call is None:
+            spent, allowed = self.spent.dollars or 0.0, self.max_cost or 0.0
+            raise CostError(
+                f"the next {len(texts)} texts would cost about ${self.priced(estimate).dollars or 0.0:.4f} and "
+                f"${spent:.4f} of ${allowed:.4f} are spent; allow more, or embed less",
+                spent=spent,
+                allowed=allowed,
+            )
         try:
             answer = self._ask(list(texts))
         except BaseException:
-            self._account(estimate, 0)
+            self.purse.end(call, 0)
             raise
         try:
             tokens = int(answer.usage.prompt_tokens if answer.usage else estimate)
         except (AttributeError, TypeError, ValueError):
             tokens = estimate
-        self._account(estimate, tokens)  # an unusable answer is paid for too
+        self.purse.end(call, tokens)  # an unusable answer is paid for too
         try:
             rows = sorted(answer.data, key=lambda row: row.index)
             if [row.index for row in rows] != list(range(len(rows))):
@@ -119,12 +116,6 @@ class OpenAIProvider(Provider):
             return [row.embedding for row in rows]
         except (AttributeError, TypeError, ValueError):
             raise self._no_embeddings() from None
-
-    def _account(self, estimate: int, tokens: int) -> None:
-        """A call of so many estimated tokens has ended, and has cost so many."""
-        with self._accounts:
-            self._under_way -= estimate
-            self.spent = self.priced(self.spent.tokens + tokens)
 
     def _ask(self, texts: list[str]) -> Any:
         try:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from lightmigrate.errors import FailedError
 from lightmigrate.progress import Report
 from lightmigrate.scale.executor import Executor
-from lightmigrate.scale.manifest import Done, DonePart, Failed
+from lightmigrate.scale.manifest import Done, DonePart, Failed, Stopped
 
 # Units that a message names.
 _NAMED = 3
@@ -24,7 +24,7 @@ _Task = TypeVar("_Task", bound=_OfUnit)
 
 def convert_all(
     executor: Executor,
-    work: Callable[[_Task], Done | DonePart | Failed],
+    work: Callable[[_Task], Done | DonePart | Failed | Stopped],
     tasks: Sequence[_Task],
     report: Report,
     *,
@@ -47,17 +47,23 @@ def convert_all(
 
     Raises:
         FailedError: some could not be converted; those that were only written to meanwhile do not count.
+        CostError: a limit of cost was reached; the units that were begun were ended.
+        ProviderError: the new model fails, likewise.
     """
-    converted, failed = 0, list[Failed]()
+    converted, failed, stopped = 0, list[Failed](), list[Stopped]()
     report("project", finished, rows)
-    for task, result in executor.run(work, tasks):
+    for task, result in executor.run(work, tasks, lambda: bool(stopped)):
         if isinstance(result, (Done, DonePart)):
             finished, converted = finished + result.vectors, converted + 1
             report("project", min(finished, rows), rows)
+        elif isinstance(result, Stopped):
+            stopped.append(result)
         elif not isinstance(result, Failed):
             failed.append(Failed(task.unit, f"{type(result).__name__}: {result}"))
         elif not result.changed:  # what was written to is seen again in the next pass
             failed.append(result)
+    if stopped:
+        raise stopped[0].error()
     if failed:
         raise FailedError(_failure(failed, units, what))
     return converted

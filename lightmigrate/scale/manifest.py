@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from lightmigrate.errors import CostError, LightmigrateError, ProviderError
+
 
 @dataclass(frozen=True)
 class Done:
@@ -22,6 +24,9 @@ class Done:
         vectors: how many it holds.
         bytes: its size.
         sha256: of its content.
+        exact: vectors among them that the new model made of whole texts.
+        cut: texts of it that were longer than the model takes.
+        refused: texts of it that the model refuses.
     """
 
     unit: str
@@ -30,6 +35,9 @@ class Done:
     vectors: int
     bytes: int
     sha256: str
+    exact: int = 0
+    cut: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ class DonePart:
         bytes: size of the file with the new ones.
         sha256: of that file.
         description: what puts it in place; see `stores.units.Made`.
+        exact: see `Done`, as the others.
+        cut: likewise.
+        refused: likewise.
     """
 
     unit: str
@@ -51,6 +62,9 @@ class DonePart:
     bytes: int
     sha256: str
     description: str
+    exact: int = 0
+    cut: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,29 @@ class Failed:
     unit: str
     reason: str
     changed: bool = False
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A unit that was not converted for a reason that all others share: the new model fails, or costs too much.
+
+    Attributes:
+        unit: see `Failed`.
+        reason: what is wrong, in a sentence without ids and texts.
+        spent: dollars spent so far, where a limit of cost was reached; `None` otherwise.
+        allowed: that limit.
+    """
+
+    unit: str
+    reason: str
+    spent: float | None = None
+    allowed: float | None = None
+
+    def error(self) -> LightmigrateError:
+        """As the run raises it."""
+        if self.spent is None or self.allowed is None:
+            return ProviderError(self.reason)
+        return CostError(self.reason, spent=self.spent, allowed=self.allowed)
 
 
 _D = TypeVar("_D", Done, DonePart)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseError, RefusedError
+from lightmigrate.objects.system import is_object_address
 from lightmigrate.progress import OnProgress
 from lightmigrate.scale.executor import Executor
 from lightmigrate.scale.migration import FolderMigrator
@@ -24,6 +25,8 @@ def migrator_for(
     Raises:
         DatabaseError: the address is neither.
     """
+    if is_object_address(address):
+        return FolderMigrator(address, executor, on_progress)
     opened = open_units(address)
     if isinstance(opened, UnitTable):
         return TableMigrator(opened, str(opened.path), executor, on_progress)
@@ -33,6 +36,8 @@ def migrator_for(
 def migrated_table(address: str, executor: Executor, on_progress: OnProgress | None = None) -> TableMigrator | None:
     """The migrator of a table whose vectors were put in place by parts, or are to be; `None` otherwise. Only reads."""
     path = Path(address.partition("://")[2] or address).expanduser()
+    if is_object_address(address):
+        return None
     if not any(path.glob(f"{_WORK}/{FOLDER}")) and not any(path.glob(f"*/{_WORK}/{FOLDER}")):
         return None
     try:

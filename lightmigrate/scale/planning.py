@@ -11,6 +11,9 @@ from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.defaults import facts_at
+from lightmigrate.texts.chosen import FORM_FACT
+from lightmigrate.texts.forms import DOCUMENT, TextForm
+from lightmigrate.texts.source import form_from_json
 from lightmigrate.vectors import Vectors
 
 # Vectors that are looked at before anything is built.
@@ -46,11 +49,20 @@ def planned(
     Raises:
         LightmigrateError: of the kind that says why it cannot be migrated.
     """
-    if projection.extract_rule is not None:
-        raise RefusedError("this projection embeds extracts of the texts: train one without for --workers")
+    if projection.reads_texts:
+        require_column(form_from_json(projection.info.training.get(FORM_FACT) or {}))
     address = Address(name)
     plan = Plan(path, (check_job(facts_at(address, count, sample.shape[1], "cosine"), projection),), (), needed, free)
     if not options.force:
         require_passed(plan)
         require_fitting(address, sample, projection)
     return plan
+
+
+def require_column(form: TextForm | None) -> None:
+    """Raise `RefusedError` where texts are not what a column of texts holds, which is all that workers read of it."""
+    if form not in (None, DOCUMENT):
+        raise RefusedError(
+            f"the texts that were embedded are {form}, and workers read one column of texts: name it in the address, "
+            "as file:///FOLDER?text=COLUMN"
+        )

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from lightmigrate.errors import FailedError
-from lightmigrate.scale.executor import Returned, Task
+from lightmigrate.providers.cache_file import CacheFile, VectorFile
+from lightmigrate.scale.executor import Returned, Task, never
 from lightmigrate.system import cores
 
 # How often a unit is tried whose worker died; which of several at work made it die cannot be seen.
@@ -54,18 +56,22 @@ class Processes:
             finally:
                 self._ready = None
 
+    def sharing(self, cache: Path) -> contextlib.AbstractContextManager[VectorFile]:
+        """See `Executor`: the file itself."""
+        return contextlib.nullcontext(CacheFile(cache, shared=True))
+
     def run(
-        self, work: Callable[[Task], Returned], tasks: Sequence[Task]
+        self, work: Callable[[Task], Returned], tasks: Sequence[Task], stopped: Callable[[], bool] = never
     ) -> Iterator[tuple[Task, Returned | Exception]]:
         """See `Executor`."""
         waiting = list(reversed(tasks))
         attempts: dict[int, int] = {}
-        while waiting:
+        while waiting and not stopped():
             with _settings_of_libraries(self.workers), self._some_pool() as pool:
                 running: dict[Future[Returned], Task] = {}
                 broken = False
-                while (waiting and not broken) or running:
-                    while waiting and not broken and len(running) < self.workers:
+                while (waiting and not broken and not stopped()) or running:
+                    while waiting and not broken and not stopped() and len(running) < self.workers:
                         task = waiting.pop()
                         try:
                             running[pool.submit(work, task)] = task

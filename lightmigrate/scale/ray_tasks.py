@@ -10,15 +10,20 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightmigrate.errors import DatabaseError, FailedError, MissingExtraError
-from lightmigrate.scale.executor import Returned, Task
+from lightmigrate.errors import DatabaseError, FailedError, MissingExtraError, ProviderError, RefusedError
+from lightmigrate.providers.cache import default_cache
+from lightmigrate.providers.cache_file import CacheFile, Change, VectorFile
+from lightmigrate.scale.executor import Returned, Task, never
 
 try:
     import ray
     from ray.exceptions import RayError, RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError:
     raise MissingExtraError("ray", "ray") from None
 
@@ -46,14 +51,34 @@ class RayTasks:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._is_connected = False
         self.workers = 0
+
+    @contextlib.contextmanager
+    def sharing(self, cache: Path) -> Iterator[VectorFile]:
+        """See `Executor`: one process of the cluster has it open, on this machine if that belongs to the cluster.
+
+        Raises:
+            RefusedError: this machine does not belong to the cluster, and the cache is not said to be on all machines.
+            DatabaseError: no cluster answers.
+        """
+        elsewhere = "://" in self._address
+        if elsewhere and cache == default_cache():
+            raise RefusedError(
+                f"{self._address} does not see the cache of embeddings of this machine: name one that all machines see "
+                "under the same path, with --cache FILE, for plan and migrate"
+            )
+        with self._connected():
+            here = None if elsewhere else NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
+            keeper: Any = ray.remote(num_cpus=0)(CacheFile)
+            yield _FileOfKeeper(keeper.options(scheduling_strategy=here).remote(cache, shared=True))
 
     def prepared(self, work: Callable[[Task], Returned]) -> contextlib.AbstractContextManager[None]:
         """See `Executor`: nothing, the cluster has its own workers."""
         return contextlib.nullcontext()
 
     def run(
-        self, work: Callable[[Task], Returned], tasks: Sequence[Task]
+        self, work: Callable[[Task], Returned], tasks: Sequence[Task], stopped: Callable[[], bool] = never
     ) -> Iterator[tuple[Task, Returned | Exception]]:
         """See `Executor`.
 
@@ -64,8 +89,8 @@ class RayTasks:
             remote: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(work)
             waiting = list(reversed(tasks))
             running: dict[Any, Task] = {}
-            while waiting or running:
-                while waiting and len(running) < _AHEAD * self.workers:
+            while (waiting and not stopped()) or running:
+                while waiting and not stopped() and len(running) < _AHEAD * self.workers:
                     task = waiting.pop()
                     running[remote.remote(task)] = task
                 ready, _ = ray.wait(list(running), num_returns=1)
@@ -74,6 +99,9 @@ class RayTasks:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
+        if self._is_connected:
+            yield
+            return
         address = self._address if "://" in self._address else os.environ.get("RAY_ADDRESS", "")
         try:
             _require_open(address)
@@ -85,9 +113,48 @@ class RayTasks:
             ) from None
         try:
             self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            self._is_connected = True
             yield
         finally:
+            self._is_connected = False
             ray.shutdown()
+
+
+@dataclass(frozen=True)
+class _FileOfKeeper:
+    """A file that one process of the cluster has open, for all others. See `VectorFile`.
+
+    Attributes:
+        keeper: the process.
+    """
+
+    keeper: Any
+
+    def rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """See `VectorFile`."""
+        found: list[tuple[Any, ...]] = _answer(self.keeper.rows.remote(statement, values))
+        return found
+
+    def change(self, *changes: Change) -> None:
+        """See `VectorFile`."""
+        _answer(self.keeper.change.remote(*changes))
+
+    def close(self) -> None:
+        """See `VectorFile`: it stays open for the others."""
+
+
+def _answer(reference: Any) -> Any:
+    """What the keeper of a file returned.
+
+    Raises:
+        ProviderError: the file cannot be used, or its keeper is gone.
+    """
+    result = _result(reference)
+    if isinstance(result, ProviderError):
+        raise result
+    if isinstance(result, Exception):
+        raise ProviderError(f"the cache of embeddings cannot be reached ({result}): run this again")
+    return result
 
 
 def _require_open(address: str) -> None:

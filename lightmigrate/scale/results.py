@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
 from lightmigrate.results import Result
+from lightmigrate.scale.manifest import Done, DonePart
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,7 @@ class FolderMigration(Result):
 
     Attributes:
         folder: the folder.
+        dataset: where the files are now: the folder, or the prefix of an object store that took its place.
         files: how many files were converted, those of earlier runs included.
         converted_now: how many of them by this run.
         vectors: how many were projected.
@@ -23,9 +27,12 @@ class FolderMigration(Result):
         backup_path: the old folder; `None` when no backup was wanted.
         workers: how many worked at once; 0 for a cluster that had nothing to do.
         seconds: wall time of this run.
+        exact: vectors that the new model made of whole texts.
+        shortened: texts that it did not take whole, counted in each file.
     """
 
     folder: Path
+    dataset: Path
     files: int
     converted_now: int
     vectors: int
@@ -35,6 +42,8 @@ class FolderMigration(Result):
     backup_path: Path | None
     workers: int
     seconds: float
+    exact: int = 0
+    shortened: Shortened = NONE_SHORTENED
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class TableMigration(Result):
         backup: name of the version that was replaced; `None` when no backup was wanted.
         workers: how many worked at once; 0 for a cluster that had nothing to do.
         seconds: wall time of this run.
+        exact: see `FolderMigration`.
+        shortened: likewise, of each part.
     """
 
     table: Path
@@ -64,6 +75,8 @@ class TableMigration(Result):
     backup: str | None
     workers: int
     seconds: float
+    exact: int = 0
+    shortened: Shortened = NONE_SHORTENED
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class FolderStatus(Result):
         files_done: files that an interrupted migration has converted; `None` where none was interrupted.
         files: files that there are.
         backups: names of the old folders, the oldest first.
+        dataset: where the files are now; see `FolderMigration`.
     """
 
     folder: Path
@@ -109,3 +123,10 @@ class FolderStatus(Result):
     files_done: int | None
     files: int
     backups: tuple[str, ...]
+    dataset: Path
+
+
+def embedded_in(units: Collection[Done] | Collection[DonePart]) -> tuple[int, Shortened]:
+    """How many vectors of some units the new model made of whole texts, and the texts that it did not take whole."""
+    cut, refused = sum(each.cut for each in units), sum(each.refused for each in units)
+    return sum(each.exact for each in units), Shortened(cut, refused)

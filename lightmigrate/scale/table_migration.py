@@ -1,11 +1,13 @@
 """The migration of a table whose parts get new vectors by any number of workers, and which takes them in one commit.
 
 The store keeps what was replaced, and puts it back; what is kept here is what a run has written so far, and with which
-digests: `by-part/TOKEN.json`, `.jsonl` and `.npz` in the store's folder of our files.
+digests: `by-part/TOKEN.json`, `.jsonl`, `.npz` and `.texts` in the store's folder of our files; see `workspace`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 import shutil
@@ -22,7 +24,7 @@ from lightmigrate.errors import (
     LocationError,
     NothingToMigrateError,
 )
-from lightmigrate.files import file_sha256, read_json, try_lock, write_json
+from lightmigrate.files import read_json, try_lock, write_json
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.migration.plan import Plan
 from lightmigrate.progress import OnProgress, logger, reporting
@@ -30,10 +32,12 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.convert import PartConversion, convert_part
 from lightmigrate.scale.converting import convert_all
+from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.executor import Executor
+from lightmigrate.scale.job import UnitJob, job_of, require_no_extracts
 from lightmigrate.scale.manifest import DonePart
 from lightmigrate.scale.planning import PASSES, SAMPLE, planned
-from lightmigrate.scale.results import FolderCheck, FolderStatus, TableMigration
+from lightmigrate.scale.results import FolderCheck, FolderStatus, TableMigration, embedded_in
 from lightmigrate.stores.units import UnitTable
 from lightmigrate.system import delete
 
@@ -59,11 +63,15 @@ class TableMigrator:
         self.path = table.path
 
     def plan(self, projection: Projection, options: MigrationOptions) -> Plan:
-        """What `migrate` would do, and whether it can. Only reads.
+        """What `migrate` with a projection would do, and whether it can. Only reads.
 
         Raises:
             LightmigrateError: of the kind that says why not.
         """
+        require_no_extracts(projection)
+        return self._checked(projection, options)
+
+    def _checked(self, projection: Projection, options: MigrationOptions) -> Plan:
         count = self._table.rows()
         sample = self._table.sample(SAMPLE)
         if not len(sample):
@@ -72,27 +80,30 @@ class TableMigrator:
         free = shutil.disk_usage(self.path).free
         return planned(self.path, self.path.stem, count, sample.vectors, projection, options, needed=needed, free=free)
 
-    def migrate(self, projection: Path, options: MigrationOptions, plan: Plan | None = None) -> TableMigration:
+    def migrate(self, job: UnitJob | Path, options: MigrationOptions, plan: Plan | None = None) -> TableMigration:
         """Write new vectors for all parts, compare each, and put them in place in one commit. Writes.
 
-        What an earlier run with the same projection has written is kept. Nobody sees new vectors before the commit.
+        What an earlier run of the same job has written is kept. Nobody sees new vectors before the commit.
 
         Args:
-            projection: its file.
+            job: what they are migrated with, or the file of a projection.
             options: `auto_backup`, `invalid_vectors` and `force` of them.
             plan: what `plan` returned a moment ago for the same; `None` has it made.
 
         Raises:
             FailedError: some parts cannot be converted; all others were. Nothing was put in place.
-            DatabaseChangedError: the table was written to in every pass.
+            DatabaseChangedError: the table was written to in every pass; or since its texts were counted.
+            CostError, ProviderError: what the job embeds costs more than is allowed, or the new model fails.
             LightmigrateError: of the kind that says why.
         """
         started = time.monotonic()
-        loaded = Projection.load(projection)
+        job = job_of(job)
         with self._locked():
             self._finish()
-            plan = plan or self.plan(loaded, options)
-            run = self._run_for(projection, loaded, options)
+            run, facts = self._run_for(job, options)
+            loaded = Projection.load(self._file(run, "npz"))
+            plan = plan or self._planned(run, loaded, options)
+            self._begin(run, facts)
             written = sum(each.bytes for each in self._done(run, self._table.units()).values())
             if plan.free_bytes + written < plan.needed_bytes:
                 raise DiskSpaceError(
@@ -101,7 +112,8 @@ class TableMigrator:
                     needed_bytes=plan.needed_bytes,
                     free_bytes=plan.free_bytes,
                 )
-            done, now, backup = self._build(run, loaded.info.target.dimension, options)
+            with job.for_workers(self._executor, self._file(run, "texts")) as embedding:
+                done, now, backup = self._build(run, loaded.info.target.dimension, options, embedding)
             self._mark_done(run)
             if not options.auto_backup:
                 self._table.forget(run)
@@ -109,7 +121,7 @@ class TableMigrator:
         return TableMigration(
             self.path, len(done), now, sum(each.vectors for each in done.values()), collection.current_dim,
             collection.target_dim, manifest.total(done.values()), backup if options.auto_backup else None,
-            self._executor.workers, time.monotonic() - started,
+            self._executor.workers, time.monotonic() - started, *embedded_in(done.values()),
         )  # fmt: skip
 
     @contextmanager
@@ -158,26 +170,54 @@ class TableMigrator:
         runs = sorted(path.stem for path in self._home.glob("*.json"))
         return [run for run in runs if not read_json(self._file(run, "json")).get("done")]
 
-    def _run_for(self, projection: Path, loaded: Projection, options: MigrationOptions) -> str:
-        """The run that was interrupted with the same projection, or a new one; others are forgotten. Writes."""
-        asked = {"projection": file_sha256(projection), "invalid_vectors": options.invalid_vectors}
+    def _run_for(self, job: UnitJob, options: MigrationOptions) -> tuple[str, Mapping[str, str]]:
+        """The run that was interrupted with the same job, or a new one; and what tells it from others. Writes."""
+        asked = {**job.asked, "invalid_vectors": options.invalid_vectors}
+        counted = {"parts": _digest_of(self._table.units())} if job.of_counted_texts else {}
         for run in self._unfinished():
             facts = read_json(self._file(run, "json"))
             if {name: facts.get(name) for name in asked} == asked:
-                return run
-            logger.warning("%s: another migration was interrupted; what it had written is not used", self.path)
-            for suffix in ("json", "jsonl", "npz"):
-                delete(self._file(run, suffix))
+                if {name: facts.get(name) for name in counted} != counted:
+                    job.require_unchanged()
+                return run, asked | counted
         run = secrets.token_hex(8)
-        shutil.copyfile(projection, self._file(run, "npz"))
-        write_json(self._file(run, "json"), {**asked, "model": str(loaded.info.target)})
-        return run
+        job.write(self._file(run, "npz"), self._file(run, "texts"))
+        return run, asked | counted
 
-    def _build(self, run: str, dimension: int, options: MigrationOptions) -> tuple[dict[str, DonePart], int, str]:
+    def _planned(self, run: str, loaded: Projection, options: MigrationOptions) -> Plan:
+        """What a run would do; a new one that is refused is forgotten. Writes only then."""
+        try:
+            return self._checked(loaded, options)
+        except BaseException:
+            if run not in self._unfinished():
+                self._forget(run)
+            raise
+
+    def _forget(self, run: str) -> None:
+        for suffix in ("json", "jsonl", "npz", "texts"):
+            delete(self._file(run, suffix))
+
+    def _begin(self, run: str, asked: Mapping[str, str]) -> None:
+        """Note a run, and forget others that did not end. Writes."""
+        for other in self._unfinished():
+            if other != run:
+                logger.warning("%s: another migration was interrupted; what it had written is not used", self.path)
+                self._forget(other)
+        model = Projection.load(self._file(run, "npz")).info.target
+        write_json(self._file(run, "json"), {**asked, "model": str(model)})
+
+    def _build(
+        self, run: str, dimension: int, options: MigrationOptions, embedding: Embedding | None
+    ) -> tuple[dict[str, DonePart], int, str]:
         """Convert parts and commit; returns all that are done, how many of them now, and the key of the backup."""
-        converted = 0
+        converted, counted = 0, read_json(self._file(run, "json")).get("parts")
         for _ in range(PASSES):
             states = self._table.units()
+            if counted is not None and counted != _digest_of(states):
+                raise DatabaseChangedError(
+                    f"{self.path} was written to since its texts were counted: stop the writers, and run this again, "
+                    "which counts them again; what was embedded is not paid for twice"
+                )
             done = self._done(run, states)
             missing = {unit: state for unit, state in states.items() if unit not in done}
             if not missing:
@@ -185,22 +225,29 @@ class TableMigrator:
                 if (backup := self._table.put_in_place(made, states, dimension, run)) is not None:
                     return done, converted, backup
                 continue
-            converted += self._convert(run, missing, done, len(states), options)
+            converted += self._convert(run, missing, done, len(states), options, embedding)
         raise DatabaseChangedError(
             f"{self.path} was written to in every one of {PASSES} passes: nothing was migrated; stop the writers, and "
             "run this again to go on"
         )
 
     def _convert(
-        self, run: str, missing: Mapping[str, str], done: Mapping[str, DonePart], total: int, options: MigrationOptions
+        self,
+        run: str,
+        missing: Mapping[str, str],
+        done: Mapping[str, DonePart],
+        total: int,
+        options: MigrationOptions,
+        embedding: Embedding | None,
     ) -> int:
         """Convert parts; returns how many."""
         tasks = [
             PartConversion(
-                self._address, unit, state, self._file(run, "npz"), self._file(run, "jsonl"), options.invalid_vectors
+                self._address, unit, state, self._file(run, "npz"), self._file(run, "jsonl"), options.invalid_vectors,
+                embedding,
             )
             for unit, state in missing.items()
-        ]
+        ]  # fmt: skip
         finished, rows = sum(each.vectors for each in done.values()), self._table.rows()
         return convert_all(
             self._executor, convert_part, tasks, self._report, finished=finished, rows=rows, units=total, what="parts"
@@ -255,4 +302,10 @@ class TableMigrator:
             max(done) if done else None,
             len(states),
             tuple(self._table.backups()),
+            self.path,
         )
+
+
+def _digest_of(states: Mapping[str, str]) -> str:
+    """A digest of the states of all parts."""
+    return hashlib.sha256(json.dumps(sorted(states.items())).encode()).hexdigest()

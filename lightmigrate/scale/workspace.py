@@ -3,6 +3,7 @@
     vectors/                                the application's folder
     .vectors.lightmigrate-files/new-ID/           the folder that is being built, with the same paths in it
     .vectors.lightmigrate-files/ID.json, .jsonl   what it is built for, and its manifest
+    .vectors.lightmigrate-files/ID.npz, .texts    its projection, and the digests of the texts that are embedded whole
     .vectors.lightmigrate-files/old-TIMESTAMP/    what was replaced
     .vectors.lightmigrate-files/exchange.json     while two folders are exchanged
 
@@ -74,6 +75,10 @@ class Workspace:
     def projection(self, run: str) -> Path:
         """The projection of a run, as its workers read it."""
         return self.home / f"{run}.npz"
+
+    def whole(self, run: str) -> Path:
+        """The digests of the texts that a run embeds whole, as its workers read them."""
+        return self.home / f"{run}.texts"
 
     def runs(self) -> list[str]:
         """The runs that have built a folder which was not put in place yet; only reads."""
@@ -165,7 +170,7 @@ class Workspace:
 
     def _forget(self, run: str) -> None:
         """Delete what was noted of a run. Writes."""
-        for path in (self.facts_file(run), self.manifest(run), self.projection(run)):
+        for path in (self.facts_file(run), self.manifest(run), self.projection(run), self.whole(run)):
             delete(path)
 
 

@@ -141,11 +141,18 @@ class OfUnits(Protocol):
 
 @runtime_checkable
 class UnitFolder(Protocol):
-    """A folder whose files hold the vectors of one collection, such as Parquet files with the same columns."""
+    """A folder whose files hold the vectors of one collection, such as Parquet files with the same columns.
+
+    Can be pickled, for workers.
+    """
 
     @property
     def path(self) -> Path:
         """The folder."""
+
+    @property
+    def name(self) -> str:
+        """Of the collection."""
 
     def units(self) -> list[str]:
         """Paths of the files with vectors, relative to the folder, with `/`, sorted; only reads.
@@ -156,6 +163,12 @@ class UnitFolder(Protocol):
 
     def others(self) -> list[str]:
         """Paths of all other files, which stay as they are; only reads."""
+
+    def state(self, unit: str) -> tuple[int, int] | None:
+        """The size of a file, and a number that is another one after it was written to; `None` where there is none.
+
+        That is the time of its last change in nanoseconds since 1970, and of an object a number of its version.
+        """
 
     def rows(self, unit: str) -> int:
         """Number of rows of a unit, from its footer; only reads.

@@ -26,8 +26,11 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
 from lightmigrate.scale.convert import convert
-from lightmigrate.scale.migration import FolderMigrator, migrated_path
+from lightmigrate.scale.folder_place import FolderPlace
+from lightmigrate.scale.job import ProjectionJob
+from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.processes import Processes
+from lightmigrate.scale.recovery import migrated_path
 from lightmigrate.scale.workspace import Workspace
 from lightmigrate.stores.open import open_units
 from lightmigrate.vectors import Vectors
@@ -153,7 +156,8 @@ def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gon
 ) -> None:
     migrator = FolderMigrator(str(folder), Processes(1))
     with Workspace(folder).locked():
-        run = migrator._run_for(projection, Projection.load(projection), "refuse")
+        run, _ = migrator._run_for(ProjectionJob(projection), "refuse")
+        migrator._begin(run)
         migrator._build(run, "refuse")
     write(folder / "year=2020/part-fixed.parquet", "fixed", 5)
     (folder / "year=2021/part-list.parquet").unlink()
@@ -166,17 +170,16 @@ def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gon
 def test_other_files_that_are_written_meanwhile_are_copied_again(
     folder: Path, projection: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = FolderMigrator._complete, []
+    original, calls = FolderPlace.complete, []
 
-    def complete(migrator: FolderMigrator, *arguments: Any) -> Any:
-        copied = original(migrator, *arguments)
-        calls.append(copied)
+    def complete(place: FolderPlace, *arguments: Any) -> None:
+        original(place, *arguments)
+        calls.append(arguments)
         if len(calls) == 1:
             (folder / "README").write_text("of the application, and more")
             (folder / "year=2020/_SUCCESS").touch()
-        return copied
 
-    monkeypatch.setattr(FolderMigrator, "_complete", complete)
+    monkeypatch.setattr(FolderPlace, "complete", complete)
     FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
     assert len(calls) == 2
     assert (folder / "README").read_text() == "of the application, and more"

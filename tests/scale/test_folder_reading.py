@@ -68,7 +68,7 @@ def test_partitions_are_looked_at_planned_migrated_and_put_back(
     assert "lightmigrate train --from" in seen
     assert f"{PARTS * ROWS} {DIMENSION} → 12" in run(capsys, "plan", hive, "-p", projection)
     assert "leave out --distance" in refused(capsys, "plan", hive, "-p", projection, "--distance", "l2")
-    assert "lightmigrate train --from" in refused(capsys, "plan", hive, *TARGET)
+    assert "leave out --texts" in refused(capsys, "plan", hive, *TARGET, "--text-field", "text")
     assert "lightmigrate train --from" in refused(capsys, "migrate", hive, "--yes")
     assert "not migrated" in run(capsys, "status", hive)
     assert "nothing to compare" in refused(capsys, "verify", hive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -26,10 +27,22 @@ def migrated(result: FolderMigration | TableMigration) -> str:
         "  verified: all columns, row groups and vectors of every file, bit by bit",
     ]
     lines += [f"  {earlier:,} of the files were converted by an interrupted run"] if earlier else []
+    lines += _embedded(result)
     kept = f"backup: {escape(str(result.backup_path))}"
     lines.append(kept if result.backup_path else "[yellow]no backup was kept: there is no way back[/]")
+    lines += _moved(result.folder, result.dataset)
     lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
     return "\n".join(lines)
+
+
+def _moved(folder: Path, dataset: Path) -> list[str]:
+    """Where the files of an object store are, which have another address now."""
+    if str(folder) == str(dataset):
+        return []
+    return [
+        f"read it from {escape(str(dataset))}",
+        f'  which is what  lightmigrate.dataset_path("{escape(str(folder))}")  returns, also after a rollback',
+    ]
 
 
 def _table(result: TableMigration) -> str:
@@ -40,9 +53,16 @@ def _table(result: TableMigration) -> str:
         "  verified: the vectors of every part, bit by bit; nothing else was written",
     ]
     lines += [f"  {earlier:,} of the parts were converted by an interrupted run"] if earlier else []
+    lines += _embedded(result)
     lines.append(f"backup: {result.backup}" if result.backup else "[yellow]no backup was kept: there is no way back[/]")
     lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
     return "\n".join(lines)
+
+
+def _embedded(result: FolderMigration | TableMigration) -> list[str]:
+    """What the new model itself has made, where it was asked."""
+    lines = [f"  {result.exact:,} of the vectors are the new model's own"] if result.exact else []
+    return lines + ([f"  [yellow]{result.shortened}[/]"] if str(result.shortened) else [])
 
 
 def _speed(vectors: int, seconds: float, workers: int) -> str:
@@ -65,6 +85,7 @@ def status(state: FolderStatus) -> str:
     """What `status` shows."""
     lines = [f"[bold]{escape(str(state.folder))}[/]: {state.files:,} files"]
     lines.append(f"vectors of {escape(state.model)}" if state.model else "not migrated, or gone back")
+    lines += _moved(state.folder, state.dataset)
     if state.files_done is not None:
         lines.append(f"an interrupted migration has converted {state.files_done:,}: run the same command to go on")
     lines += [f"backups: {', '.join(state.backups)}"] if state.backups else []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lightmigrate.errors import DatabaseError, RefusedError
+from lightmigrate.objects.system import PACKAGES as OBJECT_SCHEMES
+from lightmigrate.objects.system import is_object_address
 from lightmigrate.stores.base import Store
 from lightmigrate.stores.kind import StoreKind
 
@@ -19,7 +21,7 @@ _BELOW = ("*/*.parquet", "*/*/*.parquet", "*/*.npy", "*/*/*.npy")
 
 KIND = StoreKind(
     "files",
-    schemes=("file",),
+    schemes=("file", *OBJECT_SCHEMES),
     open_url="lightmigrate.stores.vector_files:open_url",
     marks=("*.npy", "*.parquet", "*.faiss", "*.json", *_BELOW),
     recognises="lightmigrate.stores.vector_files:holds_vectors",
@@ -74,6 +76,8 @@ def open_units(address: str) -> FolderOfUnits | None:
     from lightmigrate.stores.vector_files.table import Options
     from lightmigrate.stores.vector_files.unit_folder import FolderOfUnits, UnitFormat, is_unit
 
+    if is_object_address(address):
+        return _open_objects(address)
     path, options = _parsed(address) if "://" in address else (Path(address).expanduser().resolve(), Options())
     if not path.is_dir():
         return None
@@ -92,12 +96,53 @@ def open_units(address: str) -> FolderOfUnits | None:
     return FolderOfUnits(path, formats[0]) if formats else None
 
 
+def _open_objects(address: str) -> FolderOfUnits | None:
+    """The objects below the prefix that is the dataset at an address now; `None` where none holds vectors."""
+    from lightmigrate.objects.folder import ObjectFolder
+    from lightmigrate.objects.path import ObjectPath
+    from lightmigrate.objects.pointer import dataset_path
+    from lightmigrate.stores.vector_files.npy_units import NpyUnits
+    from lightmigrate.stores.vector_files.table import Options
+    from lightmigrate.stores.vector_files.unit_folder import UnitFormat
+    from lightmigrate.stores.vector_files.unit_objects import ObjectsOfUnits
+
+    prefix, _, query = address.partition("?")
+    options = _options(query, address)
+    objects = ObjectFolder(dataset_path(prefix))
+    name = prefix.rstrip("/").rpartition("/")[2]
+    suffixes = {Path(each).suffix for each in objects.states()} & {".parquet", ".npy"}
+    unit_format: UnitFormat
+    if len(suffixes) > 1:
+        raise RefusedError(f"{prefix} has vectors in Parquet and in .npy: keep each format in a prefix of its own")
+    if suffixes == {".parquet"}:
+        from lightmigrate.stores.vector_files.parquet_units import ParquetUnits
+
+        unit_format = ParquetUnits(options)
+    elif suffixes:
+        if options != Options():
+            raise DatabaseError(f"the .npy objects in {prefix} have no columns: give the address alone")
+        unit_format = NpyUnits()
+    else:
+        return None
+    return ObjectsOfUnits(ObjectPath.at(objects), name, unit_format)
+
+
 def open_url(url: str) -> Store:
     """Open `file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&lossy=yes`, of which all but the path may be left out.
+
+    In place of `file:///PATH` it may be a prefix of an object store, such as `s3://bucket/vectors`.
 
     Raises:
         DatabaseError: the address has another part, or there are no such files.
     """
+    if is_object_address(url):
+        from lightmigrate.stores.vector_files.folder_store import FolderStore
+
+        if (units := _open_objects(url)) is None:
+            raise DatabaseError(
+                f"there are no .parquet or .npy objects below {url.partition('?')[0]}/: give the prefix that holds them"
+            )
+        return FolderStore(units, url)
     path, options = _parsed(url)
     if not holds_vectors(path):
         raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
@@ -106,19 +151,25 @@ def open_url(url: str) -> Store:
 
 def _parsed(url: str) -> tuple[Path, Options]:
     """The path in a `file://` address, and how the files are read."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise DatabaseError(f"a file address has no host {parts.netloc}: {_FORM}")
+    return Path(unquote(parts.path)).resolve(), _options(parts.query, url)
+
+
+_FORM = "file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&numbers=float32&lossy=yes"
+
+
+def _options(query: str, url: str) -> Options:
+    """How files are read, by the options of an address."""
     from lightmigrate.stores.vector_files.table import Options
 
-    parts = urlsplit(url)
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = sorted(given.keys() - {"vector", "id", "text", "lossy", "numbers"})
-    if unknown or parts.netloc not in ("", "localhost"):
-        what = f"option {unknown[0]}" if unknown else f"host {parts.netloc}"
-        raise DatabaseError(
-            f"a file address has no {what}: file:///PATH?vector=COLUMN&id=COLUMN&text=COLUMN&numbers=float32&lossy=yes"
-        )
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(given.keys() - {"vector", "id", "text", "lossy", "numbers"}):
+        raise DatabaseError(f"a {url.partition(':')[0]} address has no option {unknown[0]}: {_FORM}")
     lossy = given.pop("lossy", "no")
     if lossy not in ("yes", "no"):
         raise DatabaseError(f"lossy is yes or no, not {lossy!r}")
     if given.get("numbers", "float32") not in ("float16", "float32", "float64"):
         raise DatabaseError(f"numbers are float16, float32 or float64, not {given['numbers']!r}")
-    return Path(unquote(parts.path)).resolve(), Options(**given, lossy=lossy == "yes")
+    return Options(**given, lossy=lossy == "yes")

@@ -19,7 +19,7 @@ from typing import Any
 
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
-from lightmigrate.stores.vector_files.blocks import read_bytes, runs
+from lightmigrate.stores.vector_files.blocks import places_in, read_bytes, runs
 from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -67,7 +67,7 @@ class Lines:
     def line(self, row: int) -> bytes:
         """A line as it is in the file."""
         start, end = self.offsets[row], self.offsets[row + 1]
-        return read_bytes(self._file.fileno(), start, end - start)
+        return read_bytes(places_in(self._file), start, end - start)
 
     def record(self, row: int) -> tuple[str | None, Payload | None]:
         """The text and the payload of a row."""
@@ -78,7 +78,7 @@ class Lines:
         found = []
         for _, first, count in runs(rows):
             start = self.offsets[first]
-            block = read_bytes(self._file.fileno(), start, self.offsets[first + count] - start)
+            block = read_bytes(places_in(self._file), start, self.offsets[first + count] - start)
             for row in range(first, first + count):
                 line = block[self.offsets[row] - start : self.offsets[row + 1] - start]
                 found.append(self._record(line, row))

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from lightmigrate.objects.folder import ObjectFile
 from lightmigrate.system import read_at
 
+# What is read from its places: the descriptor of an open file, or an open object.
+Places: TypeAlias = int | ObjectFile
 
-def read_rows(descriptor: int, offset: int, rows: Sequence[int], width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+
+def places_in(file: IO[bytes]) -> Places:
+    """An open file as it is read from its places."""
+    return file if isinstance(file, ObjectFile) else file.fileno()
+
+
+def read_rows(places: Places, offset: int, rows: Sequence[int], width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Some rows of a file that holds one after another, in the order given: `(n, width)`; only reads.
 
     Args:
-        descriptor: of the open file.
+        places: the file.
         offset: bytes before the first row.
         rows: row numbers.
         width: numbers in a row.
@@ -29,12 +38,12 @@ def read_rows(descriptor: int, offset: int, rows: Sequence[int], width: int, dty
     if not size:
         return result
     for place, first, count in runs(rows):
-        block = read_bytes(descriptor, offset + first * size, count * size)
+        block = read_bytes(places, offset + first * size, count * size)
         result[place : place + count] = np.frombuffer(block, dtype).reshape(count, width)
     return result
 
 
-def read_bytes(descriptor: int, start: int, size: int) -> bytes:
+def read_bytes(places: Places, start: int, size: int) -> bytes:
     """Bytes from a place in an open file; only reads.
 
     Raises:
@@ -42,7 +51,7 @@ def read_bytes(descriptor: int, start: int, size: int) -> bytes:
     """
     parts: list[bytes] = []
     while size:
-        part = read_at(descriptor, size, start)
+        part = read_at(places, size, start) if isinstance(places, int) else places.read_range(start, size)
         if not part:
             raise OSError(f"the file ends {size} bytes too early")
         parts.append(part)

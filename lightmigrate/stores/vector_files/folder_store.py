@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lightmigrate.errors import CollectionNotFoundError, DamagedCollectionError, RefusedError
+from lightmigrate.objects.path import ObjectPath
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -25,17 +26,6 @@ from lightmigrate.stores.distance import all_distances
 from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC
 from lightmigrate.stores.vector_files.unit_folder import FolderOfUnits
 from lightmigrate.vectors import Vectors, as_vectors
-
-CAPABILITIES = Capabilities(
-    atomic_exchange=False,
-    holds_writers=False,
-    sees_changes=True,  # the sizes and times of files
-    ordered=True,
-    stale_handles=True,
-    shared_records=False,
-    notice="files that are written to the folder while it is migrated are seen until the last moment; an application "
-    "that has files open goes on reading the old ones: have it open them again after the exchange",
-)
 
 # Vectors that are looked at to know their length, and rows that are compared with a query at once.
 _FEW, _COMPARED = 100, 1_000
@@ -57,17 +47,17 @@ class FolderStore(StoreDefaults):
     def __init__(self, units: FolderOfUnits, address: str) -> None:
         self.units = units
         self._given = address
-        self._own = Address(units.path.name)
+        self._own = Address(units.name)
 
     @property
     def capabilities(self) -> Capabilities:
         """What it can promise."""
-        return CAPABILITIES
+        return self.units.capabilities
 
     @property
-    def folder(self) -> Path:
-        """The folder."""
-        return self.units.path
+    def folder(self) -> Path | None:
+        """The folder; `None` for one in an object store."""
+        return None if isinstance(self.units.path, ObjectPath) else self.units.path
 
     def __str__(self) -> str:
         return self._given
@@ -228,6 +218,6 @@ class FolderCollection(CollectionDefaults):
 
 def _refusal(path: Path) -> RefusedError:
     return RefusedError(
-        f"{path} is one collection of many files, which are converted with a projection alone:  lightmigrate train "
-        "--from DATABASE --target-model NEW_MODEL,  then  lightmigrate migrate DATABASE --projection FILE --workers 2"
+        f"{path} is one collection of many files, which workers convert:  lightmigrate train --from DATABASE "
+        "--target-model NEW_MODEL,  then  lightmigrate migrate DATABASE --projection FILE --workers 2"
     )

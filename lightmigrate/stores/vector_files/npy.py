@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lightmigrate.errors import DamagedCollectionError
 from lightmigrate.stores.base import Metric, Page
 from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
-from lightmigrate.stores.vector_files.blocks import read_rows
+from lightmigrate.stores.vector_files.blocks import places_in, read_rows
 from lightmigrate.stores.vector_files.search import exact_nearest
 from lightmigrate.stores.vector_files.suffix import SuffixFormat
 from lightmigrate.stores.vector_files.table import Nearest, Options, Rows, Table, blocks_of
@@ -52,7 +52,7 @@ class NpyArray:
 
     def numbers_of(self, rows: Sequence[int]) -> npt.NDArray[Any]:
         """Some rows as they are stored, in the order given: `(n, d)`; only reads."""
-        return read_rows(self._file.fileno(), self._offset, rows, self.dimension, self.dtype)
+        return read_rows(places_in(self._file), self._offset, rows, self.dimension, self.dtype)
 
 
 class NpyTable:

@@ -12,7 +12,7 @@ from lightmigrate.errors import DamagedCollectionError, VerificationError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.units import Converted
-from lightmigrate.stores.vector_files.beside import read_beside
+from lightmigrate.stores.vector_files.beside import Beside, read_beside
 from lightmigrate.stores.vector_files.npy import NpyArray, NpyTable, holds_rows_of_floats, write_header
 from lightmigrate.system import FlushedAhead
 from lightmigrate.vectors import Vectors
@@ -52,6 +52,10 @@ class NpyUnits:
         for first in range(start, table.array.count, size):
             rows = range(first, min(table.array.count, first + size))
             yield rows[-1], _records(table, name, rows, vectors=vectors)
+
+    def beside(self, path: Path) -> list[str]:
+        """See `UnitFormat`: its ids and texts."""
+        return Beside.files(path.parent, path.stem, self.suffix)
 
     def convert(
         self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool

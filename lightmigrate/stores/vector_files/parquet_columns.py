@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as types
 
 from lightmigrate.errors import DamagedCollectionError
+from lightmigrate.objects.path import readable
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.vectors import Vectors
 
@@ -54,7 +55,7 @@ class ParquetColumns:
     def __init__(self, path: Path, options: Options) -> None:
         self.path, self._options = path, options
         try:
-            self.file = pq.ParquetFile(path, buffer_size=_READ_BYTES)
+            self.file = pq.ParquetFile(readable(path), buffer_size=_READ_BYTES)
             self.schema = self.file.schema_arrow
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(path, error) from None
@@ -80,9 +81,13 @@ class ParquetColumns:
             listed = ", ".join(names) or "none"
             raise DamagedCollectionError(
                 f"{self.path} has {len(names)} columns of vectors ({listed}) and one is needed: name it, "
-                f"'file://{self.path}?vector=COLUMN'"
+                f"'{self._address}?vector=COLUMN'"
             )
         return found[0] if found else ""
+
+    @property
+    def _address(self) -> str:
+        return str(self.path) if "://" in str(self.path) else f"file://{self.path}"
 
     @property
     def vector_type(self) -> Any:
@@ -110,7 +115,7 @@ class ParquetColumns:
                 break
         raise DamagedCollectionError(
             f"{self.path}: the bytes in column {self.vector} can be numbers of several types or of none: say which, "
-            f"'file://{self.path}?vector={self.vector}&numbers=float32' (or float16, float64)"
+            f"'{self._address}?vector={self.vector}&numbers=float32' (or float16, float64)"
         )
 
     @property

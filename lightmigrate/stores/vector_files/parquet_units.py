@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lightmigrate.errors import VerificationError
+from lightmigrate.objects.path import readable
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns, unreadable
@@ -21,7 +22,8 @@ from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.vectors import Vectors
 
 # What engines write beside their files to sum them up: it would contradict files with other vectors.
-_SUMMARIES = ("_metadata", "_common_metadata", "_delta_log")
+_SUMMARIES = ("_metadata", "_common_metadata", "_delta_log", ".hoodie")
+_ICEBERG = ".metadata.json"
 
 # Rows that are converted at once.
 _BLOCK = 4_096
@@ -44,11 +46,11 @@ class ParquetUnits:
 
     def refusal(self, path: Path) -> str | None:
         """See `UnitFormat`."""
-        if not set(path.parts) & set(_SUMMARIES):
+        if not set(path.parts) & set(_SUMMARIES) and not path.name.endswith(_ICEBERG):
             return None
         return (
-            "sums up the columns of the other files and would contradict them: a Delta table cannot be migrated as "
-            "files; a _metadata file can be deleted, readers do without"
+            "sums up the columns of the other files and would contradict them: a table of Delta, Iceberg or Hudi "
+            "cannot be migrated as files; a _metadata file can be deleted, readers do without"
         )
 
     def is_unit(self, path: Path) -> bool:
@@ -58,7 +60,7 @@ class ParquetUnits:
     def rows(self, path: Path) -> int:
         """See `UnitFormat`; only the footer is read."""
         try:
-            return int(pq.read_metadata(path).num_rows)
+            return int(pq.read_metadata(readable(path)).num_rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(path, error) from None
 
@@ -69,6 +71,10 @@ class ParquetUnits:
     def scan(self, path: Path, name: str, size: int, start: int, *, vectors: bool) -> Iterator[tuple[int, Page]]:
         """See `UnitFormat`."""
         return scan_of(path, self._options, name, size, start, vectors=vectors)
+
+    def beside(self, path: Path) -> list[str]:
+        """See `UnitFormat`: none."""
+        return []
 
     def convert(
         self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool

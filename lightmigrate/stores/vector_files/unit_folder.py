@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import Protocol
 
 from lightmigrate.errors import DamagedCollectionError, RefusedError
-from lightmigrate.stores.base import Page
+from lightmigrate.stores.base import Capabilities, Page
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.stores.units import Converted
 from lightmigrate.stores.vector_files.npy import holds_rows_of_floats
 from lightmigrate.stores.vector_files.places import homes
 from lightmigrate.vectors import Vectors, evenly
+
+FOLDER_CAPABILITIES = Capabilities(
+    atomic_exchange=False,
+    holds_writers=False,
+    sees_changes=True,  # the sizes and times of files
+    ordered=True,
+    stale_handles=True,
+    shared_records=False,
+    notice="files that are written to the folder while it is migrated are seen until the last moment; an application "
+    "that has files open goes on reading the old ones: have it open them again after the exchange",
+)
 
 _SUFFIXES = (".parquet", ".npy")
 
@@ -63,6 +74,9 @@ class UnitFormat(Protocol):
             DamagedCollectionError: it cannot be read.
         """
 
+    def beside(self, path: Path) -> list[str]:
+        """Names of the files beside a file of vectors that its records are read from, too; only reads."""
+
     def convert(
         self, path: Path, target: Path, dimension: int, new_vectors: Callable[[Page], Vectors], *, texts: bool
     ) -> Converted:
@@ -75,10 +89,17 @@ class FolderOfUnits:
     Args:
         path: the folder; folders below it, such as Hive partitions, belong to it.
         unit_format: of its files.
+
+    Attributes:
+        name: of the collection.
+        capabilities: what is promised of its exchange.
     """
+
+    capabilities = FOLDER_CAPABILITIES
 
     def __init__(self, path: Path, unit_format: UnitFormat) -> None:
         self.path = path
+        self.name = path.name
         self._format = unit_format
 
     @property
@@ -88,16 +109,25 @@ class FolderOfUnits:
 
     def units(self) -> list[str]:
         """See `UnitFolder`."""
-        for path in self._files():
+        files = self._files()
+        for path in files:
             if path.is_symlink():
                 raise RefusedError(f"{path} is a symbolic link: put the file itself there, {path.resolve()}")
             if (reason := self._format.refusal(path.relative_to(self.path))) is not None:
                 raise RefusedError(f"{path} {reason}")
-        return [self._name(path) for path in self._files() if is_unit(path, self._format)]
+        return [self._name(path) for path in files if self._is_unit(path)]
 
     def others(self) -> list[str]:
         """See `UnitFolder`."""
-        return [self._name(path) for path in self._files() if not is_unit(path, self._format)]
+        return [self._name(path) for path in self._files() if not self._is_unit(path)]
+
+    def state(self, unit: str) -> tuple[int, int] | None:
+        """See `UnitFolder`."""
+        try:
+            status = (self.path / unit).stat()
+        except FileNotFoundError:
+            return None
+        return status.st_size, status.st_mtime_ns
 
     def rows(self, unit: str) -> int:
         """See `UnitFolder`."""
@@ -129,6 +159,9 @@ class FolderOfUnits:
     ) -> Converted:
         """See `UnitFolder`."""
         return self._format.convert(self.path / unit, target, dimension, new_vectors, texts=texts)
+
+    def _is_unit(self, path: Path) -> bool:
+        return is_unit(path, self._format)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +27,7 @@ class PartlyExact:
     """
 
     steps: Sequence[Step]
-    digests: AbstractSet[bytes]
+    digests: Container[bytes]
     embed: Embed
     refused: set[bytes] = field(default_factory=set, repr=False, compare=False)
 
@@ -38,15 +37,19 @@ class PartlyExact:
         return self.steps[0].shape[0], self.steps[-1].shape[1]
 
     @classmethod
-    def of(cls, projection: Projection, digests: AbstractSet[bytes], embed: Embed) -> Projection:
+    def of(cls, projection: Projection, digests: Container[bytes], embed: Embed) -> Projection:
         """A projection that gives some documents their exact vectors. It cannot be saved."""
         return Projection((cls(projection.steps, digests, embed),), projection.info, spaces=projection.spaces)
+
+    def embeds(self, text: str | None) -> bool:
+        """Whether the record of a text gets the model's own vector: not where the model has refused it."""
+        return bool(text) and (digest := text_digest(text or "")) in self.digests and digest not in self.refused
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Project `(n, d_in)` to a new float32 array `(n, d_out)`; calls the model for the texts in `digests`."""
         if texts is None:
             return self._project(vectors, None)
-        exact = np.array([bool(text) and text_digest(text or "") in self.digests for text in texts], dtype=bool)
+        exact = np.array([self.embeds(text) for text in texts], dtype=bool)
         output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
         if exact.any():
             rows = np.flatnonzero(exact)
