@@ -362,7 +362,7 @@ class ShadowMigration:
         for _ in range(PASSES):
             changed, snapshot = synchronise(
                 replace(built.job, source=source), built.target, self._page_size, lambda _: None, snapshot,
-                built.comparison,
+                built.comparison, self._shadows.tables,
             )  # fmt: skip
             late += changed
             if not changed:
