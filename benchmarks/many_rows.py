@@ -165,11 +165,11 @@ STEP: dict[str, Callable[[str], dict[str, Any]]] = {
 # The databases
 
 
-def blocks(rows: int) -> Iterator[tuple[range, Any]]:
+def blocks(rows: int, size: int = BLOCK) -> Iterator[tuple[range, Any]]:
     """Numbers and vectors, a block at a time."""
     rng = np.random.default_rng(0)
-    for start in range(0, rows, BLOCK):
-        numbers = range(start, min(start + BLOCK, rows))
+    for start in range(0, rows, size):
+        numbers = range(start, min(start + size, rows))
         yield numbers, rng.normal(size=(len(numbers), OLD)).astype(np.float32)
 
 
@@ -201,7 +201,71 @@ def postgres(place: Path, rows: int) -> Iterator[str]:
         server.cleanup()
 
 
-STORES: dict[str, Callable[[Path, int], contextlib.AbstractContextManager[str]]] = {"postgres": postgres}
+@contextlib.contextmanager
+def chroma(place: Path, rows: int) -> Iterator[str]:
+    """A folder, with its index."""
+    from lightmigrate.stores.chroma.client import open_client
+
+    with open_client(place / "database") as client:
+        configuration = {"hnsw": {"space": "cosine"}}
+        collection = client.create_collection(COLLECTION, embedding_function=None, configuration=configuration)
+        for numbers, vectors in blocks(rows, 5000):
+            collection.add(ids=[str(number) for number in numbers], embeddings=vectors)
+    yield str(place / "database")
+
+
+@contextlib.contextmanager
+def lance(place: Path, rows: int) -> Iterator[str]:
+    """A table with a number as id."""
+    import lance
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for numbers, vectors in blocks(rows):
+            column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), OLD)
+            yield pa.record_batch({"id": pa.array(numbers, pa.int64()), "vector": column})
+
+    first = next(iter(batches()))
+    lance.write_dataset(pa.RecordBatchReader.from_batches(first.schema, batches()), place / f"{COLLECTION}.lance")
+    yield str(place)
+
+
+@contextlib.contextmanager
+def sqlite_vec(place: Path, rows: int) -> Iterator[str]:
+    """A vec0 table with a number as key."""
+    from lightmigrate.stores.sqlite_vec.driver import connect, load_sqlite_vec
+
+    file = place / "notes.db"
+    file.touch()
+    connection = connect(file)
+    load_sqlite_vec(connection)
+    connection.execute(f"CREATE VIRTUAL TABLE {COLLECTION} USING vec0(id integer primary key, vector float[{OLD}])")
+    for numbers, vectors in blocks(rows):
+        connection.execute("BEGIN")
+        added = ((number, vector.tobytes()) for number, vector in zip(numbers, vectors, strict=True))
+        connection.executemany(f"INSERT INTO {COLLECTION} (id, vector) VALUES (?, ?)", added)
+        connection.execute("COMMIT")
+    connection.close()
+    yield str(file)
+
+
+@contextlib.contextmanager
+def npy(place: Path, rows: int) -> Iterator[str]:
+    """An array; an id is the number of a row."""
+    array = np.lib.format.open_memmap(place / f"{COLLECTION}.npy", "w+", np.float32, (rows, OLD))
+    for numbers, vectors in blocks(rows):
+        array[numbers.start : numbers.stop] = vectors
+    del array
+    yield str(place / f"{COLLECTION}.npy")
+
+
+STORES: dict[str, Callable[[Path, int], contextlib.AbstractContextManager[str]]] = {
+    "postgres": postgres,
+    "chroma": chroma,
+    "lance": lance,
+    "sqlite-vec": sqlite_vec,
+    "npy": npy,
+}
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page,
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import FileDatabase, require_unused
 from lightmigrate.stores.open import Database
+from lightmigrate.stores.page import in_batches
 from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender
 from lightmigrate.stores.record_tables import RecordTable, RecordTables, as_key, of_key
 from lightmigrate.stores.reshaped import Reshaped
@@ -89,9 +90,9 @@ class _Converted(Reshaped):
         own = [of_key(originals[record]) if record in originals else record for record in ids]
         return self.reshaped(self.collection.records(own))
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All new ids."""
-        return self._new_ids(self.collection.ids())
+        return (record for ids in in_batches(self.collection.ids(), 1000) for record in self._new_ids(ids))
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Search."""

@@ -14,8 +14,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-
 from lightmigrate.errors import LightmigrateError
 
 # What all tables of one object hold in memory, in KiB; about 150,000 records with their digests.
@@ -80,11 +78,11 @@ class RecordTable:
 
     def get(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The bytes of those of some records that are held, by id."""
-        return {record: value for record, (_, value) in self._held(ids).items()}
+        return {record: value for record, (_, value) in self.held(ids).items()}
 
     def put(self, values: Mapping[str, bytes]) -> None:
         """Hold these bytes by id; earlier ones of the same ids are replaced."""
-        held = self._held(list(values))
+        held = self.held(list(values))
         new = [record for record in values if record not in held]
         added = [
             (self._owner, as_key(record), number, values[record]) for number, record in enumerate(new, start=self._next)
@@ -110,19 +108,25 @@ class RecordTable:
             connection.execute("DELETE FROM records WHERE owner = ?", (self._owner,))
         self._count = 0
 
-    def round(self) -> Round:
-        """Begin to go through a collection, to find which of the records held now it lacks."""
-        return Round(self, self._count, self._next)
+    def numbers(self, ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of those of some records that are held: from 0 on, in the order in which they were added."""
+        return {record: number for record, (number, _) in self.held(ids).items()}
 
-    def numbered(self, ids: Sequence[str]) -> tuple[dict[str, bytes], list[int]]:
-        """What `get` returns, and a number of each of these records, which it keeps while it is held."""
-        held = self._held(ids)
-        return {record: value for record, (_, value) in held.items()}, [number for number, _ in held.values()]
+    def round(self, start: int = 0) -> Round:
+        """Begin to go through a collection, to find which of the records held now it lacks.
+
+        Args:
+            start: records of a smaller number count as met.
+        """
+        return Round(self, start, self._next)
 
     def pages(self, size: int) -> Iterator[list[tuple[str, int]]]:
         """All ids with their numbers, at most `size` at a time; the table may be written to meanwhile."""
+        return ([(of_key(key), number) for key, number, _ in rows] for rows in self._rows(size))
+
+    def _rows(self, size: int) -> Iterator[list[tuple[bytes, int, bytes]]]:
         last = b""
-        query = "SELECT id, number FROM records WHERE owner = ? AND id {} ? ORDER BY id LIMIT ?"
+        query = "SELECT id, number, value FROM records WHERE owner = ? AND id {} ? ORDER BY id LIMIT ?"
         comparison = ">="  # an id may be empty
         while True:
             with self._tables.using() as connection:
@@ -130,9 +134,14 @@ class RecordTable:
             if not rows:
                 return
             last, comparison = rows[-1][0], ">"
-            yield [(of_key(key), number) for key, number in rows]
+            yield rows
 
-    def _held(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    def values(self, size: int) -> Iterator[list[bytes]]:
+        """The bytes of all records, in the order of their ids as UTF-8, as `pages`."""
+        return ([value for _, _, value in rows] for rows in self._rows(size))
+
+    def held(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Number and bytes of those of some records that are held, by id."""
         found: dict[str, tuple[int, bytes]] = {}
         if not self._count:
             return found
@@ -148,38 +157,50 @@ class RecordTable:
 
 
 class Round:
-    """Which of the records that a table held at the beginning were met since; a bit for each of them.
+    """Which of some records of a table were met; a bit for each of them.
 
     Args:
         table: the table, which may be written to meanwhile.
-        count: number of its records at the beginning.
-        end: above all their numbers.
+        start: the records are those with this number or a larger one,
+        end: and a smaller one than this.
     """
 
-    def __init__(self, table: RecordTable, count: int, end: int) -> None:
-        self._table, self._end = table, end
-        self._left = count
-        self._met = np.zeros(-(-end // 8), np.uint8)
+    def __init__(self, table: RecordTable, start: int, end: int) -> None:
+        self._table, self._start, self._end = table, start, end
+        self._left = max(0, end - start)
+        self._met = bytearray(-(-self._left // 8))
 
     def meet(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Note that these records were met; the bytes of those that the table holds, by id."""
-        held, numbers = self._table.numbered(ids)
-        for number in numbers:
-            if number < self._end and not self._is_met(number):
-                self._met[number >> 3] |= 1 << (number & 7)
-                self._left -= 1
-        return held
+        held = self._table.held(ids)
+        self._note(number for number, _ in held.values())
+        return {record: value for record, (_, value) in held.items()}
+
+    def newly_met(self, ids: Sequence[str]) -> set[str]:
+        """Note that these records were met; those of them that had not been met before."""
+        numbers = self._table.numbers(ids)
+        new = {record for record, number in numbers.items() if self._is_left(number)}
+        self._note(numbers.values())
+        return new
 
     def missed(self, size: int) -> Iterator[list[str]]:
-        """The records that were held at the beginning, still are, and were not met, at most `size` at a time."""
+        """The records that were not met and are still held, at most `size` at a time."""
         if not self._left:
             return
         for page in self._table.pages(size):
-            if some := [record for record, number in page if number < self._end and not self._is_met(number)]:
+            if some := [record for record, number in page if self._is_left(number)]:
                 yield some
 
-    def _is_met(self, number: int) -> bool:
-        return bool(self._met[number >> 3] >> (number & 7) & 1)
+    def _note(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if self._is_left(number):
+                place = number - self._start
+                self._met[place >> 3] |= 1 << (place & 7)
+                self._left -= 1
+
+    def _is_left(self, number: int) -> bool:
+        place = number - self._start
+        return self._start <= number < self._end and not self._met[place >> 3] >> (place & 7) & 1
 
 
 def as_key(record: str) -> bytes:

@@ -60,6 +60,11 @@ class AsDictionaries(RuleBasedStateMachine):
         assert self.round.meet(ids) == {r: self.known[0][r] for r in ids if r in self.known[0]}
         self.missed.difference_update(ids)
 
+    @rule(ids=IDS)
+    def meet_new(self, ids: list[str]) -> None:
+        assert self.round.newly_met(ids) == self.missed.intersection(ids)
+        self.missed.difference_update(ids)
+
     @rule(size=st.integers(1, 4))
     def miss(self, size: int) -> None:
         pages = list(self.round.missed(size))
@@ -82,11 +87,18 @@ TestAsDictionaries = AsDictionaries.TestCase
 TestAsDictionaries.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-@given(ids=IDS, size=st.integers(1, 4))
-def test_pages_hold_every_record_once_with_its_number(ids: list[str], size: int) -> None:
+@given(ids=IDS, size=st.integers(1, 4), start=st.integers(0, 9))
+def test_pages_hold_every_record_once_with_its_number(ids: list[str], size: int, start: int) -> None:
     table = RecordTables().table()
-    table.put(dict.fromkeys(ids, b""))
-    assert sorted(row for page in table.pages(size) for row in page) == sorted(zip(ids, range(len(ids)), strict=True))
+    table.put({record: record[:1].encode("utf-8", "surrogatepass") for record in ids})
+    numbers = dict(zip(ids, range(len(ids)), strict=True))
+    in_order = sorted(ids, key=record_tables.as_key)
+    assert table.numbers(ids) == numbers
+    assert [row for page in table.pages(size) for row in page] == [(record, numbers[record]) for record in in_order]
+    values = [value for page in table.values(size) for value in page]
+    assert values == [record[:1].encode("utf-8", "surrogatepass") for record in in_order]
+    missed = [record for page in table.round(start).missed(size) for record in page]
+    assert missed == [record for record in in_order if numbers[record] >= start]
 
 
 def fill(table: record_tables.RecordTable, count: int) -> None:

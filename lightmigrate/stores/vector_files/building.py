@@ -95,9 +95,9 @@ class BuildingVersion(CollectionDefaults):
         """About n records from all over it; only reads."""
         return sample_rows(self._draft, n, seed)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids; only reads."""
-        return list(self._draft.ids)
+        return iter(self._draft.ids)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

@@ -137,9 +137,9 @@ class FileCollection(CollectionDefaults):
         """About n records from all over the file; only reads."""
         return sample_rows(self.snapshot().table, n, seed)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids; only reads."""
-        return list(self.snapshot().table.ids)
+        return iter(self.snapshot().table.ids)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
