@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
@@ -88,17 +89,17 @@ class Settling:
 
 
 class Shadows:
-    """The shadows and backups of one open database.
-
-    Attributes:
-        tables: for what has to be known of every record of a collection.
-    """
+    """The shadows and backups of one open database."""
 
     def __init__(self, store: Store, page_size: int, on_progress: OnProgress) -> None:
         self._store = store
         self._page_size = page_size
         self._on_progress = on_progress
-        self.tables = RecordTables()
+
+    @cached_property
+    def tables(self) -> RecordTables:
+        """For what has to be known of every record of a collection."""
+        return RecordTables()
 
     def building(self) -> list[Version]:
         """Shadows that are not yet exchanged, the oldest first. Only reads."""

@@ -144,7 +144,8 @@ class FileCollection(CollectionDefaults):
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
         snapshot = self.snapshot()
-        return snapshot.table.page([snapshot.row_of[record] for record in ids if record in snapshot.row_of])
+        rows = snapshot.row_of.among(ids)
+        return snapshot.table.page([rows[record] for record in ids if record in rows])
 
     def add(self, page: Page) -> None:
         """Write the files anew, with new records at the end. Raises `LightmigrateError` when an id exists already."""
