@@ -255,8 +255,7 @@ class DatabaseReader:
         """
         with self._explaining(), Provenance.existing(self.place, self._argument) as provenance:
             addresses = refinable(provenance, self._engine.catalog(), self._argument)
-            ids = self._engine.ids(addresses)
-            return [refinement_status(address, ids[address], provenance) for address in addresses]
+            return [refinement_status(address, self._engine.ids(address), provenance) for address in addresses]
 
     def scores(self, thresholds: Sequence[float] = ()) -> list[ScoreShift]:
         """How distances moved in the newest migration of each collection. Only reads, also while others write.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from lightmigrate.errors import (
@@ -43,7 +43,9 @@ from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page,
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import FileDatabase, require_unused
 from lightmigrate.stores.open import Database
+from lightmigrate.stores.page import in_batches
 from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender
+from lightmigrate.stores.record_tables import RecordTable, RecordTables, as_key, of_key
 from lightmigrate.stores.reshaped import Reshaped
 from lightmigrate.texts.chosen import texts_for
 from lightmigrate.vectors import Metric, Vectors
@@ -64,16 +66,18 @@ class _Converted(Reshaped):
 
     source: Store
     target: Receiver
-    originals: dict[str, str] = field(default_factory=dict)
+    originals: RecordTable
 
     def reshaped(self, page: Page) -> Page:
         return replace(page, ids=self._new_ids(page.ids), payloads=list(map(self._payload, page.ids, page.payloads)))
 
     def _new_ids(self, ids: Sequence[str]) -> list[str]:
         new = list(map(self.target.new_id, ids))
-        for own, other in zip(ids, new, strict=True):
-            if other != own and self.originals.setdefault(other, own) != own:
-                raise LightmigrateError("two records would have the same id in the target: rename one of them")
+        changed = [(other, as_key(own)) for own, other in zip(ids, new, strict=True) if other != own]
+        known = self.originals.get([other for other, _ in changed])
+        if any(known.setdefault(other, own) != own for other, own in changed):
+            raise LightmigrateError("two records would have the same id in the target: rename one of them")
+        self.originals.put(known)
         return new
 
     def _payload(self, record: str, payload: Payload | None) -> Payload | None:
@@ -82,11 +86,13 @@ class _Converted(Reshaped):
 
     def records(self, ids: Sequence[str]) -> Page:
         """Some records, by their new ids."""
-        return self.reshaped(self.collection.records([self.originals.get(record, record) for record in ids]))
+        originals = self.originals.get(ids)
+        own = [of_key(originals[record]) if record in originals else record for record in ids]
+        return self.reshaped(self.collection.records(own))
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All new ids."""
-        return self._new_ids(self.collection.ids())
+        return (record for ids in in_batches(self.collection.ids(), 1000) for record in self._new_ids(ids))
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Search."""
@@ -194,7 +200,8 @@ class Transfer:
     ) -> MigrationResult:
         started, own = time.monotonic(), store.collection(request.address)
         facts, distance = own.facts(), request.distance or space_of(own)
-        source = _Converted(own, store, receiver)
+        tables = RecordTables()
+        source = _Converted(own, store, receiver, tables.table())
         kept = keeps_vectors(request.projection)
         dimension = (facts.dimension or 0) if kept else request.projection.info.target.dimension
         job = Job(
@@ -207,11 +214,11 @@ class Transfer:
         comparison, scores = Comparison(), ScoreMeasurement(job)
         try:
             snapshot, sample = bring_over(
-                job, target, self._page_size, self._on_progress, comparison if verify else None, scores
+                job, target, self._page_size, self._on_progress, comparison if verify else None, scores, tables
             )
             for _ in range(PASSES):
                 changed, snapshot = synchronise(
-                    job, target, self._page_size, self._on_progress, snapshot, comparison, vectors=False
+                    job, target, self._page_size, self._on_progress, snapshot, comparison, tables, vectors=False
                 )
                 if not changed:
                     break

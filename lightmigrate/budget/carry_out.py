@@ -5,7 +5,7 @@ Every embedding goes through a cache on disk before it is used, so that an inter
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ from lightmigrate.texts.chosen import stated_form
 from lightmigrate.texts.collection import WithTexts
 from lightmigrate.training.calibration_data import CalibrationData
 from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.seen_texts import SeenTexts
 from lightmigrate.training.sources import data_from_readable
-from lightmigrate.training.text_digest import in_random_order, text_digest
+from lightmigrate.training.text_digest import first_in_random_order, text_digest
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
 from lightmigrate.training.train import train
 
@@ -154,14 +155,17 @@ def _embedded_whole(
 
     Random ones, as many as the setting allows, and all that are no longer than their extract.
     """
-    others, whole = set[bytes](), set[bytes]()
-    for page in collection.scan(PAGE_ROWS, vectors=False):
-        for text in page.texts:
-            if text and text.strip() and (digest := text_digest(text)) not in fitted:
+    seen, whole = SeenTexts(), set[bytes]()
+
+    def others() -> Iterator[bytes]:
+        for page in collection.scan(PAGE_ROWS, vectors=False):
+            for digest, text in seen.new(text for text in page.texts if text and text.strip()).items():
+                if digest in fitted:
+                    continue
                 if rule is not None and rule.of(text) == text:
                     whole.add(digest)
                 else:
-                    others.add(digest)
-    more = max(0, setting.documents - len(fitted))
-    whole.update(in_random_order(others, seed)[:more])
-    return whole
+                    yield digest
+
+    chosen = first_in_random_order(others(), seed, max(0, setting.documents - len(fitted)))
+    return whole.union(chosen)

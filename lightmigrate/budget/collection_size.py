@@ -12,7 +12,7 @@ from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.request import tokens_of
-from lightmigrate.training.text_digest import text_digest
+from lightmigrate.training.seen_texts import SeenTexts
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,6 @@ class CollectionSize(Result):
     ) -> CollectionSize:
         """Count an open collection, or several as one, in one pass; only reads, calls no model.
 
-        80 bytes are in memory for every different text.
-
         Args:
             collection: an open collection.
             provider: the new model, whose prefix counts.
@@ -63,7 +61,7 @@ class CollectionSize(Result):
         digest, records, texts, tokens, dimension = Digest(), 0, 0, 0, 0
         rules = [ExtractRule(words) for words in lengths]
         extract_tokens, short_texts = dict.fromkeys(lengths, 0), dict.fromkeys(lengths, 0)
-        seen: set[bytes] = set()
+        seen = SeenTexts()
         total = collection.count()
         for page in collection.scan(PAGE_ROWS):
             digest.add(page)
@@ -72,9 +70,7 @@ class CollectionSize(Result):
             texts += len(stored)
             for rule in rules:
                 short_texts[rule.words] += sum(rule.of(text) == text for text in stored)
-            by_digest = {text_digest(text): text for text in stored}
-            different = [text for key, text in by_digest.items() if key not in seen]
-            seen.update(by_digest)
+            different = list(seen.new(stored).values())
             tokens += tokens_of(provider, different)
             for rule in rules:
                 extract_tokens[rule.words] += tokens_of(provider, [rule.of(text) for text in different])
@@ -98,12 +94,10 @@ class CollectionSize(Result):
             progress: called with the number of records read, and of all.
         """
         tokens = dict.fromkeys(rules, 0)
-        seen: set[bytes] = set()
+        seen = SeenTexts()
         done, total = 0, collection.count()
         for page in collection.scan(PAGE_ROWS, vectors=False):
-            by_digest = {text_digest(text): text for text in page.texts if text and text.strip()}
-            different = [text for key, text in by_digest.items() if key not in seen]
-            seen.update(by_digest)
+            different = list(seen.new(text for text in page.texts if text and text.strip()).values())
             for rule in rules:
                 tokens[rule] += tokens_of(provider, [rule.of(text) for text in different])
             progress(done := done + len(page), total)

@@ -9,7 +9,7 @@ from lightmigrate.results import Result
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.request import tokens_of
-from lightmigrate.training.text_digest import text_digest
+from lightmigrate.training.seen_texts import SeenTexts
 
 # Texts kept to measure the speed of a model on: so many of each page.
 KEPT_OF_PAGE = 4
@@ -39,19 +39,14 @@ class TextCount(Result):
 
     @classmethod
     def of(cls, collection: JoinedCollections, provider: Cached) -> TextCount:
-        """Count. Only reads; calls the model once, to see whether its cache is still right.
-
-        80 bytes are in memory for every different text.
-        """
-        seen: set[bytes] = set()
+        """Count. Only reads; calls the model once, to see whether its cache is still right."""
+        seen = SeenTexts()
         records = without_text = tokens = missing = missing_tokens = 0
         some: list[str] = []
         for page in collection.scan(PAGE_ROWS, vectors=False):
-            texts = {text_digest(text): text for text in page.texts if text and text.strip()}
             records += len(page)
             without_text += sum(not (text and text.strip()) for text in page.texts)
-            new = [text for digest, text in texts.items() if digest not in seen]
-            seen.update(texts)
+            new = list(seen.new(text for text in page.texts if text and text.strip()).values())
             tokens += tokens_of(provider, new)
             left = [text for text, there in zip(new, provider.has(new), strict=True) if not there]
             missing += len(left)

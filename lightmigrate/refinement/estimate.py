@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lightmigrate.providers.base import Provider
 from lightmigrate.results import Result
-from lightmigrate.training.text_digest import text_digest
+from lightmigrate.training.seen_texts import SeenTexts
 
 # Texts looked up in the cache at once.
 TEXTS_AT_ONCE = 1000
@@ -44,17 +44,14 @@ class MissingTokens:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._seen: set[bytes] = set()
+        self._seen = SeenTexts()
         self.tokens = 0
 
     def add(self, texts: Iterable[str]) -> int:
         """Count some documents, and return the tokens that they add."""
         before, remaining = self.tokens, iter(texts)
         while batch := list(itertools.islice(remaining, TEXTS_AT_ONCE)):
-            new = {text_digest(text): text for text in batch}
-            unseen = [text for digest, text in new.items() if digest not in self._seen]
-            self._seen.update(new)
-            self.tokens += self._provider.bill(unseen).tokens
+            self.tokens += self._provider.bill(list(self._seen.new(batch).values())).tokens
         return self.tokens - before
 
     def add_queries(self, queries: Iterable[str]) -> None:

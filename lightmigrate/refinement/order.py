@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,9 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, old_vectors_of
 from lightmigrate.stores.base import Address, Collection
-from lightmigrate.training.text_digest import in_random_order, text_digest
+from lightmigrate.stores.page import in_batches
+from lightmigrate.stores.record_tables import RecordTables, as_key, of_key
+from lightmigrate.training.text_digest import random_key, text_digest
 from lightmigrate.vectors import finite_rows
 
 Order = Literal["random", "newest", "retrieved", "uncertain"]
@@ -20,6 +23,7 @@ Order = Literal["random", "newest", "retrieved", "uncertain"]
 # Each query counts this many of the documents nearest to it as retrieved.
 RETRIEVED = 20
 
+# Rows read at once.
 BATCH = 1000
 
 
@@ -43,20 +47,45 @@ class ProjectedRows:
     queries: Sequence[str]
     seed: int
 
-    def shuffled(self) -> list[str]:
+    def shuffled(self) -> Waiting:
         """Their ids in an order that does not depend on which rows were refined before."""
-        ids = self.provenance.ids(self.address, *NOT_EXACT)
-        by_digest = {text_digest(row_id): row_id for row_id in ids}
-        return [by_digest[digest] for digest in in_random_order(by_digest, self.seed)]
+        waiting = Waiting()
+        for ids in in_batches(self.provenance.ids(self.address, *NOT_EXACT), BATCH):
+            waiting.add({row_id: self.random_key(row_id) for row_id in ids})
+        return waiting
+
+    def random_key(self, row_id: str) -> str:
+        """What a row has in a random order."""
+        return random_key(text_digest(row_id), self.seed).hex()
 
 
-def _newest(rows: ProjectedRows) -> list[str]:
+class Waiting:
+    """Ids in the order of their keys, which all have the same length, and then of the ids; kept outside of memory."""
+
+    def __init__(self) -> None:
+        self._table = RecordTables().table()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[str]:
+        return (of_key(row_id) for page in self._table.values(BATCH) for row_id in page)
+
+    def add(self, keys: Mapping[str, str]) -> None:
+        """Add ids with their keys, each once."""
+        self._table.put({f"{key} {row_id}": as_key(row_id) for row_id, key in keys.items()})
+
+
+def _newest(rows: ProjectedRows) -> Waiting:
     """The row that was added last first."""
-    projected = set(rows.shuffled())
-    return [row_id for row_id in reversed(rows.collection.ids()) if row_id in projected]
+    waiting = Waiting()
+    for numbered in in_batches(enumerate(rows.collection.ids()), BATCH):
+        origins = rows.provenance.origins_of(rows.address, [row_id for _, row_id in numbered])
+        waiting.add({row_id: _descending(row) for row, row_id in numbered if origins.get(row_id) in NOT_EXACT})
+    return waiting
 
 
-def _retrieved(rows: ProjectedRows) -> list[str]:
+def _retrieved(rows: ProjectedRows) -> Waiting:
     """The rows that the queries find most often and highest first; rows they do not find in random order."""
     if not rows.queries:
         raise LightmigrateError("the order 'retrieved' needs queries of users: --queries FILE, or another --order")
@@ -70,24 +99,39 @@ def _retrieved(rows: ProjectedRows) -> list[str]:
         for ids in answers:
             for rank, row_id in enumerate(ids):
                 gain[row_id] += 1 / math.log2(rank + 2)  # the discount of nDCG
-    return sorted(rows.shuffled(), key=lambda row_id: -gain[row_id])
+    return _by(rows, lambda ids: gain)
 
 
-def _uncertain(rows: ProjectedRows) -> list[str]:
+def _uncertain(rows: ProjectedRows) -> Waiting:
     """The rows with the largest expected error of the projection first."""
     projection = rows.provenance.projections(rows.address)[0].reading_with(rows.provider.embed_each)
-    shuffled, error = rows.shuffled(), dict[str, float]()
-    for start in range(0, len(shuffled), BATCH):
-        stored = rows.provenance.rows_by_id(rows.address, shuffled[start : start + BATCH])
+
+    def error(ids: Sequence[str]) -> Mapping[str, float]:
+        stored = rows.provenance.rows_by_id(rows.address, ids)
         page = rows.collection.records(list(stored))
-        if len(page):
-            old_vectors = old_vectors_of([stored[row_id] for row_id in page.ids])
-            expected = projection.uncertainty(old_vectors, page.texts)
-            error.update(zip(page.ids, expected.tolist(), strict=True))
-    return sorted(shuffled, key=lambda row_id: -error.get(row_id, 0.0))
+        if not len(page):
+            return {}
+        expected = projection.uncertainty(old_vectors_of([stored[row_id] for row_id in page.ids]), page.texts)
+        return dict(zip(page.ids, expected.tolist(), strict=True))
+
+    return _by(rows, error)
 
 
-ORDERS: Mapping[Order, Callable[[ProjectedRows], list[str]]] = {
+def _by(rows: ProjectedRows, measure: Callable[[Sequence[str]], Mapping[str, float]]) -> Waiting:
+    """The rows of which most was measured first, nothing counting as 0; of the same in random order."""
+    waiting = Waiting()
+    for ids in in_batches(rows.provenance.ids(rows.address, *NOT_EXACT), BATCH):
+        measured = measure(ids)
+        waiting.add({row_id: _descending(measured.get(row_id, 0.0)) + rows.random_key(row_id) for row_id in ids})
+    return waiting
+
+
+def _descending(number: float) -> str:
+    """A key that is the smaller, the larger a number is that is not negative."""
+    return f"{2**64 - 1 - int.from_bytes(struct.pack('>d', number), 'big'):016x}"
+
+
+ORDERS: Mapping[Order, Callable[[ProjectedRows], Waiting]] = {
     "random": ProjectedRows.shuffled,
     "newest": _newest,
     "retrieved": _retrieved,

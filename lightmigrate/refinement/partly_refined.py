@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
 from lightmigrate.refinement.refine import Refiner, is_loosened
 from lightmigrate.refinement.turns import Turns
 from lightmigrate.stores.base import Address, Page, Store
+from lightmigrate.stores.record_tables import RecordTables
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import TextSource, form_from_json
 from lightmigrate.training.texts import TextsFile
@@ -62,9 +64,9 @@ class PartlyRefined:
             self._writer = Refiner(address, collection, self._writing, provider, turns=turns)
             self._reader.require_migrated(COMPARED)
         rows = ProjectedRows(address, collection, self._reading, provider, (), 0)
-        self._others = deque(rows.shuffled())
+        self._others = iter(rows.shuffled())
         self._searched: deque[str] = deque(maxlen=MOST_SEARCHED)
-        self._begun: set[str] = set()
+        self._begun = RecordTables().table()
 
     def close(self) -> None:
         """Release the provenance file."""
@@ -86,14 +88,18 @@ class PartlyRefined:
         while self._searched and not ids:
             searched = [self._searched.popleft() for _ in range(min(most, len(self._searched)))]
             known = self._reading.rows_by_id(self.address, list(dict.fromkeys(searched)))
-            ids = [row.id for row in known.values() if row.origin in NOT_EXACT and row.id not in self._begun]
-        while self._others and len(ids) < most:  # small batches would cost more than they bring forward
-            if (row_id := self._others.popleft()) not in self._begun:
-                ids.append(row_id)
+            ids = self._not_begun([row.id for row in known.values() if row.origin in NOT_EXACT])
+        # small batches would cost more than they bring forward
+        while len(ids) < most and (others := list(itertools.islice(self._others, most - len(ids)))):
+            ids += (row_id for row_id in self._not_begun(others) if row_id not in ids)
         if not ids:
             return None
-        self._begun.update(ids)
+        self._begun.put(dict.fromkeys(ids, b""))
         return self._reader.waiting(ids)
+
+    def _not_begun(self, ids: Sequence[str]) -> list[str]:
+        begun = self._begun.get(ids)
+        return [row_id for row_id in ids if row_id not in begun]
 
     def embedded(self, page: Page) -> tuple[Page, Vectors]:
         """See `Refiner.embedded`."""

@@ -12,66 +12,32 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from enum import IntEnum
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lightmigrate.errors import LightmigrateError, ProjectionError
 from lightmigrate.migration.aside.location import PROVENANCE_FILE
 from lightmigrate.projection.projection import Projection
+from lightmigrate.refinement.provenance_rows import NOT_EXACT as NOT_EXACT  # who uses the file finds these here, too
+from lightmigrate.refinement.provenance_rows import Row as Row
+from lightmigrate.refinement.provenance_rows import VectorOrigin as VectorOrigin
+from lightmigrate.refinement.provenance_rows import old_vectors_of as old_vectors_of
+from lightmigrate.refinement.provenance_rows import row_of, stored_vector
 from lightmigrate.refinement.provenance_tables import prepare, sha256
 from lightmigrate.results import read_as
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.page import batches
 from lightmigrate.training.texts import TextsFile
-from lightmigrate.vectors import Vectors
 
-# Half precision saves half of the space; its rounding error is far below the error of any projection.
-_STORED = np.dtype("<f2")
+# Ids read at once, and parameters of a statement.
+_IDS_AT_ONCE, _MOST = 5000, 900
 
 _SELECT_FILES = "SELECT sha256, content FROM files"
 _SELECT_VERSIONS = "SELECT version, file FROM projections WHERE collection = ?"
 _SELECT_ROWS = "SELECT id, origin, old_vector, fingerprints, fitted FROM rows"
-
-
-class VectorOrigin(IntEnum):
-    """Where a vector comes from.
-
-    Attributes:
-        PROJECTED: the projection, from the old vector, with or without the stored text.
-        EXTRACT: the projection, from the old vector and an extract of the text that the new model embedded.
-        EXACT: the new model, from the whole text.
-    """
-
-    PROJECTED = 0
-    EXTRACT = 1
-    EXACT = 2
-
-
-# The origins of the vectors that a projection made.
-NOT_EXACT = (VectorOrigin.PROJECTED, VectorOrigin.EXTRACT)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a migrated collection.
-
-    Attributes:
-        id: of the record.
-        origin: where its vector comes from.
-        old_vector: float32 `(d_old,)`, its vector before the migration.
-        fingerprints: of the vectors that this package may have given it; see `vector_fingerprint`.
-        fitted: whether the newest projection was fitted to it.
-    """
-
-    id: str
-    origin: VectorOrigin
-    old_vector: Vectors
-    fingerprints: bytes
-    fitted: bool = False
 
 
 class Provenance:
@@ -172,7 +138,7 @@ class Provenance:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    (number, r.id, int(r.origin), int(r.fitted), r.fingerprints, r.old_vector.astype(_STORED).tobytes())
+                    (number, r.id, int(r.origin), int(r.fitted), r.fingerprints, stored_vector(r.old_vector))
                     for r in rows
                 ),
             )
@@ -238,23 +204,44 @@ class Provenance:
         query = f"{_SELECT_ROWS} WHERE collection = ? AND origin IN ({places})"
         with self._guarded():
             for values in self._connection.execute(query, (self._number(address), *chosen)):
-                yield _row(*values)
+                yield row_of(*values)
 
-    def ids(self, address: Address, *origins: VectorOrigin) -> list[str]:
-        """The ids of the rows of some origins, sorted; only reads."""
-        places = ",".join("?" * len(origins))
-        query = f"SELECT id FROM rows WHERE collection = ? AND origin IN ({places}) ORDER BY id"  # noqa: S608
-        return [row_id for (row_id,) in self._select(query, self._number(address), *map(int, origins))]
+    def ids(self, address: Address, *origins: VectorOrigin) -> Iterator[str]:
+        """The ids of the rows of some origins, sorted; the rows may be written to meanwhile. Only reads."""
+        number, chosen, last, after = self._number(address), [int(origin) for origin in origins], "", ">="
+        places = ",".join("?" * len(chosen))
+        query = "SELECT id FROM rows WHERE collection = ? AND origin IN ({}) AND id {} ? ORDER BY id LIMIT ?"
+        while ids := self._select(query.format(places, after), number, *chosen, last, _IDS_AT_ONCE):
+            yield from (row_id for (row_id,) in ids)
+            last, after = ids[-1][0], ">"
+
+    def sample(self, address: Address, most: int, seed: int, *origins: VectorOrigin) -> list[str]:
+        """The ids of so many rows of some origins, or of all if there are fewer, in random order; only reads."""
+        counts = self.counts(address)
+        total = sum(counts[origin] for origin in origins)
+        rows = np.random.default_rng(seed).choice(total, min(most, total), replace=False).tolist()
+        wanted = set(rows)
+        found = {row: row_id for row, row_id in enumerate(self.ids(address, *origins)) if row in wanted}
+        return [found[row] for row in rows if row in found]
+
+    def origins_of(self, address: Address, ids: Sequence[str]) -> dict[str, VectorOrigin]:
+        """Where the vectors of the stored rows among some ids come from, by id; only reads."""
+        number, found = self._number(address), dict[str, VectorOrigin]()
+        for some in batches(ids, _MOST):
+            places = ",".join("?" * len(some))
+            query = f"SELECT id, origin FROM rows WHERE collection = ? AND id IN ({places})"  # noqa: S608
+            found.update((row_id, VectorOrigin(origin)) for row_id, origin in self._select(query, number, *some))
+        return found
+
+    def not_fitted(self, address: Address) -> int:
+        """How many exact rows the newest projection was not fitted to; only reads."""
+        query = "SELECT count(*) FROM rows WHERE collection = ? AND origin = ? AND NOT fitted"
+        return int(self._select(query, self._number(address), int(VectorOrigin.EXACT))[0][0])
 
     def rows_by_id(self, address: Address, ids: Sequence[str]) -> dict[str, Row]:
         """The stored rows among some ids, by id; only reads."""
-        number = self._number(address)
-        stored = [
-            values
-            for row_id in ids
-            for values in self._select(f"{_SELECT_ROWS} WHERE collection = ? AND id = ?", number, row_id)
-        ]
-        return {values[0]: _row(*values) for values in stored}
+        number, query = self._number(address), f"{_SELECT_ROWS} WHERE collection = ? AND id = ?"
+        return {row_id: row_of(*values) for row_id in ids for values in self._select(query, number, row_id)}
 
     def mark_exact(self, address: Address, ids: Sequence[str], fingerprints: Sequence[bytes]) -> None:
         """Store that these rows are exact now, and the fingerprints of their vectors."""
@@ -383,16 +370,6 @@ class Provenance:
             f"{self.path} is damaged ({type(error).__name__}): restore a copy of it, or move it away; the "
             "collection is whole and serves, but without this file it cannot be refined"
         )
-
-
-def old_vectors_of(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-    """The old vectors of some rows, float32 `(n, d_old)`."""
-    return np.stack([row.old_vector for row in rows])
-
-
-def _row(row_id: str, origin: int, old_vector: bytes, fingerprints: bytes, fitted: int) -> Row:
-    vector = np.frombuffer(old_vector, _STORED).astype(np.float32)
-    return Row(row_id, VectorOrigin(origin), vector, fingerprints, bool(fitted))
 
 
 def _key(address: Address) -> str:

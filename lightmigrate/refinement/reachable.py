@@ -11,15 +11,18 @@ index is needed, which would be another collection: clients of a server that hol
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from lightmigrate.refinement.order import Waiting
 from lightmigrate.refinement.slices import StoppedError
-from lightmigrate.refinement.turns import AtOnce, Turns
+from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
 from lightmigrate.stores.base import Collection, Metric, Page
 from lightmigrate.stores.distance import space_of
+from lightmigrate.stores.page import in_batches
 from lightmigrate.vectors import Vectors, finite_rows, meaningful
 
 # Passes over all rows: after two, searches miss no more than in a new index. A third costs as many searches again.
@@ -76,19 +79,22 @@ def _write_in_pieces(
     note: Callable[[Page], None],
 ) -> int:
     """One pass over all rows; the number of rows written."""
+    listed, written, searched = Waiting(), 0, 0
     with turns.own():
-        ids, written, start = collection.ids(), 0, 0
-    while start < len(ids):
+        for some in in_batches(enumerate(collection.ids()), ROWS_AT_ONCE):
+            listed.add({row_id: f"{place:016x}" for place, row_id in some})
+    ids = iter(listed)
+    while searched < len(listed):
         rows = SEARCHED_FOR_EACH_WRITTEN * turns.next()
         if not rows:
             raise StoppedError("the refinement was stopped")
         with alone(), turns.own():
-            page = unreached(collection, collection.records(ids[start : start + rows]), metric)
+            page = unreached(collection, collection.records(list(itertools.islice(ids, rows))), metric)
             started = time.monotonic()
             if len(page):
                 _write_again(collection, page, embed, note)
             turns.took(len(page), time.monotonic() - started)
-        written, start = written + len(page), start + rows
+        written, searched = written + len(page), searched + rows
     return written
 
 

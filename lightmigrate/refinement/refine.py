@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from lightmigrate.refinement.vector_fingerprint import fingerprints_of, matches
 from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
+from lightmigrate.stores.page import in_batches
 from lightmigrate.training.request import tokens_of
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.vectors import Vectors, finite_rows
@@ -175,13 +177,12 @@ class Refiner:
         tokens += self.require_migrated()
         if len(self._provenance.projections(self._address)) > 1:
             self._reproject()  # an earlier run was interrupted
-        waiting = ORDERS[order](self._rows) if self._collection.count() else []
+        waiting = ORDERS[order](self._rows) if self._collection.count() else ()
         total = len(waiting)
         limit_reached = False
-        while waiting and not limit_reached and not stop():
-            if not limits.allow(embedded, tokens, time.monotonic() - started):
+        for batch in in_batches(waiting, ROWS_AT_ONCE):
+            if limit_reached or stop() or not limits.allow(embedded, tokens, time.monotonic() - started):
                 break
-            batch, waiting = waiting[:ROWS_AT_ONCE], waiting[ROWS_AT_ONCE:]
             page = self._writer.refresh(batch).page
             chosen: list[int] = []
             for row, text in enumerate(page.texts):
@@ -227,17 +228,18 @@ class Refiner:
         missing.add(text for text in page.texts if text)
         tokens += tokens_of(self._provider, [text or "" for text in page.texts])
         chosen_by_model = order not in WITHOUT_MODEL
-        waiting = ORDERS["random" if chosen_by_model else order](self._rows) if self._collection.count() else []
-        documents, costs, stay = 0, list[int](), False
-        while waiting:
-            batch, waiting = waiting[:BATCH], waiting[BATCH:]
+        waiting = ORDERS["random" if chosen_by_model else order](self._rows) if self._collection.count() else ()
+        documents, costs, stay, limit_reached = 0, array("q"), False, False
+        for batch in in_batches(waiting, BATCH):
+            if limit_reached:
+                break
             for text in self._writer.look(batch).page.texts:
                 if not text or not text.strip():
                     stay = True
                     continue
                 tokens += tokens_of(self._provider, [text])
                 if not chosen_by_model and not limits.allow(documents + 1, tokens, 0.0):
-                    waiting, stay = [], True
+                    limit_reached = stay = True
                     break
                 documents += 1
                 costs.append(missing.add([text]))
@@ -289,9 +291,7 @@ class Refiner:
 
     def _sampled(self, rows: int) -> RowState:
         """The state of so many random rows."""
-        ids = self._provenance.ids(self._address, *VectorOrigin)
-        chosen = np.random.default_rng(self._seed).permutation(len(ids))[:rows]
-        return self._writer.look([ids[row] for row in chosen])
+        return self._writer.look(self._provenance.sample(self._address, rows, self._seed, *VectorOrigin))
 
     def _is_exact(self, page: Page) -> bool:
         """Whether these records hold the new model's vectors of their texts."""
@@ -380,9 +380,8 @@ class Refiner:
     def _reproject(self) -> None:
         """Apply the newest projection to every row that is not exact. If interrupted, the next run goes on with it."""
         newest = self._provenance.projections(self._address)[0].reading_with(self._provider.embed_each)
-        ids = self._provenance.ids(self._address, *NOT_EXACT)
-        for start in range(0, len(ids), BATCH):
-            state = self._writer.refresh(ids[start : start + BATCH])
+        for ids in in_batches(self._provenance.ids(self._address, *NOT_EXACT), BATCH):
+            state = self._writer.refresh(ids)
             if state.rows:
                 self._note_replacing()
                 vectors = newest.apply(old_vectors_of(state.rows), state.page.texts)

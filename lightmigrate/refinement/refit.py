@@ -17,6 +17,7 @@ from lightmigrate.refinement.provenance import Provenance, Row, VectorOrigin, ol
 from lightmigrate.refinement.vector_fingerprint import matches
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.stores.distance import space_of
+from lightmigrate.stores.page import in_batches
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.embedded import embed_extracts, embed_words
 from lightmigrate.training.frequent_words import FrequentWords, WordCounter
@@ -48,10 +49,10 @@ def refit_projection(
         seed: of every random choice.
     """
     present = provenance.projections(address)[0].reading_with(provider.embed_each)
-    exact = list(provenance.rows(address, VectorOrigin.EXACT))
-    if not _grown(present, len(exact), sum(not row.fitted for row in exact)):
+    exact = provenance.counts(address)[VectorOrigin.EXACT]
+    if not _grown(present, exact, provenance.not_fitted(address)):
         return None
-    rows, page = _pairs(collection, exact, seed)
+    rows, page = _pairs(address, collection, provenance, VectorOrigin.EXACT, seed)
     source, target = old_vectors_of(rows), page.vectors
     extracts, words = None, None
     texts = [text for text in page.texts if text and text.strip()]
@@ -93,9 +94,8 @@ def texts_of_refit(address: Address, collection: Collection, provenance: Provena
         more: rows that will be exact then and are not now.
     """
     present = provenance.projections(address)[0]
-    exact = provenance.rows(address, VectorOrigin.EXACT)
-    fitted = [row.fitted for row in exact]
-    if not _grown(present, len(fitted) + more, len(fitted) - sum(fitted) + more):
+    exact = provenance.counts(address)[VectorOrigin.EXACT]
+    if not _grown(present, exact + more, provenance.not_fitted(address) + more):
         return
     if provenance.facts(address)["reads_texts"]:
         yield from _frequent_words(collection).words
@@ -109,9 +109,8 @@ def texts_of_projection(
     rule = provenance.projections(address)[0].extract_rule
     if rule is None:
         return
-    ids = provenance.ids(address, *origins)
-    for start in range(0, len(ids), PAGE_ROWS):
-        page = collection.records(ids[start : start + PAGE_ROWS])
+    for ids in in_batches(provenance.ids(address, *origins), PAGE_ROWS):
+        page = collection.records(ids)
         yield from (rule.of(text) for text in page.texts if text and text.strip())
 
 
@@ -121,13 +120,14 @@ def _grown(present: Projection, exact: int, not_fitted: int) -> bool:
     return exact >= GROWTH * pairs and pairs < MOST_PAIRS and not_fitted >= FEWEST_JUDGES
 
 
-def _pairs(collection: Collection, candidates: Sequence[Row], seed: int) -> tuple[list[Row], Page]:
-    """Some of the candidate rows and their records, without rows that the application wrote since.
+def _pairs(
+    address: Address, collection: Collection, provenance: Provenance, origin: VectorOrigin, seed: int
+) -> tuple[list[Row], Page]:
+    """Some of the rows of an origin and their records, without rows that the application wrote since.
 
     The old vector of such a row belongs to another text.
     """
-    chosen = np.random.default_rng(seed).permutation(len(candidates))[:MOST_PAIRS]
-    by_id = {candidates[row].id: candidates[row] for row in chosen}
+    by_id = provenance.rows_by_id(address, provenance.sample(address, MOST_PAIRS, seed, origin))
     page = collection.records(list(by_id))
     rows = [by_id[row_id] for row_id in page.ids]
     own = np.flatnonzero(matches(page.vectors, [row.fingerprints for row in rows])).tolist()
@@ -144,10 +144,9 @@ def _extracts(
     seed: int,
 ) -> Extracts:
     """The extracts of the exact rows, and of the rows that are projected with an extract."""
-    candidates = list(provenance.rows(address, VectorOrigin.EXTRACT))
-    if not candidates:
+    if not provenance.counts(address)[VectorOrigin.EXTRACT]:
         return embed_extracts(texts, rule, provider)
-    rows, page = _pairs(collection, candidates, seed)
+    rows, page = _pairs(address, collection, provenance, VectorOrigin.EXTRACT, seed)
     more_texts = [text or "" for text in page.texts]
     return embed_extracts(texts, rule, provider, more_texts, old_vectors_of(rows))
 

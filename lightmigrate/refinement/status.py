@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,15 @@ from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, CollectionFacts
+from lightmigrate.stores.page import in_batches
 from lightmigrate.texts.forms import TextForm
 from lightmigrate.texts.source import form_from_json
 from lightmigrate.training.texts import TextsFile
 
 _ENDS = ("value", "low", "high")
+
+# Ids looked up at once.
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class RefinementInputs:
     text_form: TextForm | None = None
 
 
-def refinement_status(address: Address, ids: Sequence[str], provenance: Provenance) -> RefinementStatus:
+def refinement_status(address: Address, ids: Iterable[str], provenance: Provenance) -> RefinementStatus:
     """Where the vectors of a collection come from, by the provenance file. Only reads.
 
     A row that the application wrote counts as projected until `refine` reads it.
@@ -86,19 +91,19 @@ def refinement_status(address: Address, ids: Sequence[str], provenance: Provenan
         ids: of all its records.
         provenance: of its database.
     """
-    facts, present = provenance.facts(address), set(ids)
-    extract, projected = (
-        len(present.intersection(provenance.ids(address, kind)))
-        for kind in (VectorOrigin.EXTRACT, VectorOrigin.PROJECTED)
-    )
-    exact = len(present) - extract - projected
-    share = exact / max(1, len(present))
+    facts, records, origins = provenance.facts(address), 0, Counter[VectorOrigin]()
+    for some in in_batches(ids, _AT_ONCE):
+        records += len(some)
+        origins.update(provenance.origins_of(address, some).values())
+    extract, projected = origins[VectorOrigin.EXTRACT], origins[VectorOrigin.PROJECTED]
+    exact = records - extract - projected
+    share = exact / max(1, records)
     return RefinementStatus(
         collection_name=address.name,
         tenant=address.tenant,
         database=address.database,
         model=facts["model"],
-        records=len(present),
+        records=records,
         exact=exact,
         extract=extract,
         projected=projected,

@@ -152,8 +152,8 @@ class Collection(Protocol):
         The same seed gives the same records while nothing is written.
         """
 
-    def ids(self) -> list[str]:
-        """All ids, in the order of a scan; only reads."""
+    def ids(self) -> Iterator[str]:
+        """All ids, in the order of a scan, read while they are passed over; only reads."""
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

@@ -47,17 +47,18 @@ class CollectionDefaults(abc.ABC):
         """Number of records."""
         return self.facts().count
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads."""
-        return [record for page in self.scan(10_000, vectors=False) for record in page.ids]
+        return (record for page in self.scan(10_000, vectors=False) for record in page.ids)
 
     def sample(self, n: int, seed: int = 0) -> Page:
         """Evenly spaced records of a scan; only reads. Reads all ids and n records."""
-        ids = self.ids()
-        if len(ids) <= n:
-            return self.records(ids)
-        shift = int(np.random.default_rng(seed).integers(max(1, len(ids) // max(1, n))))
-        return self.records([ids[row + shift] for row in evenly(len(ids) - shift, n)])
+        total = self.count()
+        if total <= n:
+            return self.records(list(self.ids()))
+        shift = int(np.random.default_rng(seed).integers(max(1, total // max(1, n))))
+        rows = {row + shift for row in evenly(total - shift, n)}
+        return self.records([record for row, record in enumerate(self.ids()) if row in rows])
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """`None`: there is no log."""

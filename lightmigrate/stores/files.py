@@ -208,8 +208,11 @@ class FileDatabase(Protocol):
             thorough: also look into the files; otherwise only at their presence and sizes, in a millisecond.
         """
 
-    def writes(self) -> Mapping[Address, Mapping[str, int]]:
-        """The number of the last write of each record, by id, for every collection that has records; only reads."""
+    def writes(self, address: Address) -> Iterator[tuple[str, int]]:
+        """The id of each record of a collection with the number of its last write, in the order of the ids.
+
+        They are read while they are passed over; only reads. None where there is no such collection.
+        """
 
     def last_writes(self) -> Mapping[Address, int]:
         """The number of the last write in every collection that has records; only reads. See `writes`."""

@@ -87,10 +87,10 @@ class MemoryCollection:
             ids = list(table.records)
             return _page(table, {ids[row]: table.records[ids[row]] for row in evenly(len(ids), n)} if n else {})
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids; only reads."""
         with self._database.lock:
-            return list(self._table.records)
+            return iter(list(self._table.records))
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

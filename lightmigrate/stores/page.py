@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,6 +46,13 @@ def spread_rows(total: int, n: int, seed: int = 0) -> list[int]:
 def batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """Slices of at most so many items, in order."""
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def in_batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Lists of at most so many items, in order; the items are fetched while they are passed over."""
+    rest = iter(items)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def requests(items: Sequence[_Item], most: int, size_of: Callable[[_Item], int], largest: int) -> Iterator[list[_Item]]:

@@ -46,7 +46,7 @@ class Reshaped(abc.ABC):
         """Some records from all over."""
         return self.reshaped(self.collection.sample(n, seed))
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids."""
         return self.collection.ids()
 

@@ -15,6 +15,7 @@ from lightmigrate.results import Result
 from lightmigrate.stores.joined import Readable
 from lightmigrate.training.diverse_sample import MOST_ROWS, diverse_sample
 from lightmigrate.training.frequent_words import FrequentWords, WordCounter
+from lightmigrate.training.seen_texts import SeenTexts
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.vectors import Vectors, meaningful
 
@@ -84,7 +85,7 @@ def sample_collection(
 ) -> CalibrationSample:
     """Choose k documents that represent a collection; one pass, only reads.
 
-    At most 20,000 documents, or k if that is more, are in memory, and 80 bytes for every different text.
+    At most 20,000 documents, or k if that is more, are in memory.
 
     Args:
         collection: an open collection, or several as one.
@@ -102,12 +103,14 @@ def sample_collection(
     texts: list[str] = []
     vectors: list[Vectors] = []
     positions: list[int] = []
-    seen: set[bytes] = set()
+    seen, different = SeenTexts(), 0
     counter = WordCounter()
     records = missing = duplicates = invalid = long = 0
     total = collection.count()
     most = max(MOST_CANDIDATES, k)
     for page in collection.scan(PAGE_ROWS):
+        before = seen.among(text for text in page.texts if text and text.strip())
+        new = set[bytes]()
         for text, vector, valid in zip(page.texts, page.vectors, meaningful(page.vectors), strict=True):
             records += 1
             if text is None or not text.strip():
@@ -115,20 +118,22 @@ def sample_collection(
                 continue
             counter.add(text)
             digest = text_digest(text)
-            if digest in seen:
+            if digest in before or digest in new:
                 duplicates += 1
                 continue
             if not valid:
                 invalid += 1
                 continue
-            seen.add(digest)
+            new.add(digest)
+            different += 1
             long += count_words(text) > long_words
             if len(texts) < most:
                 texts.append(text)
                 vectors.append(vector.copy())
                 positions.append(records - 1)
-            elif (place := int(rng.integers(len(seen)))) < most:  # reservoir sampling (Vitter 1985)
+            elif (place := int(rng.integers(different))) < most:  # reservoir sampling (Vitter 1985)
                 texts[place], vectors[place], positions[place] = text, vector.copy(), records - 1
+        seen.add(new)
         if progress is not None:
             progress(records, total)
     needed = k if fewest is None else min(fewest, k)
@@ -144,7 +149,7 @@ def sample_collection(
     k = min(k, len(texts))
     candidates = np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
     chosen = rng.permutation(diverse_sample(candidates, k, seed))
-    report = SampleReport(records, len(seen), missing, duplicates, invalid, long, k)
+    report = SampleReport(records, different, missing, duplicates, invalid, long, k)
     places = np.array(positions, dtype=np.int64)[chosen]
     return CalibrationSample(
         texts=[texts[row] for row in chosen],

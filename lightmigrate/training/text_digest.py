@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+from collections import deque
 from collections.abc import Iterable
 
 
@@ -11,7 +13,17 @@ def text_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def in_random_order(digests: Iterable[bytes], seed: int) -> list[bytes]:
-    """The digests in an order that depends on the seed, and not on the order in which they are given."""
-    key = seed.to_bytes(8, "big", signed=True)
-    return sorted(digests, key=lambda digest: hashlib.blake2b(digest, key=key, digest_size=8).digest())
+def first_in_random_order(digests: Iterable[bytes], seed: int, most: int) -> list[bytes]:
+    """So many digests, or all if there are fewer, in an order that depends on the seed and not on the one given.
+
+    All of them are passed over, also where none is wanted.
+    """
+    rest = iter(digests)
+    chosen = heapq.nsmallest(most, rest, key=lambda digest: random_key(digest, seed))
+    deque(rest, maxlen=0)
+    return chosen
+
+
+def random_key(digest: bytes, seed: int) -> bytes:
+    """What orders digests at random, 8 bytes."""
+    return hashlib.blake2b(digest, key=seed.to_bytes(8, "big", signed=True), digest_size=8).digest()

@@ -167,7 +167,7 @@ def test_an_interrupted_payment_is_not_paid_twice(tmp_path: Path) -> None:
 def test_what_the_application_writes_is_exact_and_left_alone(tmp_path: Path) -> None:
     folder, provider = migrated(tmp_path)
     with Provenance.of(folder) as provenance:
-        projected = provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT)
+        projected = list(provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT))
     changed, deleted = projected[0], projected[1]
     own = np.ones(128, dtype=np.float32) / np.sqrt(128)
     with open_client(folder) as client:
@@ -231,7 +231,7 @@ def test_a_better_projection_is_fitted_and_applied(folder: Path, provider: Cache
     assert done.reprojected == done.status.extract + done.status.projected > 0
     true, after = embedded(), vectors_in(folder)
     with Provenance.of(folder) as provenance:
-        projected = provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT)
+        projected = list(provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT))
         assert len(provenance.projections(NOTES)) == 1
     exact = np.stack([true[row] for row in projected])
     nearest = search(exact, exact, 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ class RenamedCollection(Reshaped):
     def reshaped(self, page: Page) -> Page:
         return replace(page, ids=self.names.names(page.ids))
 
-    def ids(self) -> list[str]:
-        return self.names.names(self.collection.ids())
+    def ids(self) -> Iterator[str]:
+        return iter(self.names.names(list(self.collection.ids())))
 
     def records(self, ids: Sequence[str]) -> Page:
         return self.reshaped(self.collection.records(self.names.ids(ids)))

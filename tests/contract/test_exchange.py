@@ -338,7 +338,7 @@ def test_reading_writes_nothing(maker: Maker, store: Store) -> None:
             collection = reader.collection(facts.address)
             assert len(everything(collection)) == 20
             assert len(collection.sample(5)) > 0
-            assert len(collection.ids()) == collection.count() == collection.facts().count
+            assert len(list(collection.ids())) == collection.count() == collection.facts().count
             assert len(collection.records(["id-0001", "no such id"])) == 1
             assert len(collection.nearest(vectors(1, NEW), 3)[0][0]) == 3
             assert collection.settings()

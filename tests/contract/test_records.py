@@ -113,7 +113,7 @@ def test_count_ids_and_facts(maker: Maker, store: Store) -> None:
     facts = collection.facts()
     assert (facts.address, facts.count, facts.dimension, facts.space) == (address, 20, OLD, "cosine")
     assert collection.count() == 20
-    assert collection.ids() == [record for records in collection.scan(6, vectors=False) for record in records.ids]
+    assert list(collection.ids()) == [record for records in collection.scan(6, vectors=False) for record in records.ids]
     assert [other.address for other in store.collections()] == [address]
 
 

@@ -44,7 +44,7 @@ def test_the_order_is_that_of_adding_where_it_is_promised(maker: Maker, store: S
     collection.add(written.part(0, 9))
     collection.add(written.part(9, 20))
     assert sorted(collection.ids()) == sorted(written.ids)
-    assert (collection.ids() == list(written.ids)) == store.capabilities.ordered
+    assert (list(collection.ids()) == list(written.ids)) == store.capabilities.ordered
 
 
 @pytest.mark.every_maker

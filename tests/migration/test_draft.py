@@ -82,7 +82,7 @@ def test_the_same_records_are_projected_together_whatever_pages_they_come_in(
     with ChromaFolderStore(database) as store:
         source = store.collection(NOTES)
         Draft.write(Job(source, projection, "refuse"), tmp_path / "drafts", 0, page_size, silent)
-        ids = source.ids()
+        ids = list(source.ids())
     assert groups == [ids[start : start + 8] for start in range(0, len(ids), 8)]
 
 

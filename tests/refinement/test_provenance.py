@@ -54,7 +54,7 @@ def test_rows_are_read_back_as_they_were_stored(file: Path) -> None:
             row.id: as_values(row) for row in rows() if row.id in ("0", "ü")
         }
         assert provenance.counts(NOTES) == dict.fromkeys(VectorOrigin, 2)
-        assert provenance.ids(NOTES, *NOT_EXACT) == sorted(row.id for row in rows() if row.origin in NOT_EXACT)
+        assert list(provenance.ids(NOTES, *NOT_EXACT)) == sorted(row.id for row in rows() if row.origin in NOT_EXACT)
         np.testing.assert_array_equal(old_vectors_of(list(by_id.values()))[:, 0], [4, 2])
 
 
@@ -106,7 +106,7 @@ def test_a_collection_without_provenance_is_named_with_the_way_out(file: Path, t
     with Provenance(file) as provenance:
         message = r"holds nothing about the collection team/db/letters: .*lightmigrate plan"
         with pytest.raises(LightmigrateError, match=message):
-            provenance.ids(LETTERS, *VectorOrigin)
+            list(provenance.ids(LETTERS, *VectorOrigin))
     with pytest.raises(LightmigrateError, match="lightmigrate plan DATABASE --target-model"):
         Provenance.existing(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()

@@ -37,7 +37,7 @@ class Application:
     def __init__(self, folder: Path, **written: Any) -> None:
         self._folder, self._written = folder, written
         with Provenance.of(folder) as provenance:
-            self.ids = provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT)
+            self.ids = list(provenance.ids(NOTES, VectorOrigin.PROJECTED, VectorOrigin.EXTRACT))
         self.row = ""
 
     def write(self, ids: Sequence[str]) -> None:
@@ -182,7 +182,7 @@ def test_what_the_application_has_changed_is_not_fitted_to(tmp_path: Path) -> No
     Migrator(folder).migrate_by_plan(BudgetPlan.of(NOTES, drawn, option), provider, force=True)
     Migrator(folder).refine("notes", provider, documents=110, refit=False)
     with Provenance.of(folder) as provenance:
-        changed = provenance.ids(NOTES, VectorOrigin.EXACT)[:20]
+        changed = list(provenance.ids(NOTES, VectorOrigin.EXACT))[:20]
         with open_client(folder) as client:
             client.get_collection("notes", embedding_function=None).update(
                 ids=changed, documents=["new"] * 20, embeddings=[OWN] * 20

@@ -82,7 +82,7 @@ def started(folder: Path) -> Iterator[Callable[..., StartReport]]:
 
 def projected(place: Path) -> list[str]:
     with Provenance.existing(place) as provenance:
-        return provenance.ids(MEMORY, *NOT_EXACT)
+        return list(provenance.ids(MEMORY, *NOT_EXACT))
 
 
 def test_a_folder_that_is_killed_twice_ends_exact(folder: Path, environment: dict[str, str]) -> None:

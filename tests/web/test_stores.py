@@ -35,7 +35,7 @@ def test_there_and_back(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         address = filled(maker, "docs", 30)
         maker.let_go()
         with closing(opened(maker.locator)) as plain:  # a maker may give ids names of its own
-            record = plain.collection(address).ids()[3]
+            record = list(plain.collection(address).ids())[3]
         assert WordLlamaFunction.name() in NEW_MODEL  # it is registered by its import
         models = Models(ModelChoice(NEW_MODEL, "chroma"), None, tmp_path / "cache.sqlite3")
         site = Site(PageDatabases([DatabaseChoice(maker.locator, (maker.locator,))]), models)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.aside.reading import open_copy
@@ -19,28 +21,41 @@ def changes_since(live: FileDatabase, backup: FileDatabase) -> list[Changes]:
     A backup from before several migrations is compared with the state after the last one: earlier
     changes are not listed.
     """
-    live_writes, backup_writes = live.writes(), backup.writes()
+    live_writes, backup_writes = live.last_writes(), backup.last_writes()
     live_record, backup_record = Record.read(live.folder), Record.read(backup.folder)
+    last_live: Mapping[Address, int]
+    last_backup: Mapping[Address, int]
     if backup_record and (not live_record or live_record.migrated_at < backup_record.migrated_at):
         # rolling forward after a rollback: the backup was made from this database, and may have been written to since
         last_live, last_backup = _by_address(backup_record.source_writes), _by_address(backup_record.last_writes)
     else:
         last_live = _by_address(live_record.last_writes if live_record else ())
-        last_backup = {address: max(numbers.values()) for address, numbers in backup_writes.items()}
+        last_backup = backup_writes
     changes = []
     for address in sorted(live_writes.keys() | backup_writes.keys(), key=str):
-        live_ids, backup_ids = live_writes.get(address, {}), backup_writes.get(address, {})
-        written = [record for record, number in live_ids.items() if number > last_live.get(address, 0)]
-        known = [record for record, number in backup_ids.items() if number <= last_backup.get(address, 0)]
-        changed = Changes(
-            address,
-            added=[record for record in written if record not in backup_ids],
-            changed=[record for record in written if record in backup_ids],
-            deleted=[record for record in known if record not in live_ids],
-        )
-        if changed:
-            changes.append(changed)
+        written_after, known_until = last_live.get(address, 0), last_backup.get(address, 0)
+        added, changed, deleted = list[str](), list[str](), list[str]()
+        for record, in_live, in_backup in _side_by_side(live.writes(address), backup.writes(address)):
+            if in_live is None:
+                if in_backup is not None and in_backup <= known_until:
+                    deleted.append(record)
+            elif in_live > written_after:
+                (added if in_backup is None else changed).append(record)
+        if added or changed or deleted:
+            changes.append(Changes(address, added=added, changed=changed, deleted=deleted))
     return changes
+
+
+def _side_by_side(
+    live: Iterable[tuple[str, int]], backup: Iterable[tuple[str, int]]
+) -> Iterator[tuple[str, int | None, int | None]]:
+    """Every record of two lists in the order of the ids, with its number in each; `None` where it is not there."""
+    both = heapq.merge(((record, 0, number) for record, number in live), ((r, 1, number) for r, number in backup))
+    for record, found in itertools.groupby(both, key=lambda each: each[0]):
+        numbers: list[int | None] = [None, None]
+        for _, which, number in found:
+            numbers[which] = number
+        yield record, numbers[0], numbers[1]
 
 
 def _by_address(writes: Sequence[tuple[str, str, str, int]]) -> dict[Address, int]:
@@ -94,10 +109,10 @@ def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes
             source = live_store.collection(changed.address) if changed.address in live_addresses else None
             target = _counterpart(copy_store, source, changed.address, changed.address in copy_addresses)
             carry(source, target, changed, page_size, seed)
-    copy_writes = copy.writes()
     for changed in changes:
-        ids = copy_writes.get(changed.address, {}).keys()
-        if not ids >= {*changed.added, *changed.changed} or ids & set(changed.deleted):
+        expected, deleted = {*changed.added, *changed.changed}, set(changed.deleted)
+        concerned = {record for record, _ in copy.writes(changed.address) if record in expected or record in deleted}
+        if concerned != expected:
             raise VerificationError(
                 f"collection {changed.address}: not all records were carried over; nothing was changed"
             )

@@ -103,10 +103,12 @@ class AsideMigration:
         """All collections of all tenants and databases. Only reads."""
         return self.files.catalog()
 
-    def ids(self, addresses: Sequence[Address]) -> dict[Address, list[str]]:
-        """The ids of all records of some collections. Only reads; somebody may have the database open."""
-        writes = self.files.writes()
-        return {address: list(writes.get(address, ())) for address in addresses}
+    def ids(self, address: Address) -> Iterator[str]:
+        """The ids of all records of a collection, read while they are passed over. Only reads.
+
+        Somebody may have the database open.
+        """
+        return (record for record, _ in self.files.writes(address))
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`."""

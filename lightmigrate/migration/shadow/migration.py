@@ -108,9 +108,9 @@ class ShadowMigration:
         """The application's collections, without shadows and backups. Only reads."""
         return self._store.collections()
 
-    def ids(self, addresses: Sequence[Address]) -> dict[Address, list[str]]:
-        """The ids of all records of some collections. Only reads."""
-        return {address: self._store.collection(address).ids() for address in addresses}
+    def ids(self, address: Address) -> Iterator[str]:
+        """The ids of all records of a collection, read while they are passed over. Only reads."""
+        return self._store.collection(address).ids()
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`. The disk of a server cannot be seen from here: 0 bytes needed, 0 free."""
@@ -362,7 +362,7 @@ class ShadowMigration:
         for _ in range(PASSES):
             changed, snapshot = synchronise(
                 replace(built.job, source=source), built.target, self._page_size, lambda _: None, snapshot,
-                built.comparison,
+                built.comparison, self._shadows.tables,
             )  # fmt: skip
             late += changed
             if not changed:

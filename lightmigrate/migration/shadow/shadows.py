@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
@@ -24,6 +25,8 @@ from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Address, Collection, Finishing, Role, Store, Version
+from lightmigrate.stores.page import batches
+from lightmigrate.stores.record_tables import RecordTables
 from lightmigrate.stores.while_written import Reconciling
 from lightmigrate.texts.chosen import texts_for
 
@@ -93,6 +96,11 @@ class Shadows:
         self._page_size = page_size
         self._on_progress = on_progress
 
+    @cached_property
+    def tables(self) -> RecordTables:
+        """For what has to be known of every record of a collection."""
+        return RecordTables()
+
     def building(self) -> list[Version]:
         """Shadows that are not yet exchanged, the oldest first. Only reads."""
         return [version for version in self._store.versions() if version.role is Role.BUILDING]
@@ -129,12 +137,12 @@ class Shadows:
         scores = ScoreMeasurement(job)
         try:
             snapshot, sample = bring_over(
-                job, target, self._page_size, self._on_progress, comparison if verified else None, scores
+                job, target, self._page_size, self._on_progress, comparison if verified else None, scores, self.tables
             )
             if isinstance(self._store, Finishing):
                 # before there are indexes, which have to note every record that is written
                 _, snapshot = synchronise(
-                    job, target, self._page_size, self._on_progress, snapshot, comparison, vectors=False
+                    job, target, self._page_size, self._on_progress, snapshot, comparison, self.tables, vectors=False
                 )
                 self._store.finish(target)
             checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
@@ -184,8 +192,9 @@ class Shadows:
             self._require_shadow(shadow)
             started = time.monotonic()
             changed, snapshot = synchronise(
-                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison, vectors=False
-            )
+                job, shadow.target, self._page_size, self._on_progress, snapshot, shadow.comparison, self.tables,
+                vectors=False,
+            )  # fmt: skip
             seconds = time.monotonic() - started
             if complete is None and isinstance(self._store, Reconciling) and snapshot.mark is not None:
                 self._require_equal(shadow, snapshot.mark, written=False)
@@ -206,7 +215,9 @@ class Shadows:
             VerificationError: the shadow and its collection hold different numbers of records.
         """
         job = shadow.job
-        _, after = synchronise(job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison)
+        _, after = synchronise(
+            job, shadow.target, self._page_size, lambda _: None, snapshot, shadow.comparison, self.tables
+        )
         if snapshot.complete is not None:
             self._require_equal(shadow, snapshot.complete, written=True)
             return
@@ -263,7 +274,7 @@ class Shadows:
         if written is None:
             return self._differences(backup.own, live, old)
         ids = list(dict.fromkeys([*written.written, *written.deleted]))
-        in_live, in_old = set(live.records(ids).ids), set(old.records(ids).ids)
+        in_live, in_old = (self._present(collection, ids) for collection in (live, old))
         changes = Changes(
             backup.own,
             added=[record for record in ids if record in in_live - in_old],
@@ -272,19 +283,21 @@ class Shadows:
         )
         return without_own(changes, live, old, own, self._page_size) if own.knows(backup.own) else changes
 
+    def _present(self, collection: Collection, ids: Sequence[str]) -> set[str]:
+        """Those of some records that a collection holds."""
+        return {record for some in batches(ids, self._page_size) for record in collection.records(some).ids}
+
     def _differences(self, address: Address, live: Collection, old: Collection) -> Changes:
         """Compare the texts and payloads of the live collection with its backup's."""
-        in_live, in_old = (
-            {
-                record: digest
-                for page in collection.scan(self._page_size, vectors=False)
-                for record, digest in zip(page.ids, record_digests(page, vectors=False), strict=True)
-            }
-            for collection in (live, old)
-        )
-        return Changes(
-            address,
-            added=[record for record in in_live if record not in in_old],
-            changed=[record for record, digest in in_live.items() if record in in_old and in_old[record] != digest],
-            deleted=[record for record in in_old if record not in in_live],
-        )
+        known = self.tables.table()
+        for page in old.scan(self._page_size, vectors=False):
+            known.put(dict(zip(page.ids, record_digests(page, vectors=False), strict=True)))
+        added, changed, round_ = list[str](), list[str](), known.round()
+        for page in live.scan(self._page_size, vectors=False):
+            before = round_.meet(page.ids)
+            added += (record for record in page.ids if record not in before)
+            now = zip(page.ids, record_digests(page, vectors=False), strict=True)
+            changed += (record for record, digest in now if before.get(record, digest) != digest)
+        deleted = [record for page in round_.missed(self._page_size) for record in page]
+        known.clear()
+        return Changes(address, added=added, changed=changed, deleted=deleted)

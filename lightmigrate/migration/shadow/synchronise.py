@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
@@ -13,7 +13,9 @@ from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
 from lightmigrate.progress import OnProgress, Progress
 from lightmigrate.stores.base import Collection, Page, Rounding
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.stores.record_tables import RecordTable, RecordTables
 from lightmigrate.stores.while_written import Stamped
 from lightmigrate.vectors import Vectors
 
@@ -23,13 +25,14 @@ class Snapshot:
     """The state of a collection when it was last read.
 
     Attributes:
-        digests: digest of every record by id, over all of its columns.
+        digests: digest of every record by id, over all of its columns: of the state when the target was last brought up
+            to date, also where that was after this one. `None` where the store lists changes.
         mark: the mark after which the store lists changes; `None` where the store cannot list them.
         complete: a mark up to which the target was seen to hold the same records; `None` for none.
         stamp: its `Stamped.stamp` before it was read; `None` for none.
     """
 
-    digests: Mapping[str, bytes]
+    digests: RecordTable | None
     mark: str | None
     complete: str | None = None
     stamp: str | None = None
@@ -42,6 +45,7 @@ def bring_over(
     on_progress: OnProgress,
     comparison: Comparison | None,
     scores: ScoreMeasurement,
+    tables: RecordTables,
 ) -> tuple[Snapshot, Page]:
     """Read the source once, write every record with its new vector, read it back. Writes to the target.
 
@@ -55,6 +59,7 @@ def bring_over(
         on_progress: called after every page.
         comparison: receives the records that are read back; with `None` nothing is read back.
         scores: receives the old and new vectors.
+        tables: for what has to be known of every record.
 
     Returns:
         The state of the source, and a sample of its records.
@@ -65,27 +70,32 @@ def bring_over(
     """
     source, invalid = job.source, InvalidRows(job)
     before, stamp = source.changes(), _stamp(source)
-    total, known = source.count(), set(target.ids())
-    digests: dict[str, bytes] = {}
+    total, begun = source.count(), target.count() > 0
+    # a store that lists changes is asked for them, but not for what an earlier run wrote and nobody has any more
+    digests = tables.table() if before is None or begun else None
     samples: list[Page] = []
     step = max(1, total // SAMPLE)
 
     def projected() -> Iterator[Page]:
         read = 0
         for page in source.scan(page_size):
-            digests.update(zip(page.ids, record_digests(page), strict=True))
-            samples.append(page.rows(range(-read % step, len(page), step)))
+            if digests is not None:
+                digests.put(_digests_of(page))
+            if chosen := range(-read % step, len(page), step):
+                samples.append(page.rows(chosen))
             read += len(page)
             if invalid.look(page):
                 moved = page.with_vectors(_as_stored(target, job.new_vectors(page)))
                 scores.add(page.vectors, moved.vectors)
                 yield moved
+        invalid.require_none(read)
 
     def written(pages: Iterable[Page]) -> Iterator[Page]:
         for page in pages:
-            part = page.rows(_differing(page, target, known))
+            stored = target.records(page.ids) if begun else page.rows([])
+            part = page.rows(_differing(page, stored))
             if len(part):
-                (target.put if known.intersection(part.ids) else target.add)(part)
+                (target.put if set(stored.ids).intersection(part.ids) else target.add)(part)
             yield page
 
     done = 0
@@ -95,9 +105,13 @@ def bring_over(
                 comparison.add(page, target.records(page.ids))
             done += len(page)
             on_progress(Progress("project", done, max(total, done), source.address.name))
-    invalid.require_none(len(digests))
-    target.remove([record for record in known if record not in digests])
-    return Snapshot(digests, None if before is None else before.mark, stamp=stamp), Page.joined(samples)
+    if digests is not None and begun:
+        for ids in _lacking(target, digests, page_size):
+            target.remove(ids)
+    if before is not None and digests is not None:
+        digests.clear()
+    known = digests if before is None else None
+    return Snapshot(known, None if before is None else before.mark, stamp=stamp), Page.joined(samples)
 
 
 def synchronise(
@@ -107,6 +121,7 @@ def synchronise(
     on_progress: OnProgress,
     before: Snapshot,
     comparison: Comparison,
+    tables: RecordTables,
     *,
     vectors: bool = True,
 ) -> tuple[int, Snapshot]:
@@ -123,6 +138,7 @@ def synchronise(
         on_progress: called after every page.
         before: the state of the source when the target was last brought up to date.
         comparison: adds the records that are written, and removes those they replace.
+        tables: for what has to be known of every record.
         vectors: whether all vectors of the source are read again, or only those of changed records.
 
     Returns:
@@ -138,35 +154,52 @@ def synchronise(
     update = _Update(job, target, comparison, page_size)
     changes = None if before.mark is None else job.source.changes(before.mark)
     if changes is None:
-        digests: dict[str, bytes] = {}
-        total = len(before.digests)
-        for page in job.source.scan(page_size, vectors=vectors):
-            stale_rows = []
-            for row, (record, digest) in enumerate(zip(page.ids, record_digests(page, vectors=vectors), strict=True)):
-                if (known := before.digests.get(record, b"")).startswith(digest):
-                    digests[record] = known
-                else:
-                    stale_rows.append(row)
-            stale = page.rows(stale_rows) if vectors else job.source.records([page.ids[row] for row in stale_rows])
-            digests.update(update.write(stale))
-            on_progress(Progress("project", len(digests), max(total, len(digests)), job.source.address.name))
-        update.remove([record for record in before.digests if record not in digests])
+        # the log of a store that kept one may have gone meanwhile: then every record counts as changed
+        digests = tables.table() if before.digests is None else before.digests
+        _read_again(update, digests, on_progress, vectors=vectors)
+        if before.digests is None:
+            for ids in _lacking(target, digests, page_size):
+                update.remove(ids)
         after = Snapshot(digests, before.mark, stamp=stamp)
     else:
-        digests = dict(before.digests)
         candidates = list(dict.fromkeys([*changes.written, *changes.deleted]))
-        for start in range(0, len(candidates), page_size):
-            some = candidates[start : start + page_size]
-            present = job.source.records(some)
-            digests.update(update.write(present))
-            gone = set(some).difference(present.ids)
-            update.remove(sorted(gone))
-            for record in gone:
-                digests.pop(record, None)
-            on_progress(Progress("project", start + len(some), len(candidates), job.source.address.name))
-        after = Snapshot(digests, changes.mark)
-    update.invalid.require_none(len(digests))
+        for number, some in enumerate(batches(candidates, page_size)):
+            update.apply(some)
+            done = number * page_size + len(some)
+            on_progress(Progress("project", done, len(candidates), job.source.address.name))
+        after = Snapshot(None, changes.mark)
+    if update.invalid.ids:
+        update.invalid.require_none(job.source.count())
     return update.count, after
+
+
+def _read_again(update: _Update, digests: RecordTable, on_progress: OnProgress, *, vectors: bool) -> None:
+    """Apply what differs from the digests of an earlier state, and make them those of now. Writes to the target."""
+    source, size, done, total = update.job.source, update.page_size, 0, len(digests)
+    round_ = digests.round()
+    for page in source.scan(size, vectors=vectors):
+        known = round_.meet(page.ids)
+        now = zip(page.ids, record_digests(page, vectors=vectors), strict=True)
+        stale = [row for row, (record, digest) in enumerate(now) if not known.get(record, b"").startswith(digest)]
+        if vectors:
+            digests.put(update.write(page.rows(stale)))
+        else:
+            written, gone = update.apply([page.ids[row] for row in stale])
+            digests.put(written)
+            digests.remove(gone)
+        done += len(page)
+        on_progress(Progress("project", done, max(total, done), source.address.name))
+    for ids in round_.missed(size):
+        update.remove(ids)
+        digests.remove(ids)
+
+
+def _lacking(target: Collection, digests: RecordTable, page_size: int) -> Iterator[list[str]]:
+    """The records of the target that nothing is known of, some at a time; they may be removed meanwhile."""
+    for page in target.scan(page_size, vectors=False):
+        known = digests.get(page.ids)
+        if ids := [record for record in page.ids if record not in known]:
+            yield ids
 
 
 @dataclass
@@ -182,6 +215,14 @@ class _Update:
         self.invalid = InvalidRows(self.job)
         self.count = 0
 
+    def apply(self, ids: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
+        """Write or remove some records, as the source has them now; the digests of some by id, and the others."""
+        present = self.job.source.records(ids)
+        digests = self.write(present)
+        gone = sorted(set(ids).difference(present.ids))
+        self.remove(gone)
+        return digests, gone
+
     def write(self, page: Page) -> dict[str, bytes]:
         """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
@@ -195,15 +236,18 @@ class _Update:
                     f"records of {self.job.source.address} did not arrive as they were written"
                 ) from None
         self.count += len(page)
-        return dict(zip(page.ids, record_digests(page), strict=True))
+        return _digests_of(page)
 
-    def remove(self, ids: list[str]) -> None:
+    def remove(self, ids: Sequence[str]) -> None:
         """Remove records that the source no longer holds. Writes to the target."""
-        for start in range(0, len(ids), self.page_size):
-            some = ids[start : start + self.page_size]
-            self.comparison.remove(self.target, some)
-            self.target.remove(some)
+        if ids:
+            self.comparison.remove(self.target, ids)
+            self.target.remove(ids)
         self.count += len(ids)
+
+
+def _digests_of(page: Page) -> dict[str, bytes]:
+    return dict(zip(page.ids, record_digests(page), strict=True))
 
 
 def _stamp(source: Collection) -> str | None:
@@ -214,14 +258,11 @@ def _as_stored(target: Collection, vectors: Vectors) -> Vectors:
     return target.as_stored(vectors) if isinstance(target, Rounding) else vectors
 
 
-def _differing(page: Page, target: Collection, known: set[str]) -> list[int]:
-    """Rows of a page that are missing in the target or differ there."""
+def _differing(page: Page, stored: Page) -> list[int]:
+    """Rows of a page that are missing among its stored records or differ from them."""
+    known = set(stored.ids)
     present = [row for row, record in enumerate(page.ids) if record in known]
     stale = [row for row, record in enumerate(page.ids) if record not in known]
     if present:
-        expected = page.rows(present)
-        stored = target.records(expected.ids)
-        if list(stored.ids) != list(expected.ids):
-            return list(range(len(page)))
-        stale += [present[row] for row in differing_rows(expected, stored)]
+        stale += [present[row] for row in differing_rows(page.rows(present), stored)]
     return sorted(stale)

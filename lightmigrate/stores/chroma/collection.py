@@ -29,6 +29,7 @@ from lightmigrate.stores.defaults import CollectionDefaults
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.read_ahead import read_ahead_by
+from lightmigrate.stores.record_tables import RecordTable, RecordTables
 from lightmigrate.vectors import Metric, Vectors, as_vectors
 
 # Index settings: the key in a collection's metadata, and the name in its schema.
@@ -135,8 +136,10 @@ class ChromaCollection(CollectionDefaults):
         """
         size = min(size, _MOST_ROWS)
         if self._removals is None or after is not None:
-            ids = self.ids()
-            yield from self._scan_shared(ids, self._row_after(after, ids), size, vectors)
+            listed = RecordTables().table()  # so that a number of a record is its row
+            for ids in self._id_pages():
+                listed.put(dict.fromkeys(ids, b""))
+            yield from self._scan_shared(listed, _row_after(after, listed), size, vectors)
         else:
             yield from self._scan_exclusive(self._removals, size, vectors)
 
@@ -158,41 +161,29 @@ class ChromaCollection(CollectionDefaults):
             elif len(page) < size:
                 return
 
-    def _scan_shared(self, ids: Sequence[str], start: int, size: int, vectors: bool) -> Iterator[Page]:
-        place = {record: number for number, record in enumerate(ids)}
-        left = dict.fromkeys(ids[start:])
+    def _scan_shared(self, listed: RecordTable, start: int, size: int, vectors: bool) -> Iterator[Page]:
+        left = listed.round(start)
 
         def expected(pages: Iterable[Page]) -> Iterator[Page]:
             for page in pages:
-                rows = [row for row, record in enumerate(page.ids) if record in left]
-                for row in rows:
-                    del left[page.ids[row]]
+                new = left.newly_met(page.ids)
+                rows = [row for row, record in enumerate(page.ids) if record in new]
                 if rows:
                     yield page if len(rows) == len(page) else page.rows(rows)
-            moved = list(left)
-            for first in range(0, len(moved), size):
-                yield self.records(moved[first : first + size], vectors=vectors)
+            for moved in left.missed(size):
+                yield self.records(moved, vectors=vectors)
 
         read = self._reader(vectors)
         # by row number: a server needs half the time that it needs by id; two requests at a time
-        with read_ahead_by(read, _ranges(start, len(ids), size)) as pages:
+        with read_ahead_by(read, _ranges(start, len(listed), size)) as pages:
             for page in expected(pages):
                 if len(page):
                     last = page.ids[-1]
-                    yield Page(page.ids, page.vectors, page.texts, page.payloads, json.dumps([place[last] + 1, last]))
+                    cursor = json.dumps([listed.numbers([last])[last] + 1, last])
+                    yield Page(page.ids, page.vectors, page.texts, page.payloads, cursor)
 
     def _reader(self, vectors: bool) -> Callable[[range], Page]:
         return lambda rows: self._read(rows.start, len(rows), vectors)
-
-    @staticmethod
-    def _row_after(cursor: Cursor | None, ids: Sequence[str]) -> int:
-        """The row after the record that a cursor names; 0 when that record was deleted, so that no record is missed."""
-        if cursor is None:
-            return 0
-        number, record = json.loads(cursor)
-        if number <= len(ids) and ids[number - 1] == record:
-            return int(number)
-        return ids.index(record) + 1 if record in ids else 0
 
     def _read(self, offset: int, size: int, vectors: bool) -> Page:
         columns = _COLUMNS if vectors else _COLUMNS[1:]
@@ -205,9 +196,9 @@ class ChromaCollection(CollectionDefaults):
         starts, each = sample_ranges(self.count(), n, seed)
         return Page.joined([self._read(start, each, vectors=True) for start in starts])
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids in the order in which they were added; only reads."""
-        return [record for rows in self._id_pages() for record in rows]
+        return itertools.chain.from_iterable(self._id_pages())
 
     def _id_pages(self) -> Iterator[list[str]]:
         for offset in itertools.count(0, _IDS_AT_ONCE):
@@ -349,6 +340,14 @@ class ChromaCollection(CollectionDefaults):
             tenant=self._collection.tenant,
             database=self._collection.database,
         )
+
+
+def _row_after(cursor: Cursor | None, listed: RecordTable) -> int:
+    """The row after the record that a cursor names; 0 when that record was deleted, so that no record is missed."""
+    if cursor is None:
+        return 0
+    _, record = json.loads(cursor)
+    return listed.numbers([record]).get(record, -1) + 1
 
 
 def _lacks(page: Page, row: int, stored: Page, stored_row: int) -> bool:

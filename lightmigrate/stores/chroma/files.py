@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +115,9 @@ class ChromaFiles:
             self._damaged = state, damaged_indexes(self.folder, thorough=True)
         return self._damaged[1]
 
-    def writes(self) -> Mapping[Address, Mapping[str, int]]:
+    def writes(self, address: Address) -> Iterator[tuple[str, int]]:
         """Chroma numbers every write; a record keeps the number of the last one that touched it. Only reads."""
-        return writes_of(self.folder)
+        return writes_of(self.folder, address)
 
     def last_writes(self) -> Mapping[Address, int]:
         """The largest of these numbers in every collection that has records; only reads."""

@@ -22,13 +22,14 @@ from lightmigrate.stores.chroma.schema import SPACE_KEY
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.stores.users import users_of
 
-_WRITES = """
-    SELECT databases.tenant_id, databases.name, collections.name, embeddings.embedding_id, embeddings.seq_id
-    FROM embeddings
-    JOIN segments ON segments.id = embeddings.segment_id AND segments.scope = 'METADATA'
+_RECORDS = """
+    SELECT segments.id FROM segments
     JOIN collections ON collections.id = segments.collection
     JOIN databases ON databases.id = collections.database_id
+    WHERE segments.scope = 'METADATA' AND collections.name = ? AND databases.name = ? AND databases.tenant_id = ?
 """
+
+_WRITES = "SELECT embedding_id, seq_id FROM embeddings WHERE segment_id = ? ORDER BY embedding_id"
 
 # Folders from before 1.0 store eight bytes, the most significant first, which sort as the numbers do.
 _LAST_WRITES = """
@@ -111,16 +112,16 @@ def is_chroma_entry(entry: Path) -> bool:
         return False
 
 
-def writes_of(folder: Path) -> dict[Address, dict[str, int]]:
-    """The number of the last write of each record, by id, for every collection that has records. Only reads.
+def writes_of(folder: Path, address: Address) -> Iterator[tuple[str, int]]:
+    """The id of each record of a collection with the number of its last write, in the order of the ids. Only reads.
 
-    Chroma numbers every write; a record keeps the number of the last one that touched it.
+    Chroma numbers every write; a record keeps the number of the last one that touched it. Its tables have an index by
+    id, whose order of texts is that of Python.
     """
-    writes: dict[Address, dict[str, int]] = {}
     with reading(folder / DATABASE_FILE) as connection:
-        for tenant, database, name, record, number in connection.execute(_WRITES):
-            writes.setdefault(Address(name, tenant, database), {})[record] = _write_number(number)
-    return writes
+        for (segment,) in connection.execute(_RECORDS, (address.name, address.database, address.tenant)).fetchall():
+            for record, number in connection.execute(_WRITES, (segment,)):
+                yield record, _write_number(number)
 
 
 def last_writes_of(folder: Path) -> dict[Address, int]:

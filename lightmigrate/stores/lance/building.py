@@ -13,6 +13,7 @@ from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.lance.collection import LanceCollection
 from lightmigrate.stores.lance.exhaustive import search
 from lightmigrate.stores.lance.staged import Staged
+from lightmigrate.stores.page import in_batches
 from lightmigrate.vectors import Vectors
 
 # Vectors that a search reads at once.
@@ -55,7 +56,7 @@ class BuildingCollection(CollectionDefaults):
 
     def count(self) -> int:
         """Number of records."""
-        return len(self.ids())
+        return sum(1 for _ in self.ids())
 
     def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
         """All records, in the order of the table; only reads."""
@@ -69,10 +70,11 @@ class BuildingCollection(CollectionDefaults):
         """Records from all over the table; only reads."""
         return self._with_vectors(self.live.sample(n, seed))
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads."""
-        staged = self.staged.ids()
-        return [record for record in self.live.ids() if record in staged]
+        for ids in in_batches(self.live.ids(), _BLOCK):
+            staged = self.staged.among(ids)
+            yield from (record for record in ids if record in staged)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
@@ -100,10 +102,9 @@ class BuildingCollection(CollectionDefaults):
 
     def _blocks(self) -> Iterator[tuple[list[str], Vectors]]:
         """The staged vectors of the rows that the table has."""
-        present = set(self.live.ids())
-        for ids, stored in self.staged.blocks(_BLOCK):
-            rows = [row for row, record in enumerate(ids) if record in present]
-            yield [ids[row] for row in rows], stored[rows]
+        for ids in in_batches(self.live.ids(), _BLOCK):
+            rows, stored = self.staged.get(ids)
+            yield [ids[row] for row in rows], stored
 
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The settings that it gets: those of the live collection, for its distance."""

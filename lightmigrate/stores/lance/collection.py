@@ -135,7 +135,7 @@ class LanceCollection(CollectionDefaults):
         nulls = self.table.nulls(dataset, self.column) > 0
         return take_page(dataset, self.table.layout(dataset), self.column, rows, nulls=nulls)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads their column."""
         dataset = self.dataset
         nulls = self.table.nulls(dataset, self.column) > 0

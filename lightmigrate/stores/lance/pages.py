@@ -49,12 +49,12 @@ def read_pages(
             yield page_of(batch, layout, column, vectors)
 
 
-def read_ids(dataset: Any, layout: Layout, column: str, *, nulls: bool = True) -> list[str]:
+def read_ids(dataset: Any, layout: Layout, column: str, *, nulls: bool = True) -> Iterator[str]:
     """The ids of the rows that have a vector, in order; only reads. See `read_pages`."""
     scanner = dataset.scanner(
         columns=[layout.id.name], filter=f"{quoted(column)} IS NOT NULL" if nulls else None, scan_in_order=True
     )
-    return [record for batch in scanner.to_batches() for record in ids_of(batch.column(0))]
+    return (record for batch in scanner.to_batches() for record in ids_of(batch.column(0)))
 
 
 def columns_of(layout: Layout, column: str, vectors: bool) -> list[str]:

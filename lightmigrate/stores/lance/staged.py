@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightmigrate.stores.checks import require_dimension
+from lightmigrate.stores.page import batches
 from lightmigrate.system import rename
 from lightmigrate.vectors import Vectors
 
@@ -92,33 +93,21 @@ class Staged:
 
     def get(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
         """Which of some records have a vector, by number, and these vectors `(m, d)`; only reads."""
-        stored: dict[str, bytes] = {}
-        with self._lock:
-            for start in range(0, len(ids), _MOST):
-                some = ids[start : start + _MOST]
-                places = ", ".join("?" * len(some))
-                query = f"SELECT id, vector FROM vectors WHERE id IN ({places})"  # noqa: S608  # only question marks
-                stored.update(self._connection.execute(query, list(some)))
+        stored: dict[str, bytes] = dict(self._of("id, vector", ids))
         found = [number for number, record in enumerate(ids) if record in stored]
         return found, self._vectors([stored[ids[number]] for number in found])
 
-    def ids(self) -> set[str]:
-        """The records that have a vector; only reads."""
-        with self._lock:
-            return {record for (record,) in self._connection.execute("SELECT id FROM vectors")}
+    def among(self, ids: Sequence[str]) -> set[str]:
+        """Those of some records that have a vector; only reads."""
+        return {record for (record,) in self._of("id", ids)}
 
-    def blocks(self, size: int) -> Iterator[tuple[list[str], Vectors]]:
-        """All ids and vectors, at most `size` at a time; only reads."""
-        last = -1
-        while True:
+    def _of(self, columns: str, ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        for some in batches(ids, _MOST):
+            places = ", ".join("?" * len(some))
+            query = f"SELECT {columns} FROM vectors WHERE id IN ({places})"  # noqa: S608  # only question marks
             with self._lock:
-                rows = self._connection.execute(
-                    "SELECT rowid, id, vector FROM vectors WHERE rowid > ? ORDER BY rowid LIMIT ?", [last, size]
-                ).fetchall()
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield [record for _, record, _ in rows], self._vectors([vector for _, _, vector in rows])
+                rows = self._connection.execute(query, list(some)).fetchall()
+            yield from rows
 
     def newest(self) -> int:
         """A number that grows with every write; only reads."""

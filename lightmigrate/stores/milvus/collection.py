@@ -72,10 +72,10 @@ class MilvusCollection(CollectionDefaults):
             cursor = json.dumps([partition, rows[-1][self.description.primary]])
             yield self.format.page(rows, vectors, partition, cursor)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads."""
         primary = self.description.primary
-        return [str(row[primary]) for _, rows in self._rows(_ROWS_AT_ONCE, None, [primary]) for row in rows]
+        return (str(row[primary]) for _, rows in self._rows(_ROWS_AT_ONCE, None, [primary]) for row in rows)
 
     def _rows(
         self, size: int, after: Cursor | None, fields: Sequence[str]

@@ -36,8 +36,8 @@ from lightmigrate.stores.pgvector.vectors import (
 from lightmigrate.stores.pgvector.writing import key_texts, remove_rows, write_rows, write_vectors
 from lightmigrate.vectors import Vectors
 
-# Records per query.
-_BATCH = 2000
+# Records per query, and ids alone.
+_BATCH, _IDS_AT_ONCE = 2000, 20_000
 
 # Vectors that show which of their numbers are padding.
 _PADDED_ROWS = 64
@@ -143,6 +143,12 @@ class PgCollection:
 
     def scan(self, size: int, after: Cursor | None = None, *, vectors: bool = True) -> Iterator[Page]:
         """All records, in the order of the primary key; only reads."""
+        for rows in self._rows(self._expressions(vectors), size, after):
+            page = self._page(rows, vectors)
+            yield Page(page.ids, page.vectors, page.texts, page.payloads, page.ids[-1])
+
+    def _rows(self, expressions: sql.Composable, size: int, after: Cursor | None) -> Iterator[list[Row]]:
+        """Expressions of all rows, the key first, in its order, `size` at a time."""
         while True:
             start: tuple[str, ...] = ()
             condition: sql.Composable = sql.SQL("")
@@ -150,12 +156,11 @@ class PgCollection:
                 start = decode_key(after, len(self._keys)) or ()
                 condition = sql.SQL(" AND ({}) > ({})").format(self._order, self._typed_values())
             tail = sql.SQL("{} ORDER BY {} LIMIT {}").format(condition, self._order, sql.Literal(size))
-            rows = self._select(self._expressions(vectors), start, tail)
+            rows = self._select(expressions, start, tail)
             if not rows:
                 return
-            page = self._page(rows, vectors)
-            after = page.ids[-1]
-            yield Page(page.ids, page.vectors, page.texts, page.payloads, after)
+            after = encode_key(rows[-1][: len(self._keys)])
+            yield rows
 
     def sample(self, n: int, seed: int = 0) -> Page:
         """The n records whose keys have the smallest hashes, from all over the table. Reads all keys and n records."""
@@ -164,10 +169,10 @@ class PgCollection:
         tail = sql.SQL(" ORDER BY {}, {} LIMIT {}").format(hashed, self._order, sql.Literal(n))
         return self.records(sorted(encode_key(key) for key in self._select(keys, tail=tail)))
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads."""
-        keys, tail = sql.SQL(", ").join(key_texts(self.table)), sql.SQL(" ORDER BY {}").format(self._order)
-        return [encode_key(key) for key in self._select(keys, tail=tail)]
+        keys = sql.SQL(", ").join(key_texts(self.table))
+        return (encode_key(row) for rows in self._rows(keys, _IDS_AT_ONCE, None) for row in rows)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

@@ -20,6 +20,7 @@ from lightmigrate.stores.base import (
     WrittenRecords,
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age
+from lightmigrate.stores.page import in_batches
 from lightmigrate.stores.pgvector import log
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
@@ -40,6 +41,9 @@ CAPABILITIES = Capabilities(
     stale_handles=False,
     shared_records=True,
 )
+
+# Rows deleted at once.
+_IDS_AT_ONCE = 20_000
 
 # The first one that numbers transactions without wrapping around.
 _OLDEST_SERVER = 130000
@@ -268,7 +272,8 @@ class PgStore(StoreDefaults, PgReceiver):
         if collection.kept is not None:
             drop_version(self._session, collection)
         elif address.part:
-            collection.remove(collection.ids())
+            for ids in in_batches(collection.ids(), _IDS_AT_ONCE):
+                collection.remove(ids)
         elif len(table.own_vectors) > 1:
             raise CollectionNotFoundError(f"{address} is one of several columns of a table: drop it in PostgreSQL")
         else:

@@ -90,15 +90,14 @@ class QdrantCollection(CollectionDefaults):
             if start is None:
                 return
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, in the order of a scan; only reads."""
-        ids: list[str] = []
         size, start = self.configuration.largest(_IDS_AT_ONCE), None
         while points := self.calls.scroll(self._address.name, size, start, self.having, payloads=False, vectors=False):
-            ids += [encode(point.id) for point in points]
+            ids = [encode(point.id) for point in points]
+            yield from ids
             if (start := following(ids[-1])) is None:
-                break
-        return ids
+                return
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

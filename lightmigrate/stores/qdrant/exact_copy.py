@@ -14,6 +14,7 @@ from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId, encode, following
+from lightmigrate.stores.record_tables import RecordTable, RecordTables
 
 # Points per request.
 _POINTS_AT_ONCE = 250
@@ -29,9 +30,9 @@ def copy_points(calls: QdrantCalls, source: str, target: str) -> None:
         DatabaseChangedError: the source was written to in every pass.
     """
     configuration = calls.configuration(source)
-    known: dict[str, bytes] = {}
+    known = RecordTables().table()
     for _ in range(PASSES):
-        known, changed = _pass(calls, configuration, source, target, known)
+        changed = _pass(calls, configuration, source, target, known)
         if not changed:
             return
     raise DatabaseChangedError(
@@ -44,12 +45,13 @@ def copy_others(calls: QdrantCalls, source: str, target: str, vector: str) -> No
     """Copy the points that lack a vector and so are no records; delete others that lack it in the target. Writes."""
     without = models.Filter(must_not=[models.HasVectorCondition(has_vector=vector)])
     configuration = calls.configuration(source)
-    ids: set[PointId] = set()
+    ids = RecordTables().table()
     for points in _pages(calls, configuration, source, without):
-        ids.update(point.id for point in points)
+        ids.put({encode(point.id): b"" for point in points})
         _write(calls, configuration, target, points)
     for points in _pages(calls, configuration, target, without):
-        if gone := [point.id for point in points if point.id not in ids]:
+        there = ids.get([encode(point.id) for point in points])
+        if gone := [point.id for point in points if encode(point.id) not in there]:
             calls.remove(target, gone)
 
 
@@ -71,22 +73,29 @@ def holds_all(calls: QdrantCalls, name: str, of: str) -> bool:
     return True
 
 
-def _pass(
-    calls: QdrantCalls, configuration: Configuration, source: str, target: str, known: dict[str, bytes]
-) -> tuple[dict[str, bytes], int]:
-    """Copy what differs from an earlier pass; returns the digest of every point by id, and how many differed."""
-    now: dict[str, bytes] = {}
-    changed = 0
+def _pass(calls: QdrantCalls, configuration: Configuration, source: str, target: str, known: RecordTable) -> int:
+    """Copy what differs from an earlier pass; returns how many points differed.
+
+    Args:
+        calls: of the server.
+        configuration: of the source.
+        source: name of the collection.
+        target: name of its copy.
+        known: the digest of every point by id, of the earlier pass; becomes those of this one.
+    """
+    changed, round_ = 0, known.round()
     for points in _pages(calls, configuration, source, None):
-        digests = [(encode(point.id), _digest(point)) for point in points]
-        now.update(digests)
-        new = [point for point, (record, digest) in zip(points, digests, strict=True) if known.get(record) != digest]
+        now = {encode(point.id): _digest(point) for point in points}
+        before = round_.meet(list(now))
+        new = [point for point in points if before.get(record := encode(point.id)) != now[record]]
         changed += len(new)
         _write(calls, configuration, target, new)
-    gone = [record for record in known if record not in now]
-    for start in range(0, len(gone), _POINTS_AT_ONCE):
-        calls.remove(target, [_point_id(record) for record in gone[start : start + _POINTS_AT_ONCE]])
-    return now, changed + len(gone)
+        known.put(now)
+    for gone in round_.missed(_POINTS_AT_ONCE):
+        calls.remove(target, [_point_id(record) for record in gone])
+        known.remove(gone)
+        changed += len(gone)
+    return changed
 
 
 def _write(calls: QdrantCalls, configuration: Configuration, target: str, points: Sequence[models.Record]) -> None:

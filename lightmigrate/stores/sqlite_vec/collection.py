@@ -29,6 +29,7 @@ _MOST_NEIGHBOURS = 4096
 
 # Parameters of one statement.
 _BATCH = 500
+_IDS_AT_ONCE = 20_000
 
 
 class SqliteVecCollection(CollectionDefaults):
@@ -102,11 +103,17 @@ class SqliteVecCollection(CollectionDefaults):
                 rows += self._read(layout, tail, [key[0][0], each])
         return self._page(layout, list({row[0]: row for row in rows}.values()), True)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids, by key; only reads."""
-        layout = self.layout
-        rows = self._session.rows(f"SELECT {layout.key} FROM {layout.keys} r ORDER BY {layout.key}")  # noqa: S608
-        return [encode_key(row[0]) for row in rows]
+        layout, last = self.layout, list[object]()
+        while True:
+            where = f"WHERE {layout.key} > ? " if last else ""
+            query = f"SELECT {layout.key} FROM {layout.keys} r {where}ORDER BY {layout.key} LIMIT ?"  # noqa: S608
+            rows = self._session.rows(query, [*last, _IDS_AT_ONCE])
+            yield from (encode_key(row[0]) for row in rows)
+            if len(rows) < _IDS_AT_ONCE:
+                return
+            last = [rows[-1][0]]
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""

@@ -20,6 +20,7 @@ from typing import Any
 from lightmigrate.errors import DamagedCollectionError, LightmigrateError
 from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.vector_files.blocks import places_in, read_bytes, runs
+from lightmigrate.stores.vector_files.row_ids import RowNumbers
 from lightmigrate.stores.vector_files.table import Rows, finite, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -188,7 +189,7 @@ def read_beside(
     stated = bool(names) or keys is not None
     if not stated or len(ids) != len(found) or len(set(ids)) != len(ids):
         total = len(found) if names else count()
-        return Beside(name, kind, list(map(str, range(total))), True, False, False, ids_file, lines)
+        return Beside(name, kind, RowNumbers(total), True, False, False, ids_file, lines)
     return Beside(name, kind, ids, False, whole_numbers, labels, ids_file, lines)
 
 
@@ -205,7 +206,7 @@ def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside)
     Raises:
         LightmigrateError: the files cannot hold these records.
     """
-    if like.numbered and list(rows.ids) != list(map(str, range(len(rows.ids)))):
+    if like.numbered and any(record != str(row) for row, record in enumerate(rows.ids)):
         raise LightmigrateError(
             f"{name}{suffix} has no ids beside it, so its rows are known by their number: rows can only be added at "
             "its end; write the ids into a file beside it"

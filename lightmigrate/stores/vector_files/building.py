@@ -95,14 +95,14 @@ class BuildingVersion(CollectionDefaults):
         """About n records from all over it; only reads."""
         return sample_rows(self._draft, n, seed)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids; only reads."""
-        return list(self._draft.ids)
+        return iter(self._draft.ids)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
-        row_of = self._draft.row_of
-        return self._draft.page([row_of[record] for record in ids if record in row_of])
+        rows = self._draft.row_of.among(ids)
+        return self._draft.page([rows[record] for record in ids if record in rows])
 
     def add(self, page: Page) -> None:
         """Write new records at the end of the draft."""
@@ -111,7 +111,7 @@ class BuildingVersion(CollectionDefaults):
 
     def put(self, page: Page) -> None:
         """Write records, in the place of those of the same ids."""
-        if page.ids and not self._draft.row_of.keys() & set(page.ids):
+        if page.ids and not self._draft.row_of.among(page.ids):
             self.add(page)
         else:
             self._rewrite(edits.put(self._draft, page, self._draft.row_of))
@@ -120,13 +120,13 @@ class BuildingVersion(CollectionDefaults):
         """Replace the vectors `(n, d)` of existing records."""
         require_dimension(as_vectors(vectors), self._draft.dimension)
         self._discard_files()
-        row_of = self._draft.row_of
+        row_of = self._draft.row_of.among(ids)
         known = {row_of[record]: number for number, record in enumerate(ids) if record in row_of}
         self._draft.set_vectors(list(known), as_vectors(vectors)[list(known.values())])
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete the existing records among these ids."""
-        if self._draft.row_of.keys() & set(ids):
+        if self._draft.row_of.among(ids):
             self._rewrite(edits.without(self._draft, ids))
 
     def _rewrite(self, edited: Edited) -> None:

@@ -137,14 +137,15 @@ class FileCollection(CollectionDefaults):
         """About n records from all over the file; only reads."""
         return sample_rows(self.snapshot().table, n, seed)
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Iterator[str]:
         """All ids; only reads."""
-        return list(self.snapshot().table.ids)
+        return iter(self.snapshot().table.ids)
 
     def records(self, ids: Sequence[str]) -> Page:
         """The existing records among these ids, in the order of `ids`; only reads."""
         snapshot = self.snapshot()
-        return snapshot.table.page([snapshot.row_of[record] for record in ids if record in snapshot.row_of])
+        rows = snapshot.row_of.among(ids)
+        return snapshot.table.page([rows[record] for record in ids if record in rows])
 
     def add(self, page: Page) -> None:
         """Write the files anew, with new records at the end. Raises `LightmigrateError` when an id exists already."""

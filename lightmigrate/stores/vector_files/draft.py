@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, overload
 
 import numpy as np
 
 from lightmigrate.stores.base import Page, Payload
 from lightmigrate.stores.checks import require_dimension, require_unused
+from lightmigrate.stores.page import batches
 from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows, runs
 from lightmigrate.stores.vector_files.edits import Edited
-from lightmigrate.stores.vector_files.table import pages_of
+from lightmigrate.stores.vector_files.row_ids import GrowingRowOf
+from lightmigrate.stores.vector_files.table import PAGE, pages_of
 from lightmigrate.system import rename, sync_folder
 from lightmigrate.vectors import Vectors
 
@@ -35,33 +39,36 @@ class Draft:
         self._records, self._vectors = folder / _RECORDS, folder / _VECTORS
         self.dimension = dimension
         self._row_bytes = dimension * _NUMBER.itemsize
-        self._ids, self._offsets = self._complete_rows()
+        self._offsets = self._complete_rows()
 
     @property
     def ids(self) -> Sequence[str]:
-        """The ids, in order."""
-        return self._ids
+        """The ids, in order; they are read when they are asked for."""
+        return _DraftIds(self)
 
     @cached_property
-    def row_of(self) -> dict[str, int]:
+    def row_of(self) -> GrowingRowOf:
         """The row of every id."""
-        return {record: row for row, record in enumerate(self._ids)}
+        return GrowingRowOf(self.ids)
 
-    def _complete_rows(self) -> tuple[list[str], list[int]]:
-        """The ids, and where each record begins and the last one ends; a row that a crash cut off is left out."""
-        ids: list[str] = []
-        offsets = [0]
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self._offsets) - 1
+
+    def _complete_rows(self) -> array[int]:
+        """Where each record begins and the last one ends; a row that a crash cut off is left out."""
+        offsets = array("q", [0])
         try:
             most = self._vectors.stat().st_size // self._row_bytes
             with self._records.open("rb") as lines:
-                for line in lines:
-                    if len(ids) == most or not line.endswith(b"\n"):
+                for line in itertools.islice(lines, most):
+                    if not line.endswith(b"\n"):
                         break
-                    ids.append(json.loads(line)[0])
                     offsets.append(offsets[-1] + len(line))
         except FileNotFoundError:
             pass
-        return ids, offsets
+        return offsets
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:
         """Some rows, in the order given; only reads."""
@@ -87,20 +94,18 @@ class Draft:
     def append(self, page: Page) -> None:
         """Write new rows after the others; on the disk on return. Writes."""
         require_dimension(page.vectors, self.dimension)
-        require_unused(page.ids, len(self.row_of.keys() & set(page.ids)))
+        require_unused(page.ids, len(self.row_of.among(page.ids)))
         columns = zip(page.ids, page.texts, page.payloads, strict=True)
         lines = [json.dumps(row).encode() + b"\n" for row in columns]
         with self._vectors.open("ab") as numbers, self._records.open("ab") as records:
-            numbers.truncate(len(self._ids) * self._row_bytes)
+            numbers.truncate(self.count * self._row_bytes)
             records.truncate(self._offsets[-1])
             numbers.write(np.ascontiguousarray(page.vectors, _NUMBER).data)
             _flush(numbers)  # first, so that a record on the disk has its vector there
             records.writelines(lines)
             _flush(records)
-        for record, line in zip(page.ids, lines, strict=True):
-            self.row_of[record] = len(self._ids)
-            self._ids.append(record)
-            self._offsets.append(self._offsets[-1] + len(line))
+        self.row_of.add(page.ids)
+        self._offsets.extend(itertools.accumulate(map(len, lines), initial=self._offsets.pop()))
 
     def set_vectors(self, rows: Sequence[int], vectors: Vectors) -> None:
         """Replace the vectors of some rows. Writes."""
@@ -134,6 +139,30 @@ class Draft:
         """Delete the files. Writes."""
         self._records.unlink(missing_ok=True)
         self._vectors.unlink(missing_ok=True)
+
+
+class _DraftIds(Sequence[str]):
+    """The ids of the rows that a draft has now."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft, self._rows = draft, range(draft.count)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
+        if isinstance(row, slice):
+            return self._draft.page(self._rows[row], vectors=False).ids
+        return self._draft.page([self._rows[row]], vectors=False).ids[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (record for rows in batches(self._rows, PAGE) for record in self[rows[0] : rows[-1] + 1])
 
 
 def _flush(file: BinaryIO) -> None:

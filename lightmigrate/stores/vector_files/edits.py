@@ -42,7 +42,7 @@ class Edited:
     @cached_property
     def ids(self) -> Sequence[str]:
         """The id of every row."""
-        known = self.base.ids
+        known = list(self.base.ids)  # at once: of a draft each by itself is read from its file
         return [known[row] if row >= 0 else self.new.ids[-row - 1] for row in self.order]
 
     def page(self, rows: Sequence[int], *, vectors: bool = True) -> Page:

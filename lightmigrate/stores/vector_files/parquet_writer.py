@@ -51,7 +51,7 @@ def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
     Raises:
         LightmigrateError: the columns cannot hold a record.
     """
-    if not like.id and list(rows.ids) != [str(row) for row in range(len(rows.ids))]:
+    if not like.id and any(record != str(row) for row, record in enumerate(rows.ids)):
         raise LightmigrateError(
             f"{like.path.name} has no column of ids, so its rows are known by their number: rows can only be added at "
             "its end; add a column id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightmigrate.stores.vector_files.places import Place, Stamp
+from lightmigrate.stores.vector_files.row_ids import RowOf
 from lightmigrate.stores.vector_files.table import Table
 
 # How many are kept: those of a collection, and of a backup that it is compared with.
@@ -23,7 +24,7 @@ class Snapshot:
     def __init__(self, table: Table, stamp: Stamp) -> None:
         self.table = table
         self.stamp = stamp
-        self.row_of = {record: row for row, record in enumerate(table.ids)}
+        self.row_of = RowOf(table.ids)
 
 
 class Snapshots:

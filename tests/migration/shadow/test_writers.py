@@ -73,7 +73,7 @@ def test_another_vector_for_the_same_record_is_carried_over(client: Any, project
 
 def test_records_are_read_once_each_while_others_are_deleted_and_added(client: Any) -> None:
     source = ChromaCollection(client, handle(client))
-    pages, ids = source.scan(10), source.ids()
+    pages, ids = source.scan(10), list(source.ids())
     found = list(next(pages).ids)
     handle(client).delete(ids=[*found, ids[40]])
     handle(client).add(ids=["new"], embeddings=make_vectors(1))

@@ -44,7 +44,7 @@ def test_it_is_the_applications_engine_and_is_not_held_open(tmp_path: Path) -> N
         assert notes.query(query_embeddings=[[-1.0, 0.0]], n_results=1)["ids"] == [["a"]]
         notes.add(ids=["c"], embeddings=[[0.5, 0.5]])
         with shared.own():
-            assert shared.store.collection(NOTES).ids() == ["a", "b", "c"]
+            assert list(shared.store.collection(NOTES).ids()) == ["a", "b", "c"]
         again: Any = chromadb.PersistentClient(str(tmp_path / "db"), SETTINGS)  # the same settings are still accepted
         again.close()
         assert not shared.closed

@@ -241,7 +241,7 @@ def test_a_collection_is_named_by_its_alias(client: MilvusClient) -> None:
 def test_ids_are_integers_of_64_bits_where_the_field_is_one(client: MilvusClient) -> None:
     rich(client, "docs", 5)
     collection = MilvusStore(client).collection(Address("docs", vector="dense"))
-    assert collection.ids() == ["-50", "-40", "-30", "-20", "-10"]
+    assert list(collection.ids()) == ["-50", "-40", "-30", "-20", "-10"]
     assert len(collection.records(["-40", "x", "1.0", "01", str(2**63), "-0"])) == 1
     page = collection.records(["-40"])
     page.payloads[0]["chapter"] = 2**62  # type: ignore[index]

@@ -116,7 +116,7 @@ def test_others_who_wait_for_each_other_go_first(maker: PgMaker) -> None:
     with PgStore(maker.conninfo) as store:
         live = store.collection(Address("docs"))
         version = store.create_version(live, "k", NEW_DIM, None)
-        page = live.records(live.ids())
+        page = live.records(list(live.ids()))
         failed: list[BaseException] = []
 
         def fill() -> None:
@@ -147,7 +147,7 @@ def test_a_reader_who_stays_does_not_make_others_wait(maker: PgMaker) -> None:
     with PgStore(maker.conninfo) as store:
         live = store.collection(Address("docs"))
         version = store.create_version(live, "k", NEW_DIM, None)
-        page = live.records(live.ids())
+        page = live.records(list(live.ids()))
         version.add(page.with_vectors(make_projection().apply(page.vectors)))
         store.finish(version)
         with psycopg.connect(maker.conninfo) as reader, psycopg.connect(maker.conninfo, autocommit=True) as writer:

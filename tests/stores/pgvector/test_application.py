@@ -82,7 +82,7 @@ def test_the_application_s_triggers_do_not_fire_for_a_part(database: PgMaker) ->
     before, old = query(database, others), sorted(query(database, vectors))
     with PgStore(database.conninfo, parts={"docs": "meta"}) as store:
         live = store.collection(Address("docs", part="a"))
-        page = live.records(live.ids())
+        page = live.records(list(live.ids()))
         version = store.create_version(live, "k1", NEW_DIM, None)
         version.add(page.with_vectors(make_projection().apply(page.vectors)))
         store.exchange(version, live, "20260101_120000")

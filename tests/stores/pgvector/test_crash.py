@@ -174,7 +174,7 @@ def test_a_server_that_is_killed_within_the_exchange_comes_back_with_the_old(ser
     conninfo = filled(server, "exchange")
     with PgStore(conninfo) as store:
         live = store.collection(Address("docs"))
-        page = live.records(live.ids())
+        page = live.records(list(live.ids()))
         version = store.create_version(live, "k1", NEW_DIM, None)
         version.add(page.with_vectors(make_projection().apply(page.vectors)))
 

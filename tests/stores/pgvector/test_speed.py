@@ -159,7 +159,7 @@ def test_what_can_be_done_ahead_is_done_before_every_attempt_to_lock_the_table(m
     with psycopg.connect(maker.conninfo) as application, PgStore(maker.conninfo) as store:
         live = store.collection(Address("docs"))
         version = store.create_version(live, "k1", NEW_DIM, None)
-        page = live.records(live.ids())
+        page = live.records(list(live.ids()))
         version.add(page.with_vectors(make_vectors(ROWS, NEW_DIM)))
         store.finish(version)
         application.execute("UPDATE docs SET number = 2 WHERE id = 'id1'")

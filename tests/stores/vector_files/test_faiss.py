@@ -61,7 +61,7 @@ def test_an_index_keeps_its_kind_its_parameters_and_its_ids(
     path = write(tmp_path, index)
     before, described = path.read_bytes(), describe(index)
     store = opened(path)
-    ids = store.collection(Address("docs")).ids()
+    ids = list(store.collection(Address("docs")).ids())
     assert ids == [str(row * 3 + 7 if labelled else row) for row in range(ROWS)]
     backup = moved(store, "docs", NEW)
     new = faiss.read_index(str(path))
@@ -152,4 +152,4 @@ def test_few_vectors_still_fill_an_inverted_file(tmp_path: Path) -> None:
     moved(store, "docs", NEW)
     assert store.collection(Address("docs")).count() == 3
     store.collection(Address("docs")).remove(["2"])
-    assert store.collection(Address("docs")).ids() == ["0", "1"]
+    assert list(store.collection(Address("docs")).ids()) == ["0", "1"]

@@ -209,7 +209,7 @@ def test_rows_whose_ids_are_missing_are_known_by_their_number(tmp_path: Path) ->
     docstore = Instance(("langchain_community.docstore.in_memory", "InMemoryDocstore"), {"_dict": documents_})
     (tmp_path / "index.pkl").write_bytes(dumps((docstore, {0: None, 1: "a"})))
     store = opened(tmp_path)
-    assert store.collection(Address("index")).ids() == ["0", "1"]
+    assert list(store.collection(Address("index")).ids()) == ["0", "1"]
     assert list(store.collection(Address("index")).records(["0", "1"]).texts) == ["None", "a"]
     backup = moved(store, "index", NEW_DIM)
     wanted = turned(some(2, OLD_DIM), NEW_DIM)

@@ -59,7 +59,7 @@ def found_by(folder: Path, dimension: int, query: str) -> Any:
 def test_what_llamaindex_embedded_is_found(saved: tuple[Path, Model]) -> None:
     folder, model = saved
     collection = opened(folder).collection(Address("default"))
-    page = collection.records(collection.ids())
+    page = collection.records(list(collection.ids()))
     texts = [
         LlamaIndexForm().text(text, fields_of(payload)) for text, payload in zip(page.texts, page.payloads, strict=True)
     ]
@@ -90,7 +90,7 @@ def test_nodes_of_other_stores_of_the_folder_stay(saved: tuple[Path, Model]) -> 
     store = opened(folder)
     backup = moved(store, "default", NEW)
     live = store.collection(Address("default"))
-    gone = live.ids()[0]
+    gone = next(live.ids())
     live.remove([gone])
     empty = {"embedding_dict": {"x": [1.0, 0.0]}, "text_id_to_ref_doc_id": {}, "metadata_dict": {}}
     (folder / "image__vector_store.json").write_text(json.dumps(empty))

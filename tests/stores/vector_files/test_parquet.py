@@ -116,7 +116,7 @@ def test_ids_that_occur_twice_are_row_numbers(tmp_path: Path) -> None:
     write(path, id=["same"] * ROWS)
     store = opened(path)
     collection = store.collection(Address("docs"))
-    assert collection.ids() == [str(row) for row in range(ROWS)]
+    assert list(collection.ids()) == [str(row) for row in range(ROWS)]
     with pytest.raises(LightmigrateError, match="known by their number"):
         collection.remove(["3"])
     moved(store, "docs", NEW)
