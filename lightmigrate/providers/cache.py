@@ -20,7 +20,7 @@ from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile
 from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 # Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
 PROBE = "lightmigrate asks: which embedding model are you?"
@@ -289,8 +289,9 @@ class Cached(Provider):
             texts: the documents.
             vectors: `(n, d)`, row i for text i.
         """
-        worded = self.worded(texts)
-        self._write([(worded, Answer(self.inner.checked(vectors, len(texts)), worded))], queries=False)
+        worded, checked = self.worded(texts), self.inner.checked(vectors, len(texts))
+        sent = [text if valid else None for text, valid in zip(worded, finite_rows(checked).tolist(), strict=True)]
+        self._write([(worded, Answer(checked, sent))], queries=False)
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""

@@ -1,7 +1,7 @@
 """A server on this machine that answers as other Chroma servers do.
 
-What 1.0.20, 0.6.3 and 0.4.24 answered was recorded. What distributed Chroma answers, which is not to be had on one machine, is
-put together from the schemas that chromadb itself sends.
+What 1.0.20, 0.6.3 and 0.4.24 answered was recorded. What distributed Chroma answers, which is not to be had on one
+machine, is put together from the schemas that chromadb itself sends.
 """
 
 from __future__ import annotations
