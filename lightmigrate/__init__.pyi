@@ -6,7 +6,6 @@ from lightmigrate.estimators.word_vectors import WordVectors as WordVectors
 from lightmigrate.migration.collection_job import CollectionJob as CollectionJob
 from lightmigrate.migrator import ChromaMigrator as ChromaMigrator
 from lightmigrate.migrator import Migrator as Migrator
-from lightmigrate.objects.pointer import dataset_path as dataset_path
 from lightmigrate.progress import Progress as Progress
 from lightmigrate.projection.model import Model as Model
 from lightmigrate.projection.projection import Projection as Projection

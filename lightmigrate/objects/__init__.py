@@ -4,3 +4,5 @@
 makes that look like a folder to those who read files, `scratch` keeps copies on this machine, `lock` lets one run work
 at a time, and `pointer` says which prefix is the dataset.
 """
+
+from lightmigrate.objects.pointer import dataset_path as dataset_path

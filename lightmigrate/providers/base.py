@@ -17,7 +17,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
 from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.providers.purse import OwnPurse, Purse
-from lightmigrate.vectors import Vectors, as_vectors, finite_rows
+from lightmigrate.vectors import Vectors, as_vectors, finite_rows, meaningful
 
 # Texts of one call, at least, where some could be in another call at the same time.
 FEWEST_OF_CALL = 64
@@ -176,7 +176,14 @@ class Provider(ABC):
         return lambda texts: self.checked(self.encode(texts, queries), len(texts))
 
     def checked(self, answer: Any, expected: int) -> Vectors:
-        """An answer of `encode` as float32 `(expected, d)`; `ProviderError` when it is invalid."""
+        """An answer of `encode` as float32 `(expected, d)`, with a row of NaN for each that is no direction.
+
+        Models answer with NaN, or with zeros, for a text that they cannot embed.
+
+        Raises:
+            TextsRefusedError: every row is NaN, infinite or all zero.
+            ProviderError: the answer is invalid.
+        """
         try:
             vectors = as_vectors(answer)
         except ValueError:
@@ -187,11 +194,16 @@ class Provider(ABC):
             raise ProviderError(
                 f"{self.name} gave {len(vectors)} vectors for {expected} texts: the answer was cut short; try again"
             )
-        if not np.isfinite(vectors).all():
+        valid = meaningful(vectors)
+        if not valid.any():
             raise TextsRefusedError(
-                f"{self.name} answered with NaN or infinity; check the model", reason="the answer is NaN or infinity"
+                f"{self.name} answered with NaN, infinity or zeros; check the model",
+                reason="the answer is NaN, infinity or zeros",
             )
-        self._require_shape(vectors)
+        self._require_shape(vectors[valid])
+        if not valid.all():
+            vectors = vectors.copy()
+            vectors[~valid] = np.nan
         return vectors
 
     def _require_shape(self, vectors: Vectors) -> None:

@@ -20,7 +20,7 @@ from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.providers.claims import SECONDS_TO_LOOK, Claims
 from lightmigrate.providers.stored import StoredVectors, as_answer, digest_of
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 # Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
 PROBE = "lightmigrate asks: which embedding model are you?"
@@ -306,8 +306,9 @@ class Cached(Provider):
             texts: the documents.
             vectors: `(n, d)`, row i for text i.
         """
-        worded = self.worded(texts)
-        self._stored.write([(worded, Answer(self.inner.checked(vectors, len(texts)), worded))], queries=False)
+        worded, checked = self.worded(texts), self.inner.checked(vectors, len(texts))
+        sent = [text if valid else None for text, valid in zip(worded, finite_rows(checked).tolist(), strict=True)]
+        self._stored.write([(worded, Answer(checked, sent))], queries=False)
 
     def seconds_per_token(self) -> float | None:
         """How long the inner provider took for a token, in all calls through this file; `None` before the first."""

@@ -24,7 +24,7 @@ from lightmigrate.providers.refusals import (
     tokens_given,
 )
 from lightmigrate.results import Result
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, finite_rows
 
 # Any model accepts it.
 PLAIN_WORD = "dimension"
@@ -37,7 +37,8 @@ MARGIN = 0.97
 # A shorter text is not refused for its length, unless the reason says so; and less of a text is not worth embedding.
 SHORT, SHORTEST = 200, 16
 
-# Embeds a batch of texts: float32 `(n, d)`. Raises `TextsRefusedError` when it may be because of the texts.
+# Embeds a batch of texts: float32 `(n, d)`, with a row of NaN for a text that it cannot embed beside others. Raises
+# `TextsRefusedError` when it may be because of the texts, and where it can embed none.
 Encode = Callable[[Sequence[str]], Vectors]
 
 
@@ -144,7 +145,7 @@ class _Batch:
         if len(texts) > 1 and self._encoder.too_large(texts):
             return self._halves(texts)
         try:
-            return list(zip(texts, self._encode(texts), strict=True))
+            vectors = self._encode(texts)
         except TextsRefusedError as refusal:
             self._require_working(refusal)
             if len(texts) == 1:
@@ -157,6 +158,10 @@ class _Batch:
                 parts = [self._shortened(own, refusal)]
                 return [*(self.parts(before) if before else []), *parts, *(self.parts(after) if after else [])]
             return self._halves(texts)
+        answered = zip(texts, vectors, finite_rows(vectors).tolist(), strict=True)
+        return [
+            part for text, vector, valid in answered for part in ([(text, vector)] if valid else self.parts([text]))
+        ]
 
     def _halves(self, texts: list[str]) -> list[tuple[str | None, Vectors | None]]:
         middle = len(texts) // 2

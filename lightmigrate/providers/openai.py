@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from lightmigrate.errors import BusyError, CostError, MissingExtraError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
+from lightmigrate.providers.openai_answer import vectors_in
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
 from lightmigrate.providers.purse import Limit
@@ -110,10 +111,7 @@ class OpenAIProvider(Provider):
             tokens = estimate
         self.purse.end(call, tokens)  # an unusable answer is paid for too
         try:
-            rows = sorted(answer.data, key=lambda row: row.index)
-            if [row.index for row in rows] != list(range(len(rows))):
-                raise ProviderError(f"{self.name} left some of {len(texts)} texts out; try again")
-            return [row.embedding for row in rows]
+            return vectors_in(answer.data, texts)
         except (AttributeError, TypeError, ValueError):
             raise self._no_embeddings() from None
 

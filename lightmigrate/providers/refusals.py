@@ -12,7 +12,11 @@ from lightmigrate.errors import TextsRefusedError
 # A request that was refused for what is in it: bad request, too large, unprocessable.
 _REFUSING = {400, 413, 422}
 
-# Statuses of 500 and 429 that servers give to a text that they cannot embed, by what the message says.
+# A status of 429 mostly says that too much was asked for in a minute, or for the money. That one request alone is too
+# large is said with the same status.
+_REQUEST_TOO_LARGE = re.compile(r"too (large|long|big)|must be reduced", re.IGNORECASE)
+
+# A status of 500 that servers give to a text that they cannot embed, by what the message says.
 _ABOUT_INPUT = re.compile(
     r"too (large|long|many)|exceed|context (length|size|window)|maximum|unsupported value|batch size|nan\b",
     re.IGNORECASE,
@@ -93,7 +97,8 @@ def is_about_texts(error: Exception) -> bool:
     """Whether an exception of a server or a library may be about the texts, and not about the connection or the key."""
     status = _status(error)
     if isinstance(status, int):
-        return status in _REFUSING or (status in (429, 500) and bool(_ABOUT_INPUT.search(str(error))))
+        about_input = {429: _REQUEST_TOO_LARGE, 500: _ABOUT_INPUT}.get(status)
+        return status in _REFUSING or (about_input is not None and about_input.search(str(error)) is not None)
     unrelated = (ConnectionError, TimeoutError, ImportError, OSError)
     names = {parent.__name__ for parent in type(error).__mro__}
     return not isinstance(error, unrelated) and not names & {"APIConnectionError", "TransportError", "RequestException"}

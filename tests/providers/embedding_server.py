@@ -15,6 +15,15 @@ from tests.encoders import shared_minilm
 
 KEY, MODEL = "sk-test-key", "minilm"
 
+# What servers say for a text that their model cannot embed.
+ODD: dict[str, Any] = {
+    "NaN": [float("nan")] * 384,
+    "null": [None] * 384,
+    "nothing": None,
+    "empty": [],
+    "zeros": [0.0] * 384,
+}
+
 
 class EmbeddingServer(ThreadingHTTPServer):
     """What it was asked for, and how it is to fail.
@@ -24,6 +33,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         texts: every text it embedded, in order.
         requests: how many it got.
         refused: how many of them it refused for their texts.
+        strange: how its answers differ from what the API says; empty for not at all.
         refuses: the status and the message with which it refuses some texts; `None` when it takes them.
         model: what embeds.
         others: what embeds for other names of models.
@@ -35,6 +45,7 @@ class EmbeddingServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.failures: list[int | str] = []
+        self.strange = ""
         self.texts: list[str] = []
         self.requests = self.refused = 0
         self.refuses: Callable[[list[str]], tuple[int, str] | None] = empty_or_too_long
@@ -98,6 +109,16 @@ class Handler(BaseHTTPRequestHandler):
             data.pop()
         if failure == "twice the first":
             data[1]["index"] = 0
+        for row in data:
+            if self.server.strange == "in base64":
+                row["embedding"] = encoded(vectors[row["index"]], "base64")
+            if self.server.strange == "without index":
+                del row["index"]
+            if self.server.strange == "always the first":
+                row["index"] = 0
+        for row, text in zip(data, body["input"], strict=False):
+            if "odd" in text:
+                row["embedding"] = ODD.get(self.server.strange, row["embedding"])
         if failure == "not finite":
             data[0]["embedding"][0] = float("nan")
         tokens = sum(len(text.split()) for text in body["input"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openai
 import pytest
 
-from lightmigrate.errors import CostError, ProviderError
+from lightmigrate.errors import BusyError, CostError, ProviderError
 from lightmigrate.providers.base import Bill
+from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.vectors import finite_rows
 from tests.encoders import shared_minilm
-from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
+from tests.providers.embedding_server import KEY, MODEL, ODD, EmbeddingServer, running_server
 
 TEXTS = ["a cat sat on the mat", "a kitten lay on the rug", "interest rates rose again", "x"]
 
@@ -77,11 +80,9 @@ def test_a_server_that_recovers_is_asked_again(server: EmbeddingServer, failure:
         ([403], "may not use minilm"),
         (["drop", "drop"], "cannot be reached"),
         (["cut", "cut"], "cannot be reached"),
-        (["twice the first"], "left some of 4 texts out"),
         (["garbage"], "did not answer with embeddings"),
         (["html"], "did not answer with embeddings"),
         (["truncated"], "3 vectors for 4 texts"),
-        (["not finite", "not finite"], "NaN or infinity"),
     ],
 )
 def test_every_failure_is_one_line_without_texts_or_keys(
@@ -94,6 +95,68 @@ def test_every_failure_is_one_line_without_texts_or_keys(
     assert "\n" not in message
     assert KEY not in message
     assert "kitten" not in message
+
+
+@pytest.mark.parametrize("strange", ["in base64", "without index", "always the first"])
+def test_answers_that_do_not_quite_follow_the_api_are_understood(server: EmbeddingServer, strange: str) -> None:
+    server.strange = strange
+    asked = provider(server)
+    np.testing.assert_allclose(asked.embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
+    requests = server.requests
+    asked.embed(TEXTS)
+    assert server.requests - requests == (1 if strange == "in base64" else len(TEXTS)), "what it learned is kept"
+
+
+def test_one_answer_in_which_a_place_occurs_twice_is_asked_for_again(server: EmbeddingServer) -> None:
+    server.failures = ["twice the first"]
+    np.testing.assert_allclose(provider(server).embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
+
+
+@pytest.mark.parametrize("strange", list(ODD))
+def test_a_text_without_a_vector_is_counted_and_the_others_are_embedded(
+    server: EmbeddingServer, tmp_path: Path, strange: str
+) -> None:
+    server.strange = strange
+    asked = Cached(provider(server), tmp_path / "c.sqlite3")
+    texts = [*TEXTS[:2], "odd", *TEXTS[2:]]
+    assert finite_rows(asked.embed_each(texts)).tolist() == [True, True, False, True, True]
+    assert asked.shortened.refused == 1
+    requests, server.strange = server.requests, ""
+    assert finite_rows(asked.embed_each(texts)).all(), "nothing of it is in the cache"
+    assert server.requests == requests + 1
+    asked.close()
+
+
+@pytest.mark.parametrize("strange", list(ODD))
+def test_a_model_that_never_gives_a_vector_is_none(server: EmbeddingServer, strange: str) -> None:
+    server.model, server.strange = lambda texts: np.zeros((len(texts), 384), np.float32), strange
+    with pytest.raises(ProviderError, match=r"NaN, infinity or zeros|holds no vector"):
+        provider(server).embed(["odd", "odd as well"])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Too Many Requests",
+        "You exceeded your current quota, please check your plan and billing details.",
+        "Rate limit exceeded for requests per minute. Limit: 3000, used: 3000.",
+        "Requests to the Embeddings_Create Operation have exceeded the call rate limit. Please retry after 6 seconds.",
+    ],
+)
+def test_too_many_requests_are_not_taken_for_a_refused_text(server: EmbeddingServer, message: str) -> None:
+    server.refuses = lambda texts: (429, message)
+    with pytest.raises(BusyError, match="busy or the quota is used up") as caught:
+        provider(server).embed(TEXTS)
+    assert message.split(",")[0] in str(caught.value)
+    assert server.requests == 4, "twice, and again when it was waited for; not each text by itself"
+
+
+def test_a_request_of_more_tokens_than_a_minute_allows_is_halved(server: EmbeddingServer) -> None:
+    message = (
+        "Request too large for minilm on tokens per min (TPM): Limit 40000, Requested 50000. The input must be reduced"
+    )
+    server.refuses = lambda texts: (429, message) if len(texts) > 2 else None
+    assert provider(server).embed(TEXTS).shape == (4, 384)
 
 
 def test_a_dimension_that_changes_midway_is_noticed(server: EmbeddingServer) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lightmigrate import dataset_path
+from lightmigrate.objects import dataset_path
 from lightmigrate.projection.projection import Projection
 from lightmigrate.vectors import Vectors
 from tests.scale.object_server import objects_in

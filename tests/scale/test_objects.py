@@ -13,12 +13,11 @@ import fsspec
 import numpy as np
 import pytest
 
-from lightmigrate import dataset_path
 from lightmigrate.cli.app import main
 from lightmigrate.errors import DatabaseError, RefusedError
 from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.objects.folder import ObjectFolder
-from lightmigrate.objects.pointer import Pointer
+from lightmigrate.objects.pointer import Pointer, dataset_path
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
@@ -54,7 +53,7 @@ def test_a_dataset_is_looked_at_migrated_and_put_back(dataset: Dataset, capsys: 
     seen = run(capsys, "doctor", address)
     assert f"vectors {3 * ROWS} {OLD}" in seen
     assert "an exchange is one step" in seen
-    assert "lightmigrate.dataset_path" in seen
+    assert "lightmigrate.objects.dataset_path" in seen
     assert f"{3 * ROWS} {OLD} → {NEW}" in run(capsys, "plan", address, "-p", dataset.projection)
     assert "not migrated" in run(capsys, "status", address)
     assert "nothing to compare" in refused(capsys, "verify", address)

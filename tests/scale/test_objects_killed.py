@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import dataset_path
 from lightmigrate.errors import AnotherRunError
 from lightmigrate.migration.options import MigrationOptions
-from lightmigrate.objects import lock
+from lightmigrate.objects import dataset_path, lock
 from lightmigrate.objects.folder import ObjectFolder
 from lightmigrate.objects.lock import ObjectLock
 from lightmigrate.scale.migration import FolderMigrator

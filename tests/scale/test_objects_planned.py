@@ -1,4 +1,4 @@
-"""What needs the texts of a dataset in an object store: a projection that is trained on it, and a budget plan for it."""
+"""What needs the texts of a dataset in an object store: a projection trained on it, and a budget plan for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lightmigrate import dataset_path
+from lightmigrate.objects import dataset_path
+from lightmigrate.vectors import Vectors
 from tests.cli.calls import run
 from tests.encoders import WordLlamaFunction
 from tests.providers.embedding_server import KEY, running_server
@@ -55,7 +56,7 @@ def test_it_is_trained_on_and_migrated_by_a_plan(
     assert done["vectors"] == FILES * ROWS
     assert done["exact"] > 0
     assert not [text for text, count in Counter(case.asked()).items() if count > 1]
-    found = {}
+    found: dict[str, Vectors] = {}
     for data in objects_in(dataset_path(address).removeprefix("s3://")).values():
         table = pq.read_table(io.BytesIO(data))
         vectors = np.asarray(table.column("embedding").to_pylist(), np.float32)

@@ -41,7 +41,7 @@ def _moved(folder: Path, dataset: Path) -> list[str]:
         return []
     return [
         f"read it from {escape(str(dataset))}",
-        f'  which is what  lightmigrate.dataset_path("{escape(str(folder))}")  returns, also after a rollback',
+        f'  which is what  lightmigrate.objects.dataset_path("{escape(str(folder))}")  returns, also after a rollback',
     ]
 
 

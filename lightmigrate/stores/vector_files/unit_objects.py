@@ -28,8 +28,8 @@ CAPABILITIES = Capabilities(
     stale_handles=True,
     shared_records=False,
     notice="nothing is renamed: whoever reads or writes the dataset has to ask which prefix it is, "
-    "lightmigrate.dataset_path(ADDRESS) or ADDRESS.lightmigrate/current.json, and until it asks again it goes on with "
-    "the old one; objects that are written to while it is migrated are seen until the last moment",
+    "lightmigrate.objects.dataset_path(ADDRESS) or ADDRESS.lightmigrate/current.json, and until it asks again it goes "
+    "on with the old one; objects that are written to while it is migrated are seen until the last moment",
 )
 
 

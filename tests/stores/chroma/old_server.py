@@ -1,7 +1,7 @@
 """A server on this machine that answers as other Chroma servers do.
 
-What 1.0.20 and 0.4.24 answered was recorded. What distributed Chroma answers, which is not to be had on one machine, is
-put together from the schemas that chromadb itself sends.
+What 1.0.20, 0.6.3 and 0.4.24 answered was recorded. What distributed Chroma answers, which is not to be had on one
+machine, is put together from the schemas that chromadb itself sends.
 """
 
 from __future__ import annotations
@@ -39,6 +39,23 @@ DOCS: dict[str, Any] = {
     "log_position": 0,
     "version": 0,
 }
+OLDER_DOCS: dict[str, Any] = {
+    **DOCS,
+    "configuration_json": {
+        "hnsw_configuration": {
+            "space": "cosine",
+            "ef_construction": 100,
+            "ef_search": 100,
+            "num_threads": 2,
+            "M": 16,
+            "resize_factor": 1.2,
+            "batch_size": 100,
+            "sync_threshold": 1000,
+            "_type": "HNSWConfigurationInternal",
+        },
+        "_type": "CollectionConfigurationInternal",
+    },
+}
 ROWS = {
     "ids": ["a", "b"],
     "embeddings": [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]],
@@ -61,6 +78,27 @@ ANSWERS: dict[str, dict[str, Any]] = {
         },
         f"{DATABASE}/collections": [DOCS],
         f"{DATABASE}/collections/docs": DOCS,
+        f"{DATABASE}/collections/{ID}/count": 2,
+        f"{DATABASE}/collections/{ID}/get": ROWS,
+    },
+    "0.6.3": {
+        "/api/v2/heartbeat": {"nanosecond heartbeat": 1795755844185302644},
+        "/api/v2/version": "0.6.3",
+        "/api/v2/auth/identity": {
+            "user_id": "",
+            "tenant": "default_tenant",
+            "databases": ["default_database"],
+            "attributes": None,
+        },
+        "/api/v2/pre-flight-checks": {"max_batch_size": 41666},
+        "/api/v2/tenants/default_tenant": {"name": "default_tenant"},
+        DATABASE: {
+            "id": "00000000-0000-0000-0000-000000000000",
+            "name": "default_database",
+            "tenant": "default_tenant",
+        },
+        f"{DATABASE}/collections": [OLDER_DOCS],
+        f"{DATABASE}/collections/docs": OLDER_DOCS,
         f"{DATABASE}/collections/{ID}/count": 2,
         f"{DATABASE}/collections/{ID}/get": ROWS,
     },
@@ -97,12 +135,15 @@ def old_server(version: str, answers: Mapping[str, Any] | None = None) -> Iterat
         do_DELETE = do_PUT  # noqa: N815
 
         def answer(self, body: Any) -> None:
+            status = 200 if body is not None else 404
             if body is None and self.path.startswith(f"{DATABASE}/collections/"):
-                missing = {"error": "NotFoundError", "message": "Collection does not exist"}
-            else:
-                missing = {"detail": "Not Found"}
-            content = json.dumps(missing if body is None else body).encode()
-            self.send_response(404 if body is None else 200)
+                body = {"error": "NotFoundError", "message": "Collection does not exist"}
+                if version == "0.6.3":
+                    status, body["error"] = 400, "InvalidCollection"
+            elif body is None:
+                body = {"detail": "Not Found"}
+            content = json.dumps(body).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

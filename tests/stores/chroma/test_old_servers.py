@@ -12,19 +12,21 @@ from lightmigrate.stores.open import connect
 from tests.databases import make_projection
 from tests.stores.chroma.old_server import old_server
 
-NEEDED = r"older than 1\.3 \(it answers as version 1\.0\.0\), and 1\.3 or newer is needed: update the server"
+NEEDED = r"older than 1\.3 \(it answers as version {}\), and 1\.3 or newer is needed: update the server"
 
 
-def test_a_server_without_schemas_is_named_and_its_distance_is_shown() -> None:
-    with old_server("1.0.20") as (port, writes):
+@pytest.mark.parametrize(("version", "answers_as"), [("1.0.20", r"1\.0\.0"), ("0.6.3", r"0\.6\.3")])
+def test_a_server_without_schemas_is_named_and_its_distance_is_shown(version: str, answers_as: str) -> None:
+    needed = NEEDED.format(answers_as)
+    with old_server(version) as (port, writes):
         diagnosis = Migrator(connect("127.0.0.1", port)).diagnose()
         assert [(facts.space, facts.count) for facts in diagnosis.collections] == [("cosine", 2)]
         assert diagnosis.unsupported is not None
         assert "1.3 or newer is needed" in diagnosis.unsupported
         job = CollectionJob("docs", make_projection(source=Model("old", 4), target=Model("new", 8)))
-        with pytest.raises(DatabaseError, match=NEEDED):
+        with pytest.raises(DatabaseError, match=needed):
             Migrator(connect("127.0.0.1", port)).plan([job])
-        with pytest.raises(DatabaseError, match=NEEDED):
+        with pytest.raises(DatabaseError, match=needed):
             Migrator(connect("127.0.0.1", port)).migrate([job])
         report = auto_migrate(chromadb.HttpClient("127.0.0.1", port), expected_dim=8)
         assert report.action == "failed"
