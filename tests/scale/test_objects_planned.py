@@ -1,4 +1,4 @@
-"""What needs the texts of a dataset in an object store: a projection that is trained on it, and a budget plan for it."""
+"""What needs texts of a dataset in an object store: a projection that is trained on it, and a budget plan for it."""
 
 from __future__ import annotations
 
