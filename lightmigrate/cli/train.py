@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lightmigrate.cli.database import database_of
 from lightmigrate.cli.groups import Group, expanded
 from lightmigrate.cli.options import (
     METHODS,
@@ -28,7 +29,6 @@ from lightmigrate.cli.options import (
 )
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice
-from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.train import Documents, FitOptions, Output
 from lightmigrate.commands.train import train as train_on
 from lightmigrate.errors import RefusedError
@@ -37,10 +37,10 @@ _DOCUMENTS, _FIT, _OUTPUT = "Documents", "Fit", "Output"
 
 
 def _documents(
-    database: Path | None, from_chroma: Path | None, reads_texts: bool | None, text_template: str, **more: object
+    database: str | None, from_chroma: str | None, reads_texts: bool | None, text_template: str, **more: object
 ) -> Documents:
-    folder = database or from_chroma
-    choice = None if folder is None else DatabaseChoice(folder, (str(folder),))
+    named = database or from_chroma
+    choice = None if named is None else database_of(named)
     template = text_template.replace("\\n", "\n")
     return Documents(database=choice, reads_texts=reads_texts, text_template=template, **more)  # type: ignore[arg-type]  # as declared below
 
@@ -48,10 +48,10 @@ def _documents(
 _FROM = Group(
     {
         "database": (
-            Annotated[Path | None, option("Calibrate on the documents of this database.", "--from", panel=_DOCUMENTS)],
+            Annotated[str | None, option("Calibrate on the documents of this database.", "--from", panel=_DOCUMENTS)],
             None,
         ),
-        "from_chroma": (Annotated[Path | None, option("The same.", "--from-chroma", hidden=True)], None),
+        "from_chroma": (Annotated[str | None, option("The same.", "--from-chroma", hidden=True)], None),
         "collection": (Collection, ""),
         "texts": (
             Annotated[
