@@ -120,7 +120,7 @@ def test_arrays_with_their_texts_are_migrated_too(dataset: Dataset, capsys: pyte
 
 
 def test_a_sample_is_read_by_parts(dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]) -> None:
-    large = {f"part-{number}.parquet": file_of(number, 20_000, 64, 10_000) for number in range(4)}
+    large = {f"part-{number}.parquet": file_of(number, 20_000, 64, 5_000) for number in range(4)}
     for name, data in large.items():
         client().pipe_file(f"{dataset.bucket}/large/{name}", data)
     server.requests.clear()
