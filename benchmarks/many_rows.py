@@ -4,7 +4,7 @@ Rows with a number as id and four numbers as vector, without texts and without a
 it always has. At each size the collection is migrated to six dimensions with everything verified, verified again, and
 rolled back, each in a process of its own. Told is the most memory that the process held beyond one that only opens the
 database and searches it once, so that what does not stay flat is seen. The server's memory is its own and is not
-counted. `refine` and `status` need a migration by a plan, and are measured apart.
+counted.
 
 Writes its rows of `results/many_rows.json` and the table of `results/many_rows.md`.
 """
