@@ -199,7 +199,10 @@ class FileDatabase(Protocol):
         """Names of the entries that a main file lists as part of its database; only reads."""
 
     def unfinished(self) -> bool:
-        """Whether a crash left an unfinished write, which the store itself recovers when it next opens the database."""
+        """Whether something that belongs to the main file is beside it: an unfinished write, or a log. Only reads."""
+
+    def settle(self) -> None:
+        """Have the store finish that, as it does itself when it opens the database. Nobody else has it open. Writes."""
 
     def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
         """The collections whose vectors cannot be read, with what is wrong; only reads, without opening it.
@@ -324,6 +327,8 @@ def require_unused(database: FileDatabase) -> None:
 def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> Mapping[str, tuple[int, int]]:
     """Size in bytes and modification time in nanoseconds of every file; equal as long as nobody writes.
 
+    Without what SQLite makes beside a file in WAL mode for those who only read: the index of its log, and an empty log.
+
     Args:
         folder: the database.
         belongs: which of its entries to include, with everything below them; all by default.
@@ -333,5 +338,7 @@ def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: Tr
         for path in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
             if path.is_file():
                 status = path.stat()
+                if path.name.endswith("-shm") or (path.name.endswith("-wal") and not status.st_size):
+                    continue
                 file_states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
     return file_states

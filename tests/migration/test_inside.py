@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -49,11 +50,18 @@ def test_a_file_system_without_second_names(
     assert everything(database)["."] == before
 
 
-def test_a_database_in_the_middle_of_a_write_is_not_exchanged(database: Path, projection: Projection) -> None:
-    """sqlite's own journal belongs to the file beside it: under another one it would tear that apart."""
-    (database / "chroma.sqlite3-journal").write_bytes(b"")
-    with pytest.raises(DatabaseError, match="has an unfinished write"):
-        ChromaMigrator(database).migrate_collection("thought_nodes", projection)
+def test_a_database_in_the_middle_of_a_write_is_not_exchanged(database: Path) -> None:
+    """sqlite's own journal or log belongs to the file beside it: under another one it would tear that apart."""
+    other = Path(shutil.copytree(database, database / "chroma_backup_other"))
+    ChromaFiles(other).isolate()
+    exchange = InsideExchange(Location(ChromaFiles(database), inside=True))
+    for folder, ending in itertools.product((database, other), ("journal", "wal")):
+        beside = folder / f"chroma.sqlite3-{ending}"
+        beside.write_bytes(b"something")
+        with pytest.raises(DatabaseError, match=rf"{folder} has an unfinished write or a log"):
+            exchange.announce(other)
+        beside.unlink()
+    assert (other / "chroma.sqlite3").is_file()
 
 
 def test_databases_that_share_an_index_folder_do_not_change_places(database: Path) -> None:

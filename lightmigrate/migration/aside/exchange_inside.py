@@ -1,6 +1,7 @@
 """The exchange of two databases inside one folder, for a folder that cannot be renamed.
 
-Such a database is its main file and the entries that this file names. When no two entries have the same name, the
+Such a database is its main file and the entries that this file names; what its store may leave beside the main file is
+written into it first (`FileDatabase.settle`). When no two entries have the same name, the
 entries of both databases can be in the folder together. The exchange is then one rename of the main file, which POSIX
 file systems do atomically. Before it the main file of the incoming database is called `.incoming-<main file>`.
 After it the companion files that are still to be moved have such names, the record `.incoming-lightmigrate.json` last.
@@ -36,11 +37,12 @@ class InsideExchange:
 
     def announce(self, incoming: Path) -> None:
         """Mark the incoming database. A crash after this is undone, until the exchange has happened."""
-        if self._files.unfinished():
-            raise DatabaseError(
-                f"{self.live} has an unfinished write: open it once with its own application, which repairs it, "
-                "and run this again"
-            )
+        for folder in (self.live, incoming):
+            if self._files.at(folder).unfinished():
+                raise DatabaseError(
+                    f"{folder} has an unfinished write or a log beside {self._main}, which would be taken for that of "
+                    "the other database: run this again when no process has it open"
+                )
         incoming_entries = self._files.named_by(incoming / self._main)
         if shared := [entry.name for entry in self._entries(self.live) if entry.name in incoming_entries]:
             raise DatabaseError(f"both databases keep an index in {shared[0]}: they cannot change places here")

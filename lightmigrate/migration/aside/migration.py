@@ -367,6 +367,8 @@ class AsideMigration:
             self.recovered = cutover.recover(self._workspace) or self.recovered
             if unused:
                 require_unused(self.files)
+                if self._workspace.location.inside:
+                    self.files.settle()
             try:
                 yield
             except LightmigrateError:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lightmigrate.stores.base import Address, CollectionFacts, Page
 from lightmigrate.stores.chroma.folder import (
     DATABASE_FILE,
+    finish_writes,
+    has_log,
     has_unfinished_write,
     id_bytes_of,
     is_chroma_entry,
@@ -99,8 +101,12 @@ class ChromaFiles:
         return segments_of(main)
 
     def unfinished(self) -> bool:
-        """Whether a crash left sqlite's own journal."""
-        return has_unfinished_write(self.folder / DATABASE_FILE)
+        """Whether the last writer left sqlite's journal, or in WAL mode a log, which few processes empty at the end."""
+        return has_unfinished_write(self.folder / DATABASE_FILE) or has_log(self.folder / DATABASE_FILE)
+
+    def settle(self) -> None:
+        """Roll an unfinished write back, and write the log into the sqlite file. Nobody has it open. Writes."""
+        finish_writes(self.folder / DATABASE_FILE)
 
     def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
         """The collections whose index cannot be read; see `health.damaged_indexes`. Only reads.

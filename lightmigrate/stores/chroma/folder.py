@@ -235,5 +235,32 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def has_unfinished_write(file: Path) -> bool:
-    """Whether a crash left sqlite's journal: the next process that opens the file rolls the unfinished write back."""
-    return file.with_name(f"{file.name}-journal").exists()
+    """Whether a crash left sqlite's journal: the next process that opens the file rolls the unfinished write back.
+
+    An empty journal, or one whose header is zeros, is that of a write that ended: some modes leave it where it is.
+    """
+    try:
+        with file.with_name(f"{file.name}-journal").open("rb") as journal:
+            return journal.read(1) not in (b"", b"\0")
+    except FileNotFoundError:
+        return False
+
+
+def has_log(file: Path) -> bool:
+    """Whether a part of a sqlite file in WAL mode is in the log beside it. Only reads."""
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def finish_writes(file: Path) -> None:
+    """Have sqlite roll back what a crash left unfinished, and write its log into the file; nobody has it open. Writes.
+
+    What is left beside the file after that is empty, and deleted.
+    """
+    if has_unfinished_write(file) or has_log(file):
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if not has_unfinished_write(file) and not has_log(file):
+        for ending in ("-journal", "-wal", "-shm"):
+            file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
