@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.request import tokens_of
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
 from lightmigrate.vectors import finite_rows, meaningful
@@ -48,7 +50,7 @@ def embed_everything(
         opened_by: how to open the new model, for `refine`; empty if only the caller can.
         source_model: the model of the stored vectors.
         texts_file: the file with the texts that the collections do not store.
-        require: called after each batch with the number of records done; raises to end it.
+        require: called after each batch with the estimated tokens of all texts so far; raises to end it.
         on_progress: receives the number of records whose text is embedded.
 
     Raises:
@@ -58,18 +60,23 @@ def embed_everything(
     report, total = reporting(on_progress), collection.count()
 
     def embedded_so_far(records: int) -> None:
-        require(records)
         report("embed", records, total)
 
     accepted, refused = set[bytes](), set[bytes]()
-    done = without_text = 0
+    done = without_text = tokens = 0
     for page in collection.scan(PAGE_ROWS, vectors=False):
         texts = {text_digest(text): text for text in page.texts if text and text.strip()}
         without_text += sum(not (text and text.strip()) for text in page.texts)
         new = [digest for digest in texts if digest not in accepted and digest not in refused]
         if new:
-            on_batch = partial(_within_page, embedded_so_far, done, len(page))
-            taken = finite_rows(provider.embed_each([texts[digest] for digest in new], on_batch))
+            missing = [texts[digest] for digest in new]
+            # a page is embedded from its longest text to its shortest
+            sums = [
+                *accumulate(sorted((tokens_of(provider, [text]) for text in missing), reverse=True), initial=tokens)
+            ]
+            on_batch = partial(_within_page, require, embedded_so_far, sums, done, len(page))
+            taken = finite_rows(provider.embed_each(missing, on_batch))
+            tokens = sums[-1]
             accepted.update(digest for digest, finite in zip(new, taken, strict=True) if finite)
             refused.update(digest for digest, finite in zip(new, taken, strict=True) if not finite)
         done += len(page)
@@ -89,8 +96,27 @@ def embed_everything(
     return Learned(projection, None, embedded, {}, without_text, EVERYTHING.mixed(UNKNOWN, share))
 
 
-def _within_page(report: Callable[[int], None], before: int, records: int, embedded: int, texts: int) -> None:
-    """Report records of a page as done in proportion to its texts."""
+def _within_page(
+    require: Callable[[int], None],
+    report: Callable[[int], None],
+    sums: Sequence[int],
+    before: int,
+    records: int,
+    embedded: int,
+    texts: int,
+) -> None:
+    """Require and report after a batch; records of a page are done in proportion to its texts.
+
+    Args:
+        require: called with the tokens so far.
+        report: called with the records so far.
+        sums: tokens when so many texts of the page are embedded.
+        before: records before the page.
+        records: of the page.
+        embedded: texts of the page so far.
+        texts: of the page.
+    """
+    require(sums[embedded])
     report(before + records * embedded // texts)
 
 

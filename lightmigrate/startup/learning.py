@@ -135,7 +135,7 @@ def _everything(
             provider,
             opened_by=opened_by,
             source_model=options.source_model,
-            require=_in_time(options.deadline, costs.count.records, _allowed(costs, options.deadline, seconds)),
+            require=_in_time(options.deadline, costs.count.tokens, _allowed(costs, options.deadline, seconds)),
             on_progress=options.on_progress,
         )
     except _TooSlowError:
@@ -168,13 +168,16 @@ def _allowed(costs: Costs, deadline: Deadline, seconds: float) -> float:
     return TIMES_WRITING * costs.writing_seconds if late_anyway else 0.0
 
 
-def _in_time(deadline: Deadline, records: int, seconds: float) -> Callable[[int], None]:
-    """Raises when a part of the records has taken so long that the whole would take much longer than expected."""
+def _in_time(deadline: Deadline, tokens: int, seconds: float) -> Callable[[int], None]:
+    """Raises when a part of the tokens has taken so long that all of them would take much longer than expected.
+
+    Not a part of the records: the longest texts come first, and one of them may be as long as a hundred others.
+    """
     started, allowed = deadline.elapsed, OVERRUN * max(1.0, seconds)
 
     def require(done: int) -> None:
         deadline.require()
-        if done and (deadline.elapsed - started) * records / done > allowed:
+        if done and (deadline.elapsed - started) * tokens / done > allowed:
             raise _TooSlowError
 
     return require

@@ -104,6 +104,20 @@ def test_everything_is_embedded_where_there_is_time(learned: Learn) -> None:
     assert model.now < 60
 
 
+def test_a_text_as_long_as_many_others_does_not_make_everything_look_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [*texts(15), "word " * 60_000, *texts()[16:]]
+    folder, model = build(tmp_path / "db", documents), Clocked(monkeypatch, everything=30)
+    with open_folder(folder).open() as store:
+        read = JoinedCollections([with_texts(store.collection(NOTES), None)])
+        provider, options = Cached(model, tmp_path / "cache.sqlite3"), LearningOptions(OLD, deadline=Deadline(None))
+        done = learn_for_start(read, provider, StartLimits(None, may_cost=False), options, title="notes", opened_by={})
+    assert done.training is None
+    assert len(done.embedded.digests) == len(set(documents))
+    assert model.now < 60
+
+
 def test_otherwise_a_projection_is_learned_in_time(learned: Learn) -> None:
     done, model = learned(everything=200, refined=True)
     assert done.training is not None
