@@ -336,8 +336,10 @@ class DatabaseLearner(DatabaseReader):
         return JoinedCollections([with_texts(member, texts, model) for member in group.open(store).members])
 
     def _require_readable(self, collection: str | Address | None) -> Mapping[Address, str]:
-        """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the named one is."""
-        damaged = self.damaged()
-        if collection is not None and (fault := damaged.get(address_of(collection))) is not None:
-            raise DamagedCollectionError(f"collection {address_of(collection)} cannot be read: {fault}")
+        """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the one meant is."""
+        catalog = self.collections()
+        damaged = self.damaged(catalog=catalog)
+        addresses = [facts.address for facts in catalog] if collection is None else [address_of(collection)]
+        if len(addresses) == 1 and (fault := damaged.get(addresses[0])) is not None:
+            raise DamagedCollectionError(f"collection {addresses[0]} cannot be read: {fault}")
         return damaged

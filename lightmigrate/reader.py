@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,15 +141,24 @@ class DatabaseReader:
         with self._explaining():
             return self._engine.catalog()
 
-    def damaged(self, *, thorough: bool = True) -> Mapping[Address, str]:
+    def damaged(
+        self, *, thorough: bool = True, catalog: Sequence[CollectionFacts] | None = None
+    ) -> Mapping[Address, str]:
         """The collections whose vectors cannot be read, with what is wrong and the command that helps. Only reads.
 
         Args:
-            thorough: also look into the files of a folder; otherwise only at their presence and sizes. Of a server or
-                a client, ask each collection for vectors; otherwise none.
+            thorough: also look into the files of a folder; otherwise only at their presence and sizes. Of a server, a
+                client, or other files, ask each collection for vectors; otherwise those that look as if they had none.
+            catalog: the collections, where they were just listed.
         """
         if not isinstance(self._database, FileDatabase):
-            return self._damaged_in(self._database) if thorough else {}
+            with self._explaining():
+                asked = [
+                    facts.address
+                    for facts in (self.collections() if catalog is None else catalog)
+                    if facts.dimension is None or (thorough and facts.count)
+                ]
+                return self._database.damaged(asked) if asked else {}
         with self._explaining():
             faults = self._database.damaged(thorough=thorough)
         return {
@@ -171,18 +179,6 @@ class DatabaseReader:
         with self._explaining():
             reasons = {facts.address: store.refusal(facts.address, dimension) for facts in catalog}
         return {address: reason for address, reason in reasons.items() if reason is not None}
-
-    def _damaged_in(self, store: Store) -> Mapping[Address, str]:
-        """The same for an open database, whose collections can be made anew only in its folder."""
-        with self._explaining():
-            faults = store.damaged([facts.address for facts in self.collections() if facts.count and facts.dimension])
-        first = "stop the server" if store.folder is None else "close the client"
-        folder = "FOLDER" if store.folder is None else shlex.quote(str(store.folder))
-        return {
-            address: f"{fault}; {first}, and embed its documents again in the folder:  "
-            f"{embed_again_command(folder, address)}"
-            for address, fault in faults.items()
-        }
 
     def check_dimensions(self, expected_dim: int) -> list[Mismatch]:
         """The collections whose vectors have another dimension than `expected_dim`. Only reads.

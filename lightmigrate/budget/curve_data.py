@@ -88,8 +88,8 @@ def read_curve_data(
                 "documents to calibrate on (--samples 50)"
             )
         calibration, known, for_words = within
-    if calibration > size.texts:
-        raise _too_few_texts(collection.address, size, calibration)
+    if max(1, calibration) > size.texts:
+        raise too_few_texts(collection.address, size.texts, size.records, max(1, calibration))
     sampled = data_from_readable(
         collection,
         max(calibration, drawn_samples(size)),
@@ -140,15 +140,22 @@ def _left(allowed: float, measuring: int, size: CollectionSize) -> float:
     return allowed - measuring
 
 
-def _too_few_texts(address: Address, size: CollectionSize, needed: int) -> NotEnoughTextsError:
-    """The error for a collection with too few texts to calibrate on, with what can be done."""
+def too_few_texts(address: Address, texts: int, records: int, needed: int) -> NotEnoughTextsError:
+    """The error for a collection with too few texts to calibrate on, with what can be done.
+
+    Args:
+        address: of the collection.
+        texts: different texts that it has.
+        records: that it has.
+        needed: texts that are needed.
+    """
     least, median, most = GAINS
     return NotEnoughTextsError(
-        f"collection {address}: {size.texts} of {size.records} records have a text, {needed} are needed to "
+        f"collection {address}: {texts} of {records} records have a text, {needed} are needed to "
         "calibrate on. If the texts are kept elsewhere, give them by id (--texts FILE.jsonl, a line {id, text}): they "
         f"keep {least:.2f} to {most:.2f} more of the quality (median {median:.2f}, benchmarks/results/retention.md). "
         "Otherwise project the vectors with a projection trained on texts of the same kind:  lightmigrate train "
         "--texts FILE --source-model OLD --target-model NEW; and then  lightmigrate migrate DATABASE -p FILE",
         asked=needed,
-        available=size.texts,
+        available=texts,
     )

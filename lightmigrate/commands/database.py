@@ -14,6 +14,7 @@ from urllib.parse import quote
 from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.errors import (
     CollectionNotFoundError,
+    DamagedCollectionError,
     LightmigrateError,
     NothingToMigrateError,
     PasswordNeededError,
@@ -204,10 +205,13 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
 
     Raises:
         CollectionNotFoundError: there is none, or more than one.
+        DamagedCollectionError: the only one that is meant cannot be read, and therefore is not among the addresses.
     """
     whole = [address for address in addresses if name == str(address)]
     # a name alone stands for the collection of the default database, where another database has one of that name, too
     matching = whole or [address for address in addresses if not name or name == address.name]
+    if not matching:
+        require_readable(migrator, lambda address: name in ("", address.name, str(address)))
     if len(matching) != 1:
         known = ", ".join(map(str, addresses)) or "none"
         raise CollectionNotFoundError(f"--collection must name one collection of {migrator.path}; there are: {known}")
@@ -289,13 +293,26 @@ def addresses_of_other_dimension(
 
 
 def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
-    """The collections whose vectors can be read; a warning names each of the others. Only reads."""
+    """The collections whose vectors can be read; a warning names each of the others. Only reads.
+
+    Raises:
+        DamagedCollectionError: there is only one, and it cannot be read.
+    """
     from lightmigrate.progress import logger
 
     damaged = migrator.damaged()
+    if len(catalog) == 1:
+        require_readable(migrator, lambda address: True)
     for address, fault in damaged.items():
         logger.warning("collection %s cannot be read and is left as it is: %s", address, fault)
     return [facts for facts in catalog if facts.address not in damaged]
+
+
+def require_readable(migrator: Migrator, meant: Callable[[Address], bool]) -> None:
+    """Raise `DamagedCollectionError` for the first collection that is meant and that cannot be read. Only reads."""
+    for address, fault in migrator.damaged().items():
+        if meant(address):
+            raise DamagedCollectionError(f"collection {address} cannot be read: {fault}")
 
 
 def changeable(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lightmigrate.budget.budget_split import MEASURING_SHARE
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
-from lightmigrate.budget.curve_data import read_curve_data
+from lightmigrate.budget.curve_data import read_curve_data, too_few_texts
 from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.budget.settings import CurvePoint
@@ -100,14 +100,17 @@ def compare_routes(
 
     Raises:
         RefusedError: measuring would take more than the budget.
-        NotEnoughTextsError: with a budget or `samples`: the collections do not store enough documents.
+        NotEnoughTextsError: no record has a text; with a budget or `samples`: not enough have one.
         ProviderError: the model fails.
     """
     limit = SpendingLimit(goal.max_cost)
     # what was asked for and cannot be had is refused before the model is called
     read = read_curve_data(collection, provider, options) if options.asked_for else None
     costs = Costs.measure(collection, provider, stored_bytes, limit)
-    share = 1 - costs.count.without_text / max(1, costs.count.records)
+    count = costs.count
+    if count.records and not count.texts:
+        raise too_few_texts(collection.address, 0, count.records, 1)
+    share = 1 - count.without_text / max(1, count.records)
     everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
     curve, known, not_measured = None, None, ""
     measuring = _measuring_share(costs, goal, limit.spent)

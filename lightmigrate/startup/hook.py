@@ -210,15 +210,15 @@ class _Start:
         decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
         to_migrate = policy.on_mismatch == "migrate"
-        damaged = migrator.damaged(thorough=False)
         catalog = [facts for facts in migrator.collections() if policy.includes(facts.address)]
+        damaged = migrator.damaged(thorough=False, catalog=catalog)
         if policy.distance is not None:
             decision.fixed = migrator.fixed_distances(catalog, policy.distance)
             for reason in decision.fixed.values():
                 logger.warning("⚠ %s", reason)
         for facts in catalog:
             if facts.address in damaged:
-                if decision.add_damaged(facts, damaged[facts.address]):
+                if decision.add_damaged(facts, damaged[facts.address], anew=self._is_folder):
                     pending[facts.address] = facts
                 continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)

@@ -10,7 +10,7 @@ import pytest
 
 from lightmigrate import Migrator, Registry, fit
 from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
-from lightmigrate.errors import RefusedError
+from lightmigrate.errors import NotEnoughTextsError, RefusedError
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
@@ -51,6 +51,14 @@ def test_what_takes_little_is_embedded_and_nothing_is_measured(tmp_path: Path) -
     assert (found.chosen.kind, found.measured_on, found.curve) == ("everything", 0, None)
     assert len(inner.asked) < ROWS / 2, "a few texts told its speed"
     assert [route.kind for route in found.routes] == ["nothing", "everything"]
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_without_any_text_the_ways_out_are_those_that_work(tmp_path: Path, always: bool) -> None:
+    """No route can be taken, not even embedding everything, and learning on the collection's documents is none."""
+    folder = build(tmp_path / "db", [None] * ROWS)
+    with pytest.raises(NotEnoughTextsError, match=rf"0 of {ROWS} records have a text.*--texts FILE.jsonl"):
+        compared(folder, cached(tmp_path, Counting()), always=always)
 
 
 def test_measuring_takes_at_most_a_tenth(tmp_path: Path) -> None:

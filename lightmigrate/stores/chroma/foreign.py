@@ -31,7 +31,8 @@ def what_is_there(folder: Path) -> str | None:
         return (
             f"{folder} is a file: give its folder, {shlex.quote(str(folder.parent))}"
             if whole
-            else f"{folder} is a file"
+            else f"{folder} is a file of no kind that is known: files of vectors are called NAME.npy, NAME.parquet or "
+            "NAME.faiss; of a database give the folder"
         )
     if not folder.is_dir():
         return None

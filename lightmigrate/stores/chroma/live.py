@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ class LiveChromaStore(ChromaStore):
         """See `claim.Claimable`."""
         if self._is_remote:
             ServerLock(self._live).wait()
+
+    def damaged(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
+        """The collections whose index Chroma cannot read vectors from, which can be made anew only in their folder."""
+        first = "stop the server" if self.folder is None else "close the client"
+        folder = "FOLDER" if self.folder is None else shlex.quote(str(self.folder))
+        return {
+            address: f"{fault}; {first}, and embed its documents again in the folder:  lightmigrate migrate {folder} "
+            f"--collection {shlex.quote(str(address))} --embed-again --target-model MODEL"
+            for address, fault in super().damaged(addresses).items()
+        }
 
     @property
     def _is_remote(self) -> bool:

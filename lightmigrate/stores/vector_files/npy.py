@@ -41,7 +41,8 @@ class NpyArray:
         if not _is_of_rows(shape, self.dtype) or fortran:
             order = " in Fortran order" if fortran else ""
             raise DamagedCollectionError(
-                f"{path} holds an array of {self.dtype} {shape}{order}: vectors are floats (n, d), row after row"
+                f"{path} holds an array of {self.dtype} {shape}{order}: vectors are floats (n, d), row after row, as "
+                "numpy.save(PATH, numpy.ascontiguousarray(VECTORS, 'float32')) writes them"
             )
         self._offset = self._file.tell()
         self.count, self.dimension = shape

@@ -132,6 +132,7 @@ def test_what_a_folder_holds_in_place_of_a_database_is_said_with_what_helps(data
         index: rf"is an index folder of a Chroma database: give {database}",
         database / DATABASE_FILE: f"is a file: give its folder, {database}",
         with_files(tmp_path / "qdrant", "raft_state.json"): "is a Qdrant storage",
+        with_files(tmp_path / "numpy", "all.npz") / "all.npz": r"is a file of no kind that is known: .* NAME\.npy",
     }
     for folder, said in places.items():
         files = ChromaFiles(folder)
