@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -48,12 +49,22 @@ def _served(host: str, port: int, ssl: bool, header: list[str] | None, tenant: s
 
 def _secret(header: str) -> str:
     """A header's value: never on the command line, where every process can read it."""
-    variable = "LIGHTMIGRATE_HEADER_" + header.upper().replace("-", "_")
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header):  # what a name may be, RFC 9110
+        name = re.split(r"[:=\s]", header, maxsplit=1)[0]
+        raise RefusedError(
+            f"--header takes a name alone, --header {name or 'NAME'}: other processes can read a value on a command "
+            f"line; it is read from the environment variable {_variable(name or 'NAME')} or asked for"
+        )
+    variable = _variable(header)
     if variable in os.environ:
         return os.environ[variable]
     if not sys.stdin.isatty():
         raise RefusedError(f"header {header} has no value: set the environment variable {variable}")
     return str(typer.prompt(header, hide_input=True, err=True))
+
+
+def _variable(header: str) -> str:
+    return "LIGHTMIGRATE_HEADER_" + header.upper().replace("-", "_")
 
 
 def _server(help: str, *names: str) -> Any:

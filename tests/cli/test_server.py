@@ -75,6 +75,12 @@ def test_what_names_no_database(run: Any, database: Path, monkeypatch: pytest.Mo
     code, _, err = run(*words)
     assert code == 2
     assert "LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN" in err
+    for pair in ("X-Chroma-Token: a-secret", "X-Chroma-Token=a-secret", "X-Chroma-Token:a-secret"):
+        code, out, err = run(*words[:-1], pair)
+        assert code == 2
+        assert "--header X-Chroma-Token:" in err
+        assert "LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN or asked for" in err
+        assert "a-secret" not in (out + err).lower()
     monkeypatch.setenv("LIGHTMIGRATE_HEADER_X_CHROMA_TOKEN", "a-secret")
     code, out, err = run(*words)
     assert "no Chroma server answers" in err

@@ -7,9 +7,10 @@ import functools
 import http.client
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lightmigrate.errors import DatabaseError, LightmigrateError, MissingExtraError
 from lightmigrate.providers.functions import is_embedder
@@ -54,11 +55,9 @@ def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tena
         client = chromadb.HttpClient(host, port, ssl, dict(headers), _silent(), tenant, database)
         client.heartbeat()
     except Exception as error:  # noqa: BLE001  # httpx, chromadb and ValueError
-        if (version := _old_version(host, port, ssl=ssl, headers=headers)) is not None:
-            raise DatabaseError(
-                f"the Chroma server at {host}:{port} is of version {version}, and 1.3 or newer is needed: "
-                f"{UPDATE_SERVER}"
-            ) from None
+        ask = functools.partial(_asked, host, port, ssl=ssl, headers=headers)
+        if (reason := _why_not(ask, list(headers), tenant, database)) is not None:
+            raise DatabaseError(f"the Chroma server at {host}:{port} {reason}") from None
         raise DatabaseError(
             f"no Chroma server answers at {host}:{port} for {tenant}/{database} ({type(error).__name__}); "
             "check --host, --port, --ssl, --header, --tenant and --database"
@@ -66,17 +65,46 @@ def connect(host: str, port: int, *, ssl: bool, headers: Mapping[str, str], tena
     return client
 
 
-def _old_version(host: str, port: int, *, ssl: bool, headers: Mapping[str, str]) -> str | None:
-    """The version of a server that only speaks the first version of the API, as servers up to 0.5 did."""
+def _why_not(
+    ask: Callable[[str], tuple[int, object]], headers: Sequence[str], tenant: str, database: str
+) -> str | None:
+    """Why a server that answers cannot be used, with what helps; `None` for one that does not answer as Chroma does.
+
+    Args:
+        ask: the status and the JSON of an answer to a path; status 0 where there is none.
+        headers: names of the headers that are sent.
+        tenant: the tenant that is wanted.
+        database: the database that is wanted.
+    """
+    _, version = ask("/api/v1/version")  # servers up to 0.5 only speak the first version of the API
+    if isinstance(version, str) and re.fullmatch(r"0\.[\d.]+", version):
+        return f"is of version {version}, and 1.3 or newer is needed: {UPDATE_SERVER}"
+    status, _ = ask("/api/v2/auth/identity")
+    if status in (401, 403) and headers:
+        return f"does not accept what {' and '.join(headers)} says (status {status}): check its value"
+    if status in (401, 403):
+        return (
+            f"wants a header (status {status}): name it, as in --header X-Chroma-Token or --header Authorization; its "
+            "value is read from the environment or asked for"
+        )
+    if status == 200 and ask(f"/api/v2/tenants/{quote(tenant)}/databases/{quote(database)}")[0] == 404:
+        return f"has no database {database} of a tenant {tenant}: check --tenant and --database"
+    return None
+
+
+def _asked(host: str, port: int, path: str, *, ssl: bool, headers: Mapping[str, str]) -> tuple[int, object]:
+    """The status of a server's answer and what it holds, `None` if that is no JSON; status 0 for no answer."""
     connection = (http.client.HTTPSConnection if ssl else http.client.HTTPConnection)(host, port, timeout=SECONDS)
     try:
         with contextlib.closing(connection):
-            connection.request("GET", "/api/v1/version", headers=dict(headers))
+            connection.request("GET", path, headers=dict(headers))
             answer = connection.getresponse()
-            version = json.loads(answer.read(200)) if answer.status == 200 else None
+            status, content = answer.status, answer.read(2000)
     except (OSError, ValueError, http.client.HTTPException):
-        return None
-    return version if isinstance(version, str) and re.fullmatch(r"0\.[\d.]+", version) else None
+        return 0, None
+    with contextlib.suppress(ValueError):
+        return status, json.loads(content)
+    return status, None
 
 
 def _silent() -> Settings:
