@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, repeat
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +187,10 @@ class Draft:
                 if job.anew:
                     lost.look(projected, group, done)
                 numbers.write(np.ascontiguousarray(projected, _NUMBER).data)
-                lines.writelines(json.dumps(record).encode() + b"\n" for record in group.ids)
+                lines.write(_lines(group.ids))
                 digest.add_contents(group)
-                queries.update((record, done + row) for row, record in enumerate(group.ids) if record in queries)
+                for record in queries.keys() & set(group.ids):
+                    queries[record] = done + group.ids.index(record)
                 if exact:
                     exact.add(group.vectors)
                 done += len(group)
@@ -259,6 +261,11 @@ def _strings(lines: Iterable[bytes]) -> list[str]:
     return strings
 
 
+def _lines(strings: Sequence[str]) -> bytes:
+    """A JSON string a line."""
+    return "".join([f"{encoded}\n" for encoded in map(encode_basestring_ascii, strings)]).encode()
+
+
 def _grouped(pages: Iterator[Page]) -> Iterator[Page]:
     """The same records in batches of `_BATCH`, whatever pages they come in.
 
@@ -267,11 +274,14 @@ def _grouped(pages: Iterator[Page]) -> Iterator[Page]:
     """
     waiting: list[Page] = []
     for page in pages:
+        if not waiting and len(page) == _BATCH:
+            yield page
+            continue
         waiting.append(page)
         while sum(map(len, waiting)) >= _BATCH:
             whole = Page.joined(waiting)
             yield whole.part(0, _BATCH)
-            waiting = [whole.part(_BATCH, len(whole))]
+            waiting = [whole.part(_BATCH, len(whole))] if len(whole) > _BATCH else []
     if any(map(len, waiting)):
         yield Page.joined(waiting)
 

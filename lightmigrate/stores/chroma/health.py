@@ -19,7 +19,7 @@ import numpy as np
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, read_catalog, reading, require_chroma_folder
-from lightmigrate.stores.chroma.hnsw import HnswHeader, entry_point
+from lightmigrate.stores.chroma.hnsw import HnswHeader, entry_point, higher_links
 from lightmigrate.stores.chroma.labels import Labels, read_labels
 from lightmigrate.stores.chroma.layout import LABELS_FILE
 from lightmigrate.stores.ids import hashed
@@ -49,7 +49,7 @@ _POINTER = b"version https://git-lfs"
 _PROTOCOL = 3
 
 # Elements checked at once.
-_AT_ONCE = 50_000
+_AT_ONCE = 2000
 
 
 def damaged_indexes(folder: Path, *, thorough: bool, of: Address | None = None) -> dict[Address, str]:
@@ -163,6 +163,7 @@ def _require_links(index: Path) -> None:
     with (index / "data_level0.bin").open("rb") as stream:
         for start in range(0, header.elements, _AT_ONCE):
             count = min(_AT_ONCE, header.elements - start)
+            # not mapped: somebody may cut the file short meanwhile, which would end this process
             rows = np.fromfile(stream, np.uint8, count * header.size).reshape(count, header.size)
             links = np.ascontiguousarray(rows[:, : header.vector_at]).view("<u4")
             used = links[:, 0] & 0xFFFF  # the other two bytes mark deleted elements
@@ -171,10 +172,5 @@ def _require_links(index: Path) -> None:
             places = np.arange(links.shape[1] - 1)[None] < used[:, None]
             if (links[:, 1:][places] >= header.elements).any():
                 raise ValueError("a link leads to no element")
-    higher, at = (index / _MAY_BE_EMPTY).read_bytes(), 0
-    for _ in range(header.elements):
-        if at + 4 > len(higher):
-            raise ValueError(f"{_MAY_BE_EMPTY} is cut short")
-        at += 4 + int.from_bytes(higher[at : at + 4], "little")
-    if at > len(higher):
-        raise ValueError(f"{_MAY_BE_EMPTY} is cut short")
+    for _ in higher_links((index / _MAY_BE_EMPTY).read_bytes(), header.elements):
+        pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,10 +198,13 @@ class HnswFiles:
 
         Elements that lie together are read together.
         """
-        order = np.argsort(elements, kind="stable")
-        places = elements[order]
-        rows = np.empty((len(elements), self.size), np.uint8)
         with (self.folder / "data_level0.bin").open("rb") as stream:
+            if len(elements) and (np.diff(elements) == 1).all():  # nothing to put in its place
+                stream.seek(int(elements[0]) * self.size)
+                return np.fromfile(stream, np.uint8, len(elements) * self.size).reshape(-1, self.size)
+            order = np.argsort(elements, kind="stable")
+            places = elements[order]
+            rows = np.empty((len(elements), self.size), np.uint8)
             for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) > _NEAR) + 1):
                 if not len(run):
                     continue
@@ -220,18 +223,12 @@ class HnswFiles:
         content = (self.folder / "link_lists.bin").read_bytes()
         size = _LINK_BYTES * (self.links + 1)
         levels: list[dict[int, npt.NDArray[np.uint32]]] = [{} for _ in range(self.levels)]
-        at = 0
-        for element in range(self.elements):
-            if at + _LINKS.size > len(content):
-                raise ValueError("links that are cut short")
-            (length,) = _LINKS.unpack_from(content, at)
-            at += _LINKS.size
-            if length % size or length // size > self.levels or at + length > len(content):
-                raise ValueError("links of another length")
+        for element, at, length in higher_links(content, self.elements):
+            if length % size or length // size > self.levels:
+                raise ValueError("link_lists.bin holds links of another length")
             for level, start in enumerate(range(at, at + length, size)):
                 (count,) = _LINKS.unpack_from(content, start)
                 levels[level][element] = np.frombuffer(content, "<u4", min(count, self.links), start + _LINKS.size)
-            at += length
         return levels[::-1]
 
     def with_vectors(
@@ -287,6 +284,34 @@ class HnswFiles:
         _write(folder / "header.bin", described + header[_HEADER.size :])
         for name in ("link_lists.bin", "index_metadata.pickle"):
             _write(folder / name, (self.folder / name).read_bytes())
+
+
+def higher_links(content: bytes, elements: int) -> Iterator[tuple[int, int, int]]:
+    """The elements with links on the higher levels, about one of 16: their number, where the links are, how many bytes.
+
+    Args:
+        content: of `link_lists.bin`: of every element the bytes of its links, a number of four bytes, then these.
+        elements: number of elements.
+
+    Raises:
+        ValueError: the content is cut short, or cannot be that.
+    """
+    numbers = np.frombuffer(content, "<u4", len(content) // _LINK_BYTES)
+    filled = np.flatnonzero(numbers)  # between two of these, each number is an element without links
+    element = at = 0
+    while element < elements:
+        place = np.searchsorted(filled, at)
+        following = int(filled[place]) if place < len(filled) else len(numbers)
+        element, at = element + following - at, following
+        if element >= elements:
+            return
+        length = int(numbers[at]) if at < len(numbers) else 0
+        if at >= len(numbers) or (at + 1) * _LINK_BYTES + length > len(content):
+            raise ValueError("link_lists.bin is cut short")
+        if length % _LINK_BYTES:
+            raise ValueError("link_lists.bin holds links of another length")
+        yield element, (at + 1) * _LINK_BYTES, length
+        element, at = element + 1, at + 1 + length // _LINK_BYTES
 
 
 def entry_point(content: bytes) -> int:

@@ -8,6 +8,7 @@ Of the ids of a large index only hashes are kept, see `stores.ids`.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from array import array
 from collections.abc import Container, Mapping, Sequence
@@ -29,6 +30,10 @@ _MOST_DICTIONARIES = 4
 
 # To ask for the ids of all labels.
 ALL = range(2**31)
+
+# Labels of the last file that was read are kept if there are not more, 16 bytes for each: the same file is read several
+# times during a migration, in the database and in its copy.
+_MOST_KEPT = 2**20
 
 _EXPECTED = {"dimensionality", "total_elements_added", "max_seq_id", "id_to_label", "label_to_id", "id_to_seq_id"}
 
@@ -77,6 +82,22 @@ def read_labels(content: bytes, asked: Container[int] = ()) -> Labels:
     Raises:
         ValueError: not a file in the format of Chroma 1.x.
     """
+    if asked:
+        return _parsed(content, asked)
+    sha256 = hashlib.sha256(content).digest()
+    if (labels := _last_read.get(sha256)) is None:
+        labels = _parsed(content, ())
+        _last_read.clear()
+        if len(labels) <= _MOST_KEPT:
+            _last_read[sha256] = labels
+    return labels
+
+
+# The labels of the last file that was read, by its SHA-256.
+_last_read: dict[bytes, Labels] = {}
+
+
+def _parsed(content: bytes, asked: Container[int]) -> Labels:
     try:
         return _checked(_read(content, asked))
     except (IndexError, TypeError, struct.error, UnicodeDecodeError, RecursionError, OverflowError) as error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
-from lightmigrate.stores.chroma.hnsw import HnswFiles
+from lightmigrate.stores.chroma.hnsw import HnswFiles, higher_links
 from lightmigrate.stores.chroma.labelled import LabelledVectors
 from lightmigrate.stores.chroma.labels import ALL, read_labels
 from lightmigrate.stores.chroma.layout import Layout
@@ -190,3 +190,34 @@ def test_a_header_that_says_something_else_is_not_believed(
         return
     # what cannot be told from the truth: how much room was made, if it is enough
     assert tuple(said) == known or (place == 2 and value >= files.elements)
+
+
+@pytest.mark.parametrize("elements", [[], [0], [5, 6, 7], [7, 6, 5], [3, 5, 40, 4], [9, 9, 10]])
+def test_elements_are_read_in_the_order_in_which_they_are_asked_for(elements: list[int], folder: Path) -> None:
+    index = HnswFiles.open(index_of(folder, 0))
+    content = np.fromfile(index.folder / "data_level0.bin", np.uint8).reshape(-1, index.size)
+    assert np.array_equal(index.read(np.array(elements, np.intp)), content[elements])
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 4, 12, 68])), st.binary(max_size=3), st.integers(0, 80))
+def test_links_of_the_higher_levels_are_where_walking_from_one_to_the_next_finds_them(
+    lengths: list[int], more: bytes, lacking: int
+) -> None:
+    content = b"".join(struct.pack("<I", length) + b"\1" * length for length in lengths)
+    starts = np.cumsum([0, *(length + 4 for length in lengths)])
+    expected = [(number, int(starts[number]) + 4, length) for number, length in enumerate(lengths) if length]
+    assert list(higher_links(content + more, len(lengths))) == expected
+    if 0 < lacking <= len(content):
+        with pytest.raises(ValueError, match=r"cut short|another length"):
+            list(higher_links(content[:-lacking], len(lengths)))
+
+
+def test_labels_that_changed_are_read_anew(labels: bytes) -> None:
+    first = read_labels(labels)
+    again = read_labels(bytes(labels))
+    assert np.array_equal(first.hashes, again.hashes)
+    record = next(iter(read_labels(labels, ALL).ids.values()))
+    changed = read_labels(labels.replace(record.encode(), record[::-1].encode()))
+    assert hash(record[::-1]) in changed.hashes
+    assert hash(record) not in changed.hashes
+    assert hash(record) in read_labels(labels).hashes
