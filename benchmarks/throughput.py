@@ -1,5 +1,7 @@
 """How fast is it? `python benchmarks/throughput.py` writes `throughput.json` and `throughput.md`.
 
+With another number of records (`--records 100000 --routes keep keep-full`) the files are `throughput_100000.json`, `.md`.
+
 Two things are measured:
 
 1. `Projection.apply`, by NumPy and by onnxruntime, beside a bare `np.matmul` of the same shape. The three take
@@ -43,8 +45,10 @@ SEED = 0
 SHAPES = ((384, 768), (1024, 768), (1024, 1536))
 STORED = (1024, 768)  # dimensions of the database before and after
 COLLECTION, DATABASE = "benchmark", "database"
+RECORDS = 10_000
 WORDS_IN_DOCUMENT = 200
 NAIVE_BATCH = 100
+MOST_AT_ONCE = 32_000  # Chroma refuses to give more
 ROUTES = {
     "naive": "the original design, a naive script",
     "keep": 'lightmigrate, `index="keep"`',
@@ -73,8 +77,9 @@ def main() -> None:
         "database": measure_routes(options),
     }
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "throughput.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (options.output / "throughput.md").write_text(markdown(report), encoding="utf-8")
+    name = "throughput" if options.records == RECORDS else f"throughput_{options.records}"
+    (options.output / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (options.output / f"{name}.md").write_text(markdown(report), encoding="utf-8")
     print(markdown(report))
 
 
@@ -83,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description="Measure how fast lightmigrate projects and migrates.")
     made.add_argument("--rows", type=int, default=20_000, help="vectors in one call of apply (default %(default)s)")
     made.add_argument("--rounds", type=int, default=31, help="rounds of calls of apply (default %(default)s)")
-    made.add_argument("--records", type=int, default=10_000, help="records in the database (default %(default)s)")
+    made.add_argument("--records", type=int, default=RECORDS, help="records in the database (default %(default)s)")
+    made.add_argument("--routes", nargs="+", choices=ROUTES, default=list(ROUTES), help="beside the naive script")
     made.add_argument("--repeat", type=int, default=3, help="migrations by every route (default %(default)s)")
     made.add_argument("--work-dir", type=Path, help="where the databases are made and thrown away")
     made.add_argument("--output", type=Path, default=Path(__file__).parent / "results", help="folder of the results")
@@ -197,7 +203,8 @@ def measure_routes(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=options.work_dir) as made:
         work = Path(made)
         start_child("build", work / DATABASE, options)
-        runs: dict[str, list[dict[str, float]]] = {task: [] for task in ("idle", *ROUTES)}
+        tasks = ("idle", "naive", *(route for route in options.routes if route != "naive"))
+        runs: dict[str, list[dict[str, float]]] = {task: [] for task in tasks}
         for _ in range(options.repeat):
             for task, own in runs.items():
                 (work / "run").mkdir()
@@ -258,7 +265,11 @@ def migrate_naively(folder: Path, weights: Vectors, bias: Vectors) -> None:
     """Everything into memory, collection deleted, everything back: no backup, no check, no way back."""
     client = open_client(folder)
     collection = client.get_collection(COLLECTION, embedding_function=None)
-    rows = collection.get(include=["embeddings", "documents", "metadatas"])
+    rows: dict[str, list[Any]] = {"ids": [], "embeddings": [], "documents": [], "metadatas": []}
+    for start in range(0, collection.count(), MOST_AT_ONCE):
+        part = collection.get(limit=MOST_AT_ONCE, offset=start, include=["embeddings", "documents", "metadatas"])
+        for name, values in rows.items():
+            values.extend(part[name])
     vectors = np.asarray(rows["embeddings"], dtype=np.float32) @ weights + bias
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     client.delete_collection(COLLECTION)
