@@ -23,7 +23,7 @@ examples:  # the tests with examples that hypothesis draws, with a thousand new 
 	LIGHTMIGRATE_EXAMPLES=1000 $(PYTHON) -m pytest $$(grep -rl --include="*.py" "import.*given" tests)
 
 crash:  # kills or fails every operation of a migration and every step of an exchange, and damages every byte of its journal, where `pytest` takes a part; 200 random moments, 200 random histories; 10,000 records that become exact while their server is killed; then migrations, rollbacks and refinements of every store, killed before every step and at random moments (can be interrupted and run again); hours; see benchmarks/results/crash.md
-	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py tests/migration/test_cutover.py
+	LIGHTMIGRATE_KILLS=200 $(PYTHON) -m pytest tests/crash tests/contract/test_crash.py tests/stores/pgvector/test_crash.py tests/stores/sqlite_vec/test_crash.py tests/stores/lance/test_crash.py tests/test_transfer.py tests/migration/test_cutover.py tests/scale/test_objects_killed.py
 	LIGHTMIGRATE_SERVED=10000 $(PYTHON) -m pytest tests/startup/test_background.py -k killed_twice
 	LIGHTMIGRATE_KILLS=200 $(PYTHON) benchmarks/crash.py
 	$(PYTHON) benchmarks/crash_index.py --kills 200
@@ -47,9 +47,10 @@ soak:  # up to 400,000 records of 1,024 numbers there, back and there again; an 
 	$(PYTHON) benchmarks/soak.py --rows 10000 50000 100000 200000 400000
 	$(PYTHON) benchmarks/soak_report.py
 
-bench:  # speed and memory, and the documentation's tables of all that was measured; three quarters of an hour, nothing beside it
+bench:  # speed and memory, and the documentation's tables of all that was measured; an hour and a quarter, nothing beside it
 	$(PYTHON) -m pip install -q matplotlib psutil
 	$(PYTHON) benchmarks/throughput.py
+	$(PYTHON) benchmarks/throughput.py --records 100000 --routes keep keep-full --repeat 1
 	$(PYTHON) benchmarks/throughput_plot.py
 	$(PYTHON) benchmarks/time_breakdown.py
 	$(if $(DATA),$(PYTHON) benchmarks/index_graph_reuse.py $(DATA),@echo "real vectors are left out: make bench DATA=folder")

@@ -1,6 +1,6 @@
 """How fast is it? `python benchmarks/throughput.py` writes `throughput.json` and `throughput.md`.
 
-With another number of records (`--records 100000 --routes keep keep-full`) the files are `throughput_100000.json` and so on.
+With another number of records (`--records 100000 --routes keep keep-full`) the file is `throughput_100000.json`.
 
 Two things are measured:
 

@@ -23,9 +23,9 @@ _ATTEMPTS = 3
 # What limits the threads of the libraries that multiply matrices; read when they are loaded.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-
-# pyarrow gives back memory that it frees and takes it again for the next rows, which costs a tenth of the time.
-_MEMORY = {"MIMALLOC_PURGE_DELAY": "-1"}
+# pyarrow gives back memory that it frees and takes it again for the next rows, which costs a tenth of the time. Read
+# when it is loaded.
+MEMORY = {"MIMALLOC_PURGE_DELAY": "-1"}
 
 
 class Processes:
@@ -115,7 +115,7 @@ def threads_of(workers: int) -> int:
 @contextlib.contextmanager
 def _settings_of_libraries(workers: int) -> Iterator[None]:
     """Processes that are started meanwhile inherit them."""
-    settings = {**dict.fromkeys(_THREADS, str(threads_of(workers))), **_MEMORY}
+    settings = {**dict.fromkeys(_THREADS, str(threads_of(workers))), **MEMORY}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -131,11 +131,16 @@ def _settings_of_libraries(workers: int) -> Iterator[None]:
 def _begin(threads: int) -> None:
     """What a worker does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all; whoever runs them ends them, after their unit
+    limit_arrow(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def limit_arrow(threads: int) -> None:
+    """Give pyarrow so many threads, where it is installed; it takes one a core."""
     with contextlib.suppress(ImportError):
         import pyarrow as pa
 
         pa.set_cpu_count(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _load(work: Callable[[Task], Returned]) -> None:

@@ -19,6 +19,7 @@ from lightmigrate.errors import DatabaseError, FailedError, MissingExtraError, P
 from lightmigrate.providers.cache import default_cache
 from lightmigrate.providers.cache_file import CacheFile, Change, VectorFile
 from lightmigrate.scale.executor import Returned, Task, never
+from lightmigrate.scale.processes import MEMORY, limit_arrow
 
 try:
     import ray
@@ -86,13 +87,13 @@ class RayTasks:
             DatabaseError: no cluster answers.
         """
         with self._connected():
-            remote: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(work)
+            remote: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_in_worker)
             waiting = list(reversed(tasks))
             running: dict[Any, Task] = {}
             while (waiting and not stopped()) or running:
                 while waiting and not stopped() and len(running) < _AHEAD * self.workers:
                     task = waiting.pop()
-                    running[remote.remote(task)] = task
+                    running[remote.remote([ray.put((work, task))])] = task
                 ready, _ = ray.wait(list(running), num_returns=1)
                 for reference in ready:
                     yield running.pop(reference), _result(reference)
@@ -118,6 +119,19 @@ class RayTasks:
         finally:
             self._is_connected = False
             ray.shutdown()
+
+
+def _in_worker(boxed: Sequence[Any]) -> object:
+    """Work on a task, in a worker of one core that is set up as those of `Processes` are.
+
+    Args:
+        boxed: a reference to the function and the task; opening it loads their modules, and pyarrow with them.
+    """
+    for name, value in MEMORY.items():
+        os.environ.setdefault(name, value)
+    limit_arrow(1)
+    work, task = ray.get(boxed[0])
+    return work(task)
 
 
 @dataclass(frozen=True)

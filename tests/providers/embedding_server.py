@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
         self.send_header("Content-Length", str(len(content)))
-        if status == 429:
+        if status == 429 or status >= 500:  # or a client waits for half a minute in all
             self.send_header("retry-after", "0.001")
         self.end_headers()
         self.wfile.write(content[:100] if cut else content)

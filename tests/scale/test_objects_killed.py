@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 FORCED = MigrationOptions(force=True)
 
 # Requests of a whole migration before which a run is killed: where each stands among all of them, from 0 to 1.
-MOMENTS = [round(random.Random(seed).random(), 3) for seed in range(40 if EVERY_OPERATION else 4)]
+MOMENTS = [round(random.Random(seed).random(), 3) for seed in range(40 if EVERY_OPERATION else 2)]
 
 
 def started(words: list[str], **environment: str) -> subprocess.Popen[bytes]:
