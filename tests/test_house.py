@@ -61,7 +61,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("projection",),
     ("projection.terms",),
     ("objects",),
-    ("files", "results", "progress", "server_path", "vectors"),
+    ("files", "results", "progress", "server_path", "threads", "vectors"),
     ("system",),
     ("errors", "lazy", "version"),
 )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from lightmigrate.threads import core_left
+
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
@@ -22,7 +24,7 @@ def read_ahead(things: Iterable[_T]) -> Iterator[Iterator[_T]]:
     """The same items in the same order, each fetched in a thread while the caller processes the previous one.
 
     An error while fetching an item is raised in its place. At most two items are in memory. When the block ends, with
-    or without an error, no fetch is running.
+    or without an error, no fetch is running. Matrix products leave the thread a core.
     """
     iterator, end = iter(things), _End()
 
@@ -32,7 +34,7 @@ def read_ahead(things: Iterable[_T]) -> Iterator[Iterator[_T]]:
             pending = reader.submit(next, iterator, end)
             yield item
 
-    with ThreadPoolExecutor(1) as reader:
+    with core_left(), ThreadPoolExecutor(1) as reader:
         yield fetched(reader)
 
 
