@@ -39,7 +39,7 @@ from tests.encoders import WordLlama
 HEADING = """# What a start takes beside the model and Chroma
 
 `python benchmarks/hook.py --results benchmarks/results`: a start that changes the model of one collection, with the
-hook's defaults. Seconds of the processor on two shared cores, of which matrix products use one (`OPENBLAS_NUM_THREADS=1`).
+hook's defaults, with `OPENBLAS_NUM_THREADS=1`. Seconds of the processor on two shared cores.
 
 """
 SIZES = (1000, 4000, 16_000)
