@@ -170,6 +170,7 @@ def measure(sizes: Sequence[int]) -> list[dict[str, Any]]:
             build(folder, records)
             environment = {
                 **os.environ,
+                "OPENBLAS_NUM_THREADS": "1",  # the threads of more than one spin while they wait, in other parts' time
                 "XDG_CACHE_HOME": f"{home}/cache",
                 "XDG_DATA_HOME": f"{home}/data",
                 "LIGHTMIGRATE_REGISTRY": f"{home}/registry",
