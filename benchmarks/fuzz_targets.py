@@ -202,6 +202,27 @@ def read_docstore(content: bytes, place: Path) -> None:
     read(place / "it.pkl")
 
 
+def read_footer(content: bytes, place: Path) -> None:
+    """The footer of a Parquet file, which is changed and written again: what it says must come back."""
+    from lightmigrate.stores.vector_files.parquet_footer import Footer, chunks_of, place_of, rows_of
+
+    def told(file: Path) -> tuple[bytes, list[object]]:
+        with file.open("rb") as opened:
+            footer = Footer.read(opened.fileno(), file.stat().st_size)
+        facts: list[object] = []
+        with contextlib.suppress(ValueError):
+            facts.append(footer.leaf("vector"))
+        for group in footer.groups():
+            facts += [rows_of(group), *map(place_of, chunks_of(group))]
+        return footer.to_bytes(), facts
+
+    (place / "it.parquet").write_bytes(content)
+    with contextlib.suppress(ValueError):
+        end, facts = told(place / "it.parquet")
+        (place / "again.parquet").write_bytes(b"PAR1" + end)
+        assert told(place / "again.parquet") == (end, facts), "another footer comes back"
+
+
 _INDEX_FILES = ("header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle")
 _DIMENSION = 8
 
@@ -323,6 +344,20 @@ def docstore_seeds(folder: Path) -> Iterator[bytes]:
     yield dumps((store, {row: f"id{row}" for row in range(3)}))
 
 
+def footer_seeds(folder: Path) -> Iterator[bytes]:
+    """Files of vectors, of all versions and with everything that a footer may hold."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    vectors = pa.array([[0.5] * 4, [1.5] * 4, None], pa.list_(pa.float32(), 4))
+    table = pa.table({"id": ["a", "b", "c"], "vector": vectors, "more": [{"k": [1]}, None, {"k": []}]})
+    for version in ("1.0", "2.4", "2.6"):
+        pq.write_table(
+            table, folder / "it.parquet", version=version, write_page_index=version != "1.0", row_group_size=2
+        )
+        yield (folder / "it.parquet").read_bytes()
+
+
 def provenance_seeds(folder: Path) -> Iterator[bytes]:
     """An empty provenance file."""
     from lightmigrate.refinement.provenance import Provenance
@@ -349,5 +384,8 @@ TARGETS: Mapping[str, tuple[Seeds, Reader, Sequence[str]]] = {
     "provenance": (provenance_seeds, read_provenance, ("refinement.provenance",)),
     "index": (index_seeds, read_index, ("stores.chroma.graph", "stores.chroma.hnsw", "stores.chroma.health")),
     "labels": (label_seeds, read_labels, ("stores.chroma.labels",)),
+    "parquet": (
+        footer_seeds, read_footer, ("stores.vector_files.parquet_footer", "stores.vector_files.thrift"),
+    ),
     "docstore": (docstore_seeds, read_docstore, ("stores.vector_files.langchain",)),
 }  # fmt: skip

@@ -299,7 +299,7 @@ def migrate(
     if plan_file is not None:
         print_next("status", *database.words)
         return
-    if function is None and ways:
+    if function is None and projection is not None:
         terminal.output.print("the recorded embedding function was not changed (--embedding-function)")
     print_next("verify" if options.verify else "doctor", *database.words)
 

@@ -11,7 +11,7 @@ from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoic
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, find_address, require_one_for_texts
 from lightmigrate.commands.estimate import Estimate
-from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
+from lightmigrate.commands.migrate import function_of, new_job, require_consent, run_migration
 from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def migrate_embedding_again(
         options: how to migrate; `invalid_vectors` says what becomes of records without a text.
         collections: their names.
         max_cost: dollars that it may cost at most.
-        function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        function: what to record as the embedding function of the collections; `None`: see `function_of`.
         texts: where the embedded texts come from; a file of texts by id is for one collection.
         cache: file that keeps embeddings.
         distance: that the collections get; `None` keeps theirs.
@@ -67,8 +67,7 @@ def migrate_embedding_again(
         raise LightmigrateError("--embed-again embeds whole collections: name each with --collection")
     provider = target.open(cache)
     migrator = database.open_to_migrate(conversation)
-    if function is None and target.provider == "chroma":
-        function = own_function(provider)
+    function = function_of(provider) if function is None else function
     catalog = {facts.address: facts for facts in migrator.collections()}
     addresses = [find_address(name, list(catalog.values())) for name in collections]
     embedded = texts.read()

@@ -85,7 +85,7 @@ def migrate_by_plan(
         database: the database.
         plan_file: what `plan --output` wrote.
         options: how to migrate.
-        function: what to record as the embedding function of the collection; `None` keeps the record.
+        function: what to record as the embedding function of the collection; `None`: see `function_of`.
         queries: where the file of queries is now, if it was moved.
         texts: where the file of texts by id is now, if it was moved; the plan says the rest.
         cache: file that keeps embeddings.
@@ -101,6 +101,7 @@ def migrate_by_plan(
     plan, asked = read_plan(database, plan_file, queries)
     target = ModelChoice.from_json(plan.provider)
     provider = target.open(cache, **target.limited(max_cost))
+    function = function_of(provider) if function is None else function
     migrator = database.open_to_migrate(conversation)
     conversation.show(plan)
     require_consent(conversation, options)
@@ -190,9 +191,13 @@ def require_consent(conversation: Conversation, options: MigrationOptions) -> No
     conversation.require(question, "migrate")
 
 
-def own_function(provider: Cached) -> object:
-    """The embedding function behind a provider, for the store to record; `None` when there is none."""
+def function_of(provider: Cached) -> object:
+    """What a store records as the embedding function of a provider's vectors: one of Chroma's own records itself.
+
+    Of any other an application has a function of its own, which Chroma could not build: then it is recorded that it is
+    not known. The old record would have applications search with the old model, or refuse their new function.
+    """
     from lightmigrate.providers.chroma import ChromaProvider
 
     inner = provider.inner
-    return inner.function if isinstance(inner, ChromaProvider) else None
+    return inner.function if isinstance(inner, ChromaProvider) else provider.embed_each

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.commands.database import DatabaseChoice, addresses_of_other_dimension, require_one_for_texts
-from lightmigrate.commands.migrate import new_job, own_function, require_consent, run_migration
+from lightmigrate.commands.migrate import function_of, new_job, require_consent, run_migration
 from lightmigrate.errors import (
     AmbiguousTextsError,
     CostError,
@@ -92,7 +92,7 @@ def migrate_to_model(
         new: the new model.
         options: how to migrate.
         collections: their names; by default all whose vectors have another dimension than the new model's.
-        function: what to record as the embedding function of the collections; one of Chroma's own records itself.
+        function: what to record as the embedding function of the collections; `None`: see `function_of`.
         texts: where the embedded texts come from; a file of texts by id is for one collection.
         distance: that the collections get, by which everything is judged; `None` keeps theirs.
         conversation: with the caller; shown what is compared, or each training, before it is asked.
@@ -107,8 +107,7 @@ def migrate_to_model(
     provider = new.choice.open(new.cache)
     queries = read_queries(new.queries, seed=0)
     migrator = database.open_to_migrate(conversation)
-    if function is None and new.choice.provider == "chroma":
-        function = own_function(provider)
+    function = function_of(provider) if function is None else function
     wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)
     require_one_for_texts([facts.address for facts in wanted], texts.path)
     given = texts.read()

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 
 from lightmigrate.cli.app import main
 from lightmigrate.stores.chroma.client import open_client
 from tests.budget.collections import ROWS, build, require_reembedded, texts
-from tests.databases import folder_hash
+from tests.databases import folder_hash, make_vectors
+from tests.encoders import WordLlamaFunction, shared_wordllama
+from tests.providers.embedding_server import KEY, running_server
 
 MODEL = json.dumps({"name": "test_wordllama", "config": {"dimension": 128}})
 NEW = ("--target-provider", "chroma", "--target-model", MODEL)
@@ -109,3 +112,26 @@ def test_records_without_a_text_are_projected_from_the_others(run: Run, tmp_path
     assert (code, out[0]["n_migrated"]) == (0, ROWS)
     _, status, _ = run("status", place, "--json")
     assert (status[0]["exact"], status[0]["projected"]) == (ROWS - ROWS // 10, ROWS // 10)
+
+
+def test_a_function_that_does_not_make_the_new_vectors_is_no_longer_recorded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application that opened the collection without a function would search with the old model."""
+    for name in ("OPENAI_API_KEY", "CHROMA_OPENAI_API_KEY", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, KEY if "KEY" in name else str(tmp_path / "cache"))
+    place = tmp_path / "db"
+    with open_client(place) as client:
+        recorded = OpenAIEmbeddingFunction(model_name="text-embedding-ada-002")
+        collection = client.create_collection("notes", embedding_function=recorded)
+        collection.add([f"n{row}" for row in range(30)], make_vectors(30, 64), documents=texts()[:30])
+    with running_server() as server:
+        server.model = shared_wordllama().embed
+        words = ("--target-provider", "openai", "--target-model", "minilm", "--target-url", server.url)
+        assert run("migrate", place, *words, "--yes")[0] == 0
+    with open_client(place) as client:
+        opened = client.get_collection("notes", embedding_function=WordLlamaFunction())
+        assert opened.query(query_texts=[texts()[3]], n_results=1)["ids"] == [["n3"]]
+    assert run("rollback", place, "--yes")[0] == 0
+    (facts,) = run("doctor", place, "--json")[1]["collections"]
+    assert (facts["dimension"], facts["embedding_function"]["name"]) == (64, "openai")

@@ -224,24 +224,34 @@ class _Update:
         return digests, gone
 
     def write(self, page: Page) -> dict[str, bytes]:
-        """Project records of the source and write them to the target; returns their digests by id."""
+        """Project records of the source and write those that the target does not hold; returns all digests by id.
+
+        Qdrant's local mode scales its vectors anew in every search, so that their last bits change when nobody writes.
+        """
         if len(page) and self.invalid.look(page):
             moved = page.with_vectors(_as_stored(self.target, self.job.new_vectors(page)))
-            self.comparison.remove(self.target, moved.ids)
-            self.target.put(moved)
-            try:
-                self.comparison.add(moved, self.target.records(moved.ids))
-            except VerificationError:
-                raise VerificationError(
-                    f"records of {self.job.source.address} did not arrive as they were written"
-                ) from None
-        self.count += len(page)
+            stored = self.target.records(moved.ids)
+            moved = moved.rows(_differing(moved, stored))
+            if len(moved):
+                self._replace(stored, moved)
         return _digests_of(page)
+
+    def _replace(self, stored: Page, moved: Page) -> None:
+        wanted = set(moved.ids)
+        self.comparison.remove(stored.rows([row for row, record in enumerate(stored.ids) if record in wanted]))
+        self.target.put(moved)
+        try:
+            self.comparison.add(moved, self.target.records(moved.ids))
+        except VerificationError:
+            raise VerificationError(
+                f"records of {self.job.source.address} did not arrive as they were written"
+            ) from None
+        self.count += len(moved)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove records that the source no longer holds. Writes to the target."""
         if ids:
-            self.comparison.remove(self.target, ids)
+            self.comparison.remove(self.target.records(ids))
             self.target.remove(ids)
         self.count += len(ids)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from lightmigrate import Migrator, Projection, auto_migrate
+from lightmigrate import Migrator, Model, Projection, auto_migrate
 from lightmigrate.errors import (
     CollectionNotFoundError,
     DatabaseChangedError,
@@ -96,6 +96,21 @@ def test_a_collection_opened_by_its_own_name_comes_back_to_the_bit(tmp_path: Pat
         client = QdrantClient(path=folder)
         assert everything(client) == before
         client.close()
+
+
+def test_vectors_that_searches_have_scaled_anew_were_not_written_to(tmp_path: Path) -> None:
+    """Local mode scales what it holds in memory in every search, so that last bits differ from what was read."""
+    vectors = make_vectors(300, 256)
+    with quick_folder(tmp_path) as place:
+        client = QdrantClient(path=str(Path(place) / "db"))
+        client.create_collection("docs", vectors_config=models.VectorParams(size=256, distance=COSINE))
+        points = [models.PointStruct(id=row, vector=vectors[row].tolist(), payload={}) for row in range(300)]
+        client.upsert("docs", points)
+        client.close()
+        migrator = Migrator(Path(place) / "db")
+        result = migrator.migrate_collection("docs", make_projection(source=Model("old", 256)))
+        assert (result.n_migrated, result.written_late) == (300, 0)
+        _close(migrator)
 
 
 def _close(migrator: Migrator) -> None:
