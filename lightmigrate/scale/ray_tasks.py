@@ -88,6 +88,7 @@ class RayTasks:
         """
         with self._connected():
             remote: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_in_worker)
+            remote = remote.options(name=work.__name__)  # as lists of tasks and processes show it
             waiting = list(reversed(tasks))
             running: dict[Any, Task] = {}
             while (waiting and not stopped()) or running:
