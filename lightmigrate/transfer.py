@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from lightmigrate.errors import (
     AnotherRunError,
-    DamagedCollectionError,
     DatabaseChangedError,
     DatabaseError,
     FailedError,
@@ -30,7 +29,7 @@ from lightmigrate.migration.digest import settings_sha256
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.lock import lock_of
-from lightmigrate.migration.plan import Plan, make_plan, require_passed
+from lightmigrate.migration.plan import Plan, make_plan, require_passed, require_readable
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.results import MigrationResult
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
@@ -181,7 +180,7 @@ class Transfer:
         if not force:
             require_passed(plan)
         with self._locked(), self._opened() as store, self._receiving() as target:
-            _require_readable(store, [request.address for request in requests])
+            require_readable(store, [request.address for request in requests])
             if not force:
                 for request in requests:
                     _require_fitting(store, request)
@@ -317,11 +316,6 @@ def _catalog(files: FileDatabase) -> Sequence[CollectionFacts]:
     if (notice := files.upgrade_notice()) is not None:
         raise DatabaseError(f"{files.folder} would be changed as a whole when it is opened to receive: {notice}")
     return files.catalog()
-
-
-def _require_readable(store: Store, addresses: Sequence[Address]) -> None:
-    for address, fault in store.damaged(addresses).items():
-        raise DamagedCollectionError(f"collection {address} cannot be read: {fault}; see  lightmigrate doctor DATABASE")
 
 
 def _require_fitting(store: Store, request: Request) -> None:

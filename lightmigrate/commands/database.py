@@ -211,7 +211,8 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
     # a name alone stands for the collection of the default database, where another database has one of that name, too
     matching = whole or [address for address in addresses if not name or name == address.name]
     if not matching:
-        require_readable(migrator, lambda address: name in ("", address.name, str(address)))
+        damaged = migrator.damaged()
+        _require_readable(damaged, [address for address in damaged if name in ("", address.name, str(address))])
     if len(matching) != 1:
         known = ", ".join(map(str, addresses)) or "none"
         raise CollectionNotFoundError(f"--collection must name one collection of {migrator.path}; there are: {known}")
@@ -302,17 +303,17 @@ def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[Col
 
     damaged = migrator.damaged()
     if len(catalog) == 1:
-        require_readable(migrator, lambda address: True)
+        _require_readable(damaged, [catalog[0].address])
     for address, fault in damaged.items():
         logger.warning("collection %s cannot be read and is left as it is: %s", address, fault)
     return [facts for facts in catalog if facts.address not in damaged]
 
 
-def require_readable(migrator: Migrator, meant: Callable[[Address], bool]) -> None:
-    """Raise `DamagedCollectionError` for the first collection that is meant and that cannot be read. Only reads."""
-    for address, fault in migrator.damaged().items():
-        if meant(address):
-            raise DamagedCollectionError(f"collection {address} cannot be read: {fault}")
+def _require_readable(damaged: Mapping[Address, str], meant: Sequence[Address]) -> None:
+    """Raise `DamagedCollectionError` for the first collection that is meant and that cannot be read."""
+    for address in meant:
+        if address in damaged:
+            raise DamagedCollectionError(f"collection {address} cannot be read: {damaged[address]}")
 
 
 def changeable(

@@ -16,12 +16,18 @@ def _encoder() -> Callable[[object], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    text = json.encoder.encode_basestring_ascii
-    chunks = make(None, encoder.default, text, None, encoder.key_separator, encoder.item_separator, True, False, True)
+    text, separators = json.encoder.encode_basestring_ascii, (encoder.key_separator, encoder.item_separator)
+    try:
+        chunks = make(None, encoder.default, text, None, *separators, True, False, True)
+    except TypeError:  # it is not documented, and may change
+        return encoder.encode
     return lambda value: "".join(chunks(value, 0))
 
 
 _encode = _encoder()
+
+# Of each part of the digest of a record.
+_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,13 @@ def settings_sha256(collection: Collection, distance: Metric | None = None) -> s
 def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
     """A digest of each record of a page: 16 bytes of id, text and payload, and 16 of the vector when `vectors`."""
     for row, record in enumerate(zip(page.ids, page.texts, page.payloads, strict=True)):
-        digest = hashlib.sha256(_encode(record).encode()).digest()[:16]
-        yield digest + hashlib.sha256(page.vectors[row].tobytes()).digest()[:16] if vectors else digest
+        digest = hashlib.sha256(_encode(record).encode()).digest()[:_BYTES]
+        yield digest + hashlib.sha256(page.vectors[row].tobytes()).digest()[:_BYTES] if vectors else digest
+
+
+def same_contents(one: bytes, other: bytes) -> bool:
+    """Whether two digests of records are of the same id, text and payload, whatever their vectors."""
+    return one[:_BYTES] == other[:_BYTES]
 
 
 def _hash(data: bytes) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightmigrate.errors import (
     CollectionNotFoundError,
+    DamagedCollectionError,
     DimensionError,
     FailedGateError,
     NothingToMigrateError,
@@ -195,6 +196,12 @@ def require_possible(store: Store, requests: Iterable[Request]) -> None:
             reason = store.refusal(request.address, request.projection.info.target.dimension)
             if reason is not None:
                 raise RefusedError(reason)
+
+
+def require_readable(store: Store, addresses: Sequence[Address]) -> None:
+    """Raise `DamagedCollectionError` when the vectors of a collection cannot be read. Only reads."""
+    for address, fault in store.damaged(addresses).items():
+        raise DamagedCollectionError(f"collection {address} cannot be read: {fault}; see  lightmigrate doctor DATABASE")
 
 
 def require_some_possible(store: Store) -> None:

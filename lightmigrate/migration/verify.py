@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -127,11 +127,13 @@ class Comparison:
             self._digest.add_contents(stored)
         self.records += len(stored)
 
-    def remove(self, stored: Page) -> None:
-        """Subtract records that are about to be rewritten or deleted, as the new collection holds them."""
-        if not self._shared:
-            self._digest.remove(stored)
-            self.records -= len(stored)
+    def remove(self, target: Collection, ids: Sequence[str]) -> None:
+        """Subtract records that are about to be rewritten or deleted. Only reads."""
+        if self._shared:
+            return
+        stored = target.records(ids)
+        self._digest.remove(stored)
+        self.records -= len(stored)
 
     def conclude(self, baseline: Baseline, target: Collection, recall: float | None = None) -> Verification:
         """Compare the new collection as a whole, after all its records, and search its index. Only reads.

@@ -11,7 +11,6 @@ from typing import Any
 
 from lightmigrate.errors import (
     BackupError,
-    DamagedCollectionError,
     DatabaseError,
     FailedError,
     LightmigrateError,
@@ -33,6 +32,7 @@ from lightmigrate.migration.plan import (
     require_changeable,
     require_passed,
     require_possible,
+    require_readable,
     require_some_possible,
 )
 from lightmigrate.migration.request import Request, RequestSource
@@ -118,17 +118,11 @@ class ShadowMigration:
         catalog, wanted = self.catalog(), {request.address for request in requests}
         # one whose vectors cannot even be counted looks empty
         unknown = [facts.address for facts in catalog if facts.dimension is None and facts.address in wanted]
-        self._require_readable(unknown)
+        require_readable(self._store, unknown)
         plan = make_plan(self.path, catalog, requests, needed=0, free=0)
         require_changeable(self._store, requests)
         require_possible(self._store, requests)
         return plan
-
-    def _require_readable(self, addresses: Sequence[Address]) -> None:
-        for address, fault in self._store.damaged(addresses).items():
-            raise DamagedCollectionError(
-                f"collection {address} cannot be read: {fault}; see  lightmigrate doctor DATABASE"
-            )
 
     @property
     def interrupted(self) -> bool:
@@ -192,7 +186,7 @@ class ShadowMigration:
                     f"collection {request.address} cannot be embedded again in an open database: run the same command "
                     "on the folder of a server that is stopped, or migrate with a projection"
                 )
-        self._require_readable([planned.address for planned in plan.collections if planned.count])
+        require_readable(self._store, [planned.address for planned in plan.collections if planned.count])
         records = sum(planned.count for planned in plan.collections)
         on_progress = together(self._on_progress, records, len(plan.collections))
         self._shadows = Shadows(self._store, self._page_size, on_progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
-from lightmigrate.migration.digest import record_digests
+from lightmigrate.migration.digest import record_digests, same_contents
 from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
@@ -179,10 +179,13 @@ def _read_again(update: _Update, digests: RecordTable, on_progress: OnProgress, 
     round_ = digests.round()
     for page in source.scan(size, vectors=vectors):
         known = round_.meet(page.ids)
-        now = zip(page.ids, record_digests(page, vectors=vectors), strict=True)
+        now = [*zip(page.ids, record_digests(page, vectors=vectors), strict=True)]
         stale = [row for row, (record, digest) in enumerate(now) if not known.get(record, b"").startswith(digest)]
         if vectors:
-            digests.put(update.write(page.rows(stale)))
+            by_vector = [row for row in stale if same_contents(known.get(now[row][0], b""), now[row][1])]
+            held = update.held(page, by_vector)
+            update.write(page.rows([row for row in stale if row not in held]))
+            digests.put(_digests_of(page.rows(stale)))
         else:
             written, gone = update.apply([page.ids[row] for row in stale])
             digests.put(written)
@@ -223,35 +226,39 @@ class _Update:
         self.remove(gone)
         return digests, gone
 
-    def write(self, page: Page) -> dict[str, bytes]:
-        """Project records of the source and write those that the target does not hold; returns all digests by id.
+    def held(self, page: Page, rows: Sequence[int]) -> set[int]:
+        """Which of some rows, whose vectors alone differ from what was read, the target holds all the same; only reads.
 
-        Qdrant's local mode scales its vectors anew in every search, so that their last bits change when nobody writes.
+        A store may scale the vectors that it holds anew in every search, so that last bits change when nobody writes.
         """
+        if not rows:
+            return set()
+        moved = self._moved(page.rows(rows))
+        differing = set(_differing(moved, self.target.records(moved.ids)))
+        return {row for place, row in enumerate(rows) if place not in differing}
+
+    def write(self, page: Page) -> dict[str, bytes]:
+        """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
-            moved = page.with_vectors(_as_stored(self.target, self.job.new_vectors(page)))
-            stored = self.target.records(moved.ids)
-            moved = moved.rows(_differing(moved, stored))
-            if len(moved):
-                self._replace(stored, moved)
+            moved = self._moved(page)
+            self.comparison.remove(self.target, moved.ids)
+            self.target.put(moved)
+            try:
+                self.comparison.add(moved, self.target.records(moved.ids))
+            except VerificationError:
+                raise VerificationError(
+                    f"records of {self.job.source.address} did not arrive as they were written"
+                ) from None
+        self.count += len(page)
         return _digests_of(page)
 
-    def _replace(self, stored: Page, moved: Page) -> None:
-        wanted = set(moved.ids)
-        self.comparison.remove(stored.rows([row for row, record in enumerate(stored.ids) if record in wanted]))
-        self.target.put(moved)
-        try:
-            self.comparison.add(moved, self.target.records(moved.ids))
-        except VerificationError:
-            raise VerificationError(
-                f"records of {self.job.source.address} did not arrive as they were written"
-            ) from None
-        self.count += len(moved)
+    def _moved(self, page: Page) -> Page:
+        return page.with_vectors(_as_stored(self.target, self.job.new_vectors(page)))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove records that the source no longer holds. Writes to the target."""
         if ids:
-            self.comparison.remove(self.target.records(ids))
+            self.comparison.remove(self.target, ids)
             self.target.remove(ids)
         self.count += len(ids)
 
