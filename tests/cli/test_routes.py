@@ -114,8 +114,9 @@ def test_records_without_a_text_are_projected_from_the_others(run: Run, tmp_path
     assert (status[0]["exact"], status[0]["projected"]) == (ROWS - ROWS // 10, ROWS // 10)
 
 
+@pytest.mark.parametrize("way", ["the best route", "embed again", "by a plan"])
 def test_a_function_that_does_not_make_the_new_vectors_is_no_longer_recorded(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """An application that opened the collection without a function would search with the old model."""
     for name in ("OPENAI_API_KEY", "CHROMA_OPENAI_API_KEY", "XDG_CACHE_HOME"):
@@ -124,10 +125,16 @@ def test_a_function_that_does_not_make_the_new_vectors_is_no_longer_recorded(
     with open_client(place) as client:
         recorded = OpenAIEmbeddingFunction(model_name="text-embedding-ada-002")
         collection = client.create_collection("notes", embedding_function=recorded)
-        collection.add([f"n{row}" for row in range(30)], make_vectors(30, 64), documents=texts()[:30])
+        collection.add([f"n{row}" for row in range(ROWS)], make_vectors(ROWS, 64), documents=texts())
     with running_server() as server:
         server.model = shared_wordllama().embed
-        words = ("--target-provider", "openai", "--target-model", "minilm", "--target-url", server.url)
+        words: tuple[str, ...] = ("--target-provider", "openai", "--target-model", "minilm", "--target-url", server.url)
+        if way == "by a plan":
+            plan = tmp_path / "plan.json"
+            assert run("plan", place, *words, "--budget", "80%", "-o", plan)[0] == 0
+            words = ("--plan", str(plan), "--force")
+        elif way == "embed again":
+            words = (*words, "--embed-again", "-c", "notes")
         assert run("migrate", place, *words, "--yes")[0] == 0
     with open_client(place) as client:
         opened = client.get_collection("notes", embedding_function=WordLlamaFunction())

@@ -111,6 +111,12 @@ def migrate_and_kill(cluster: Any, folder: Path, projection: Path, victim: Victi
     return len(done)
 
 
+def settings_of_worker(_: int) -> tuple[str | None, int, bytes]:
+    """Of the worker that is asked: when its memory is given back, the threads of pyarrow, its name among processes."""
+    name = Path("/proc/self/cmdline").read_bytes().partition(b"\0")[0]
+    return os.environ.get("MIMALLOC_PURGE_DELAY"), pa.cpu_count(), name.rstrip(b"()")
+
+
 def a_moment(random: Random, files: int) -> int:
     """After how many files something is killed; some are left then."""
     return random.randrange(1, files - 5)

@@ -28,6 +28,7 @@ from tests.scale.cluster import (
     projection_at,
     require_exact,
     running_cluster,
+    settings_of_worker,
 )
 from tests.scale.planned import PRICE, build, by_one_process, require_equal, stored_of, vectors_in
 from tests.scale.test_lance import contents, make, require_projected
@@ -63,6 +64,12 @@ def test_a_lance_table_is_converted_by_the_cluster(
     assert "in 4 parts, 8 → 12 dimensions" in migrated
     require_projected(table, before, projection)
     assert "bit by bit" in run(capsys, "verify", table)
+
+
+def test_a_worker_is_set_up_as_a_process_of_one_core(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    ((_, told),) = open_cluster("ray").run(settings_of_worker, [1])
+    assert told == ("-1", 1, b"ray::settings_of_worker")
 
 
 @pytest.mark.parametrize("victim", ["nobody", "node"])
