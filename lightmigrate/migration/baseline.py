@@ -31,7 +31,7 @@ class Baseline:
         found: share of stored vectors that a search through the index finds; `None` where it cannot be measured.
         ids: ids of the sampled records, all of which have a usable vector.
         vectors: the sampled vectors, float32 `(s, d)`.
-        recall: recall@10 of the index; `None` where it was not measured.
+        recalls: recall@10 of the index for each of some queries; empty where it was not measured.
         distance: that the new index is to have; `None` for that of the old one.
         new_settings_sha256: `settings_sha256` of the new collection.
     """
@@ -42,9 +42,14 @@ class Baseline:
     found: float | None
     ids: Sequence[str]
     vectors: Vectors
-    recall: float | None = None
+    recalls: Sequence[float] = ()
     distance: Metric | None = None
     new_settings_sha256: str = ""
+
+    @property
+    def recall(self) -> float | None:
+        """recall@10 of the index; `None` where it was not measured."""
+        return float(np.mean(self.recalls)) if len(self.recalls) else None
 
     @property
     def new_space(self) -> Metric | None:

@@ -54,22 +54,23 @@ class Exact:
 
         `None` when there are no queries, or at most 11 records.
         """
+        recalls = self.recalls(collection)
+        return float(recalls.mean()) if len(recalls) else None
+
+    def recalls(self, collection: Collection) -> npt.NDArray[np.float64]:
+        """The same for each query, `(q,)`; empty where it cannot be measured."""
         if not self.measurable:
-            return None
+            return np.empty(0)
         _, distances = collection.nearest(self.queries, NEIGHBOURS + 1)
-        return self.recall_of(distances)
+        return self.recalls_of(distances)
 
     @property
     def measurable(self) -> bool:
         """Whether there are queries, and more records than a search for one returns."""
         return bool(len(self.queries)) and self._seen > NEIGHBOURS + 1
 
-    def recall_of(self, distances: Sequence[Sequence[float]] | Vectors) -> float:
-        """The recall of searches that found records at these distances: for each query those of the 11 nearest."""
-        return float(self.recalls_of(distances).mean())
-
     def recalls_of(self, distances: Sequence[Sequence[float]] | Vectors) -> npt.NDArray[np.float64]:
-        """The recall `(n,)` of each of the first n queries, of which searches found records at these distances."""
+        """The recall `(n,)` of each of the first n queries: searches found the 11 nearest at these distances."""
         limits = (self._nearest.max(axis=1) + TOLERANCE * self._scale)[: len(distances)]
         hits = [
             sum(distance <= limit for distance in row) - 1

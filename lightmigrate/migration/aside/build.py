@@ -47,6 +47,9 @@ FORESEEN_FROM = 1000
 # Searches after which a graph is given up that is worse than allowed by so many standard errors, or kept if better.
 FIRST_SEARCHES, CERTAIN = 25, 3.0
 
+# Records up to which the first searches decide in any case: the rest would take about as long as a new index.
+QUICKLY_BUILT = 5000
+
 
 @dataclass(frozen=True)
 class Options:
@@ -269,7 +272,7 @@ class Build:
                     again |= {
                         number: recall
                         for number, recall in zip(numbers, recalls, strict=True)
-                        if routes[number] == "keep" and _finds_less(recall, drafts[number])
+                        if routes[number] == "keep" and _finds_less(recall, drafts[number].baseline.recall)
                     }
                     if not again:
                         results += [
@@ -303,11 +306,11 @@ class Build:
         if truth is None or not truth.measurable or draft.count < FORESEEN_FROM:
             return "keep"
         foreseen = _foreseen(replacement, draft, truth)
-        if not _finds_less(foreseen, draft):
+        if foreseen is None or not _finds_less(*foreseen):
             return "keep"
         logger.info(
             "%s: with the new vectors the graph of its index would find %.3f of the nearest, %.3f before; building a "
-            "new index", request.address, foreseen, draft.baseline.recall,
+            "new index", request.address, *foreseen,
         )  # fmt: skip
         return "rebuild"
 
@@ -355,31 +358,31 @@ def _portions(count: int) -> Iterator[range]:
     return (range(start, min(count, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE))
 
 
-def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> float | None:
-    """What searches would find if the graph was kept; `None` where that is known only afterwards. Only reads.
+def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> tuple[float, float] | None:
+    """What searches would find if the graph was kept, and what the same ones find now. Only reads.
 
-    A graph that finds much less is known from a few searches, and each takes about as long as linking ten records.
+    `None` where that is known only afterwards. The same queries are compared, so that a few of them say much: each
+    takes about as long as linking ten records.
     """
-    searches = replacement.searches_if_kept(draft, truth.space)
+    before = np.asarray(draft.baseline.recalls)
+    searches = replacement.searches_if_kept(draft, truth.space) if len(before) else None
+    if searches is None:
+        return None
     found: list[Vectors] = []
-    recall: float | None = None
     for rows in (draft.queries[:FIRST_SEARCHES], draft.queries[FIRST_SEARCHES:]):
-        if searches is None or not rows:
-            break
         try:
             found.append(searches.nearest(rows, NEIGHBOURS + 1))
         except (ValueError, OSError):
             return None
         recalls = truth.recalls_of(np.concatenate(found))
-        recall = float(recalls.mean())
-        error = CERTAIN * float(recalls.std()) / len(recalls) ** 0.5
-        # of a graph that is kept all searches are measured again
-        if _finds_less(recall + error, draft) or not _finds_less(recall - error, draft):
-            break
-    return recall
+        gains = recalls - before[: len(recalls)]
+        error = CERTAIN * gains.std() / len(gains) ** 0.5
+        certain = abs(gains.mean() + LOSS) > error
+        if certain or draft.count <= QUICKLY_BUILT or len(recalls) == len(before):
+            break  # of a graph that is kept all searches are measured again
+    return float(recalls.mean()), float(before[: len(recalls)].mean())
 
 
-def _finds_less(recall: float | None, draft: Draft) -> bool:
+def _finds_less(recall: float | None, before: float | None) -> bool:
     """Whether an index finds less than the old one, by more than `LOSS`."""
-    before = draft.baseline.recall
     return recall is not None and before is not None and recall < before - LOSS

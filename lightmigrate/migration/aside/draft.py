@@ -164,7 +164,8 @@ class Draft:
         header, sample_file, records, vectors = _files(folder, number)
         dimension, done = job.projection.info.target.dimension, 0
         baseline, invalid, lost = Baseline.of(job.source, sample, job.distance), InvalidRows(job), _LostRows(dimension)
-        query_rows = evenly(len(baseline.ids), QUERIES)
+        # in no order, so that the first ones stand for all of them
+        query_rows = np.random.default_rng(0).permutation(evenly(len(baseline.ids), QUERIES))
         queries = {baseline.ids[row]: 0 for row in query_rows}
         exact = Exact(baseline.vectors[query_rows], baseline.space) if baseline.space else None
         digest = Digest()
@@ -199,7 +200,7 @@ class Draft:
         invalid.require_none(baseline.records)
         lost.give_centre(vectors, job.source.address)
         if exact:
-            baseline = replace(baseline, recall=exact.recall(job.source))
+            baseline = replace(baseline, recalls=exact.recalls(job.source).tolist())
         distances = exact.distances() if exact else None
         contents = Contents(digest.content, in_files.contents_sha256() if in_files else None)
         with sample_file.open("wb") as stream:
