@@ -10,6 +10,7 @@ import pytest
 
 from lightmigrate.projection.model import Model
 from tests.databases import make_projection
+from tests.scale.here import Here
 from tests.scale.object_server import ObjectServer, running_object_server
 from tests.scale.objects import NEW, OLD, Dataset, client, file_of
 
@@ -24,6 +25,11 @@ def shared_server() -> Iterator[ObjectServer]:
 def server(shared_server: ObjectServer) -> ObjectServer:
     shared_server.calm()
     return shared_server
+
+
+@pytest.fixture
+def without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightmigrate.scale.processes.Processes", lambda workers: Here())
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.databases import make_database, make_projection
 from tests.scale.dying import die
+from tests.scale.here import Here
 from tests.stores.sqlite_vec.application import make_application
 
 OLD, NEW, ROWS = 8, 12, 60
@@ -139,22 +140,22 @@ def test_a_failed_file_is_named_the_others_are_done_and_the_next_run_does_it_alo
     pq.write_table(table.set_column(1, "embedding", short), broken)
     (folder / "year=2022/part-unreadable.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(FailedError, match=r"2 of 4 files.*part-unreadable"):
-        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+        FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
     (folder / "year=2022/part-unreadable.parquet").unlink()
     with pytest.raises(FailedError, match=r"1 of 3 files were not converted.*year=2021/part-list\.parquet"):
-        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
-    assert FolderMigrator(str(folder), Processes(1)).status().files_done == 2
+        FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
+    assert FolderMigrator(str(folder), Here()).status().files_done == 2
     broken.write_bytes(whole)
     assert contents(folder) == before
-    result = FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+    result = FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
     assert (result.files, result.converted_now) == (3, 1)
-    assert FolderMigrator(str(folder), Processes(1)).verify().unchanged
+    assert FolderMigrator(str(folder), Here()).verify().unchanged
 
 
 def test_a_file_that_was_written_to_since_is_converted_again_and_one_that_is_gone_is_left_out(
     folder: Path, projection: Path
 ) -> None:
-    migrator = FolderMigrator(str(folder), Processes(1))
+    migrator = FolderMigrator(str(folder), Here())
     with Workspace(folder).locked():
         run, _ = migrator._run_for(ProjectionJob(projection), "refuse")
         migrator._begin(run)
@@ -180,7 +181,7 @@ def test_other_files_that_are_written_meanwhile_are_copied_again(
             (folder / "year=2020/_SUCCESS").touch()
 
     monkeypatch.setattr(FolderPlace, "complete", complete)
-    FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+    FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
     assert len(calls) == 2
     assert (folder / "README").read_text() == "of the application, and more"
     assert (folder / "year=2020/_SUCCESS").exists()
@@ -201,7 +202,7 @@ def test_what_is_written_in_the_last_moment_is_said_and_its_folder_kept(
 
     monkeypatch.setattr(Workspace, "exchange", written_before)
     options = replace(FORCED, auto_backup=False)
-    result = FolderMigrator(str(folder), Processes(1)).migrate(projection, options)
+    result = FolderMigrator(str(folder), Here()).migrate(projection, options)
     assert "1 files were written to in the last moment" in caplog.text
     assert result.backup_path is not None
     assert (result.backup_path / late).exists()
@@ -225,9 +226,9 @@ def test_a_database_among_the_files_is_not_exchanged_with_them(folder: Path, pro
     else:
         lance.write_dataset(pa.table({"id": ["a"]}), place / "notes.lance")
     with pytest.raises(RefusedError, match=f"{place} is a {kind} database, which an application may have open"):
-        FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED)
+        FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
     shutil.rmtree(folder / "kept")
-    assert FolderMigrator(str(folder), Processes(1)).migrate(projection, FORCED).files == 3
+    assert FolderMigrator(str(folder), Here()).migrate(projection, FORCED).files == 3
 
 
 @pytest.mark.parametrize("victim", ["driver", "worker"])

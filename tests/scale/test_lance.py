@@ -23,12 +23,12 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest
 from lightmigrate.scale.manifest import DonePart
 from lightmigrate.scale.migrators import migrator_for
-from lightmigrate.scale.processes import Processes
 from lightmigrate.scale.table_migration import TableMigrator
 from lightmigrate.stores.lance import fragments
 from tests.cli.calls import refused, run
 from tests.databases import make_projection, make_vectors
 from tests.processes import TIMEOUT
+from tests.scale.here import Here
 
 OLD, NEW, ROWS, FRAGMENTS = 8, 12, 100, 4
 FORCED = MigrationOptions(force=True)
@@ -67,8 +67,8 @@ def contents(path: Path) -> pa.Table:
     return lance.dataset(path).to_table()
 
 
-def migrator(path: Path, workers: int = 2) -> TableMigrator:
-    opened = migrator_for(str(path), Processes(workers))
+def migrator(path: Path) -> TableMigrator:
+    opened = migrator_for(str(path), Here())
     assert isinstance(opened, TableMigrator)
     return opened
 

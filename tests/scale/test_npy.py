@@ -12,9 +12,9 @@ from lightmigrate.migration.options import MigrationOptions
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
-from lightmigrate.scale.processes import Processes
 from tests.cli.calls import run
 from tests.databases import make_projection, make_vectors
+from tests.scale.here import Here
 
 OLD, NEW, ROWS = 8, 12, 5_000  # more rows than are held in memory at once
 TYPES = ("<f4", "<f2", ">f8")
@@ -66,17 +66,17 @@ def test_what_cannot_be_kept_as_it_is_is_refused(folder: Path, projection: Path,
         file.write(b"behind")
     (folder / "part=2" / "vectors.npy").write_bytes(b"no array")
     with pytest.raises(FailedError, match="2 of 3 files were not converted") as failed:
-        FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED)
+        FolderMigrator(str(folder), Here()).migrate(projection, FORCED)
     assert "6 bytes behind its array" in str(failed.value)
     assert "no array as numpy.save writes it" in str(failed.value)
     (folder / "part=1" / "vectors.npy").write_bytes(before["part=1/vectors.npy"])
     (folder / "part=2" / "vectors.npy").write_bytes(before["part=2/vectors.npy"])
-    assert FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED).files == 3
+    assert FolderMigrator(str(folder), Here()).migrate(projection, FORCED).files == 3
 
 
 def test_two_formats_in_one_folder_are_refused(folder: Path) -> None:
     with pytest.raises(DatabaseError, match="have no columns"):
-        FolderMigrator(f"file://{folder}?vector=embedding", Processes(1))
+        FolderMigrator(f"file://{folder}?vector=embedding", Here())
     (folder / "more.parquet").write_bytes(b"")
     with pytest.raises(RefusedError, match="keep each format in a folder of its own"):
-        FolderMigrator(str(folder), Processes(1))
+        FolderMigrator(str(folder), Here())

@@ -22,9 +22,9 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.object_place import ObjectPlace
-from lightmigrate.scale.processes import Processes
 from tests.cli.calls import refused, run
 from tests.databases import make_projection
+from tests.scale.here import Here, in_this_process
 from tests.scale.object_server import (
     KEY_ID,
     SECRET,
@@ -93,10 +93,11 @@ def test_without_our_package_three_lines_find_it(dataset: Dataset) -> None:
         exec(code, names)
         assert f"s3://{names['path']}" == dataset_path(dataset.address)
         if dataset_path(dataset.address) == dataset.address:
-            FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED)
+            FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert dataset_path(dataset.address) != dataset.address
 
 
+@in_this_process
 def test_arrays_with_their_texts_are_migrated_too(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     place = f"{dataset.bucket}/arrays"
     vectors = np.random.default_rng(1).standard_normal((ROWS, OLD)).astype(np.float32)
@@ -119,6 +120,7 @@ def test_arrays_with_their_texts_are_migrated_too(dataset: Dataset, capsys: pyte
     assert np.array_equal(np.load(io.BytesIO(new["shard-1/labels.npy"])), np.arange(ROWS))
 
 
+@in_this_process
 def test_a_sample_is_read_by_parts(dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]) -> None:
     large = {f"part-{number}.parquet": file_of(number, 20_000, 64, 5_000) for number in range(4)}
     for name, data in large.items():
@@ -131,6 +133,7 @@ def test_a_sample_is_read_by_parts(dataset: Dataset, server: ObjectServer, capsy
     assert sum(request.bytes for request in read) < sum(map(len, large.values())) / 2
 
 
+@in_this_process
 def test_a_put_that_fails_is_named_and_the_next_run_does_it_alone(
     dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_put_that_fails_is_named_and_the_next_run_does_it_alone(
     assert dataset.require_whole()
 
 
+@in_this_process
 def test_a_store_that_wants_fewer_requests_gets_them_later(
     dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_store_that_wants_fewer_requests_gets_them_later(
 
 
 @pytest.mark.parametrize("where", ["on its way", "in the store"])
+@in_this_process
 def test_what_is_damaged_when_it_is_put_never_stays(
     dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:
@@ -182,6 +187,7 @@ def test_what_is_damaged_when_it_is_put_never_stays(
     assert dataset.require_whole()
 
 
+@in_this_process
 def test_what_is_damaged_later_is_found(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, *dataset.words("--workers", 1))
     live = dataset_path(dataset.address).removeprefix("s3://")
@@ -190,7 +196,7 @@ def test_what_is_damaged_later_is_found(dataset: Dataset, capsys: pytest.Capture
     client().pipe_file(f"{live}/year=2020/part-0.parquet", bytes(damaged))
     client().rm_file(f"{live}/year=2021/part-0.parquet")
     client().pipe_file(f"{live}/year=2029/part-0.parquet", file_of(9))
-    check = FolderMigrator(dataset.address, Processes(1)).verify()
+    check = FolderMigrator(dataset.address, Here()).verify()
     assert check.changed == ("year=2020/part-0.parquet", "year=2021/part-0.parquet")
     assert check.added == ("year=2029/part-0.parquet",)
     assert "--written discard" in ended(capsys, 2, "rollback", dataset.address, "--yes")
@@ -198,6 +204,7 @@ def test_what_is_damaged_later_is_found(dataset: Dataset, capsys: pytest.Capture
     assert dataset_path(dataset.address) == dataset.address
 
 
+@in_this_process
 def test_a_damaged_source_is_named(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     dataset.put("year=2021/part-0.parquet", b"PAR1 and no more")
     said = refused(capsys, *dataset.words("--workers", 1))
@@ -218,7 +225,7 @@ def test_what_is_written_meanwhile_is_converted_again(dataset: Dataset, server: 
             dataset.put("year=2023/part-0.parquet", file_of(78))
 
     server.after = writes
-    result = FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED)
+    result = FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert result.files == 4
     new = objects_in(str(result.dataset).removeprefix("s3://"))
     assert ids_of(new["year=2020/part-0.parquet"])[0] == "77-0"
@@ -226,6 +233,7 @@ def test_what_is_written_meanwhile_is_converted_again(dataset: Dataset, server: 
     assert vectors_of(new["year=2023/part-0.parquet"]).shape == (ROWS, NEW)
 
 
+@in_this_process
 def test_what_is_written_to_the_old_prefix_is_never_deleted(
     dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -236,7 +244,7 @@ def test_what_is_written_to_the_old_prefix_is_never_deleted(
 
     server.after = writes
     with caplog.at_level(logging.WARNING):
-        result = FolderMigrator(dataset.address, Processes(1)).migrate(
+        result = FolderMigrator(dataset.address, Here()).migrate(
             dataset.projection, MigrationOptions(force=True, auto_backup=False)
         )
     assert "1 files were written to in the last moment" in caplog.text
@@ -248,19 +256,20 @@ def test_what_is_written_to_the_old_prefix_is_never_deleted(
 
 
 def test_a_deletion_that_was_cut_short_is_ended(dataset: Dataset) -> None:
-    migrator = FolderMigrator(dataset.address, Processes(1))
+    migrator = FolderMigrator(dataset.address, Here())
     migrator.migrate(dataset.projection, FORCED)
     place = ObjectPlace(dataset.address)
     with place.locked():  # as far as a run came that was killed
         place._set(place._pointer.without(place._pointer.former, deleted=False))
         dataset.delete("year=2020/README")
         dataset.put("year=2029/part-0.parquet", file_of(1))
-    assert FolderMigrator(dataset.address, Processes(1)).backups() == [], "half of it is no backup"
-    FolderMigrator(dataset.address, Processes(1)).clean(None)
+    assert FolderMigrator(dataset.address, Here()).backups() == [], "half of it is no backup"
+    FolderMigrator(dataset.address, Here()).clean(None)
     assert list(objects_in(f"{dataset.bucket}/vectors")) == ["year=2029/part-0.parquet"], "nobody asked to delete it"
     assert ObjectPlace(dataset.address)._pointer.deleting == ()
 
 
+@in_this_process
 def test_keys_are_written_nowhere(
     dataset: Dataset, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -273,7 +282,7 @@ def test_keys_are_written_nowhere(
         assert secret not in printed
         assert not [data for data in stored if secret.encode() in data]
     with pytest.raises(RefusedError, match="leave the key out") as error:
-        FolderMigrator("s3://user:a-secret@bucket/vectors", Processes(1))
+        FolderMigrator("s3://user:a-secret@bucket/vectors", Here())
     assert "a-secret" not in str(error.value)
     with pytest.raises(RefusedError, match="leave the key out") as error:
         dataset_path("s3://user:a-secret@bucket/vectors")

@@ -19,8 +19,8 @@ from lightmigrate.objects import dataset_path, lock
 from lightmigrate.objects.folder import ObjectFolder
 from lightmigrate.objects.lock import ObjectLock
 from lightmigrate.scale.migration import FolderMigrator
-from lightmigrate.scale.processes import Processes
 from tests.faults import EVERY_OPERATION
+from tests.scale.here import Here
 from tests.scale.object_server import ObjectServer, Requested
 from tests.scale.objects import Dataset
 from tests.scale.test_folder_migration import alive, children_of
@@ -70,20 +70,20 @@ def test_a_driver_that_is_killed_leaves_the_old_or_the_new(
         server.after = kill
     else:
         server.before = lambda request: kill(request)
-    process.append(started(dataset.words("--workers", 2)))
+    process.append(started(dataset.words("--workers", 1)))
     _, said = process[0].communicate()
     server.calm()
     assert killed.is_set() or process[0].returncode == 0, said
     is_new = dataset.require_whole()
     noted = len(dataset.noted())
     if is_new:
-        assert FolderMigrator(dataset.address, Processes(2)).verify().unchanged
+        assert FolderMigrator(dataset.address, Here()).verify().unchanged
     else:
-        result = FolderMigrator(dataset.address, Processes(2)).migrate(dataset.projection, FORCED)
+        result = FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
         assert result.converted_now + noted >= result.files == 3
         assert result.converted_now <= 3 - noted, "it does only what is missing"
         assert dataset.require_whole()
-    assert FolderMigrator(dataset.address, Processes(2)).verify().unchanged
+    assert FolderMigrator(dataset.address, Here()).verify().unchanged
     assert sorted(each["unit"] for each in dataset.noted()) == sorted(  # type: ignore[type-var]
         name for name in dataset.first if name.endswith(".parquet")
     )
@@ -107,7 +107,7 @@ def test_a_worker_that_is_killed_is_replaced(dataset: Dataset, server: ObjectSer
     assert not any(map(alive, killed))
     server.calm()
     assert dataset.require_whole()
-    run_again = FolderMigrator(dataset.address, Processes(1))
+    run_again = FolderMigrator(dataset.address, Here())
     with run_again._place.locked():
         assert list((dataset.projection.parent / "scratch").glob("lightmigrate-objects-*")) == []
 
@@ -203,8 +203,8 @@ def test_a_run_that_was_taken_over_exchanges_nothing(dataset: Dataset, server: O
 
     server.after = take_over
     with pytest.raises(AnotherRunError, match="nothing was exchanged"):
-        FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED)
+        FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert dataset_path(dataset.address) == dataset.address
-    result = FolderMigrator(dataset.address, Processes(1)).migrate(dataset.projection, FORCED)
+    result = FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert result.converted_now == 0
     assert dataset.require_whole()

@@ -16,6 +16,7 @@ from lightmigrate.vectors import Vectors
 from tests.cli.calls import run
 from tests.encoders import WordLlamaFunction
 from tests.providers.embedding_server import KEY, running_server
+from tests.scale.here import in_this_process
 from tests.scale.object_server import ObjectServer, objects_in
 from tests.scale.objects import Dataset, client
 from tests.scale.planned import FILES, ROWS, build, by_one_process, require_equal
@@ -28,6 +29,7 @@ TARGET = (
 )
 
 
+@in_this_process
 def test_it_is_trained_on_and_migrated_by_a_plan(
     dataset: Dataset,
     server: ObjectServer,
