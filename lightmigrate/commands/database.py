@@ -251,48 +251,6 @@ def addresses_for(
     return addresses
 
 
-def addresses_of_other_dimension(
-    migrator: Migrator, dimension: int, names: Sequence[str], distance: Metric | None = None
-) -> list[CollectionFacts]:
-    """The named collections, or all that can be read and have another dimension than the new model. Only reads.
-
-    Args:
-        migrator: of the database.
-        dimension: of the new model.
-        names: of collections; may be empty.
-        distance: that they get; see `changeable`.
-
-    Raises:
-        RefusedError: none of them can have the distance, or vectors of the dimension.
-        CollectionNotFoundError: there is no collection of one of the names.
-        NothingToMigrateError: all collections have that dimension already, and none was named.
-    """
-    from lightmigrate.progress import logger
-
-    catalog = migrator.collections()
-    chosen = {find_address(name, catalog) for name in names}
-    if unknown := chosen - {facts.address for facts in catalog}:
-        known = ", ".join(str(facts.address) for facts in catalog) or "none at all"
-        raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
-    wanted = [
-        facts
-        for facts in (catalog if chosen else readable(migrator, catalog))
-        if (facts.address in chosen if chosen else facts.dimension not in (None, dimension))
-    ]
-    refused = migrator.refused(wanted, dimension)
-    if refused and (chosen or len(refused) == len(wanted)):
-        raise RefusedError(next(iter(refused.values())))
-    for reason in refused.values():
-        logger.warning("left as it is: %s", reason)
-    wanted = [facts for facts in wanted if facts.address not in refused]
-    if not wanted:
-        raise NothingToMigrateError(
-            f"{migrator.path}: no collection has vectors of another dimension than {dimension}; name one "
-            "(--collection) to migrate it all the same"
-        )
-    return wanted if chosen else changeable(migrator, wanted, distance)
-
-
 def readable(migrator: Migrator, catalog: Sequence[CollectionFacts]) -> list[CollectionFacts]:
     """The collections whose vectors can be read; a warning names each of the others. Only reads.
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice, read_queries
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.commands.database import DatabaseChoice, addresses_of_other_dimension, require_one_for_texts
+from lightmigrate.commands.database import DatabaseChoice, require_one_for_texts
 from lightmigrate.commands.migrate import function_of, new_job, require_consent, run_migration
+from lightmigrate.commands.wanted import compared_vectors, wanted_collections
 from lightmigrate.errors import (
     AmbiguousTextsError,
     CostError,
     FailedGateError,
     LightmigrateError,
     NotEnoughTextsError,
+    NothingToMigrateError,
     NotTextsError,
     RefusedError,
 )
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from lightmigrate.projection.projection import Projection
     from lightmigrate.providers.base import Bill
     from lightmigrate.providers.cache import Cached
+    from lightmigrate.quality.identity import Identity
     from lightmigrate.routes.compare import Comparison
-    from lightmigrate.stores.base import Address, CollectionFacts, Metric, Page, Store
+    from lightmigrate.stores.base import Address, CollectionFacts, Metric, Store
     from lightmigrate.stores.joined import JoinedCollections
     from lightmigrate.texts.collection import CollectionsWithTexts
     from lightmigrate.texts.source import Texts, TextSource
@@ -44,6 +47,9 @@ SHOWN = 3
 
 # Cheaper than this, measuring is not asked about.
 LITTLE_DOLLARS = 0.05
+
+# What helps where a projection keeps too little.
+EVERYTHING_INSTEAD = "embed everything ( --quality 1,  without --calibrate), or add --force"
 
 # What came out is mentioned where it is expected to keep so much less than the goal.
 SURPRISE = 0.03
@@ -91,7 +97,7 @@ def migrate_to_model(
         database: the database.
         new: the new model.
         options: how to migrate.
-        collections: their names; by default all whose vectors have another dimension than the new model's.
+        collections: their names; by default all whose vectors are not the new model's, by their dimension or measured.
         function: what to record as the embedding function of the collections; `None`: see `function_of`.
         texts: where the embedded texts come from; a file of texts by id is for one collection.
         distance: that the collections get, by which everything is judged; `None` keeps theirs.
@@ -108,7 +114,8 @@ def migrate_to_model(
     queries = read_queries(new.queries, seed=0)
     migrator = database.open_to_migrate(conversation)
     function = function_of(provider) if function is None else function
-    wanted = addresses_of_other_dimension(migrator, provider.model.dimension, collections, distance)
+    chosen = wanted_collections(migrator, provider.model, collections, distance)
+    wanted = chosen.collections
     require_one_for_texts([facts.address for facts in wanted], texts.path)
     given = texts.read()
 
@@ -127,7 +134,7 @@ def migrate_to_model(
         mixed = grouping.mixed
         if new.calibrate is not None:
             left_out += [
-                RefusedError(f"collection {address}: {reason}; embed its documents again, or add --force")
+                RefusedError(f"collection {address}: {reason}; {EVERYTHING_INSTEAD}")
                 for address, reason in mixed.items()
                 if not options.force
             ]
@@ -139,7 +146,11 @@ def migrate_to_model(
         learning: list[_Learning] = []
         for group in (*grouping.groups, *alone):
             opened = group.open(embedded, distance)
-            computed = _computed(opened, group, grouping.samples, provider, limit, conversation)
+            identity = compared_vectors(opened, group, grouping.samples, provider, limit)
+            if left := chosen.left_as_it_is(group, identity):
+                left_out.append(NothingToMigrateError(left))
+                continue
+            computed = _computed(identity, group, provider, conversation)
             if computed is not None:
                 jobs += [new_job(facts.address, computed, function, distance=distance) for facts in group.members]
                 continue
@@ -172,7 +183,7 @@ def migrate_to_model(
             for facts in one.group.members:
                 gate = learned.gates.get(facts.address)
                 if gate is not None and gate.verdict == "FAIL" and not options.force:
-                    reason = f"collection {facts.address}: {gate.reason}; embed again, or add --force"
+                    reason = f"collection {facts.address}: {gate.reason}; {EVERYTHING_INSTEAD}"
                     left_out.append(FailedGateError(reason))
                 else:
                     projection = learned.projection_for(facts.address)
@@ -321,24 +332,12 @@ def _with_texts(
 
 
 def _computed(
-    opened: JoinedCollections,
-    group: ModelGroup,
-    samples: Mapping[Address, Page],
-    provider: Cached,
-    limit: SpendingLimit,
-    conversation: Conversation,
+    identity: Identity | None, group: ModelGroup, provider: Cached, conversation: Conversation
 ) -> Projection | None:
     """The arithmetic where the vectors are the new model's own in another form, which is shown; otherwise `None`."""
-    from lightmigrate.stores.base import Page
-    from lightmigrate.training.other_form import measure_form
-
-    pool = Page.joined([samples[facts.address] for facts in group.members if facts.address in samples])
-    model = provider.model
-    # lengths count if they do before or after the migration
-    metric = opened.metric if opened.present_metric == "cosine" else opened.present_metric
-    identity = measure_form(pool, provider, limit, metric)
     if identity is None:
         return None
+    model = provider.model
     projection = identity.exact(replace(model, dimension=group.dimension, normalised=False), model)
     if projection is not None:
         conversation.show(Notice(f"{group.title}: {identity.reason}; computed exactly, nothing is learned"))

@@ -205,6 +205,22 @@ def rollback_of(address: Address, restored: str, displaced: str) -> HistoryEntry
     )
 
 
+def model_after(entries: Iterable[HistoryEntry]) -> Mapping[str, Any]:
+    """The model (`Model.to_json`) whose vectors a collection holds after all that was done; empty if that is not known.
+
+    Args:
+        entries: of the collection, the oldest first.
+    """
+    kept: dict[str, Mapping[str, Any]] = {}
+    model: Mapping[str, Any] = {}
+    for entry in entries:
+        if not entry.exchanged or entry.undone:
+            continue
+        kept[entry.backup] = entry.source or model
+        model = (entry.target or model) if entry.event == "migrated" else kept.get(entry.restored, {})
+    return model
+
+
 def now() -> str:
     """The present time as records keep it: UTC, ISO 8601."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")

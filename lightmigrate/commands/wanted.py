@@ -1,0 +1,144 @@
+"""Which collections go to a new model: those that were named, or all whose vectors are not the model's yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lightmigrate.commands.database import changeable, find_address, readable
+from lightmigrate.errors import CollectionNotFoundError, NothingToMigrateError, RefusedError
+
+if TYPE_CHECKING:
+    from lightmigrate.migrator import Migrator
+    from lightmigrate.projection.model import Model
+    from lightmigrate.providers.cache import Cached
+    from lightmigrate.quality.identity import Identity
+    from lightmigrate.stores.base import Address, CollectionFacts, Metric, Page
+    from lightmigrate.stores.joined import JoinedCollections
+    from lightmigrate.training.grouping import ModelGroup
+    from lightmigrate.training.limits import SpendingLimit
+
+# What a comparison with the model finds of vectors that are not the model's, or can be computed to be.
+_NOT_THE_MODELS = ("other", "form")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The collections that go to a new model.
+
+    Attributes:
+        collections: these; some of them may turn out to be the model's already.
+        dimension: of the new model.
+        named: whether they were named: then all of them go.
+    """
+
+    collections: Sequence[CollectionFacts]
+    dimension: int
+    named: bool
+
+    def left_as_it_is(self, group: ModelGroup, identity: Identity | None) -> str:
+        """Why some collections of one model are left as they are; empty where they are not.
+
+        Args:
+            group: the collections.
+            identity: how their vectors compare with the new model's; `None` where that could not be measured.
+        """
+        if self.named or group.dimension != self.dimension:
+            return ""
+        if identity is None:
+            return (
+                f"{group.title}: of the new model's dimension, {self.dimension}, and no text tells whose the vectors "
+                "are; name it (--collection) to migrate it"
+            )
+        if identity.verdict in _NOT_THE_MODELS:
+            return ""
+        return f"{group.title}: {identity.reason}; name it (--collection) to migrate it all the same"
+
+
+def wanted_collections(
+    migrator: Migrator, model: Model, names: Sequence[str], distance: Metric | None = None
+) -> Wanted:
+    """The named collections, or all that can be read and were not migrated to the new model. Only reads.
+
+    Those of another dimension are not its own. Of the others that is measured later; see `Wanted.left_as_it_is`.
+
+    Args:
+        migrator: of the database.
+        model: the new one.
+        names: of collections; may be empty.
+        distance: that they get; see `changeable`.
+
+    Raises:
+        RefusedError: none of them can have the distance, or vectors of the dimension.
+        CollectionNotFoundError: there is no collection of one of the names.
+        NothingToMigrateError: none was named, and all were migrated to this model, or hold nothing.
+    """
+    from lightmigrate.progress import logger
+
+    catalog = migrator.collections()
+    chosen = {find_address(name, catalog) for name in names}
+    if unknown := chosen - {facts.address for facts in catalog}:
+        known = ", ".join(str(facts.address) for facts in catalog) or "none at all"
+        raise CollectionNotFoundError(f"no collection {unknown.pop()} in {migrator.path}; there are: {known}")
+    if chosen:
+        wanted = [facts for facts in catalog if facts.address in chosen]
+    else:
+        wanted = [facts for facts in readable(migrator, catalog) if facts.dimension is not None]
+        equal = [facts for facts in wanted if facts.dimension == model.dimension]
+        gone = _migrated_to(migrator, model, equal) | {facts.address for facts in equal if not facts.count}
+        wanted = [facts for facts in wanted if facts.address not in gone]
+    refused = migrator.refused(wanted, model.dimension)
+    if refused and (chosen or len(refused) == len(wanted)):
+        raise RefusedError(next(iter(refused.values())))
+    for reason in refused.values():
+        logger.warning("left as it is: %s", reason)
+    wanted = [facts for facts in wanted if facts.address not in refused]
+    if not wanted:
+        raise NothingToMigrateError(
+            f"{migrator.path}: no collection has vectors of another model than {model.title}; name one (--collection) "
+            "to migrate it all the same"
+        )
+    return Wanted(wanted if chosen else changeable(migrator, wanted, distance), model.dimension, bool(chosen))
+
+
+def compared_vectors(
+    opened: JoinedCollections,
+    group: ModelGroup,
+    samples: Mapping[Address, Page],
+    provider: Cached,
+    limit: SpendingLimit,
+) -> Identity | None:
+    """How the vectors of one model compare with the new model's; `None` where that cannot be measured. Calls the model.
+
+    Args:
+        opened: the collections of one model as one.
+        group: the collections.
+        samples: records of each, all with a usable vector.
+        provider: the new model, which embeds a few of their texts.
+        limit: of what may be spent on it.
+    """
+    from lightmigrate.stores.base import Page
+    from lightmigrate.training.other_form import measure_form
+
+    pool = Page.joined([samples[facts.address] for facts in group.members if facts.address in samples])
+    # lengths count if they do before or after the migration
+    metric = opened.metric if opened.present_metric == "cosine" else opened.present_metric
+    return measure_form(pool, provider, limit, metric)
+
+
+def _migrated_to(migrator: Migrator, model: Model, collections: Sequence[CollectionFacts]) -> set[Address]:
+    """Those among some collections whose vectors a migration brought to a model: nearly its own, to be refined."""
+    from lightmigrate.migration.history import model_after
+    from lightmigrate.registry.library import same_name
+
+    if not collections:
+        return set()
+    history = migrator.history()
+    found: set[Address] = set()
+    for facts in collections:
+        now: Mapping[str, object] = model_after([entry for entry in history if entry.address == facts.address])
+        name = now.get("name")
+        if now.get("dimension") == model.dimension and isinstance(name, str) and same_name(name, model.name):
+            found.add(facts.address)
+    return found

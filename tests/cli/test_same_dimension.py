@@ -1,0 +1,103 @@
+"""`migrate --target-model` where old and new vectors are equally long: whose they are is measured, not guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightmigrate.migration.history import HistoryEntry, model_after
+from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.vectors import Vectors
+from tests.cli.calls import refused, run
+from tests.databases import folder_hash
+from tests.encoders import WordLlamaFunction, shared_wordllama
+from tests.startup.starts import CORPUS
+
+ROWS, DIMENSION = 60, 256
+NEW = (
+    "--target-provider",
+    "chroma",
+    "--target-model",
+    json.dumps({"name": WordLlamaFunction.name(), "config": {"dimension": 256}}),
+)
+OWN = shared_wordllama().embed(CORPUS.documents[:ROWS])
+OF_ANOTHER, OF_A_THIRD = (
+    OWN @ np.linalg.qr(np.random.default_rng(seed).normal(size=(DIMENSION, DIMENSION)))[0].astype(np.float32)
+    for seed in range(2)
+)
+
+
+def add(folder: Path, name: str, vectors: Vectors, *, texts: bool = True) -> None:
+    with open_client(folder) as client:
+        collection = client.create_collection(name, embedding_function=None)
+        documents = CORPUS.documents[:ROWS] if texts else None
+        collection.add([str(row) for row in range(ROWS)], embeddings=list(vectors), documents=documents)
+
+
+def stored(folder: Path, name: str) -> Vectors:
+    with open_client(folder) as client:
+        collection = client.get_collection(name, embedding_function=None)
+        return np.asarray(collection.get([str(row) for row in range(ROWS)], include=["embeddings"])["embeddings"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "home" / "chroma_data"
+
+
+def test_collections_of_another_model_are_migrated_and_the_models_own_are_left(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(folder, "of-another", OF_ANOTHER)
+    add(folder, "own", OWN)
+    add(folder, "without-texts", OF_A_THIRD, texts=False)
+    assert f"of-another: {ROWS} records" in run(capsys, "migrate", folder, *NEW, "--yes")
+    np.testing.assert_allclose(stored(folder, "of-another"), OWN, atol=1e-5)
+    np.testing.assert_array_equal(stored(folder, "own"), OWN)
+    np.testing.assert_array_equal(stored(folder, "without-texts"), OF_A_THIRD)
+
+    # what was migrated to the model is left, and goes again when it was put back
+    before = folder_hash(folder)
+    said = refused(capsys, "migrate", folder, *NEW, "--yes")
+    assert "name it (--collection) to migrate it" in said
+    assert folder_hash(folder) == before
+    run(capsys, "rollback", folder, "--yes")
+    run(capsys, "migrate", folder, *NEW, "--yes")
+    np.testing.assert_allclose(stored(folder, "of-another"), OWN, atol=1e-5)
+
+
+def test_a_projected_collection_is_not_projected_once_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(folder, "notes", OF_ANOTHER)
+    run(capsys, "migrate", folder, *NEW, "--calibrate", 50, "--force", "--yes")
+    before = folder_hash(folder)
+    assert "no collection has vectors of another model than" in refused(capsys, "migrate", folder, *NEW, "--yes")
+    assert folder_hash(folder) == before
+
+
+def entry(event: str, backup: str, *, source: str = "", target: str = "", **more: object) -> HistoryEntry:
+    def model(name: str) -> Mapping[str, object]:
+        return {"name": name, "dimension": 4} if name else {}
+
+    place = {"collection_name": "notes", "tenant": "t", "database": "d"}
+    fields = {"source": model(source), "target": model(target), **more}
+    return HistoryEntry(at="", event=event, backup=backup, **place, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("entries", "expected"), [
+    ([], None),
+    ([entry("migrated", "1", source="a", target="b")], "b"),
+    ([entry("migrated", "1", source="a", target="b", undone=True)], None),
+    ([entry("migrated", "1", source="a", target="b", exchanged=False)], None),
+    ([entry("migrated", "1", source="a", target="b"), entry("migrated", "2")], "b"),  # another distance
+    ([entry("migrated", "1", source="a", target="b"), entry("rolled back", "2", restored="1")], "a"),
+    ([entry("migrated", "1", source="a", target="b"), entry("rolled back", "2", restored="1"),
+      entry("rolled back", "3", restored="2")], "b"),
+    ([entry("migrated", "1", source="a", target="b"), entry("rolled back", "2", restored="gone")], None),
+])  # fmt: skip
+def test_the_model_after_all_that_was_done(entries: list[HistoryEntry], expected: str | None) -> None:
+    assert model_after(entries).get("name") == expected
