@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -42,6 +43,14 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.deleted)
+
+    def only(self, chosen: Callable[[Sequence[str]], AbstractSet[str]]) -> Changes:
+        """The changes of those records that a function chooses of their ids."""
+        kept = chosen([*self.added, *self.changed, *self.deleted])
+        added, changed, deleted = (
+            [record for record in records if record in kept] for records in (self.added, self.changed, self.deleted)
+        )
+        return replace(self, added=added, changed=changed, deleted=deleted)
 
     def counted(self) -> ChangesSince:
         """The number of added, changed and deleted records."""
@@ -126,7 +135,8 @@ def _vectors_for_backup(
     if not len(old):
         return None
     common = source.records([record for record in old.ids if record not in written])
-    if common.vectors.shape == old.vectors.shape and np.allclose(common.vectors, _vectors(old, common), atol=1e-5):
+    same_space = len(common) and common.vectors.shape[1] == old.vectors.shape[1]
+    if same_space and np.allclose(common.vectors, _vectors(old, common), atol=1e-5):
         return None
     pairs: list[tuple[Page, Page]] = []
     for page in target.scan(page_size):

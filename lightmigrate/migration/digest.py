@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightmigrate.stores.base import Collection, Metric, Page
+from lightmigrate.stores.page import batches
 
 
 def _encoder() -> Callable[[object], str]:
@@ -125,6 +126,23 @@ def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
 def same_contents(one: bytes, other: bytes) -> bool:
     """Whether two digests of records are of the same id, text and payload, whatever their vectors."""
     return one[:_BYTES] == other[:_BYTES]
+
+
+def held_as_known(collection: Collection, ids: Sequence[str], known: Mapping[str, bytes], page_size: int) -> set[str]:
+    """Those of some records that nobody else has written to a collection. Only reads.
+
+    Args:
+        collection: the collection.
+        ids: of the records.
+        known: their digests (`record_digests`) when they were written last; none of those that were not there.
+        page_size: records held in memory at once.
+    """
+    held: set[str] = set()
+    for some in batches(ids, page_size):
+        page = collection.records(some)
+        now = dict(zip(page.ids, record_digests(page, vectors=False), strict=True))
+        held.update(record for record in some if same_contents(now.get(record, b""), known.get(record, b"")))
+    return held
 
 
 def _hash(data: bytes) -> int:

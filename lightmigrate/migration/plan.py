@@ -175,7 +175,7 @@ def require_passed(plan: Plan) -> None:
         if planned.quality.get("verdict") == "FAIL":
             raise FailedGateError(
                 f"collection {planned.name}: its projection failed the gate: {planned.quality.get('reason')}; "
-                "calibrate on more of your own documents, embed again, or add --force"
+                "calibrate on more of your own documents, embed everything, or add --force"
             )
 
 

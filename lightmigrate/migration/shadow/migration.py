@@ -41,6 +41,7 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
+from lightmigrate.migration.shadow.way_back import WayBack
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.server_path import ServerPath
@@ -236,6 +237,7 @@ class ShadowMigration:
         with self._locked():
             shadows = self._shadows.building()
             for version in shadows:
+                self._lock.require()
                 self._store.delete(version.address)
         return bool(shadows)
 
@@ -296,22 +298,18 @@ class ShadowMigration:
             names = ", ".join(existing.name for existing in self.backups()) or "none"
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
         chosen = [version for version in known if version.key == known[-1].key]
-        changes = {version.own: changed for version in chosen if (changed := self._shadows.changes(version, own))}
+        tables = self._shadows.tables
+        ways = [WayBack(self._store, version, written, own, self._page_size, tables) for version in chosen]
+        changes = [way.changes for way in ways if way.changes]
         if written == "refuse":
-            require_nothing_written(list(changes.values()))
+            require_nothing_written(changes)
         stamp, carried = self._free_stamp(), False
-        for version in chosen:
-            incoming = None
-            if written == "carry" and version.own in changes:
-                carried = True
-                incoming = self._shadows.with_changes(version, changes[version.own])
-            if incoming is None or incoming.address == version.address:
-                self._store.restore(version, stamp)
-            else:
-                self._store.exchange(incoming, self._store.collection(version.own), stamp)
+        for way in ways:
+            self._lock.require()
+            carried |= way.go(stamp)
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         self._history.note_rollback(chosen, stamp)
-        counted = tuple(changed.counted() for changed in changes.values())
+        counted = tuple(changed.counted() for changed in changes)
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
@@ -320,6 +318,7 @@ class ShadowMigration:
             versions = {_name_of(version): version for version in self._shadows.backups()}
             chosen = choose_backups([self._described(version) for version in versions.values()], names, self.path)
             for backup in chosen:
+                self._lock.require()
                 self._store.delete(versions[backup.name].address)
         return chosen
 
@@ -355,13 +354,13 @@ class ShadowMigration:
     def _carry_late(self, built: Shadow, old: Version, snapshot: Snapshot) -> int:
         """Carry over what was written to the old collection after the last read; returns how many records. Writes."""
         capabilities = self._store.capabilities
-        if capabilities.holds_writers and not capabilities.stale_handles:
-            return 0
+        if (capabilities.holds_writers or capabilities.settles_again) and not capabilities.stale_handles:
+            return 0  # none could be
         source, late = self._store.collection(old.address), 0
         for _ in range(PASSES):
             changed, snapshot = synchronise(
                 replace(built.job, source=source), built.target, self._page_size, lambda _: None, snapshot,
-                built.comparison, self._shadows.tables,
+                built.comparison, self._shadows.tables, live=True,
             )  # fmt: skip
             late += changed
             if not changed:

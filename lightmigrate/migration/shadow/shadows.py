@@ -14,8 +14,6 @@ from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.baseline import Baseline, sample_of
-from lightmigrate.migration.changes import Changes, OwnVectors, carry, without_own
-from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.distance import centre_of, keeps_vectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.request import Request, write_requests
@@ -24,8 +22,7 @@ from lightmigrate.migration.shadow.synchronise import Snapshot, bring_over, sync
 from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
-from lightmigrate.stores.base import Address, Collection, Finishing, Role, Store, Version
-from lightmigrate.stores.page import batches
+from lightmigrate.stores.base import Collection, Finishing, Role, Store, Version
 from lightmigrate.stores.record_tables import RecordTables
 from lightmigrate.stores.while_written import Reconciling
 from lightmigrate.texts.chosen import texts_for
@@ -35,9 +32,6 @@ PASSES = 10
 
 # Changes that are left for the exchange, where writers wait meanwhile.
 _FEW = 10
-
-# Key of a copy of a backup to which later changes are carried.
-_CARRIED = "carried"
 
 
 @dataclass(frozen=True)
@@ -250,54 +244,3 @@ class Shadows:
         """Check that nobody exchanged the shadow meanwhile; writing to it would then write to the live collection."""
         address = shadow.target.address
         DatabaseChangedError.require_same(address, shadow.id, self._store.collection(address).facts().id)
-
-    def with_changes(self, backup: Version, changes: Changes) -> Collection:
-        """Carry the changes to a backup, or to a copy of it, and return that. Writes."""
-        live, old = self._store.collection(backup.own), self._store.collection(backup.address)
-        promised = self._store.capabilities
-        if promised.shared_records and not promised.whole_backups:  # only vectors are missing
-            carry(live, old, replace(changes, deleted=()), self._page_size, seed=0)
-            return old
-        for version in self.building():
-            if version.own == backup.own and version.key == _CARRIED:
-                self._store.delete(version.address)
-        copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
-        for page in old.scan(self._page_size):
-            copy.add(page)
-        carry(live, copy, changes, self._page_size, seed=0)
-        return copy
-
-    def changes(self, backup: Version, own: OwnVectors) -> Changes:
-        """What was written to a collection since it replaced `backup`, but for vectors of `own`. Only reads."""
-        live, old = self._store.collection(backup.own), self._store.collection(backup.address)
-        written = self._store.written_since(backup)
-        if written is None:
-            return self._differences(backup.own, live, old)
-        ids = list(dict.fromkeys([*written.written, *written.deleted]))
-        in_live, in_old = (self._present(collection, ids) for collection in (live, old))
-        changes = Changes(
-            backup.own,
-            added=[record for record in ids if record in in_live - in_old],
-            changed=[record for record in ids if record in in_live & in_old],
-            deleted=[record for record in ids if record in in_old - in_live],
-        )
-        return without_own(changes, live, old, own, self._page_size) if own.knows(backup.own) else changes
-
-    def _present(self, collection: Collection, ids: Sequence[str]) -> set[str]:
-        """Those of some records that a collection holds."""
-        return {record for some in batches(ids, self._page_size) for record in collection.records(some).ids}
-
-    def _differences(self, address: Address, live: Collection, old: Collection) -> Changes:
-        """Compare the texts and payloads of the live collection with its backup's."""
-        known = self.tables.table()
-        for page in old.scan(self._page_size, vectors=False):
-            known.put(dict(zip(page.ids, record_digests(page, vectors=False), strict=True)))
-        added, changed, round_ = list[str](), list[str](), known.round()
-        for page in live.scan(self._page_size, vectors=False):
-            before = round_.meet(page.ids)
-            added += (record for record in page.ids if record not in before)
-            now = zip(page.ids, record_digests(page, vectors=False), strict=True)
-            changed += (record for record, digest in now if before.get(record, digest) != digest)
-        deleted = [record for page in round_.missed(self._page_size) for record in page]
-        known.clear()
-        return Changes(address, added=added, changed=changed, deleted=deleted)

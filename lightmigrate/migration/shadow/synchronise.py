@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
-from lightmigrate.migration.digest import record_digests, same_contents
+from lightmigrate.migration.digest import held_as_known, record_digests, same_contents
 from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
-from lightmigrate.progress import OnProgress, Progress
+from lightmigrate.progress import OnProgress, Progress, logger
 from lightmigrate.stores.base import Collection, Page, Rounding
 from lightmigrate.stores.page import batches
 from lightmigrate.stores.read_ahead import read_ahead
@@ -124,6 +124,7 @@ def synchronise(
     tables: RecordTables,
     *,
     vectors: bool = True,
+    live: bool = False,
 ) -> tuple[int, Snapshot]:
     """Apply the changes of the source since a snapshot to the target. Writes to the target.
 
@@ -140,6 +141,7 @@ def synchronise(
         comparison: adds the records that are written, and removes those they replace.
         tables: for what has to be known of every record.
         vectors: whether all vectors of the source are read again, or only those of changed records.
+        live: whether applications write to the target, too: what they wrote there stays.
 
     Returns:
         Number of records written or deleted, and the state of the source now.
@@ -151,7 +153,7 @@ def synchronise(
     stamp = _stamp(job.source)
     if stamp is not None and stamp == before.stamp and not vectors:
         return 0, before
-    update = _Update(job, target, comparison, page_size)
+    update = _Update(job, target, comparison, page_size, live)
     changes = None if before.mark is None else job.source.changes(before.mark)
     if changes is None:
         # the log of a store that kept one may have gone meanwhile: then every record counts as changed
@@ -184,7 +186,9 @@ def _read_again(update: _Update, digests: RecordTable, on_progress: OnProgress, 
         if vectors:
             by_vector = [row for row in stale if same_contents(known.get(now[row][0], b""), now[row][1])]
             held = update.held(page, by_vector)
-            update.write(page.rows([row for row in stale if row not in held]))
+            differing = [row for row in stale if row not in held]
+            own = update.own([now[row][0] for row in differing], known)
+            update.write(page.rows([row for row in differing if now[row][0] in own]))
             digests.put(_digests_of(page.rows(stale)))
         else:
             written, gone = update.apply([page.ids[row] for row in stale])
@@ -193,7 +197,8 @@ def _read_again(update: _Update, digests: RecordTable, on_progress: OnProgress, 
         done += len(page)
         on_progress(Progress("project", done, max(total, done), source.address.name))
     for ids in round_.missed(size):
-        update.remove(ids)
+        own = update.own(ids, digests.get(ids))
+        update.remove([record for record in ids if record in own])
         digests.remove(ids)
 
 
@@ -213,6 +218,7 @@ class _Update:
     target: Collection
     comparison: Comparison
     page_size: int
+    live: bool
 
     def __post_init__(self) -> None:
         self.invalid = InvalidRows(self.job)
@@ -225,6 +231,18 @@ class _Update:
         gone = sorted(set(ids).difference(present.ids))
         self.remove(gone)
         return digests, gone
+
+    def own(self, ids: Sequence[str], known: Mapping[str, bytes]) -> set[str]:
+        """Those of some records that only this package has written to the target, by their digests; only reads."""
+        if not self.live:
+            return set(ids)
+        own = held_as_known(self.target, ids, known, self.page_size)
+        if others := len(ids) - len(own):
+            logger.warning(
+                "%s: %d records were written to it and, later than they had been read, to what it has replaced; they "
+                "stay as they are", self.target.address, others,
+            )  # fmt: skip
+        return own
 
     def held(self, page: Page, rows: Sequence[int]) -> set[int]:
         """Which of some rows, whose vectors alone differ from what was read, the target holds all the same; only reads.

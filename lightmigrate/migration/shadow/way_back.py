@@ -1,0 +1,207 @@
+"""A collection goes back to a backup while applications may write: what they wrote is counted, carried or left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lightmigrate.migration.changes import (
+    Changes,
+    OnWritten,
+    OwnVectors,
+    carry,
+    require_nothing_written,
+    without_own,
+)
+from lightmigrate.migration.digest import held_as_known, record_digests
+from lightmigrate.progress import logger
+from lightmigrate.stores.base import Collection, Role, Store, Version
+from lightmigrate.stores.page import batches
+from lightmigrate.stores.record_tables import RecordTable, RecordTables
+
+# Key of a copy of a backup to which later changes are carried.
+_CARRIED = "carried"
+
+
+class WayBack:
+    """The way of a live collection back to a backup. Looks at both when it is made; only reads until it is gone.
+
+    Args:
+        store: the open database.
+        version: the backup.
+        written: what becomes of what was written since it was replaced.
+        own: tells the vectors that this package wrote since.
+        page_size: records held in memory at once.
+        tables: for what has to be known of every record.
+
+    Attributes:
+        version: the backup.
+        changes: what was written to the live collection since it replaced the backup, as far as it was when looked at.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        version: Version,
+        written: OnWritten,
+        own: OwnVectors,
+        page_size: int,
+        tables: RecordTables,
+    ) -> None:
+        self.version = version
+        self._store, self._written, self._own, self._page_size = store, written, own, page_size
+        self._live, self._old = store.collection(version.own), store.collection(version.address)
+        noted = self._live.changes()
+        self._mark = None if noted is None else noted.mark
+        self._seen: RecordTable | None = None
+        self.changes = self._since_replaced(tables)
+
+    def go(self, stamp: str) -> bool:
+        """Put the backup in place; what it replaces becomes backup `stamp`. Writes.
+
+        Returns:
+            Whether changes were carried over.
+
+        Raises:
+            WrittenSinceError: somebody wrote meanwhile, and that was to be refused; nothing was changed.
+        """
+        carries = self._written == "carry" and bool(self.changes)
+        incoming = self._with_changes() if carries else self._old
+        is_copy, promised = incoming is not self._old, self._store.capabilities
+        if promised.holds_writers or (is_copy and promised.settles_again):
+            self._store.exchange(incoming, self._live, stamp, settle=lambda: self._settle(incoming))
+            return carries
+        if is_copy:
+            self._store.exchange(incoming, self._live, stamp)
+        else:
+            self._store.restore(self.version, stamp)
+        self._look_again(stamp)
+        return carries
+
+    def _since_replaced(self, tables: RecordTables) -> Changes:
+        """What others have written to the live collection since it replaced the backup. Only reads."""
+        own, live = self.version.own, self._live
+        written = self._store.written_since(self.version)
+        if written is None:
+            self._seen = tables.table()
+            for page in self._old.scan(self._page_size, vectors=False):
+                self._seen.put(dict(zip(page.ids, record_digests(page, vectors=False), strict=True)))
+            return self._differences(live, self._seen)[0]
+        ids = list(dict.fromkeys([*written.written, *written.deleted]))
+        in_live, in_old = (self._present(collection, ids) for collection in (live, self._old))
+        changes = Changes(
+            own,
+            added=[record for record in ids if record in in_live - in_old],
+            changed=[record for record in ids if record in in_live & in_old],
+            deleted=[record for record in ids if record in in_old - in_live],
+        )
+        return self._without_own(changes, live)
+
+    def _differences(self, collection: Collection, seen: RecordTable) -> tuple[Changes, Mapping[str, bytes]]:
+        """How a collection's texts and payloads differ from what was seen, and what that was, of those. Only reads.
+
+        What was seen is that of the collection afterwards.
+        """
+        added, changed, deleted, round_ = list[str](), list[str](), list[str](), seen.round()
+        earlier: dict[str, bytes] = {}
+        for page in collection.scan(self._page_size, vectors=False):
+            before = round_.meet(page.ids)
+            now = dict(zip(page.ids, record_digests(page, vectors=False), strict=True))
+            new = {record: digest for record, digest in now.items() if before.get(record) != digest}
+            added += (record for record in new if record not in before)
+            changed += (record for record in new if record in before)
+            earlier.update((record, before[record]) for record in new if record in before)
+            seen.put(new)
+        for gone in round_.missed(self._page_size):
+            deleted += gone
+            earlier.update(seen.get(gone))
+            seen.remove(gone)
+        return Changes(self.version.own, added=added, changed=changed, deleted=deleted), earlier
+
+    def _present(self, collection: Collection, ids: Sequence[str]) -> set[str]:
+        """Those of some records that a collection holds."""
+        return {record for some in batches(ids, self._page_size) for record in collection.records(some).ids}
+
+    def _without_own(self, changes: Changes, source: Collection) -> Changes:
+        if not self._own.knows(changes.address):
+            return changes
+        return without_own(changes, source, self._old, self._own, self._page_size)
+
+    def _with_changes(self) -> Collection:
+        """The backup, or a copy of it, with the changes. Writes."""
+        live, old = self._live, self._old
+        promised = self._store.capabilities
+        if promised.shared_records and not promised.whole_backups:  # only vectors are missing, or to go
+            carry(live, old, self.changes, self._page_size, seed=0)
+            return old
+        for version in self._store.versions():
+            if version.role is Role.BUILDING and version.own == self.version.own and version.key == _CARRIED:
+                self._store.delete(version.address)
+        copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
+        for page in old.scan(self._page_size):
+            copy.add(page)
+        carry(live, copy, self.changes, self._page_size, seed=0)
+        return copy
+
+    def _settle(self, incoming: Collection) -> None:
+        """Look again within the exchange. Writes to the incoming collection where changes are carried.
+
+        Raises:
+            WrittenSinceError: somebody wrote since it was looked at, and that is refused.
+        """
+        if not self._looks_again:
+            return
+        late, _ = self._written_since(self._live)
+        if self._written == "refuse":
+            require_nothing_written([late] if late else [])
+        elif late:
+            carry(self._live, incoming, late, self._page_size, seed=0)
+
+    @property
+    def _looks_again(self) -> bool:
+        return self._written != "discard" and (self._seen is not None or self._mark is not None)
+
+    def _written_since(self, collection: Collection) -> tuple[Changes, Mapping[str, bytes]]:
+        """What was written to a collection since it was looked at, and known digests from before. Only reads."""
+        if self._seen is not None:
+            return self._differences(collection, self._seen)
+        return self._logged_since(collection), {}
+
+    def _logged_since(self, collection: Collection) -> Changes:
+        """What the store's log has of a collection since it was asked last. Only reads."""
+        written = collection.changes(self._mark)
+        if written is None:
+            return Changes(self.version.own, (), (), ())
+        self._mark = written.mark
+        ids = list(dict.fromkeys([*written.written, *written.deleted]))
+        present = self._present(collection, ids)
+        changes = Changes(
+            self.version.own,
+            added=(),
+            changed=[record for record in ids if record in present],
+            deleted=[record for record in ids if record not in present],
+        )
+        return self._without_own(changes, collection)
+
+    def _look_again(self, stamp: str) -> None:
+        """Find what was written to the replaced collection meanwhile. Writes where that is carried."""
+        if not self._looks_again:
+            return
+        kept = self._store.backup_of(self.version.own, stamp)
+        displaced, live = self._store.collection(kept.address), self._store.collection(self.version.own)
+        late, earlier = self._written_since(displaced)
+        if (
+            self._seen is not None and self._written == "carry"
+        ):  # what was written to both stays as it is in the live one
+            late = late.only(lambda ids: held_as_known(live, ids, earlier, self._page_size))
+        if not late:
+            return
+        count = len(late.added) + len(late.changed) + len(late.deleted)
+        if self._written == "carry":
+            carry(displaced, live, late, self._page_size, seed=0)
+            logger.info("%s: %d records that were written meanwhile were carried over", self.version.own, count)
+            return
+        logger.warning(
+            "%s: %d records were written while the old collection was put back; they are only in the backup %s: "
+            " lightmigrate rollback DATABASE --backup %s  puts that back, and  --written carry  brings them along",
+            self.version.own, count, kept.address, kept.address,
+        )  # fmt: skip
