@@ -88,8 +88,7 @@ def planned_job(
         if (gate.verdict == "FAIL" or below) and not force:
             beside = f", and doing nothing {nothing.value:.2f}" if nothing is not None and below else ""
             raise FailedGateError(
-                f"collection {plan.address}: {gate.reason}{beside}; plan for more, embed everything again, or add "
-                "--force"
+                f"collection {plan.address}: {gate.reason}{beside}; plan for more, embed everything, or add --force"
             )
         return [
             CollectionJob(

@@ -23,7 +23,7 @@ from lightmigrate.version import __version__
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Change the model": {
         "doctor": "Show collections, dimensions, mismatches, and who has the database open. Only reads.",
-        "plan": "Show what `migrate` would do, or what each budget buys. Only reads.",
+        "plan": "Show what `migrate` would do, or what each budget buys. Changes nothing.",
         "migrate": "Build a new database aside, verify it, put it in place at once.",
     },
     "Afterwards": {

@@ -13,6 +13,7 @@ _NEXT = {
     "migrated": ("migrated, with a backup", ("status",)),
     "with backup": ("with a backup", ("doctor",)),
     "interrupted": ("interrupted", ("resume",)),
+    "half built": ("interrupted", ("doctor",)),
     "unreadable": ("cannot be opened", ("doctor",)),
 }
 
@@ -42,4 +43,4 @@ def nearby() -> None:
 
 
 def _any_migrated(found: list[NearbyDatabase]) -> bool:
-    return any(database.state in ("migrated", "with backup", "interrupted") for database in found)
+    return any(database.state in ("migrated", "with backup", "interrupted", "half built") for database in found)

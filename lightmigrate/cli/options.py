@@ -40,7 +40,10 @@ ProjectionFile = Annotated[Path | None, option("File of the projection, .npz or 
 Collections = Annotated[
     list[str] | None,
     option(
-        "Only this collection (or TENANT/DATABASE/NAME); may be repeated. Default: all that fit.", "--collection", "-c"
+        "Only this collection (or TENANT/DATABASE/NAME); may be repeated. Default: all that the projection takes, or "
+        "whose vectors are not the new model's.",
+        "--collection",
+        "-c",
     ),
 ]
 Collection = Annotated[str, option("Name of the collection; not needed if there is only one.", "--collection", "-c")]

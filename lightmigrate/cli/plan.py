@@ -61,10 +61,11 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what `migrate` would do, or what each budget buys. Only reads.
+    """Show what `migrate` would do, or what each budget buys. Changes nothing.
 
-    With a projection: every check. With a new model (--target-model): what each share of its cost keeps. With
-    --distance alone: every check of changing only that.
+    With a projection: every check. With a new model (--target-model): what each share of its cost keeps; that model is
+    called, for at most a tenth of what embedding everything takes. With --distance alone: every check of changing only
+    that.
     """
     from lightmigrate.cli.show import databases
 

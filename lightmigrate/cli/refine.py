@@ -50,8 +50,8 @@ def refine(
 ) -> None:
     """Embed more rows of a migrated collection with the new model.
 
-    The model is the one that the collection was migrated to. A folder may not be open elsewhere meanwhile; a server's
-    database may (--host).
+    Of one that was migrated by --target-model, --calibrate or --plan; the model is the one that it was migrated to. A
+    folder may not be open elsewhere meanwhile; a server's database may (--host).
     """
     from lightmigrate.cli.show import budget
 

@@ -30,8 +30,8 @@ class NearbyDatabase(Result):
         path: of it.
         kind: of store.
         state: `new`, `migrated` (`status` tells how), `with backup` (it was rolled back, or nothing was measured when
-            it was migrated), `interrupted`, or `unreadable` (its package is missing, or it is damaged: `doctor` says
-            why).
+            it was migrated), `interrupted` (`resume` goes on), `half built` (the command that was interrupted goes on),
+            or `unreadable` (its package is missing, or it is damaged: `doctor` says why).
     """
 
     path: Path
@@ -97,7 +97,7 @@ def _state(path: Path) -> tuple[str, set[Path]]:
         migrator = Migrator(path)
         backups = {path.resolve().parent / backup.name for backup in migrator.backups()}
         if migrator.unfinished is not None:
-            return "interrupted", backups
+            return ("half built" if migrator.interrupted and not migrator.resumable else "interrupted"), backups
     except (OSError, LightmigrateError):
         return "unreadable", set()
     if not backups:

@@ -73,11 +73,11 @@ class Provenance:
         """Open the file in a folder if there is one; creates nothing. `database` is what a command is to be given.
 
         Raises:
-            LightmigrateError: there is none: no collection was migrated by a plan.
+            LightmigrateError: there is none: of no collection it is kept which rows are exact.
         """
         if not cls.file_in(place).exists():
             raise LightmigrateError(
-                f"{place}: no collection was migrated by a plan; plan one:  "
+                f"{place}: nothing keeps which rows are exact (nor does  migrate --projection); a plan does:  "
                 f"lightmigrate plan {database} --target-model MODEL"
             )
         return cls.of(place)

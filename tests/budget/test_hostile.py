@@ -122,7 +122,7 @@ def test_limits_of_nothing(limit: dict[str, Any], tmp_path: Path) -> None:
 
 def test_what_was_never_migrated_by_a_plan_is_not_refined_and_nothing_is_written(tmp_path: Path) -> None:
     folder = build(tmp_path / "db", texts(3))
-    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan"):
+    with pytest.raises(LightmigrateError, match="nothing keeps which rows are exact"):
         Migrator(folder).refine("notes", cached(tmp_path))
     assert not Provenance.file_in(folder).exists()
 

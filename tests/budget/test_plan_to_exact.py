@@ -282,7 +282,7 @@ def test_rows_without_a_text_stay_projected(tmp_path: Path, provider: Cached) ->
 
 def test_status_reads_a_folder_that_is_in_use_and_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
     spaced = folder.rename(folder.with_name("a database"))
-    with pytest.raises(LightmigrateError, match="no collection was migrated by a plan") as refused:
+    with pytest.raises(LightmigrateError, match="nothing keeps which rows are exact") as refused:
         Migrator(spaced).status()
     _, command = str(refused.value).split("plan one:  ")
     assert shlex.split(command) == ["lightmigrate", "plan", str(spaced), "--target-model", "MODEL"]

@@ -124,7 +124,7 @@ def test_a_plan_made_with_queries_finds_them_again(
 def test_without_a_plan_there_is_nothing_to_refine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("status", "refine"):
         code, _, err = run(capsys, command, folder)
-        assert (code, "no collection was migrated by a plan" in err) == (1, True)
+        assert (code, "nothing keeps which rows are exact" in err) == (1, True)
 
 
 def test_the_way_back_is_learned_and_written(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

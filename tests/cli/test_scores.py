@@ -80,7 +80,7 @@ def test_what_cannot_be_answered_is_said_in_a_line(run: Run, tmp_path: Path) -> 
     code, _, err = run("status", folder, "--thresholds", ".3")
     assert (code, "by an older lightmigrate" in err, len(err.splitlines())) == (1, True, 1)
     code, _, err = run("status", folder)
-    assert (code, "no collection was migrated by a plan" in err) == (1, True)
+    assert (code, "nothing keeps which rows are exact" in err) == (1, True)
     (folder / SCORES_FILE).write_text("{")
     code, _, err = run("status", folder, "--thresholds", ".3")
     assert (code, "is damaged" in err) == (1, True)

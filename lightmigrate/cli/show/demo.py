@@ -177,7 +177,7 @@ def _verdict(kept: Retention) -> str:
     if gain.low > 0:
         return f"[green]Better than doing nothing[/], by {interval}."
     if gain.high < 0:
-        return f"[bold red]Worse than doing nothing[/], by {interval}: keep the old model, or embed again."
+        return f"[bold red]Worse than doing nothing[/], by {interval}: keep the old model, or embed everything."
     return f"[yellow]No clear difference to doing nothing[/]: {interval}."
 
 
