@@ -57,7 +57,7 @@ def database(folder: Path, space: Metric, *, changed: bool = False) -> Path:
 
 @pytest.fixture
 def recalls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Every recall that is measured: of the old index, of its graph before it is kept (once, or twice), of the new one."""
+    """Every recall that is measured: of the old index, of its kept graph (once, or twice), of the new index."""
     measured: list[float] = []
     plain = Exact.recalls_of
 
