@@ -23,7 +23,8 @@ from lightmigrate.stores.lance.exchange import SCRATCH, build_indexes, clear_scr
 from lightmigrate.stores.lance.history import exchanges_of, forget, keep_after, tidy
 from lightmigrate.stores.lance.indexes import indexes_of
 from lightmigrate.stores.lance.layout import Layout
-from lightmigrate.stores.lance.new_column import UNNAMED, replacing, row_files
+from lightmigrate.stores.lance.new_column import replacing, row_files
+from lightmigrate.stores.lance.schema import LEGACY, UNNAMED
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.stores.units import Made
@@ -41,7 +42,7 @@ class LanceFragments:
         path: of the table, `NAME.lance`.
 
     Raises:
-        RefusedError: it has several vector columns, or none.
+        RefusedError: it has several vector columns, or none, or is in Lance's first file format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,6 +53,11 @@ class LanceFragments:
             raise RefusedError(
                 f"{path} has {len(layout.vectors)} columns of vectors ({', '.join(layout.vectors) or 'none'}) and one "
                 "is needed: leave out --workers or --cluster"
+            )
+        if (version := self._table.latest().data_storage_version) == LEGACY:
+            raise RefusedError(
+                f"{path} is in version {version} of Lance's files, of which one alone cannot be read back, and 2.0 is "
+                "needed: leave out --workers or --cluster"
             )
         (self._column,) = layout.vectors
 

@@ -85,8 +85,8 @@ def _repeated(like: FaissTable) -> str | None:
         return None
     return (
         f"its {count} vectors have only {labels} different labels, and an inverted file does not keep apart those of "
-        "one: fill  faiss.IndexIDMap(INDEX)  around an empty one by the same  add_with_ids(VECTORS, LABELS),  which does "
-        "and finds the same labels"
+        "one: fill  faiss.IndexIDMap(INDEX)  around an empty one by the same  add_with_ids(VECTORS, LABELS),  which "
+        "does and finds the same labels"
     )
 
 
