@@ -14,6 +14,7 @@ from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.lance.building import BuildingCollection
 from lightmigrate.stores.lance.collection import LanceCollection
+from lightmigrate.stores.lance.flushing import BRANCHES, Descriptions
 from lightmigrate.stores.lance.history import (
     Exchanged,
     before_name,
@@ -48,7 +49,7 @@ def exchange(
     """
     table, column, token = live.table, live.column, str(incoming.staged.settings["token"])
     _require_free(table, key, column)
-    new = NewColumn(table, column, incoming.staged, scratch)
+    new, written = NewColumn(table, column, incoming.staged, scratch), Descriptions(table.path)
     new.prepare(table.latest())
     for _ in range(_TRIES):
         DatabaseChangedError.require_same(live.address, live.opened_id, live.id)
@@ -63,8 +64,7 @@ def exchange(
         made = commit_exchange(table, column, operation, dataset.version, token, key)
         if made is None:
             continue
-        keep_after(table, token, made.version)
-        build_indexes(table, column, specs)
+        complete(table, column, token, made.version, specs, written)
         incoming.staged.discard()  # until then `recover` builds the indexes
         return
     raise DatabaseChangedError(
@@ -86,6 +86,7 @@ def commit_exchange(table: Table, column: str, operation: Any, version: int, tok
     """
     before = before_name(key, token, column)
     table.keep(before, version)
+    Descriptions(table.path, known=False).flush(BRANCHES)  # after the commit this alone is the backup
     try:
         return table.commit(operation, version, message_of(token))
     except OSError:
@@ -97,12 +98,30 @@ def commit_exchange(table: Table, column: str, operation: Any, version: int, tok
         return None
 
 
+def complete(
+    table: Table, column: str, token: str, version: int, specs: list[IndexSpec], written: Descriptions
+) -> None:
+    """Keep the version that an exchange made, and build its indexes; on the disk on return. Writes.
+
+    Args:
+        table: the table.
+        column: the vector column.
+        token: of the exchange.
+        version: that it made.
+        specs: the indexes.
+        written: what describes the table, from before the exchange.
+    """
+    keep_after(table, token, version)
+    build_indexes(table, column, specs)
+    written.flush()
+
+
 def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
     """Put a kept version of a table back in place; what it replaces becomes backup `key`. Writes."""
     table, column = live.table, live.column
     _require_free(table, key, column)
     _require_others_unchanged(table, backup)
-    token = restored_token(backup.before, secrets.token_hex(4))
+    token, written = restored_token(backup.before, secrets.token_hex(4)), Descriptions(table.path)
     version = table.latest().version
     table.keep(before_name(key, token, column), version)
     made = table.commit(lance.LanceOperation.Restore(backup.before), version, message_of(token))
@@ -114,6 +133,7 @@ def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
             table.name, made.version - 1 - version, key,
         )  # fmt: skip
     keep_after(table, token, made.version)
+    written.flush()  # before nothing else keeps the old version
     forget(table, backup.key, backup.token, column)
 
 

@@ -19,8 +19,16 @@ from lance.fragment import FragmentMetadata
 from lightmigrate.errors import DamagedCollectionError, DatabaseChangedError, RefusedError, VerificationError
 from lightmigrate.files import file_sha256
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.lance.exchange import SCRATCH, build_indexes, clear_scratch, commit_exchange, missing_indexes
-from lightmigrate.stores.lance.history import exchanges_of, forget, keep_after, tidy
+from lightmigrate.stores.lance.exchange import (
+    SCRATCH,
+    build_indexes,
+    clear_scratch,
+    commit_exchange,
+    complete,
+    missing_indexes,
+)
+from lightmigrate.stores.lance.flushing import Descriptions
+from lightmigrate.stores.lance.history import exchanges_of, forget, tidy
 from lightmigrate.stores.lance.indexes import indexes_of
 from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.new_column import replacing, row_files
@@ -144,12 +152,11 @@ class LanceFragments:
         kind = pa.list_(pa.float32(), dimension)
         operation = replacing(dataset, column, kind, files, token, None, self.work / SCRATCH)
         key = next_timestamp(each.key for each in exchanges_of(table))
-        specs = indexes_of(dataset, column)
+        specs, written = indexes_of(dataset, column), Descriptions(table.path)
         exchanged = commit_exchange(table, column, operation, dataset.version, token, key)
         if exchanged is None:
             return None
-        keep_after(table, token, exchanged.version)
-        build_indexes(table, column, specs)
+        complete(table, column, token, exchanged.version, specs, written)
         return key
 
     def exchanged(self, token: str) -> str | None:
@@ -178,6 +185,7 @@ class LanceFragments:
         for each in exchanges_of(self._table):
             if each.token == token:
                 build_indexes(self._table, each.column, missing_indexes(self._table, each))
+                Descriptions(self.path, known=False).flush()  # whoever wrote them may have been killed before that
 
     def made_bytes(self, description: str) -> int | None:
         """See `UnitTable`."""

@@ -21,6 +21,7 @@ from lightmigrate.stores.lance.schema import UNNAMED, schema_with
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.lance.values import as_vectors_column, ids_of
+from lightmigrate.system import sync_file, sync_folder
 
 # Rows whose vectors are in memory at once.
 _BATCH = 4000
@@ -42,16 +43,23 @@ class NewColumn:
         self._staged_until = 0
 
     def prepare(self, dataset: Dataset) -> None:
-        """Write the files of the fragments of a version that have none yet. Writes; commits nothing."""
+        """Write the files of the fragments of a version that have none yet; on the disk on return. Writes.
+
+        Commits nothing.
+        """
         newest = self._staged.newest()
         stale = self._fragments_of(dataset, self._staged.since(self._staged_until)) if self._files else set()
+        folder, written_any = self._table.path / "data", False
         for fragment in dataset.get_fragments():
             number, rows = fragment.fragment_id, row_files(fragment.metadata)
             if number in self._files and self._files[number][0] == rows and number not in stale:
                 continue
             ids = [self._table.layout(dataset).id.name]
             written, _ = fragment.merge_columns(self._look_up(), columns=ids, batch_size=_BATCH)
-            self._files[number] = rows, written.files[-1]
+            sync_file(folder / written.files[-1].path)
+            self._files[number], written_any = (rows, written.files[-1]), True
+        if written_any:
+            sync_folder(folder)
         self._staged_until = newest
 
     def operation(self, dataset: Dataset, model: Mapping[str, Any] | None) -> Any:
