@@ -64,7 +64,9 @@ def exchange(
         made = commit_exchange(table, column, operation, dataset.version, token, key)
         if made is None:
             continue
-        complete(table, column, token, made.version, specs, written)
+        keep_after(table, token, made.version)
+        build_indexes(table, column, specs)
+        written.flush()
         incoming.staged.discard()  # until then `recover` builds the indexes
         return
     raise DatabaseChangedError(
@@ -96,24 +98,6 @@ def commit_exchange(table: Table, column: str, operation: Any, version: int, tok
         if table.latest().version == version:
             raise
         return None
-
-
-def complete(
-    table: Table, column: str, token: str, version: int, specs: list[IndexSpec], written: Descriptions
-) -> None:
-    """Keep the version that an exchange made, and build its indexes; on the disk on return. Writes.
-
-    Args:
-        table: the table.
-        column: the vector column.
-        token: of the exchange.
-        version: that it made.
-        specs: the indexes.
-        written: what describes the table, from before the exchange.
-    """
-    keep_after(table, token, version)
-    build_indexes(table, column, specs)
-    written.flush()
 
 
 def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:

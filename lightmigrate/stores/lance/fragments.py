@@ -19,16 +19,9 @@ from lance.fragment import FragmentMetadata
 from lightmigrate.errors import DamagedCollectionError, DatabaseChangedError, RefusedError, VerificationError
 from lightmigrate.files import file_sha256
 from lightmigrate.stores.base import Page
-from lightmigrate.stores.lance.exchange import (
-    SCRATCH,
-    build_indexes,
-    clear_scratch,
-    commit_exchange,
-    complete,
-    missing_indexes,
-)
+from lightmigrate.stores.lance.exchange import SCRATCH, build_indexes, clear_scratch, commit_exchange, missing_indexes
 from lightmigrate.stores.lance.flushing import Descriptions
-from lightmigrate.stores.lance.history import exchanges_of, forget, tidy
+from lightmigrate.stores.lance.history import exchanges_of, forget, keep_after, tidy
 from lightmigrate.stores.lance.indexes import indexes_of
 from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.new_column import replacing, row_files
@@ -156,7 +149,9 @@ class LanceFragments:
         exchanged = commit_exchange(table, column, operation, dataset.version, token, key)
         if exchanged is None:
             return None
-        complete(table, column, token, exchanged.version, specs, written)
+        keep_after(table, token, exchanged.version)
+        build_indexes(table, column, specs)
+        written.flush()
         return key
 
     def exchanged(self, token: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import CollectionNotFoundError, VerificationError
+from lightmigrate.errors import CollectionNotFoundError, DamagedCollectionError, VerificationError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
 from lightmigrate.stores.checks import require_dimension
@@ -55,6 +56,7 @@ class BuildingVersion(CollectionDefaults):
         self._draft = Draft(folder, int(fields["dimension"]))
         self._table: Table | None = None
         self._copied_from: Stamp | None = None
+        self._snapshots = snapshots
         self._followed = FileCollection(home, self._like, address, options, self.opened_id, snapshots)
 
     @property
@@ -180,7 +182,7 @@ class BuildingVersion(CollectionDefaults):
         aside.mkdir()
         place = Place(aside, self.place.name, self.place.format)
         changed = self._distance if self._changes_distance else None
-        place.format.write(aside, place.name, self._draft, source, changed, same=same)
+        place.format.write(aside, place.name, self._draft, source, changed, same=same, originals=self._originals())
         for name in self._like.beside():
             if same or name == self._like.statement.name:
                 shutil.copy2(self._like.folder / name, aside / name)
@@ -191,6 +193,17 @@ class BuildingVersion(CollectionDefaults):
         for path in sorted(aside.iterdir(), key=lambda path: path == place.main):  # the main file last
             rename(path, self.folder / path.name)
         aside.rmdir()
+
+    def _originals(self) -> Table | None:
+        """The live files where others are followed, as when what was written since goes with a backup."""
+        if self._like == self.home.live:
+            return None
+        live = FileCollection(
+            self.home, self.home.live, self._address, self.options, self.home.live_id(), self._snapshots
+        )
+        with contextlib.suppress(CollectionNotFoundError, DamagedCollectionError):
+            return live.snapshot().table
+        return None
 
     def _compare(self, table: Table) -> None:
         """Compare the files with the draft; a lossy kind of index is measured instead of compared."""

@@ -42,7 +42,17 @@ class FaissFormat(SuffixFormat):
         keys = None if source.keys is None else source.keys.tolist()
         return FaissTable(source, read_beside(folder, name, _SUFFIX, lambda: source.count, keys), path)
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Build an index of the same kind, and write the files beside it."""
         from lightmigrate.stores.vector_files.faiss_table import FaissTable, write_index
 
@@ -53,10 +63,12 @@ class FaissFormat(SuffixFormat):
         write_index(folder / self.main(name), rows, like.source, metric or like.source.metric, keys)
         if same:
             return
+        stored = originals.beside if isinstance(originals, FaissTable) else None
         if isinstance(like.beside, LangChainRecords):
-            write_docstore(folder / f"{name}.pkl", rows, like.beside)
+            known = stored if isinstance(stored, LangChainRecords) else None
+            write_docstore(folder / f"{name}.pkl", rows, like.beside, known)
         elif isinstance(like.beside, Beside):
-            write_beside(folder, name, _SUFFIX, rows, like.beside)
+            write_beside(folder, name, _SUFFIX, rows, like.beside, stored if isinstance(stored, Beside) else None)
 
     def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
         """Why an index like this is not built: it is not known, cannot have the dimension, is inexact, or ambiguous."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.vector_files.parquet_table import ParquetTable
 from lightmigrate.stores.vector_files.table import PAGE
 
@@ -19,6 +20,9 @@ class EmptyRows:
         like: the file that has them.
         schema: of the other file.
         ids: the ids of the records that are written; a row whose id has a vector by now is one of these.
+
+    Raises:
+        LightmigrateError: the other file has other columns.
     """
 
     def __init__(self, like: ParquetTable, schema: Any, ids: Sequence[str]) -> None:
@@ -53,17 +57,40 @@ class EmptyRows:
 
     def _until(self, row: int) -> Iterator[Any]:
         """The next rows that stand before one of the file, as tables."""
-        names = [field.name for field in self._schema if field.name != self._like.vector]
-        vector = self._schema.field(self._like.vector).type
-        for columns in self._read(names, int(np.searchsorted(self._rows, row))):
-            arrays = {**{name: columns[name] for name in names}, self._like.vector: _nulls(len(columns), vector)}
-            yield pa.table([arrays[field.name] for field in self._schema], schema=self._schema)
+        for columns in self._read(self._columns(), int(np.searchsorted(self._rows, row))):
+            try:
+                arrays = [_of_type(columns, field, self._like.vector) for field in self._schema]
+            except pa.ArrowException:
+                raise self._unlike() from None
+            yield pa.table(arrays, schema=self._schema)
             self._written += len(columns)
+
+    def _columns(self) -> list[str]:
+        """Names of all columns but that of the vectors, which both files have."""
+        own, other = set(self._like.schema.names), set(self._schema.names)
+        if own != other:
+            raise self._unlike()
+        return [name for name in self._schema.names if name != self._like.vector]
+
+    def _unlike(self) -> LightmigrateError:
+        own, other = len(self._like.schema.names), len(self._schema.names)
+        return LightmigrateError(
+            f"{len(self._rows)} rows of {self._like.path.name} without a vector do not fit its backup, which has "
+            f"{other} columns where it has {own}, or others: give it those of its backup first"
+        )
 
     def _read(self, names: Sequence[str], end: int) -> Iterator[Any]:
         """Some columns of the rows that were not written yet up to the `end`-th, as record batches."""
         for first in range(self._written, end, PAGE):
             yield from self._like.batches_at(self._rows[first : min(first + PAGE, end)], names)
+
+
+def _of_type(columns: Any, field: Any, vector: str) -> Any:
+    """A column of a record batch as a field has it; missing values for the column of vectors."""
+    if field.name == vector:
+        return _nulls(len(columns), field.type)
+    column = columns[field.name]
+    return column if column.type == field.type else column.cast(field.type)
 
 
 def _nulls(count: int, kind: Any) -> Any:

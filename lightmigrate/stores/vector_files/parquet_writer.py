@@ -47,10 +47,14 @@ def write_vectors(path: Path, rows: Rows, like: ParquetTable) -> None:
     rewrite_vectors(like.columns, path, schema_for(like.columns, dimension), dimension, blocks)
 
 
-def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
+def write_records(path: Path, rows: Rows, like: ParquetTable, newest: ParquetTable) -> None:
     """Write a file of other records with the same columns. Writes.
 
-    Rows without a vector, which are no records, stay in it; a file of another name is another collection's.
+    Args:
+        path: of the new file; of another name it is another collection's, and gets records alone.
+        rows: its records.
+        like: the file whose settings are copied.
+        newest: the file whose rows without a vector, which are no records, stay in the new one.
 
     Raises:
         LightmigrateError: the columns cannot hold a record.
@@ -65,7 +69,7 @@ def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
     size = max(PAGE, like.file.metadata.row_group(0).num_rows if groups else PAGE)
     with _writer(path, schema, like) as writer:
         waiting: list[Any] = []
-        for table in _tables(rows, schema, like, whole=path.name == like.path.name):
+        for table in _tables(rows, schema, like, newest if path.name == like.path.name else None):
             waiting.append(table)
             if sum(map(len, waiting)) >= size or sum(table.nbytes for table in waiting) > _GROUP_BYTES:
                 writer.write(pa.concat_tables(waiting))
@@ -74,15 +78,15 @@ def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
             writer.write(pa.concat_tables(waiting))
 
 
-def _tables(rows: Rows, schema: Any, like: ParquetTable, *, whole: bool) -> Iterator[Any]:
-    """The rows of the new file, part by part; those without a vector only of the `whole` collection."""
-    if not whole or not len(like.missing):
+def _tables(rows: Rows, schema: Any, like: ParquetTable, newest: ParquetTable | None) -> Iterator[Any]:
+    """The rows of the new file, part by part, with those of another that have no vector."""
+    if newest is None or not len(newest.missing):
         yield from (_table(page, schema, like) for page in pages_of(rows))
         return
-    empty, row_of = EmptyRows(like, schema, rows.ids), RowOf(like.ids)
+    empty, row_of = EmptyRows(newest, schema, rows.ids), RowOf(newest.ids)
     for page in pages_of(rows):
         known = row_of.among(page.ids)
-        places = [like.positions[known[record]] if record in known else -1 for record in page.ids]
+        places = [newest.positions[known[record]] if record in known else -1 for record in page.ids]
         yield from empty.woven_into(_table(page, schema, like), places)
     yield from empty.rest()
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightmigrate import Migrator, Model, Projection
-from lightmigrate.errors import DatabaseChangedError
+from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from tests.stores.vector_files.moving import KEY, moved, opened, some, turned
 
@@ -132,6 +132,41 @@ def test_a_rollback_that_carries_what_was_written_keeps_rows_without_a_vector(pa
     done = Migrator(path).rollback(written="carry")
     assert done.carried
     assert without_vectors(path).equals(before)
+
+
+@pytest.mark.parametrize("of_other_types", [False, True])
+def test_a_rollback_that_carries_takes_the_newest_rows_without_a_vector(path: Path, of_other_types: bool) -> None:
+    forth = Projection.affine(some(OLD, NEW), some(1, NEW)[0], source=Model("a", OLD), target=Model("b", NEW))
+    Migrator(path).migrate_collection("docs", forth)
+    now = pq.read_table(path)
+    vectors = now["vec"].to_pylist()
+    vectors[5] = None  # a record that has none any more
+    now = now.set_column(1, now.schema.field("vec"), pa.array(vectors, now.schema.field("vec").type))
+    added = table([f"n{ROWS + row}" for row in range(3)], frozenset(range(3)), now.schema.field("vec").type)
+    now = pa.concat_tables([now, added.cast(now.schema)])
+    if of_other_types:
+        now = now.set_column(2, "text", now["text"].cast(pa.large_string()))
+    replaced(path, now)
+    assert Migrator(path).rollback(written="carry").carried
+    back = pq.read_table(path)
+    assert back["id"].to_pylist() == names(ROWS + 3)
+    assert [row for row, null in enumerate(back["vec"].is_null().to_pylist()) if null] == sorted(
+        {*EMPTY, 5, ROWS, ROWS + 1, ROWS + 2}
+    )
+    assert back["text"].to_pylist() == now["text"].to_pylist()
+    assert back.schema.field("text").type == pa.string()
+
+
+def test_rows_without_a_vector_that_do_not_fit_the_backup_are_said_and_nothing_is_changed(path: Path) -> None:
+    forth = Projection.affine(some(OLD, NEW), some(1, NEW)[0], source=Model("a", OLD), target=Model("b", NEW))
+    Migrator(path).migrate_collection("docs", forth)
+    now = pq.read_table(path)
+    wider = now.append_column("more", pa.nulls(ROWS, pa.string()))
+    replaced(path, wider.filter(pa.array([record != "n5" for record in names()])))
+    before = path.read_bytes()
+    with pytest.raises(LightmigrateError, match=r"5 rows of docs\.parquet .* 5 columns where it has 6"):
+        Migrator(path).rollback(written="carry")
+    assert path.read_bytes() == before
 
 
 def test_a_row_that_got_its_vector_later_is_not_written_twice(path: Path) -> None:
