@@ -23,7 +23,7 @@ SECOND = datetime.timedelta(seconds=1)
 
 def table(ids: list[str], empty: frozenset[int], kind: Any = None) -> pa.Table:
     vectors = [None if row in empty else vector for row, vector in enumerate(some(len(ids), OLD).tolist())]
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     return pa.table(
         {
             "id": ids,
