@@ -2,20 +2,25 @@
 
 Lance never changes a file. A row that an application writes goes to a new fragment, a row that it deletes is marked in
 a list of its own. So only new fragments and those lists are read. A compaction copies rows to new fragments; such rows
-are compared.
+are compared. That may be all rows of the table, so what is known of them is outside of memory.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lightmigrate.stores.lance.layout import Layout, quoted
 from lightmigrate.stores.lance.pages import read_pages
 from lightmigrate.stores.lance.values import ids_of
+from lightmigrate.stores.record_tables import RecordTables
 
 _SIZE = 2000
 
@@ -50,16 +55,23 @@ def written_between(before: Any, after: Any, table: str, column: str) -> dict[st
     ]
     gone_fragments = [n for n in old.fragments if n not in same and n not in marked]
     new_fragments = [n for n in new.fragments if n not in same and n not in marked]
-    there, remaining = dict(old.addresses(marked)), dict(new.addresses(marked))
-    gone = {record for address, record in there.items() if address not in remaining}
-    gone.update(record for _, record in old.addresses(gone_fragments))
-    come = {record for address, record in remaining.items() if address not in there}
-    come.update(record for _, record in new.addresses(new_fragments))
-    both = gone & come
-    digests = old.digests([*gone_fragments, *marked], both, vectors) if both else {}
-    later = new.digests([*new_fragments, *marked], both, vectors) if both else {}
-    unchanged = {record for record in both if digests.get(record) == later.get(record)}
-    return dict.fromkeys(come - unchanged, False) | dict.fromkeys(gone - come, True)
+    gone, found, copied = RecordTables().table(), dict[str, bool](), False
+    for ids in itertools.chain(old.lacking(new, marked), old.ids(gone_fragments)):
+        gone.put(dict.fromkeys(ids, b""))
+    round_ = gone.round()
+    for ids in itertools.chain(new.lacking(old, marked), new.ids(new_fragments)):
+        both = round_.meet(ids)
+        copied |= bool(both)
+        found.update((record, False) for record in ids if record not in both)
+    found.update((record, True) for ids in round_.missed(_SIZE) for record in ids)
+    if copied:
+        for digests in old.digests([*gone_fragments, *marked], vectors):
+            held = gone.get(list(digests))
+            gone.put({record: digests[record] for record in held})
+        for digests in new.digests([*new_fragments, *marked], vectors):
+            held = gone.get(list(digests))
+            found.update((record, False) for record, digest in held.items() if digest != digests[record])
+    return found
 
 
 class _Version:
@@ -73,34 +85,43 @@ class _Version:
             fragment.fragment_id: _described(fragment.metadata, present) for fragment in dataset.get_fragments()
         }
 
-    def addresses(self, fragments: Sequence[int]) -> list[tuple[int, str]]:
-        """Row address and id of every row of some fragments that has a vector."""
-        found: list[tuple[int, str]] = []
-        for batch in self._batches(fragments):
-            found += zip(batch.column("_rowaddr").to_pylist(), ids_of(batch.column(self._layout.id.name)), strict=True)
-        return found
+    def ids(self, fragments: Sequence[int]) -> Iterator[list[str]]:
+        """The ids of the rows of some fragments that have a vector, some at a time."""
+        return (ids for _, ids in self._rows(fragments))
 
-    def _batches(self, fragments: Sequence[int]) -> Iterator[Any]:
+    def lacking(self, other: _Version, fragments: Sequence[int]) -> Iterator[list[str]]:
+        """The ids of such rows of some fragments that another version lacks, which has the same files of each."""
+        for number in fragments:
+            parts = [addresses for addresses, _ in other._rows([number])]
+            known = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+            for addresses, ids in self._rows([number]):
+                yield [ids[row] for row in np.flatnonzero(~np.isin(addresses, known)).tolist()]
+
+    def _rows(self, fragments: Sequence[int]) -> Iterator[tuple[npt.NDArray[np.uint64], list[str]]]:
+        """Row address and id of every row of some fragments that has a vector, some at a time."""
         if not fragments:
             return
         scanner = self._dataset.scanner(
             columns=[self._layout.id.name],
             filter=f"{quoted(self._column)} IS NOT NULL",
             with_row_address=True,
+            batch_size=_SIZE,
             fragments=self._opened(fragments),
         )
-        yield from scanner.to_batches()
+        for batch in scanner.to_batches():
+            yield batch.column("_rowaddr").to_numpy(), ids_of(batch.column(self._layout.id.name))
 
-    def digests(self, fragments: Sequence[int], wanted: set[str], vectors: bool) -> dict[str, bytes]:
-        """A digest of the contents of some rows."""
-        found: dict[str, bytes] = {}
+    def digests(self, fragments: Sequence[int], vectors: bool) -> Iterator[dict[str, bytes]]:
+        """A digest of the contents of each row of some fragments by id, some at a time."""
+        if not fragments:
+            return
         opened = self._opened(fragments)
         for page in read_pages(self._dataset, self._layout, self._column, _SIZE, vectors=vectors, fragments=opened):
+            found = {}
             for row, record in enumerate(page.ids):
-                if record in wanted:
-                    content = json.dumps([page.texts[row], page.payloads[row]], sort_keys=True).encode()
-                    found[record] = hashlib.sha256(content + page.vectors[row].tobytes()).digest()
-        return found
+                content = json.dumps([page.texts[row], page.payloads[row]], sort_keys=True).encode()
+                found[record] = hashlib.sha256(content + page.vectors[row].tobytes()).digest()
+            yield found
 
     def _opened(self, fragments: Sequence[int]) -> list[Any]:
         return [self._dataset.get_fragment(number) for number in fragments]

@@ -14,6 +14,7 @@ from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.lance.building import BuildingCollection
 from lightmigrate.stores.lance.collection import LanceCollection
+from lightmigrate.stores.lance.flushing import BRANCHES, Descriptions
 from lightmigrate.stores.lance.history import (
     Exchanged,
     before_name,
@@ -48,7 +49,7 @@ def exchange(
     """
     table, column, token = live.table, live.column, str(incoming.staged.settings["token"])
     _require_free(table, key, column)
-    new = NewColumn(table, column, incoming.staged, scratch)
+    new, written = NewColumn(table, column, incoming.staged, scratch), Descriptions(table.path)
     new.prepare(table.latest())
     for _ in range(_TRIES):
         DatabaseChangedError.require_same(live.address, live.opened_id, live.id)
@@ -65,6 +66,7 @@ def exchange(
             continue
         keep_after(table, token, made.version)
         build_indexes(table, column, specs)
+        written.flush()
         incoming.staged.discard()  # until then `recover` builds the indexes
         return
     raise DatabaseChangedError(
@@ -86,6 +88,7 @@ def commit_exchange(table: Table, column: str, operation: Any, version: int, tok
     """
     before = before_name(key, token, column)
     table.keep(before, version)
+    Descriptions(table.path, known=False).flush(BRANCHES)  # after the commit this alone is the backup
     try:
         return table.commit(operation, version, message_of(token))
     except OSError:
@@ -102,7 +105,7 @@ def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
     table, column = live.table, live.column
     _require_free(table, key, column)
     _require_others_unchanged(table, backup)
-    token = restored_token(backup.before, secrets.token_hex(4))
+    token, written = restored_token(backup.before, secrets.token_hex(4)), Descriptions(table.path)
     version = table.latest().version
     table.keep(before_name(key, token, column), version)
     made = table.commit(lance.LanceOperation.Restore(backup.before), version, message_of(token))
@@ -114,6 +117,7 @@ def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
             table.name, made.version - 1 - version, key,
         )  # fmt: skip
     keep_after(table, token, made.version)
+    written.flush()  # before nothing else keeps the old version
     forget(table, backup.key, backup.token, column)
 
 

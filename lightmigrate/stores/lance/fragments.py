@@ -20,10 +20,12 @@ from lightmigrate.errors import DamagedCollectionError, DatabaseChangedError, Re
 from lightmigrate.files import file_sha256
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.lance.exchange import SCRATCH, build_indexes, clear_scratch, commit_exchange, missing_indexes
+from lightmigrate.stores.lance.flushing import Descriptions
 from lightmigrate.stores.lance.history import exchanges_of, forget, keep_after, tidy
 from lightmigrate.stores.lance.indexes import indexes_of
 from lightmigrate.stores.lance.layout import Layout
-from lightmigrate.stores.lance.new_column import UNNAMED, replacing, row_files
+from lightmigrate.stores.lance.new_column import replacing, row_files
+from lightmigrate.stores.lance.schema import LEGACY, UNNAMED
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.stores.units import Made
@@ -41,7 +43,7 @@ class LanceFragments:
         path: of the table, `NAME.lance`.
 
     Raises:
-        RefusedError: it has several vector columns, or none.
+        RefusedError: it has several vector columns, or none, or is in Lance's first file format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,6 +54,11 @@ class LanceFragments:
             raise RefusedError(
                 f"{path} has {len(layout.vectors)} columns of vectors ({', '.join(layout.vectors) or 'none'}) and one "
                 "is needed: leave out --workers or --cluster"
+            )
+        if (version := self._table.latest().data_storage_version) == LEGACY:
+            raise RefusedError(
+                f"{path} is in version {version} of Lance's files, of which one alone cannot be read back, and 2.0 is "
+                "needed: leave out --workers or --cluster"
             )
         (self._column,) = layout.vectors
 
@@ -138,12 +145,13 @@ class LanceFragments:
         kind = pa.list_(pa.float32(), dimension)
         operation = replacing(dataset, column, kind, files, token, None, self.work / SCRATCH)
         key = next_timestamp(each.key for each in exchanges_of(table))
-        specs = indexes_of(dataset, column)
+        specs, written = indexes_of(dataset, column), Descriptions(table.path)
         exchanged = commit_exchange(table, column, operation, dataset.version, token, key)
         if exchanged is None:
             return None
         keep_after(table, token, exchanged.version)
         build_indexes(table, column, specs)
+        written.flush()
         return key
 
     def exchanged(self, token: str) -> str | None:
@@ -172,6 +180,7 @@ class LanceFragments:
         for each in exchanges_of(self._table):
             if each.token == token:
                 build_indexes(self._table, each.column, missing_indexes(self._table, each))
+                Descriptions(self.path, known=False).flush()  # whoever wrote them may have been killed before that
 
     def made_bytes(self, description: str) -> int | None:
         """See `UnitTable`."""

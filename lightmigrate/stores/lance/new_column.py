@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import itertools
 import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +17,14 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from lightmigrate.stores.lance.layout import TOKEN
-from lightmigrate.stores.lance.model import metadata_with
+from lightmigrate.stores.lance.schema import UNNAMED, schema_with
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.lance.values import as_vectors_column, ids_of
+from lightmigrate.system import sync_file, sync_folder
 
 # Rows whose vectors are in memory at once.
 _BATCH = 4000
-
-# A name that no application uses.
-UNNAMED = "lightmigrate_new_vectors"
 
 
 class NewColumn:
@@ -47,16 +43,23 @@ class NewColumn:
         self._staged_until = 0
 
     def prepare(self, dataset: Dataset) -> None:
-        """Write the files of the fragments of a version that have none yet. Writes; commits nothing."""
+        """Write the files of the fragments of a version that have none yet; on the disk on return. Writes.
+
+        Commits nothing.
+        """
         newest = self._staged.newest()
         stale = self._fragments_of(dataset, self._staged.since(self._staged_until)) if self._files else set()
+        folder, written_any = self._table.path / "data", False
         for fragment in dataset.get_fragments():
             number, rows = fragment.fragment_id, row_files(fragment.metadata)
             if number in self._files and self._files[number][0] == rows and number not in stale:
                 continue
             ids = [self._table.layout(dataset).id.name]
             written, _ = fragment.merge_columns(self._look_up(), columns=ids, batch_size=_BATCH)
-            self._files[number] = rows, written.files[-1]
+            sync_file(folder / written.files[-1].path)
+            self._files[number], written_any = (rows, written.files[-1]), True
+        if written_any:
+            sync_folder(folder)
         self._staged_until = newest
 
     def operation(self, dataset: Dataset, model: Mapping[str, Any] | None) -> Any:
@@ -118,7 +121,7 @@ def replacing(
         model: the embedding function to record; `None` keeps the record.
         scratch: a folder for a copy of the table's description; need not exist.
     """
-    schema = _schema(dataset, column, kind, token, model, scratch / secrets.token_hex(8))
+    schema = schema_with(dataset, column, kind, token, model, scratch / secrets.token_hex(8))
     number = schema.field(column).id()
     fragments = []
     for fragment in dataset.get_fragments():
@@ -126,27 +129,6 @@ def replacing(
         file.fields = [number]
         fragments.append(replace(metadata, files=[*metadata.files, file]))
     return lance.LanceOperation.Merge(fragments, schema)
-
-
-def _schema(
-    dataset: Dataset, column: str, kind: pa.DataType, token: str, model: Mapping[str, Any] | None, folder: Path
-) -> Any:
-    """The table's schema with the new column in the place of the old one; Lance numbers it in a copy."""
-    old = dataset.schema.field(column)
-    metadata = {key.decode(): value.decode() for key, value in (old.metadata or {}).items()}
-    metadata[TOKEN.decode()] = token
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        clone = dataset.shallow_clone(folder, dataset.version)
-        clone.add_columns(pa.field(UNNAMED, kind))
-        clone.drop_columns([column])
-        clone.alter_columns({"path": UNNAMED, "name": column})
-        clone.update_field_metadata({column: metadata}, replace=True)
-        if model is not None and (recorded := metadata_with(dataset.schema, column, model)):
-            clone.update_schema_metadata(recorded)
-        return lance.dataset(folder).lance_schema
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def row_files(metadata: Any) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from lightmigrate.stores.lance.exchange import (
     missing_indexes,
     restore,
 )
+from lightmigrate.stores.lance.flushing import Descriptions
 from lightmigrate.stores.lance.history import Exchanged, exchanges_of, forget, tidy
 from lightmigrate.stores.lance.indexes import create_index
 from lightmigrate.stores.lance.receive import INCOMING, LanceReceiver
@@ -347,6 +348,7 @@ class LanceStore(StoreDefaults, LanceReceiver):
                 table, distance = self._table(own.name), self._open(path).settings["distance"]
                 specs = [spec.by(distance) for spec in missing_indexes(table, each)]
                 built += build_indexes(table, each.column, specs)
+                Descriptions(table.path, known=False).flush()  # whoever wrote them may have been killed before that
                 self._opened.pop(path).discard()
         return f"an exchange was interrupted before {built} indexes were built; they are now" if built else None
 

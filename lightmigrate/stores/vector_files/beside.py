@@ -12,7 +12,7 @@ Without ids, or where an id occurs twice, a record is known by its row number.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,9 @@ def read_beside(
     return Beside(name, kind, ids, False, whole_numbers, labels, ids_file, lines)
 
 
-def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside) -> None:
+def write_beside(
+    folder: Path, name: str, suffix: str, rows: Rows, like: Beside, originals: Beside | None = None
+) -> None:
     """Write the files of other rows, as `like` has them; lines of records that are the same are copied. Writes.
 
     Args:
@@ -202,6 +204,7 @@ def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside)
         suffix: of the file of vectors.
         rows: its records.
         like: the files that are followed.
+        originals: others that may have lines of these records.
 
     Raises:
         LightmigrateError: the files cannot hold these records.
@@ -223,21 +226,42 @@ def write_beside(folder: Path, name: str, suffix: str, rows: Rows, like: Beside)
         if any(text is not None or payload for page in pages_of(rows, vectors=False) for text, payload in _of(page)):
             raise LightmigrateError(f"{name}{suffix} has no file for texts beside it: make {name}.jsonl")
         return
-    known = {record: row for row, record in enumerate(like.ids)}
+    sources = [each for each in (_Source.of(like, like), _Source.of(originals, like)) if each is not None]
     with (folder / like.file_for(name, like.lines.path.name)).open("wb") as file:
         start = 0
         for page in pages_of(rows, vectors=False):
             for number, (text, payload) in enumerate(_of(page)):
-                row = known.get(page.ids[number])
-                if row is not None and like.lines.record(row) == (text, payload):
-                    line = like.lines.line(row)
-                else:
+                stored = (source.line_of(page.ids[number], text, payload) for source in sources)
+                line = next((each for each in stored if each is not None), b"")
+                if not line:
                     alone = bool(like.ids_file) or like.numbered or like.labels
                     identity = {} if alone else {"id": ids[start + number]}
                     content = {} if text is None else {like.lines.text_field: text}
                     line = json.dumps({**identity, **content, **(payload or {})}).encode()
                 file.write(line if line.endswith(b"\n") else line + b"\n")
             start += len(page)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Lines of records, by the id of each."""
+
+    lines: Lines
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, beside: Beside | None, like: Beside) -> _Source | None:
+        """Those that files like some others have; `None` where their lines would mean something else there."""
+        if beside is None or beside.lines is None or like.lines is None:
+            return None
+        if (beside.kind, beside.lines.text_field) != (like.kind, like.lines.text_field):
+            return None
+        return cls(beside.lines, {record: row for row, record in enumerate(beside.ids)})
+
+    def line_of(self, record: str, text: str | None, payload: Payload | None) -> bytes | None:
+        """The line of a record; `None` where there is none with this text and payload."""
+        row = self.rows.get(record)
+        return self.lines.line(row) if row is not None and self.lines.record(row) == (text, payload) else None
 
 
 def _of(page: Page) -> Iterator[tuple[str | None, Payload | None]]:

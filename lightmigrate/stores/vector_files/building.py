@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from lightmigrate.errors import CollectionNotFoundError, VerificationError
+from lightmigrate.errors import CollectionNotFoundError, DamagedCollectionError, VerificationError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page
 from lightmigrate.stores.checks import require_dimension
 from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.vector_files import edits
-from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC, sample_rows, scan_rows
+from lightmigrate.stores.vector_files.collection import DEFAULT_METRIC, FileCollection, sample_rows, scan_rows
 from lightmigrate.stores.vector_files.draft import Draft
 from lightmigrate.stores.vector_files.edits import Edited
-from lightmigrate.stores.vector_files.places import Home, Place, read_version
-from lightmigrate.stores.vector_files.snapshots import Snapshots
+from lightmigrate.stores.vector_files.places import Home, Place, Stamp, read_version
+from lightmigrate.stores.vector_files.snapshots import Snapshot, Snapshots
 from lightmigrate.stores.vector_files.table import Options, Table, blocks_of, same_records
 from lightmigrate.system import rename
 from lightmigrate.vectors import Vectors, as_vectors
@@ -54,7 +55,9 @@ class BuildingVersion(CollectionDefaults):
         self._like = Place(like, home.live.name, home.live.format)
         self._draft = Draft(folder, int(fields["dimension"]))
         self._table: Table | None = None
+        self._copied_from: Stamp | None = None
         self._snapshots = snapshots
+        self._followed = FileCollection(home, self._like, address, options, self.opened_id, snapshots)
 
     @property
     def address(self) -> Address:
@@ -71,12 +74,14 @@ class BuildingVersion(CollectionDefaults):
         """Its distance."""
         return self._distance or DEFAULT_METRIC
 
-    def source(self) -> Table:
-        """The table whose settings and records it follows; only reads."""
-        before = self._like.stamp()
-        if (known := self._snapshots.at(self._like, before)) is not None:
-            return known.table
-        return self._like.format.read(self._like.folder, self._like.name, self.options)
+    @property
+    def copied_from(self) -> Stamp | None:
+        """The state of the live files that the written ones have everything else from; `None` if from a backup."""
+        return self._copied_from if self._like == self.home.live else None
+
+    def source(self) -> Snapshot:
+        """The files, as they are now, whose settings and records it follows; only reads."""
+        return self._followed.snapshot()
 
     def facts(self) -> CollectionFacts:
         """What is known of it; only reads."""
@@ -139,32 +144,36 @@ class BuildingVersion(CollectionDefaults):
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records, through the index where there is one."""
-        table, queries = self.written(), as_vectors(vectors)
+        table, queries = self._table or self.written(), as_vectors(vectors)
         rows, measured = table.nearest(queries, min(k, len(table.ids)), self.distance)
         return [[table.ids[row] for row in each] for each in rows], measured
 
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """The kind of file, its index, and the distance. Only reads."""
-        table = self.source() if self._table is None else self._table
+        table = self.source().table if self._table is None else self._table
         return {**table.settings, "distance": distance or self.distance}
 
     def written(self) -> Table:
         """The files, written from the draft where they are not yet, and compared with it. Writes.
 
+        They are written again where somebody wrote those that they follow: what is no record, such as a row without a
+        vector, is copied from there.
+
         Raises:
             VerificationError: what was read back is not what was written; the files were deleted.
         """
-        if self._table is None:
-            source = self.source()
-            same = same_records(self._draft, source)
-            self._write(source, same=same)
+        source = self.source()
+        if self._table is None or self._copied_from != source.stamp:
+            self._discard_files()
+            same = same_records(self._draft, source.table)
+            self._write(source.table, same=same)
             table = self.place.format.read(self.folder, self.place.name, self.options)
             try:
                 self._compare(table)
             except VerificationError:
                 self._discard_files()
                 raise
-            self._table = table
+            self._table, self._copied_from = table, source.stamp
         return self._table
 
     def _write(self, source: Table, *, same: bool) -> None:
@@ -173,7 +182,7 @@ class BuildingVersion(CollectionDefaults):
         aside.mkdir()
         place = Place(aside, self.place.name, self.place.format)
         changed = self._distance if self._changes_distance else None
-        place.format.write(aside, place.name, self._draft, source, changed, same=same)
+        place.format.write(aside, place.name, self._draft, source, changed, same=same, originals=self._originals())
         for name in self._like.beside():
             if same or name == self._like.statement.name:
                 shutil.copy2(self._like.folder / name, aside / name)
@@ -184,6 +193,17 @@ class BuildingVersion(CollectionDefaults):
         for path in sorted(aside.iterdir(), key=lambda path: path == place.main):  # the main file last
             rename(path, self.folder / path.name)
         aside.rmdir()
+
+    def _originals(self) -> Table | None:
+        """The live files where others are followed, as when what was written since goes with a backup."""
+        if self._like == self.home.live:
+            return None
+        live = FileCollection(
+            self.home, self.home.live, self._address, self.options, self.home.live_id(), self._snapshots
+        )
+        with contextlib.suppress(CollectionNotFoundError, DamagedCollectionError):
+            return live.snapshot().table
+        return None
 
     def _compare(self, table: Table) -> None:
         """Compare the files with the draft; a lossy kind of index is measured instead of compared."""

@@ -80,16 +80,15 @@ class FileCollection(CollectionDefaults):
         with self._lock:
             for _ in range(_ATTEMPTS):
                 before = self._stamp()
-                if self._read is not None and self._read.stamp == before:
-                    return self._read
-                if (known := self._snapshots.at(self.place, before)) is not None:
-                    self._read = known
-                    return known
-                table = self.place.format.read(self.place.folder, self.place.name, self.options)
-                if self._stamp() == before:
+                if self._read is None or self._read.stamp != before:
+                    self._read = self._snapshots.at(self.place, before)
+                if self._read is None:
+                    table = self.place.format.read(self.place.folder, self.place.name, self.options)
+                    if self._stamp() != before:
+                        continue
                     self._read = Snapshot(table, before)
-                    self._snapshots.keep(self.place, self._read)
-                    return self._read
+                self._snapshots.keep(self.place, self._read)
+                return self._read
             raise DatabaseChangedError(
                 f"{self.place.main} was written to each of {_ATTEMPTS} times that it was read; stop the writer, and "
                 "run this again"
@@ -174,6 +173,7 @@ class FileCollection(CollectionDefaults):
             place.format.write(written, place.name, edited, now.table, None, same=edited.same_records)
             replace_live(self.home, written, [path.name for path in sorted(written.iterdir())], now.stamp)
             self._read = None
+            self._snapshots.forget(self.place)
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records, through the index where there is one."""

@@ -64,7 +64,7 @@ def keep_live(home: Home, key: str) -> Path:
     return target
 
 
-def put_in_place(home: Home, incoming: Path, key: str, options: Options, expected: Stamp | None) -> None:
+def put_in_place(home: Home, incoming: Path, key: str, options: Options, expected: Sequence[Stamp]) -> None:
     """Put a complete version in place; what was there becomes backup `key`. The lock is held. Writes.
 
     Args:
@@ -72,7 +72,7 @@ def put_in_place(home: Home, incoming: Path, key: str, options: Options, expecte
         incoming: folder of the version.
         key: of the backup.
         options: how the files are read.
-        expected: the state of the files that the version was made from, as it was last read; `None` if unknown.
+        expected: the states of the files that the version was made from, which have to be their present one.
 
     Raises:
         DatabaseChangedError: somebody else wrote the files meanwhile; they are as they were written.
@@ -130,7 +130,7 @@ def replace_live(home: Home, written: Path, names: Sequence[str], expected: Stam
     for name in names:
         _like(written / name, home.live.folder / name, home.live.main)
         sync_file(written / name)
-    _require_unchanged(home.live, expected)
+    _require_unchanged(home.live, [expected])
     if len(names) == 1:
         Steps.rename(written / names[0], home.live.folder / names[0])
     else:
@@ -192,8 +192,9 @@ def _differing(version: Place, live: Place, options: Options) -> tuple[list[str]
     return moves, removes
 
 
-def _require_unchanged(live: Place, expected: Stamp | None) -> None:
-    if expected is not None and live.stamp() != expected:
+def _require_unchanged(live: Place, expected: Sequence[Stamp]) -> None:
+    now = live.stamp()
+    if any(stamp != now for stamp in expected):
         raise _changed(live)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightmigrate.errors import LightmigrateError, MissingExtraError
+from lightmigrate.errors import LightmigrateError, MissingExtraError, RefusedError
 from lightmigrate.stores.base import Metric
 from lightmigrate.stores.vector_files.beside import Beside, read_beside, write_beside
 from lightmigrate.stores.vector_files.langchain import LangChainRecords, read_docstore, write_docstore
@@ -42,22 +42,36 @@ class FaissFormat(SuffixFormat):
         keys = None if source.keys is None else source.keys.tolist()
         return FaissTable(source, read_beside(folder, name, _SUFFIX, lambda: source.count, keys), path)
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Build an index of the same kind, and write the files beside it."""
         from lightmigrate.stores.vector_files.faiss_table import FaissTable, write_index
 
         assert isinstance(like, FaissTable)  # noqa: S101  # its own format only
+        if len(rows.ids) and (reason := _repeated(like)) is not None:
+            raise RefusedError(f"{name}{self.suffix}: {reason}")
         keys = None if like.source.keys is None else _keys(rows, like)
         write_index(folder / self.main(name), rows, like.source, metric or like.source.metric, keys)
         if same:
             return
+        stored = originals.beside if isinstance(originals, FaissTable) else None
         if isinstance(like.beside, LangChainRecords):
-            write_docstore(folder / f"{name}.pkl", rows, like.beside)
+            known = stored if isinstance(stored, LangChainRecords) else None
+            write_docstore(folder / f"{name}.pkl", rows, like.beside, known)
         elif isinstance(like.beside, Beside):
-            write_beside(folder, name, _SUFFIX, rows, like.beside)
+            write_beside(folder, name, _SUFFIX, rows, like.beside, stored if isinstance(stored, Beside) else None)
 
     def refuse(self, like: Table, dimension: int, options: Options) -> str | None:
-        """Why an index of this kind is not built: it is not known, cannot have the dimension, or is inexact."""
+        """Why an index like this is not built: it is not known, cannot have the dimension, is inexact, or ambiguous."""
         from lightmigrate.stores.vector_files import faiss_kind
         from lightmigrate.stores.vector_files.faiss_table import FaissTable
 
@@ -69,7 +83,23 @@ class FaissFormat(SuffixFormat):
             return reason
         if like.lossy and not options.lossy:
             return _inexact(like)
+        return _repeated(like)
+
+
+def _repeated(like: FaissTable) -> str | None:
+    """Why an index is not written whose vectors share labels; `None` where none do.
+
+    Vectors of one label are in whichever lists are nearest to them. Once they are replaced these are others, and
+    nothing tells any more which of them was which.
+    """
+    labels, count = like.source.labels, like.source.count
+    if labels == count:
         return None
+    return (
+        f"its {count} vectors have only {labels} different labels, and an inverted file does not keep apart those of "
+        "one: fill  faiss.IndexIDMap(INDEX)  around an empty one by the same  add_with_ids(VECTORS, LABELS),  which "
+        "does and finds the same labels"
+    )
 
 
 def _inexact(like: FaissTable) -> str:

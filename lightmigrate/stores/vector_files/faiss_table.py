@@ -21,6 +21,9 @@ from lightmigrate.vectors import Vectors, evenly, normalise_rows
 # How far from 1 the lengths of vectors may be for an inner product to be a cosine.
 _UNIT = 1e-4
 
+# FAISS knows a vector of an inverted file by the number of its list, and below so many bits by its place in it.
+_LIST_BITS = 32
+
 
 class Records(Protocol):
     """Ids, texts and payloads beside an index, row by row."""
@@ -48,6 +51,7 @@ class FaissIndex:
         kind: its description.
         metric: its distance.
         keys: the label of every row where it has labels of its own, int64 `(n,)`; `None` where labels are row numbers.
+        labels: the number of different labels in an inverted file; the number of vectors for another kind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,31 +72,33 @@ class FaissIndex:
         self._labels = self._lists()
         if self.keys is None and self._labels is not None and (self._labels != np.arange(self.count)).any():
             self.keys = self._labels
+        self.labels = self.count if self._labels is None else len(np.unique(self._labels))
 
     def _lists(self) -> npt.NDArray[np.int64] | None:
-        """The labels in an inverted file, rising; `None` for another kind."""
+        """The labels in an inverted file, rising; `None` for another kind.
+
+        Afterwards the index finds a vector by its row in them, whether or not others have its label, too.
+        """
         try:
             inside = faiss.extract_index_ivf(self._inner)
         except RuntimeError:
             return None
-        stored = [
-            faiss.rev_swig_ptr(inside.invlists.get_ids(number), size).copy()
-            for number in range(inside.nlist)
-            if (size := inside.invlists.list_size(number))
-        ]
-        labels = np.sort(np.concatenate(stored)).astype(np.int64) if stored else np.zeros(0, np.int64)
-        plain = bool((labels == np.arange(len(labels))).all())
-        if int(inside.direct_map.type) == faiss.DirectMap.NoMap:
-            inside.set_direct_map_type(faiss.DirectMap.Array if plain else faiss.DirectMap.Hashtable)
-        return labels
+        labels, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for number in range(inside.nlist):
+            if size := inside.invlists.list_size(number):
+                labels.append(faiss.rev_swig_ptr(inside.invlists.get_ids(number), size).astype(np.int64))
+                places.append((number << _LIST_BITS) + np.arange(size))
+        stored = np.concatenate(labels)
+        order = np.argsort(stored, kind="stable")
+        faiss.copy_array_to_vector(np.concatenate(places)[order], inside.direct_map.array)
+        inside.direct_map.type = faiss.DirectMap.Array
+        return stored[order]
 
     def vectors(self, rows: Sequence[int]) -> Vectors:
         """Some vectors, in the order given, float32 `(n, d)`."""
         if not len(rows):
             return np.zeros((0, self.dimension), np.float32)
-        wanted = np.asarray(rows, np.int64)
-        labels = wanted if self._labels is None else self._labels[wanted]
-        return np.ascontiguousarray(self._inner.reconstruct_batch(labels), np.float32)
+        return np.ascontiguousarray(self._inner.reconstruct_batch(np.asarray(rows, np.int64)), np.float32)
 
     def search(self, queries: Vectors, k: int) -> Nearest:
         """The nearest rows through the index, and what FAISS calls their distance as a `Metric`."""
@@ -158,7 +164,13 @@ class FaissTable:
         return all((np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT).all() for vectors in blocks_of(self))
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> Nearest:
-        """The nearest rows through the index; by comparing with all where its distance is not the one asked for."""
+        """The nearest rows through the index.
+
+        By comparing with all where its distance is not the one asked for, or it does not say which of several vectors
+        of one label it found.
+        """
+        if self.source.labels < self.source.count:
+            return exact_nearest(self, queries, k, metric)
         if metric == self.source.metric and k:
             return self.source.search(queries, k)
         if metric == "cosine" and k and self.source.metric == "ip" and self._of_length_one:

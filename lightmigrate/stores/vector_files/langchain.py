@@ -68,6 +68,12 @@ class LangChainRecords:
         documents: Mapping[Any, Instance] = self.docstore.state[_DOCSTORE]
         return documents
 
+    @property
+    def by_id(self) -> Mapping[str, Instance]:
+        """The documents by the id of their row."""
+        pairs = zip(self.ids, self.keys, strict=True)
+        return {record: self.documents[key] for record, key in pairs if key in self.documents}
+
     def require_rows(self, count: int, path: Path) -> None:
         """Raise `DamagedCollectionError` when the docstore has another number of rows than the index."""
         if len(self.ids) != count:
@@ -120,22 +126,30 @@ def _refused(path: Path, reason: str) -> DamagedCollectionError:
     )
 
 
-def write_docstore(path: Path, rows: Rows, like: LangChainRecords) -> None:
+def write_docstore(path: Path, rows: Rows, like: LangChainRecords, originals: LangChainRecords | None = None) -> None:
     """Write LangChain's file for other records; documents of records that are the same are kept as they are. Writes.
+
+    Args:
+        path: of the new file.
+        rows: its records.
+        like: the docstore that is followed.
+        originals: another that may have their documents.
 
     Raises:
         LightmigrateError: a record holds what LangChain's documents do not.
     """
     known = dict(zip(like.ids, like.keys, strict=True))
+    sources = [each.by_id for each in (like, originals) if each is not None]
     documents: dict[Any, Instance] = {}
     keys: list[Any] = []
     for page in pages_of(rows, vectors=False):
         for record, text, payload in zip(page.ids, page.texts, page.payloads, strict=True):
             key = known.get(record, record)
             keys.append(key)
-            old = like.documents.get(key) if record in known else None
-            if old is not None and _record(old) == (text, payload):
-                documents[key] = old
+            stored = (source[record] for source in sources if record in source)
+            same = next((each for each in stored if _record(each) == (text, payload)), None)
+            if same is not None:
+                documents[key] = same
             elif (text, payload) != (None, None):
                 documents[key] = _document(key, text, payload)
     others = {key: each for key, each in like.documents.items() if key not in set(like.keys) and key not in documents}

@@ -124,7 +124,17 @@ class LlamaIndexFormat(SuffixFormat):
         """Read both files into memory, as LlamaIndex does."""
         return LlamaIndexTable(folder, name)
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Write the file of vectors, and that of the nodes where a node differs."""
         assert isinstance(like, LlamaIndexTable)  # noqa: S101  # its own format only
         content = dict(like.content)

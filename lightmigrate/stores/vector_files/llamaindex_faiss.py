@@ -86,7 +86,17 @@ class LlamaIndexFaissFormat(FaissFormat):
         labels = range(source.count) if source.keys is None else source.keys.tolist()
         return FaissTable(source, Nodes(folder, list(map(str, labels))), path)
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Write the index, and for added rows the files that say which nodes they are.
 
         Raises:

@@ -110,7 +110,17 @@ class NpyFormat(SuffixFormat):
         path = folder / self.main(name)
         return NpyTable(path, lambda rows: read_beside(folder, name, _SUFFIX, lambda: rows))
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Write an array of the same type, and the files beside it."""
         assert isinstance(like, NpyTable)  # noqa: S101  # its own format only
         dimension = rows.dimension or like.dimension
@@ -119,7 +129,8 @@ class NpyFormat(SuffixFormat):
             for vectors in blocks_of(rows):
                 file.write(np.ascontiguousarray(vectors, like.array.dtype).data)
         if not same:
-            write_beside(folder, name, _SUFFIX, rows, like.beside)
+            stored = originals.beside if isinstance(originals, NpyTable) else None
+            write_beside(folder, name, _SUFFIX, rows, like.beside, stored)
 
 
 def write_header(file: BinaryIO, dtype: np.dtype[Any], count: int, dimension: int) -> None:

@@ -29,10 +29,24 @@ class ParquetFormat(SuffixFormat):
             raise MissingExtraError("pyarrow", "parquet") from None
         return ParquetTable(folder / self.main(name), options)
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Write a file with the schema, the metadata, the compression and the row groups of another one."""
         from lightmigrate.stores.vector_files.parquet_table import ParquetTable
         from lightmigrate.stores.vector_files.parquet_writer import write_records, write_vectors
 
         assert isinstance(like, ParquetTable)  # noqa: S101  # its own format only
-        (write_vectors if same else write_records)(folder / self.main(name), rows, like)
+        if same:
+            write_vectors(folder / self.main(name), rows, like)
+        else:
+            newest = originals if isinstance(originals, ParquetTable) else like
+            write_records(folder / self.main(name), rows, like, newest)

@@ -67,6 +67,7 @@ class ParquetTable:
         id: the column of ids; empty where a record is known by its row number.
         text: the column of texts; empty where there is none.
         positions: the row of the file that holds each record; a row without a vector is none.
+        missing: the rows of the file without a vector.
     """
 
     metric: Metric | None = None
@@ -82,10 +83,10 @@ class ParquetTable:
         self._numbers = self.columns.number_type
         try:
             total = self.file.metadata.num_rows
-            self.dimension, missing = self._vector_shape()
+            self.dimension, self.missing = self._vector_shape()
             self.positions: Sequence[int] = range(total)
-            if len(missing):
-                self.positions = np.delete(np.arange(total), missing).tolist()
+            if len(self.missing):
+                self.positions = np.delete(np.arange(total), self.missing).tolist()
             self.ids = self._unique_ids(options)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(path, error) from None
@@ -175,6 +176,12 @@ class ParquetTable:
             parts = [numbers_of(batch.column(0), vectors.shape[1], self._numbers) for batch in batches]
             vectors[order] = np.concatenate(parts)
         return vectors
+
+    def batches_at(self, rows: Any, columns: Sequence[str]) -> list[Any]:
+        """Some columns of the rows of the file with these numbers, which rise, as record batches; only reads."""
+        if columns:
+            return self._picked(np.asarray(rows, np.int64), tuple(columns))
+        return [pa.record_batch({"": pa.nulls(len(rows))})]
 
     def _picked(self, wanted: Any, columns: tuple[str, ...]) -> list[Any]:
         """The rows of the file with these numbers, which rise, as record batches."""

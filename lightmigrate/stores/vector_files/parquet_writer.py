@@ -15,8 +15,10 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Page
 from lightmigrate.stores.vector_files.arrow_values import from_json
 from lightmigrate.stores.vector_files.parquet_columns import ParquetColumns, is_bytes
+from lightmigrate.stores.vector_files.parquet_empty_rows import EmptyRows
 from lightmigrate.stores.vector_files.parquet_rewrite import Block, rewrite_vectors
 from lightmigrate.stores.vector_files.parquet_table import ParquetTable
+from lightmigrate.stores.vector_files.row_ids import RowOf
 from lightmigrate.stores.vector_files.table import PAGE, Rows, pages_of
 from lightmigrate.vectors import Vectors
 
@@ -45,8 +47,14 @@ def write_vectors(path: Path, rows: Rows, like: ParquetTable) -> None:
     rewrite_vectors(like.columns, path, schema_for(like.columns, dimension), dimension, blocks)
 
 
-def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
-    """Write a file of other records with the same columns; rows without a vector are left out. Writes.
+def write_records(path: Path, rows: Rows, like: ParquetTable, newest: ParquetTable) -> None:
+    """Write a file of other records with the same columns. Writes.
+
+    Args:
+        path: of the new file; of another name it is another collection's, and gets records alone.
+        rows: its records.
+        like: the file whose settings are copied.
+        newest: the file whose rows without a vector, which are no records, stay in the new one.
 
     Raises:
         LightmigrateError: the columns cannot hold a record.
@@ -61,13 +69,26 @@ def write_records(path: Path, rows: Rows, like: ParquetTable) -> None:
     size = max(PAGE, like.file.metadata.row_group(0).num_rows if groups else PAGE)
     with _writer(path, schema, like) as writer:
         waiting: list[Any] = []
-        for page in pages_of(rows):
-            waiting.append(_table(page, schema, like))
+        for table in _tables(rows, schema, like, newest if path.name == like.path.name else None):
+            waiting.append(table)
             if sum(map(len, waiting)) >= size or sum(table.nbytes for table in waiting) > _GROUP_BYTES:
                 writer.write(pa.concat_tables(waiting))
                 waiting = []
         if waiting:
             writer.write(pa.concat_tables(waiting))
+
+
+def _tables(rows: Rows, schema: Any, like: ParquetTable, newest: ParquetTable | None) -> Iterator[Any]:
+    """The rows of the new file, part by part, with those of another that have no vector."""
+    if newest is None or not len(newest.missing):
+        yield from (_table(page, schema, like) for page in pages_of(rows))
+        return
+    empty, row_of = EmptyRows(newest, schema, rows.ids), RowOf(newest.ids)
+    for page in pages_of(rows):
+        known = row_of.among(page.ids)
+        places = [newest.positions[known[record]] if record in known else -1 for record in page.ids]
+        yield from empty.woven_into(_table(page, schema, like), places)
+    yield from empty.rest()
 
 
 def _table(page: Page, schema: Any, like: ParquetTable) -> Any:

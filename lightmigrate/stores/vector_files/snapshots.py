@@ -32,6 +32,7 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._kept: dict[Path, Snapshot] = {}
+        self._stamps: dict[Path, Stamp] = {}
 
     def at(self, place: Place, stamp: Stamp) -> Snapshot | None:
         """That of files in this state; `None` where there is none."""
@@ -42,7 +43,16 @@ class Snapshots:
         """Keep one, in the place of the oldest."""
         others = {path: kept for path, kept in self._kept.items() if path != place.main}
         self._kept = {**dict(list(others.items())[-(_MOST - 1) :]), place.main: snapshot}
+        self._stamps[place.main] = snapshot.stamp
+
+    def last_read(self, place: Place) -> Stamp | None:
+        """The state of files when any of them was last read; `None` where they were not, or were written here since."""
+        return self._stamps.get(place.main)
+
+    def forget(self, place: Place) -> None:
+        """Say that this store has written files itself, so that their last state is no longer to be expected."""
+        self._stamps.pop(place.main, None)
 
     def clear(self) -> None:
         """Let go of all of them."""
-        self._kept = {}
+        self._kept, self._stamps = {}, {}

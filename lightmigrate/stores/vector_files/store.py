@@ -35,6 +35,7 @@ from lightmigrate.stores.vector_files.formats import format_of, places_in
 from lightmigrate.stores.vector_files.places import (
     Home,
     Place,
+    Stamp,
     homes,
     id_of,
     new_id,
@@ -268,15 +269,18 @@ class FileStore(StoreDefaults):
         assert isinstance(incoming, BuildingVersion)  # noqa: S101  # its own kind only
         assert isinstance(live, FileCollection)  # noqa: S101
         incoming.written()
-        return self._exchange(live, incoming.folder, key)
+        return self._exchange(live, incoming.folder, key, incoming.copied_from)
 
-    def _exchange(self, live: FileCollection, incoming: Path, key: str) -> int:
+    def _exchange(self, live: FileCollection, incoming: Path, key: str, copied_from: Stamp | None = None) -> int:
+        """Exchange files that are as they were when they were last read, and when others were copied from them."""
         home = live.home
         with home.locked():
             DatabaseChangedError.require_same(live.address, live.opened_id, home.live_id())
             if home.version(Role.BACKUP, key).exists():
                 raise LightmigrateError(f"{live.address} has a backup {key} already: give another key")
-            put_in_place(home, incoming, key, self.options, live.last_read)
+            read = live.last_read or self._snapshots.last_read(live.place)
+            put_in_place(home, incoming, key, self.options, [stamp for stamp in (read, copied_from) if stamp])
+            self._snapshots.forget(live.place)
         return 0
 
     def restore(self, backup: Version, key: str) -> int:

@@ -104,7 +104,17 @@ class Format(Protocol):
             MissingExtraError: the library that reads them is not installed.
         """
 
-    def write(self, folder: Path, name: str, rows: Rows, like: Table, metric: Metric | None, *, same: bool) -> None:
+    def write(
+        self,
+        folder: Path,
+        name: str,
+        rows: Rows,
+        like: Table,
+        metric: Metric | None,
+        *,
+        same: bool,
+        originals: Table | None = None,
+    ) -> None:
         """Write a collection with the settings of another one into a folder that has none of its files. Writes.
 
         Args:
@@ -115,6 +125,8 @@ class Format(Protocol):
             metric: the distance of its index; `None` for that of `like`.
             same: whether `rows` has the ids, texts and payloads of `like`, in its order. Then only the main file is
                 written, and everything in it that is no vector is copied from `like`.
+            originals: where records that `like` does not have may be as their application stored them, of which a page
+                does not say all, such as the types of their fields; `None` for nowhere.
         """
 
     def merge(self, version: Path, live: Path, name: str) -> None:

@@ -114,6 +114,21 @@ def test_what_an_application_writes_during_the_exchange_stays(
     assert [kept.role for kept in opened(path).versions()] == [Role.BUILDING]
 
 
+def test_what_an_application_writes_after_its_changes_were_counted_is_not_rolled_back(path: Path) -> None:
+    store = opened(path)
+    backup = moved(store, "docs", NEW)
+    assert store.collection(backup.own).count() == store.collection(backup.address).count()  # as a rollback compares
+    text = path.with_suffix(".jsonl")
+    text.write_text(text.read_text().replace('"t7"', '"u7"'))
+    after = path.read_bytes(), text.read_bytes()
+    with pytest.raises(DatabaseChangedError, match="after it was last read"):
+        store.restore(backup, LATER)
+    assert (path.read_bytes(), text.read_bytes()) == after
+    assert list(store.collection(backup.own).records(["n7"]).texts) == ["u7"]  # now it is seen
+    store.restore(backup, LATER)
+    assert np.load(path).tobytes() == some(ROWS, OLD).tobytes()
+
+
 def test_without_an_exchange_of_names_a_rename_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange.Steps, "swap", staticmethod(lambda one, other: False))
     before = path.read_bytes()

@@ -153,3 +153,42 @@ def test_few_vectors_still_fill_an_inverted_file(tmp_path: Path) -> None:
     assert store.collection(Address("docs")).count() == 3
     store.collection(Address("docs")).remove(["2"])
     assert list(store.collection(Address("docs")).ids()) == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", ["IVF8,Flat", "IVF8_HNSW8,Flat"])
+def test_several_vectors_of_one_label_in_an_inverted_file_are_read_each_and_not_migrated(
+    tmp_path: Path, kind: str
+) -> None:
+    vectors, labels = some(ROWS, OLD), np.arange(ROWS) // 3
+    index = faiss.index_factory(OLD, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add_with_ids(vectors, labels)
+    path = write(tmp_path, index)
+    before = path.read_bytes()
+    live = opened(path).collection(Address("docs"))
+    read = np.concatenate([page.vectors for page in live.scan(70)])
+    assert sorted(map(bytes, read)) == sorted(map(bytes, vectors))
+    assert list(live.ids()) == [str(row) for row in range(ROWS)]
+    (found,), _ = live.nearest(read[17:18], 1)
+    assert found == ["17"]
+    with pytest.raises(RefusedError, match=r"400 vectors have only 134 different labels.*faiss\.IndexIDMap"):
+        moved(opened(path), "docs", NEW)
+    with pytest.raises(RefusedError, match=r"400 vectors have only 134 different labels"):
+        live.replace_vectors(["3"], some(1, OLD))
+    assert path.read_bytes() == before
+    assert opened(path).versions() == []
+
+
+def test_several_vectors_of_one_label_are_migrated_once_they_are_in_a_map_of_labels(tmp_path: Path) -> None:
+    vectors, labels = some(ROWS, OLD), np.arange(ROWS) // 3
+    empty = faiss.index_factory(OLD, "IVF8,Flat", faiss.METRIC_INNER_PRODUCT)
+    empty.train(vectors)
+    index = faiss.IndexIDMap(empty)
+    index.add_with_ids(vectors, labels)
+    path = write(tmp_path, index)
+    moved(opened(path), "docs", NEW)
+    new, wanted = faiss.read_index(str(path)), turned(vectors, NEW)
+    inside = faiss.extract_index_ivf(faiss.downcast_index(new.index))
+    inside.nprobe = 8
+    assert faiss.vector_to_array(new.id_map).tolist() == labels.tolist()
+    assert new.search(wanted, 1)[1][:, 0].tolist() == labels.tolist()

@@ -97,6 +97,31 @@ def test_what_the_application_adds_after_a_migration_is_refused_or_carried_back(
     assert back.docstore.search("id5").metadata["at"].year == 2026
 
 
+def test_what_is_carried_back_is_what_the_application_wrote_with_its_types_and_ids(folder: Path) -> None:
+    Migrator(folder).migrate_collection("index", make_projection())
+    metadata = {
+        "at": datetime.datetime(2026, 2, 3, 4, 5, tzinfo=datetime.timezone.utc), "pair": ("a", 1), "set": {3, 1},
+        7: "whole key", "infinite": float("inf"), "none": float("nan"),
+    }  # fmt: skip
+    serving = application(folder, NEW_DIM)
+    serving.add_documents([Document(id="own", page_content="text 900", metadata=metadata)], ids=["added"])
+    serving.docstore.search("id5").metadata.update(metadata)
+    serving.delete(["id3"])  # written anew, it is the last: the order of the rows is another one from then on
+    serving.add_documents([Document(page_content="text 3", metadata=metadata)], ids=["id3"])
+    own = serving.docstore.search("added").id
+    serving.save_local(str(folder))
+    Migrator(folder).rollback(written="carry")
+    back = application(folder, OLD_DIM)
+    assert back.index.d == OLD_DIM
+    assert back.docstore.search("added").id == own
+    for record in ("added", "id3", "id5"):
+        found = {key: back.docstore.search(record).metadata[key] for key in metadata}
+        assert str(found) == str(metadata)  # in which a NaN equals another
+        assert {key: type(value) for key, value in found.items()} == {
+            key: type(value) for key, value in metadata.items()
+        }
+
+
 def test_a_folder_written_anew_is_one_that_langchain_reads(folder: Path) -> None:
     collection = opened(folder).collection(Address("index"))
     page = collection.records(["id5", "id6"])

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightmigrate import Migrator, Model
 from lightmigrate.errors import DamagedCollectionError, DatabaseError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.open import open_database
+from tests.databases import make_projection
 from tests.stores.vector_files.moving import LATER, moved, opened, some, turned
 
 ROWS, OLD, NEW = 30, 8, 12
@@ -75,6 +77,19 @@ def test_records_are_written_in_the_layout_that_is_there(tmp_path: Path, layout:
     else:
         collection.remove([list(again.ids())[3]])
         assert opened(tmp_path / "docs.npy").collection(Address("docs")).count() == ROWS
+
+
+def test_what_is_carried_back_is_the_line_that_the_application_wrote(tmp_path: Path) -> None:
+    path = write(tmp_path, "lines")
+    Migrator(path).migrate_collection("docs", make_projection(source=Model("a", OLD), target=Model("b", NEW)))
+    line = '{"id":"n3", "text":"t3",  "score":NaN, "rest":1e2}\n'
+    vectors, kept = np.load(path), [row for row in range(ROWS) if row != 3]
+    np.save(path, vectors[[*kept, 3]])  # written again, it is the last
+    lines = (tmp_path / "docs.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "docs.jsonl").write_text("".join([*(lines[row] for row in kept), line]))
+    assert Migrator(path).rollback(written="carry").carried
+    assert np.load(path).shape == (ROWS, OLD)
+    assert (tmp_path / "docs.jsonl").read_text().splitlines(keepends=True)[3] == line
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f8", ">f4"])
