@@ -115,12 +115,12 @@ def _assert_requests(requests: list[tuple[str, str, dict[str, str]]]) -> None:
             assert options["consistency"] == "majority"
     changes = [place for place, (_, path, _) in enumerate(requests) if path == "/collections/aliases"]
     deletions = [place for place, request in enumerate(requests) if request[:2] == ("DELETE", "")]
-    if deletions:  # the name was taken: the journal, the deletion, the alias, and nothing that takes long in between
-        assert [changes[0] < deletions[0] < changes[1], len(changes), len(deletions)] == [True, 2, 1]
-        between = {request[:2] for request in requests[deletions[0] + 1 : changes[1]]}
+    if deletions:  # two marks; then the journal, the deletion, the alias, and nothing that takes long in between
+        assert [changes[2] < deletions[0] < changes[3], len(changes), len(deletions)] == [True, 4, 1]
+        between = {request[:2] for request in requests[deletions[0] + 1 : changes[3]]}
         assert between == {("GET", "/collections"), ("GET", "/aliases")}
     else:
-        assert len(changes) == 1
+        assert len(changes) == 2, "the version's mark, and the exchange"
 
 
 def test_a_server_that_is_too_old_is_refused_before_anything_is_written() -> None:
