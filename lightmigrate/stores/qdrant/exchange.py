@@ -26,7 +26,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, DatabaseError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.aliased.exchange import FINISHED, UNDONE, remove_intruder
 from lightmigrate.stores.aliased.names import State
@@ -53,11 +53,13 @@ def exchange(calls: QdrantCalls, incoming: QdrantCollection, live: QdrantCollect
         live: the collection.
         key: of the backup.
     """
-    own, aliases = live.address, calls.aliases()
-    new = aliases.get(incoming.address.name, incoming.address.name)
+    own, before = live.address, calls.aliases()
+    new = before.get(incoming.address.name, incoming.address.name)
     require_indexed(calls, new)
     others = OtherPoints(calls, live.vector)
     others.copy(own.name, new)
+    aliases = calls.aliases()  # again: an application may have got one meanwhile
+    DatabaseChangedError.require_same(own, before.get(own.name, own.name), aliases.get(own.name, own.name))
     if own.name in aliases:
         _switch(calls, own, aliases, new, key)
     else:
@@ -178,10 +180,10 @@ def _recover(calls: QdrantCalls, own: Address, key: str) -> str:
     marks = {NAMES.mark_of(new): new} if NAMES.state(new) is State.NEW and new not in roles.values() else {}
     if own.name in calls.collections():
         if aliases.get(leaving) == own.name:
-            copy = aliases[backup]
-            calls.change_aliases(remove=[ready, backup, leaving], add=marks | {NAMES.mark_of(copy): copy})
+            marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
+            calls.change_aliases(remove=[ready, backup, leaving], add=marks)
             return UNDONE
-        if _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
+        if backup not in aliases or _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
             calls.change_aliases(remove=[ready], add=marks)
             return UNDONE
     _finish(calls, own, new, key, by_name=_by_name(calls, new))
