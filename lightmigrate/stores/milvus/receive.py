@@ -84,8 +84,8 @@ class MilvusReceiver(AliasedReceiver):
         return incoming
 
     def publish(self, incoming: Collection, address: Address) -> None:
-        """Have an alias of the name lead to the collection, in one request. Writes."""
-        # first, so that no collection which an application has opened has a mark, whatever happens in between
+        """Have an alias of the name lead to the collection, in one request after its mark is dropped. Writes."""
+        # in this order, because what an application can open must not be called unfinished
         self.calls.drop_alias(self.naming.mark_of(incoming.address.name))
         self.calls.create_alias(address.name, incoming.address.name)
 
