@@ -107,10 +107,10 @@ class AliasedStore(StoreDefaults):
         names = [name for name in self.calls.collections() if name not in used and self.naming.state(name) in _MADE]
         if not names:
             return ""
-        others = f" (nor to {len(names) - 1} others)" if len(names) > 1 else ""
+        count, others = self.calls.count(names[0]), f" (nor to {len(names) - 1} others)" if len(names) > 1 else ""
         return (
-            f"no alias leads to {names[0]} ({self.calls.count(names[0])} records) any more{others}, so it is neither used "
-            "nor deleted: give it the alias by which applications open it, or delete it by  "
+            f"no alias leads to {names[0]} ({count} records) any more{others}, so it is neither used nor deleted: "
+            "give it the alias by which applications open it, or delete it by  "
             f"client.{self.deletion}({names[0]!r})"
         )
 
