@@ -130,7 +130,7 @@ class QdrantFolderMaker(QdrantMaker):
 
     failpoints: Sequence[tuple[str, str, str]] = tuple(
         ("lightmigrate.stores.qdrant.calls", "QdrantCalls", method)
-        for method in ("change_aliases", "create", "delete", "upsert")
+        for method in ("change_aliases", "create", "delete", "upsert", "remove")
     )
 
     def __init__(self, folder: Path) -> None:

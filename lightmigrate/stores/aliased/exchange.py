@@ -20,6 +20,12 @@ class AliasCalls(Protocol):
     def aliases(self) -> dict[str, str]:
         """The collection that each alias leads to."""
 
+    def create_alias(self, alias: str, collection: str) -> None:
+        """Make an alias lead to a collection. Writes."""
+
+    def drop_alias(self, alias: str) -> None:
+        """Drop an alias. Writes."""
+
     def count(self, name: str) -> int:
         """The number of records of a collection."""
 

@@ -2,6 +2,10 @@
 
 A name says the role of what has it: a version that is being built, a backup, or a version on its way into place. How
 the parts are joined depends on the characters that a database takes, which its `Naming` says.
+
+An alias can be dropped by anybody, even for a moment, so a missing one proves nothing. That a collection is unfinished,
+and can be deleted, is therefore said by an alias, its mark: set when lightmigrate creates the collection, and dropped
+before applications can open it. A collection without a mark is never deleted unless somebody names it.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import enum
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lightmigrate.errors import LightmigrateError
@@ -26,6 +30,8 @@ class State(enum.Enum):
     OLD = "old"
     READY = "ready"
     MOVING = "moving"
+    LEAVING = "leaving"
+    UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,17 @@ class Naming:
             LightmigrateError: it would be longer than the database allows.
         """
         name = self.spell(VersionName(own.name, state, key, own.vector, secrets.token_hex(4)))
-        if len(name) > self.longest:
+        length = max(len(name), len(self.mark_of(name)))
+        if length > self.longest:
             raise LightmigrateError(
-                f"the name of collection {own} has {len(own.name)} characters, and beside it a name of {len(name)} is "
+                f"the name of collection {own} has {len(own.name)} characters, and beside it a name of {length} is "
                 f"needed, where {self.database} allows {self.longest}: give the application a shorter alias"
             )
         return name
+
+    def mark_of(self, name: str) -> str:
+        """The alias that leads to a new collection as long as it is not finished."""
+        return self.spell(replace(self.parse(name), state=State.UNFINISHED))
 
     def state(self, name: str) -> State:
         """What a name says."""
@@ -123,6 +134,15 @@ class Naming:
     def application_aliases(self, aliases: Mapping[str, str], physical: str) -> list[str]:
         """The aliases by which applications open a collection, of those that lead to each collection."""
         return sorted(alias for alias, to in aliases.items() if to == physical and self.state(alias) is State.OWN)
+
+    def in_use(self, aliases: Mapping[str, str]) -> set[str]:
+        """The collections that applications open by an alias, of those that lead to each collection."""
+        return {to for alias, to in aliases.items() if self.state(alias) is State.OWN}
+
+    def unfinished(self, aliases: Mapping[str, str]) -> set[str]:
+        """The collections that have their mark, and are neither in use nor a backup: these alone may be deleted."""
+        marked = {to for alias, to in self.saying(aliases, State.UNFINISHED).items() if alias == self.mark_of(to)}
+        return marked - self.in_use(aliases) - set(self.saying(aliases, State.OLD).values())
 
     def saying(self, aliases: Mapping[str, str], *states: State) -> dict[str, str]:
         """The aliases that say one of some things, with the collection that each leads to."""

@@ -25,7 +25,7 @@ class AliasedReceiver(abc.ABC):
 
     @abc.abstractmethod
     def create_empty(self, name: str, dimension: int, distance: Metric) -> None:
-        """Create an empty collection with an index. Writes."""
+        """Create an empty collection with an index, and its mark. Writes."""
 
     @abc.abstractmethod
     def delete(self, address: Address) -> None:
@@ -51,14 +51,10 @@ class AliasedReceiver(abc.ABC):
         return self.open_incoming(name)
 
     def _filled(self, address: Address) -> list[str]:
-        """The collections that were created for an address, and not published.
-
-        No alias leads there: of the application, or one that made it a backup, which it can become once published.
-        """
-        published = set(self.calls.aliases().values())
-        names = {name: self.naming.parse(name) for name in self.calls.collections()}
+        """The collections that were created for an address, and never published, as their marks say."""
+        names = {name: self.naming.parse(name) for name in sorted(self.naming.unfinished(self.calls.aliases()))}
         return [
             name
             for name, parts in names.items()
-            if (parts.own, parts.state, parts.key) == (address.name, State.NEW, INCOMING) and name not in published
+            if (parts.own, parts.state, parts.key) == (address.name, State.NEW, INCOMING)
         ]

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
+from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.aliased.exchange import AliasCalls
 from lightmigrate.stores.aliased.names import Naming, State
 from lightmigrate.stores.base import Address, Capabilities, Collection, CollectionFacts, Metric, Role, Version
-from lightmigrate.stores.defaults import StoreDefaults
+from lightmigrate.stores.defaults import StoreDefaults, by_age
+from lightmigrate.stores.receive import INCOMING
 from lightmigrate.stores.text_field import text_field
 from lightmigrate.stores.timestamp import order
 
 # Records that are looked at to find the field that holds the text.
 LOOKED_AT = 50
+
+# What the names of collections say that lightmigrate creates, and to which an alias leads from then on.
+_MADE = (State.NEW, State.COPY)
 
 
 class AliasedStore(StoreDefaults):
@@ -29,12 +33,14 @@ class AliasedStore(StoreDefaults):
         naming: how it spells the names of versions.
         unit_vectors: see `Capabilities`.
         without_alias: what an exchange does where no alias leads to a collection, and what helps; completes a sentence.
+        deletion: the method of its client that deletes a collection.
     """
 
     records_model = False
     naming: ClassVar[Naming]
     unit_vectors: ClassVar[bool] = False
     without_alias: ClassVar[str]
+    deletion: ClassVar[str]
 
     calls: AliasCalls
 
@@ -51,14 +57,15 @@ class AliasedStore(StoreDefaults):
         """The fields of at most `LOOKED_AT` records, and the one that is made for the text; empty for none."""
 
     @abc.abstractmethod
-    def versions_by(self, aliases: Mapping[str, str]) -> list[Version]:
-        """As `versions`, by the collection that each alias leads to. Only reads."""
-
-    @abc.abstractmethod
     def interrupted_by(self, aliases: Mapping[str, str]) -> bool:
         """As `interrupted_exchange`, by the collection that each alias leads to. Only reads."""
 
     @abc.abstractmethod
+    def make(
+        self, address: Address, like: Collection, dimension: int, distance: Metric | None, *, marked: bool
+    ) -> Collection:
+        """As `create`; if `marked`, the collection has its mark before it is given anything else. Writes."""
+
     def create(
         self,
         address: Address,
@@ -67,7 +74,8 @@ class AliasedStore(StoreDefaults):
         model: Mapping[str, Any] | None,
         distance: Metric | None = None,
     ) -> Collection:
-        """See `Store`."""
+        """Create an empty collection with all settings of another. Writes."""
+        return self.make(address, like, dimension, distance, marked=False)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -83,15 +91,28 @@ class AliasedStore(StoreDefaults):
             shared_records=False,
             unit_vectors=self.unit_vectors,
             one_client=self.folder is not None,
-            notice=self._notice(direct),
+            notice="; ".join(filter(None, (self._of_direct(direct), self._of_unclaimed(aliases)))),
         )
 
-    def _notice(self, direct: Sequence[str]) -> str:
+    def _of_direct(self, direct: Sequence[str]) -> str:
         """What to do for collections that applications open by their own names."""
         if not direct:
             return ""
         those = direct[0] if len(direct) == 1 else f"{len(direct)} collections, such as {direct[0]},"
         return f"{those} cannot be exchanged in one step, because no alias leads there: {self.without_alias}"
+
+    def _of_unclaimed(self, aliases: Mapping[str, str]) -> str:
+        """What to do with collections that lightmigrate made, that have no mark, and to which no alias leads."""
+        used = set(aliases.values())
+        names = [name for name in self.calls.collections() if name not in used and self.naming.state(name) in _MADE]
+        if not names:
+            return ""
+        count, others = self.calls.count(names[0]), f" (nor to {len(names) - 1} others)" if len(names) > 1 else ""
+        return (
+            f"no alias leads to {names[0]} ({count} records) any more{others}, so it is neither used nor deleted: "
+            "give it the alias by which applications open it, or delete it by  "
+            f"client.{self.deletion}({names[0]!r})"
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -156,6 +177,21 @@ class AliasedStore(StoreDefaults):
         """The versions that lightmigrate keeps, the oldest first; only reads."""
         return self.versions_by(self.calls.aliases())
 
+    def versions_by(self, aliases: Mapping[str, str]) -> list[Version]:
+        """As `versions`, by the collection that each alias leads to. Only reads."""
+        collections = self.calls.collections()
+        in_use, unfinished = self.naming.in_use(aliases), self.naming.unfinished(aliases)
+        versions = []
+        for place in [*collections, *(alias for alias, to in aliases.items() if to in collections)]:
+            name = self.naming.parse(place)
+            if aliases.get(place, place) in in_use:
+                continue
+            if name.state is State.OLD:
+                versions.append(Version(name.address, Role.BACKUP, name.key, Address(place, vector=name.vector)))
+            elif name.state is State.NEW and name.key != INCOMING and place in unfinished:
+                versions.append(Version(name.address, Role.BUILDING, name.key, Address(place, vector=name.vector)))
+        return by_age(versions)
+
     def create_version(
         self,
         source: Collection,
@@ -177,7 +213,21 @@ class AliasedStore(StoreDefaults):
                     "first, or discard it:  lightmigrate resume DATABASE --undo"
                 )
         name = self.naming.unused(own, State.NEW, key)
-        return self.create(Address(name, vector=own.vector), source, dimension, model, distance)
+        return self.make(Address(name, vector=own.vector), source, dimension, distance, marked=True)
+
+    def require_not_in_use(self, address: Address, aliases: Mapping[str, str]) -> None:
+        """Check that a version that is to be deleted is not what applications open meanwhile.
+
+        Raises:
+            DatabaseChangedError: it is.
+        """
+        physical = aliases.get(address.name, address.name)
+        ours = self.naming.application_aliases(aliases, physical)
+        if ours and self.naming.state(address.name) is not State.OWN:
+            raise DatabaseChangedError(
+                f"applications open version {address.name} by the alias {ours[0]}, and it was not deleted: see  "
+                "lightmigrate doctor DATABASE"
+            )
 
     def forget(self, address: Address) -> None:
         """Forget what is known about a collection that was deleted."""

@@ -101,7 +101,9 @@ class MilvusCalls:
             ) from None
         return Description(stated, [index for index in indexes if index], list(partitions), self.lite)
 
-    def create(self, name: str, vector: str, dimension: int, like: Description, distance: Metric | None) -> None:
+    def create(
+        self, name: str, vector: str, dimension: int, like: Description, distance: Metric | None, mark: str = ""
+    ) -> None:
         """Create a collection with schema, partitions and indexes of another one, and load it. Writes.
 
         Args:
@@ -110,9 +112,12 @@ class MilvusCalls:
             dimension: its dimension.
             like: the other one.
             distance: of the vector; `None` for the same.
+            mark: an alias that leads there from the beginning; empty for none.
         """
         schema, options = like.schema(vector, dimension), like.options()
         self._call(lambda: self.client.create_collection(name, schema=schema, **options))
+        if mark:
+            self.create_alias(mark, name)
         for partition in like.divisions:
             if not self._call(partial(self.client.has_partition, name, partition)):
                 self._call(partial(self.client.create_partition, name, partition))

@@ -4,15 +4,18 @@ Where the application uses an alias, one request makes it lead to the version, a
 makes it the backup. Where it opens the collection by its own name, the old collection is renamed, and then the version.
 Milvus changes one name per request, so an alias says before the first of them what is being done:
 
-1. alias `ready` leads to the version;
+1. alias `ready` leads to the version, and its mark, which says that it is unfinished, is dropped;
 2. alias `old` leads to the old collection;        or: the old collection is renamed to `old`;
 3. the application's alias leads to the version;   or: the version is renamed to the name of the old collection;
 4. aliases that had made the version a backup, and `ready`, are dropped.
 
-After 3 what is left is finished. Before, with an alias, it is undone; after 2 of the renames, it is finished.
+After 3 what is left is finished. Before, with an alias, it is undone; after 2 of the renames, it is finished. What is
+undone gets its mark again. So no collection that applications could ever open has one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from lightmigrate.progress import logger
 from lightmigrate.stores.aliased.exchange import FINISHED, UNDONE, remove_intruder
@@ -33,6 +36,8 @@ def exchange(calls: MilvusCalls, own: Address, new: str, key: str) -> None:
     """
     aliases = calls.aliases()
     calls.create_alias(NAMES.of(own, State.READY, key), new)
+    if (mark := NAMES.mark_of(new)) in aliases:
+        calls.drop_alias(mark)
     if own.name in aliases:
         calls.create_alias(NAMES.of(own, State.OLD, key), aliases[own.name])
         calls.alter_alias(own.name, new)
@@ -58,11 +63,14 @@ def _recover(calls: MilvusCalls, own: Address, key: str) -> str:
     new = aliases[ready]
     if own.name in aliases:
         if aliases[own.name] != new:
+            _mark_again(calls, aliases, new)
             if backup in aliases:
                 calls.drop_alias(backup)
             calls.drop_alias(ready)
             return UNDONE
     elif backup not in collections:
+        if own.name in collections:  # else an alias was dropped, and nothing says whether it led to the version
+            _mark_again(calls, aliases, new)
         calls.drop_alias(ready)
         return UNDONE
     elif new in collections and new != own.name:
@@ -73,6 +81,13 @@ def _recover(calls: MilvusCalls, own: Address, key: str) -> str:
     return FINISHED
 
 
+def _mark_again(calls: MilvusCalls, aliases: Mapping[str, str], new: str) -> None:
+    """Say that a version is unfinished, unless it is a backup, or has its mark still."""
+    roles = NAMES.saying(aliases, State.OLD, State.UNFINISHED)
+    if NAMES.state(new) is State.NEW and new not in roles.values():
+        calls.create_alias(NAMES.mark_of(new), new)
+
+
 def _tidy(calls: MilvusCalls, own: Address, key: str) -> None:
     """After the exchange: move the application's other aliases, and drop those that have done their work."""
     aliases = calls.aliases()
@@ -80,7 +95,7 @@ def _tidy(calls: MilvusCalls, own: Address, key: str) -> None:
         new, old = aliases[own.name], aliases.get(NAMES.of(own, State.OLD, key))
         for alias in [] if old is None else NAMES.application_aliases(aliases, old):
             calls.alter_alias(alias, new)
-        for alias, to in aliases.items():
-            if to == new and NAMES.state(alias) is State.OLD:
+        for alias, to in NAMES.saying(aliases, State.OLD).items():
+            if to == new or (to == old and alias != NAMES.of(own, State.OLD, key)):
                 calls.drop_alias(alias)
     calls.drop_alias(NAMES.of(own, State.READY, key))

@@ -69,8 +69,9 @@ class MilvusReceiver(AliasedReceiver):
         return super().create_incoming(address, dimension, distance, model)
 
     def create_empty(self, name: str, dimension: int, distance: Metric) -> None:
-        """Create a collection with ids of text and the index that Milvus chooses. Writes."""
+        """Create a collection with ids of text and the index that Milvus chooses, and its mark. Writes."""
         self.calls.create_plain(name, _FIELDS, dimension, distance)
+        self.calls.create_alias(self.naming.mark_of(name), name)
 
     def open_incoming(self, name: str) -> MilvusCollection:
         """Open a collection that is filled. Only reads."""
@@ -83,7 +84,9 @@ class MilvusReceiver(AliasedReceiver):
         return incoming
 
     def publish(self, incoming: Collection, address: Address) -> None:
-        """Have an alias of the name lead to the collection, in one request. Writes."""
+        """Have an alias of the name lead to the collection, in one request after its mark is dropped. Writes."""
+        # in this order, because what an application can open must not be called unfinished
+        self.calls.drop_alias(self.naming.mark_of(incoming.address.name))
         self.calls.create_alias(address.name, incoming.address.name)
 
 

@@ -11,8 +11,7 @@ from pymilvus import MilvusClient
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.aliased.store import LOOKED_AT, AliasedStore
-from lightmigrate.stores.base import Address, Collection, Metric, Payload, Role, Version
-from lightmigrate.stores.defaults import by_age
+from lightmigrate.stores.base import Address, Collection, Metric, Payload
 from lightmigrate.stores.milvus.calls import MilvusCalls, NotLoadedError
 from lightmigrate.stores.milvus.collection import MilvusCollection
 from lightmigrate.stores.milvus.exchange import exchange, recover
@@ -20,7 +19,7 @@ from lightmigrate.stores.milvus.names import NAMES
 from lightmigrate.stores.milvus.place import close, place_of
 from lightmigrate.stores.milvus.receive import MilvusReceiver
 from lightmigrate.stores.milvus.rows import PARTITION
-from lightmigrate.stores.receive import INCOMING, Fields
+from lightmigrate.stores.receive import Fields
 from lightmigrate.stores.text_field import TEXT_FIELDS
 
 # The first version of a server that updates single fields of a row.
@@ -41,6 +40,7 @@ class MilvusStore(MilvusReceiver, AliasedStore):
         "the old collection is renamed, then the new one, and an application's requests between the two fail, as there "
         "is no collection of this name; let it try again, or first give it an alias"
     )
+    deletion = "drop_collection"
 
     def __init__(self, client: MilvusClient, *, owned: bool = False) -> None:
         if not isinstance(client, MilvusClient):
@@ -94,22 +94,6 @@ class MilvusStore(MilvusReceiver, AliasedStore):
             rows = []
         return rows, next((field for field in TEXT_FIELDS if field in description.fields), "")
 
-    def versions_by(self, aliases: Mapping[str, str]) -> list[Version]:
-        """The versions that lightmigrate keeps, the oldest first; only reads."""
-        collections = self.calls.collections()
-        in_use = {to for alias, to in aliases.items() if NAMES.state(alias) is State.OWN}
-        kept = set(NAMES.saying(aliases, State.OLD).values())
-        versions = []
-        for place in [*collections, *(alias for alias, to in aliases.items() if to in collections)]:
-            name = NAMES.parse(place)
-            if aliases.get(place, place) in in_use:
-                continue
-            if name.state is State.OLD:
-                versions.append(Version(name.address, Role.BACKUP, name.key, Address(place, vector=name.vector)))
-            elif name.state is State.NEW and name.key != INCOMING and place not in kept:
-                versions.append(Version(name.address, Role.BUILDING, name.key, Address(place, vector=name.vector)))
-        return by_age(versions)
-
     def fixed_distance(self, address: Address) -> str | None:
         """Why the distance of a collection cannot be changed: it has no index, which states it. Only reads."""
         collection = self.collection(address)
@@ -132,19 +116,15 @@ class MilvusStore(MilvusReceiver, AliasedStore):
         """The application's fields in a payload, which may also hold the partition; see `receive.Sender`."""
         return {name: value for name, value in payload.items() if name != PARTITION}
 
-    def create(
-        self,
-        address: Address,
-        like: Collection,
-        dimension: int,
-        model: Mapping[str, Any] | None,
-        distance: Metric | None = None,
+    def make(
+        self, address: Address, like: Collection, dimension: int, distance: Metric | None, *, marked: bool
     ) -> MilvusCollection:
         """Create an empty collection with schema, partitions, properties and indexes of another. Writes."""
         assert isinstance(like, MilvusCollection)  # noqa: S101  # a store copies its own kind only
         description = like.calls.describe(like.address.name)
         description.require_exact(like.vector, like.address, dimension)
-        self.calls.create(address.name, like.vector, dimension, description, distance)
+        mark = NAMES.mark_of(address.name) if marked else ""
+        self.calls.create(address.name, like.vector, dimension, description, distance, mark)
         created = self.calls.describe(address.name)
         return MilvusCollection(self.calls, address, created, created.identity, like.format.text)
 
@@ -171,12 +151,15 @@ class MilvusStore(MilvusReceiver, AliasedStore):
     def delete(self, address: Address) -> None:
         """Delete a collection or a version of one, and the aliases that lead to it. Writes."""
         physical, aliases = self.calls.describe(address.name).name, self.calls.aliases()
+        self.require_not_in_use(address, aliases)
         leading = [alias for alias, to in aliases.items() if to == physical]
         version = NAMES.parse(address.name)
         if version.state is State.OLD and NAMES.state(physical) is State.OWN:
             # without its aliases it would be the application's again, if a crash left it
             unfinished = NAMES.unused(version.address, State.NEW, version.key)
             self.calls.rename(physical, unfinished)
+            self.calls.create_alias(NAMES.mark_of(unfinished), unfinished)
+            leading.append(NAMES.mark_of(unfinished))
             physical = unfinished
         for alias in leading:  # a server drops no collection to which an alias leads
             self.calls.drop_alias(alias)

@@ -26,6 +26,9 @@ from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId
 from lightmigrate.vectors import Vectors
 
+# Bytes per request that writes: servers take 32 MiB of JSON.
+BYTES_AT_ONCE = 8_000_000
+
 _ORDERING = models.WriteOrdering.STRONG
 _CONSISTENCY = models.ReadConsistencyType.MAJORITY
 
@@ -114,6 +117,14 @@ class QdrantCalls:
         if not self._call(lambda: self.client.update_collection_aliases(changes)):
             raise DatabaseError("Qdrant did not change the aliases; nothing was changed, run this again")
 
+    def create_alias(self, alias: str, collection: str) -> None:
+        """Make an alias lead to a collection. Writes."""
+        self.change_aliases(add={alias: collection})
+
+    def drop_alias(self, alias: str) -> None:
+        """Drop an alias. Writes."""
+        self.change_aliases(remove=[alias], add={})
+
     def configuration(self, name: str) -> Configuration:
         """The configuration of the collection that a name or an alias leads to.
 
@@ -138,15 +149,18 @@ class QdrantCalls:
         aliases: Mapping[str, str] = getattr(engine, "aliases", {})
         return dict(getattr(collections.get(aliases.get(name, name)), "text_indexes", {}))
 
-    def create(self, name: str, creation: Mapping[str, Any], like: Configuration) -> None:
+    def create(self, name: str, creation: Mapping[str, Any], like: Configuration, mark: str = "") -> None:
         """Create a collection, with the payload indexes of another one. Writes.
 
         Args:
             name: an unused name.
             creation: see `Configuration.creation`.
             like: the other one.
+            mark: an alias that leads there from the beginning; empty for none.
         """
         self._call(lambda: self.client.create_collection(name, **creation))
+        if mark:
+            self.create_alias(mark, name)
         if like.reading is not None:
             self._call(lambda: self.client.update_collection(name, collection_params=like.reading))
         for field, schema in like.indexes.items():

@@ -12,18 +12,17 @@ from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, P
 from lightmigrate.stores.checks import require_dimension
 from lightmigrate.stores.defaults import CollectionDefaults, facts_at
 from lightmigrate.stores.page import batches, requests
-from lightmigrate.stores.qdrant.calls import QdrantCalls
+from lightmigrate.stores.qdrant.calls import BYTES_AT_ONCE, QdrantCalls
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId, decode, encode, following
-from lightmigrate.stores.qdrant.points import PointFormat
+from lightmigrate.stores.qdrant.points import PointFormat, bytes_of
 from lightmigrate.vectors import Vectors
 
 # Ids and queries per request.
 _IDS_AT_ONCE, _QUERIES_AT_ONCE = 10_000, 100
 
-# Points and bytes per request that writes: servers take 32 MiB of JSON.
-_POINTS_AT_ONCE, _BYTES_AT_ONCE = 1000, 8_000_000
-_BYTES_PER_NUMBER = 22
+# Points per request.
+_POINTS_AT_ONCE = 1000
 
 
 class QdrantCollection(CollectionDefaults):
@@ -126,32 +125,33 @@ class QdrantCollection(CollectionDefaults):
 
     def _requests(self, page: Page) -> Iterator[list[models.PointStruct]]:
         most = self.configuration.largest(_POINTS_AT_ONCE, writing=True)
-        own = page.vectors.shape[1] * _BYTES_PER_NUMBER
-        rows = list(zip(self.format.points(page), page.texts, page.payloads, strict=True))
-        for some in requests(rows, most, lambda row: own + len(json.dumps(row[1:])), _BYTES_AT_ONCE):
-            yield [point for point, _, _ in some]
+        points = self.format.points(page)
+        return requests(points, most, lambda point: bytes_of(point.vector, point.payload), BYTES_AT_ONCE)
 
     def replace_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Replace only the vectors `(n, d)` of existing records; ids without a record are ignored."""
         require_dimension(vectors, self.dimension, self._address)
         place = {point: row for row, record in enumerate(ids) if (point := decode(record)) is not None}
-        own = [self.vector] if self.vector else True
-        for some in batches(list(place), self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
-            stored = self.calls.retrieve(self._address.name, some, payloads=False, vectors=own)
-            existing = [decode(record) for record in self.format.page(stored).ids]
+        most = self.configuration.largest(_POINTS_AT_ONCE, writing=True)
+        for existing in self._existing(list(place)):
             points = [
-                models.PointVectors(id=point, vector=self._named(vectors[place[point]].tolist()))
-                for point in existing
-                if point is not None
+                models.PointVectors(id=point, vector=self._named(vectors[place[point]].tolist())) for point in existing
             ]
-            if points:
-                self.calls.update_vectors(self._address.name, points)
+            for some in requests(points, most, lambda point: bytes_of(point.vector), BYTES_AT_ONCE):
+                self.calls.update_vectors(self._address.name, some)
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Delete points, with all of their vectors."""
-        points = [point for record in ids if (point := decode(record)) is not None]
+        """Delete records, with all of their vectors; a point that lacks the vector is no record, and stays."""
+        for existing in self._existing([point for record in ids if (point := decode(record)) is not None]):
+            self.calls.remove(self._address.name, existing)
+
+    def _existing(self, points: Sequence[PointId]) -> Iterator[list[PointId]]:
+        """Those of some points that are records, in portions that one request may be about."""
+        own = [self.vector] if self.vector else True
         for some in batches(points, self.configuration.largest(_POINTS_AT_ONCE, writing=True)):
-            self.calls.remove(self._address.name, some)
+            stored = self.calls.retrieve(self._address.name, some, payloads=False, vectors=own)
+            if records := [point for record in self.format.page(stored).ids if (point := decode(record)) is not None]:
+                yield records
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""

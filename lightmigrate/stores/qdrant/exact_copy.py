@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from qdrant_client import models
 
 from lightmigrate.errors import DatabaseChangedError
-from lightmigrate.stores.qdrant.calls import QdrantCalls
+from lightmigrate.stores.page import batches, requests
+from lightmigrate.stores.qdrant.calls import BYTES_AT_ONCE, QdrantCalls
 from lightmigrate.stores.qdrant.configuration import Configuration
 from lightmigrate.stores.qdrant.ids import PointId, encode, following
+from lightmigrate.stores.qdrant.points import bytes_of
 from lightmigrate.stores.record_tables import RecordTable, RecordTables
 
 # Points per request.
@@ -41,18 +43,32 @@ def copy_points(calls: QdrantCalls, source: str, target: str) -> None:
     )
 
 
-def copy_others(calls: QdrantCalls, source: str, target: str, vector: str) -> None:
-    """Copy the points that lack a vector and so are no records; delete others that lack it in the target. Writes."""
-    without = models.Filter(must_not=[models.HasVectorCondition(has_vector=vector)])
-    configuration = calls.configuration(source)
-    ids = RecordTables().table()
-    for points in _pages(calls, configuration, source, without):
-        ids.put({encode(point.id): b"" for point in points})
-        _write(calls, configuration, target, points)
-    for points in _pages(calls, configuration, target, without):
-        there = ids.get([encode(point.id) for point in points])
-        if gone := [point.id for point in points if encode(point.id) not in there]:
-            calls.remove(target, gone)
+class OtherPoints:
+    """The points of a collection that lack a vector and so are no records; an exchange carries them, too.
+
+    Args:
+        calls: of the server.
+        vector: the name of the vector in Qdrant.
+    """
+
+    def __init__(self, calls: QdrantCalls, vector: str) -> None:
+        self._calls = calls
+        self._without = models.Filter(must_not=[models.HasVectorCondition(has_vector=vector)])
+        self._copied = RecordTables().table()
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy them, and delete others in the target that the source lacks. Writes to the target."""
+        configuration = self._calls.configuration(source)
+        _pass(self._calls, configuration, source, target, self._copied, self._without)
+        for points in _pages(self._calls, configuration, target, self._without):
+            _remove_absent(self._calls, configuration, source, target, [encode(point.id) for point in points])
+
+    def copy_late(self, source: str, target: str) -> None:
+        """Copy what was written to them since `copy`, to a target that applications write to. Writes to the target.
+
+        One that had the vector then loses it in the target, too, so that it is no record there, either.
+        """
+        _pass(self._calls, self._calls.configuration(source), source, target, self._copied, self._without)
 
 
 def copy_missing(calls: QdrantCalls, source: str, target: str) -> None:
@@ -73,7 +89,14 @@ def holds_all(calls: QdrantCalls, name: str, of: str) -> bool:
     return True
 
 
-def _pass(calls: QdrantCalls, configuration: Configuration, source: str, target: str, known: RecordTable) -> int:
+def _pass(
+    calls: QdrantCalls,
+    configuration: Configuration,
+    source: str,
+    target: str,
+    known: RecordTable,
+    having: models.Filter | None = None,
+) -> int:
     """Copy what differs from an earlier pass; returns how many points differed.
 
     Args:
@@ -82,9 +105,10 @@ def _pass(calls: QdrantCalls, configuration: Configuration, source: str, target:
         source: name of the collection.
         target: name of its copy.
         known: the digest of every point by id, of the earlier pass; becomes those of this one.
+        having: which points; the same in every pass.
     """
     changed, round_ = 0, known.round()
-    for points in _pages(calls, configuration, source, None):
+    for points in _pages(calls, configuration, source, having):
         now = {encode(point.id): _digest(point) for point in points}
         before = round_.meet(list(now))
         new = [point for point in points if before.get(record := encode(point.id)) != now[record]]
@@ -92,16 +116,27 @@ def _pass(calls: QdrantCalls, configuration: Configuration, source: str, target:
         _write(calls, configuration, target, new)
         known.put(now)
     for gone in round_.missed(_POINTS_AT_ONCE):
-        calls.remove(target, [_point_id(record) for record in gone])
+        _remove_absent(calls, configuration, source, target, gone)
         known.remove(gone)
         changed += len(gone)
     return changed
 
 
+def _remove_absent(
+    calls: QdrantCalls, configuration: Configuration, source: str, target: str, records: Sequence[str]
+) -> None:
+    """Delete those of some points in the target that the source has not got in any form."""
+    for some in batches(records, configuration.largest(_POINTS_AT_ONCE, writing=True)):
+        found = calls.retrieve(source, [_point_id(record) for record in some], payloads=False, vectors=False)
+        there = {encode(point.id) for point in found}
+        if absent := [_point_id(record) for record in some if record not in there]:
+            calls.remove(target, absent)
+
+
 def _write(calls: QdrantCalls, configuration: Configuration, target: str, points: Sequence[models.Record]) -> None:
     most = configuration.largest(_POINTS_AT_ONCE, writing=True)
-    for start in range(0, len(points), most):
-        calls.upsert(target, [_struct(point) for point in points[start : start + most]])
+    for some in requests(points, most, lambda point: bytes_of(point.vector, point.payload), BYTES_AT_ONCE):
+        calls.upsert(target, [_struct(point) for point in some])
 
 
 def _point_id(record: str) -> PointId:

@@ -1,19 +1,24 @@
 """Put a version in the place of a collection, and finish or undo that after a crash.
 
 Where the application uses an alias, one request changes all of its aliases, and makes the old collection the backup.
+The same request removes the mark that says that the version is unfinished.
 
 Where it opens the collection by its own name, only an alias of that name can lead to the new collection, and the name
 must be free for it:
 
-1. the old collection is copied, and the copy kept up until a pass over the old one finds no change;
-2. one request adds two aliases: `ready` leads to the new collection, `old` to the copy;
-3. the old collection is deleted;
-4. one request makes the name an alias of the new collection and removes `ready`.
+1. the old collection is copied to one with a mark, which is kept up until a pass over the old one finds no change;
+2. one request adds three aliases, `ready` to the new collection, `old` to the copy and `leaving` to the old collection,
+   and removes the mark of the copy;
+3. the old collection is deleted, and with it `leaving`;
+4. one request makes the name an alias of the new collection and removes `ready` and the version's mark.
 
 An application that does not find aliases gets a new collection of this name: instead of 4, one request makes `ready` a
 `moving`, the points are copied to a new collection, and the version is deleted.
 
-From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone.
+From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone: as long as
+`leaving` leads to it, a collection of the name is the old one, whatever was written to it since.
+
+Points that lack the vector are no records, so nobody else carries what is written to them until the exchange.
 """
 
 from __future__ import annotations
@@ -21,14 +26,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from lightmigrate.errors import DatabaseError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, DatabaseError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.aliased.exchange import FINISHED, UNDONE, remove_intruder
 from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
-from lightmigrate.stores.qdrant.exact_copy import copy_missing, copy_others, copy_points, holds_all
+from lightmigrate.stores.qdrant.exact_copy import OtherPoints, copy_missing, copy_points, holds_all
 from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.points import needs_own_name
 
@@ -48,14 +53,18 @@ def exchange(calls: QdrantCalls, incoming: QdrantCollection, live: QdrantCollect
         live: the collection.
         key: of the backup.
     """
-    own, aliases = live.address, calls.aliases()
-    new = aliases.get(incoming.address.name, incoming.address.name)
+    own, before = live.address, calls.aliases()
+    new = before.get(incoming.address.name, incoming.address.name)
     require_indexed(calls, new)
-    copy_others(calls, own.name, new, live.vector)
+    others = OtherPoints(calls, live.vector)
+    others.copy(own.name, new)
+    aliases = calls.aliases()  # again: an application may have got one meanwhile
+    DatabaseChangedError.require_same(own, before.get(own.name, own.name), aliases.get(own.name, own.name))
     if own.name in aliases:
         _switch(calls, own, aliases, new, key)
     else:
         _take_name(calls, own, new, key)
+    others.copy_late(NAMES.of(own, State.OLD, key), own.name)
 
 
 def delete_with_aliases(calls: QdrantCalls, name: str) -> None:
@@ -84,6 +93,8 @@ def _switch(calls: QdrantCalls, own: Address, aliases: Mapping[str, str], new: s
     old = aliases[own.name]
     ours = NAMES.application_aliases(aliases, old)
     roles = [alias for alias, to in aliases.items() if to == new]
+    # those of a backup that somebody made the collection again, without lightmigrate
+    roles += [alias for alias, to in NAMES.saying(aliases, State.OLD).items() if to == old]
     calls.change_aliases(remove=[*ours, *roles], add=dict.fromkeys(ours, new) | {NAMES.of(own, State.OLD, key): old})
 
 
@@ -93,15 +104,18 @@ def _take_name(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     vector = like.vector(own.vector, own)
     copy = NAMES.unused(own, State.COPY, key)
     creation = like.creation(vector, like.dense[vector].size, None)
-    calls.create(copy, creation, like)
+    calls.create(copy, creation, like, NAMES.mark_of(copy))
     try:
         copy_points(calls, own.name, copy)
     except LightmigrateError:
-        calls.delete(copy)
+        delete_with_aliases(calls, copy)
         raise
     by_name = _by_name(calls, new)
     logger.warning("%s: for a moment there is no collection of this name", own)
-    calls.change_aliases(add={NAMES.of(own, State.READY, key): new, NAMES.of(own, State.OLD, key): copy})
+    roles = {State.READY: new, State.OLD: copy, State.LEAVING: own.name}
+    calls.change_aliases(
+        remove=[NAMES.mark_of(copy)], add={NAMES.of(own, state, key): to for state, to in roles.items()}
+    )
     calls.delete(own.name)
     _finish(calls, own, new, key, by_name=by_name)
 
@@ -137,9 +151,9 @@ def _move(calls: QdrantCalls, own: Address, new: str, key: str) -> None:
     delete_with_aliases(calls, new)
 
 
-def interrupted(calls: QdrantCalls, aliases: Mapping[str, str]) -> bool:
-    """Whether there is an exchange that `recover` finishes or undoes, by where each alias leads. Only reads."""
-    return bool(NAMES.saying(aliases, State.READY, State.MOVING) or _stray_copies(calls, aliases))
+def interrupted(aliases: Mapping[str, str]) -> bool:
+    """Whether there is an exchange that `recover` finishes or undoes, by where each alias leads."""
+    return bool(NAMES.saying(aliases, State.READY, State.MOVING) or _unfinished_copies(aliases))
 
 
 def recover(calls: QdrantCalls) -> str | None:
@@ -149,27 +163,38 @@ def recover(calls: QdrantCalls) -> str | None:
         name = NAMES.parse(alias)
         _move(calls, name.address, new, name.key)
         done = FINISHED
-    for alias, new in NAMES.saying(calls.aliases(), State.READY).items():
+    for alias in NAMES.saying(calls.aliases(), State.READY):
         name = NAMES.parse(alias)
-        backup = NAMES.of(name.address, State.OLD, name.key)
-        if name.own in calls.collections() and _is_old(calls, name.own, backup):
-            calls.change_aliases(remove=[alias, backup], add={})
-            done = UNDONE
-        else:
-            _finish(calls, name.address, new, name.key, by_name=_by_name(calls, new))
-            done = FINISHED
-    for copy in _stray_copies(calls, calls.aliases()):
-        calls.delete(copy)
+        done = _recover(calls, name.address, name.key)
+    for copy in _unfinished_copies(calls.aliases()):
+        delete_with_aliases(calls, copy)
         done = done or UNDONE
     return done
 
 
+def _recover(calls: QdrantCalls, own: Address, key: str) -> str:
+    aliases = calls.aliases()
+    ready, backup, leaving = (NAMES.of(own, state, key) for state in (State.READY, State.OLD, State.LEAVING))
+    new = aliases[ready]
+    roles = NAMES.saying(aliases, State.OLD, State.UNFINISHED)
+    marks = {NAMES.mark_of(new): new} if NAMES.state(new) is State.NEW and new not in roles.values() else {}
+    if own.name in calls.collections():
+        if aliases.get(leaving) == own.name:
+            marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
+            calls.change_aliases(remove=[ready, backup, leaving], add=marks)
+            return UNDONE
+        if backup not in aliases or _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
+            calls.change_aliases(remove=[ready], add=marks)
+            return UNDONE
+    _finish(calls, own, new, key, by_name=_by_name(calls, new))
+    return FINISHED
+
+
 def _is_old(calls: QdrantCalls, name: str, backup: str) -> bool:
-    """Whether a collection is the one that was to be replaced, and not one that an application created since."""
+    """Whether a collection is the one that was to be replaced, where an earlier lightmigrate did not say so."""
     return calls.count(name) >= calls.count(backup) and holds_all(calls, name, backup)
 
 
-def _stray_copies(calls: QdrantCalls, aliases: Mapping[str, str]) -> list[str]:
-    """Copies that no alias leads to: they were not complete, or are not needed."""
-    used = set(aliases.values())
-    return [name for name in calls.collections() if NAMES.state(name) is State.COPY and name not in used]
+def _unfinished_copies(aliases: Mapping[str, str]) -> list[str]:
+    """Copies that were not complete, or are not needed, as their marks say."""
+    return sorted(name for name in NAMES.unfinished(aliases) if NAMES.state(name) is State.COPY)

@@ -7,6 +7,7 @@ migrated, the payload also holds them, under one name: exact, so that they are c
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,30 @@ _NEAR_ONE = 1e-6
 # Servers store numbers of 32 bits, local mode keeps all 64 of those in sparse vectors.
 _INDICES, _VALUES, _WIDE_VALUES = "<u4", "<f4", "<f8"
 
+# About how many characters a number of 32 bits takes as JSON.
+_BYTES_PER_NUMBER = 22
+
 Vector = Any  # a list of numbers, a list of such rows, or a `SparseVector`
 
 
 def needs_own_name(payloads: Sequence[Mapping[str, Any]]) -> bool:
     """Whether most payloads are mem0's, which looks for its collection in a list that has no aliases."""
     return 2 * sum(each.keys() >= _MEM0_FIELDS for each in payloads) > len(payloads)
+
+
+def bytes_of(vector: Vector, payload: Mapping[str, Any] | None = None) -> int:
+    """About how many bytes a point takes in a request, with all of its vectors."""
+    return _numbers(vector) * _BYTES_PER_NUMBER + len(json.dumps(payload, default=str))
+
+
+def _numbers(vector: Vector) -> int:
+    if isinstance(vector, models.SparseVector):
+        return 2 * len(vector.indices)
+    if isinstance(vector, Mapping):
+        return sum(map(_numbers, vector.values()))
+    if isinstance(vector, Sequence):
+        return sum(map(_numbers, vector)) if vector and isinstance(vector[0], Sequence) else len(vector)
+    return 0
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ class QdrantReceiver(AliasedReceiver):
         return payload or None
 
     def create_empty(self, name: str, dimension: int, distance: Metric) -> None:
-        """Create a collection of one unnamed vector. Writes."""
+        """Create a collection of one unnamed vector, and its mark. Writes."""
         self.calls.create_plain(name, models.VectorParams(size=dimension, distance=DISTANCES[distance]))
+        self.calls.create_alias(self.naming.mark_of(name), name)
 
     def open_incoming(self, name: str) -> QdrantCollection:
         """Open a collection that is filled. Only reads."""
@@ -65,5 +66,6 @@ class QdrantReceiver(AliasedReceiver):
         return incoming
 
     def publish(self, incoming: Collection, address: Address) -> None:
-        """Have an alias of the name lead to the collection, in one request. Writes."""
-        self.calls.change_aliases(add={address.name: incoming.address.name})
+        """Have an alias of the name lead to the collection, which loses its mark, in one request. Writes."""
+        name = incoming.address.name
+        self.calls.change_aliases(remove=[self.naming.mark_of(name)], add={address.name: name})

@@ -8,23 +8,17 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
-from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.aliased.store import LOOKED_AT, AliasedStore
-from lightmigrate.stores.base import Address, Collection, Metric, Role, Version
-from lightmigrate.stores.defaults import by_age
+from lightmigrate.stores.base import Address, Collection, Metric
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
 from lightmigrate.stores.qdrant.exchange import delete_with_aliases, exchange, interrupted, recover
 from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.place import place_of
 from lightmigrate.stores.qdrant.receive import QdrantReceiver
-from lightmigrate.stores.receive import INCOMING
 
 # The first version of a server whose filters can ask for a vector.
 OLDEST = (1, 13)
-
-# What the aliases of an exchange that is under way say.
-_UNFINISHED = (State.READY, State.MOVING)
 
 
 class QdrantStore(QdrantReceiver, AliasedStore):
@@ -43,6 +37,7 @@ class QdrantStore(QdrantReceiver, AliasedStore):
         "the old collection is copied and deleted, and its name becomes an alias (for mem0 a new collection); pause "
         "writers meanwhile (what they write during the last reading is lost), or first give the application an alias"
     )
+    deletion = "delete_collection"
 
     def __init__(
         self, client: QdrantClient, *, owned: bool = False, reopen: Callable[[], QdrantClient] | None = None
@@ -90,32 +85,15 @@ class QdrantStore(QdrantReceiver, AliasedStore):
         looked_at = self.calls.configuration(name).largest(LOOKED_AT)
         return [point.payload or {} for point in self.calls.scroll(name, looked_at, None, None, vectors=False)], ""
 
-    def versions_by(self, aliases: Mapping[str, str]) -> list[Version]:
-        """The versions that lightmigrate keeps, the oldest first; only reads."""
-        leading = {to for alias, to in aliases.items() if NAMES.state(alias) not in _UNFINISHED}
-        versions = []
-        for alias in NAMES.saying(aliases, State.OLD):
-            name = NAMES.parse(alias)
-            versions.append(Version(name.address, Role.BACKUP, name.key, Address(alias, vector=name.vector)))
-        for physical in self.calls.collections():
-            name = NAMES.parse(physical)
-            if name.state is State.NEW and name.key != INCOMING and physical not in leading:
-                versions.append(Version(name.address, Role.BUILDING, name.key, Address(physical, vector=name.vector)))
-        return by_age(versions)
-
-    def create(
-        self,
-        address: Address,
-        like: Collection,
-        dimension: int,
-        model: Mapping[str, Any] | None,
-        distance: Metric | None = None,
+    def make(
+        self, address: Address, like: Collection, dimension: int, distance: Metric | None, *, marked: bool
     ) -> QdrantCollection:
         """Create an empty collection with the whole configuration of another. Writes."""
         assert isinstance(like, QdrantCollection)  # noqa: S101  # a store copies its own kind only
         stated = self.calls.configuration(like.address.name)
         stated.require_copyable(like.vector, like.address)
-        self.calls.create(address.name, stated.creation(like.vector, dimension, distance), stated)
+        mark = NAMES.mark_of(address.name) if marked else ""
+        self.calls.create(address.name, stated.creation(like.vector, dimension, distance), stated, mark)
         return QdrantCollection(self.calls, address, address.name, like.format.text)
 
     def exchange(
@@ -136,7 +114,9 @@ class QdrantStore(QdrantReceiver, AliasedStore):
 
     def delete(self, address: Address) -> None:
         """Delete a collection or a version of one, and the aliases that lead to it. Writes."""
-        physical = self.calls.aliases().get(address.name, address.name)
+        aliases = self.calls.aliases()
+        self.require_not_in_use(address, aliases)
+        physical = aliases.get(address.name, address.name)
         self.calls.configuration(physical)
         delete_with_aliases(self.calls, physical)
         self.forget(address)
@@ -147,4 +127,4 @@ class QdrantStore(QdrantReceiver, AliasedStore):
 
     def interrupted_by(self, aliases: Mapping[str, str]) -> bool:
         """Whether an exchange was interrupted; only reads."""
-        return interrupted(self.calls, aliases)
+        return interrupted(aliases)

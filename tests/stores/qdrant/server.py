@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
+from lightmigrate.vectors import Vectors
+
 KEY = "a key"
 
 
@@ -28,6 +30,7 @@ class QdrantServer:
         yellow: how often it says of each collection that it still builds indexes.
 
     Attributes:
+        largest: number of bytes of a request that is not refused; that of a real one, by default.
         requests: method, path without the name of a collection, and options of every request.
         rejections: how many requests it still answers with 429.
         keys: the API keys that were sent.
@@ -38,6 +41,7 @@ class QdrantServer:
         self.client = QdrantClient(":memory:")
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.rejections = 0
+        self.largest = 32 * 2**20
         self.keys: set[str | None] = set()
         self._created: dict[str, models.CreateCollection] = {}
         self._indexes: dict[str, dict[str, models.PayloadFieldSchema]] = {}
@@ -51,6 +55,12 @@ class QdrantServer:
         """Stop it."""
         self._server.shutdown()
         self._server.server_close()
+
+    def create_filled(self, name: str, params: models.VectorParams, vectors: Vectors) -> None:
+        """A collection of points that nobody had to send; their ids are the rows of `vectors` `(n, d)`."""
+        self._create(name, models.CreateCollection(vectors=params))
+        rows = enumerate(vectors.tolist())
+        self.client.upsert(name, [models.PointStruct(id=row, vector=vector, payload={}) for row, vector in rows])
 
     def answer(self, method: str, path: str, options: dict[str, str], body: Any) -> Any:
         """The result of a request; `KeyError` for an unknown one."""
@@ -139,6 +149,8 @@ class QdrantServer:
             def _respond(self) -> None:
                 parts = urlsplit(self.path)
                 content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if len(content) > server.largest:
+                    return self._send(413, {"status": {"error": "Payload Too Large"}})
                 options = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 server.keys.add(self.headers.get("api-key"))
                 try:

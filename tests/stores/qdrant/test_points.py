@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient, models
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.qdrant.ids import decode, encode, following, require
-from lightmigrate.stores.qdrant.points import OTHERS, PointFormat, unit_rows
+from lightmigrate.stores.qdrant.points import OTHERS, PointFormat, bytes_of, unit_rows
 from lightmigrate.stores.qdrant.store import QdrantStore
 from lightmigrate.stores.text_field import text_field
 from tests.databases import make_vectors
@@ -80,6 +80,17 @@ def test_a_payload_that_has_the_field_of_the_text_is_not_overwritten() -> None:
         points.points(Page(["1"], make_vectors(1), ["a text"], [{"text": 3}]))
     with pytest.raises(LightmigrateError, match="not the application's"):
         points.page([models.Record(id=1, vector=[1.0], payload={OTHERS: []})])
+
+
+def test_what_a_point_takes_in_a_request_is_not_underrated() -> None:
+    rows = (make_vectors(4, 300) * np.float32(1e-5)).tolist()
+    words = models.SparseVector(indices=list(range(2**32 - 300, 2**32)), values=rows[0])
+    payload = {"text": "é" * 1000, "number": 1.5}
+    every_vector: list[models.VectorStruct] = [rows[0], rows, {"text": rows[0], "tokens": rows, "words": words}]
+    for vector in every_vector:
+        sent = models.PointStruct(id=1, vector=vector, payload=payload).model_dump_json()
+        assert len(sent.encode()) <= bytes_of(vector, payload) * 1.25
+    assert bytes_of(None) < 10
 
 
 def test_unit_vectors_stay_to_the_bit_and_others_get_length_one() -> None:

@@ -14,7 +14,8 @@ from lightmigrate import Migrator
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.open import open_database
-from lightmigrate.stores.qdrant import open_url
+from lightmigrate.stores.qdrant import collection, exact_copy, open_url
+from lightmigrate.stores.qdrant.calls import BYTES_AT_ONCE
 from lightmigrate.stores.qdrant.place import KEY_VARIABLE
 from lightmigrate.stores.qdrant.store import QdrantStore
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
@@ -115,12 +116,45 @@ def _assert_requests(requests: list[tuple[str, str, dict[str, str]]]) -> None:
             assert options["consistency"] == "majority"
     changes = [place for place, (_, path, _) in enumerate(requests) if path == "/collections/aliases"]
     deletions = [place for place, request in enumerate(requests) if request[:2] == ("DELETE", "")]
-    if deletions:  # the name was taken: the journal, the deletion, the alias, and nothing that takes long in between
-        assert [changes[0] < deletions[0] < changes[1], len(changes), len(deletions)] == [True, 2, 1]
-        between = {request[:2] for request in requests[deletions[0] + 1 : changes[1]]}
+    if deletions:  # two marks; then the journal, the deletion, the alias, and nothing that takes long in between
+        assert [changes[2] < deletions[0] < changes[3], len(changes), len(deletions)] == [True, 4, 1]
+        between = {request[:2] for request in requests[deletions[0] + 1 : changes[3]]}
         assert between == {("GET", "/collections"), ("GET", "/aliases")}
     else:
-        assert len(changes) == 1
+        assert len(changes) == 2, "the version's mark, and the exchange"
+
+
+@pytest.fixture
+def small_requests(server: QdrantServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes a thirty-second of what a real one takes, and requests as much smaller."""
+    server.largest = 2**20
+    for module in (collection, exact_copy):
+        monkeypatch.setattr(module, "BYTES_AT_ONCE", BYTES_AT_ONCE // 32)
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_large_points_are_copied_in_requests_that_a_server_takes(server: QdrantServer) -> None:
+    client = application(server)
+    params = models.VectorParams(size=OLD_DIM, distance=models.Distance.COSINE)
+    client.create_collection("docs", vectors_config=params)
+    for row, vector in enumerate(make_vectors(12).tolist()):
+        payload = {"page_content": f"text {row}", "attachment": "x" * 100_000}
+        client.upsert("docs", [models.PointStruct(id=row, vector=vector, payload=payload)])
+    Migrator(server.url, page_size=20).migrate_collection("docs", make_projection())
+    (backup,) = Migrator(server.url).backups()
+    for name in ("docs", backup.name):
+        assert sum(len(payload["attachment"]) for payload, _ in everything(client, name).values()) == 1_200_000
+
+
+@pytest.mark.usefixtures("small_requests")
+def test_vectors_are_replaced_in_requests_that_a_server_takes(server: QdrantServer) -> None:
+    client, rows, dimension = application(server), 900, 100
+    params = models.VectorParams(size=dimension, distance=models.Distance.DOT)
+    server.create_filled("docs", params, np.zeros((rows, dimension), np.float32))
+    docs = QdrantStore(client).collection(Address("docs"))
+    new = make_vectors(rows, dimension)
+    docs.replace_vectors([str(row) for row in range(rows)], new)
+    assert docs.records(["0", "899"]).vectors.tobytes() == new[[0, 899]].tobytes()
 
 
 def test_a_server_that_is_too_old_is_refused_before_anything_is_written() -> None:
