@@ -19,7 +19,7 @@ from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.workspace import MARK, Workspace
 from lightmigrate.stores.open import other_database_in
 from lightmigrate.stores.units import UnitFolder
-from lightmigrate.system import rename, sync_file, sync_folder
+from lightmigrate.system import give_rights, rename, sync_file, sync_folder
 
 # How the names of files begin that are being written.
 _TEMPORARY = ".lightmigrate-writing-"
@@ -50,7 +50,7 @@ class FolderDestination:
 
     def put(self, file: Path, unit: str, sha256: str, like: Path) -> None:
         """See `Destination`: it was read back while it was written, and is renamed."""
-        file.chmod(like.stat().st_mode & 0o777)
+        give_rights(file, like.stat())
         sync_file(file)
         rename(file, self.folder / unit)
         sync_folder((self.folder / unit).parent)
