@@ -45,8 +45,8 @@ class Rights:
         (owner, group), _ = Counter(self._missed.values()).most_common(1)[0]
         topmost = [name for name in self._missed if not self._missed.keys() & set(name.parents)]
         logger.warning(
-            "%s: this user cannot keep the owner or the group of %d of %d files and folders, which locks out who may use "
-            "them only as such; give them back as root:  chown -R %d:%d %s",
+            "%s: this user cannot keep the owner or the group of %d of %d files and folders, which locks out who may "
+            "use them only as such; give them back as root:  chown -R %d:%d %s",
             self._place, len(self._missed), self._given, owner, group, shlex.join(map(str, sorted(topmost))),
         )  # fmt: skip
 

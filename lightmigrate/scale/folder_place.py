@@ -13,13 +13,14 @@ from typing import Any
 from lightmigrate.errors import RefusedError
 from lightmigrate.files import tree_bytes, write_json
 from lightmigrate.migration.results import Backup
+from lightmigrate.rights import Rights
 from lightmigrate.scale import manifest
 from lightmigrate.scale.file_states import State, sha256_of, size_of, state_of
 from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.workspace import MARK, Workspace
 from lightmigrate.stores.open import other_database_in
 from lightmigrate.stores.units import UnitFolder
-from lightmigrate.system import give_rights, rename, sync_file, sync_folder
+from lightmigrate.system import rename, sync_file, sync_folder
 
 # How the names of files begin that are being written.
 _TEMPORARY = ".lightmigrate-writing-"
@@ -50,7 +51,7 @@ class FolderDestination:
 
     def put(self, file: Path, unit: str, sha256: str, like: Path) -> None:
         """See `Destination`: it was read back while it was written, and is renamed."""
-        give_rights(file, like.stat())
+        file.chmod(like.stat().st_mode & 0o777)
         sync_file(file)
         rename(file, self.folder / unit)
         sync_folder((self.folder / unit).parent)
@@ -155,6 +156,11 @@ class FolderPlace:
         for path in sorted(new.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(new).as_posix() not in wanted:
                 path.unlink()
+        rights = Rights(self.path)
+        for path in (new, *sorted(new.rglob("*"))):
+            if (old := self.path / path.relative_to(new)).exists():
+                rights.give(path, old, old)
+        rights.warn()
         shutil.copystat(self.path, new)
         write_json(new / MARK, {"run": run, "model": self._workspace.facts(run).get("model", "")})
 
