@@ -251,12 +251,20 @@ def _give_to(path: Path, owner: int, group: int) -> bool:
     return True
 
 
+def user_name(user: int) -> str:
+    """The name of a user; its number where nobody knows it, as in a container."""
+    try:
+        return str(_accounts.getpwuid(user).pw_name)
+    except (KeyError, AttributeError):
+        return str(user)
+
+
 def is_member(user: int, group: int) -> bool:
     """Whether a user is known to be in a group."""
     try:
         entry = _accounts.getpwuid(user)
         return group in os.getgrouplist(entry.pw_name, entry.pw_gid)
-    except (KeyError, AttributeError):  # nobody knows it, as in a container; a system without users
+    except (KeyError, AttributeError):
         return False
 
 

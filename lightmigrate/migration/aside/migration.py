@@ -36,7 +36,7 @@ from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
-from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused
+from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused, warn_if_unknown
 from lightmigrate.system import rename
 
 
@@ -367,6 +367,7 @@ class AsideMigration:
             self.recovered = cutover.recover(self._workspace) or self.recovered
             if unused:
                 require_unused(self.files)
+                warn_if_unknown(self.files)
                 if self._workspace.location.inside:
                     self.files.settle()
             try:
@@ -384,8 +385,7 @@ class AsideMigration:
     def _state_after_failure(self) -> str:
         state = cutover.recover(self._workspace) or "nothing was changed"
         if self.interrupted:
-            free = shutil.disk_usage(self._workspace.location.home).free
-            room = f"{free / 2**20:,.0f} MiB are free"
+            room = f"{shutil.disk_usage(self._workspace.location.home).free / 2**20:,.0f} MiB are free"
             state += f":  lightmigrate resume DATABASE  goes on, or discards it with --undo; {room}"
         return state
 
