@@ -12,9 +12,6 @@ from pathlib import Path
 
 from lightmigrate.system import user_name
 
-# What SQLite locks beside a file, and that itself.
-_LOCKED = ("", "-shm")
-
 
 def all_processes() -> list[int]:
     """The ids of all processes that this one may know of; none where the system does not say."""
@@ -26,16 +23,17 @@ def all_processes() -> list[int]:
 
 def lock_holders(main: Path) -> Mapping[int, bool]:
     """The processes that hold a lock on an SQLite file, and whether one that only a writer takes. Only reads."""
-    files = {each for ending in _LOCKED if (each := _number(main.with_name(main.name + ending)))}
+    memory = _number(main.with_name(f"{main.name}-shm"))  # of WAL mode, where those that read take every kind of lock
+    files = {_number(main), memory} - {""}
     holders: dict[int, bool] = {}
     try:
-        lines = Path("/proc/locks").read_text().splitlines() if files else []
+        lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         lines = []
     for line in lines:  # such as  1: POSIX  ADVISORY  WRITE 4711 fe:01:2213253 1073741826 1073742335
         match line.split():
             case [_, "POSIX" | "FLOCK", _, kind, pid, file, *_] if file in files and int(pid) > 0:
-                holders[int(pid)] = holders.get(int(pid), False) or kind == "WRITE"
+                holders[int(pid)] = holders.get(int(pid), False) or (kind == "WRITE" and file != memory)
     return holders
 
 

@@ -47,9 +47,12 @@ def users_of(main: Path) -> list[int]:
 def may_be_open(main: Path) -> str | None:
     """Why somebody may have a file open whom `users_of` does not show, in a few words; `None` where it shows everybody.
 
-    Only reads.
+    Only reads; `None` also where this process has it open, which is reason enough to leave it alone.
     """
-    return None if os.getpid() in _holders(main) else why_unknown(main)
+    with contextlib.suppress(FileNotFoundError):
+        if list(_openings(os.getpid(), _identity(main.stat()))):
+            return None
+    return why_unknown(main)
 
 
 def can_see_users() -> bool:
@@ -74,7 +77,7 @@ def _others_only_read(holders: Mapping[int, bool]) -> bool:
 
 
 def _holders(main: Path) -> Mapping[int, bool]:
-    """The processes that have a file open, and whether they may write to it."""
+    """The processes that have a file open, and whether they may write to it, or do."""
     try:
         identity = _identity(main.stat())
     except FileNotFoundError:

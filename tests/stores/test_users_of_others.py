@@ -16,8 +16,7 @@ import pytest
 from lightmigrate import Migrator, Projection, system
 from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.commands.database import DatabaseChoice
-from lightmigrate.commands.rollback import rollback
-from lightmigrate.errors import DatabaseInUseError, RefusedError
+from lightmigrate.errors import DatabaseInUseError
 from lightmigrate.stores import unseen, users
 from lightmigrate.stores.promises import OF_FILES
 from lightmigrate.stores.unseen import open_unseen, why_unknown
@@ -90,13 +89,12 @@ def test_where_nobody_can_tell_doctor_promises_less_and_migrate_says_so_before_i
         assert OF_FILES.kept[-1] not in printed(Migrator(theirs))
         asked: list[object] = []
         talk = Conversation(confirm=lambda question: bool(asked.append(question)), show=asked.append)
+        DatabaseChoice(theirs).open(talk, writing=True)  # as `rollback`, `resume` and `refine`
+        assert asked == [Notice(line)]
+        asked.clear()
         migrator = DatabaseChoice(theirs).open_to_migrate(talk)
         assert asked == [Notice(line)]
         migrator.migrate_collection("thought_nodes", projection)
-        asked.clear()
-        with pytest.raises(RefusedError):
-            rollback(DatabaseChoice(theirs), conversation=talk)
-        assert asked[0] == Notice(line)
     assert "may not be seen" not in caplog.text, "it was said before the question"
 
 
@@ -116,13 +114,13 @@ def test_where_nobody_is_asked_one_warning_says_so(
 def test_a_server_of_another_user_that_was_started_with_the_path_is_refused(
     theirs: Path, projection: Projection
 ) -> None:
-    before = folder_hash(theirs)
     with another_process(_SERVES_AS, APP, SHARED, theirs) as server, as_user(DEPLOY, [SHARED]):
+        before = folder_hash(theirs)
         assert users_of(theirs / "chroma.sqlite3") == [server.pid]
-        who = rf"seems to be open in process {server.pid} \(python.*, of user {APP}\): stop it first, .*user {APP} or root"
+        who = rf"seems to be open in process {server.pid} \(python.*, of user {APP}\): stop it .*user {APP} or root"
         with pytest.raises(DatabaseInUseError, match=who):
             Migrator(theirs).migrate_collection("thought_nodes", projection)
-    assert folder_hash(theirs) == before
+        assert folder_hash(theirs) == before
     with as_user(DEPLOY, [SHARED]):
         assert users_of(theirs / "chroma.sqlite3") == []
 
@@ -138,13 +136,13 @@ def test_a_server_in_wal_mode_is_seen_by_the_lock_that_it_holds(theirs: Path, mo
 
 
 @needs_root
-def test_who_writes_is_seen_by_the_lock(theirs: Path) -> None:
+def test_who_writes_is_seen_by_the_lock(theirs: Path, projection: Projection) -> None:
     main = theirs / "chroma.sqlite3"
-    with another_process(_WRITES_AS, APP, SHARED, theirs.parent, theirs.name, main.name) as writer:
-        with as_user(DEPLOY, [SHARED]):
-            assert users_of(main) == [writer.pid]
-        with as_user(DEPLOY), pytest.raises(DatabaseInUseError, match="seems to be open"):
-            Migrator(theirs)._writing().__enter__()
+    words = APP, SHARED, theirs.parent, theirs.name, main.name
+    with another_process(_WRITES_AS, *words) as writer, as_user(DEPLOY, [SHARED]):
+        assert users_of(main) == [writer.pid]
+        with pytest.raises(DatabaseInUseError, match=rf"seems to be open in process {writer.pid} "):
+            Migrator(theirs).migrate_collection("thought_nodes", projection)
 
 
 @needs_root
