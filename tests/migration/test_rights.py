@@ -64,7 +64,7 @@ Found = Mapping[str, tuple[int, int, int]]
 
 def rights_in(folder: Path) -> Found:
     """Owner, group and mode of every entry, by name; those of index folders, whose names are new, by their kind."""
-    found = {}
+    found: dict[str, tuple[int, int, int]] = {}
     for path in (folder, *folder.rglob("*")):
         parts = path.relative_to(folder).parts
         name = "/".join(["index", *parts[1:]] if parts and "-" in parts[0] and (folder / parts[0]).is_dir() else parts)

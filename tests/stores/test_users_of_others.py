@@ -88,7 +88,7 @@ def test_where_nobody_can_tell_doctor_promises_less_and_migrate_says_so_before_i
         assert f" – {line}" in printed(Migrator(theirs))
         assert OF_FILES.kept[-1] not in printed(Migrator(theirs))
         asked: list[object] = []
-        talk = Conversation(confirm=lambda question: bool(asked.append(question)), show=asked.append)
+        talk = Conversation(confirm=lambda question: False, show=asked.append)
         DatabaseChoice(theirs).open(talk, writing=True)  # as `rollback`, `resume` and `refine`
         assert asked == [Notice(line)]
         asked.clear()
