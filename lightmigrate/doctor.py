@@ -21,8 +21,8 @@ from lightmigrate.results import Result
 from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
-from lightmigrate.stores.users import can_see_users, process_name, users_of
+from lightmigrate.stores.promises import OF_FILES, Promises, promises_of, promises_of_files
+from lightmigrate.stores.users import can_see_users, may_be_open, process_name, users_of
 from lightmigrate.texts.find import FoundTexts, found_in
 from lightmigrate.vectors import Vectors, meaningful
 
@@ -83,8 +83,8 @@ class Diagnosis(Result):
         collections: all collections.
         expected_dim: dimension of the embedding model in use; `None` when it was not given.
         mismatches: collections of another dimension; empty when `expected_dim` was not given.
-        used_by: names of the processes that have the database open, by process id; `None` where the system does not
-            show them.
+        used_by: names of the processes that have the database open, by process id; `None` where none is seen and
+            somebody may have it open all the same.
         unfinished: what an interrupted run left, in a sentence; `lightmigrate resume` finishes or undoes it. `None`
             when there is nothing.
         backups: names of the backups.
@@ -157,7 +157,8 @@ def diagnose_files(
     Raises:
         DatabaseError: the folder does not exist, or holds no database.
     """
-    catalog, location = files.catalog(), Location.of(files)
+    catalog, location, main = files.catalog(), Location.of(files), files.folder / files.main
+    users, unknown = users_of(main), may_be_open(main)
     dimensions = {f.address: expected_dim or f.dimension for f in catalog if f.dimension and f.count}
     return Diagnosis(
         path=files.folder,
@@ -167,13 +168,14 @@ def diagnose_files(
         collections=tuple(catalog),
         expected_dim=expected_dim,
         mismatches=tuple(mismatches_in(catalog, expected_dim)) if expected_dim else (),
-        used_by={pid: process_name(pid) for pid in users_of(files.folder / files.main)} if can_see_users() else None,
+        used_by={pid: process_name(pid) for pid in users} if users or (can_see_users() and not unknown) else None,
         unfinished=unfinished,
         backups=tuple(backup.name for backup in backups_of(location)),
         samples={str(address): VectorSample.of(vectors) for address, vectors in files.sample(SAMPLED).items()},
         models=_models_of(Record.read(files.folder)),
         damaged={str(address): fault for address, fault in damaged.items()},
         texts=_texts_of(files.sample_records(TEXTS_SAMPLED)),
+        promises=promises_of_files(unknown),
     )
 
 

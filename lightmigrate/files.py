@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             sync(file)
         if path.exists():
-            aside.chmod(path.stat().st_mode & 0o777)
+            give_rights(aside, path.stat())
         rename(aside, path)
         sync_folder(path.parent)
     except BaseException:
@@ -136,19 +136,6 @@ def copy_tree(
         return [name for name in names if not belongs(source / name)] if Path(folder) == source else []
 
     shutil.copytree(source, target, symlinks=True, copy_function=copy_file, ignore=left_out)
-
-
-def give_rights_of(example: Path, file: Path, folder: Path) -> None:
-    """Give `folder` and everything below it the owner and the modes of `example`.
-
-    Each entry gets the mode of the entry of the same name below `example`; without one, folders get the mode of
-    `example` and files that of `file`. Owner and group change only when this process may change them.
-    """
-    owner = example.stat()
-    for path in (folder, *folder.rglob("*")):
-        same = example / path.relative_to(folder)
-        like = same if same.exists() else example if path.is_dir() else file
-        give_rights(path, like.stat(), owner)
 
 
 def tree_bytes(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> int:

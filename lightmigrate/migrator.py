@@ -31,7 +31,7 @@ from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
-from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused
+from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused, warn_if_unknown
 from lightmigrate.stores.open import open_database
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
@@ -359,6 +359,7 @@ class Migrator(DatabaseLearner):
             return
         self._engine.recover()
         require_unused(self._database)
+        warn_if_unknown(self._database)
         with self._database.open() as store:
             yield store
 

@@ -36,7 +36,8 @@ from lightmigrate.scores.stored import read_scores
 from lightmigrate.stores.base import Address, CollectionFacts, Refusing, Store
 from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database, argument_of, open_database, with_database
-from lightmigrate.stores.promises import OF_FILES, Promises, promises_of
+from lightmigrate.stores.promises import Promises, promises_of, promises_of_files
+from lightmigrate.stores.users import may_be_open
 from lightmigrate.vectors import METRICS
 
 PAGE_SIZE = 1000
@@ -107,7 +108,9 @@ class DatabaseReader:
     @property
     def promises(self) -> Promises:
         """What the database promises about migrations, and what not. Reads."""
-        return OF_FILES if isinstance(self._database, FileDatabase) else promises_of(self._database.capabilities)
+        if isinstance(self._database, FileDatabase):
+            return promises_of_files(may_be_open(self._database.folder / self._database.main))
+        return promises_of(self._database.capabilities)
 
     @property
     def exchange_notice(self) -> str | None:

@@ -27,6 +27,7 @@ NAME = sys.platform
 # The modules of Python that only one kind of system has.
 _unix: Any = importlib.import_module("fcntl") if sys.platform != "win32" else None
 _windows: Any = importlib.import_module("msvcrt") if sys.platform == "win32" else None
+_accounts: Any = importlib.import_module("pwd") if sys.platform != "win32" else None
 
 _EXCHANGE = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
 _AT_FDCWD = -100
@@ -224,17 +225,47 @@ def read_at(descriptor: int, size: int, start: int) -> bytes:
         return os.read(descriptor, size)
 
 
-def give_rights(path: Path, like: os.stat_result, owner: os.stat_result) -> None:
-    """Give an entry the mode of another one and, where this process may, an owner and a group.
+def give_rights(path: Path, like: os.stat_result) -> None:
+    """Give an entry the owner, the group and the mode of another one, as far as this process may.
 
-    Does nothing on Windows, where an entry inherits the rights of its folder.
+    Without root it keeps its owner, and gets the group where this user is in that. Does nothing on Windows, where an
+    entry inherits the rights of its folder.
     """
     if NAME == "win32":
         return
-    if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    now = path.lstat()
+    if (now.st_uid, now.st_gid) != (like.st_uid, like.st_gid):
+        _give_to(path, like.st_uid, like.st_gid) or _give_to(path, -1, like.st_gid)
     if not path.is_symlink():
-        path.chmod(stat.S_IMODE(like.st_mode))
+        path.chmod(stat.S_IMODE(like.st_mode))  # after that: another owner takes bits away
+
+
+def _give_to(path: Path, owner: int, group: int) -> bool:
+    """Change owner and group; `False` where this process may not, or the file system has none."""
+    try:
+        os.chown(path, owner, group, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in {errno.EPERM, errno.EACCES, *_NOT_POSSIBLE_HERE}:
+            return False
+        raise
+    return True
+
+
+def user_name(user: int) -> str:
+    """The name of a user; its number where nobody knows it, as in a container."""
+    try:
+        return str(_accounts.getpwuid(user).pw_name)
+    except (KeyError, AttributeError):
+        return str(user)
+
+
+def is_member(user: int, group: int) -> bool:
+    """Whether a user is known to be in a group."""
+    try:
+        entry = _accounts.getpwuid(user)
+        return group in os.getgrouplist(entry.pw_name, entry.pw_gid)
+    except (KeyError, AttributeError):
+        return False
 
 
 def cores() -> int:

@@ -40,7 +40,7 @@ from lightmigrate.progress import OnProgress
 from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Payload, Store, WrittenRecords
 from lightmigrate.stores.distance import space_of
-from lightmigrate.stores.files import FileDatabase, require_unused
+from lightmigrate.stores.files import FileDatabase, require_unused, warn_if_unknown
 from lightmigrate.stores.open import Database
 from lightmigrate.stores.page import in_batches
 from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender
@@ -273,6 +273,7 @@ class Transfer:
             yield cast(ReceivingStore, self._target)  # as the constructor looked
             return
         require_unused(self._target)
+        warn_if_unknown(self._target)
         with cast(ReceivingFiles, self._target).receive() as store:
             yield cast(ReceivingStore, store)
 

@@ -61,6 +61,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("projection",),
     ("projection.terms",),
     ("objects",),
+    ("rights",),
     ("files", "results", "progress", "server_path", "threads", "vectors"),
     ("system",),
     ("errors", "lazy", "version"),

@@ -114,8 +114,15 @@ class DatabaseChoice:
 
     def open_to_migrate(self, conversation: Conversation, *, writing: bool = True) -> Migrator:
         """Open it for a migration or its plan, and show what cannot be promised there; see `open`. Only reads."""
+        from lightmigrate.stores.files import FileDatabase
+
         migrator = self.open(conversation, writing=writing)
-        for notice in (migrator.promises.not_promised, migrator.upgrade_notice, migrator.exchange_notice):
+        said = writing and isinstance(migrator.database, FileDatabase)
+        for notice in (
+            "" if said else migrator.promises.not_promised,
+            migrator.upgrade_notice,
+            migrator.exchange_notice,
+        ):
             if notice:
                 conversation.show(Notice(notice))
         return migrator
@@ -124,17 +131,22 @@ class DatabaseChoice:
         """Open it. Only reads.
 
         Args:
-            conversation: shown what an interrupted run left there.
+            conversation: shown what an interrupted run left there; by a command that writes, that it is not known
+                whether somebody has files open.
             writing: whether the command writes, and so ends an interrupted exchange before it does anything else.
             notices: whether an interrupted run is shown; not by a command whose result says so.
         """
         from lightmigrate.migrator import Migrator  # loads NumPy
+        from lightmigrate.stores.files import FileDatabase, said_unknown
 
         migrator = Migrator(self.connect(), on_progress=conversation.on_progress)
         if writing:
             migrator.recover()
             if migrator.recovered is not None:
                 conversation.show(Notice(migrator.recovered))
+            if isinstance(migrator.database, FileDatabase) and (unseen := migrator.promises.not_promised):
+                conversation.show(Notice(unseen))
+                said_unknown(migrator.database)
         elif notices and migrator.unfinished is not None:
             conversation.show(Notice(migrator.unfinished))
         return migrator

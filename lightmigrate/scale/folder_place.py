@@ -13,6 +13,7 @@ from typing import Any
 from lightmigrate.errors import RefusedError
 from lightmigrate.files import tree_bytes, write_json
 from lightmigrate.migration.results import Backup
+from lightmigrate.rights import Rights
 from lightmigrate.scale import manifest
 from lightmigrate.scale.file_states import State, sha256_of, size_of, state_of
 from lightmigrate.scale.manifest import Done
@@ -155,6 +156,11 @@ class FolderPlace:
         for path in sorted(new.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(new).as_posix() not in wanted:
                 path.unlink()
+        rights = Rights(self.path)
+        for path in (new, *sorted(new.rglob("*"))):
+            if (old := self.path / path.relative_to(new)).exists():
+                rights.give(path, old, old)
+        rights.warn()
         shutil.copystat(self.path, new)
         write_json(new / MARK, {"run": run, "model": self._workspace.facts(run).get("model", "")})
 

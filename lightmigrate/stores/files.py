@@ -16,9 +16,13 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy.typing as npt
 
 from lightmigrate.errors import DatabaseInUseError
+from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.ids import IdTable
-from lightmigrate.stores.users import UNSEEN, process_name, users_of
+from lightmigrate.stores.processes import is_hidden
+from lightmigrate.stores.promises import may_be_open_line
+from lightmigrate.stores.users import UNSEEN, may_be_open, process_name, users_of
+from lightmigrate.system import user_name
 from lightmigrate.vectors import Metric, Vectors
 
 # An engine may close its files in threads of its own, a little after close() has returned.
@@ -319,9 +323,29 @@ def require_unused(database: FileDatabase) -> None:
         )
     if users:
         who = ", ".join(f"{pid} ({process_name(pid)})" for pid in users)
+        sure = not all(map(is_hidden, users))
         raise DatabaseInUseError(
-            f"{folder} is open in process {who}: stop it first, then run this again", processes=users
+            f"{folder} {'is' if sure else 'seems to be'} open in process {who}: stop it first, then run this again"
+            f"{'' if sure else f', or as user {user_name(main.stat().st_uid)} or root, to whom it is shown'}",
+            processes=users,
         )
+
+
+# Folders of which this process has said so already.
+_said: set[Path] = set()
+
+
+def warn_if_unknown(database: FileDatabase) -> None:
+    """Warn in the log where it is not known whether somebody has a database open; once in this process. Only reads."""
+    unknown = may_be_open(database.folder / database.main)
+    if unknown is not None and database.folder not in _said:
+        said_unknown(database)
+        logger.warning("%s: %s", database.folder, may_be_open_line(unknown))
+
+
+def said_unknown(database: FileDatabase) -> None:
+    """Note that a user was told before the question, so that no warning repeats it."""
+    _said.add(database.folder)
 
 
 def fingerprint(folder: Path, belongs: Callable[[Path], bool] = lambda entry: True) -> Mapping[str, tuple[int, int]]:

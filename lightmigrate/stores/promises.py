@@ -36,6 +36,22 @@ _ONE_STEP = "an exchange is one step"
 OF_FILES = Promises((_WHOLE, _ONE_STEP, "it is refused while anything has the folder open"))
 
 
+def promises_of_files(unknown: str | None) -> Promises:
+    """The promises of a database that is files.
+
+    Args:
+        unknown: why it is not known whether somebody has it open; see `users.may_be_open`.
+    """
+    if unknown is None:
+        return OF_FILES
+    return Promises((_WHOLE, _ONE_STEP), (may_be_open_line(unknown),))
+
+
+def may_be_open_line(unknown: str) -> str:
+    """That somebody may have the files open, and what helps."""
+    return f"whoever has the files open may not be seen ({unknown}): stop everything that may use them first"
+
+
 def promises_of(capabilities: Capabilities) -> Promises:
     """The promises of an open database."""
     kept, missing = [_WHOLE], []

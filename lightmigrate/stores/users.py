@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lightmigrate import system
-from lightmigrate.stores.unseen import open_unseen
+from lightmigrate.stores.processes import all_processes, hidden_processes_naming, is_hidden, lock_holders, user_of
+from lightmigrate.stores.unseen import open_unseen, why_unknown
 
 # In place of the id of a process that cannot be seen, as Linux itself has it.
 UNSEEN = 0
@@ -29,14 +30,29 @@ _PAUSE = 0.05
 def users_of(main: Path) -> list[int]:
     """Ids of the processes that have the main file of a database open, this one included. Only reads.
 
-    It sees only Linux processes, and without root only those of the same user. `UNSEEN` stands for others that have it
-    open: in another container, or of another user. Where the others have it open only for reading, it waits until they
-    close it, for at most `SECONDS_TO_LOOK`.
+    It sees only Linux processes: without root those of the same user, and of others those that hold a lock on it.
+    `UNSEEN` stands for others that have it open: in another container, or of another user. Where that cannot be known
+    (see `may_be_open`), processes of other users count that were started with its path. Where the others have it open
+    only for reading, it waits until they close it, for at most `SECONDS_TO_LOOK`.
     """
     deadline = time.monotonic() + SECONDS_TO_LOOK
     while _others_only_read(holders := _holders(main)) and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-    return [UNSEEN] if not holders and open_unseen(main) else sorted(holders)
+    if holders:
+        return sorted(holders)
+    answer = open_unseen(main)
+    return [UNSEEN] if answer == "open" else hidden_processes_naming(main) if answer == "unknown" else []
+
+
+def may_be_open(main: Path) -> str | None:
+    """Why somebody may have a file open whom `users_of` does not show, in a few words; `None` where it shows everybody.
+
+    Only reads; `None` also where this process has it open, which is reason enough to leave it alone.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if list(_openings(os.getpid(), _identity(main.stat()))):
+            return None
+    return why_unknown(main)
 
 
 def can_see_users() -> bool:
@@ -49,9 +65,10 @@ def process_name(pid: int) -> str:
     if pid == UNSEEN:
         return "in another container, or of another user"
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "?"
+    return f"{name}, of user {user_of(pid)}" if is_hidden(pid) else name
 
 
 def _others_only_read(holders: Mapping[int, bool]) -> bool:
@@ -60,23 +77,16 @@ def _others_only_read(holders: Mapping[int, bool]) -> bool:
 
 
 def _holders(main: Path) -> Mapping[int, bool]:
-    """The processes that have a file open, and whether they may write to it."""
+    """The processes that have a file open, and whether they may write to it, or do."""
     try:
         identity = _identity(main.stat())
     except FileNotFoundError:
         return {}
-    holders: dict[int, bool] = {}
-    for pid in _processes():
+    holders = dict(lock_holders(main))
+    for pid in all_processes():
         for writable in _openings(pid, identity):
             holders[pid] = holders.get(pid, False) or writable
     return holders
-
-
-def _processes() -> list[int]:
-    try:
-        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    except FileNotFoundError:
-        return []
 
 
 def _openings(pid: int, identity: tuple[int, int]) -> Iterator[bool]:

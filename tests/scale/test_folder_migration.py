@@ -36,6 +36,7 @@ from lightmigrate.stores.open import open_units
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.databases import make_database, make_projection
+from tests.other_users import APP, DEPLOY, SHARED, give_all, needs_root
 from tests.scale.dying import die
 from tests.scale.here import Here
 from tests.stores.sqlite_vec.application import make_application
@@ -84,6 +85,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}
 
 
+def rights_of(folder: Path) -> dict[str, tuple[int, int, str]]:
+    entries = ((path, path.stat()) for path in (folder, *folder.rglob("*")) if path.name != workspace.MARK)
+    return {str(path): (status.st_uid, status.st_gid, oct(status.st_mode)) for path, status in entries}
+
+
 def test_a_folder_is_migrated_checked_and_put_back(folder: Path, projection: Path) -> None:
     before = contents(folder)
     result = FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED)
@@ -128,6 +134,16 @@ def test_a_folder_is_migrated_checked_and_put_back(folder: Path, projection: Pat
     assert migrator.status().model == ""
     assert [backup.name for backup in migrator.clean(None)]
     assert migrator.backups() == []
+
+
+@needs_root
+def test_every_file_and_folder_keeps_its_owner_group_and_mode(folder: Path, projection: Path) -> None:
+    give_all(folder, APP, SHARED, 0o2770, 0o640)
+    os.chown(folder, 0, SHARED)
+    os.chown(folder / "README", DEPLOY, SHARED)
+    before = rights_of(folder)
+    FolderMigrator(str(folder), Processes(2)).migrate(projection, FORCED)
+    assert rights_of(folder) == before
 
 
 def test_a_failed_file_is_named_the_others_are_done_and_the_next_run_does_it_alone(

@@ -39,7 +39,7 @@ while not os.path.exists(sys.argv[2]):
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """`/proc` as a container has it: with its own processes only."""
-    monkeypatch.setattr(users, "_processes", lambda: [os.getpid()])
+    monkeypatch.setattr(users, "all_processes", lambda: [os.getpid()])
 
 
 @pytest.mark.usefixtures("alone")
@@ -67,12 +67,12 @@ def test_this_process_keeps_its_locks(database: Path) -> None:
 def test_who_only_reads_is_noticed_too(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    assert not open_unseen(path)
+    assert open_unseen(path) == "free"
     with another_process(_HOLDS.replace("r+b", mode), path):
-        assert open_unseen(path)
-    assert not open_unseen(path)
+        assert open_unseen(path) == "open"
+    assert open_unseen(path) == "free"
     assert path.read_bytes() == b"content"
-    assert not open_unseen(tmp_path / "nothing")
+    assert open_unseen(tmp_path / "nothing") == "free"
 
 
 def test_who_opens_it_for_a_moment_is_not_taken_for_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_who_opens_it_for_a_moment_is_not_taken_for_a_user(tmp_path: Path, monke
         while not pauses:  # until both had it open at once; it ends neither of the two
             found.add(open_unseen(path))
         end.touch()
-    assert found == {False}
+    assert found == {"free"}
 
 
 def test_a_look_is_waited_for_and_a_user_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def _surroundings(state: Diagnosis) -> list[str]:
     """Who has a folder open, and what the disk has room for."""
     lines = []
     if state.used_by is None:
-        lines.append("open elsewhere: this system does not tell; check that no other process has it open")
+        lines.append("open elsewhere: not seen; check that no other process has it open")
     elif state.used_by:
         who = ", ".join(f"{pid} ({name})" for pid, name in state.used_by.items())
         lines.append(f"[yellow]open in process {who}[/]: stop it before migrating")

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrateError
-from lightmigrate.files import copy_tree, give_rights_of, sync_tree, tree_bytes
+from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, find_backup, name_for_displaced, new_backup_path
 from lightmigrate.migration.aside.changes import carry_over, changes_by_others
 from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
 from lightmigrate.migration.aside.reading import open_copy
+from lightmigrate.migration.aside.rights import keep_rights
 from lightmigrate.migration.aside.room import plan_at, require_room, require_room_for, with_seconds
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.migration.aside.write_record import sign_copy, sign_new
@@ -35,7 +36,7 @@ from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
-from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused
+from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused, warn_if_unknown
 from lightmigrate.system import rename
 
 
@@ -113,8 +114,7 @@ class AsideMigration:
     def plan(self, requests: Sequence[Request]) -> Plan:
         """See `Migrator.plan`."""
         location = self._workspace.location
-        planned = plan_at(location, self.catalog(), requests)
-        return with_seconds(planned, location, [r.projection for r in requests])
+        return with_seconds(plan_at(location, self.catalog(), requests), location, [r.projection for r in requests])
 
     @property
     def interrupted(self) -> bool:
@@ -183,7 +183,7 @@ class AsideMigration:
             self._keep_scores(copy, [built.scores for built in results])
             if beside is not None:
                 beside(workspace.staging)
-            give_rights_of(self.path, self.path / self.files.main, workspace.staging)
+            keep_rights(workspace.location, workspace.staging)
             sync_tree(workspace.staging)
             self._cut_over(intention.run, workspace.staging, outgoing, _fingerprint_of(intention.copied))
         seconds = time.monotonic() - started
@@ -337,7 +337,7 @@ class AsideMigration:
                 sign_copy(copy, self.files, chosen.name)
                 if location.inside:
                     copy.isolate()
-                give_rights_of(self.path, self.path / self.files.main, incoming)
+                keep_rights(location, incoming)
                 sync_tree(incoming)
             displaced, seen = name_for_displaced(location, incoming), fingerprint(self.path, location.belongs)
             self._cut_over(run, incoming, displaced, seen)
@@ -367,6 +367,7 @@ class AsideMigration:
             self.recovered = cutover.recover(self._workspace) or self.recovered
             if unused:
                 require_unused(self.files)
+                warn_if_unknown(self.files)
                 if self._workspace.location.inside:
                     self.files.settle()
             try:
@@ -384,8 +385,7 @@ class AsideMigration:
     def _state_after_failure(self) -> str:
         state = cutover.recover(self._workspace) or "nothing was changed"
         if self.interrupted:
-            free = shutil.disk_usage(self._workspace.location.home).free
-            room = f"{free / 2**20:,.0f} MiB are free"
+            room = f"{shutil.disk_usage(self._workspace.location.home).free / 2**20:,.0f} MiB are free"
             state += f":  lightmigrate resume DATABASE  goes on, or discards it with --undo; {room}"
         return state
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseChangedError, DatabaseError
+from lightmigrate.rights import Rights
 from lightmigrate.stores.base import Role
 from lightmigrate.stores.vector_files.places import (
     Home,
@@ -20,7 +21,7 @@ from lightmigrate.stores.vector_files.places import (
     write_version,
 )
 from lightmigrate.stores.vector_files.table import Options, same_records
-from lightmigrate.system import delete, exchange_names, give_rights, rename, sync_file, sync_folder
+from lightmigrate.system import delete, exchange_names, rename, sync_file, sync_folder
 
 
 class Steps:
@@ -81,8 +82,9 @@ def put_in_place(home: Home, incoming: Path, key: str, options: Options, expecte
     _require_unchanged(home.live, expected)
     version = home.place(incoming)
     moves, removes = _differing(version, home.live, options)
-    for name in (version.main.name, *moves):
-        _like(incoming / name, home.live.folder / name, home.live.main)
+    names = [version.main.name, *moves]
+    _keep_rights(home, incoming, names)
+    for name in names:
         sync_file(incoming / name)
     live_id, outgoing = home.live_id(), keep_live(home, key)
     home.note_exchange(incoming)
@@ -127,8 +129,8 @@ def replace_live(home: Home, written: Path, names: Sequence[str], expected: Stam
     Raises:
         DatabaseChangedError: somebody else wrote the files meanwhile.
     """
+    _keep_rights(home, written, names)
     for name in names:
-        _like(written / name, home.live.folder / name, home.live.main)
         sync_file(written / name)
     _require_unchanged(home.live, [expected])
     if len(names) == 1:
@@ -210,7 +212,10 @@ def _changed(live: Place) -> DatabaseChangedError:
     )
 
 
-def _like(file: Path, example: Path, otherwise: Path) -> None:
-    """Give a file the mode and, where this process may, the owner of the one that it replaces."""
-    status = (example if example.exists() else otherwise).stat()
-    give_rights(file, status, status)
+def _keep_rights(home: Home, folder: Path, names: Sequence[str]) -> None:
+    """Give new files the rights of those that they replace, or of the main file; see `Rights`."""
+    rights = Rights(home.live.main)
+    for name in names:
+        old = home.live.folder / name
+        rights.give(folder / name, old if old.exists() else home.live.main, old)
+    rights.warn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lightmigrate.stores.vector_files import exchange
 from lightmigrate.stores.vector_files.collection import FileCollection
 from lightmigrate.stores.vector_files.places import HOME
 from tests.contract.crashing import kill_before
+from tests.other_users import APP, DEPLOY, SHARED, as_user, give_all, needs_root, open_folder
 from tests.processes import start, was_killed
 from tests.stores.vector_files.moving import KEY, LATER, moved, opened, some, turned
 
@@ -244,6 +246,33 @@ def test_rights_stay(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
     store.restore(backup, LATER)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@needs_root
+def test_each_file_keeps_its_own_owner(path: Path) -> None:
+    beside = path.with_suffix(".jsonl")
+    os.chown(path, APP, SHARED)
+    os.chown(beside, DEPLOY, SHARED)
+    store = opened(path)
+    moved(store, "docs", NEW)
+    store.collection(Address("docs")).remove(["n3"])
+    assert [(file.stat().st_uid, file.stat().st_gid) for file in (path, beside)] == [(APP, SHARED), (DEPLOY, SHARED)]
+
+
+@needs_root
+def test_without_root_the_group_stays_or_a_line_says_who_is_locked_out(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_folder() as home:
+        file = Path(shutil.copytree(path.parent, home / "home")) / path.name
+        give_all(file.parent, DEPLOY, SHARED, 0o770, 0o660)
+        with as_user(DEPLOY, [SHARED]):
+            moved(opened(file), "docs", NEW)
+        assert (file.stat().st_gid, "chown" in caplog.text) == (SHARED, False)
+        with as_user(DEPLOY):
+            opened(file).collection(Address("docs")).remove(["n3"])
+        assert file.stat().st_gid == DEPLOY
+        assert f"as root:  chown -R {DEPLOY}:{SHARED} {file.with_suffix('.jsonl')} {file}" in caplog.text
 
 
 def test_a_draft_that_a_crash_cut_off_goes_on_with_its_whole_rows(path: Path) -> None:
