@@ -26,7 +26,9 @@ def require_possible(session: Session, source: PgCollection, dimension: int | No
     _require_rights(session, source)
     _require_plain(session, source)
     require_quiet(session, source.table, [source.own])
-    if not source.part.value:
+    if source.part.value:
+        dependents.require_carried(source.table, source.own, part=True)
+    else:
         dependents.require_none(session, source.table, source.own)
     if dimension is not None:
         _require_dimension(session, source, dimension)
@@ -72,13 +74,6 @@ def _require_plain(session: Session, source: PgCollection) -> None:
     )
     for (name,) in session.rows(foreign, [table.oid]) if table.partitioned else []:
         raise LightmigrateError(f"partition {name} of table {table.name} is a foreign table: detach it first")
-    for index in table.indexes_of(source.own):
-        if index.spec is None:
-            name = sql.Identifier(table.schema, index.name).as_string()
-            raise LightmigrateError(
-                f"index {index.name} of table {table.name} is on an expression that cannot be carried over to another "
-                f"column; drop it, and create it again afterwards:  DROP INDEX {name}"
-            )
 
 
 def _require_dimension(session: Session, source: PgCollection, dimension: int) -> None:

@@ -114,7 +114,7 @@ class Table:
         partitioned: whether its rows are in partitions.
         keys: the primary key; empty where there is none.
         columns: all of them.
-        indexes: on vector columns.
+        indexes: that name vector columns.
     """
 
     oid: int
@@ -173,7 +173,7 @@ class Table:
         return free[0] if free else None
 
     def indexes_of(self, column: Column) -> list[Index]:
-        """The valid indexes on a vector column, by name."""
+        """The valid indexes that name a vector column, by name."""
         return [index for index in self.indexes if index.column == column.number and index.valid]
 
     def specs_of(self, column: Column) -> list[IndexSpec]:
@@ -257,6 +257,7 @@ def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Ind
         sql.SQL("""
         SELECT c.relname::text, i.indisvalid, m.amname::text, o.opcname::text, coalesce(c.reloptions, '{}'),
             pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid), i.indnatts::int4,
+            i.indkey[0]::int4,
             ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                 AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
                 AND d.refobjsubid > 0)
@@ -266,12 +267,14 @@ def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Ind
         [oid],
     )
     indexes = []
-    for name, valid, method, operators, options, expression, predicate, width, numbers in rows:
+    for name, valid, method, operators, options, expression, predicate, width, first, numbers in rows:
         for number in numbers:
             column = columns[number]
             if column.kind == "vector":
-                spec = spec_of(column.name, method, operators, options, expression, predicate) if width == 1 else None
-                indexes.append(Index(name, number, valid, spec))
+                # the first key is 0 where it is an expression, of this column or of another that has an entry, too
+                alone = width == 1 and first in (0, number)
+                spec = spec_of(column.name, method, operators, options, expression, predicate) if alone else None
+                indexes.append(Index(name, number, valid, alone, spec))
     return indexes
 
 
