@@ -13,8 +13,10 @@ from lightmigrate.stores.base import Role
 from lightmigrate.stores.pgvector import dependents, log
 from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
+from lightmigrate.stores.pgvector.partitions import relations_of
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
@@ -75,7 +77,7 @@ def exchange(
 
 
 def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColumn, key: str) -> list[sql.Composed]:
-    """The statements that exchange the names of two columns, with comment, NOT NULL, indexes and trigger."""
+    """The statements that exchange the names of two columns, with settings, comment, NOT NULL, indexes and trigger."""
     table, old = live.table, live.table.column(kept.own)
     distances = table.metrics_of(old)
     backup = KeptColumn(
@@ -86,10 +88,11 @@ def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColum
     if old.not_null or kept.not_null:
         _require_filled(session, table, new)
     return [
+        *making_alike(session, table, new, old),  # as far as it was changed meanwhile
         _altering(table, "RENAME {} TO {}", old.sql, name),
         _altering(table, "RENAME {} TO {}", new.sql, old.sql),
         # the application writes only the new column
-        *([_altering(table, "ALTER {} DROP NOT NULL", name)] if old.not_null else []),
+        *(_nullable(session, table, name) if old.not_null else []),
         *_renamed_indexes(table, new, old),
         commenting(table, backup.column_name(), comment_of([backup])),
         commenting(table, old.name, old.comment),
@@ -105,6 +108,12 @@ def _require_filled(session: Session, table: Table, column: Column) -> None:
     except QueryError as error:
         if error.sqlstate != _MISSING:
             raise
+
+
+def _nullable(session: Session, table: Table, column: sql.Identifier) -> list[sql.Composed]:
+    """The statements after which a column may be NULL; a partition can have a constraint of its own."""
+    drop = sql.SQL("ALTER TABLE {} ALTER {} DROP NOT NULL")
+    return [drop.format(relation.sql, column) for relation in relations_of(session, table)]
 
 
 def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:
@@ -159,7 +168,7 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
     condition = sql.SQL("WHERE true{}").format(part.condition("t"))
     missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
     if old.not_null and session.rows(missing, part.values):
-        session.execute(_altering(table, "ALTER {} DROP NOT NULL", old.sql))
+        session.execute(sql.SQL("; ").join(_nullable(session, table, old.sql)))
     log.pause(session, table, on=True)
     with quietly(session, table, [old, new]):
         session.execute(

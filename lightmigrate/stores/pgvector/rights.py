@@ -7,6 +7,7 @@ from psycopg import sql
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.pgvector import dependents
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.publications import require_no_subscriber
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.triggers import require_quiet
 
@@ -21,11 +22,12 @@ def require_possible(session: Session, source: PgCollection, dimension: int | No
 
     Raises:
         LightmigrateError: a right is missing, and the message has the GRANT; a trigger of the application would fire;
-            something depends on the column; or the column or an index cannot have the dimension.
+            something depends on the column, or a subscriber; or the column or an index cannot have the dimension.
     """
     _require_rights(session, source)
     _require_plain(session, source)
     require_quiet(session, source.table, [source.own])
+    require_no_subscriber(session, source.table)
     if source.part.value:
         dependents.require_carried(source.table, source.own, part=True)
     else:

@@ -210,6 +210,18 @@ def _tables(session: Session, wanted: str | None) -> list[Table]:
     return [_table(session, row) for row in named if wanted is None or row[-1] == wanted]
 
 
+def read_partition_indexes(session: Session, oid: int, column: str) -> list[Index]:
+    """The indexes of one partition, and not of its table, that name a vector column; only reads.
+
+    Args:
+        session: the connection.
+        oid: the partition's number.
+        column: the name of the column.
+    """
+    columns = {each.number: each for each in _columns(session, oid)}
+    return [index for index in _indexes(session, oid, columns) if columns[index.column].name == column]
+
+
 def _table(session: Session, row: Row) -> Table:
     oid, schema, relation, _, partitioned, table_name = row
     columns = {column.number: column for column in _columns(session, oid)}
@@ -263,7 +275,8 @@ def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Ind
                 AND d.refobjsubid > 0)
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
         JOIN pg_opclass o ON o.oid = i.indclass[0]
-        WHERE i.indrelid = %s ORDER BY c.relname"""),
+        WHERE i.indrelid = %s AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
+        ORDER BY c.relname"""),
         [oid],
     )
     indexes = []

@@ -10,6 +10,7 @@ from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Metric, Role
 from lightmigrate.stores.pgvector import log
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.exchange import comment
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of, read_table
@@ -56,6 +57,10 @@ def add_version(session: Session, source: PgCollection, key: str, dimension: int
                 )
             )
             comment(session, table, name, comment_of([kept]))
+            if not part:  # which the application's queries take by its name when it is exchanged
+                added = read_table(session, table.name)
+                for statement in making_alike(session, added, added.column(name), added.column(own.name)):
+                    session.execute(statement)
         else:
             name = column.name
             comment(session, table, name, comment_of([*column.kept, kept]))
