@@ -22,8 +22,11 @@ def require_no_subscriber(session: Session, table: Table) -> None:
     """
     rows = session.rows(
         sql.SQL("""
-        SELECT DISTINCT p.pubname::text, p.puballtables, n.nspname::text, c.relname::text,
-            EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
+        SELECT p.pubname::text, p.puballtables, t.schemaname::text,
+            (SELECT ARRAY[n.nspname::text, c.relname::text]
+                FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE r.prpubid = p.oid AND r.prrelid IN (SELECT relid FROM {0} m) LIMIT 1)
         FROM pg_publication p JOIN pg_publication_tables t ON t.pubname = p.pubname
         JOIN pg_namespace n ON n.nspname = t.schemaname
         JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
@@ -33,18 +36,14 @@ def require_no_subscriber(session: Session, table: Table) -> None:
             AND NOT EXISTS (
                 SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid IN (SELECT relid FROM {0} m)
                 AND to_jsonb(r) ->> 'prattrs' IS NOT NULL)
-        ORDER BY 1, 3, 4 LIMIT 1""").format(numbers_of(table))
+        ORDER BY 1, 3, t.tablename LIMIT 1""").format(numbers_of(table))
     )
-    for name, everything, schema, relation, alone in rows:
+    for name, everything, schema, relation in rows:
         publication = sql.Identifier(name)
         if everything:
             way_out = sql.SQL("DROP PUBLICATION {}").format(publication)
-        elif alone:
-            way_out = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(
-                publication, sql.Identifier(schema, relation)
-            )
-        elif table.partitioned:
-            way_out = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(publication, table.sql)
+        elif relation:
+            way_out = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(publication, sql.Identifier(*relation))
         else:
             way_out = sql.SQL("ALTER PUBLICATION {} DROP TABLES IN SCHEMA {}").format(
                 publication, sql.Identifier(schema)

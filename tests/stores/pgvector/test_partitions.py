@@ -133,7 +133,7 @@ def writes_pass_while_it_finishes(maker: PgMaker, store: PgStore, held: str) -> 
             while observer.execute(waits.encode()).fetchone() == (0,):
                 assert thread.is_alive()
         writer.execute("SET lock_timeout = '20s'")
-        for row in range(5):
+        for row in range(40, 45):
             writer.execute("UPDATE docs SET content = 'written' WHERE id = %s", (row,))
         assert thread.is_alive()
         idle.commit()
