@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
 from lightmigrate.stores.pgvector.building import index_statement
 from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import Session
@@ -69,7 +69,7 @@ def _require_no_object(session: Session, table: Table, column: Column) -> None:
             AND n.conislocal IS DISTINCT FROM false
             AND (t.tgname IS NULL OR t.tgname <> ALL(%s)) AND coalesce(t.tgparentid, 0) = 0
         ORDER BY 1""").format(numbers_of(table)),
-        [column.name, list(log.TRIGGERS)],
+        [column.name, list(noting.TRIGGERS)],
     )
     if rows:
         names = ", ".join(name for (name,) in rows)

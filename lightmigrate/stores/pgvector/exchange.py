@@ -10,7 +10,7 @@ from psycopg import sql
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Role
-from lightmigrate.stores.pgvector import dependents, log
+from lightmigrate.stores.pgvector import dependents, log, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.column_settings import making_alike
@@ -85,6 +85,7 @@ def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColum
         distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
     )  # fmt: skip
     name = sql.Identifier(backup.column_name())
+    part, text = noting.part_column(session, table) or live.use.part, live.text.name if live.text else None
     if old.not_null or kept.not_null:
         _require_filled(session, table, new)
     return [
@@ -96,7 +97,7 @@ def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColum
         *_renamed_indexes(table, new, old),
         commenting(table, backup.column_name(), comment_of([backup])),
         commenting(table, old.name, old.comment),
-        *log.starting(table, live.use.part),  # the names of the application's columns are the same as before
+        *noting.starting(table, part, text),  # the names of the application's columns are the same as before
     ]
 
 
@@ -169,7 +170,7 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
     missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
     if old.not_null and session.rows(missing, part.values):
         session.execute(sql.SQL("; ").join(_nullable(session, table, old.sql)))
-    log.pause(session, table, on=True)
+    noting.pause(session, table, on=True)
     with quietly(session, table, [old, new]):
         session.execute(
             sql.SQL("UPDATE {} t SET {} = {}, {} = {} {}").format(
@@ -177,7 +178,7 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
             ),
             part.values,
         )
-    log.pause(session, table, on=False)
+    noting.pause(session, table, on=False)
     others = [each for each in new.kept if each.part != part.value]
     comment(session, table, new.name, comment_of([*others, backup]))
 

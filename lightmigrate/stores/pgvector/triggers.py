@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
 from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, Table
@@ -53,7 +53,7 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
             "AND a.attname = ANY(%s) AND a.attnum = ANY(t.tgattr::int2[]))) "
             "ORDER BY m.relid <> {}, t.tgname, c.relname LIMIT 1"
         ).format(numbers_of(table), sql.Literal(table.oid)),
-        [["A", "R"] if replica else ["A", "O"], list(log.TRIGGERS), [column.name for column in written]],
+        [["A", "R"] if replica else ["A", "O"], list(noting.TRIGGERS), [column.name for column in written]],
     )
     for name, enabled, *relation in rows:
         way_out = (

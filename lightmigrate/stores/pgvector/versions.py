@@ -8,7 +8,7 @@ from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Metric, Role
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.exchange import comment
@@ -64,8 +64,8 @@ def add_version(session: Session, source: PgCollection, key: str, dimension: int
         else:
             name = column.name
             comment(session, table, name, comment_of([*column.kept, kept]))
-        if not log.is_on(session, table):
-            log.start(session, read_table(session, table.name), source.use.part)
+        text = source.text.name if source.text else None
+        noting.ensure(session, read_table(session, table.name), source.use.part, text)
     return Address(table.name, vector=name, part=source.address.part)
 
 
@@ -80,7 +80,7 @@ def drop_version(session: Session, version: PgCollection) -> None:
             return
         session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table.sql, column.sql))
         if len(table.kept) == 1:
-            log.stop(session, table)
+            noting.stop(session, table)
 
 
 def _shared(table: Table, kept: KeptColumn) -> Column | None:
