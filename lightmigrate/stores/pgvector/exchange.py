@@ -70,20 +70,27 @@ def exchange(
         if whole:
             dependents.require_none(session, table, old)
             _say_what_queries_need(table, new, old, kept)
+            distances = table.metrics_of(old)
+            backup = KeptColumn(
+                old.name, "", Role.BACKUP.value, key, old.not_null, "",
+                distances[0] if len(distances) == 1 else None, current.dimension if old.dimension is None else None,
+            )  # fmt: skip
             # in one request, because all wait meanwhile
-            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, key)))
+            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, backup)))
+            name, others = backup.column_name(), []
         else:
-            _swap(session, current, table, new, kept, key)
+            backup = replace(kept, role=Role.BACKUP.value, key=key, not_null=False, dimension=current.dimension)
+            _swap(session, current, table, new, kept)
+            name, others = new.name, [each for each in new.kept if each.part != live.part.value]
+        # the mark says which trigger notes what comes now
+        comment(session, table, name, comment_of([*others, replace(backup, snapshot=log.mark(session, table))]))
 
 
-def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColumn, key: str) -> list[sql.Composed]:
+def _renaming(
+    session: Session, live: PgCollection, new: Column, kept: KeptColumn, backup: KeptColumn
+) -> list[sql.Composed]:
     """The statements that exchange the names of two columns, with settings, comment, NOT NULL, indexes and trigger."""
     table, old = live.table, live.table.column(kept.own)
-    distances = table.metrics_of(old)
-    backup = KeptColumn(
-        old.name, "", Role.BACKUP.value, key, old.not_null, log.snapshot(session),
-        distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
-    )  # fmt: skip
     name = sql.Identifier(backup.column_name())
     part, text = noting.part_column(session, table) or live.use.part, live.text.name if live.text else None
     if old.not_null or kept.not_null:
@@ -95,7 +102,6 @@ def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColum
         # the application writes only the new column
         *(_nullable(session, table, name) if old.not_null else []),
         *_renamed_indexes(table, new, old),
-        commenting(table, backup.column_name(), comment_of([backup])),
         commenting(table, old.name, old.comment),
         *noting.starting(table, part, text),  # the names of the application's columns are the same as before
     ]
@@ -160,12 +166,9 @@ def _renamed(table: Table, name: str, to: str) -> sql.Composed:
     return sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
 
 
-def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn, key: str) -> None:
+def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn) -> None:
     """Exchange the values of two columns in the rows of a part; the rows of other collections keep theirs."""
     old, part = table.column(kept.own), live.part
-    backup = replace(
-        kept, role=Role.BACKUP.value, key=key, not_null=False, snapshot=log.snapshot(session), dimension=live.dimension
-    )
     condition = sql.SQL("WHERE true{}").format(part.condition("t"))
     missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
     if old.not_null and session.rows(missing, part.values):
@@ -179,8 +182,6 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
             part.values,
         )
     noting.pause(session, table, on=False)
-    others = [each for each in new.kept if each.part != part.value]
-    comment(session, table, new.name, comment_of([*others, backup]))
 
 
 def _altering(table: Table, action: str, *names: sql.Identifier) -> sql.Composed:

@@ -18,13 +18,14 @@ from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import encode_key
 
 
-def snapshot(session: Session) -> str:
-    """PostgreSQL's present snapshot, which tells the visible transactions; only reads."""
-    return str(session.rows(sql.SQL("SELECT pg_current_snapshot()::text"))[0][0])
+def mark(session: Session, table: Table) -> str:
+    """The present point in time: PostgreSQL's snapshot, and the triggers that note what comes after it; only reads."""
+    snapshot = str(session.rows(sql.SQL("SELECT pg_current_snapshot()::text"))[0][0])
+    return " ".join([snapshot, *(f"{oid}:{found}" for oid, found in noting.triggers(session, table).items())])
 
 
 def written(session: Session, table: Table, part: Part, since: str | None, *, touched: bool) -> WrittenRecords:
-    """What was noted of a table, or a part of it, since a mark or a `snapshot`; empty if that is `None`. Only reads.
+    """What was noted of a table, or a part of it, since a mark; empty if that is `None`. Only reads.
 
     A row that went from one part to another was deleted in one and written in the other. Rows of other parts are among
     them where the parts are not told apart by this column.
@@ -36,9 +37,9 @@ def written(session: Session, table: Table, part: Part, since: str | None, *, to
         since: the mark.
         touched: whether rows count whose vector and text are as before.
     """
-    mark = _mark(session, table)  # before the query: a write in between is returned twice rather than never
+    now = mark(session, table)  # before the query: a write in between is returned twice rather than never
     if since is None:
-        return WrittenRecords(written=[], deleted=[], mark=mark)
+        return WrittenRecords(written=[], deleted=[], mark=now)
     parts: list[object] = []
     if part.value and part.column is not None and noting.part_column(session, table) == part.column.name:
         parts = [[part.value, ""]]  # what was noted without a part may be of any
@@ -55,7 +56,7 @@ def written(session: Session, table: Table, part: Part, since: str | None, *, to
     return WrittenRecords(
         written=[encode_key(key) for key, deleted in rows if not deleted],
         deleted=[encode_key(key) for key, deleted in rows if deleted],
-        mark=mark,
+        mark=now,
     )
 
 
@@ -64,23 +65,27 @@ def with_unnoted(
 ) -> WrittenRecords:
     """The same, and the rows that only the first of two columns has a vector of: they came without the trigger.
 
-    So do those of a partition that is attached, and what is restored with triggers disabled. Only reads.
+    So do those of a partition that is attached, and what is restored with triggers disabled. Only reads, and only the
+    partitions in which the trigger is not the same as then.
 
     Args:
         session: the connection.
         table: that is noted.
         columns: of the collection, and of what it replaced.
         part: the rows that are looked at.
-        since: the `snapshot` of when it was replaced.
+        since: the mark of when it was replaced.
         noted: what was noted since then.
     """
+    changed = _without_trigger(session, table, since)
+    if not changed:
+        return noted
     one, other = (column.sql for column in columns)
     query = sql.SQL(
-        "SELECT ARRAY[{}] FROM {} t WHERE t.{} IS NOT NULL AND t.{} IS NULL{} AND NOT EXISTS "
-        "(SELECT FROM {} l WHERE l.key = ARRAY[{}] AND {})"
+        "SELECT ARRAY[{0}] FROM {1} t WHERE t.tableoid = ANY({2}::oid[]) AND t.{3} IS NOT NULL AND t.{4} IS NULL{5} "
+        "AND NOT EXISTS (SELECT FROM {6} l WHERE l.key = ARRAY[{0}] AND {7})"
     ).format(
-        noting.key_of(table, "t"), table.sql, one, other, part.condition("t"), noting.log_of(table),
-        noting.key_of(table, "t"), _noted(table, since),
+        noting.key_of(table, "t"), table.sql, sql.Literal(changed), one, other, part.condition("t"),
+        noting.log_of(table), _noted(table, since),
     )  # fmt: skip
     found = [encode_key(key) for (key,) in session.rows(query, part.values)]
     return replace(noted, written=[*noted.written, *sorted(found)])
@@ -121,12 +126,6 @@ def unequal(
     return count
 
 
-def _mark(session: Session, table: Table) -> str:
-    """The present snapshot, and the triggers that note what comes after it; only reads."""
-    taken = snapshot(session)
-    return " ".join([taken, *(f"{oid}:{found}" for oid, found in noting.triggers(session, table).items())])
-
-
 def _snapshot_of(mark: str) -> str:
     return mark.partition(" ")[0]
 
@@ -138,7 +137,7 @@ def _without_trigger(session: Session, table: Table, since: str) -> list[int]:
 
 
 def _noted(table: Table, since: str) -> sql.Composed:
-    """The condition that an entry `l` is of the table, and of a write since a mark or a snapshot."""
+    """The condition that an entry `l` is of the table, and of a write since a mark."""
     return sql.SQL("l.rel = {} AND NOT pg_visible_in_snapshot(l.xid, {}::pg_snapshot)").format(
         sql.Literal(table.oid), sql.Literal(_snapshot_of(since))
     )

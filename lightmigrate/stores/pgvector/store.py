@@ -121,11 +121,13 @@ class PgStore(StoreDefaults, PgReceiver):
         if use.part is None or not use.splits(column):
             return [self._opened(table, Address(table.name, vector=vector)).facts()]
         rows = self._session.rows(
-            sql.SQL("SELECT {0}::text, count(*) FROM {1} WHERE {2} IS NOT NULL AND {0} IS NOT NULL GROUP BY 1").format(
+            sql.SQL("SELECT coalesce({0}::text, ''), count(*) FROM {1} WHERE {2} IS NOT NULL GROUP BY 1").format(
                 sql.Identifier(use.part), table.sql, column.sql
             )
         )
-        named = sorted((use.label(value), count) for value, count in rows)
+        named = sorted((use.label(value), count) for value, count in rows if value)
+        if unnamed := sum(count for value, count in rows if not value):
+            logger.warning("%s: %d rows have no %s, and so are in no collection", table.name, unnamed, use.part)
         return [self._opened(table, Address(table.name, vector=vector, part=part)).facts(n) for part, n in named]
 
     def collection(self, address: Address) -> PgCollection:

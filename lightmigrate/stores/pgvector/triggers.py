@@ -15,6 +15,9 @@ from lightmigrate.stores.pgvector.tables import Column, Table
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
+# The first server that has rights on parameters.
+_GRANTS_PARAMETERS = 150000
+
 # Until the end of the transaction; nothing else of lightmigrate changes it.
 _OFF, _AS_BEFORE = (sql.SQL(f"SET LOCAL session_replication_role = {role}") for role in ("replica", "DEFAULT"))
 
@@ -63,7 +66,13 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
         )
         if enabled == "O":
             user = sql.Identifier(session.user).as_string()
-            way_out = f"GRANT SET ON PARAMETER session_replication_role TO {user}"
+            # before there were rights on parameters, only superusers could switch triggers off
+            grants = session.version >= _GRANTS_PARAMETERS
+            way_out = (
+                f"GRANT SET ON PARAMETER session_replication_role TO {user}"
+                if grants
+                else f"ALTER ROLE {user} SUPERUSER"
+            )
         raise LightmigrateError(
             f"trigger {name} on table {relation[1]} would fire for every row whose vector is written; to prevent "
             f"that:  {way_out}"

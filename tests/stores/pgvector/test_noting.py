@@ -21,7 +21,7 @@ ROWS = 30
 KEY = "20260101_120000"
 OLD, NEW = (sql.SQL(f"array_fill(0.5::real, '{{{n}}}')::vector") for n in (OLD_DIM, NEW_DIM))
 
-# The function that an earlier version made for a table `docs` with this number: it noted every write in one table, and no part.
+# The function of an earlier version for a table `docs` with this number: it noted every write alike, and no part.
 OLDER = """
     CREATE OR REPLACE FUNCTION lightmigrate_note_{0} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$ BEGIN
