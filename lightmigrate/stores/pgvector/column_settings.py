@@ -18,6 +18,9 @@ from lightmigrate.stores.pgvector.tables import Column, Table
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 _COMPRESSION = {"": "DEFAULT", "p": "pglz", "l": "lz4"}
 
+# The first server with a compression of each column.
+_COMPRESSES = 140000
+
 # What `ANALYZE` takes where nothing was set.
 _ANY_TARGET = -1
 
@@ -63,19 +66,20 @@ def making_alike(session: Session, table: Table, column: Column, like: Column) -
 
 def _read(session: Session, table: Table, names: list[str]) -> dict[tuple[int, str], _Settings]:
     found: dict[tuple[int, str], _Settings] = defaultdict(_Settings)
-    # as JSON, because an old server has no compression, and a new one NULL for no target
+    compression = sql.SQL("a.attcompression::text" if session.version >= _COMPRESSES else "''")
+    # a new server has NULL for no target
     rows = session.rows(
         sql.SQL("""
-        SELECT a.attrelid::int8, a.attname::text, a.attstorage::text, coalesce(to_jsonb(a) ->> 'attcompression', ''),
+        SELECT a.attrelid::int8, a.attname::text, a.attstorage::text, {},
             coalesce(a.attstattarget, {})::int4, coalesce(a.attoptions, '{{}}')
         FROM {} m JOIN pg_attribute a ON a.attrelid = m.relid WHERE a.attname = ANY(%s)""").format(
-            _ANY_TARGET, numbers_of(table)
+            compression, _ANY_TARGET, numbers_of(table)
         ),
         [names],
     )
-    for oid, name, storage, compression, target, options in rows:
+    for oid, name, storage, method, target, options in rows:
         named = dict(option.split("=", 1) for option in options)
-        found[oid, name] = _Settings(storage, compression.strip("\x00"), target, named)
+        found[oid, name] = _Settings(storage, method, target, named)
     grants = session.rows(
         sql.SQL("""
         SELECT a.attrelid::int8, a.attname::text, CASE WHEN g.grantee <> 0 THEN pg_get_userbyid(g.grantee)::text END,

@@ -82,8 +82,9 @@ def exchange(
             backup = replace(kept, role=Role.BACKUP.value, key=key, not_null=False, dimension=current.dimension)
             _swap(session, current, table, new, kept)
             name, others = new.name, [each for each in new.kept if each.part != live.part.value]
-        # the mark says which trigger notes what comes now
-        comment(session, table, name, comment_of([*others, replace(backup, snapshot=log.mark(session, table))]))
+        # that of the next part is another trigger, and a comment with those of all parts and partitions would be long
+        mark = log.mark(session, table) if whole else log.snapshot(session)
+        comment(session, table, name, comment_of([*others, replace(backup, snapshot=mark)]))
 
 
 def _renaming(

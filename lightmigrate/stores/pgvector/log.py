@@ -18,14 +18,19 @@ from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import encode_key
 
 
+def snapshot(session: Session) -> str:
+    """PostgreSQL's present snapshot, which tells the visible transactions; only reads."""
+    return str(session.rows(sql.SQL("SELECT pg_current_snapshot()::text"))[0][0])
+
+
 def mark(session: Session, table: Table) -> str:
-    """The present point in time: PostgreSQL's snapshot, and the triggers that note what comes after it; only reads."""
-    snapshot = str(session.rows(sql.SQL("SELECT pg_current_snapshot()::text"))[0][0])
-    return " ".join([snapshot, *(f"{oid}:{found}" for oid, found in noting.triggers(session, table).items())])
+    """The present point in time: a `snapshot`, and the triggers that note what comes after it; only reads."""
+    taken = snapshot(session)
+    return " ".join([taken, *(f"{oid}:{found}" for oid, found in noting.triggers(session, table).items())])
 
 
 def written(session: Session, table: Table, part: Part, since: str | None, *, touched: bool) -> WrittenRecords:
-    """What was noted of a table, or a part of it, since a mark; empty if that is `None`. Only reads.
+    """What was noted of a table, or a part of it, since a mark or a `snapshot`; empty if that is `None`. Only reads.
 
     A row that went from one part to another was deleted in one and written in the other. Rows of other parts are among
     them where the parts are not told apart by this column.
@@ -66,14 +71,14 @@ def with_unnoted(
     """The same, and the rows that only the first of two columns has a vector of: they came without the trigger.
 
     So do those of a partition that is attached, and what is restored with triggers disabled. Only reads, and only the
-    partitions in which the trigger is not the same as then.
+    partitions in which the trigger is not known to be the same as then.
 
     Args:
         session: the connection.
         table: that is noted.
         columns: of the collection, and of what it replaced.
         part: the rows that are looked at.
-        since: the mark of when it was replaced.
+        since: the mark of when it was replaced, or a `snapshot`.
         noted: what was noted since then.
     """
     changed = _without_trigger(session, table, since)

@@ -35,7 +35,7 @@ class KeptColumn:
         role: `new` or `old`; see `Role`.
         key: see `Version`.
         not_null: whether the application's column was declared NOT NULL.
-        snapshot: a mark of the log from when it was replaced; PostgreSQL's snapshot alone if it is an earlier one.
+        snapshot: a mark of the log from when it was replaced; for a part, PostgreSQL's snapshot alone.
         distance: that its index has, or is to get; `None` for that of the application's column.
         dimension: of its vectors; `None` where the column declares it.
     """

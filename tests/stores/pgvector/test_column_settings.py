@@ -65,7 +65,7 @@ def test_grants_and_settings_of_the_column_go_with_its_name_there_and_back(roles
     fill(roles)
     for statement in SET:
         roles.execute(sql.SQL(statement))
-    if partitioned:
+    if partitioned:  # which new partitions do not get
         roles.execute(sql.SQL("ALTER TABLE docs_0 ALTER embedding SET STATISTICS 8"))
     before, migrator = roles.rows(SETTINGS), Migrator(roles.locator)
     migrator.migrate([CollectionJob("docs", make_projection())])
