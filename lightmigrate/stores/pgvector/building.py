@@ -7,6 +7,7 @@ from psycopg import sql
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.memory import build, needed_bytes
+from lightmigrate.stores.pgvector.partitions import relations_of
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, Table, read_table
 
@@ -43,7 +44,7 @@ def index_statement(
         on: the quoted name of the table or partition.
         column: the vector column.
         spec: the settings.
-        name: of the index.
+        name: of the index; PostgreSQL chooses one where it is empty.
         how: `CONCURRENTLY`, or nothing.
         only: whether the index of a partitioned table is made without those of its partitions.
     """
@@ -52,9 +53,9 @@ def index_statement(
         sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, _, value in options
     )
     expression = spec.expression(column.sql)
-    statement = sql.SQL("CREATE INDEX {} {} ON {}{} USING {} ({} {}){}").format(
-        sql.SQL(how),
-        sql.Identifier(name),
+    statement = sql.SQL("CREATE INDEX {}{}ON {}{} USING {} ({} {}){}").format(
+        sql.SQL(how and f"{how} "),
+        sql.SQL("{} ").format(sql.Identifier(name)) if name else sql.SQL(""),
         sql.SQL("ONLY " if only else ""),
         on,
         sql.Identifier(spec.method),
@@ -73,28 +74,28 @@ def index_name(table: Table, column: Column, number: int) -> str:
 
 def _build_partitioned(session: Session, table: Table, column: Column, spec: IndexSpec, name: str, needed: int) -> None:
     """Build an index on every partition, and attach each to that of the table above it."""
-    parts = session.rows(
-        sql.SQL("""
-        SELECT p.relid::oid::int8, p.parentrelid::oid::int8, p.isleaf, n.nspname::text, c.relname::text
-        FROM pg_partition_tree(%s::oid::regclass) p JOIN pg_class c ON c.oid = p.relid
-        JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY p.level"""),
-        [table.oid],
-    )
+    relations = relations_of(session, table)
     names: dict[int, sql.Identifier] = {}
-    for oid, _, leaf, schema, relation in parts:
-        own = name if oid == table.oid else f"{name}_{oid}"
-        names[oid] = sql.Identifier(schema, own)
+    for relation in relations:
+        own = name if relation.parent is None else f"{name}_{relation.oid}"
+        names[relation.oid] = sql.Identifier(relation.schema, own)
         (valid,) = session.rows(
             sql.SQL("SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s))"),
-            [names[oid].as_string()],
+            [names[relation.oid].as_string()],
         )[0]
-        on = sql.Identifier(schema, relation)
-        if valid is False and leaf:  # its build was interrupted
-            session.execute(sql.SQL("DROP INDEX {}").format(names[oid]))
-        if valid is None or (valid is False and leaf):
-            how = "CONCURRENTLY" if leaf else ""
-            drop = sql.SQL("DROP INDEX IF EXISTS {}").format(names[oid])
-            build(session, index_statement(on, column, spec, own, how, only=not leaf), drop, needed if leaf else 0)
-    for oid, parent, *_ in reversed(parts):
-        if oid != table.oid:
-            session.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(names[parent], names[oid]))
+        if relation.leaf:
+            if valid is not True:  # there is none, or its build was interrupted
+                drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(names[relation.oid])
+                session.execute(drop)
+                build(session, index_statement(relation.sql, column, spec, own, "CONCURRENTLY"), drop, needed)
+        elif valid is None:
+            _give_way(session, index_statement(relation.sql, column, spec, own, only=True))
+    for relation in reversed(relations):
+        if relation.parent is not None:
+            attach = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(names[relation.parent], names[relation.oid])
+            _give_way(session, attach)
+
+
+def _give_way(session: Session, statement: sql.Composable) -> None:
+    """Run a statement that takes no time and a lock on the table, for which nobody who comes later is to wait long."""
+    session.yielding(lambda: session.execute(statement))

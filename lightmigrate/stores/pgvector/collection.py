@@ -17,7 +17,7 @@ from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Address, CollectionFacts, Cursor, Metric, Page, Payload, Role, WrittenRecords
 from lightmigrate.stores.defaults import facts_at
 from lightmigrate.stores.page import batches
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import log, noting
 from lightmigrate.stores.pgvector.distances import OPERATORS, as_metric
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.layouts import TableUse
@@ -267,9 +267,9 @@ class PgCollection:
 
     def changes(self, since: str | None = None) -> WrittenRecords | None:
         """What was written since an earlier `changes`; `None` while no version is kept and so no log."""
-        if not log.is_on(self._session, self.table):
+        if not noting.is_on(self._session, self.table):
             return None
-        return log.written(self._session, self.table, self.part.value, since)
+        return log.written(self._session, self.table, self.part, since, touched=True)
 
     @property
     def _keys(self) -> tuple[Column, ...]:

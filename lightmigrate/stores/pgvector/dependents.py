@@ -1,6 +1,7 @@
 """What depends on a vector column, and would stay with the old vectors when two columns exchange their names.
 
 PostgreSQL binds views, constraints, generated columns, triggers, policies and functions to a column, not to its name.
+In a partitioned table they can hang on the column of a single partition.
 """
 
 from __future__ import annotations
@@ -8,30 +9,67 @@ from __future__ import annotations
 from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
+from lightmigrate.stores.pgvector.building import index_statement
+from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import Column, Table
+from lightmigrate.stores.pgvector.tables import Column, Table, read_partition_indexes
 
 
 def require_none(session: Session, table: Table, column: Column) -> None:
-    """Check that nothing depends on a column, except indexes, NOT NULL and lightmigrate's trigger. Only reads.
+    """Check that nothing depends on a column that cannot be carried over to another one. Only reads.
+
+    Indexes on it, NOT NULL and lightmigrate's trigger can.
 
     Raises:
         LightmigrateError: something does; the message names it.
     """
+    _require_no_object(session, table, column)
+    require_carried(table, column)
+    if table.partitioned:
+        _require_no_index_of_a_partition(session, table, column)
+        _require_same_null(session, table, column)
+
+
+def require_carried(table: Table, column: Column, *, part: bool = False) -> None:
+    """Check that every index of a table that names a column can be built for another one.
+
+    Args:
+        table: the table.
+        column: the vector column.
+        part: whether only the vectors of a part are replaced: what names the column goes on doing so.
+
+    Raises:
+        LightmigrateError: one cannot.
+    """
+    for index in table.indexes_of(column):
+        if index.spec is not None or (part and not index.on_column):
+            continue
+        how = (
+            "is on an expression that cannot be carried over to another column"
+            if index.on_column
+            else f"names column {column.name} in its condition or beside others, and would stay with the old vectors"
+        )
+        raise _to_drop(index.name, table.schema, table.name, how)
+
+
+def _require_no_object(session: Session, table: Table, column: Column) -> None:
+    # what a partition has from the table is named there
     rows = session.rows(
         sql.SQL("""
         SELECT DISTINCT replace(pg_describe_object(d.classid, d.objid, d.objsubid), 'rule _RETURN on ', '')
-        FROM pg_depend d
+        FROM {} m JOIN pg_attribute a ON a.attrelid = m.relid
+        JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = m.relid AND d.refobjsubid = a.attnum
         LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid
         LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
-        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND d.refobjsubid = %s
+        WHERE a.attname = %s AND NOT a.attisdropped
             AND d.classid <> 'pg_statistic_ext'::regclass AND c.relkind IS DISTINCT FROM 'i'
             AND c.relkind IS DISTINCT FROM 'I' AND n.contype IS DISTINCT FROM 'n'
-            AND (t.tgname IS NULL OR t.tgname <> ALL(%s))
-        ORDER BY 1"""),
-        [table.oid, column.number, list(log.TRIGGERS)],
+            AND n.conislocal IS DISTINCT FROM false
+            AND (t.tgname IS NULL OR t.tgname <> ALL(%s)) AND coalesce(t.tgparentid, 0) = 0
+        ORDER BY 1""").format(numbers_of(table)),
+        [column.name, list(noting.TRIGGERS)],
     )
     if rows:
         names = ", ".join(name for (name,) in rows)
@@ -39,3 +77,63 @@ def require_none(session: Session, table: Table, column: Column) -> None:
             f"{names} depends on column {column.name} of table {table.name} and would stay with the old vectors: drop "
             "it first, and create it again afterwards"
         )
+
+
+def _require_no_index_of_a_partition(session: Session, table: Table, column: Column) -> None:
+    """Check that no partition has an index on the column that the table does not have.
+
+    It is not built for the partition alone: PostgreSQL makes one of the table's own out of those that the partitions
+    have, without building them again, and then new partitions get it, too.
+    """
+    rows = session.rows(
+        sql.SQL("""
+        SELECT m.relid::int8, n.nspname::text, c.relname::text
+        FROM {} m JOIN pg_attribute a ON a.attrelid = m.relid JOIN pg_class c ON c.oid = m.relid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE m.relid <> {} AND a.attname = %s AND NOT a.attisdropped AND EXISTS (
+            SELECT FROM pg_index i JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+            WHERE i.indrelid = m.relid AND i.indisvalid AND d.refclassid = 'pg_class'::regclass
+            AND d.refobjid = m.relid AND d.refobjsubid = a.attnum
+            AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid))
+        ORDER BY 3 LIMIT 1""").format(numbers_of(table), sql.Literal(table.oid)),
+        [column.name],
+    )
+    for oid, schema, relation in rows:
+        index = next(each for each in read_partition_indexes(session, oid, column.name) if each.valid)
+        if index.spec is None:
+            raise _to_drop(
+                index.name, schema, relation, f"names column {column.name} and would stay with the old vectors"
+            )
+        statement = index_statement(table.sql, column, index.spec, "").as_string()
+        raise LightmigrateError(
+            f"index {index.name} is on partition {relation} alone, and would stay with the old vectors; make it one of "
+            f"table {table.name}, which takes over those that the partitions have:  {statement}"
+        )
+
+
+def _require_same_null(session: Session, table: Table, column: Column) -> None:
+    rows = session.rows(
+        sql.SQL("""
+        SELECT n.nspname::text, c.relname::text
+        FROM {} m JOIN pg_attribute a ON a.attrelid = m.relid JOIN pg_class c ON c.oid = m.relid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE a.attname = %s AND NOT a.attisdropped AND a.attnotnull AND NOT %s ORDER BY 2 LIMIT 1""").format(
+            numbers_of(table)
+        ),
+        [column.name, column.not_null],
+    )
+    for schema, relation in rows:
+        statement = sql.SQL("ALTER TABLE {} ALTER {} DROP NOT NULL").format(
+            sql.Identifier(schema, relation), column.sql
+        )
+        raise LightmigrateError(
+            f"column {column.name} is NOT NULL in partition {relation} and not in table {table.name}, and would stay "
+            f"so with the old vectors, which the application writes no more:  {statement.as_string()}"
+        )
+
+
+def _to_drop(index: str, schema: str, table: str, how: str) -> LightmigrateError:
+    name = sql.Identifier(schema, index).as_string()
+    return LightmigrateError(
+        f"index {index} of table {table} {how}; drop it, and create it again afterwards:  DROP INDEX {name}"
+    )

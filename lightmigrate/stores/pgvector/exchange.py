@@ -10,11 +10,13 @@ from psycopg import sql
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Role
-from lightmigrate.stores.pgvector import dependents, log
+from lightmigrate.stores.pgvector import dependents, log, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
+from lightmigrate.stores.pgvector.partitions import relations_of
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
@@ -68,32 +70,41 @@ def exchange(
         if whole:
             dependents.require_none(session, table, old)
             _say_what_queries_need(table, new, old, kept)
+            distances = table.metrics_of(old)
+            backup = KeptColumn(
+                old.name, "", Role.BACKUP.value, key, old.not_null, "",
+                distances[0] if len(distances) == 1 else None, current.dimension if old.dimension is None else None,
+            )  # fmt: skip
             # in one request, because all wait meanwhile
-            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, key)))
+            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, backup)))
+            name, others = backup.column_name(), []
         else:
-            _swap(session, current, table, new, kept, key)
+            backup = replace(kept, role=Role.BACKUP.value, key=key, not_null=False, dimension=current.dimension)
+            _swap(session, current, table, new, kept)
+            name, others = new.name, [each for each in new.kept if each.part != live.part.value]
+        # that of the next part is another trigger, and a comment with those of all parts and partitions would be long
+        mark = log.mark(session, table) if whole else log.snapshot(session)
+        comment(session, table, name, comment_of([*others, replace(backup, snapshot=mark)]))
 
 
-def _renaming(session: Session, live: PgCollection, new: Column, kept: KeptColumn, key: str) -> list[sql.Composed]:
-    """The statements that exchange the names of two columns, with comment, NOT NULL, indexes and trigger."""
+def _renaming(
+    session: Session, live: PgCollection, new: Column, kept: KeptColumn, backup: KeptColumn
+) -> list[sql.Composed]:
+    """The statements that exchange the names of two columns, with settings, comment, NOT NULL, indexes and trigger."""
     table, old = live.table, live.table.column(kept.own)
-    distances = table.metrics_of(old)
-    backup = KeptColumn(
-        old.name, "", Role.BACKUP.value, key, old.not_null, log.snapshot(session),
-        distances[0] if len(distances) == 1 else None, live.dimension if old.dimension is None else None,
-    )  # fmt: skip
     name = sql.Identifier(backup.column_name())
+    part, text = noting.part_column(session, table) or live.use.part, live.text.name if live.text else None
     if old.not_null or kept.not_null:
         _require_filled(session, table, new)
     return [
+        *making_alike(session, table, new, old),  # as far as it was changed meanwhile
         _altering(table, "RENAME {} TO {}", old.sql, name),
         _altering(table, "RENAME {} TO {}", new.sql, old.sql),
         # the application writes only the new column
-        *([_altering(table, "ALTER {} DROP NOT NULL", name)] if old.not_null else []),
+        *(_nullable(session, table, name) if old.not_null else []),
         *_renamed_indexes(table, new, old),
-        commenting(table, backup.column_name(), comment_of([backup])),
         commenting(table, old.name, old.comment),
-        *log.starting(table, live.use.part),  # the names of the application's columns are the same as before
+        *noting.starting(table, part, text),  # the names of the application's columns are the same as before
     ]
 
 
@@ -105,6 +116,12 @@ def _require_filled(session: Session, table: Table, column: Column) -> None:
     except QueryError as error:
         if error.sqlstate != _MISSING:
             raise
+
+
+def _nullable(session: Session, table: Table, column: sql.Identifier) -> list[sql.Composed]:
+    """The statements after which a column may be NULL; a partition can have a constraint of its own."""
+    drop = sql.SQL("ALTER TABLE {} ALTER {} DROP NOT NULL")
+    return [drop.format(relation.sql, column) for relation in relations_of(session, table)]
 
 
 def _say_what_queries_need(table: Table, new: Column, old: Column, kept: KeptColumn) -> None:
@@ -150,17 +167,14 @@ def _renamed(table: Table, name: str, to: str) -> sql.Composed:
     return sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(table.schema, name), sql.Identifier(to))
 
 
-def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn, key: str) -> None:
+def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept: KeptColumn) -> None:
     """Exchange the values of two columns in the rows of a part; the rows of other collections keep theirs."""
     old, part = table.column(kept.own), live.part
-    backup = replace(
-        kept, role=Role.BACKUP.value, key=key, not_null=False, snapshot=log.snapshot(session), dimension=live.dimension
-    )
     condition = sql.SQL("WHERE true{}").format(part.condition("t"))
     missing = sql.SQL("SELECT FROM {} t {} AND {} IS NULL LIMIT 1").format(table.sql, condition, new.sql)
     if old.not_null and session.rows(missing, part.values):
-        session.execute(_altering(table, "ALTER {} DROP NOT NULL", old.sql))
-    log.pause(session, table, on=True)
+        session.execute(sql.SQL("; ").join(_nullable(session, table, old.sql)))
+    noting.pause(session, table, on=True)
     with quietly(session, table, [old, new]):
         session.execute(
             sql.SQL("UPDATE {} t SET {} = {}, {} = {} {}").format(
@@ -168,9 +182,7 @@ def _swap(session: Session, live: PgCollection, table: Table, new: Column, kept:
             ),
             part.values,
         )
-    log.pause(session, table, on=False)
-    others = [each for each in new.kept if each.part != part.value]
-    comment(session, table, new.name, comment_of([*others, backup]))
+    noting.pause(session, table, on=False)
 
 
 def _altering(table: Table, action: str, *names: sql.Identifier) -> sql.Composed:

@@ -109,18 +109,20 @@ class IndexSpec:
 
 @dataclass(frozen=True)
 class Index:
-    """An index on a vector column.
+    """An index that names a vector column.
 
     Attributes:
         name: its name.
         column: number of the vector column.
         valid: whether queries use it.
+        on_column: whether it is on the vectors, rather than naming them in its condition or beside another column.
         spec: its settings; `None` for one that cannot be built for another column.
     """
 
     name: str
     column: int
     valid: bool
+    on_column: bool
     spec: IndexSpec | None
 
 

@@ -7,6 +7,7 @@ from psycopg import sql
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.pgvector import dependents
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.publications import require_no_subscriber
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.triggers import require_quiet
 
@@ -21,12 +22,15 @@ def require_possible(session: Session, source: PgCollection, dimension: int | No
 
     Raises:
         LightmigrateError: a right is missing, and the message has the GRANT; a trigger of the application would fire;
-            something depends on the column; or the column or an index cannot have the dimension.
+            something depends on the column, or a subscriber; or the column or an index cannot have the dimension.
     """
     _require_rights(session, source)
     _require_plain(session, source)
     require_quiet(session, source.table, [source.own])
-    if not source.part.value:
+    require_no_subscriber(session, source.table)
+    if source.part.value:
+        dependents.require_carried(source.table, source.own, part=True)
+    else:
         dependents.require_none(session, source.table, source.own)
     if dimension is not None:
         _require_dimension(session, source, dimension)
@@ -72,13 +76,6 @@ def _require_plain(session: Session, source: PgCollection) -> None:
     )
     for (name,) in session.rows(foreign, [table.oid]) if table.partitioned else []:
         raise LightmigrateError(f"partition {name} of table {table.name} is a foreign table: detach it first")
-    for index in table.indexes_of(source.own):
-        if index.spec is None:
-            name = sql.Identifier(table.schema, index.name).as_string()
-            raise LightmigrateError(
-                f"index {index.name} of table {table.name} is on an expression that cannot be carried over to another "
-                f"column; drop it, and create it again afterwards:  DROP INDEX {name}"
-            )
 
 
 def _require_dimension(session: Session, source: PgCollection, dimension: int) -> None:

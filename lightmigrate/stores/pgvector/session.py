@@ -27,6 +27,9 @@ _SETTINGS = (
     ("row_security", "off"),  # rows that a policy hides raise an error instead of being left behind
 )
 
+# Other limits that a role or a database may have, and that end what takes hours; not every server has each.
+_LIMITS = ("lock_timeout", "idle_session_timeout", "transaction_timeout")
+
 # How long a statement waits for a lock before it lets others go first; less than PostgreSQL's `deadlock_timeout`, so
 # that of two sessions which wait for each other this one gives way. And how long it is tried again.
 _LOCK_MILLISECONDS, _PAUSE_SECONDS, _LONGEST_SECONDS = 300, 0.2, 120.0
@@ -83,6 +86,9 @@ class Session:
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         self._connection.adapters.register_dumper(BinaryVector, BinaryVectorDumper)
         self.set(dict(_SETTINGS))
+        self.rows(
+            sql.SQL("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY({})").format([*_LIMITS])
+        )
 
     def __str__(self) -> str:
         return self._address
@@ -92,6 +98,11 @@ class Session:
         """The role that is connected."""
         return str(self._connection.info.user)
 
+    @property
+    def version(self) -> int:
+        """The server's: 150003 for 15.3."""
+        return self._connection.info.server_version
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -100,7 +111,7 @@ class Session:
         """Run a statement; returns the number of affected rows. Without values it may be several, with `;` between."""
         with self._lock, _translated():
             prepare = None if values else False  # several cannot be prepared
-            return self._connection.execute(_composed(query), values or None, prepare=prepare).rowcount
+            return self._connection.execute(_composed(query, values), values or None, prepare=prepare).rowcount
 
     def execute_unflushed(self, statement: sql.Composable) -> None:
         """Run a statement, without waiting until it is on the disk unless it is within a transaction."""
@@ -110,7 +121,7 @@ class Session:
     def rows(self, query: sql.Composable, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes."""
         with self._lock, _translated(), self._connection.cursor(binary=True) as cursor:
-            return cursor.execute(_composed(query), values or None).fetchall()
+            return cursor.execute(_composed(query, values), values or None).fetchall()
 
     def set(self, settings: Mapping[str, str], *, local: bool = False) -> None:
         """Set parameters of the server for this session, or until the end of the transaction. Writes nothing else."""
@@ -120,7 +131,7 @@ class Session:
 
     def copy(self, query: sql.Composable, blocks: Iterable[bytes]) -> None:
         """Send data to `COPY ... FROM STDIN`."""
-        with self._lock, _translated(), self._connection.cursor() as cursor, cursor.copy(_composed(query)) as copy:
+        with self._lock, _translated(), self._connection.cursor() as cursor, cursor.copy(_composed(query, ())) as copy:
             for block in blocks:
                 copy.write(block)
 
@@ -163,7 +174,7 @@ class Session:
                 try:
                     attempt.enter_context(self.transaction())
                     self.execute(
-                        sql.SQL("SET LOCAL lock_timeout = {}; {}; SET LOCAL lock_timeout = DEFAULT").format(
+                        sql.SQL("SET LOCAL lock_timeout = {}; {}; SET LOCAL lock_timeout = 0").format(
                             sql.Literal(_LOCK_MILLISECONDS), lock
                         )
                     )
@@ -244,8 +255,16 @@ def _held(error: QueryError) -> LightmigrateError:
     )
 
 
-def _composed(query: sql.Composable) -> sql.Composed:
-    return query if isinstance(query, sql.Composed) else sql.Composed([query])
+def _composed(query: sql.Composable, values: Sequence[object]) -> sql.Composed:
+    """A statement as psycopg takes it: with values a `%` in a name or a literal is written twice."""
+    composed = query if isinstance(query, sql.Composed) else sql.Composed([query])
+    return sql.Composed([_doubled(part) for part in composed]) if values else composed
+
+
+def _doubled(part: sql.Composable) -> sql.Composable:
+    if isinstance(part, sql.Composed):
+        return sql.Composed([_doubled(each) for each in part])
+    return part if isinstance(part, sql.SQL) else sql.SQL(part.as_string().replace("%", "%%"))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
+from lightmigrate.progress import logger
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -21,7 +22,7 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.page import in_batches
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import log, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
@@ -120,11 +121,13 @@ class PgStore(StoreDefaults, PgReceiver):
         if use.part is None or not use.splits(column):
             return [self._opened(table, Address(table.name, vector=vector)).facts()]
         rows = self._session.rows(
-            sql.SQL("SELECT {0}::text, count(*) FROM {1} WHERE {2} IS NOT NULL AND {0} IS NOT NULL GROUP BY 1").format(
+            sql.SQL("SELECT coalesce({0}::text, ''), count(*) FROM {1} WHERE {2} IS NOT NULL GROUP BY 1").format(
                 sql.Identifier(use.part), table.sql, column.sql
             )
         )
-        named = sorted((use.label(value), count) for value, count in rows)
+        named = sorted((use.label(value), count) for value, count in rows if value)
+        if unnamed := sum(count for value, count in rows if not value):
+            logger.warning("%s: %d rows have no %s, and so are in no collection", table.name, unnamed, use.part)
         return [self._opened(table, Address(table.name, vector=vector, part=part)).facts(n) for part, n in named]
 
     def collection(self, address: Address) -> PgCollection:
@@ -261,9 +264,17 @@ class PgStore(StoreDefaults, PgReceiver):
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced; only reads."""
         collection = self.collection(backup.address)
-        if collection.kept is None or not log.is_on(self._session, collection.table):
+        table, kept = collection.table, collection.kept
+        if kept is None or not noting.is_known(self._session, table):
             return None
-        return log.written(self._session, collection.table, collection.kept.part, collection.kept.snapshot)
+        if not noting.is_on(self._session, table):
+            logger.warning(
+                "%s: its trigger is disabled, so that vectors which were replaced since then are not known:  %s",
+                table.name, noting.way_to_enable(table),
+            )  # fmt: skip
+        noted = log.written(self._session, table, collection.part, kept.snapshot, touched=False)
+        columns = collection.own, collection.column
+        return log.with_unnoted(self._session, table, columns, collection.part, kept.snapshot, noted)
 
     def delete(self, address: Address) -> None:
         """Drop a version's column, a collection's table, or the rows of a part. Writes."""
@@ -278,5 +289,5 @@ class PgStore(StoreDefaults, PgReceiver):
             raise CollectionNotFoundError(f"{address} is one of several columns of a table: drop it in PostgreSQL")
         else:
             with self._session.transaction():
-                log.stop(self._session, table)
+                noting.stop(self._session, table)
                 self._session.execute(sql.SQL("DROP TABLE {}").format(table.sql))

@@ -35,7 +35,7 @@ class KeptColumn:
         role: `new` or `old`; see `Role`.
         key: see `Version`.
         not_null: whether the application's column was declared NOT NULL.
-        snapshot: PostgreSQL's snapshot at the time when it was replaced.
+        snapshot: a mark of the log from when it was replaced; for a part, PostgreSQL's snapshot alone.
         distance: that its index has, or is to get; `None` for that of the application's column.
         dimension: of its vectors; `None` where the column declares it.
     """
@@ -114,7 +114,7 @@ class Table:
         partitioned: whether its rows are in partitions.
         keys: the primary key; empty where there is none.
         columns: all of them.
-        indexes: on vector columns.
+        indexes: that name vector columns.
     """
 
     oid: int
@@ -173,7 +173,7 @@ class Table:
         return free[0] if free else None
 
     def indexes_of(self, column: Column) -> list[Index]:
-        """The valid indexes on a vector column, by name."""
+        """The valid indexes that name a vector column, by name."""
         return [index for index in self.indexes if index.column == column.number and index.valid]
 
     def specs_of(self, column: Column) -> list[IndexSpec]:
@@ -208,6 +208,18 @@ def _tables(session: Session, wanted: str | None) -> list[Table]:
     )
     named = [(*row, row[2] if row[3] else f"{row[1]}.{row[2]}") for row in rows]
     return [_table(session, row) for row in named if wanted is None or row[-1] == wanted]
+
+
+def read_partition_indexes(session: Session, oid: int, column: str) -> list[Index]:
+    """The indexes of one partition, and not of its table, that name a vector column; only reads.
+
+    Args:
+        session: the connection.
+        oid: the partition's number.
+        column: the name of the column.
+    """
+    columns = {each.number: each for each in _columns(session, oid)}
+    return [index for index in _indexes(session, oid, columns) if columns[index.column].name == column]
 
 
 def _table(session: Session, row: Row) -> Table:
@@ -257,21 +269,25 @@ def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Ind
         sql.SQL("""
         SELECT c.relname::text, i.indisvalid, m.amname::text, o.opcname::text, coalesce(c.reloptions, '{}'),
             pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid), i.indnatts::int4,
+            i.indkey[0]::int4,
             ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                 AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
                 AND d.refobjsubid > 0)
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
         JOIN pg_opclass o ON o.oid = i.indclass[0]
-        WHERE i.indrelid = %s ORDER BY c.relname"""),
+        WHERE i.indrelid = %s AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
+        ORDER BY c.relname"""),
         [oid],
     )
     indexes = []
-    for name, valid, method, operators, options, expression, predicate, width, numbers in rows:
+    for name, valid, method, operators, options, expression, predicate, width, first, numbers in rows:
         for number in numbers:
             column = columns[number]
             if column.kind == "vector":
-                spec = spec_of(column.name, method, operators, options, expression, predicate) if width == 1 else None
-                indexes.append(Index(name, number, valid, spec))
+                # the first key is 0 where it is an expression, of this column or of another that has an entry, too
+                alone = width == 1 and first in (0, number)
+                spec = spec_of(column.name, method, operators, options, expression, predicate) if alone else None
+                indexes.append(Index(name, number, valid, alone, spec))
     return indexes
 
 

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
+from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import QueryError, Session
 from lightmigrate.stores.pgvector.tables import Column, Table
 
 _INSUFFICIENT_PRIVILEGE = "42501"
+
+# The first server that has rights on parameters.
+_GRANTS_PARAMETERS = 150000
 
 # Until the end of the transaction; nothing else of lightmigrate changes it.
 _OFF, _AS_BEFORE = (sql.SQL(f"SET LOCAL session_replication_role = {role}") for role in ("replica", "DEFAULT"))
@@ -44,19 +48,33 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
     # tgtype & 16: on UPDATE. `O` fires except on a replica, `R` only there, `A` always.
     rows = session.rows(
         sql.SQL(
-            "SELECT tgname::text, tgenabled::text FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal "
-            "AND tgtype::int4 & 16 <> 0 AND tgenabled::text = ANY(%s) AND tgname <> ALL(%s) "
-            "AND (cardinality(tgattr::int2[]) = 0 OR tgattr::int2[] && %s::int2[]) ORDER BY tgname"
-        ),
-        [table.oid, ["A", "R"] if replica else ["A", "O"], list(log.TRIGGERS), [column.number for column in written]],
+            "SELECT t.tgname::text, t.tgenabled::text, n.nspname::text, c.relname::text FROM {} m "
+            "JOIN pg_trigger t ON t.tgrelid = m.relid JOIN pg_class c ON c.oid = m.relid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal "
+            "AND t.tgtype::int4 & 16 <> 0 AND t.tgenabled::text = ANY(%s) AND t.tgname <> ALL(%s) "
+            "AND (cardinality(t.tgattr::int2[]) = 0 OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.relid "
+            "AND a.attname = ANY(%s) AND a.attnum = ANY(t.tgattr::int2[]))) "
+            "ORDER BY m.relid <> {}, t.tgname, c.relname LIMIT 1"
+        ).format(numbers_of(table), sql.Literal(table.oid)),
+        [["A", "R"] if replica else ["A", "O"], list(noting.TRIGGERS), [column.name for column in written]],
     )
-    for name, enabled in rows:
-        way_out = sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(table.sql, sql.Identifier(name)).as_string()
+    for name, enabled, *relation in rows:
+        way_out = (
+            sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}")
+            .format(sql.Identifier(*relation), sql.Identifier(name))
+            .as_string()
+        )
         if enabled == "O":
             user = sql.Identifier(session.user).as_string()
-            way_out = f"GRANT SET ON PARAMETER session_replication_role TO {user}"
+            # before there were rights on parameters, only superusers could switch triggers off
+            grants = session.version >= _GRANTS_PARAMETERS
+            way_out = (
+                f"GRANT SET ON PARAMETER session_replication_role TO {user}"
+                if grants
+                else f"ALTER ROLE {user} SUPERUSER"
+            )
         raise LightmigrateError(
-            f"trigger {name} on table {table.name} would fire for every row whose vector is written; to prevent "
+            f"trigger {name} on table {relation[1]} would fire for every row whose vector is written; to prevent "
             f"that:  {way_out}"
         )
 

@@ -8,8 +8,9 @@ from psycopg import sql
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Address, Metric, Role
-from lightmigrate.stores.pgvector import log
+from lightmigrate.stores.pgvector import noting
 from lightmigrate.stores.pgvector.collection import PgCollection
+from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.exchange import comment
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of, read_table
@@ -56,11 +57,15 @@ def add_version(session: Session, source: PgCollection, key: str, dimension: int
                 )
             )
             comment(session, table, name, comment_of([kept]))
+            if not part:  # which the application's queries take by its name when it is exchanged
+                added = read_table(session, table.name)
+                for statement in making_alike(session, added, added.column(name), added.column(own.name)):
+                    session.execute(statement)
         else:
             name = column.name
             comment(session, table, name, comment_of([*column.kept, kept]))
-        if not log.is_on(session, table):
-            log.start(session, read_table(session, table.name), source.use.part)
+        text = source.text.name if source.text else None
+        noting.ensure(session, read_table(session, table.name), source.use.part, text)
     return Address(table.name, vector=name, part=source.address.part)
 
 
@@ -75,7 +80,7 @@ def drop_version(session: Session, version: PgCollection) -> None:
             return
         session.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table.sql, column.sql))
         if len(table.kept) == 1:
-            log.stop(session, table)
+            noting.stop(session, table)
 
 
 def _shared(table: Table, kept: KeptColumn) -> Column | None:
