@@ -17,14 +17,14 @@ from lightmigrate.providers.functions import (
     documents_embedder,
     queries_embedder,
     require_embedder,
-    stated_addresses,
     stated_model,
-    wants_key,
 )
 from lightmigrate.providers.openai import MOST_CHARACTERS_OF_CALL, MOST_TEXTS_OF_CALL
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import PRICES, dollars_for, price_of
 from lightmigrate.providers.refusals import is_about_texts, is_busy, reason_of, seconds_to_wait
+from lightmigrate.providers.settings import settings_of, wants_key
+from lightmigrate.providers.whereabouts import whereabouts
 
 # Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
 _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
@@ -32,9 +32,6 @@ _SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGN
 
 # The name of a variable of the environment; what else stands in its place may be the key itself.
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-
-# A function that is configured with a key, or with the place of one, calls a paid service.
-_PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
 
 # Names of Chroma's default function, its model, and the configuration keys in which other functions name theirs.
 DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
@@ -48,6 +45,8 @@ class ChromaProvider(Provider):
         function: the embedding function: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or any callable (see `functions`); or the name of a function that Chroma registers
             such as `default`, or its `name` and `config` as Chroma records them: a mapping or a JSON object.
+        limited: whether what it may cost is limited. Then one of which nothing shows where its model runs has an
+            unknown price; without a limit it costs nothing.
 
     Raises:
         LightmigrateError: the object cannot embed texts.
@@ -56,25 +55,30 @@ class ChromaProvider(Provider):
 
     provider = "chroma"
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, *, limited: bool = False) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
         require_embedder(self.function)
         name, config = said_identity(self.function)
         super().__init__(model_name(name, config))
-        self._wants_key = wants_key(self.function) or any(_PAID.search(str(key)) for key in config or {})
-        self._price = price_of(self.name, stated_addresses(self.function, config or {})) if self._wants_key else 0.0
-        if self._wants_key:  # a server answers, not this process
+        self._price = self._stated_price(config or {}, limited=limited)
+        if wants_key({**(config or {}), **settings_of(self.function)}):  # a server answers, not this process
             self.parallel = ParallelCalls(CALLS_AT_ONCE)
         if self.name in PRICES:
             self.batch_size, self.batch_characters = MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL
         self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
 
     def priced(self, tokens: int) -> Bill:
-        """The cost of `tokens`: nothing for a function without a key, or of a server on this machine.
+        """The cost of `tokens`: nothing for a model in this process, or of a server on this machine.
 
         Otherwise only OpenAI's prices are known.
         """
         return Bill(tokens, dollars_for(tokens, self._price))
+
+    def _stated_price(self, config: Mapping[str, Any], *, limited: bool) -> float | None:
+        found = whereabouts(self.function, config)
+        if found.place == "elsewhere":
+            return price_of(self.name, found.addresses)
+        return None if found.place == "unknown" and limited else 0.0
 
     @property
     def key(self) -> str:

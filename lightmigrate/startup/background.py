@@ -30,10 +30,11 @@ class PacedProvider(ChromaProvider):
     Args:
         function: as for `ChromaProvider`.
         turns: when the next texts may be embedded.
+        limited: as for `ChromaProvider`.
     """
 
-    def __init__(self, function: Any, turns: GivingWay) -> None:
-        super().__init__(function)
+    def __init__(self, function: Any, turns: GivingWay, *, limited: bool) -> None:
+        super().__init__(function, limited=limited)
         self.parallel = ParallelCalls()
         self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
         self._slices = Slices(turns.quiet, lambda: turns.called)
@@ -79,7 +80,7 @@ def refine_in_background(
     function = target.function
 
     def provider_for(turns: GivingWay) -> Provider:
-        paced = PacedProvider(function, turns)
+        paced = PacedProvider(function, turns, limited=policy.limits_cost)
         return paced if identity is None else Cached(paced)  # a nameless one finds nothing again, and keeps all of it
 
     ledger = Ledger(file, policy.max_cost_per_day, policy.max_cost)
@@ -100,7 +101,7 @@ def _reason_against(policy: Policy, provider: Provider | None) -> str | None:
         return None
     if policy.on_mismatch != "migrate":
         return f"on_mismatch is {policy.on_mismatch}"
-    if provider.priced(1_000_000).dollars != 0 and policy.max_cost is None and policy.max_cost_per_day is None:
+    if provider.priced(1_000_000).dollars != 0 and not policy.limits_cost:
         return "the model costs money, and neither max_cost_per_day nor max_cost says how much"
     return None
 

@@ -102,13 +102,13 @@ def auto_migrate(
     require_valid(embedding_function, expected_dim, target_model)
 
     def source_for(effective: Policy, argument: str, folder: str) -> ProjectionSource:
-        deadline = Deadline(effective.max_seconds)
+        deadline, limited = Deadline(effective.max_seconds), effective.limits_cost
         return ProjectionSource(
-            target=TargetModel(embedding_function, expected_dim, target_model, deadline),
+            target=TargetModel(embedding_function, expected_dim, target_model, deadline, limited=limited),
             policy=effective,
             deadline=deadline,
             limit=SpendingLimit(effective.max_cost),
-            previous=None if previous_function is None else TimedProvider(previous_function, deadline),
+            previous=None if previous_function is None else TimedProvider(previous_function, deadline, limited=limited),
             library=Library(),
             database=argument,
             folder=folder,

@@ -60,6 +60,10 @@ class SpendingLimit:
             )
         self._spent += dollars or 0.0
 
+    def give_back(self, dollars: float | None) -> None:
+        """Count no longer as spent what was paid for and not embedded after all."""
+        self._spent = max(0.0, self._spent - (dollars or 0.0))
+
 
 def _money(dollars: float) -> str:
     """Dollars in cents, and less than ten cents in two digits."""

@@ -1,0 +1,36 @@
+"""What objects that embed say of themselves: their attributes, of whatever library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# A setting of this name is a key, or the place of one: the object calls a service that may cost money.
+_KEY = re.compile(r"api_?key|access_?key|token_env|credential|access_?token", re.IGNORECASE)
+
+# A setting of this name is the address of the service.
+_ADDRESS = re.compile(r"(base|url|endpoint|host)$", re.IGNORECASE)
+
+
+def settings_of(function: object) -> Mapping[str, Any]:
+    """The attributes of an object, private ones too."""
+    try:
+        own = dict(vars(function))
+    except TypeError:
+        own = {}
+    fields = getattr(type(function), "model_fields", None)  # of pydantic: LangChain and LlamaIndex
+    if isinstance(fields, Mapping):
+        own.update({str(name): getattr(function, str(name), None) for name in fields})
+        own.update(getattr(function, "__pydantic_private__", None) or {})
+    return own
+
+
+def wants_key(stated: Mapping[str, Any]) -> bool:
+    """Whether settings hold a key or the place of one, so that calling what has them may cost money."""
+    return any(_KEY.search(str(name)) and value for name, value in stated.items())
+
+
+def is_address(name: object) -> bool:
+    """Whether a setting of that name is the address of a server. A proxy is none."""
+    return _ADDRESS.search(str(name)) is not None
