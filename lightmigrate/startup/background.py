@@ -72,7 +72,7 @@ def refine_in_background(
         waiting = unfinished(provenance, addresses)
     if not waiting or policy.refine == "off":
         return None
-    provider, identity = target.provider, target.identity
+    provider = target.provider
     if (reason := _reason_against(policy, provider)) is not None or provider is None:
         if any(waiting.values()):
             _log_how(migrator, waiting, reason or "")
@@ -81,7 +81,7 @@ def refine_in_background(
 
     def provider_for(turns: GivingWay) -> Provider:
         paced = PacedProvider(function, turns, limited=policy.limits_cost)
-        return paced if identity is None else Cached(paced)  # a nameless one finds nothing again, and keeps all of it
+        return Cached(paced) if paced.found_again else paced  # one that finds nothing again would keep all of it
 
     ledger = Ledger(file, policy.max_cost_per_day, policy.max_cost)
     if spent:

@@ -70,9 +70,9 @@ class TargetModel:
         # As Chroma records it; None for a function without name and configuration.
         self.identity = None if config is None else _as_recorded({"name": name, "config": config})
         self.provider: Cached | None = None
-        if function is not None:  # without a name, a function's answers cannot be found again in a file
+        if function is not None:
             timed = TimedProvider(function, deadline or Deadline(None), limited=limited)
-            self.provider = Cached.in_memory(timed) if self.identity is None else Cached(timed)
+            self.provider = Cached(timed) if timed.found_again else Cached.in_memory(timed)
         if model is None:
             self.model = model_name(name, config) if function is not None else ""
         else:
