@@ -88,7 +88,12 @@ class ChromaProvider(Provider):
             return None
         kind = type(self.function)
         public = public_settings(self.function)
-        return {"class": f"{kind.__module__}.{kind.__qualname__}", "model": model, "at": self._where.addresses, **public}
+        return {
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "model": model,
+            "at": self._where.addresses,
+            **public,
+        }
 
     @property
     def key(self) -> str:

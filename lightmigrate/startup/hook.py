@@ -27,15 +27,14 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.refinement.background import BackgroundRefinement
-from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
-from lightmigrate.startup.background import refine_in_background
+from lightmigrate.startup.background import record_spending, refine_in_background
 from lightmigrate.startup.decide import Decision
 from lightmigrate.startup.detect import RECALLED, from_records
 from lightmigrate.startup.lines import log_migrated
 from lightmigrate.startup.memory import Memory, Remembered
 from lightmigrate.startup.policy import Policy
-from lightmigrate.startup.projected import ProjectedBefore
+from lightmigrate.startup.projected import ProjectedBefore, exact_rows
 from lightmigrate.startup.projection_source import ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
@@ -184,7 +183,10 @@ class _Start:
             if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
                 self._recovered = "an interrupted migration was undone: the database is unchanged"
             self._looked_at = self._identity()
-            self._act(migrator)
+            try:
+                self._act(migrator)
+            finally:  # also where it was refused, or failed
+                record_spending(migrator.place, self._source.limit)
         except AnotherRunError:
             return False
         except DatabaseInUseError:
@@ -197,10 +199,9 @@ class _Start:
         """Begin the second step: what is projected becomes exact while the server serves."""
         if not self._reports:
             return
-        target, spent = self._source.target, self._source.limit.spent
         try:
             migrator = Migrator(self._database, on_progress=self._progress)
-            self._refinement = refine_in_background(migrator, target, self._policy, self._reports, spent)
+            self._refinement = refine_in_background(migrator, self._source.target, self._policy, self._reports)
         except LightmigrateError as error:  # the migration has succeeded, and this can be done later
             logger.warning("⚠ refining in the background is not possible now: %s", error)
 
@@ -247,7 +248,7 @@ class _Start:
         self._require_answer(sum(facts.count or 0 for facts in undecided.values()))
         results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
-        self._report_results(results, self._exact_rows(migrator) if results else {})
+        self._report_results(results, exact_rows(migrator.place) if results else {})
         if pending or decision.distances:
             self._remember(migrator, set(pending), set(decision.distances))
 
@@ -304,13 +305,6 @@ class _Start:
         identity, stated = self._source.target.identity, self._source.target.stated_dimension
         recorded = recorded_identity(facts.embedding_function)
         return identity is not None and recorded == identity and stated in (None, facts.dimension)
-
-    def _exact_rows(self, migrator: Migrator) -> Mapping[Address, int]:
-        """How many rows of each migrated collection the new model embedded whole."""
-        if not Provenance.file_in(migrator.place).exists():
-            return {}
-        with Provenance.existing(migrator.place) as provenance:
-            return {address: provenance.counts(address)[VectorOrigin.EXACT] for address in provenance.addresses()}
 
     def _decide(
         self, decision: Decision, pending: Mapping[Address, CollectionFacts]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
-
 from langchain_core.embeddings import Embeddings
 from openai import OpenAI
 
