@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +29,11 @@ from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.registry.library import Library
 from lightmigrate.startup.background import record_spending, refine_in_background
 from lightmigrate.startup.decide import Decision
-from lightmigrate.startup.detect import RECALLED, from_records
+from lightmigrate.startup.detect import from_records
+from lightmigrate.startup.left_alone import LeftAlone
 from lightmigrate.startup.lines import log_migrated
-from lightmigrate.startup.memory import Memory, Remembered
+from lightmigrate.startup.measured import worth_remembering
+from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.projected import ProjectedBefore, exact_rows
 from lightmigrate.startup.projection_source import ProjectionSource
@@ -210,6 +211,7 @@ class _Start:
         projected = ProjectedBefore(migrator.place, self._source.target.model)
         decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
+        left = self._left_alone(memory)
         to_migrate = policy.on_mismatch == "migrate"
         catalog = [facts for facts in migrator.collections() if policy.includes(facts.address)]
         damaged = migrator.damaged(thorough=False, catalog=catalog)
@@ -221,6 +223,9 @@ class _Start:
             if facts.address in damaged:
                 if decision.add_damaged(facts, damaged[facts.address], anew=self._is_folder):
                     pending[facts.address] = facts
+                continue
+            if left is not None and not policy.wants_distance(facts) and (known := left.recall(facts)) is not None:
+                decision.add_left(known)
                 continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
             other_distance = policy.wants_distance(facts)
@@ -249,25 +254,20 @@ class _Start:
         results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
         self._report_results(results, exact_rows(migrator.place) if results else {})
-        if pending or decision.distances:
-            self._remember(migrator, set(pending), set(decision.distances))
+        if not pending and not decision.distances:
+            return
+        catalog, looked_at = migrator.collections(), pending.keys() | decision.distances.keys()
+        measured = [facts for facts in catalog if facts.address in looked_at and facts.address in self._reports]
+        memory = self._memory(migrator)
+        memory.learn(worth_remembering(measured, self._reports, decision.distances), self._source.target)
+        if decision.lasting and (left := self._left_alone(memory)) is not None:
+            left.remember(catalog, self._reports, decision.lasting)
 
-    def _remember(self, migrator: Migrator, pending: set[Address], distances: set[Address]) -> None:
-        """Store what was found, for the next start, of collections that were measured or got another distance."""
-        measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
-        for facts in migrator.collections():
-            report = self._reports.get(facts.address)
-            if report is None or facts.address not in pending | distances:
-                continue
-            if report.action == "migrated" and facts.address not in distances:
-                measured[Remembered("same", "they were migrated to this model")].append(facts)
-            elif report.finding.verdict in ("same", "variant"):
-                evidence = report.finding.evidence
-                if facts.address in distances:
-                    evidence = f"{evidence.removeprefix(RECALLED)}; that was before its distance was changed"
-                measured[Remembered(report.finding.verdict, evidence)].append(facts)
-        if measured:
-            self._memory(migrator).learn(measured, self._source.target)
+    def _left_alone(self, memory: Memory) -> LeftAlone | None:
+        """What is remembered of collections that were left; of a folder alone: a server's are not copied to be read."""
+        if not self._is_folder:
+            return None
+        return LeftAlone(memory, open_folder(self._database), self._source, self._identity())
 
     def _require_answer(self, records: int) -> None:
         """Raise when a model that has to be asked does not answer, before a database is copied for nothing.
