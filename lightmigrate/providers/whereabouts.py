@@ -28,12 +28,13 @@ _HERE = re.compile(
     r"|chromadb\.utils\.embedding_functions\.(onnx|sentence_transformer|instructor|open_clip|text2vec)\w*)(\.|$)"
 )
 
-# Words of the names of modules that call a service, and the standard library's own modules that do.
+# Packages that speak to a server, and the names of those who sell embeddings, wherever in a module's name they stand.
 _ELSEWHERE = re.compile(
-    r"^(socket|http|http\.client|urllib|urllib\.request)$|(^|[._])"
-    r"(httpx\d*|httpcore|requests|aiohttp|urllib3|grpc|websockets?|boto3|botocore|aiobotocore|aws|amazon|bedrock"
-    r"|sagemaker|google|gemini|genai|vertex|vertexai|azure|openai|anthropic|cohere|voyage|voyageai|mistralai|together"
-    r"|fireworks|litellm|replicate|databricks|watsonx|dashscope|jina|nomic|ollama|hub|inference|endpoints?)([._]|$)"
+    r"^(socket|http|http\.client|urllib|urllib\.request)$"
+    r"|^(httpx\d*|httpcore|requests|aiohttp|urllib3|grpc|websockets?|boto3|botocore|aiobotocore|huggingface_hub"
+    r"|litellm|replicate)(\.|$)"
+    r"|(^|[._])(aws|amazon|bedrock|sagemaker|google|gemini|genai|vertex|vertexai|azure|openai|anthropic|cohere|voyage"
+    r"|voyageai|mistralai|together|fireworks|databricks|watsonx|dashscope|jina|nomic|nvidia|ollama)([._]|$)"
 )
 
 # What objects of applications derive from: they hold no model, and embed by what is derived from them.
@@ -70,10 +71,13 @@ def whereabouts(function: object, config: Mapping[str, object]) -> Whereabouts:
         config: what it says of itself, beside its attributes.
     """
     search = _Search(_package_of(function))
-    search.run(function)
+    try:
+        search.run(function)
+    except Exception:  # properties of third-party objects may raise anything  # noqa: BLE001
+        search.unknown = True
     if search.elsewhere or wants_key({**config, **settings_of(function)}):
-        stated = [str(value) for name, value in config.items() if is_address(name) and value]
-        return Whereabouts("elsewhere", tuple(dict.fromkeys(stated + search.addresses)))
+        stated = [str(value) for name, value in config.items() if is_address(name) and value] + search.addresses
+        return Whereabouts("elsewhere", tuple(dict.fromkeys(stated or search.in_code)))
     return Whereabouts("unknown" if search.unknown else "here")
 
 
@@ -82,12 +86,19 @@ class _Search:
 
     Args:
         package: whose code is read.
+
+    Attributes:
+        elsewhere: whether something calls a service.
+        unknown: whether something is of a package of which nothing is known, and whose code is not read.
+        addresses: of servers, as settings name them.
+        in_code: of servers, as texts in the code name them; there may be others, such as those of a documentation.
     """
 
     def __init__(self, package: str) -> None:
         self._package = package
         self.elsewhere = self.unknown = False
         self.addresses: list[str] = []
+        self.in_code: list[str] = []
 
     def run(self, start: object) -> None:
         """Look at an object, and at what it leads to, the nearest first."""
@@ -95,7 +106,7 @@ class _Search:
         while waiting:
             thing = waiting.popleft()
             if isinstance(thing, str) and _URL.match(thing):
-                self.addresses.append(thing)
+                self.in_code.append(thing)
             if isinstance(thing, _ATOMS) or id(thing) in seen:
                 continue
             if len(seen) == _MOST_LOOKED_AT:
@@ -117,9 +128,15 @@ class _Search:
         if isinstance(thing, dict):
             return [each for each in islice(thing.values(), _MOST_OF_LIST) if not isinstance(each, str)]
         if isinstance(thing, types.FunctionType):
-            return _reached(thing) if is_start or self._kind(thing.__module__) == "own" else ()
-        if isinstance(thing, (staticmethod, classmethod, property)):
-            return (thing.fget if isinstance(thing, property) else thing.__func__,)
+            kind = self._kind(thing.__module__)
+            return _reached(thing) if kind == "own" or (is_start and kind != "here") else ()
+        if isinstance(thing, types.BuiltinFunctionType):
+            self._kind(thing.__module__)
+            return (thing.__self__,)
+        if isinstance(thing, (staticmethod, classmethod)):
+            return (thing.__func__,)
+        if isinstance(thing, (property, functools.cached_property)):
+            return (thing.fget if isinstance(thing, property) else thing.func,)
         if isinstance(thing, type):
             own = self._kind(thing.__module__) == "own"
             return (*vars(thing).values(), *thing.__bases__) if own else ()
@@ -134,7 +151,7 @@ class _Search:
             yield type(thing)
         for name, value in settings_of(thing).items():
             if is_address(name) and (isinstance(value, str) or type(value).__name__ == "URL"):
-                yield str(value)
+                self.addresses += filter(None, [str(value)])
             elif not isinstance(value, str):
                 yield value
 
@@ -158,7 +175,8 @@ class _Search:
 def _package_of(function: object) -> str:
     while isinstance(function, functools.partial):
         function = function.func
-    owner = getattr(function, "__self__", None) or function
+    owner = getattr(function, "__self__", None)
+    owner = function if owner is None else owner
     module = getattr(owner, "__module__", None) or type(owner).__module__
     return str(module).partition(".")[0]
 

@@ -75,6 +75,18 @@ def a_helper_of_a_method() -> Any:
     return Own()
 
 
+def a_client_that_is_made_when_it_is_needed() -> Any:
+    class Own:
+        @functools.cached_property
+        def client(self) -> Any:
+            return openai.OpenAI(api_key="x")
+
+        def __call__(self, texts: list[str]) -> Any:
+            return self.client.embeddings.create(input=texts, model="m")
+
+    return Own()
+
+
 def an_own_function_with_a_client() -> Any:
     class Own(EmbeddingFunction[Documents]):
         def __init__(self) -> None:
@@ -95,6 +107,7 @@ def an_own_function_with_a_client() -> Any:
         a_client_of_the_module,
         a_part_of_a_function,
         a_helper_of_a_method,
+        a_client_that_is_made_when_it_is_needed,
         an_own_function_with_a_client,
     ],
 )
@@ -113,11 +126,24 @@ def local_address_in_code() -> Any:
     return lambda texts: requests.post("http://localhost:11434/api/embed", json=texts).json()
 
 
+def local_client_beside_other_addresses() -> Any:
+    client = openai.OpenAI(api_key="x", base_url=HERE)
+
+    def embedded(texts: Sequence[str]) -> Any:
+        if not texts:
+            raise ValueError("https://example.org/help")
+        return client.embeddings.create(input=texts, model="m")
+
+    return embedded
+
+
 def local_server() -> Any:
     return chroma_functions.HuggingFaceEmbeddingServer(url="http://localhost:8080")
 
 
-@pytest.mark.parametrize("made", [local_client, local_address_in_code, local_server])
+@pytest.mark.parametrize(
+    "made", [local_client, local_client_beside_other_addresses, local_address_in_code, local_server]
+)
 def test_a_server_on_this_machine_is_free(made: Callable[[], Any]) -> None:
     assert dollars(made(), limited=True) == 0
 
@@ -145,10 +171,41 @@ def test_what_is_seen_to_run_in_this_process_is_free_within_a_limit_too(function
 
 
 def test_what_nothing_shows_is_free_only_where_no_limit_is_set() -> None:
-    import yaml  # a package of which nothing is known
+    import psutil  # a package of which nothing is known
 
     def embedded(texts: Sequence[str]) -> Any:
-        return yaml.safe_load(texts[0])
+        return psutil.Process().name()
 
     assert dollars(embedded) == 0
     assert dollars(embedded, limited=True) is None
+
+
+def test_one_server_elsewhere_beside_one_on_this_machine_is_of_unknown_price() -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.base_url, self.host = HERE, "embeddings.example.org"
+            self.client = httpx.Client()
+
+        def __call__(self, texts: list[str]) -> Any:
+            return self.client.post(self.base_url, json=texts).json()
+
+    assert dollars(Own()) is None
+
+
+def test_an_object_whose_settings_cannot_be_read_is_unknown() -> None:
+    class Odd:
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]
+            raise RuntimeError("outside of a request")
+
+        def __call__(self, texts: list[str]) -> Any:
+            return arithmetic(texts)
+
+    class Own:
+        def __init__(self) -> None:
+            self.part = Odd()
+
+        def __call__(self, texts: list[str]) -> Any:
+            return self.part(texts)
+
+    assert whereabouts(Own(), {}).place == "unknown"

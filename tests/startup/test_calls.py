@@ -49,8 +49,8 @@ def test_a_small_collection_takes_two_rounds_of_calls(folder: Path, server: Embe
 class Own(Embeddings):
     """An application's own class around a client: it has no name and reports no configuration."""
 
-    def __init__(self, url: str, model: str = MODEL, **more: str) -> None:
-        self.model, self._client = model, OpenAI(base_url=url, **more)
+    def __init__(self, url: str, model: str = MODEL, api_key: str | None = None) -> None:
+        self.model, self._client = model, OpenAI(base_url=url, api_key=api_key)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         answer = self._client.embeddings.create(input=texts, model=self.model)
