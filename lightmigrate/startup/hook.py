@@ -211,7 +211,7 @@ class _Start:
         projected = ProjectedBefore(migrator.place, self._source.target.model)
         decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
-        left = self._left_alone(memory)
+        left = self._left_alone()
         to_migrate = policy.on_mismatch == "migrate"
         catalog = [facts for facts in migrator.collections() if policy.includes(facts.address)]
         damaged = migrator.damaged(thorough=False, catalog=catalog)
@@ -260,14 +260,15 @@ class _Start:
         measured = [facts for facts in catalog if facts.address in looked_at and facts.address in self._reports]
         memory = self._memory(migrator)
         memory.learn(worth_remembering(measured, self._reports, decision.distances), self._source.target)
-        if decision.lasting and (left := self._left_alone(memory)) is not None:
+        if decision.lasting and (left := self._left_alone()) is not None:
             left.remember(catalog, self._reports, decision.lasting)
 
-    def _left_alone(self, memory: Memory) -> LeftAlone | None:
+    def _left_alone(self) -> LeftAlone | None:
         """What is remembered of collections that were left; of a folder alone: a server's are not copied to be read."""
         if not self._is_folder:
             return None
-        return LeftAlone(memory, open_folder(self._database), self._source, self._identity())
+        files = open_folder(self._database)
+        return LeftAlone(Memory.among_own(str(files.folder.resolve())), files, self._source, self._identity())
 
     def _require_answer(self, records: int) -> None:
         """Raise when a model that has to be asked does not answer, before a database is copied for nothing.
@@ -375,7 +376,7 @@ class _Start:
         return Workspace(open_folder(self._database))
 
     def _memory(self, migrator: Migrator) -> Memory:
-        return Memory.of_folder(migrator.path) if self._is_folder else Memory.of_server(str(migrator.path))
+        return Memory.of_folder(migrator.path) if self._is_folder else Memory.among_own(str(migrator.path))
 
     def _report(self, action: Action = "nothing", error: str = "") -> StartReport:
         actions = {action, *(report.action for report in self._reports.values())}

@@ -25,10 +25,10 @@ LEFT = "as an earlier start found, "
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """What is remembered of such collections of a folder.
+    """What is remembered of such collections of a folder, outside of it: a start that is refused changes nothing.
 
     Attributes:
-        memory: of the database.
+        memory: where it is remembered.
         files: the folder.
         source: finds projections; its model and its policy count.
         exchanged: what changes when the files of the folder are exchanged.

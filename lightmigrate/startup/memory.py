@@ -87,8 +87,8 @@ class Memory:
         return cls(folder / MODELS_FILE)
 
     @classmethod
-    def of_server(cls, address: str) -> Memory:
-        """The memory of a database behind a client, kept among the user's files."""
+    def among_own(cls, address: str) -> Memory:
+        """The memory of a database that is not to be written to, among the user's files."""
         return cls(user_folder() / "models" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.json")
 
     def model(self, facts: CollectionFacts) -> str:
@@ -163,8 +163,7 @@ class Memory:
             for facts in collections
         }
         if learnt:
-            left = {id_: one for id_, one in self._left.items() if id_ not in learnt}
-            self._write({**self._known, **learnt}, left, probes)
+            self._write({**self._known, **learnt}, self._left, probes)
 
     def _with_probe(self, target: TargetModel) -> tuple[str | None, Mapping[str, Any]]:
         """The key of the model's vector of the fixed text, and all vectors with it; `None` for a model without one."""
