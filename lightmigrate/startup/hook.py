@@ -268,7 +268,7 @@ class _Start:
         if not self._is_folder:
             return None
         files = open_folder(self._database)
-        return LeftAlone(Memory.among_own(str(files.folder.resolve())), files, self._source, self._identity())
+        return LeftAlone(Memory.of_server(str(files.folder.resolve())), files, self._source, self._identity())
 
     def _require_answer(self, records: int) -> None:
         """Raise when a model that has to be asked does not answer, before a database is copied for nothing.
@@ -376,7 +376,7 @@ class _Start:
         return Workspace(open_folder(self._database))
 
     def _memory(self, migrator: Migrator) -> Memory:
-        return Memory.of_folder(migrator.path) if self._is_folder else Memory.among_own(str(migrator.path))
+        return Memory.of_folder(migrator.path) if self._is_folder else Memory.of_server(str(migrator.path))
 
     def _report(self, action: Action = "nothing", error: str = "") -> StartReport:
         actions = {action, *(report.action for report in self._reports.values())}

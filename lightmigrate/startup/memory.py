@@ -87,7 +87,7 @@ class Memory:
         return cls(folder / MODELS_FILE)
 
     @classmethod
-    def among_own(cls, address: str) -> Memory:
+    def of_server(cls, address: str) -> Memory:
         """The memory of a database that is not to be written to, among the user's files."""
         return cls(user_folder() / "models" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.json")
 
