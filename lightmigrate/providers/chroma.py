@@ -17,24 +17,17 @@ from lightmigrate.providers.functions import (
     documents_embedder,
     queries_embedder,
     require_embedder,
-    stated_addresses,
     stated_model,
-    wants_key,
 )
 from lightmigrate.providers.openai import MOST_CHARACTERS_OF_CALL, MOST_TEXTS_OF_CALL
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import PRICES, dollars_for, price_of
 from lightmigrate.providers.refusals import is_about_texts, is_busy, reason_of, seconds_to_wait
-
-# Chroma's own functions record the name of the variable that holds a key; those of others may record the key itself.
-_SECRET = re.compile(r"(key|token|secret|password|credential|header)s?$", re.IGNORECASE)
-
+from lightmigrate.providers.settings import is_secret, public_settings, settings_of, wants_key
+from lightmigrate.providers.whereabouts import whereabouts
 
 # The name of a variable of the environment; what else stands in its place may be the key itself.
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-
-# A function that is configured with a key, or with the place of one, calls a paid service.
-_PAID = re.compile(r"api_?key|token_env|credential", re.IGNORECASE)
 
 # Names of Chroma's default function, its model, and the configuration keys in which other functions name theirs.
 DEFAULT_FUNCTIONS, _DEFAULT_MODEL = ("default", "onnx_mini_lm_l6_v2"), "all-MiniLM-L6-v2"
@@ -48,6 +41,11 @@ class ChromaProvider(Provider):
         function: the embedding function: a Chroma function, an object of LangChain, LlamaIndex or
             sentence-transformers, or any callable (see `functions`); or the name of a function that Chroma registers
             such as `default`, or its `name` and `config` as Chroma records them: a mapping or a JSON object.
+        limited: whether what it may cost is limited. Then one of which nothing shows where its model runs has an
+            unknown price; without a limit it costs nothing.
+
+    Attributes:
+        found_again: whether what a later object of the same function has cached is found under the same `key`.
 
     Raises:
         LightmigrateError: the object cannot embed texts.
@@ -56,32 +54,54 @@ class ChromaProvider(Provider):
 
     provider = "chroma"
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, *, limited: bool = False) -> None:
         self.function = _registered(function) if isinstance(function, (str, Mapping)) else function
         require_embedder(self.function)
         name, config = said_identity(self.function)
         super().__init__(model_name(name, config))
-        self._wants_key = wants_key(self.function) or any(_PAID.search(str(key)) for key in config or {})
-        self._price = price_of(self.name, stated_addresses(self.function, config or {})) if self._wants_key else 0.0
-        if self._wants_key:  # a server answers, not this process
+        self._where = whereabouts(self.function, config or {})
+        self._price = self._stated_price(limited=limited)
+        if wants_key({**(config or {}), **settings_of(self.function)}):  # a server answers, not this process
             self.parallel = ParallelCalls(CALLS_AT_ONCE)
         if self.name in PRICES:
             self.batch_size, self.batch_characters = MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL
-        self._settings = _digest({"name": name, "config": config}) if config is not None else secrets.token_hex(8)
+        identity = {"name": name, "config": config} if config is not None else self._stated_identity()
+        self._settings = secrets.token_hex(8) if identity is None else _digest(identity)
+        self.found_again = identity is not None
 
     def priced(self, tokens: int) -> Bill:
-        """The cost of `tokens`: nothing for a function without a key, or of a server on this machine.
+        """The cost of `tokens`: nothing for a model in this process, or of a server on this machine.
 
         Otherwise only OpenAI's prices are known.
         """
         return Bill(tokens, dollars_for(tokens, self._price))
 
+    def _stated_price(self, *, limited: bool) -> float | None:
+        if self._where.place == "elsewhere":
+            return price_of(self.name, self._where.addresses)
+        return None if self._where.place == "unknown" and limited else 0.0
+
+    def _stated_identity(self) -> Mapping[str, Any] | None:
+        """What tells the model of a service from others, if its function reports no configuration; without secrets."""
+        model = stated_model(self.function)
+        if self._where.place != "elsewhere" or not model:
+            return None
+        kind = type(self.function)
+        public = public_settings(self.function)
+        return {
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "model": model,
+            "at": self._where.addresses,
+            **public,
+        }
+
     @property
     def key(self) -> str:
         """The name, and a checksum of the configuration.
 
-        A function that reports no configuration gets a random key, because it cannot be told apart from others: only
-        this object finds what is cached under it.
+        A function that reports no configuration has that of its class and its settings where it states its model and
+        calls a service; otherwise a random key, because it cannot be told apart from others: only this object finds
+        what is cached under it.
         """
         return "/".join((super().key, self._settings))
 
@@ -125,7 +145,7 @@ def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:
     except Exception:  # third-party code may raise anything, and a missing name is no failure  # noqa: BLE001
         name = config = None
     if isinstance(name, str) and isinstance(config, Mapping):
-        return name, {str(key): value for key, value in config.items() if not _SECRET.search(str(key))}
+        return name, {str(key): value for key, value in config.items() if not is_secret(key)}
     return stated_model(function) or getattr(function, "__name__", type(function).__name__), None
 
 

@@ -14,21 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lightmigrate.errors import LightmigrateError
+from lightmigrate.providers.settings import settings_of
 
 # What an embedding function returns for n texts: anything that is `(n, d)` numbers.
 Embedder = Callable[[Sequence[str]], Any]
-
-# A setting of this name is a key, or the place of one: the object calls a service that may cost money.
-_KEY = re.compile(r"api_?key|token_env|credential|access_?token", re.IGNORECASE)
-
-# A setting of this name is the address of the service.
-_ADDRESS = re.compile(r"(base|url|endpoint|host)$", re.IGNORECASE)
 
 # Settings in which objects name their model, the surest first.
 _MODEL_SETTINGS = ("model_name", "model", "model_id", "model_name_or_path", "deployment")
@@ -98,7 +92,7 @@ def queries_embedder(function: object) -> Embedder:
 
 def stated_model(function: object) -> str:
     """The name of the model that an object states in its settings; empty where it states none. Calls no model."""
-    settings = _settings(function)
+    settings = settings_of(function)
     for name in _MODEL_SETTINGS:
         if isinstance(value := settings.get(name), str) and value:
             return value
@@ -107,17 +101,6 @@ def stated_model(function: object) -> str:
             if isinstance(value := getattr(getattr(function, part), name), str) and value:
                 return value
     return ""
-
-
-def wants_key(function: object) -> bool:
-    """Whether an object is configured with a key, so that calling it may cost money."""
-    return any(_KEY.search(name) and value for name, value in _settings(function).items())
-
-
-def stated_addresses(function: object, config: Mapping[str, Any]) -> list[str]:
-    """The URLs of servers that an object's attributes and its configuration name. A proxy is none."""
-    stated = [*config.items(), *_settings(function).items()]
-    return [value for name, value in stated if _ADDRESS.search(str(name)) and isinstance(value, str) and value]
 
 
 def require_embedder(function: object) -> None:
@@ -151,15 +134,3 @@ def _called(function: object) -> Embedder:
     require_embedder(function)
     assert callable(function)  # noqa: S101  # it was just required
     return function
-
-
-def _settings(function: object) -> Mapping[str, Any]:
-    """The attributes of an object, of whatever library."""
-    try:
-        own = dict(vars(function))
-    except TypeError:
-        own = {}
-    fields = getattr(type(function), "model_fields", None)  # of pydantic: LangChain and LlamaIndex
-    if isinstance(fields, Mapping):
-        own.update({str(name): getattr(function, str(name), None) for name in fields})
-    return own

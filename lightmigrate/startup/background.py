@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
@@ -22,6 +24,7 @@ from lightmigrate.startup.report import CollectionReport
 from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.open import argument_of
+from lightmigrate.training.limits import SpendingLimit
 
 
 class PacedProvider(ChromaProvider):
@@ -30,10 +33,11 @@ class PacedProvider(ChromaProvider):
     Args:
         function: as for `ChromaProvider`.
         turns: when the next texts may be embedded.
+        limited: as for `ChromaProvider`.
     """
 
-    def __init__(self, function: Any, turns: GivingWay) -> None:
-        super().__init__(function)
+    def __init__(self, function: Any, turns: GivingWay, *, limited: bool) -> None:
+        super().__init__(function, limited=limited)
         self.parallel = ParallelCalls()
         self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
         self._slices = Slices(turns.quiet, lambda: turns.called)
@@ -45,7 +49,7 @@ class PacedProvider(ChromaProvider):
 
 
 def refine_in_background(
-    migrator: Migrator, target: TargetModel, policy: Policy, reports: Mapping[Address, CollectionReport], spent: float
+    migrator: Migrator, target: TargetModel, policy: Policy, reports: Mapping[Address, CollectionReport]
 ) -> BackgroundRefinement | None:
     """Begin to make projected rows exact, where there are any and the policy allows it. Reads the provenance file only.
 
@@ -54,7 +58,6 @@ def refine_in_background(
         target: the application's model.
         policy: what may be done.
         reports: what this start found and did: only collections that are of the application's model are refined.
-        spent: dollars that this start has spent, which count for `max_cost`.
 
     Returns:
         The refinement, which has been started; `None` where nothing is to be refined, or it is not allowed.
@@ -71,7 +74,7 @@ def refine_in_background(
         waiting = unfinished(provenance, addresses)
     if not waiting or policy.refine == "off":
         return None
-    provider, identity = target.provider, target.identity
+    provider = target.provider
     if (reason := _reason_against(policy, provider)) is not None or provider is None:
         if any(waiting.values()):
             _log_how(migrator, waiting, reason or "")
@@ -79,17 +82,25 @@ def refine_in_background(
     function = target.function
 
     def provider_for(turns: GivingWay) -> Provider:
-        paced = PacedProvider(function, turns)
-        return paced if identity is None else Cached(paced)  # a nameless one finds nothing again, and keeps all of it
+        paced = PacedProvider(function, turns, limited=policy.limits_cost)
+        return Cached(paced) if paced.found_again else paced  # one that finds nothing again would keep all of it
 
     ledger = Ledger(file, policy.max_cost_per_day, policy.max_cost)
-    if spent:
-        ledger.record(spent)
     refinement = BackgroundRefinement(
         migrator.database, migrator.place, list(waiting), provider_for, ledger, policy.rows_per_second
     )
     refinement.start()
     return refinement
+
+
+def record_spending(place: Path, limit: SpendingLimit) -> None:
+    """Count what a start has paid in the ledger of its database; without one, nothing was ever projected there."""
+    file = Provenance.file_in(place)
+    try:
+        if file.exists() and (dollars := limit.take()):
+            Ledger(file).record(dollars)
+    except LightmigrateError as error:  # the start itself succeeded, or has failed for another reason
+        logger.warning("⚠ what this start has paid is not counted for later ones: %s", error)
 
 
 def _reason_against(policy: Policy, provider: Provider | None) -> str | None:
@@ -100,7 +111,7 @@ def _reason_against(policy: Policy, provider: Provider | None) -> str | None:
         return None
     if policy.on_mismatch != "migrate":
         return f"on_mismatch is {policy.on_mismatch}"
-    if provider.priced(1_000_000).dollars != 0 and policy.max_cost is None and policy.max_cost_per_day is None:
+    if provider.priced(1_000_000).dollars != 0 and not policy.limits_cost:
         return "the model costs money, and neither max_cost_per_day nor max_cost says how much"
     return None
 

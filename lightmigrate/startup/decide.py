@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lightmigrate.doctor import MOST_SEARCHED
-from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, ProviderError
+from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, NoProjectionError, ProviderError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
 from lightmigrate.migration.source_check import require_fitting
@@ -46,6 +46,7 @@ class Decision:
         distances: those that get it and nothing else.
         other_distance: those that could get it, and do not, because the policy does not migrate.
         is_folder: whether the database is a folder, in which collections can be embedded again.
+        lasting: the collections that are left as they are for a reason that holds as long as nothing changes.
     """
 
     source: ProjectionSource
@@ -57,6 +58,7 @@ class Decision:
     distances: dict[Address, CollectionFacts] = field(default_factory=dict)
     other_distance: set[Address] = field(default_factory=set)
     is_folder: bool = True
+    lasting: set[Address] = field(default_factory=set)
 
     def add_known(self, finding: StartupFinding) -> None:
         """Report on a collection that was decided without opening the database."""
@@ -65,6 +67,13 @@ class Decision:
             self._refuse([finding], "")
         elif finding.verdict in ("unknown", "variant"):
             self._warn([finding])
+
+    def add_left(self, report: CollectionReport) -> None:
+        """Report on a collection that is left as it is for the same reason as at an earlier start."""
+        if report.finding.verdict == "unknown":
+            self.add_known(report.finding)
+        else:
+            self._refuse([report.finding], report.reason)
 
     def add_distance(self, facts: CollectionFacts) -> bool:
         """Note a collection that is to have another distance, and has the model that it is to have, or an unknown one.
@@ -137,6 +146,8 @@ class Decision:
         jobs += self._mixed_anew(store, {address: others[address] for address in mixed})
         for verdict in ("unknown", "variant"):
             found = [finding for finding in measured.findings.values() if finding.verdict == verdict]
+            if verdict == "unknown" and self.source.policy.max_cost is None:  # nothing was too dear to be measured
+                self.lasting.update(finding.address for finding in found)
             if found and not self.source.policy.migrates(found[0]):
                 self._warn(found)
         computed_jobs, computed = self._computed(measured.findings.values())
@@ -183,7 +194,7 @@ class Decision:
             try:
                 texts.require_known()
             except LightmigrateError as error:
-                self._refuse([findings[facts.address]], str(error))
+                self._refuse([findings[facts.address]], str(error), lasting=True)
                 continue
             if texts.line:
                 logger.info("%s: what was embedded is %s", facts.address, texts.line)
@@ -208,7 +219,7 @@ class Decision:
             else:
                 hint = " (a start does that with LIGHTMIGRATE_EMBED_AGAIN=yes)" if self.is_folder else ""
                 reason = f"its vectors are of two models, so no projection fits all: embed its documents again{hint}"
-                self._refuse([finding], f"{reason}{self._embedding_again(address)}")
+                self._refuse([finding], f"{reason}{self._embedding_again(address)}", lasting=True)
         return jobs
 
     def _embedding_again(self, address: Address) -> str:
@@ -290,14 +301,15 @@ class Decision:
         """The migrations of collections of one model; a warning for those that have none, with the reason."""
         of_group = [findings[facts.address] for facts in group.members]
         if self.source.policy.on_mismatch != "migrate":
-            self._refuse(of_group, "")
+            self._refuse(of_group, "", lasting=True)
             return []
         try:
             fixed = any(facts.address in self.fixed for facts in group.members)
             found = self.source.find(store, group, None if fixed else self.source.policy.distance)
         except LightmigrateError as error:
             is_one = isinstance(error, FailedGateError) and len(of_group) == 1
-            self._refuse(of_group, f"{error}{self._embedding_again(of_group[0].address) if is_one else ''}")
+            way_out = self._embedding_again(of_group[0].address) if is_one else ""
+            self._refuse(of_group, f"{error}{way_out}", lasting=self._lasts(error))
             return []
         jobs = []
         for facts in group.members:
@@ -308,7 +320,7 @@ class Decision:
                     require_fitting(address, samples[address].vectors, projection)
             except LightmigrateError as error:
                 way_out = self._embedding_again(address) if isinstance(error, FailedGateError) else ""
-                self._refuse([findings[address]], f"{error}{way_out}")
+                self._refuse([findings[address]], f"{error}{way_out}", lasting=self._lasts(error))
                 continue
             function, texts = self.source.target.function, self.texts[address].collection.source
             distance = self._distance_of(address)
@@ -339,8 +351,16 @@ class Decision:
         earlier = self.reports.get(finding.address, CollectionReport(finding))
         self.reports[finding.address] = replace(earlier, finding=finding, action=action, reason=reason)
 
-    def _refuse(self, findings: Sequence[StartupFinding], reason: str) -> None:
+    def _lasts(self, error: LightmigrateError) -> bool:
+        """Whether another start would fail in the same way: neither time nor money was short, and no model failed."""
+        policy = self.source.policy
+        unlimited = policy.max_seconds is None and policy.max_cost is None
+        return unlimited and isinstance(error, (FailedGateError, NoProjectionError))
+
+    def _refuse(self, findings: Sequence[StartupFinding], reason: str, *, lasting: bool = False) -> None:
         """Report collections that are not migrated, with the reason."""
+        if lasting:
+            self.lasting.update(finding.address for finding in findings)
         migrating, reason = self.source.policy.on_mismatch == "migrate", with_database(reason, self.source.database)
         for finding in findings:
             self._act(finding, "refused" if migrating else "warned", reason)

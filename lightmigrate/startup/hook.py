@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,15 +26,16 @@ from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED
 from lightmigrate.refinement.background import BackgroundRefinement
-from lightmigrate.refinement.provenance import Provenance, VectorOrigin
 from lightmigrate.registry.library import Library
-from lightmigrate.startup.background import refine_in_background
+from lightmigrate.startup.background import record_spending, refine_in_background
 from lightmigrate.startup.decide import Decision
-from lightmigrate.startup.detect import RECALLED, from_records
+from lightmigrate.startup.detect import from_records
+from lightmigrate.startup.left_alone import LeftAlone
 from lightmigrate.startup.lines import log_migrated
-from lightmigrate.startup.memory import Memory, Remembered
+from lightmigrate.startup.measured import worth_remembering
+from lightmigrate.startup.memory import Memory
 from lightmigrate.startup.policy import Policy
-from lightmigrate.startup.projected import ProjectedBefore
+from lightmigrate.startup.projected import ProjectedBefore, exact_rows
 from lightmigrate.startup.projection_source import ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartReport, StartupFinding
 from lightmigrate.startup.target_model import TargetModel, TimedProvider, recorded_identity, require_valid
@@ -102,13 +102,13 @@ def auto_migrate(
     require_valid(embedding_function, expected_dim, target_model)
 
     def source_for(effective: Policy, argument: str, folder: str) -> ProjectionSource:
-        deadline = Deadline(effective.max_seconds)
+        deadline, limited = Deadline(effective.max_seconds), effective.limits_cost
         return ProjectionSource(
-            target=TargetModel(embedding_function, expected_dim, target_model, deadline),
+            target=TargetModel(embedding_function, expected_dim, target_model, deadline, limited=limited),
             policy=effective,
             deadline=deadline,
             limit=SpendingLimit(effective.max_cost),
-            previous=None if previous_function is None else TimedProvider(previous_function, deadline),
+            previous=None if previous_function is None else TimedProvider(previous_function, deadline, limited=limited),
             library=Library(),
             database=argument,
             folder=folder,
@@ -184,7 +184,10 @@ class _Start:
             if migrator.interrupted and not self._go_on(migrator) and migrator.undo():
                 self._recovered = "an interrupted migration was undone: the database is unchanged"
             self._looked_at = self._identity()
-            self._act(migrator)
+            try:
+                self._act(migrator)
+            finally:  # also where it was refused, or failed
+                record_spending(migrator.place, self._source.limit)
         except AnotherRunError:
             return False
         except DatabaseInUseError:
@@ -197,10 +200,9 @@ class _Start:
         """Begin the second step: what is projected becomes exact while the server serves."""
         if not self._reports:
             return
-        target, spent = self._source.target, self._source.limit.spent
         try:
             migrator = Migrator(self._database, on_progress=self._progress)
-            self._refinement = refine_in_background(migrator, target, self._policy, self._reports, spent)
+            self._refinement = refine_in_background(migrator, self._source.target, self._policy, self._reports)
         except LightmigrateError as error:  # the migration has succeeded, and this can be done later
             logger.warning("⚠ refining in the background is not possible now: %s", error)
 
@@ -209,6 +211,7 @@ class _Start:
         projected = ProjectedBefore(migrator.place, self._source.target.model)
         decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
+        left = self._left_alone()
         to_migrate = policy.on_mismatch == "migrate"
         catalog = [facts for facts in migrator.collections() if policy.includes(facts.address)]
         damaged = migrator.damaged(thorough=False, catalog=catalog)
@@ -220,6 +223,9 @@ class _Start:
             if facts.address in damaged:
                 if decision.add_damaged(facts, damaged[facts.address], anew=self._is_folder):
                     pending[facts.address] = facts
+                continue
+            if left is not None and not policy.wants_distance(facts) and (known := left.recall(facts)) is not None:
+                decision.add_left(known)
                 continue
             finding = from_records(facts, self._source.target, memory, to_migrate=to_migrate)
             other_distance = policy.wants_distance(facts)
@@ -247,26 +253,22 @@ class _Start:
         self._require_answer(sum(facts.count or 0 for facts in undecided.values()))
         results = self._migrate(migrator, decision, pending) if pending or decision.distances else []
         decision.require_no_mismatch()
-        self._report_results(results, self._exact_rows(migrator) if results else {})
-        if pending or decision.distances:
-            self._remember(migrator, set(pending), set(decision.distances))
+        self._report_results(results, exact_rows(migrator.place) if results else {})
+        if not pending and not decision.distances:
+            return
+        catalog, looked_at = migrator.collections(), pending.keys() | decision.distances.keys()
+        measured = [facts for facts in catalog if facts.address in looked_at and facts.address in self._reports]
+        memory = self._memory(migrator)
+        memory.learn(worth_remembering(measured, self._reports, decision.distances), self._source.target)
+        if decision.lasting and (left := self._left_alone()) is not None:
+            left.remember(catalog, self._reports, decision.lasting)
 
-    def _remember(self, migrator: Migrator, pending: set[Address], distances: set[Address]) -> None:
-        """Store what was found, for the next start, of collections that were measured or got another distance."""
-        measured: dict[Remembered, list[CollectionFacts]] = defaultdict(list)
-        for facts in migrator.collections():
-            report = self._reports.get(facts.address)
-            if report is None or facts.address not in pending | distances:
-                continue
-            if report.action == "migrated" and facts.address not in distances:
-                measured[Remembered("same", "they were migrated to this model")].append(facts)
-            elif report.finding.verdict in ("same", "variant"):
-                evidence = report.finding.evidence
-                if facts.address in distances:
-                    evidence = f"{evidence.removeprefix(RECALLED)}; that was before its distance was changed"
-                measured[Remembered(report.finding.verdict, evidence)].append(facts)
-        if measured:
-            self._memory(migrator).learn(measured, self._source.target)
+    def _left_alone(self) -> LeftAlone | None:
+        """What is remembered of collections that were left; of a folder alone: a server's are not copied to be read."""
+        if not self._is_folder:
+            return None
+        files = open_folder(self._database)
+        return LeftAlone(Memory.of_server(str(files.folder.resolve())), files, self._source, self._identity())
 
     def _require_answer(self, records: int) -> None:
         """Raise when a model that has to be asked does not answer, before a database is copied for nothing.
@@ -304,13 +306,6 @@ class _Start:
         identity, stated = self._source.target.identity, self._source.target.stated_dimension
         recorded = recorded_identity(facts.embedding_function)
         return identity is not None and recorded == identity and stated in (None, facts.dimension)
-
-    def _exact_rows(self, migrator: Migrator) -> Mapping[Address, int]:
-        """How many rows of each migrated collection the new model embedded whole."""
-        if not Provenance.file_in(migrator.place).exists():
-            return {}
-        with Provenance.existing(migrator.place) as provenance:
-            return {address: provenance.counts(address)[VectorOrigin.EXACT] for address in provenance.addresses()}
 
     def _decide(
         self, decision: Decision, pending: Mapping[Address, CollectionFacts]

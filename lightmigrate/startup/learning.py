@@ -127,7 +127,11 @@ def _everything(
     opened_by: Mapping[str, Any],
     seconds: float,
 ) -> Learned | None:
-    """Every text embedded; `None` when it turns out to take much longer than so many seconds."""
+    """Every text embedded; `None` when it turns out to take much longer than so many seconds.
+
+    It was paid for as a whole; what is not embedded when it ends is given back.
+    """
+    before = len(provider.timed)
     logger.info("%s: embedding all %s texts, %s", title, f"{costs.count.texts:,}", _seconds(costs.embedding_seconds()))
     try:
         return embed_everything(
@@ -138,7 +142,11 @@ def _everything(
             require=_in_time(options.deadline, costs.count.tokens, _allowed(costs, options.deadline, seconds)),
             on_progress=options.on_progress,
         )
-    except _TooSlowError:
+    except Exception as error:
+        embedded = sum(call.tokens for call in provider.timed[before:])
+        options.limit.give_back(provider.priced(max(0, costs.count.missing_tokens - embedded)).dollars)
+        if not isinstance(error, _TooSlowError):
+            raise
         logger.info("%s: that would take too long, learning a projection instead", title)
         return None
 

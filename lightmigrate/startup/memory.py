@@ -40,6 +40,25 @@ class Remembered:
     evidence: str
 
 
+@dataclass(frozen=True)
+class Left:
+    """What an earlier start reported of a collection that it left as it is.
+
+    Attributes:
+        circumstances: a digest of what that depends on.
+        verdict: on its vectors.
+        evidence: how that was known.
+        expected_dim: of the application's vectors.
+        reason: why it was left; empty where its verdict says that.
+    """
+
+    circumstances: str
+    verdict: Verdict
+    evidence: str
+    expected_dim: int | None
+    reason: str
+
+
 class Memory:
     """A small file: what was measured of each collection, and with which model.
 
@@ -55,10 +74,12 @@ class Memory:
         self._file = file
         self._known: Mapping[str, Any] = {}
         self._probes: Mapping[str, Any] = {}
+        self._left: Mapping[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(file.read_bytes())
             if content["format"] == MEMORY_VERSION:
                 self._known, self._probes = dict(content["collections"]), dict(content.get("probes", {}))
+                self._left = dict(content.get("left", {}))
 
     @classmethod
     def of_folder(cls, folder: Path) -> Memory:
@@ -67,7 +88,7 @@ class Memory:
 
     @classmethod
     def of_server(cls, address: str) -> Memory:
-        """The memory of a database behind a client, kept among the user's files."""
+        """The memory of a database that is not to be written to, among the user's files."""
         return cls(user_folder() / "models" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.json")
 
     def model(self, facts: CollectionFacts) -> str:
@@ -101,12 +122,33 @@ class Memory:
         """The vector `(1, d)` of the fixed text: stored once for all collections, by older versions for each."""
         return np.array(self._probes[stored] if isinstance(stored, str) else stored, dtype=np.float32)
 
+    def left(self, facts: CollectionFacts, target: TargetModel) -> Left | None:
+        """What is remembered of a collection that was left as it is for this model; `None` when nothing is."""
+        try:
+            known = dict(self._left[facts.id])
+            before = known.pop("probe")
+            left = Left(**known)
+            if target.provider is None:
+                return left if before is None else None
+            vector = self._probe(before)
+        except (KeyError, ValueError, TypeError):
+            return None
+        now = target.probe
+        return left if now is not None and vector.shape == now.shape and same_probe(vector[0], now[0]) else None
+
+    def learn_left(self, left: Mapping[str, Left], target: TargetModel) -> None:
+        """Store what was reported of collections that were left as they are, by their ids."""
+        if left and (target.provider is None or target.probe is not None):
+            key, probes = self._with_probe(target)
+            self._write(
+                self._known, {**self._left, **{id_: {**vars(one), "probe": key} for id_, one in left.items()}}, probes
+            )
+
     def learn(self, measured: Mapping[Remembered, list[CollectionFacts]], target: TargetModel) -> None:
         """Store what was measured of some collections. If that fails, the next start measures again."""
         if target.probe is None:
             return
-        probe = target.probe.tolist()
-        key = hashlib.sha256(json.dumps(probe).encode()).hexdigest()[:16]
+        key, probes = self._with_probe(target)
         learnt = {
             facts.id: {
                 "dimension": facts.dimension,
@@ -120,12 +162,21 @@ class Memory:
             for remembered, collections in measured.items()
             for facts in collections
         }
-        if not learnt:
-            return
-        known, probes = {**self._known, **learnt}, {**self._probes, key: probe}
-        used = [each.get("probe") for each in known.values() if isinstance(each, Mapping)]
+        if learnt:
+            self._write({**self._known, **learnt}, self._left, probes)
+
+    def _with_probe(self, target: TargetModel) -> tuple[str | None, Mapping[str, Any]]:
+        """The key of the model's vector of the fixed text, and all vectors with it; `None` for a model without one."""
+        if target.probe is None:
+            return None, self._probes
+        probe = target.probe.tolist()
+        key = hashlib.sha256(json.dumps(probe).encode()).hexdigest()[:16]
+        return key, {**self._probes, key: probe}
+
+    def _write(self, known: Mapping[str, Any], left: Mapping[str, Any], probes: Mapping[str, Any]) -> None:
+        used = [each.get("probe") for each in (*known.values(), *left.values()) if isinstance(each, Mapping)]
         probes = {name: probes[name] for name in {name for name in used if isinstance(name, str)} & probes.keys()}
-        content = {"format": MEMORY_VERSION, "probes": probes, "collections": known}
+        content = {"format": MEMORY_VERSION, "probes": probes, "collections": known, "left": left}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as stream:
@@ -133,4 +184,4 @@ class Memory:
         except OSError as error:
             logger.debug("%s cannot be written (%s)", self._file, error.strerror)
             return
-        self._known, self._probes = known, probes
+        self._known, self._left, self._probes = known, left, probes

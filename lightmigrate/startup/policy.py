@@ -37,7 +37,8 @@ class Policy(Result):
             model, or every text where that costs no more; 0 for none. By default every text is embedded where that is
             free, or within `max_cost`, and takes no longer than the start may; otherwise a projection is learned on
             as many texts as there is time for, or for at most a tenth of what embedding everything costs.
-        max_cost: dollars that embedding may cost; needs a model whose price is known. No limit by default.
+        max_cost: dollars that embedding may cost; needs a model whose price is known, or that is seen to run in this
+            process. No limit by default.
         max_seconds: for the whole start; a migration that would take longer does not happen. Without it there is no
             limit, and every text is embedded only where that is expected to take less than a minute.
         backup: whether the old database is kept.
@@ -130,6 +131,11 @@ class Policy(Result):
         if unknown:
             raise LightmigrateError(f"no such option: {', '.join(sorted(unknown))}; see lightmigrate.Policy")
         return replace(policy or cls(), **{**options, **variables})
+
+    @property
+    def limits_cost(self) -> bool:
+        """Whether it says what embedding may cost."""
+        return self.max_cost is not None or self.max_cost_per_day is not None
 
     def migrates(self, finding: StartupFinding) -> bool:
         """Whether a collection of which this was found is to be migrated, if anything is."""

@@ -5,11 +5,12 @@ A collection that was projected by hand, or whose start remembers nothing, is me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
+from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin
 from lightmigrate.refinement.vector_fingerprint import matches
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.report import StartupFinding
@@ -20,6 +21,14 @@ from lightmigrate.texts.source import STORED
 
 # Records in which a collection without any other row is looked for.
 SAMPLED = 200
+
+
+def exact_rows(place: Path) -> Mapping[Address, int]:
+    """How many rows of each migrated collection of a database the new model embedded whole. Only reads."""
+    if not Provenance.file_in(place).exists():
+        return {}
+    with Provenance.existing(place) as provenance:
+        return {address: provenance.counts(address)[VectorOrigin.EXACT] for address in provenance.addresses()}
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,11 @@ class TimedProvider(ChromaProvider):
     Args:
         function: as for `ChromaProvider`.
         deadline: the deadline.
+        limited: as for `ChromaProvider`.
     """
 
-    def __init__(self, function: Any, deadline: Deadline) -> None:
-        super().__init__(function)
+    def __init__(self, function: Any, deadline: Deadline, *, limited: bool = False) -> None:
+        super().__init__(function, limited=limited)
         self._deadline = deadline
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
@@ -48,13 +49,20 @@ class TargetModel:
         dimension: of its vectors, if stated.
         model: its name or description, if stated.
         deadline: until when its answers are awaited.
+        limited: whether what it may cost is limited, as for `ChromaProvider`.
 
     Raises:
         ProviderError: Chroma cannot build the function that was named.
     """
 
     def __init__(
-        self, function: Any, dimension: int | None, model: str | Model | None, deadline: Deadline | None = None
+        self,
+        function: Any,
+        dimension: int | None,
+        model: str | Model | None,
+        deadline: Deadline | None = None,
+        *,
+        limited: bool = False,
     ) -> None:
         self.function = function
         self._stated_dimension = model.dimension if isinstance(model, Model) else dimension
@@ -62,9 +70,9 @@ class TargetModel:
         # As Chroma records it; None for a function without name and configuration.
         self.identity = None if config is None else _as_recorded({"name": name, "config": config})
         self.provider: Cached | None = None
-        if function is not None:  # without a name, a function's answers cannot be found again in a file
-            timed = TimedProvider(function, deadline or Deadline(None))
-            self.provider = Cached.in_memory(timed) if self.identity is None else Cached(timed)
+        if function is not None:
+            timed = TimedProvider(function, deadline or Deadline(None), limited=limited)
+            self.provider = Cached(timed) if timed.found_again else Cached.in_memory(timed)
         if model is None:
             self.model = model_name(name, config) if function is not None else ""
         else:

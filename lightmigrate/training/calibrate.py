@@ -49,7 +49,11 @@ def calibrate(
     price = f", ${bill.dollars:.2f}" if bill.dollars else ""
     options.announce(f"{len(request):,} texts, about {bill.tokens:,} tokens{price}")
     options.limit.pay(provider, bill.dollars, f"calibrating on {len(data.texts)} documents")
-    data = _in_time(data, request, provider, options.deadline)
+    in_time = _in_time(data, request, provider, options.deadline)
+    if in_time is not data:
+        kept = EmbeddingRequest.of(in_time, sentences=options.sentences).bill(provider)
+        options.limit.give_back(provider.priced(max(0, request.bill(provider).tokens - kept.tokens)).dollars)
+    data = in_time
 
     def progress(event: Progress) -> None:
         options.deadline.require()

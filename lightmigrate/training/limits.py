@@ -26,7 +26,7 @@ class SpendingLimit:
 
     def __init__(self, dollars: float | None) -> None:
         self._allowed = dollars
-        self._spent = 0.0
+        self._spent = self._taken = 0.0
 
     @property
     def spent(self) -> float:
@@ -59,6 +59,16 @@ class SpendingLimit:
                 allowed=self._allowed,
             )
         self._spent += dollars or 0.0
+
+    def give_back(self, dollars: float | None) -> None:
+        """Count no longer as spent what was paid for and not embedded after all."""
+        self._spent = max(0.0, self._spent - (dollars or 0.0))
+
+    def take(self) -> float:
+        """Dollars that were counted since this was last called: what is to be counted elsewhere, too."""
+        new = max(0.0, self._spent - self._taken)
+        self._taken += new
+        return new
 
 
 def _money(dollars: float) -> str:

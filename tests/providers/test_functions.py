@@ -13,7 +13,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.providers.functions import is_embedder, require_embedder, stated_model, wants_key
+from lightmigrate.providers.functions import is_embedder, require_embedder, stated_model
 from tests.encoders import WordLlamaFunction, shared_wordllama
 
 TEXTS = ["the sky is blue", "a river runs to the sea", "bread is baked at night"]
@@ -130,5 +130,4 @@ def test_the_model_and_the_key_of_an_object_are_read_from_its_settings() -> None
         def __init__(self) -> None:
             self.model, self.openai_api_key = "text-embedding-3-small", "x"
 
-    assert wants_key(Paid())
     assert ChromaProvider(Paid()).priced(1_000_000).dollars == pytest.approx(0.02)

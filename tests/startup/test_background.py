@@ -15,6 +15,7 @@ import pytest
 from lightmigrate import auto_migrate
 from lightmigrate.providers.base import Bill
 from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.lock import elected
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin
 from lightmigrate.startup.report import StartReport
@@ -270,3 +271,23 @@ def test_it_can_be_off_and_says_how_where_it_may_not(
     assert allowed.status.exact == 0
     with Provenance.existing(folder) as provenance:
         assert provenance.counts(MEMORY)[VectorOrigin.EXACT] == SERVED - len(projected(folder))
+
+
+def test_what_a_start_pays_counts_for_later_ones_whatever_becomes_of_it(
+    folder: Path, started: Callable[..., StartReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChromaProvider, "priced", lambda provider, tokens: Bill(tokens, tokens / 1000))
+    assert started(refine="off").action == "migrated"
+    ledger = Ledger(Provenance.file_in(folder))
+    paid = ledger.spent()
+    assert paid > 0, "although nothing is refined"
+
+    def another_model(texts: Sequence[str]) -> Any:
+        return [vector[::-1] for vector in NEW.embed(list(texts))]
+
+    refused = auto_migrate(folder, another_model, calibrate=0, refine="off")
+    assert refused.action == "refused"
+    assert ledger.spent() > paid
+    paid = ledger.spent()
+    assert started(refine="off").action == "nothing"
+    assert ledger.spent() == paid

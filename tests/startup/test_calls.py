@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
+from langchain_core.embeddings import Embeddings
+from openai import OpenAI
 
 from lightmigrate import auto_migrate
 from lightmigrate.providers.cache import PROBE
+from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.parallel import CALLS_AT_ONCE
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
@@ -41,6 +44,39 @@ def test_a_small_collection_takes_two_rounds_of_calls(folder: Path, server: Embe
     assert Counter(server.texts) == Counter([PROBE, *TEXTS]), "nothing but its texts, and no text twice"
     # in the first one the fixed text and the documents by which the model is recognised, in the second one the others
     assert server.requests <= 2 + CALLS_AT_ONCE
+
+
+class Own(Embeddings):
+    """An application's own class around a client: it has no name and reports no configuration."""
+
+    def __init__(self, url: str, model: str = MODEL, api_key: str | None = None) -> None:
+        self.model, self._client = model, OpenAI(base_url=url, api_key=api_key)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        answer = self._client.embeddings.create(input=texts, model=self.model)
+        return [each.embedding for each in answer.data]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+def test_a_service_without_a_name_is_paid_once_for_a_text(
+    tmp_path: Path, folder: Path, server: EmbeddingServer
+) -> None:
+    assert auto_migrate(folder, Own(server.url)).action == "migrated"
+    again = write(tmp_path / "again" / "db", vectors_of(MINILM)[:100], documents=TEXTS)
+    asked = len(server.texts)
+    assert auto_migrate(again, Own(server.url)).action == "migrated", "as a start does after a killed one"
+    assert set(server.texts[asked:]) == {PROBE}
+
+
+def test_another_model_or_server_without_a_name_is_another_one(server: EmbeddingServer) -> None:
+    one, other = ChromaProvider(Own(server.url)), ChromaProvider(Own(server.url, "another"))
+    elsewhere = ChromaProvider(Own("http://127.0.0.1:9/v1"))
+    assert len({one.key, other.key, elsewhere.key}) == 3
+    assert one.key == ChromaProvider(Own(server.url, api_key="another key")).key, "it says nothing about the model"
+    nameless = Own(server.url, "")
+    assert ChromaProvider(nameless).key != ChromaProvider(nameless).key
 
 
 def test_a_model_that_does_not_answer_changes_nothing(folder: Path, server: EmbeddingServer) -> None:

@@ -66,11 +66,10 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
         documents, thresholds = options.pop("documents", None), options.pop("thresholds", None)
         if options.pop("empty_cache", False):
             (tmp_path / "cache.sqlite3").unlink(missing_ok=True)
+        limit = options.pop("limit", None) or SpendingLimit(max_cost)
         model = Clocked(monkeypatch, everything, **options)
         limits = StartLimits(documents, may_cost=max_cost is not None, refined=refined)
-        learning = LearningOptions(
-            OLD, limit=SpendingLimit(max_cost), deadline=Deadline(max_seconds), thresholds=thresholds
-        )
+        learning = LearningOptions(OLD, limit=limit, deadline=Deadline(max_seconds), thresholds=thresholds)
         with open_folder(folder).open() as store:
             read = JoinedCollections([with_texts(store.collection(NOTES), None)])
             provider = Cached(model, tmp_path / "cache.sqlite3")
@@ -188,6 +187,14 @@ def test_money_is_spent_on_everything_only_where_it_is_allowed(
     assert (done.training is None) == exact
     if not exact:
         assert estimated_tokens(model.asked) < 0.6 * TOKENS
+
+
+def test_what_is_given_up_is_not_counted_as_spent(learned: Learn) -> None:
+    limit = SpendingLimit(1.3)
+    usual = Thresholds(passing=0.5, failing=0.0)
+    done, model = learned(everything=30, price=1.0, max_cost=1.3, limit=limit, slower_after=64, thresholds=usual)
+    assert done.training is not None, "it was given up for a projection"
+    assert limit.spent == pytest.approx(model.priced(estimated_tokens(model.asked)).dollars, rel=0.1)
 
 
 def test_a_number_of_documents_is_what_is_learned_from(learned: Learn) -> None:

@@ -98,9 +98,12 @@ def test_short_time_means_fewer_documents_and_too_short_time_none(
         whole = calibrate(notes, Slow(clock), 120, LearningOptions(OLD))
         seconds = clock.now
         clock.now = 0.0
-        part = calibrate(notes, Slow(clock), 120, LearningOptions(OLD, deadline=Deadline(1.4 * seconds)))
+        limit, model = SpendingLimit(None), Slow(clock)
+        part = calibrate(notes, model, 120, LearningOptions(OLD, limit=limit, deadline=Deadline(1.4 * seconds)))
         assert 50 <= part.gate.n_documents < whole.gate.n_documents == 120
         assert part.projection.info.training["chosen"] == part.gate.n_documents
+        asked = estimated_tokens(list(dict.fromkeys(model.embedded)))
+        assert limit.spent == pytest.approx(model.priced(asked).dollars, rel=0.1), "only what is embedded is spent"
         clock.now = 0.0
         with pytest.raises(DeadlineError, match="embedding 50 documents would take"):
             calibrate(notes, Slow(clock), 120, LearningOptions(OLD, deadline=Deadline(0.2 * seconds)))
