@@ -62,6 +62,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("projection.terms",),
     ("objects",),
     ("files", "results", "progress", "server_path", "threads", "vectors"),
+    ("lock_file",),
     ("system",),
     ("errors", "lazy", "version"),
 )
@@ -71,7 +72,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
-    "base|checks|claim|defaults|excerpt|files|foreign|ids|kind|open|memory|memory_tables|distance|joined|"
+    "base|checks|claim|defaults|excerpt|files|foreign|ids|kind|open|others|memory|memory_tables|distance|joined|"
     "page|promises|read_ahead|receive|record_tables|reshaped|serving|text_field|timestamp|units|users|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")

@@ -72,16 +72,16 @@ def test_it_waits_until_the_folder_is_closed_there_and_says_so_once(
     folder: Path, started: Start, opened: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = None if opened == "folder" else open_folder(folder)
-    given = Chroma("memory", NEW, client=client) if opened == "langchain" else client
+    given = Chroma("memory", client=client) if opened == "langchain" else client
     refinement = started(folder if given is None else given)
     refinement.pause()
     with another_process(SERVES, folder):
         refinement.resume()
         client = client or open_folder(folder)
         wait_for(refinement, f"another process has {folder} open")
-        assert refinement.status.state == "waiting"
+        waiting = refinement.status
     assert refinement.wait(TIMEOUT)
-    assert refinement.status.state == "exact"
+    assert (waiting.state, refinement.status.state) == ("waiting", "exact")
     require_reembedded(client)
     client.close()
     (line,) = [line for line in caplog.messages if "stay projected for now" in line]
