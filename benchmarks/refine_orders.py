@@ -36,7 +36,7 @@ import numpy as np
 from corpora import Corpus, Rows, Vectors, corpora
 
 import lightmigrate
-from lightmigrate.budget.recorded import rows_of
+from lightmigrate.budget.late_rows import Recording
 from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.migration.partly_exact import PartlyExact
 from lightmigrate.projection.terms.extract_rule import ExtractRule
@@ -183,7 +183,7 @@ class Case:
                 collection.add(ids=ids[rows], embeddings=vectors[rows], documents=list(texts[rows]))
         with Provenance.of(folder) as provenance:
             provenance.start(ADDRESS, facts, made)
-            provenance.add(ADDRESS, rows_of(page, projection, words, digests, digests))
+            provenance.add(ADDRESS, Recording(projection, words, digests, digests).rows(page, vectors))
 
 
 # Noted for `status`, which nobody asks here.

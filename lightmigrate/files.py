@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from lightmigrate.errors import DatabaseError
+from lightmigrate.lock_file import LockFile
 from lightmigrate.system import give_rights, lock, rename, sync, sync_file, sync_folder
 
 
@@ -62,7 +63,7 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on the lock file `path`, created when missing; waits for other holders."""
-    with path.open("ab") as file:
+    with LockFile(path, "ab") as file:
         lock(file)
         yield
 
@@ -70,9 +71,9 @@ def locked(path: Path) -> Iterator[None]:
 def try_lock(path: Path) -> IO[bytes] | None:
     """Lock a file, created when missing, until the returned file is closed; `None` when another process holds it.
 
-    The operating system releases the lock when the process ends for any reason.
+    The operating system releases the lock when the process ends for any reason, whatever children it has forked.
     """
-    file = path.open("a+b")
+    file = LockFile(path, "a+b")
     try:
         locked = lock(file, wait=False)
     except OSError:  # a file system without locks
@@ -91,14 +92,14 @@ def shared(path: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            lock(stack.enter_context(path.open("rb")), shared=True)
+            lock(stack.enter_context(LockFile(path, "rb")), shared=True)
         yield
 
 
 def is_locked(path: Path) -> bool:
     """Whether somebody holds the lock file `path`, which need not exist. Writes nothing."""
     try:
-        file = path.open("rb")
+        file = LockFile(path, "rb")
     except FileNotFoundError:
         return False
     with file:

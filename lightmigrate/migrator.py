@@ -33,6 +33,7 @@ from lightmigrate.refinement.refine import Limits, Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused, warn_if_unknown
 from lightmigrate.stores.open import open_database
+from lightmigrate.stores.others import require_no_others
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
 from lightmigrate.transfer import Transfer
@@ -355,6 +356,7 @@ class Migrator(DatabaseLearner):
     def _writing(self) -> Iterator[Store]:
         """The open database, or one that is files and that nobody else has open, opened."""
         if not isinstance(self._database, FileDatabase):
+            require_no_others(self._database)
             yield self._database
             return
         self._engine.recover()

@@ -52,7 +52,7 @@ def lock(file: IO[bytes], *, shared: bool = False, wait: bool = True) -> bool:
     """Lock an open file until it is closed, which the system does when the process ends for any reason.
 
     Args:
-        file: open for reading or writing, not yet locked.
+        file: open for reading or writing, not yet locked; a `LockFile`, so that no forked child holds it, too.
         shared: several may hold it so at once, and nobody exclusively. Windows has no such locks for a C library's
             files: there it is exclusive.
         wait: until it is free, however long that takes.
@@ -69,6 +69,12 @@ def lock(file: IO[bytes], *, shared: bool = False, wait: bool = True) -> bool:
     while not _is_free(lambda: _windows.locking(file.fileno(), _windows.LK_LOCK, 1)):
         pass  # it gives up after ten seconds
     return True
+
+
+def unlock(file: IO[bytes]) -> None:
+    """Unlock an open file, for everybody who has inherited it. Windows does that when it is closed."""
+    if NAME != "win32":
+        _unix.flock(file, _unix.LOCK_UN)
 
 
 def _is_free(lock: Callable[[], object]) -> bool:

@@ -63,6 +63,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("objects",),
     ("rights",),
     ("files", "results", "progress", "server_path", "threads", "vectors"),
+    ("lock_file",),
     ("system",),
     ("errors", "lazy", "version"),
 )
@@ -72,7 +73,7 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
-    "base|checks|claim|defaults|excerpt|files|foreign|ids|kind|open|memory|memory_tables|distance|joined|"
+    "base|checks|claim|defaults|excerpt|files|foreign|ids|kind|open|others|memory|memory_tables|distance|joined|"
     "page|promises|read_ahead|receive|record_tables|reshaped|serving|text_field|timestamp|units|users|while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +34,8 @@ class Job:
         distance: of the new index; `None` for that of the old one.
         centre: the vector `(d,)` that invalid ones are replaced by where the vectors stay as they are.
         unit: whether the new vectors get length 1, because the new collection stores only their direction.
+        moved: called with records of the source and the new vectors that an open database is about to get for them;
+            `None` for nobody.
     """
 
     source: Collection
@@ -44,6 +46,7 @@ class Job:
     distance: Metric | None = None
     centre: Vectors | None = None
     unit: bool = False
+    moved: Callable[[Page, Vectors], None] | None = None
 
     def valid(self, vectors: Vectors) -> npt.NDArray[np.bool_]:
         """Which of the stored vectors `(n, d)` can be migrated: bool `(n,)`.

@@ -14,8 +14,9 @@ from lightmigrate.files import file_sha256
 from lightmigrate.migration.distance import keeps_vectors, require_distance, same_vectors
 from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.projection.projection import Projection
-from lightmigrate.stores.base import Address, Metric, Store
+from lightmigrate.stores.base import Address, Metric, Page, Store
 from lightmigrate.texts.source import Texts, TextSource, by_id, form_from_json, form_to_json
+from lightmigrate.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Request:
         texts: where the texts come from that the projection reads; see `CollectionJob`.
         anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
         distance: of the new index; `None` keeps the distance.
+        moved: see `Job`; it is not stored.
     """
 
     address: Address
@@ -41,6 +43,7 @@ class Request:
     texts: Texts = None
     anew: bool = False
     distance: Metric | None = None
+    moved: Callable[[Page, Vectors], None] | None = None
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.

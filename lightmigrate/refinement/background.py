@@ -11,30 +11,27 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from lightmigrate.errors import AnotherRunError, CollectionNotFoundError, LightmigrateError, ProviderError
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.ahead import made_ahead
+from lightmigrate.refinement.background_status import BackgroundStatus, State
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.lock import elected, only_run
-from lightmigrate.refinement.partly_refined import PartlyRefined, Works, unfinished
+from lightmigrate.refinement.partly_refined import MOST_SEARCHED, PartlyRefined, Works, unfinished
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.slices import StoppedError
 from lightmigrate.refinement.turns import BatchSize, GivingWay
-from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.files import FileDatabase
 from lightmigrate.stores.open import Database, argument_of, served
+from lightmigrate.stores.others import OtherProcesses
 from lightmigrate.stores.serving import Served
-from lightmigrate.stores.users import users_of
 from lightmigrate.vectors import Vectors
-
-State = Literal["waiting", "elsewhere", "running", "paused", "out of budget", "exact", "stopped", "failed"]
 
 # How often it is looked whether the application has opened the database, whether the other process has ended, whether
 # other processes have the folder open, and whether it is another day.
@@ -53,24 +50,8 @@ MOST_COLLECTIONS = 100
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_AT_EXIT = 5.0
 
-
-@dataclass(frozen=True)
-class BackgroundStatus(Result):
-    """How far a background refinement is.
-
-    Attributes:
-        state: `waiting` for the application to open the database; `elsewhere`: another process does it; `running`;
-            `paused`; `out of budget` until tomorrow; `exact`: it is done; `stopped`, by `stop` or because the
-            application closed the database; `failed`: it goes on at the next start.
-        rows: that were not exact when this process began, of all collections.
-        exact: those among them that this process made exact.
-        reason: why it does not run, in one sentence; empty while it does.
-    """
-
-    state: State
-    rows: int
-    exact: int
-    reason: str = ""
+# Why it has stopped.
+CLOSED = "the application closed the database"
 
 
 class BackgroundRefinement:
@@ -98,7 +79,8 @@ class BackgroundRefinement:
         self._provider_for, self._ledger, self._rate = provider_for, ledger, rows_per_second
         self._turns = GivingWay()
         self._status = BackgroundStatus("waiting", sum(self._unfinished().values()), 0)
-        self._handed_over: list[str] = []
+        self._handed_over: deque[str] = deque(maxlen=MOST_SEARCHED)
+        self._others, self._told_of_others = OtherProcesses(database), False
         self._line_at = time.monotonic()
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="lightmigrate-refine", daemon=True)
@@ -163,7 +145,7 @@ class BackgroundRefinement:
             pass
         except Exception as error:  # nothing may reach the server  # noqa: BLE001
             if shared is not None and shared.closed:
-                self._end("stopped", "the application closed the database")
+                self._end("stopped", CLOSED)
             else:
                 reason = str(error) if isinstance(error, LightmigrateError) else type(error).__name__
                 self._end("failed", reason)
@@ -177,35 +159,44 @@ class BackgroundRefinement:
 
     def _opened(self) -> Served | None:
         """The database as the application has it open, as soon as it has; `None` if that is not to be."""
-        started, count_at = time.monotonic(), SECONDS_TO_COUNT_USERS
+        look_at = time.monotonic() + SECONDS_TO_COUNT_USERS
         while self._turns.wait(0):
             if (shared := served(self._database)) is not None:
-                if self._used_by_others():
-                    shared.release()
-                    return None
                 return shared
-            if time.monotonic() - started > count_at:
-                count_at += SECONDS_TO_COUNT_USERS
-                if self._used_by_others():
-                    return None
+            if time.monotonic() > look_at:
+                self._wait_until_alone(None)
+                look_at = time.monotonic() + SECONDS_TO_COUNT_USERS
             self._turns.wait(SECONDS_TO_OPEN)
         return None
 
-    def _used_by_others(self) -> bool:
-        """Whether another process has the files open: then two would write them, which damages them."""
-        if not isinstance(self._database, FileDatabase):
-            return False
-        others = [pid for pid in users_of(self._database.folder / self._database.main) if pid != os.getpid()]
-        if others:
-            whose = "another process has" if len(others) == 1 else f"{len(others)} other processes have"
-            reason = f"{whose} {self._database.folder} open"
+    def _wait_until_alone(self, shared: Served | None) -> None:
+        """Wait while another process has the files open: if two write them, that damages them.
+
+        Raises:
+            StoppedError: it was stopped meanwhile, the application closed the database, or the others wrote to it.
+        """
+        before, waited = self._status, False
+        while reason := self._others.seen():
+            waited = True
+            self._end("waiting", reason)
+            if not self._told_of_others:
+                self._told_of_others = True
+                logger.warning(
+                    "⚠ %d rows stay projected for now: %s, and only one may write: they follow once it is closed "
+                    "there; or serve it by a server and give auto_migrate its client, or embed them while nothing has "
+                    "it open:  lightmigrate refine %s",
+                    self._status.rows, reason, argument_of(self._database),
+                )  # fmt: skip
+            if not self._turns.wait(SECONDS_TO_COUNT_USERS):
+                raise StoppedError("the refinement was stopped")
+            if shared is not None and shared.closed:
+                self._end("stopped", CLOSED)
+                raise StoppedError(CLOSED)
+        if waited and (reason := self._others.left()):
             self._end("stopped", reason)
-            logger.warning(
-                "⚠ %d rows stay projected for now: %s, and only one may write: serve it by a server and give "
-                "auto_migrate its client, or embed them while nothing has it open:  lightmigrate refine %s",
-                self._status.rows, reason, argument_of(self._database),
-            )  # fmt: skip
-        return bool(others)
+            logger.warning("⚠ refining in the background has ended, and goes on at the next start: %s", reason)
+            raise StoppedError(reason)
+        self._status = replace(before, rows=self._status.rows, exact=self._status.exact)
 
     def _when_elected(self, shared: Served) -> None:
         """Work as the one process that does it, or wait until the one that does has ended."""
@@ -214,6 +205,7 @@ class BackgroundRefinement:
             if not self._turns.wait(SECONDS_TO_TAKE_OVER) or shared.closed:
                 return
         with lock:
+            self._wait_until_alone(shared)
             waiting = self._unfinished()
             if not waiting:
                 self._end("exact", "every row is exact")
@@ -242,42 +234,45 @@ class BackgroundRefinement:
         try:
             with made_ahead(self._embedded(shared, works)) as batches:
                 try:
-                    self._write_all(batches, started)
+                    self._write_all(shared, works, batches, started)
                 except BaseException:
                     self._turns.stop()  # the thread that embeds may be paused
                     raise
+            self._wait_until_alone(shared)
             without = works.finish(self._alone)
         finally:
             works.close()
-        self._end("exact", "every row is exact" if not without else f"{without} rows have no text that the model takes")
-        logger.info(
-            "✓ every row of %s is exact now%s: %s rows were embedded in %s",
-            _titled(addresses), f", but {without:,} whose text is missing or refused by the model" if without else "",
-            f"{self._status.exact:,}", _readable(time.monotonic() - started),
-        )  # fmt: skip
+        if refined := [address for address in addresses if address not in works.left_out]:
+            logger.info(
+                "✓ every row of %s is exact now%s: %s rows were embedded in %s", _titled(refined),
+                f", but {without:,} whose text is missing or refused by the model" if without else "",
+                f"{self._status.exact:,}", _readable(time.monotonic() - started),
+            )  # fmt: skip
+        if reason := works.reason_left_out:
+            self._end(
+                "failed", f"{len(addresses) - len(refined)} of {len(addresses)} collections are left out: {reason}"
+            )
+        else:
+            without_text = f"{without} rows have no text that the model takes"
+            self._end("exact", without_text if without else "every row is exact")
 
-    def _write_all(self, batches: Iterator[tuple[PartlyRefined, Page, Vectors]], started: float) -> None:
+    def _write_all(
+        self, shared: Served, works: Works, batches: Iterator[tuple[PartlyRefined, Page, Vectors]], started: float
+    ) -> None:
         count_at = time.monotonic() + SECONDS_TO_COUNT_USERS
         for work, page, vectors in batches:
-            exact = self._write(work, page, vectors)
-            self._status = BackgroundStatus("running", self._status.rows, self._status.exact + exact)
+            with works.leaving_out(work.address):
+                exact = self._write(work, page, vectors)
+                self._status = BackgroundStatus("running", self._status.rows, self._status.exact + exact)
             self._report(started)
             if time.monotonic() > count_at:
+                self._wait_until_alone(shared)
                 count_at = time.monotonic() + SECONDS_TO_COUNT_USERS
-                if self._used_by_others():
-                    raise StoppedError("others use the database")
             self._turns.wait(SECONDS_BETWEEN_BATCHES)
 
-    def _open_work(self, shared: Served) -> Callable[[Address], PartlyRefined | None]:
+    def _open_work(self, shared: Served) -> Callable[[Address], PartlyRefined]:
         provider = self._provider_for(self._turns)
-
-        def open_work(address: Address) -> PartlyRefined | None:
-            try:
-                return PartlyRefined(address, shared.store, self._place, provider, self._turns)
-            except CollectionNotFoundError:
-                return None
-
-        return open_work
+        return lambda address: PartlyRefined(address, shared.store, self._place, provider, self._turns)
 
     def _embedded(self, shared: Served, works: Works) -> Iterator[tuple[PartlyRefined, Page, Vectors]]:
         """Batches of rows with their new vectors, in the order in which they are to be written. Calls the model."""
@@ -286,15 +281,18 @@ class BackgroundRefinement:
             for found in shared.found():
                 works.searched(found.collection, found.ids)
             while self._handed_over:
-                works.searched("", [self._handed_over.pop(0)])
+                works.searched("", [self._handed_over.popleft()])
             if (chosen := works.next(size.rows)) is None:
                 return
             work, page = chosen
             if not len(page):
                 continue
             self._pay(work, page)
-            started = time.monotonic()
-            embedded = self._asked_model(work, page)
+            started, embedded = time.monotonic(), None
+            with works.leaving_out(work.address):
+                embedded = self._asked_model(work, page)
+            if embedded is None:
+                continue
             if work.provider.priced(1_000_000).dollars == 0:
                 size.took(len(page), time.monotonic() - started)
             yield (work, *embedded)
@@ -320,7 +318,8 @@ class BackgroundRefinement:
         if bill.dollars is None and self._ledger.limited:
             raise LightmigrateError(
                 f"the price of {work.provider.name} is not known, and what may be spent is limited: leave "
-                "max_cost_per_day and max_cost out, and give rows_per_second"
+                "max_cost_per_day and max_cost out, and give refine='background' (LIGHTMIGRATE_REFINE=background) with "
+                "rows_per_second"
             )
         if not bill.dollars:
             return

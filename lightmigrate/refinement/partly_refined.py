@@ -8,7 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lightmigrate.errors import CollectionNotFoundError, DatabaseChangedError
+from lightmigrate.errors import (
+    CollectionNotFoundError,
+    DatabaseChangedError,
+    LightmigrateError,
+    ModelMismatchError,
+    RefusedError,
+)
+from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.order import ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
@@ -29,6 +36,9 @@ COMPARED = 100
 
 # Among the facts of a collection: how many of its rows the model cannot embed, so that no start tries them again.
 WITHOUT_EMBEDDING = "rows_without_embedding"
+
+# What ends the refinement of one collection: it is gone, another one is in its place, or it is of another model.
+OF_ONE_COLLECTION = (CollectionNotFoundError, DatabaseChangedError, ModelMismatchError, RefusedError)
 
 
 class PartlyRefined:
@@ -55,18 +65,25 @@ class PartlyRefined:
         self._store, self._turns = store, turns
         # a thread that only reads and one that writes, each with a connection of its own
         self._reading, self._writing = Provenance.existing(place), Provenance.existing(place)
-        facts = self._writing.facts(address)
+        try:
+            self._open(provider)
+        except BaseException:
+            self.close()
+            raise
+        self._searched: deque[str] = deque(maxlen=MOST_SEARCHED)
+        self._begun = RecordTables().table()
+
+    def _open(self, provider: Provider) -> None:
+        address, turns, facts = self.address, self._turns, self._writing.facts(self.address)
         form, by_id = form_from_json(facts.get("text_form") or {}), TextsFile(**facts["texts_file"]).read()
         with turns.own():
-            collection = with_texts(store.collection(address), by_id if form is None else TextSource(form, by_id))
+            collection = with_texts(self._store.collection(address), by_id if form is None else TextSource(form, by_id))
             self.id = collection.facts().id
             self._reader = Refiner(address, collection, self._reading, provider, turns=turns)
             self._writer = Refiner(address, collection, self._writing, provider, turns=turns)
             self._reader.require_migrated(COMPARED)
         rows = ProjectedRows(address, collection, self._reading, provider, (), 0)
         self._others = iter(rows.shuffled())
-        self._searched: deque[str] = deque(maxlen=MOST_SEARCHED)
-        self._begun = RecordTables().table()
 
     def close(self) -> None:
         """Release the provenance file."""
@@ -83,7 +100,16 @@ class PartlyRefined:
         return bool(self._searched)
 
     def next(self, most: int) -> Page | None:
-        """The next records to embed, at most so many; may be empty. `None` when there are no more. Only reads."""
+        """The next records to embed, at most so many; may be empty. `None` when there are no more. Only reads.
+
+        Raises:
+            CollectionNotFoundError: it is gone.
+            DatabaseChangedError: another collection is in its place.
+        """
+        with self._while_same():
+            return self._next(most)
+
+    def _next(self, most: int) -> Page | None:
         ids: list[str] = []
         while self._searched and not ids:
             searched = [self._searched.popleft() for _ in range(min(most, len(self._searched)))]
@@ -109,18 +135,28 @@ class PartlyRefined:
         """See `Refiner.write`.
 
         Raises:
+            CollectionNotFoundError: it is gone.
             DatabaseChangedError: another collection is in its place.
         """
         self._require_same()
-        return self._writer.write(page, vectors)
+        with self._while_same():
+            return self._writer.write(page, vectors)
 
     def _require_same(self) -> None:
         with self._turns.own():
-            try:
-                present = self._store.collection(self.address).facts().id
-            except CollectionNotFoundError:
-                present = ""
+            present = self._store.collection(self.address).facts().id
             DatabaseChangedError.require_same(self.address, self.id, present)
+
+    @contextlib.contextmanager
+    def _while_same(self) -> Iterator[None]:
+        """Around calls of the store, each of which fails in a way of its own where the collection is gone."""
+        try:
+            yield
+        except LightmigrateError:
+            raise
+        except Exception:
+            self._require_same()
+            raise
 
     def finish(self, alone: Callable[[], contextlib.AbstractContextManager[None]]) -> int:
         """Note that every row was tried, and make all of them reachable by searches again. Writes.
@@ -132,6 +168,7 @@ class PartlyRefined:
             The number of rows that the model cannot embed.
 
         Raises:
+            CollectionNotFoundError: it is gone.
             DatabaseChangedError: another collection is in its place.
         """
 
@@ -145,23 +182,29 @@ class PartlyRefined:
         self._writing.note(self.address, {WITHOUT_EMBEDDING: left})
         if not left:
             self._writing.drop_older_projections(self.address)
-        self._writer.reach_all(alone_with_it)
+        with self._while_same():
+            self._writer.reach_all(alone_with_it)
         return left
 
 
 class Works:
     """Collections that are refined one after another, but for rows that searches returned, which come first.
 
+    One that cannot be refined is left out, and the others go on.
+
     Args:
         addresses: of the collections.
-        open_work: opens one of them; `None` for one that is gone.
+        open_work: opens one of them.
         by_id: the addresses of some of them, by the store's own ids.
+
+    Attributes:
+        left_out: what ended the refinement of those that are left out. A thread that writes may add to it.
     """
 
     def __init__(
         self,
         addresses: Sequence[Address],
-        open_work: Callable[[Address], PartlyRefined | None],
+        open_work: Callable[[Address], PartlyRefined],
         by_id: Mapping[str, Address],
     ) -> None:
         self._waiting = deque(addresses)
@@ -169,6 +212,23 @@ class Works:
         self._open_work = open_work
         self._open: list[PartlyRefined] = []
         self._tried: list[PartlyRefined] = []
+        self.left_out: dict[Address, LightmigrateError] = {}
+
+    @property
+    def reason_left_out(self) -> str:
+        """Why the first collection is left out that is not just gone; empty where there is none."""
+        kept = ((a, error) for a, error in self.left_out.items() if not isinstance(error, CollectionNotFoundError))
+        return next((f"{address}: {error}" for address, error in kept), "")
+
+    @contextlib.contextmanager
+    def leaving_out(self, address: Address) -> Iterator[None]:
+        """Around work on one collection: if that cannot be refined, it is left out from now on, and said so once."""
+        try:
+            yield
+        except OF_ONE_COLLECTION as error:
+            if address not in self.left_out:
+                self.left_out[address] = error
+                logger.warning("⚠ %s is left out of refining in the background: %s", address, error)
 
     def searched(self, collection: str, ids: Sequence[str]) -> None:
         """A search of a collection, by the store's id or of any if that is empty, returned these rows."""
@@ -183,7 +243,11 @@ class Works:
         """The next records to embed; `None` when there are no more. See `PartlyRefined.next`."""
         while True:
             for work in sorted(self._open, key=lambda work: not work.has_searched):
-                if (page := work.next(most)) is not None:
+                page = None
+                if work.address not in self.left_out:
+                    with self.leaving_out(work.address):
+                        page = work.next(most)
+                if page is not None:
                     return work, page
                 self._open.remove(work)
                 self._tried.append(work)
@@ -192,12 +256,17 @@ class Works:
             self._begin(self._waiting.popleft())
 
     def _begin(self, address: Address) -> None:
-        if (opened := self._open_work(address)) is not None:
-            self._open.append(opened)
+        with self.leaving_out(address):
+            self._open.append(self._open_work(address))
 
     def finish(self, alone: Callable[[], contextlib.AbstractContextManager[None]]) -> int:
-        """See `PartlyRefined.finish`, for all of them."""
-        return sum(work.finish(alone) for work in self._tried)
+        """See `PartlyRefined.finish`, for all of them that are not left out."""
+        left = 0
+        for work in self._tried:
+            if work.address not in self.left_out:
+                with self.leaving_out(work.address):
+                    left += work.finish(alone)
+        return left
 
     def close(self) -> None:
         """Release the provenance file."""

@@ -22,6 +22,7 @@ from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.reachable import embed_left_texts, write_unreached
+from lightmigrate.refinement.recorded_model import require_recorded
 from lightmigrate.refinement.refit import refit_projection, texts_of_projection, texts_of_refit
 from lightmigrate.refinement.status import RefinementStatus, refinement_status
 from lightmigrate.refinement.turns import ROWS_AT_ONCE, AtOnce, Turns
@@ -174,6 +175,7 @@ class Refiner:
                 f"{limits.tokens:,.0f} tokens are allowed, embedding the queries alone takes {tokens:,}: allow more, "
                 "give fewer queries, or choose another order (--order random)"
             )
+        require_recorded(self._address, self._provenance.facts(self._address), self._provider)
         tokens += self.require_migrated()
         if len(self._provenance.projections(self._address)) > 1:
             self._reproject()  # an earlier run was interrupted

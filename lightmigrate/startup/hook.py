@@ -208,7 +208,7 @@ class _Start:
 
     def _act(self, migrator: Migrator) -> None:
         memory, policy = self._memory(migrator), self._policy
-        projected = ProjectedBefore(migrator.place, self._source.target.model)
+        projected = ProjectedBefore(migrator.place, self._source.target)
         decision = Decision(self._source, memory, projected, is_folder=self._is_folder)
         pending: dict[Address, CollectionFacts] = {}
         left = self._left_alone()

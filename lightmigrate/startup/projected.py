@@ -11,9 +11,11 @@ from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin
+from lightmigrate.refinement.recorded_model import is_recorded
 from lightmigrate.refinement.vector_fingerprint import matches
 from lightmigrate.registry.library import same_name
 from lightmigrate.startup.report import StartupFinding
+from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page
 from lightmigrate.stores.joined import Collections
 from lightmigrate.texts.collection import WithTexts
@@ -37,11 +39,11 @@ class ProjectedBefore:
 
     Attributes:
         place: where the provenance file is; it need not exist.
-        model: name of the application's model; empty when unknown.
+        target: the application's model.
     """
 
     place: Path
-    model: str
+    target: TargetModel
 
     def finding(self, collection: Collection, facts: CollectionFacts) -> StartupFinding | None:
         """The finding about a collection that holds nothing but such rows; `None` for others. Only reads."""
@@ -69,12 +71,20 @@ class ProjectedBefore:
         return page if len(kept) == len(page) else page.rows(kept)
 
     def _is_target(self, address: Address) -> bool:
-        """Whether the last recorded migration of a collection was to this model."""
-        if not self.model or not Provenance.file_in(self.place).exists():
+        """Whether the last recorded migration of a collection was to this model, and not to another one of its name.
+
+        Embeds one short text, once in a run. If the model cannot be called, its name and its dimension are believed.
+        """
+        if not self.target.model or not Provenance.file_in(self.place).exists():
             return False
         try:
             with Provenance.existing(self.place) as provenance:
-                return address in provenance.addresses() and same_name(provenance.facts(address)["model"], self.model)
+                facts = provenance.facts(address) if address in provenance.addresses() else None
+            if facts is None or not same_name(facts["model"], self.target.model):
+                return False
+            if self.target.stated_dimension not in (None, facts["dimension"]):
+                return False
+            return self.target.probe is None or is_recorded(facts, self.target.probe)
         except LightmigrateError:
             return False  # what cannot be read tells nothing
 

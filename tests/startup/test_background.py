@@ -225,9 +225,12 @@ def test_a_folder_that_another_process_has_open_is_left_alone(
         assert other.stdout is not None
         other.stdout.readline()
         with open_folder(folder):
+            while report.refinement.status.reason != f"another process has {folder} open":
+                assert not report.refinement.wait(0.01)
+            assert report.refinement.status.state == "waiting"
+            report.refinement.stop()
             assert report.refinement.wait(TIMEOUT)
         other.kill()
-    assert report.refinement.status.reason == f"another process has {folder} open"
     (line,) = [line for line in caplog.messages if "stay projected for now" in line]
     assert line.endswith(f"lightmigrate refine {folder}")
     assert report.refinement.status.exact == 0

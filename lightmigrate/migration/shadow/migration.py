@@ -48,6 +48,7 @@ from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import IndexRoute
+from lightmigrate.stores.others import require_no_others
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.vectors import meaningful
 
@@ -179,6 +180,7 @@ class ShadowMigration:
         force: bool,
         beside: Callable[[Path], None] | None = None,
     ) -> list[MigrationResult]:
+        require_no_others(self._store)
         plan = self.plan(requests)
         filled = {planned.address for planned in plan.collections if planned.count}
         for request in requests:
@@ -235,6 +237,7 @@ class ShadowMigration:
     def undo(self) -> bool:
         """See `Migrator.undo`."""
         with self._locked():
+            require_no_others(self._store)
             shadows = self._shadows.building()
             for version in shadows:
                 self._lock.require()
@@ -303,6 +306,7 @@ class ShadowMigration:
         changes = [way.changes for way in ways if way.changes]
         if written == "refuse":
             require_nothing_written(changes)
+        require_no_others(self._store)
         stamp, carried = self._free_stamp(), False
         for way in ways:
             self._lock.require()
@@ -317,6 +321,7 @@ class ShadowMigration:
         with self._locked():
             versions = {_name_of(version): version for version in self._shadows.backups()}
             chosen = choose_backups([self._described(version) for version in versions.values()], names, self.path)
+            require_no_others(self._store)
             for backup in chosen:
                 self._lock.require()
                 self._store.delete(versions[backup.name].address)
@@ -327,6 +332,7 @@ class ShadowMigration:
         snapshot = self._shadows.keep_up(built)
         settling = Settling(self._shadows, built, snapshot)
         self._lock.require()
+        require_no_others(self._store)
         moved = self._store.exchange(target, job.source, stamp, function=built.function, settle=settling)
         old = self._store.backup_of(planned.address, stamp)
         new = self._store.collection(planned.address)

@@ -125,8 +125,9 @@ class Shadows:
         centre = centre_of(sample_of(source)) if kept else None
         unit = self._store.capabilities.unit_vectors and target.facts().space == "cosine"
         job = Job(
-            source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre, unit=unit
-        )
+            source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre, unit=unit,
+            moved=request.moved,
+        )  # fmt: skip
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
         scores = ScoreMeasurement(job)
         try:

@@ -87,6 +87,8 @@ def bring_over(
             if invalid.look(page):
                 moved = page.with_vectors(_as_stored(target, job.new_vectors(page)))
                 scores.add(page.vectors, moved.vectors)
+                if job.moved is not None:
+                    job.moved(page, moved.vectors)
                 yield moved
         invalid.require_none(read)
 
@@ -259,6 +261,8 @@ class _Update:
         """Project records of the source and write them to the target; returns their digests by id."""
         if len(page) and self.invalid.look(page):
             moved = self._moved(page)
+            if self.job.moved is not None:
+                self.job.moved(page, moved.vectors)
             self.comparison.remove(self.target, moved.ids)
             self.target.put(moved)
             try:

@@ -12,6 +12,7 @@ from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address
 from lightmigrate.stores.chroma.claim import ServerLock
 from lightmigrate.stores.chroma.client import UPDATE_SERVER, connect
+from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.schema import not_copied
 from lightmigrate.stores.chroma.store import ChromaStore
 
@@ -41,6 +42,10 @@ class LiveChromaStore(ChromaStore):
         """The folder of a client of this process; `None` for a server, and for a database in memory."""
         settings = self._live.get_settings()
         return Path(settings.persist_directory) if settings.is_persistent and not settings.chroma_server_host else None
+
+    def own_files(self) -> ChromaFiles | None:
+        """See `stores.others.InFiles`: Chroma takes no lock of its own."""
+        return None if self.folder is None else ChromaFiles(self.folder)
 
     @contextlib.contextmanager
     def claimed(self, owner: str) -> Iterator[Callable[[], None]]:

@@ -14,6 +14,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from lightmigrate.errors import DatabaseError, DatabaseInUseError
+from lightmigrate.lock_file import LockFile
 from lightmigrate.stores.milvus.quiet import quiet
 from lightmigrate.system import lock
 
@@ -131,6 +132,6 @@ def _servers() -> dict[str, int]:
 
 def _is_locked(place: Path) -> bool:
     """Whether another process holds Milvus Lite's lock."""
-    with contextlib.suppress(OSError), (place / "LOCK").open("rb+") as file:
+    with contextlib.suppress(OSError), LockFile(place / "LOCK", "rb+") as file:
         return not lock(file, wait=False)
     return False
