@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightmigrate.migration.aside.record import CollectionRecord, Record
@@ -18,9 +17,16 @@ def sign_new(
     new: FileDatabase,
     live: FileDatabase,
     migrated: Iterable[tuple[Request, Verification | None]],
-    backup: Path | None,
+    backups: Sequence[str],
 ) -> None:
-    """Write the record of a new database that will replace `live`, which becomes `backup`. Writes to `new`."""
+    """Write the record of a new database that will replace `live`. Writes to `new`.
+
+    Args:
+        new: the new database.
+        live: what it will replace.
+        migrated: what was asked for, and what was found in the new database.
+        backups: the names of its backups, the oldest first.
+    """
     earlier = Record.read(live.folder)
     collections = {record.address: record for record in earlier.collections} if earlier else {}
     for request, checked in migrated:
@@ -48,7 +54,7 @@ def sign_new(
         database_name=live.folder.name,
         migrated_at=now(),
         collections=tuple(collections.values()),
-        backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
+        backups=tuple(backups),
         last_writes=_writes(new),
         source_writes=_writes(live),
     ).write(new.folder)
