@@ -18,7 +18,7 @@ from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.record import RECORD_FILE
 from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.stores.chroma.files import ChromaFiles
-from tests.databases import folder_hash
+from tests.databases import folder_hash, open_client
 
 
 def backup_of(database: Path, projection: Projection, collection: str = "thought_nodes") -> Path:
@@ -110,6 +110,11 @@ def test_a_copy_that_is_migrated_has_backups_of_its_own(database: Path, projecti
     assert names(database) == [first.name]
     assert names(copy) == [second.name]
     assert json.loads((copy / RECORD_FILE).read_text())["backups"] == [second.name]
+    with open_client(copy) as client:
+        client.get_collection("notes", embedding_function=None).delete(ids=["id-1-é"])
+    ChromaMigrator(copy).rollback(written="carry")
+    assert first.name not in names(copy)
+    assert second.name in names(copy)
     assert [backup.name for backup in ChromaMigrator(database).clean()] == [first.name]
     assert second.is_dir()
 

@@ -95,7 +95,7 @@ def test_a_change_in_the_last_instant_puts_the_old_one_back(
 def test_a_change_while_the_new_one_was_built_is_found_before_the_exchange(place: Workspace) -> None:
     seen = fingerprint(place.database)
     (place.database / "more").touch()
-    with pytest.raises(DatabaseChangedError, match="written to while the new one was built"):
+    with pytest.raises(DatabaseChangedError, match="written to meanwhile"):
         cut_over(place, "run", place.staging, place.database.parent / "backup", seen)
     assert place.read_journal() is None
     assert content(place.staging) == "new"

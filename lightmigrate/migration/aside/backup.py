@@ -88,7 +88,7 @@ def find_backup(location: Location, name: str | None) -> Backup:
     """
     database, backups = location.database, backups_of(location)
     if not backups:
-        if others := names_of_original(location):
+        if others := names_of_original(location, Record.read(database)):
             raise BackupError(
                 f"{database} has no backup of its own: it was copied from a database beside it, to which "
                 f"{', '.join(sorted(others))} belongs"

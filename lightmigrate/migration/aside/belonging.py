@@ -46,13 +46,17 @@ def own_names(location: Location) -> tuple[str, ...]:
     record = Record.read(location.database)
     if record is None:
         return ()
-    others = names_of_original(location)
+    others = names_of_original(location, record)
     return tuple(name for name in record.backups if name not in others)
 
 
-def names_of_original(location: Location) -> set[str]:
-    """Of the backups that the database's record names, those of the database beside it that it is a copy of; reads."""
-    record = Record.read(location.database)
+def names_of_original(location: Location, record: Record | None) -> set[str]:
+    """Of the backups that a record of the database names, those of the one beside it that it is a copy of. Only reads.
+
+    Args:
+        location: of the database.
+        record: its own, or that of one of its backups.
+    """
     if record is None or location.inside:
         return set()
     return _of_original(location, location.database, record, _candidates(location)[1])

@@ -44,8 +44,7 @@ def cut_over(
     """
     if fingerprint(workspace.database, workspace.location.belongs) != seen:
         raise DatabaseChangedError(
-            f"{workspace.database} was written to while the new one was built: nothing was migrated; stop the writer "
-            "and run this again"
+            f"{workspace.database} was written to meanwhile: nothing was exchanged; stop the writer and run this again"
         )
     exchanging = Intention(run, True, workspace.relative(incoming), workspace.relative(outgoing), copied=seen)
     workspace.write_journal(exchanging)
