@@ -17,8 +17,9 @@ from lightmigrate.migration.aside.backup import new_backup_path
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.record import RECORD_FILE
 from lightmigrate.migration.aside.workspace import Workspace
+from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.files import ChromaFiles
-from tests.databases import folder_hash, open_client
+from tests.databases import folder_hash
 
 
 def backup_of(database: Path, projection: Projection, collection: str = "thought_nodes") -> Path:

@@ -21,7 +21,7 @@ from lightmigrate.objects.lock import ObjectLock
 from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.processes import Processes
 from tests.faults import EVERY_OPERATION
-from tests.scale.object_server import SLOW_DOWN, Answer, ObjectServer, Requested
+from tests.scale.object_server import Answer, ObjectServer, Requested
 from tests.scale.objects import Dataset
 from tests.scale.test_folder_migration import alive, children_of
 
@@ -223,7 +223,8 @@ def test_a_run_that_was_taken_over_while_its_pointer_was_refused_does_not_put_it
         home = ObjectFolder(f"{dataset.address}.lightmigrate")
         everything = home.states()
         home.delete([*home.states("lock"), *(name for name in everything if name.endswith(".parquet"))])
-        return "503 Slow Down", SLOW_DOWN
+        # which the client of S3 does not try again by itself
+        return "500 Internal Server Error", b"<Error><Code>InternalError</Code></Error>"
 
     server.before = take_over
     with pytest.raises(AnotherRunError, match="nothing was exchanged"):
