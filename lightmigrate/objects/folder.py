@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -130,10 +130,22 @@ class ObjectFolder:
         path = self._path(name)
         attempt(lambda: self._system.get_file(path, str(target)), self._unread(name))
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put an object, in one request; readers see the old one or the new one. Writes."""
+    def write(self, name: str, data: bytes, require: Callable[[], None] | None = None) -> None:
+        """Put an object, in one request; readers see the old one or the new one. Writes.
+
+        Args:
+            name: of the object.
+            data: its content.
+            require: called before each attempt; raises where the object must not be put any more.
+        """
         path = self._path(name)
-        attempt(lambda: self._system.pipe_file(path, data), f"{self.address}/{name} cannot be written")
+
+        def put() -> None:
+            if require is not None:
+                require()
+            self._system.pipe_file(path, data)
+
+        attempt(put, f"{self.address}/{name} cannot be written")
 
     def write_json(self, name: str, fields: Mapping[str, Any]) -> None:
         """Put an object with JSON; see `write`."""

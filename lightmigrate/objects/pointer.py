@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -133,9 +133,16 @@ def read_pointer(home: ObjectFolder) -> Pointer:
         ) from None
 
 
-def write_pointer(home: ObjectFolder, pointer: Pointer) -> None:
-    """Put the pointer, in one request: from then on its prefix is the dataset. Writes."""
-    home.write(CURRENT, json.dumps(pointer.to_json(), indent=1).encode())
+def write_pointer(home: ObjectFolder, pointer: Pointer, require: Callable[[], None]) -> None:
+    """Put the pointer, in one request: from then on its prefix is the dataset. Writes.
+
+    Args:
+        home: the prefix of what is ours.
+        pointer: the pointer.
+        require: raises where the lock is not held any more. A store may fail for longer than it takes another machine
+            to take the lock over and to delete what this run has built, so it is called before each attempt.
+    """
+    home.write(CURRENT, json.dumps(pointer.to_json(), indent=1).encode(), require)
 
 
 def dataset_path(address: str) -> str:

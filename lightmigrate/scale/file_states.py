@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lightmigrate.files import file_sha256
+from lightmigrate.progress import logger
 from lightmigrate.scale.manifest import Done
 
 # Of a file: its size, and a number that is another one after it was written to; `None` where there is none. See
@@ -24,6 +25,14 @@ def sources_of(done: Mapping[str, Done]) -> dict[str, State]:
 def different(now: Mapping[str, State], states: Mapping[str, State]) -> set[str]:
     """The files that are no longer what they were, or are new, or gone."""
     return {name for name in now.keys() | states.keys() if now.get(name) != states.get(name)}
+
+
+def warn_of_late(path: Path, count: int, kept: Path) -> None:
+    """Say that files of a folder were written to after they were read for the last time, and where that is now."""
+    logger.warning(
+        "%s: %d files were written to in the last moment before the exchange; what was written is only in %s, which is "
+        "kept", path, count, kept,
+    )  # fmt: skip
 
 
 def state_of(path: Path) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from lightmigrate.files import tree_bytes, write_json
 from lightmigrate.migration.results import Backup
 from lightmigrate.rights import Rights
 from lightmigrate.scale import manifest
-from lightmigrate.scale.file_states import State, sha256_of, size_of, state_of
+from lightmigrate.scale.file_states import State, sha256_of, size_of
 from lightmigrate.scale.manifest import Done
-from lightmigrate.scale.workspace import MARK, Workspace
+from lightmigrate.scale.workspace import MARK, Workspace, states_in
 from lightmigrate.stores.open import other_database_in
 from lightmigrate.stores.units import UnitFolder
 from lightmigrate.system import rename, sync_file, sync_folder
@@ -83,7 +84,7 @@ class FolderPlace:
 
     def states(self) -> dict[str, State]:
         """See `Place`."""
-        return _states_in(self.path)
+        return states_in(self.path)
 
     def require_own(self) -> None:
         """See `Place`: an application may have another database in it open, and would go on writing to it."""
@@ -167,12 +168,12 @@ class FolderPlace:
     def exchange(self, run: str, states: Mapping[str, State], sha256: str) -> Backup:
         """See `Place`."""
         name = self._workspace.new_backup()
-        self._workspace.exchange(self._workspace.new(run), name)
+        self._workspace.exchange(self._workspace.new(run), name, states)
         return _backup(self._workspace.home / name)
 
     def states_of(self, backup: Backup) -> dict[str, State]:
         """See `Place`."""
-        return _states_in(backup.path)
+        return states_in(backup.path)
 
     def live_run(self) -> str:
         """See `Place`."""
@@ -193,19 +194,19 @@ class FolderPlace:
     def restore(self, backup: Backup) -> Path:
         """See `Place`."""
         displaced = self._workspace.new_backup()
-        self._workspace.exchange(backup.path, displaced)
+        self._workspace.exchange(backup.path, displaced, self.states())
         return self._workspace.home / displaced
 
     def delete_backup(self, backup: Backup) -> None:
-        """See `Place`: nobody writes to it, as it has another name now."""
+        """See `Place`: whoever had a file of it open, or read its name before, can have written to it since."""
+        if late := len(self._workspace.written_since(backup.path)):
+            path = backup.path
+            raise RefusedError(
+                f"{late} files in {path} were written to since it was replaced, and are only there: copy what was "
+                f"written to where it belongs, then  rm -r {shlex.quote(str(path))}  deletes the backup"
+            )
         self._workspace.delete_backup(backup.path)
 
 
 def _backup(path: Path) -> Backup:
     return Backup(path.name, path, tree_bytes(path), None)
-
-
-def _states_in(folder: Path) -> dict[str, State]:
-    """The files of a folder but the mark of a run; only reads."""
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    return {name: state_of(folder / name) for name in names if name != MARK}

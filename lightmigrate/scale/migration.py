@@ -32,7 +32,7 @@ from lightmigrate.scale.convert import Conversion, convert
 from lightmigrate.scale.converting import convert_all
 from lightmigrate.scale.embedding import Embedding
 from lightmigrate.scale.executor import Executor
-from lightmigrate.scale.file_states import State, different, digest_of_states, sources_of
+from lightmigrate.scale.file_states import State, different, digest_of_states, sources_of, warn_of_late
 from lightmigrate.scale.folder_place import FolderPlace
 from lightmigrate.scale.job import UnitJob, job_of, require_no_extracts
 from lightmigrate.scale.manifest import Done
@@ -117,10 +117,7 @@ class FolderMigrator:
             sha256 = manifest.total(done.values())
             old = self._place.exchange(run, states, sha256)
             if late := len(different(self._place.states_of(old), states)):
-                logger.warning(
-                    "%s: %d files were written to in the last moment before the exchange; what was written is only in "
-                    "%s, which is kept", self.path, late, old.path,
-                )  # fmt: skip
+                warn_of_late(self.path, late, old.path)
                 options = replace(options, auto_backup=True)
             if not options.auto_backup:
                 self._place.delete_backup(old)

@@ -232,7 +232,6 @@ class ObjectPlace:
         """See `Place`: first the pointer says that it is no backup any more, and last that it is gone."""
         version = self._former(backup)
         self._require_unwritten(version)
-        self._lock.require()
         self._set(self._pointer.without([version], deleted=False))
         self._end_deletions()
 
@@ -272,12 +271,11 @@ class ObjectPlace:
         notes.delete(notes.states())
 
     def _move_to(self, version: DatasetVersion) -> None:
-        self._lock.require()
         self._set(self._pointer.moved_to(version))
 
     def _set(self, pointer: Pointer) -> None:
-        """Put the pointer, and see that it was. Writes."""
-        write_pointer(self._home, pointer)
+        """Put the pointer while the lock is held, and see that it was. Writes."""
+        write_pointer(self._home, pointer, self._lock.require)
         if (read := read_pointer(self._home)) != pointer:
             self._pointer = read
             raise VerificationError(f"{self._home.address} was written to by something else: see which is the dataset")

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lightmigrate.errors import DatabaseError
-from lightmigrate.progress import logger
 from lightmigrate.scale.workspace import Workspace
 
 
@@ -23,9 +22,7 @@ def migrated_path(address: str) -> Path | None:
 def require_whole(folder: Path) -> None:
     """Raise `DatabaseError` where a crash left an exchange of a folder half done. Only reads."""
     if Workspace(folder).interrupted():
-        raise DatabaseError(
-            f"an exchange was interrupted:  lightmigrate resume {shlex.quote(str(folder))}  finishes it"
-        )
+        raise DatabaseError(f"an exchange was interrupted:  lightmigrate resume {shlex.quote(str(folder))}  ends it")
 
 
 def recover(folder: Path) -> str | None:
@@ -41,6 +38,4 @@ def recover(folder: Path) -> str | None:
     if not workspace.interrupted():
         return None
     with workspace.locked():
-        done = "an interrupted exchange was finished"
-        logger.warning("%s: %s", folder, done)
-        return done
+        return workspace.recovered

@@ -20,10 +20,15 @@ def order(text: str) -> tuple[str, int]:
     return (match[1], int(match[2] or 1)) if match else ("", 0)
 
 
-def next_timestamp(taken: Iterable[str]) -> str:
-    """The present time, but always later than all of `taken`, also when the clock was set back."""
-    stamp, number = datetime.datetime.now().strftime("%Y%m%d_%H%M%S"), 1
+def next_timestamp(taken: Iterable[str], number: int = 1) -> str:
+    """The present time, but always later than all of `taken`, also when the clock was set back.
+
+    Args:
+        taken: timestamps; other texts are passed over.
+        number: in the second; so many more than that of the latest one in the same second.
+    """
+    stamp = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
     latest, last = max(map(order, taken), default=("", 0))
     if latest >= stamp:
-        stamp, number = latest, last + 1
+        stamp, number = latest, last + number
     return f"{stamp}_{number}" if number > 1 else stamp

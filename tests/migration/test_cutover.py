@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from lightmigrate.errors import DatabaseChangedError, DatabaseError, DatabaseInU
 from lightmigrate.migration.aside import cutover, exchange
 from lightmigrate.migration.aside.cutover import cut_over, recover
 from lightmigrate.migration.aside.exchange import MARKER
+from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.stores.chroma.files import ChromaFiles
+from lightmigrate.stores.files import fingerprint
 from tests.databases import folder_hash
 from tests.faults import EVERY_OPERATION
 
@@ -44,9 +48,22 @@ def content(folder: Path) -> str:
     return (folder / "content").read_text()
 
 
-def run(workspace: Workspace, unchanged: Callable[[Path], bool] = lambda folder: True) -> None:
+def run(workspace: Workspace, outgoing: str = "backup") -> None:
     workspace.write_journal(Intention("run", False, workspace.relative(workspace.staging), ""))
-    cut_over(workspace, "run", workspace.staging, workspace.database.parent / "backup", unchanged)
+    seen = fingerprint(workspace.database)
+    cut_over(workspace, "run", workspace.staging, workspace.database.parent / outgoing, seen)
+
+
+def just_before_the_exchange(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """The exchange itself is the real one."""
+    put_in_place = exchange.put_in_place
+
+    def call(incoming: Path, live: Path, outgoing: Path) -> None:
+        if content(live) == "old":
+            do()
+        put_in_place(incoming, live, outgoing)
+
+    monkeypatch.setattr(exchange, "put_in_place", call)
 
 
 def assert_settled(workspace: Workspace, live: str, backup: str | None) -> None:
@@ -64,11 +81,99 @@ def test_it_exchanges(system: str, place: Workspace) -> None:
     assert recover(place) is None
 
 
-def test_a_change_in_the_last_instant_puts_the_old_one_back(system: str, place: Workspace) -> None:
-    with pytest.raises(DatabaseChangedError):
-        run(place, unchanged=lambda folder: content(folder) != "old")
+def test_a_change_in_the_last_instant_puts_the_old_one_back(
+    system: str, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    just_before_the_exchange(monkeypatch, lambda: (place.database / "more").touch())
+    with pytest.raises(DatabaseChangedError, match="written to during the exchange"):
+        run(place)
     recover(place)
     assert_settled(place, "old", None)
+    assert (place.database / "more").exists()
+
+
+def test_a_change_while_the_new_one_was_built_is_found_before_the_exchange(place: Workspace) -> None:
+    seen = fingerprint(place.database)
+    (place.database / "more").touch()
+    with pytest.raises(DatabaseChangedError, match="written to meanwhile"):
+        cut_over(place, "run", place.staging, place.database.parent / "backup", seen)
+    assert place.read_journal() is None
+    assert content(place.staging) == "new"
+
+
+def test_a_process_that_opened_the_old_one_in_the_last_instant_keeps_it(
+    system: str, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = place.database / "chroma.sqlite3"
+    main.touch()
+    opened = list[subprocess.Popen[str]]()
+
+    def open_it() -> None:
+        code = "import sys; file = open(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(main)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        opened.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+
+    just_before_the_exchange(monkeypatch, open_it)
+    try:
+        with pytest.raises(DatabaseInUseError, match="was opened by process") as caught:
+            run(place)
+        assert caught.value.processes == (opened[0].pid,)
+    finally:
+        opened[0].communicate()
+    recover(place)
+    assert_settled(place, "old", None)
+
+
+@pytest.mark.parametrize("outgoing", ["backup", ".db.lightmigrate/trash/old"])
+def test_what_was_written_before_an_exchange_that_was_killed_is_kept_and_said(
+    outgoing: str, system: str, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.staging / "chroma.sqlite3").touch()
+    Record("db", "2026-01-01", (), (), (), ()).write(place.staging)
+    place.trash.mkdir()
+    just_before_the_exchange(monkeypatch, lambda: (place.database / "more").write_text("late"))
+
+    def killed(*_arguments: object) -> None:
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover, "_disturbed", killed)
+        with pytest.raises(CrashError):
+            run(place, outgoing)
+    said = recover(place) or ""
+    (kept,) = place.database.parent.rglob("more")
+    assert f"what was written is only in {kept.parent}" in said
+    assert content(place.database) == "new"
+    assert content(kept.parent) == "old"
+    record = Record.read(place.database)
+    assert record is not None
+    assert outgoing == "backup" or record.backups == (kept.parent.name,)
+
+
+def test_a_backup_whose_name_somebody_took_gets_another_and_the_record_says_so(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = place.database.parent / "chroma_backup_20260101_000000"
+    Record("db", "2026-01-01", (), (taken.name,), (), ()).write(place.staging)
+
+    def take() -> None:
+        taken.mkdir()
+        (taken / "content").write_text("of a neighbour")
+
+    just_before_the_exchange(monkeypatch, take)
+    with pytest.raises(OSError, match="not empty"):
+        run(place, taken.name)
+    assert "was finished" in (recover(place) or "")
+    assert content(taken) == "of a neighbour"
+    record = Record.read(place.database)
+    assert record is not None
+    (name,) = record.backups
+    assert name != taken.name
+    assert content(place.database.parent / name) == "old"
 
 
 @pytest.mark.parametrize("crash", range(1, 7))

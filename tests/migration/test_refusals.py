@@ -217,7 +217,7 @@ def test_written_to_between_copy_and_exchange(database: Path, projection: Projec
                 notes = client.get_collection("notes", embedding_function=None)
                 notes.add(ids=["late"], embeddings=make_vectors(1))
 
-    with pytest.raises(DatabaseChangedError, match="written to during the exchange"):
+    with pytest.raises(DatabaseChangedError, match="written to meanwhile"):
         ChromaMigrator(database, on_progress=write).migrate_collection("thought_nodes", projection)
     assert names(database.parent) == [database.name]
     with open_client(database) as client:

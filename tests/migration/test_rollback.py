@@ -10,7 +10,8 @@ import pytest
 
 from lightmigrate import ChromaMigrator, Projection
 from lightmigrate.errors import BackupError, DatabaseInUseError
-from lightmigrate.migration.aside.backup import backup_folders, new_backup_path
+from lightmigrate.migration.aside.backup import new_backup_path
+from lightmigrate.migration.aside.belonging import backup_folders
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.files import ChromaFiles

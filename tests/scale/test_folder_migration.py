@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import manifest, workspace
 from lightmigrate.scale.convert import convert
+from lightmigrate.scale.file_states import State
 from lightmigrate.scale.folder_place import FolderPlace
 from lightmigrate.scale.job import ProjectionJob
 from lightmigrate.scale.migration import FolderMigrator
@@ -209,12 +211,12 @@ def test_what_is_written_in_the_last_moment_is_said_and_its_folder_kept(
 ) -> None:
     exchange = Workspace.exchange
 
-    def written_before(workspace: Workspace, new: Path, backup: str) -> None:
+    def written_before(workspace: Workspace, new: Path, backup: str, states: Mapping[str, State]) -> None:
         if late.endswith(".parquet"):
             write(folder / late, "fixed", 9)
         else:
             (folder / late).write_text("in the last moment")
-        exchange(workspace, new, backup)
+        exchange(workspace, new, backup, states)
 
     monkeypatch.setattr(Workspace, "exchange", written_before)
     options = replace(FORCED, auto_backup=False)
@@ -222,6 +224,21 @@ def test_what_is_written_in_the_last_moment_is_said_and_its_folder_kept(
     assert "1 files were written to in the last moment" in caplog.text
     assert result.backup_path is not None
     assert (result.backup_path / late).exists()
+    with pytest.raises(RefusedError, match=f"1 files in {result.backup_path} were written to since it was replaced"):
+        FolderMigrator(str(folder), Processes(1)).clean(None)
+    assert (result.backup_path / late).exists()
+
+
+def test_a_backup_that_is_put_back_and_written_to_is_cleaned_when_it_is_replaced_again(
+    folder: Path, projection: Path
+) -> None:
+    migrator = FolderMigrator(str(folder), Processes(1))
+    migrator.migrate(projection, FORCED)
+    migrator.rollback()
+    write(folder / "year=2024/late.parquet", "fixed", 9)
+    migrator.migrate(projection, FORCED)
+    assert len(migrator.clean(None)) == 2
+    assert [path.name for path in Workspace(folder).home.glob("replaced-*")] == []
 
 
 @pytest.mark.parametrize("kind", ["chroma", "sqlite-vec", "qdrant", "lance"])

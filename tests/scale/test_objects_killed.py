@@ -21,7 +21,7 @@ from lightmigrate.objects.lock import ObjectLock
 from lightmigrate.scale.migration import FolderMigrator
 from tests.faults import EVERY_OPERATION
 from tests.scale.here import Here
-from tests.scale.object_server import ObjectServer, Requested
+from tests.scale.object_server import Answer, ObjectServer, Requested
 from tests.scale.objects import Dataset
 from tests.scale.test_folder_migration import alive, children_of
 
@@ -207,4 +207,29 @@ def test_a_run_that_was_taken_over_exchanges_nothing(dataset: Dataset, server: O
     assert dataset_path(dataset.address) == dataset.address
     result = FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert result.converted_now == 0
+    assert dataset.require_whole()
+
+
+def test_a_run_that_was_taken_over_while_its_pointer_was_refused_does_not_put_it_later(
+    dataset: Dataset, server: ObjectServer
+) -> None:
+    refused: list[Requested] = []
+
+    def take_over(request: Requested) -> Answer | None:
+        if request.method != "PUT" or not request.path.endswith("/current.json"):
+            return None
+        refused.append(request)
+        server.before = lambda request: None
+        home = ObjectFolder(f"{dataset.address}.lightmigrate")
+        everything = home.states()
+        home.delete([*home.states("lock"), *(name for name in everything if name.endswith(".parquet"))])
+        # which the client of S3 does not try again by itself
+        return "500 Internal Server Error", b"<Error><Code>InternalError</Code></Error>"
+
+    server.before = take_over
+    with pytest.raises(AnotherRunError, match="nothing was exchanged"):
+        FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
+    assert len(refused) == 1
+    assert dataset_path(dataset.address) == dataset.address
+    FolderMigrator(dataset.address, Here()).migrate(dataset.projection, FORCED)
     assert dataset.require_whole()

@@ -1,27 +1,65 @@
-"""Backups: the old databases that migrations leave beside the new one, and which database each belongs to."""
+"""Backups: the old databases that migrations leave beside the new one, their names, and how one is found."""
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from lightmigrate.errors import BackupError
 from lightmigrate.files import tree_bytes
-from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.aside.belonging import backup_folders, names_of_original, own_backups
+from lightmigrate.migration.aside.location import WORKSPACE_SUFFIX, Location
 from lightmigrate.migration.aside.record import Record
+from lightmigrate.migration.history import readable_history, write_history
 from lightmigrate.migration.results import Backup
-from lightmigrate.stores.timestamp import next_timestamp, order
+from lightmigrate.stores.timestamp import next_timestamp
 
-
-def backup_folders(location: Location) -> list[Path]:
-    """All folders in the location's home that look like backups, of any database, oldest first. Only reads."""
-    folders = [path for path in location.home.glob(f"{location.backup_prefix}*") if path.is_dir()]
-    return sorted(folders, key=lambda path: order(path.name.removeprefix(location.backup_prefix)))
+# How many numbers there are to choose from at random.
+_NUMBERS = 10**9
 
 
 def new_backup_path(location: Location) -> Path:
-    """A free name such as `chroma_backup_YYYYMMDD_HHMMSS` in the location's home, later than all backups."""
+    """A free name such as `chroma_backup_YYYYMMDD_HHMMSS` in the location's home, later than all backups.
+
+    Runs on other databases beside this one have chosen names that are not taken yet: while there may be one, a random
+    number makes it none of theirs. The lock of this database is held, so that they see that there is this run, too.
+    """
     taken = (path.name.removeprefix(location.backup_prefix) for path in backup_folders(location))
-    return location.home / f"{location.backup_prefix}{next_timestamp(taken)}"
+    number = 1 if _is_alone(location) else secrets.randbelow(_NUMBERS) + 2
+    return location.home / f"{location.backup_prefix}{next_timestamp(taken, number)}"
+
+
+def _is_alone(location: Location) -> bool:
+    """Whether no other database of the location's home has a workspace."""
+    other = location.home.glob(f".*{WORKSPACE_SUFFIX}")
+    return location.inside or all(path == location.workspace for path in other)
+
+
+def under_free_name(location: Location, taken: Path) -> Path:
+    """A free name in place of that of a backup, which somebody took meanwhile. Writes it where the database names it.
+
+    After a crash in here it chooses the same one again.
+    """
+    folder = location.database
+    record = Record.read(folder)
+    named = location.home / record.backups[-1] if record is not None and record.backups else taken
+    free = new_backup_path(location) if named.exists() else named
+    if record is not None and taken.name in record.backups:
+        names = tuple(free.name if name == taken.name else name for name in record.backups)
+        history = readable_history(folder)
+        if history is not None:
+            renamed = (replace(each, backup=free.name) if each.backup == taken.name else each for each in history)
+            write_history(folder, renamed)
+        replace(record, backups=names).write(folder)
+    return free
+
+
+def name_one_more(folder: Path, backup: str) -> None:
+    """Add a backup to those that the record of a database names, if it has one. Writes."""
+    record = Record.read(folder)
+    if record is not None and backup not in record.backups:
+        replace(record, backups=(*record.backups, backup)).write(folder)
 
 
 def name_for_displaced(location: Location, incoming: Path) -> Path:
@@ -42,23 +80,6 @@ def backups_of(location: Location) -> list[Backup]:
     ]
 
 
-def own_backups(location: Location) -> list[tuple[Path, Record | None]]:
-    """The folders of the backups that belong to this database, with their records, oldest name first. Only reads.
-
-    A folder belongs to it when the database's record names it, or the record of another of its backups
-    does, or when the folder's own record says it is this database (left there by a rollback), or when it stands
-    inside the database. Backups of other databases beside this one are not listed.
-    """
-    candidates = {path.name: path for path in backup_folders(location) if location.files.at(path).exists()}
-    records = {name: Record.read(path) for name, path in candidates.items()}
-    own = Record.read(location.database)
-    belonging = set(candidates) if location.inside else set(own.backups) if own else set()
-    for name, record in records.items():
-        if record is not None and record.database_name == location.database.name:
-            belonging |= {name, *record.backups}
-    return [(path, records[name]) for name, path in candidates.items() if name in belonging]
-
-
 def find_backup(location: Location, name: str | None) -> Backup:
     """The backup to go back to: the newest, or the one named.
 
@@ -67,6 +88,11 @@ def find_backup(location: Location, name: str | None) -> Backup:
     """
     database, backups = location.database, backups_of(location)
     if not backups:
+        if others := names_of_original(location, Record.read(database)):
+            raise BackupError(
+                f"{database} has no backup of its own: it was copied from a database beside it, to which "
+                f"{', '.join(sorted(others))} belongs"
+            )
         raise BackupError(f"{database} has no backup: nothing was migrated, or the backups were cleaned")
     if name is None:
         return backups[-1]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError
-from lightmigrate.migration.aside.backup import own_backups
+from lightmigrate.migration.aside.belonging import own_backups
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.record import CollectionRecord, Record
 from lightmigrate.migration.history import (

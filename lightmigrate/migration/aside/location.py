@@ -23,6 +23,9 @@ MODELS_FILE = "lightmigrate-models.json"
 # The provenance of its vectors (exact or projected); exchanged with it.
 PROVENANCE_FILE = "lightmigrate-provenance.sqlite3"
 
+# How the name of a workspace beside a database ends.
+WORKSPACE_SUFFIX = ".lightmigrate"
+
 # All files of lightmigrate that are exchanged with the database.
 COMPANIONS = (MODELS_FILE, PROVENANCE_FILE, SCORES_FILE, HISTORY_FILE, RECORD_FILE)
 
@@ -71,7 +74,7 @@ class Location:
     @property
     def workspace(self) -> Path:
         """The hidden folder in which a migration works."""
-        return self.home / (".lightmigrate" if self.inside else f".{self.database.name}.lightmigrate")
+        return self.home / (WORKSPACE_SUFFIX if self.inside else f".{self.database.name}{WORKSPACE_SUFFIX}")
 
     def belongs(self, entry: Path) -> bool:
         """Whether an entry of the folder is exchanged: beside all are, inside only those of `is_database_entry`."""

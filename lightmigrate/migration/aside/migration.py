@@ -16,6 +16,7 @@ from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrate
 from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, find_backup, name_for_displaced, new_backup_path
+from lightmigrate.migration.aside.belonging import own_names
 from lightmigrate.migration.aside.changes import carry_over, changes_by_others
 from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
 from lightmigrate.migration.aside.reading import open_copy
@@ -177,7 +178,8 @@ class AsideMigration:
             results = builder(intention.run).run(catalog, lambda: workspace.write_journal(not_resumable))
             copy.put_back(workspace.unreadable)
             verified = [(request, built.verification) for request, built in zip(requests, results, strict=True)]
-            sign_new(copy, self.files, verified, outgoing if auto_backup else None)
+            backups = (*own_names(workspace.location), *([outgoing.name] if auto_backup else []))
+            sign_new(copy, self.files, verified, backups)
             counts = [planned.count for planned in plan.collections]
             note_migrations(workspace.location, copy.folder, requests, counts, outgoing if auto_backup else None)
             self._keep_scores(copy, [built.scores for built in results])
@@ -185,7 +187,7 @@ class AsideMigration:
                 beside(workspace.staging)
             keep_rights(workspace.location, workspace.staging)
             sync_tree(workspace.staging)
-            self._cut_over(intention.run, workspace.staging, outgoing, _fingerprint_of(intention.copied))
+            self._cut_over(intention.run, workspace.staging, outgoing, intention.copied or {})
         seconds = time.monotonic() - started
         return [
             MigrationResult(
@@ -230,7 +232,7 @@ class AsideMigration:
             earlier is not None
             and workspace.has_copy(earlier)
             and earlier.description in (None, description)
-            and _fingerprint_of(earlier.copied) == fingerprint(self.path, workspace.location.belongs)
+            and earlier.copied == fingerprint(self.path, workspace.location.belongs)
             and can_resume(earlier.run)
         ):
             if earlier.description is None:  # the requests were made from this copy
@@ -273,6 +275,7 @@ class AsideMigration:
         copy = self.files.at(workspace.staging)
         copy.set_aside(self.files.damaged(), workspace.unreadable)
         copy.prepare()
+        sync_tree(workspace.staging)  # before the journal says that it is complete
         intention = replace(intention, copied=copied)
         self._workspace.write_journal(intention)
         return intention
@@ -392,9 +395,4 @@ class AsideMigration:
     def _cut_over(self, run: str, incoming: Path, outgoing: Path, seen: Mapping[str, tuple[int, int]]) -> None:
         require_unused(self.files)
         outgoing.parent.mkdir(exist_ok=True)
-        cutover.cut_over(self._workspace, run, incoming, outgoing, lambda folder: fingerprint(folder) == seen)
-
-
-def _fingerprint_of(copied: Mapping[str, Any] | None) -> dict[str, tuple[int, int]]:
-    """The fingerprint that a journal stores: JSON has turned its tuples into lists."""
-    return {name: (size, time) for name, (size, time) in (copied or {}).items()}
+        cutover.cut_over(self._workspace, run, incoming, outgoing, seen)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +34,8 @@ class Intention:
         incoming: path of the folder that is to become the database, relative to the location's home.
         outgoing: path the database goes to, likewise; empty while it is built.
         description: of the requests that are built (`write_requests`); `None` for an exchange without a build.
-        copied: the `fingerprint` of the database when it was copied; `None` until the copy is complete.
+        copied: the `fingerprint` of the database when it was copied, or when an exchange without a build began; `None`
+            until the copy is complete.
     """
 
     run: str
@@ -42,7 +43,7 @@ class Intention:
     incoming: str
     outgoing: str
     description: Mapping[str, Any] | None = None
-    copied: Mapping[str, Any] | None = None
+    copied: Mapping[str, tuple[int, int]] | None = None
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Intention:
@@ -66,7 +67,9 @@ class Intention:
             if not isinstance(collection, Mapping) or not isinstance(collection["address"], Mapping):
                 raise TypeError("other collections")
             collection["model"], collection["projection"], collection["sha256"]
-        return intention
+        if copied is not None:  # JSON has turned its tuples into lists
+            copied = {name: (size, at) for name, (size, at) in copied.items()}
+        return replace(intention, copied=copied)
 
 
 class Workspace:

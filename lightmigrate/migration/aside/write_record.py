@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lightmigrate.migration.aside.belonging import names_of_original
+from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.record import CollectionRecord, Record
 from lightmigrate.migration.distance import keeps_vectors
 from lightmigrate.migration.history import now
@@ -18,9 +19,16 @@ def sign_new(
     new: FileDatabase,
     live: FileDatabase,
     migrated: Iterable[tuple[Request, Verification | None]],
-    backup: Path | None,
+    backups: Sequence[str],
 ) -> None:
-    """Write the record of a new database that will replace `live`, which becomes `backup`. Writes to `new`."""
+    """Write the record of a new database that will replace `live`. Writes to `new`.
+
+    Args:
+        new: the new database.
+        live: what it will replace.
+        migrated: what was asked for, and what was found in the new database.
+        backups: the names of its backups, the oldest first.
+    """
     earlier = Record.read(live.folder)
     collections = {record.address: record for record in earlier.collections} if earlier else {}
     for request, checked in migrated:
@@ -48,7 +56,7 @@ def sign_new(
         database_name=live.folder.name,
         migrated_at=now(),
         collections=tuple(collections.values()),
-        backups=((*earlier.backups,) if earlier else ()) + ((backup.name,) if backup else ()),
+        backups=tuple(backups),
         last_writes=_writes(new),
         source_writes=_writes(live),
     ).write(new.folder)
@@ -56,13 +64,16 @@ def sign_new(
 
 def sign_copy(copy: FileDatabase, live: FileDatabase, backup: str) -> None:
     """Write the record of a copy of a backup that will replace `live`, which becomes `backup`. Writes to `copy`."""
-    earlier, replaced = Record.read(copy.folder), Record.read(live.folder)
-    names = [*(earlier.backups if earlier else ()), *(replaced.backups if replaced else ()), backup]
+    location, names = Location.of(live), list[str]()
+    earlier = Record.read(copy.folder)
+    for record in (earlier, Record.read(live.folder)):
+        others = names_of_original(location, record)
+        names += [name for name in (record.backups if record else ()) if name not in others]
     Record(
         database_name=live.folder.name,
         migrated_at=now(),
         collections=earlier.collections if earlier else (),
-        backups=tuple(dict.fromkeys(names)),
+        backups=tuple(dict.fromkeys([*names, backup])),
         last_writes=_writes(copy),
         source_writes=_writes(live),
     ).write(copy.folder)

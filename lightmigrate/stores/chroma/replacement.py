@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.errors import CollectionNotFoundError, VerificationError
+from lightmigrate.files import sync_tree
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address, Collection, Page, Store
 from lightmigrate.stores.chroma.collection import ChromaCollection
@@ -200,8 +201,8 @@ class ChromaReplacement:
         layout = Layout.of(self._folder, self._names.own)
         if layout is None:
             return False
-        if layout.segment == self._rebuilt:
-            return True
+        if layout.segment == self._rebuilt:  # Chroma may have written to it since, and died
+            return is_whole(self._folder, self._names.own)
         try:
             rows = draft.rows()
         except ValueError:
@@ -211,6 +212,7 @@ class ChromaReplacement:
             index = self._built(draft)
             if index is None:
                 return False
+            sync_tree(index)  # a folder of this name is taken for whole
             rename(index, folder)
             sync_folder(self._folder)
         self._take_place(layout, self._rebuilt, draft, rows, complete=True)

@@ -150,20 +150,23 @@ def test_what_chroma_cannot_use_is_begun_anew_in_the_same_run(
     assert_migrated(database, old)
 
 
-def test_a_kept_index_that_chroma_was_writing_is_built_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("route", "then"), [("keep", "rebuild"), ("rebuild", "rewrite")])
+def test_an_index_in_place_that_chroma_was_writing_is_built_anew(
+    route: IndexRoute, then: IndexRoute, tmp_path: Path
+) -> None:
     """Chroma adds the tail of its log to the index when it first reads the copy, before all is verified."""
     database = make_indexed(tmp_path / "home" / "chroma_data")
     old = seen_in_a_copy(database, tmp_path)
     migrator = ChromaMigrator(database, on_progress=dies("verify", 1))
     with pytest.raises(KilledError):
-        migrator.migrate(JOBS)
+        migrator.migrate(JOBS, index=route)
     copy = database.with_name(f".{database.name}.lightmigrate") / "new"
     address = Address("thought_nodes", "default_tenant", "default_database")
     assert is_whole(copy, address)
     cut_short(copy / str(segment_of(copy, address)))
     assert not is_whole(copy, address)
-    (result,) = ChromaMigrator(database).resume()
-    assert result.index == "rebuild"
+    (result,) = ChromaMigrator(database).resume(index=route)
+    assert result.index == then
     assert_migrated(database, old)
 
 
