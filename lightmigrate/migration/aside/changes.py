@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lightmigrate.errors import VerificationError
+from lightmigrate.errors import DatabaseChangedError, VerificationError
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.changes import Changes, OnWritten, OwnVectors, carry, without_own
@@ -91,6 +91,19 @@ def changes_by_others(
             for changed in changes
         ]
     return [changed for changed in kept if changed]
+
+
+def written_state(live: FileDatabase) -> object:
+    """What differs after anybody has written records to a database. Only reads."""
+    return live.last_writes(), {facts.address: facts.count for facts in live.catalog()}
+
+
+def require_state(live: FileDatabase, state: object) -> None:
+    """Raise `DatabaseChangedError` where records were written to a database since its `written_state`. Only reads."""
+    if written_state(live) != state:
+        raise DatabaseChangedError(
+            f"{live.folder} was written to while it was compared with its backup: nothing was changed; run this again"
+        )
 
 
 def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes], page_size: int, seed: int) -> None:

@@ -17,7 +17,7 @@ from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
 from lightmigrate.migration.aside.backup import backups_of, find_backup, name_for_displaced, new_backup_path
 from lightmigrate.migration.aside.belonging import own_names
-from lightmigrate.migration.aside.changes import carry_over, changes_by_others
+from lightmigrate.migration.aside.changes import carry_over, changes_by_others, require_state, written_state
 from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.rights import keep_rights
@@ -327,6 +327,7 @@ class AsideMigration:
         with self._exclusive():
             chosen = find_backup(location, backup)
             old, incoming, run = self.files.at(chosen.path), chosen.path, secrets.token_hex(8)
+            state = written_state(self.files)
             changes = changes_by_others(self.files, old, written, own, self._page_size, self._on_progress)
             if written == "refuse":
                 require_nothing_written(changes)
@@ -343,6 +344,7 @@ class AsideMigration:
                 keep_rights(location, incoming)
                 sync_tree(incoming)
             displaced, seen = name_for_displaced(location, incoming), fingerprint(self.path, location.belongs)
+            require_state(self.files, state)
             self._cut_over(run, incoming, displaced, seen)
         counted = tuple(change.counted() for change in changes)
         return Rollback(chosen.name, displaced, counted, carried=incoming != chosen.path)

@@ -41,7 +41,7 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
-from lightmigrate.migration.shadow.way_back import WayBack
+from lightmigrate.migration.shadow.way_back import WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.server_path import ServerPath
@@ -307,10 +307,8 @@ class ShadowMigration:
         if written == "refuse":
             require_nothing_written(changes)
         require_no_others(self._store)
-        stamp, carried = self._free_stamp(), False
-        for way in ways:
-            self._lock.require()
-            carried |= way.go(stamp)
+        stamp = self._free_stamp()
+        carried = go_back(ways, stamp, self._lock.require)
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
         self._history.note_rollback(chosen, stamp)
         counted = tuple(changed.counted() for changed in changes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from lightmigrate.errors import FailedError, LightmigrateError
 from lightmigrate.migration.changes import (
     Changes,
     OnWritten,
@@ -20,6 +21,35 @@ from lightmigrate.stores.record_tables import RecordTable, RecordTables
 
 # Key of a copy of a backup to which later changes are carried.
 _CARRIED = "carried"
+
+
+def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) -> bool:
+    """Put backups in place, one after the other; what they replace become backups `stamp`. Writes.
+
+    Args:
+        ways: of the collections.
+        stamp: key of the new backups.
+        require: raises where the lock of the database was lost; called before each.
+
+    Returns:
+        Whether changes were carried over.
+
+    Raises:
+        FailedError: one of them failed after others were put in place; the message has the command for the rest.
+    """
+    carried = False
+    for number, way in enumerate(ways):
+        try:
+            require()
+            carried |= way.go(stamp)
+        except LightmigrateError as error:
+            if not number:
+                raise
+            raise FailedError(
+                f"{error}; {number} of {len(ways)} collections are back, the next one goes back with"
+                f"  lightmigrate rollback DATABASE --backup {way.version.address}"
+            ) from error
+    return carried
 
 
 class WayBack:
