@@ -39,6 +39,9 @@ def exchange(calls: MilvusCalls, own: Address, new: str, key: str) -> None:
     if (mark := NAMES.mark_of(new)) in aliases:
         calls.drop_alias(mark)
     if own.name in aliases:
+        for alias, to in NAMES.saying(aliases, State.OLD).items():
+            if to == aliases[own.name]:  # a backup that somebody made the collection again, without lightmigrate
+                calls.drop_alias(alias)
         calls.create_alias(NAMES.of(own, State.OLD, key), aliases[own.name])
         calls.alter_alias(own.name, new)
     else:
@@ -96,6 +99,6 @@ def _tidy(calls: MilvusCalls, own: Address, key: str) -> None:
         for alias in [] if old is None else NAMES.application_aliases(aliases, old):
             calls.alter_alias(alias, new)
         for alias, to in NAMES.saying(aliases, State.OLD).items():
-            if to == new or (to == old and alias != NAMES.of(own, State.OLD, key)):
+            if to == new:
                 calls.drop_alias(alias)
     calls.drop_alias(NAMES.of(own, State.READY, key))
