@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.database import changeable, find_address, readable
-from lightmigrate.errors import CollectionNotFoundError, NothingToMigrateError, RefusedError
+from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError, RefusedError
 
 if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
@@ -135,10 +136,16 @@ def _migrated_to(migrator: Migrator, model: Model, collections: Sequence[Collect
     if not collections:
         return set()
     history = migrator.history()
+    refined = {}
+    with contextlib.suppress(LightmigrateError):  # nothing keeps that
+        refined = {status.address: status.model for status in migrator.status()}
     found: set[Address] = set()
     for facts in collections:
-        now: Mapping[str, object] = model_after([entry for entry in history if entry.address == facts.address])
-        name = now.get("name")
-        if now.get("dimension") == model.dimension and isinstance(name, str) and same_name(name, model.name):
+        entries = [entry for entry in history if entry.address == facts.address]
+        now: Mapping[str, object] = model_after(entries)
+        name = now.get("name") if now.get("dimension") == model.dimension else None
+        if not entries:  # a version without a history may have migrated it by a plan
+            name = refined.get(facts.address)
+        if isinstance(name, str) and same_name(name, model.name):
             found.add(facts.address)
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate import ChromaMigrator, CollectionJob, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, Migrator, Projection
 from lightmigrate.cli.app import main
 from tests.migration.test_resume import KilledError, dies
 
@@ -45,12 +45,21 @@ def test_each_database_has_its_next_command(
         ChromaMigrator(home / "broken off" / "chroma", on_progress=dies("verify", 1)).migrate(
             [CollectionJob("thought_nodes", projection)]
         )
+    vectors = np.random.default_rng(0).normal(size=(50, projection.info.source.dimension)).astype(np.float32)
+    (home / "half").mkdir()
+    np.save(home / "half" / "built.npy", vectors)
+    with pytest.raises(KilledError):
+        Migrator(home / "half" / "built.npy", on_progress=dies("project", 1)).migrate(
+            [CollectionJob("built", projection)], force=True
+        )
+    assert Migrator(home / "half" / "built.npy").interrupted
     shutil.copytree(database, home / ".hidden" / "chroma")
     code, shown = alone(capsys)
     assert code == 0
     proposed = [shlex.split(line) for line in re.findall(r"^  lightmigrate (.*)$", shown, re.M)]
     assert sorted(map(tuple, proposed)) == [
         ("doctor", "chroma_data"),
+        ("doctor", "half"),  # `resume` would not go on there
         ("doctor", "rolled back/chroma"),
         ("doctor", "vectors.npy"),
         ("resume", "broken off/chroma"),

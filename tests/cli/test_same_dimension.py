@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightmigrate.migration.history import HistoryEntry, model_after
+from lightmigrate.migration.history import HISTORY_FILE, HistoryEntry, model_after
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
@@ -74,9 +74,12 @@ def test_collections_of_another_model_are_migrated_and_the_models_own_are_left(
 def test_a_projected_collection_is_not_projected_once_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(folder, "notes", OF_ANOTHER)
     run(capsys, "migrate", folder, *NEW, "--calibrate", 50, "--force", "--yes")
-    before = folder_hash(folder)
-    assert "no collection has vectors of another model than" in refused(capsys, "migrate", folder, *NEW, "--yes")
-    assert folder_hash(folder) == before
+    for _ in range(2):
+        before = folder_hash(folder)
+        assert "no collection has vectors of another model than" in refused(capsys, "migrate", folder, *NEW, "--yes")
+        assert folder_hash(folder) == before
+        for file in folder.parent.rglob(HISTORY_FILE):  # as an older version left it
+            file.unlink()
 
 
 def entry(event: str, backup: str, *, source: str = "", target: str = "", **more: object) -> HistoryEntry:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection
-from lightmigrate.errors import BackupError, DatabaseInUseError
+from lightmigrate.errors import BackupError, DatabaseChangedError, DatabaseInUseError, WrittenSinceError
+from lightmigrate.migration.aside import migration
 from lightmigrate.migration.aside.backup import new_backup_path
 from lightmigrate.migration.aside.belonging import backup_folders
+from lightmigrate.migration.aside.changes import changes_by_others
 from lightmigrate.migration.aside.location import Location
+from lightmigrate.migration.changes import Changes, OnWritten
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.files import ChromaFiles
 from tests.databases import contents, folder_hash
@@ -59,6 +63,28 @@ def test_rollback_is_refused_while_somebody_has_the_database_open(database: Path
     migrator = ChromaMigrator(database)
     migrator.migrate_collection("thought_nodes", projection)
     with open_client(database), pytest.raises(DatabaseInUseError):
+        migrator.rollback()
+
+
+@pytest.mark.parametrize("written", ["refuse", "carry"])
+def test_what_is_written_while_it_is_compared_with_its_backup_stays(
+    database: Path, projection: Projection, written: OnWritten, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrator = ChromaMigrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+
+    def compare_and_lose_a_race(*given: Any) -> list[Changes]:
+        found = changes_by_others(*given)
+        with open_client(database) as client:  # opened, written and closed again before the exchange
+            collection = client.get_collection("thought_nodes", embedding_function=None)
+            collection.delete(ids=collection.get(limit=1)["ids"])
+        return found
+
+    monkeypatch.setattr(migration, "changes_by_others", compare_and_lose_a_race)
+    with pytest.raises(DatabaseChangedError, match="was written to while it was compared"):
+        migrator.rollback(written=written)
+    monkeypatch.undo()
+    with pytest.raises(WrittenSinceError, match="1 deleted"):
         migrator.rollback()
 
 

@@ -83,6 +83,7 @@ class WayBack:
         noted = self._live.changes()
         self._mark = None if noted is None else noted.mark
         self._seen: RecordTable | None = None
+        self._carried = False
         self.changes = self._since_replaced(tables)
 
     def go(self, stamp: str) -> bool:
@@ -99,13 +100,13 @@ class WayBack:
         is_copy, promised = incoming is not self._old, self._store.capabilities
         if promised.holds_writers or (is_copy and promised.settles_again):
             self._store.exchange(incoming, self._live, stamp, settle=lambda: self._settle(incoming))
-            return carries
+            return self._carried
         if is_copy:
             self._store.exchange(incoming, self._live, stamp)
         else:
             self._store.restore(self.version, stamp)
         self._look_again(stamp)
-        return carries
+        return self._carried
 
     def _since_replaced(self, tables: RecordTables) -> Changes:
         """What others have written to the live collection since it replaced the backup. Only reads."""
@@ -161,7 +162,7 @@ class WayBack:
         live, old = self._live, self._old
         promised = self._store.capabilities
         if promised.shared_records and not promised.whole_backups:  # only vectors are missing, or to go
-            carry(live, old, self.changes, self._page_size, seed=0)
+            self._carry(live, old, self.changes)
             return old
         for version in self._store.versions():
             if version.role is Role.BUILDING and version.own == self.version.own and version.key == _CARRIED:
@@ -169,8 +170,12 @@ class WayBack:
         copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
         for page in old.scan(self._page_size):
             copy.add(page)
-        carry(live, copy, self.changes, self._page_size, seed=0)
+        self._carry(live, copy, self.changes)
         return copy
+
+    def _carry(self, source: Collection, target: Collection, changes: Changes) -> None:
+        carry(source, target, changes, self._page_size, seed=0)
+        self._carried = True
 
     def _settle(self, incoming: Collection) -> None:
         """Look again within the exchange. Writes to the incoming collection where changes are carried.
@@ -184,7 +189,7 @@ class WayBack:
         if self._written == "refuse":
             require_nothing_written([late] if late else [])
         elif late:
-            carry(self._live, incoming, late, self._page_size, seed=0)
+            self._carry(self._live, incoming, late)
 
     @property
     def _looks_again(self) -> bool:
@@ -227,7 +232,7 @@ class WayBack:
             return
         count = len(late.added) + len(late.changed) + len(late.deleted)
         if self._written == "carry":
-            carry(displaced, live, late, self._page_size, seed=0)
+            self._carry(displaced, live, late)
             logger.info("%s: %d records that were written meanwhile were carried over", self.version.own, count)
             return
         logger.warning(
