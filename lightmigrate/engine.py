@@ -10,6 +10,7 @@ from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.migration.request import Request
+from lightmigrate.migration.shadow.late_writes import OnCarried
 from lightmigrate.migration.shadow.migration import ShadowMigration
 from lightmigrate.progress import OnProgress
 from lightmigrate.stores.files import FileDatabase
@@ -18,11 +19,11 @@ from lightmigrate.stores.open import Database
 Engine: TypeAlias = AsideMigration | ShadowMigration
 
 
-def engine_for(database: Database, page_size: int, on_progress: OnProgress) -> Engine:
-    """The way to migrate a database. Only reads."""
+def engine_for(database: Database, page_size: int, on_progress: OnProgress, on_carried: OnCarried) -> Engine:
+    """The way to migrate a database. Only reads. See `LateWrites` for `on_carried`."""
     if isinstance(database, FileDatabase):
         return AsideMigration(database, page_size, on_progress)
-    return ShadowMigration(database, page_size, on_progress)
+    return ShadowMigration(database, page_size, on_progress, on_carried)
 
 
 def requests_of(jobs: Sequence[CollectionJob], engine: Engine) -> list[Request]:

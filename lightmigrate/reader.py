@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lightmigrate.budget.late_rows import record_carried
 from lightmigrate.doctor import Diagnosis, diagnose_files, diagnose_store, mismatches_in
 from lightmigrate.engine import engine_for, requests_of
 from lightmigrate.errors import DatabaseError, LightmigrateError
@@ -59,7 +60,7 @@ class DatabaseReader:
         self._database = open_database(database)
         self._page_size = page_size
         self._on_progress = on_progress or LogProgress()
-        self._engine = engine_for(self._database, page_size, self._on_progress)
+        self._engine = engine_for(self._database, page_size, self._on_progress, record_carried)
 
     @property
     def path(self) -> Path:

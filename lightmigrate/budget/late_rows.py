@@ -101,6 +101,25 @@ class LateRows:
                 note_exact(provenance, sorted(self._late, key=str))
 
 
+def record_carried(place: Path, address: Address, page: Page, vectors: Vectors) -> None:
+    """Record rows as projected that a run which was killed left to be carried over, where rows are recorded. Writes.
+
+    Args:
+        place: the folder for files about the database.
+        address: the collection.
+        page: the rows with their old vectors.
+        vectors: that they are about to get, `(n, d)`.
+    """
+    if not Provenance.file_in(place).exists():
+        return
+    with Provenance.of(place) as provenance:
+        if address in provenance.addresses():
+            rows = zip(page.ids, page.vectors, fingerprints_of(vectors), strict=True)
+            provenance.add(
+                address, [Row(record, VectorOrigin.PROJECTED, old, new, fitted=False) for record, old, new in rows]
+            )
+
+
 def note_exact(provenance: Provenance, addresses: Sequence[Address]) -> None:
     """Note of some collections how many of their rows are exact right after their migration."""
     with provenance.together():

@@ -10,10 +10,11 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import WrittenSinceError
+from lightmigrate.errors import LightmigrateError, WrittenSinceError
 from lightmigrate.estimators.fit import fit
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.results import ChangesSince
+from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.vectors import Vectors
 
@@ -118,19 +119,42 @@ def carry(source: Collection | None, target: Collection, changes: Changes, page_
         WrittenSinceError: too few records are in both databases to fit that projection.
     """
     if source is not None:
-        vectors_for = _vectors_for_backup(source, target, changes, page_size, seed)
         written = [*changes.changed, *changes.added]
+        try:
+            projection = projection_between(source, target, frozenset(written), page_size, seed)
+        except LightmigrateError as error:
+            raise WrittenSinceError(
+                f"collection {changes.address}: {error}; discard what was written, or embed it again with the old "
+                "model",
+                added=len(changes.added),
+                changed=len(changes.changed),
+                deleted=len(changes.deleted),
+            ) from None
         for start in range(0, len(written), page_size):
             page = source.records(written[start : start + page_size])
-            target.put(page if vectors_for is None else page.with_vectors(vectors_for(page)))
+            vectors = page.vectors if projection is None else projection.apply(page.vectors, page.texts)
+            target.put(page.with_vectors(vectors))
     target.remove(changes.deleted)
 
 
-def _vectors_for_backup(
-    source: Collection, target: Collection, changes: Changes, page_size: int, seed: int
-) -> Callable[[Page], Vectors] | None:
-    """A function from a live page to its vectors in the old space; `None` when both spaces are the same."""
-    written = {*changes.changed, *changes.added}
+def projection_between(
+    source: Collection, target: Collection, written: AbstractSet[str], page_size: int, seed: int
+) -> Projection | None:
+    """A projection of the vectors of one collection to those of another that holds the same records. Only reads.
+
+    Args:
+        source: the collection with the vectors that are projected.
+        target: the one that shows where they belong.
+        written: records that one of them has in another state.
+        page_size: records held in memory at once.
+        seed: of the fit.
+
+    Returns:
+        The projection; `None` where both hold the same vectors, or `target` is empty.
+
+    Raises:
+        LightmigrateError: too few records are in both.
+    """
     old = target.sample(page_size)
     if not len(old):
         return None
@@ -144,19 +168,14 @@ def _vectors_for_backup(
         pairs.append((live, page))
         if sum(len(pair[0]) for pair in pairs) >= MOST_PAIRS:
             break
+    if (count := sum(len(live) for live, _ in pairs)) < FEWEST_PAIRS:
+        raise LightmigrateError(
+            f"{count} records are in both databases, {FEWEST_PAIRS} are needed to carry vectors over"
+        )
     X = np.concatenate([live.vectors for live, _ in pairs if len(live)])
     Y = np.concatenate([_vectors(page, live) for live, page in pairs if len(live)])
-    if len(X) < FEWEST_PAIRS:
-        raise WrittenSinceError(
-            f"collection {changes.address}: {len(X)} records are in both databases, {FEWEST_PAIRS} are needed to carry "
-            "vectors back; discard what was written, or embed it again with the old model",
-            added=len(changes.added),
-            changed=len(changes.changed),
-            deleted=len(changes.deleted),
-        )
     texts = [text for live, _ in pairs for text in live.texts]
-    projection = fit(X, Y, texts if any(texts) else None, seed=seed)
-    return lambda page: projection.apply(page.vectors, page.texts)
+    return fit(X, Y, texts if any(texts) else None, seed=seed)
 
 
 def _vectors(page: Page, like: Page) -> Vectors:

@@ -137,12 +137,16 @@ def held_as_known(collection: Collection, ids: Sequence[str], known: Mapping[str
         known: their digests (`record_digests`) when they were written last; none of those that were not there.
         page_size: records held in memory at once.
     """
-    held: set[str] = set()
-    for some in batches(ids, page_size):
-        page = collection.records(some)
-        now = dict(zip(page.ids, record_digests(page, vectors=False), strict=True))
-        held.update(record for record in some if same_contents(now.get(record, b""), known.get(record, b"")))
-    return held
+    now = contents_of(collection, ids, page_size)
+    return {record for record in ids if same_contents(now.get(record, b""), known.get(record, b""))}
+
+
+def contents_of(collection: Collection, ids: Sequence[str], page_size: int) -> dict[str, bytes]:
+    """The digests (`record_digests`) of those of some records that a collection has, without vectors; only reads."""
+    now: dict[str, bytes] = {}
+    for page in map(collection.records, batches(ids, page_size)):
+        now.update(zip(page.ids, record_digests(page, vectors=False), strict=True))
+    return now
 
 
 def _hash(data: bytes) -> int:

@@ -66,3 +66,11 @@ class PartlyExact:
         for step in self.steps:  # only the first one reads texts of the source space, but all may read the same texts
             vectors = step.apply(vectors, texts)
         return vectors
+
+
+def without_exact(projection: Projection) -> Projection:
+    """What a projection does with the records that it does not embed: of `PartlyExact.of` the other half."""
+    (first, *rest) = projection.steps
+    if rest or not isinstance(first, PartlyExact):
+        return projection
+    return Projection(tuple(first.steps), projection.info, spaces=projection.spaces)

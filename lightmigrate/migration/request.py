@@ -112,13 +112,11 @@ def read_requests(folder: Path, description: Mapping[str, Any]) -> list[Request]
 def _read(folder: Path, description: Mapping[str, Any]) -> list[Request]:
     requests = []
     for entry in description["collections"]:
-        path = _checked(folder / entry["projection"], entry["sha256"]) if entry["projection"] else None
+        path = _checked(folder, entry["projection"], entry["sha256"]) if entry["projection"] else None
         projection = same_vectors(entry["dimension"]) if path is None else Projection.load(path)
         distance = require_distance(entry.get("distance"))
         texts_file = entry.get("texts")
-        texts = (
-            json.loads(_checked(folder / texts_file["file"], texts_file["sha256"]).read_text()) if texts_file else {}
-        )
+        texts = json.loads(_checked(folder, texts_file["file"], texts_file["sha256"]).read_text()) if texts_file else {}
         form = form_from_json(entry.get("text_form") or {})
         address = Address(**entry["address"])
         source = texts if form is None else TextSource(form, texts)
@@ -126,8 +124,9 @@ def _read(folder: Path, description: Mapping[str, Any]) -> list[Request]:
     return requests
 
 
-def _checked(path: Path, sha256: str) -> Path:
-    if not path.is_file() or file_sha256(path) != sha256:
+def _checked(folder: Path, name: str, sha256: str) -> Path:
+    path = folder / name
+    if path.parent != folder or not path.is_file() or file_sha256(path) != sha256:
         raise DatabaseError(
             f"{path} is missing or was changed:  lightmigrate resume DATABASE --undo  discards the interrupted run"
         )

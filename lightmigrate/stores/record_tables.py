@@ -136,6 +136,10 @@ class RecordTable:
             last, comparison = rows[-1][0], ">"
             yield rows
 
+    def items(self, size: int) -> Iterator[dict[str, bytes]]:
+        """The bytes of all records by id, as `pages`."""
+        return ({of_key(key): value for key, _, value in rows} for rows in self._rows(size))
+
     def values(self, size: int) -> Iterator[list[bytes]]:
         """The bytes of all records, in the order of their ids as UTF-8, as `pages`."""
         return ([value for _, _, value in rows] for rows in self._rows(size))

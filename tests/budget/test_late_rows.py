@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import Migrator
-from lightmigrate.migration.shadow.migration import ShadowMigration
+from lightmigrate.migration.shadow.late_writes import LateWrites
 from lightmigrate.progress import Progress
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
 from lightmigrate.refinement.vector_fingerprint import matches
@@ -83,16 +83,31 @@ def test_rows_written_during_a_migration_become_exact(tmp_path: Path, backup: bo
 def test_a_run_that_is_killed_right_after_the_exchange_has_recorded_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*arguments: object) -> int:
-        raise KilledError
-
-    monkeypatch.setattr(ShadowMigration, "_carry_late", die)
+    """And what it had not carried over is recorded as projected when the next run does it, and becomes exact."""
     folder, provider, plan = with_plan(tmp_path)
     with open_client(folder) as client:
         written: list[str] = []
         on_progress = writing(client.get_collection("notes", embedding_function=None), written)
-        with pytest.raises(KilledError):
-            Migrator(client, on_progress=on_progress).migrate_by_plan(plan, provider, force=True)
+        last = len(CORPUS.old_documents) - 1
+
+        def die(*arguments: object) -> int:
+            backup = client.get_collection(Migrator(client).backups()[0].name, embedding_function=None)
+            backup.upsert(["last"], CORPUS.old_documents[last:], documents=[CORPUS.documents[last]])
+            raise KilledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(LateWrites, "carry", die)
+            with pytest.raises(KilledError):
+                Migrator(client, on_progress=on_progress).migrate_by_plan(plan, provider, force=True)
         collection = client.get_collection("notes", embedding_function=None)
         assert len(collection.get("n5", include=["embeddings"])["embeddings"][0]) == 128, "it is exchanged"
         assert set(WRITTEN) <= set(require_recorded(folder, collection))
+        assert collection.get("last")["ids"] == []
+        assert Migrator(client).recover() == "notes: 1 records, written just before its exchange, were carried over"
+        assert {*WRITTEN, "last"} <= set(require_recorded(folder, collection))
+        with Provenance.existing(folder) as provenance:
+            late = provenance.rows_by_id(NOTES, ["last"])["last"]
+        np.testing.assert_allclose(late.old_vector, CORPUS.old_documents[last], atol=1e-3)
+        done = Migrator(client).refine("notes", provider)
+        assert (done.written_by_application, done.status.share_exact) == (0, 1.0)
+        require_reembedded(client)

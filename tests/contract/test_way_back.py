@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 
 from lightmigrate import CollectionJob, Migrator, Model, Projection
 from lightmigrate.errors import DatabaseChangedError, WrittenSinceError
+from lightmigrate.migration.shadow.late_writes import LateWrites
+from lightmigrate.migration.shadow.shadows import Shadows
 from lightmigrate.migration.shadow.way_back import WayBack
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store, Version
 from lightmigrate.stores.record_tables import RecordTables
@@ -89,7 +93,9 @@ def backup_of(store: Store, address: Address) -> Version:
 
 
 def way(store: Store, address: Address, written: Any) -> WayBack:
-    return WayBack(store, backup_of(store, address), written, Nothing(), 7, RecordTables())
+    tables, place = RecordTables(), store.folder or Path(tempfile.mkdtemp())
+    late = LateWrites(store, place, Shadows(store, 7, lambda _: None), 7, lambda *_: None)
+    return WayBack(store, backup_of(store, address), written, Nothing(), 7, tables, late)
 
 
 @pytest.mark.every_maker

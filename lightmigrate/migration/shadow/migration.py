@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,9 @@ from lightmigrate.migration.plan import (
 from lightmigrate.migration.request import Request, RequestSource
 from lightmigrate.migration.results import Backup, CollectionCheck, MigrationResult, Rollback, choose_backups
 from lightmigrate.migration.shadow.history import ShadowHistory
+from lightmigrate.migration.shadow.late_writes import LateWrites, OnCarried
 from lightmigrate.migration.shadow.scores import keep_measured
-from lightmigrate.migration.shadow.shadows import PASSES, Settling, Shadow, Shadows
-from lightmigrate.migration.shadow.synchronise import Snapshot, synchronise
+from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.way_back import WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
@@ -56,10 +55,11 @@ from lightmigrate.vectors import meaningful
 class ShadowMigration:
     """The migration of an open database for `Migrator`. The old collection becomes the backup.
 
-    The constructor only reads. The methods that write first finish or undo an interrupted exchange.
+    The constructor only reads. The methods that write first finish or undo an interrupted exchange, and carry over what
+    was written just before it.
     """
 
-    def __init__(self, store: Store, page_size: int, on_progress: OnProgress) -> None:
+    def __init__(self, store: Store, page_size: int, on_progress: OnProgress, on_carried: OnCarried) -> None:
         self._store = store
         self._page_size, self._on_progress = page_size, on_progress
         self._shadows = Shadows(store, page_size, on_progress)
@@ -67,6 +67,7 @@ class ShadowMigration:
         self._lock = DatabaseLock(store)
         self.recovered: str | None = None
         self._history = ShadowHistory(store, self.place)
+        self._late = LateWrites(store, self.place, self._shadows, page_size, on_carried)
 
     @property
     def place(self) -> Path:
@@ -80,6 +81,11 @@ class ShadowMigration:
             return None
         if self._store.interrupted_exchange():
             return "an exchange was interrupted:  lightmigrate resume DATABASE  finishes or undoes it"
+        if self._late.left():
+            return (
+                "what was written just before an exchange is not carried over yet:  lightmigrate resume DATABASE  "
+                "does it"
+            )
         if self.interrupted:
             return (
                 "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
@@ -97,7 +103,7 @@ class ShadowMigration:
             AnotherRunError: another lightmigrate process is working on the database.
         """
         # a claim is a write; without one, there may be more to finish than an exchange
-        if not self._lock.claims or self._lock.is_held() or self._store.interrupted_exchange():
+        if not self._lock.claims or self._lock.is_held() or self._store.interrupted_exchange() or self._late.left():
             with self._locked():
                 pass
         return self.recovered
@@ -302,7 +308,7 @@ class ShadowMigration:
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
         chosen = [version for version in known if version.key == known[-1].key]
         tables = self._shadows.tables
-        ways = [WayBack(self._store, version, written, own, self._page_size, tables) for version in chosen]
+        ways = [WayBack(self._store, version, written, own, self._page_size, tables, self._late) for version in chosen]
         changes = [way.changes for way in ways if way.changes]
         if written == "refuse":
             require_nothing_written(changes)
@@ -320,6 +326,7 @@ class ShadowMigration:
             versions = {_name_of(version): version for version in self._shadows.backups()}
             chosen = choose_backups([self._described(version) for version in versions.values()], names, self.path)
             require_no_others(self._store)
+            self._late.require_none([versions[backup.name] for backup in chosen])
             for backup in chosen:
                 self._lock.require()
                 self._store.delete(versions[backup.name].address)
@@ -331,10 +338,11 @@ class ShadowMigration:
         settling = Settling(self._shadows, built, snapshot)
         self._lock.require()
         require_no_others(self._store)
-        moved = self._store.exchange(target, job.source, stamp, function=built.function, settle=settling)
-        old = self._store.backup_of(planned.address, stamp)
-        new = self._store.collection(planned.address)
-        late = self._carry_late(replace(built, target=new), old, snapshot)
+        with self._late.noted(planned.address, stamp, snapshot, built.request):
+            moved = self._store.exchange(target, job.source, stamp, function=built.request.function, settle=settling)
+            old = self._store.backup_of(planned.address, stamp)
+            new = self._store.collection(planned.address)
+            late = self._late.carry(old, new, job, snapshot, built.comparison)
         if not backup:
             self._history.settle()  # as long as the backup tells it
             self._store.delete(old.address)
@@ -355,33 +363,12 @@ class ShadowMigration:
             part=planned.part,
         )
 
-    def _carry_late(self, built: Shadow, old: Version, snapshot: Snapshot) -> int:
-        """Carry over what was written to the old collection after the last read; returns how many records. Writes."""
-        capabilities = self._store.capabilities
-        if (capabilities.holds_writers or capabilities.settles_again) and not capabilities.stale_handles:
-            return 0  # none could be
-        source, late = self._store.collection(old.address), 0
-        for _ in range(PASSES):
-            changed, snapshot = synchronise(
-                replace(built.job, source=source), built.target, self._page_size, lambda _: None, snapshot,
-                built.comparison, self._shadows.tables, live=True,
-            )  # fmt: skip
-            late += changed
-            if not changed:
-                break
-        if late:
-            logger.warning(
-                "%s: %d records of the old collection were written to after they had been read and were carried over%s",
-                old.own, late,
-                "; clients that opened it before must open it again" if capabilities.stale_handles else "",
-            )  # fmt: skip
-        return late
-
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the database. Finishes or undoes an interrupted exchange first."""
         with self._lock.held():
-            if recovered := self._store.recover():
+            found = [self._store.recover(), self._late.recover()]
+            if recovered := "; ".join(filter(None, found)):
                 logger.warning("%s: %s", self.path, recovered)
                 self.recovered = recovered
             yield

@@ -45,7 +45,7 @@ class Shadow:
         snapshot: the state of the source when the shadow was built.
         comparison: comparison of the shadow's records with the expected ones.
         checked: result of the verification; `None` when it was switched off.
-        function: the application's embedding function, for its collection objects.
+        request: what it was built for.
         started: start of the build, in seconds of the monotonic clock.
         scores: how distances moved; `None` where there were none to measure.
     """
@@ -56,7 +56,7 @@ class Shadow:
     snapshot: Snapshot
     comparison: Comparison
     checked: Verification | None
-    function: object
+    request: Request
     started: float
     scores: ScoreShift | None
 
@@ -120,14 +120,7 @@ class Shadows:
         started = time.monotonic()
         target = self._shadow_for(request, invalid_vectors, earlier)
         source = self._store.collection(request.address)
-        texts = texts_for(request.projection, source, request.texts)
-        kept = keeps_vectors(request.projection)
-        centre = centre_of(sample_of(source)) if kept else None
-        unit = self._store.capabilities.unit_vectors and target.facts().space == "cosine"
-        job = Job(
-            source, request.projection, invalid_vectors, texts, distance=request.distance, centre=centre, unit=unit,
-            moved=request.moved,
-        )  # fmt: skip
+        job = self.job(request, source, target, invalid_vectors)
         comparison = Comparison(shared_records=self._store.capabilities.shared_records)
         scores = ScoreMeasurement(job)
         try:
@@ -145,7 +138,27 @@ class Shadows:
             self._store.delete(target.address)
             raise
         shadow_id, moved = target.facts().id, scores.shift()
-        return Shadow(job, target, shadow_id, snapshot, comparison, checked, request.function, started, moved)
+        return Shadow(job, target, shadow_id, snapshot, comparison, checked, request, started, moved)
+
+    def job(self, request: Request, source: Collection, target: Collection, invalid_vectors: InvalidVectors) -> Job:
+        """The job of a request; only reads.
+
+        Args:
+            request: what to build.
+            source: the collection.
+            target: its new version.
+            invalid_vectors: see `Job`.
+        """
+        return Job(
+            source,
+            request.projection,
+            invalid_vectors,
+            texts_for(request.projection, source, request.texts),
+            distance=request.distance,
+            centre=centre_of(sample_of(source)) if keeps_vectors(request.projection) else None,
+            unit=self._store.capabilities.unit_vectors and target.facts().space == "cosine",
+            moved=request.moved,
+        )
 
     def _shadow_for(self, request: Request, invalid_vectors: InvalidVectors, earlier: Sequence[Version]) -> Collection:
         """The shadow of an earlier run with the same requests, or a new one; other shadows are deleted."""

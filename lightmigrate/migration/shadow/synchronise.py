@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
-from lightmigrate.migration.digest import held_as_known, record_digests, same_contents
+from lightmigrate.migration.digest import contents_of, record_digests, same_contents
 from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
@@ -189,17 +189,19 @@ def _read_again(update: _Update, digests: RecordTable, on_progress: OnProgress, 
             by_vector = [row for row in stale if same_contents(known.get(now[row][0], b""), now[row][1])]
             held = update.held(page, by_vector)
             differing = [row for row in stale if row not in held]
-            own = update.own([now[row][0] for row in differing], known)
+            own = update.own([now[row][0] for row in differing], known, dict(now))
             update.write(page.rows([row for row in differing if now[row][0] in own]))
             digests.put(_digests_of(page.rows(stale)))
         else:
-            written, gone = update.apply([page.ids[row] for row in stale])
-            digests.put(written)
+            changed = {now[row][0]: now[row][1] for row in stale}
+            own = update.own(list(changed), known, changed)
+            written, gone = update.apply([record for record in changed if record in own])
+            digests.put({**changed, **written})
             digests.remove(gone)
         done += len(page)
         on_progress(Progress("project", done, max(total, done), source.address.name))
     for ids in round_.missed(size):
-        own = update.own(ids, digests.get(ids))
+        own = update.own(ids, digests.get(ids), {})
         update.remove([record for record in ids if record in own])
         digests.remove(ids)
 
@@ -234,12 +236,22 @@ class _Update:
         self.remove(gone)
         return digests, gone
 
-    def own(self, ids: Sequence[str], known: Mapping[str, bytes]) -> set[str]:
-        """Those of some records that only this package has written to the target, by their digests; only reads."""
+    def own(self, ids: Sequence[str], known: Mapping[str, bytes], now: Mapping[str, bytes]) -> set[str]:
+        """Those of some records that are to be written to the target or removed from it; only reads.
+
+        In a live one these are the records that nobody else has written, and that a run that was killed has not yet.
+
+        Args:
+            ids: of the records.
+            known: their digests in the state to which the target was brought last.
+            now: those that the source has now.
+        """
         if not self.live:
             return set(ids)
-        own = held_as_known(self.target, ids, known, self.page_size)
-        if others := len(ids) - len(own):
+        held = contents_of(self.target, ids, self.page_size)
+        own = {record for record in ids if same_contents(held.get(record, b""), known.get(record, b""))}
+        there = {record for record in ids if same_contents(held.get(record, b""), now.get(record, b""))}
+        if others := len(set(ids) - own - there):
             logger.warning(
                 "%s: %d records were written to it and, later than they had been read, to what it has replaced; they "
                 "stay as they are", self.target.address, others,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from lightmigrate.errors import FailedError, LightmigrateError
@@ -14,6 +15,8 @@ from lightmigrate.migration.changes import (
     without_own,
 )
 from lightmigrate.migration.digest import held_as_known, record_digests
+from lightmigrate.migration.shadow.late_writes import LateWrites
+from lightmigrate.migration.shadow.synchronise import Snapshot
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Collection, Role, Store, Version
 from lightmigrate.stores.page import batches
@@ -62,6 +65,7 @@ class WayBack:
         own: tells the vectors that this package wrote since.
         page_size: records held in memory at once.
         tables: for what has to be known of every record.
+        late: notes what was read last, where changes are carried.
 
     Attributes:
         version: the backup.
@@ -76,9 +80,11 @@ class WayBack:
         own: OwnVectors,
         page_size: int,
         tables: RecordTables,
+        late: LateWrites,
     ) -> None:
         self.version = version
         self._store, self._written, self._own, self._page_size = store, written, own, page_size
+        self._late = late
         self._live, self._old = store.collection(version.own), store.collection(version.address)
         noted = self._live.changes()
         self._mark = None if noted is None else noted.mark
@@ -101,12 +107,18 @@ class WayBack:
         if promised.holds_writers or (is_copy and promised.settles_again):
             self._store.exchange(incoming, self._live, stamp, settle=lambda: self._settle(incoming))
             return self._carried
-        if is_copy:
-            self._store.exchange(incoming, self._live, stamp)
-        else:
-            self._store.restore(self.version, stamp)
-        self._look_again(stamp)
+        with self._noted(stamp):
+            if is_copy:
+                self._store.exchange(incoming, self._live, stamp)
+            else:
+                self._store.restore(self.version, stamp)
+            self._look_again(stamp)
         return self._carried
+
+    def _noted(self, stamp: str) -> contextlib.AbstractContextManager[None]:
+        if not self._looks_again or self._written != "carry":
+            return contextlib.nullcontext()
+        return self._late.noted(self.version.own, stamp, Snapshot(self._seen, self._mark), None)
 
     def _since_replaced(self, tables: RecordTables) -> Changes:
         """What others have written to the live collection since it replaced the backup. Only reads."""
