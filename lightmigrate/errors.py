@@ -8,6 +8,7 @@ an attribute.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Literal
 
 FileFault = Literal["missing", "outside", "altered", "unreadable", "contradicting"]
@@ -309,3 +310,14 @@ class FailedError(LightmigrateError):
 
 class BackupError(LightmigrateError):
     """The backup does not exist, or there is none to restore."""
+
+
+def loggable(error: BaseException) -> str:
+    """What a log says of an error: the message of one of these, the place of any other, which may quote a text."""
+    if isinstance(error, LightmigrateError):
+        return str(error)
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = "" if at is None else f" in {PurePath(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno}"
+    return f"{type(error).__name__}{place}"

@@ -23,7 +23,7 @@ from lightmigrate.providers.openai import MOST_CHARACTERS_OF_CALL, MOST_TEXTS_OF
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import PRICES, dollars_for, price_of
 from lightmigrate.providers.refusals import is_about_texts, is_busy, reason_of, seconds_to_wait
-from lightmigrate.providers.settings import is_secret, public_settings, settings_of, wants_key
+from lightmigrate.providers.settings import is_secret, is_set, public_settings, settings_of, wants_key
 from lightmigrate.providers.whereabouts import whereabouts
 
 # The name of a variable of the environment; what else stands in its place may be the key itself.
@@ -126,7 +126,7 @@ def model_name(function: str, config: Mapping[str, Any] | None) -> str:
     """The name of an embedding function's model where it is known, otherwise the name of the function."""
     if function in DEFAULT_FUNCTIONS:
         return _DEFAULT_MODEL
-    return next((str(config[key]) for key in _MODEL_KEYS if config and config.get(key)), function)
+    return next((str(config[key]) for key in _MODEL_KEYS if config and is_set(config.get(key))), function)
 
 
 def said_identity(function: Any) -> tuple[str, dict[str, Any] | None]:

@@ -24,14 +24,29 @@ def settings_of(function: object) -> Mapping[str, Any]:
         own = {}
     fields = getattr(type(function), "model_fields", None)  # of pydantic: LangChain and LlamaIndex
     if isinstance(fields, Mapping):
-        own.update({str(name): getattr(function, str(name), None) for name in fields})
-        own.update(getattr(function, "__pydantic_private__", None) or {})
+        own.update({str(name): _attribute(function, str(name)) for name in fields})
+        own.update(_attribute(function, "__pydantic_private__") or {})
     return own
+
+
+def _attribute(function: object, name: str) -> Any:
+    try:
+        return getattr(function, name, None)
+    except Exception:  # a property of a third-party object may raise anything  # noqa: BLE001
+        return None
+
+
+def is_set(value: object) -> bool:
+    """Whether a setting has a value. An array, or a tensor, does not say whether it is one; it is."""
+    try:
+        return bool(value)
+    except Exception:  # nor does any other third-party object have to  # noqa: BLE001
+        return True
 
 
 def wants_key(stated: Mapping[str, Any]) -> bool:
     """Whether settings hold a key or the place of one, so that calling what has them may cost money."""
-    return any(value and _KEY.search(str(name)) for name, value in stated.items())
+    return any(_KEY.search(str(name)) and is_set(value) for name, value in stated.items())
 
 
 def is_address(name: object) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from lightmigrate.providers.settings import is_address, settings_of, wants_key
+from lightmigrate.providers.settings import is_address, is_set, settings_of, wants_key
 
 # `here`: in this process, by code that was seen to the end. `elsewhere`: there is a key, or a client of a service.
 Place = Literal["here", "elsewhere", "unknown"]
@@ -76,7 +76,7 @@ def whereabouts(function: object, config: Mapping[str, object]) -> Whereabouts:
     except Exception:  # properties of third-party objects may raise anything  # noqa: BLE001
         search.unknown = True
     if search.elsewhere or wants_key({**config, **settings_of(function)}):
-        stated = [str(value) for name, value in config.items() if is_address(name) and value] + search.addresses
+        stated = [str(value) for name, value in config.items() if is_address(name) and is_set(value)] + search.addresses
         return Whereabouts("elsewhere", tuple(dict.fromkeys(stated or search.in_code)))
     return Whereabouts("unknown" if search.unknown else "here")
 

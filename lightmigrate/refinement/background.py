@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.errors import AnotherRunError, CollectionNotFoundError, LightmigrateError, ProviderError
+from lightmigrate.errors import AnotherRunError, CollectionNotFoundError, LightmigrateError, ProviderError, loggable
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.ahead import made_ahead
@@ -147,7 +147,7 @@ class BackgroundRefinement:
             if shared is not None and shared.closed:
                 self._end("stopped", CLOSED)
             else:
-                reason = str(error) if isinstance(error, LightmigrateError) else type(error).__name__
+                reason = loggable(error)
                 self._end("failed", reason)
                 logger.warning("⚠ refining in the background has ended, and goes on at the next start: %s", reason)
         finally:

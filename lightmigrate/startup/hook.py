@@ -16,6 +16,7 @@ from lightmigrate.errors import (
     LightmigrateError,
     ModelMismatchError,
     RefusedError,
+    loggable,
 )
 from lightmigrate.migration.aside.workspace import Workspace
 from lightmigrate.migration.collection_job import CollectionJob
@@ -162,7 +163,7 @@ class _Start:
         except Exception as error:  # the server must start, whatever failed
             if self._policy.on_failure == "raise":
                 raise
-            message = str(error) if isinstance(error, LightmigrateError) else type(error).__name__
+            message = loggable(error)
             state = "the database is as it was" if self._is_folder else "every collection is whole"
             logger.error("✗ AUTO-MIGRATION failed, %s: %s", state, message)
             return self._report("refused" if isinstance(error, RefusedError) else "failed", message)

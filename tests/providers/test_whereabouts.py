@@ -209,3 +209,39 @@ def test_an_object_whose_settings_cannot_be_read_is_unknown() -> None:
             return self.part(texts)
 
     assert whereabouts(Own(), {}).place == "unknown"
+
+
+class Undecided:
+    """Neither true nor false, as arrays, tensors and tables are."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    def __len__(self) -> int:
+        raise TypeError("no length")
+
+
+@pytest.mark.parametrize(
+    "value", [np.eye(3, dtype=np.float32), np.zeros(0), Undecided(), [np.eye(2)], {"a": np.eye(2)}]
+)
+@pytest.mark.parametrize("name", ["_weights", "model_name", "base_url", "api_key", "headers"])
+def test_a_function_may_hold_any_objects_under_any_names(name: str, value: object) -> None:
+    """Such as the weights of its model: the truth of an array cannot be asked."""
+
+    class Own:
+        def __init__(self) -> None:
+            setattr(self, name, value)
+
+        def __call__(self, input: Sequence[str]) -> Any:
+            return [np.full(3, len(text), np.float32) for text in input]
+
+        def name(self) -> str:
+            return "own"
+
+        def get_config(self) -> Any:
+            return {name: value}
+
+    provider = ChromaProvider(Own())
+    assert provider.key
+    assert np.asarray(provider.encode(["ab"])).tolist() == [[2, 2, 2]]
+    assert provider.priced(10).tokens == 10

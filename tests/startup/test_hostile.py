@@ -87,6 +87,33 @@ def test_a_function_that_answers_nonsense(answer: Any, database: Path) -> None:
     assert [path.name for path in database.parent.iterdir()] == ["chroma_data"]
 
 
+def test_a_function_that_holds_its_weights_as_an_array(database: Path) -> None:
+    """Arrays are neither true nor false."""
+
+    class Holding(WordLlamaFunction):
+        weights = bias = None
+
+        def get_config(self) -> dict[str, Any]:
+            self.weights, self.bias = np.eye(3), np.zeros(0)
+            return super().get_config()
+
+    report = auto_migrate(database, Holding(), **QUICK)
+    assert (report.action, report.error) == ("migrated", "")
+
+
+def test_an_error_of_another_kind_is_told_by_its_place_and_quotes_nothing(
+    database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> Any:
+        raise ValueError("a text of the user's own")
+
+    monkeypatch.setattr("lightmigrate.startup.hook.open_database", fail)
+    report = auto_migrate(database, NEW, **QUICK)
+    assert report.action == "failed"
+    assert report.error.startswith("ValueError in test_hostile.py, line ")
+    assert "of the user's own" not in report.error + caplog.text
+
+
 @pytest.mark.parametrize("answers", [0, 1])
 def test_a_function_that_hangs_is_not_waited_for(answers: int, database: Path) -> None:
     over = threading.Event()
