@@ -107,10 +107,10 @@ def test_no_text_is_paid_for_twice(table: PgMaker, paid: Paid, tmp_path: Path, p
     target += ["--target-query-prefix", "query: "]  # a title is embedded as a text and as a query
     migrate, kills = ["migrate", table.locator, *target, "--yes"], 1
     if planned:
-        plan = ["plan", table.locator, *target, "--budget", "70%", "--samples", 60, "-o", tmp_path / "plan.json"]
+        plan = ["plan", table.locator, *target, "--budget", "70%", "--samples", "60", "-o", str(tmp_path / "plan.json")]
         paid.run_until_it_asks(*plan)
         paid.run(*plan)
-        migrate, kills = ["migrate", table.locator, "--plan", tmp_path / "plan.json", "--force", "--yes"], 2
+        migrate, kills = ["migrate", table.locator, "--plan", str(tmp_path / "plan.json"), "--force", "--yes"], 2
     paid.run_until_it_asks(*migrate)
     paid.run_until_it_waits(table, *migrate)
     with psycopg.connect(table.conninfo) as connection:
