@@ -43,7 +43,7 @@ from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import FileDatabase, require_unused, warn_if_unknown
 from lightmigrate.stores.open import Database
 from lightmigrate.stores.page import in_batches
-from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender
+from lightmigrate.stores.receive import Receiver, ReceivingFiles, ReceivingStore, Sender, from_text
 from lightmigrate.stores.record_tables import RecordTable, RecordTables, as_key, of_key
 from lightmigrate.stores.reshaped import Reshaped
 from lightmigrate.texts.chosen import texts_for
@@ -81,7 +81,8 @@ class _Converted(Reshaped):
 
     def _payload(self, record: str, payload: Payload | None) -> Payload | None:
         fields = payload or {}
-        return self.target.payload(record, self.source.fields(fields) if isinstance(self.source, Sender) else fields)
+        own = self.source.fields(fields) if isinstance(self.source, Sender) else from_text(fields)
+        return self.target.payload(record, own)
 
     def records(self, ids: Sequence[str]) -> Page:
         """Some records, by their new ids."""

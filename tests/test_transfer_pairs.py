@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import faiss
-import lancedb
 import numpy as np
-import psycopg
 import pytest
-from langchain_community.docstore.in_memory import InMemoryDocstore
-from langchain_community.vectorstores import FAISS
 from langchain_core.documents import Document
 from langchain_core.embeddings import FakeEmbeddings
 from langchain_milvus import Milvus
 from langchain_qdrant import QdrantVectorStore
-from psycopg import sql
-from psycopg.types.json import Jsonb
+from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.vector_stores.chroma import ChromaVectorStore
+from llama_index.vector_stores.faiss import FaissMapVectorStore
 from qdrant_client import QdrantClient
 
 from lightmigrate import Migrator, Projection
@@ -41,18 +40,30 @@ from lightmigrate.stores.qdrant.store import QdrantStore
 from tests.contract.milvus import shared
 from tests.contract.postgres import PgMaker
 from tests.databases import folder_hash, make_database, make_projection, make_vectors
+from tests.integrations.models import LlamaIndexModel, nearest, notes
 from tests.processes import start, was_killed
 from tests.stores.chroma.test_legacy import unpack
-from tests.transferring import transfer_and_be_killed
-
-N = 60
-NAME = "my-notes"
-IDS = [f"id {row}'\"" if row % 3 else str(row) for row in range(N)]
-TEXTS: list[str] = [f"text {row} é\n" for row in range(N)]
-METADATA: list[dict[str, Any]] = [
-    {"row": row, "share": row / 7, "flag": row % 2 == 0, "text": "é ' \" %s {0}", "tags": ["a", "b"]}
-    for row in range(N)
-]
+from tests.transfer_sources import (
+    IDS,
+    METADATA,
+    NAME,
+    QDRANT_IDS,
+    TEXTS,
+    N,
+    chroma_server_source,
+    chroma_source,
+    content_of,
+    lance_source,
+    langchain_faiss_source,
+    llamaindex_source,
+    milvus_source,
+    npy_source,
+    parquet_source,
+    pg_source,
+    qdrant_source,
+    sqlite_vec_source,
+)
+from tests.transferring import source_at, transfer_and_be_killed
 
 
 @pytest.fixture
@@ -60,54 +71,6 @@ def pg(tmp_path: Path) -> Iterator[PgMaker]:
     maker = PgMaker(tmp_path / "pg")
     yield maker
     maker.release()
-
-
-def chroma_source(folder: Path, metric: str, pg: PgMaker) -> str:
-    with open_client(folder / "chroma") as client:
-        configuration: Any = {"hnsw": {"space": metric}}
-        collection = client.create_collection(NAME, configuration=configuration, embedding_function=None)
-        metadatas: Any = METADATA
-        collection.add(IDS, embeddings=make_vectors(N), documents=TEXTS, metadatas=metadatas)
-    return str(folder / "chroma")
-
-
-def langchain_faiss_source(folder: Path, metric: str, pg: PgMaker) -> str:
-    index = faiss.IndexFlatL2(16) if metric == "l2" else faiss.IndexFlatIP(16)
-    index.add(make_vectors(N))
-    pairs = zip(IDS, TEXTS, METADATA, strict=True)
-    documents = {record: Document(page_content=text, metadata=fields) for record, text, fields in pairs}
-    store = FAISS(FakeEmbeddings(size=16), index, InMemoryDocstore(documents), dict(enumerate(IDS)))
-    store.save_local(str(folder / "faiss"), NAME)
-    return str(folder / "faiss")
-
-
-def npy_source(folder: Path, metric: str, pg: PgMaker) -> str:
-    (folder / "npy").mkdir()
-    np.save(folder / "npy" / f"{NAME}.npy", make_vectors(N))
-    (folder / "npy" / f"{NAME}.lightmigrate.json").write_text(json.dumps({"distance": metric}))
-    rows = zip(IDS, TEXTS, METADATA, strict=True)
-    lines = [json.dumps({"id": record, "text": text, "metadata": fields}) for record, text, fields in rows]
-    (folder / "npy" / f"{NAME}.jsonl").write_text("\n".join(lines))
-    return str(folder / "npy")
-
-
-def pg_source(folder: Path, metric: str, pg: PgMaker) -> str:
-    rows = zip(IDS, TEXTS, map(str, make_vectors(N).tolist()), map(Jsonb, METADATA), strict=True)
-    with psycopg.connect(pg.locator) as connection:
-        create = 'CREATE TABLE "my-notes" (id text PRIMARY KEY, content text, embedding vector(16), metadata jsonb)'
-        connection.execute(create)
-        connection.cursor().executemany('INSERT INTO "my-notes" VALUES (%s, %s, %s, %s)', list(rows))
-        index = 'CREATE INDEX ON "my-notes" USING hnsw (embedding vector_{}_ops)'
-        connection.execute(sql.SQL(index).format(sql.SQL(metric)))
-    return pg.locator
-
-
-def lance_source(folder: Path, metric: str, pg: PgMaker) -> str:
-    vectors = make_vectors(N).tolist()
-    rows = zip(IDS, TEXTS, vectors, METADATA, strict=True)
-    data = [{"id": record, "text": text, "vector": v, "metadata": fields} for record, text, v, fields in rows]
-    lancedb.connect(folder / "lance").create_table(NAME, data)  # without an index, so l2
-    return str(folder / "lance")
 
 
 # The source, what to call the target, before which step of it a run is killed, and the distance.
@@ -122,6 +85,12 @@ PAIRS: dict[str, tuple[Callable[[Path, str, PgMaker], str], str, tuple[str, int]
     "chroma-milvus": (chroma_source, "milvus", ("milvus.collection:MilvusCollection:put", 3), "ip"),
     "lance-milvus": (lance_source, "milvus", ("milvus.receive:MilvusReceiver:publish", 0), "l2"),
     "chroma-sqlite-vec": (chroma_source, "sqlite-vec", ("sqlite_vec.collection:SqliteVecCollection:add", 3), "cosine"),
+    "qdrant-sqlite-vec": (qdrant_source, "sqlite-vec", ("sqlite_vec.collection:SqliteVecCollection:add", 3), "l2"),
+    "milvus-lance": (milvus_source, "lance", ("lance.collection:LanceCollection:add", 3), "cosine"),
+    "sqlite-vec-chroma": (sqlite_vec_source, "chroma", ("chroma.collection:ChromaCollection:add", 3), "cosine"),
+    "parquet-lance": (parquet_source, "lance", ("lance.receive:LanceReceiver:publish", 0), "ip"),
+    "llamaindex-chroma": (llamaindex_source, "chroma", ("chroma.receive:ChromaReceiver:publish", 0), "cosine"),
+    "server-sqlite-vec": (chroma_server_source, "sqlite-vec", ("sqlite_vec.tables:Catalog:register", 0), "cosine"),
     # within the transaction that publishes
     "pgvector-sqlite-vec": (pg_source, "sqlite-vec", ("sqlite_vec.tables:Catalog:register", 0), "l2"),
 }
@@ -147,23 +116,27 @@ def fields_of(kind: str, collection: Collection, ids: Sequence[str]) -> list[Any
 def test_a_pair(tmp_path: Path, pg: PgMaker, pair: str, projection_file: Path) -> None:
     make, kind, failpoint, metric = PAIRS[pair]
     source, target = make(tmp_path, metric, pg), target_of(kind, tmp_path, pg)
-    before = "" if source == pg.locator else folder_hash(Path(source))
+    before = content_of(source)
     killed = start(transfer_and_be_killed, source, target, NAME, *failpoint, str(projection_file))
     assert was_killed(killed)
     with opened(target) as store:
         assert [facts.name for facts in store.collections()] == []
         assert store.versions() == []
-    (result,) = Migrator(source).transfer([CollectionJob(NAME, Projection.load(projection_file))], target)
+    with source_at(source) as database:
+        (result,) = Migrator(database).transfer([CollectionJob(NAME, Projection.load(projection_file))], target)
     assert result.n_migrated == N
-    if source != pg.locator:
-        assert folder_hash(Path(source)) == before
+    if source != target:
+        assert content_of(source) == before
     with opened(target) as store:
         (facts,) = store.collections()
         assert (facts.name, facts.count, facts.dimension, facts.space) == (NAME, N, 24, metric)
         collection = store.collection(Address(NAME))
-        ids = [store.new_id(record) for record in IDS] if isinstance(store, QdrantStore) else IDS
+        own = QDRANT_IDS if make is qdrant_source else IDS
+        ids = [store.new_id(record) for record in own] if isinstance(store, QdrantStore) else own
         assert list(collection.records(ids).texts) == TEXTS
         found = fields_of(kind, collection, ids)
+        if make is llamaindex_source:  # what its other stores need of a node is beside its metadata
+            found = [{name: each[name] for name in METADATA[0]} for each in found]
         assert [{**each, "share": pytest.approx(each["share"])} for each in METADATA] == found
         assert all(type(each["flag"]) is bool and type(each["row"]) is int for each in found)
         wanted = make_projection().apply(make_vectors(N))
@@ -171,8 +144,8 @@ def test_a_pair(tmp_path: Path, pg: PgMaker, pair: str, projection_file: Path) -
             wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
         np.testing.assert_allclose(collection.records(ids).vectors, wanted, rtol=1e-4, atol=1e-5)
         assert [row[0] for row in collection.nearest(wanted[:5], 1)[0]] == ids[:5] or metric == "ip"
-    with pytest.raises(RefusedError, match=f"has a collection {NAME} already"):
-        Migrator(source).transfer([CollectionJob(NAME, rebuild_index=True)], target)
+    with source_at(source) as database, pytest.raises(RefusedError, match=f"has a collection {NAME} already"):
+        Migrator(database).transfer([CollectionJob(NAME, rebuild_index=True)], target)
 
 
 def test_langchain_opens_what_came_from_another_store(tmp_path: Path, pg: PgMaker) -> None:
@@ -186,6 +159,33 @@ def test_langchain_opens_what_came_from_another_store(tmp_path: Path, pg: PgMake
     assert point.payload["__id__"] == IDS[7]
     Migrator(client).migrate_collection(NAME, make_projection())  # a database like any other
     assert client.get_collection(NAME).config.params.vectors.size == 24  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("faiss_index", [False, True])
+def test_llamaindex_opens_what_came_from_its_files(tmp_path: Path, faiss_index: bool) -> None:
+    """The nodes are whole: text, metadata, and the document that they are of."""
+    vectors = FaissMapVectorStore(faiss.IndexIDMap2(faiss.IndexFlatL2(64))) if faiss_index else SimpleVectorStore()
+    nodes = [
+        TextNode(
+            id_=f"n{row}", text=text, metadata={"row": row}, excluded_embed_metadata_keys=["row"],
+            relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"paper {row % 7}")},
+        )
+        for row, text in enumerate(notes())
+    ]  # fmt: skip
+    context = StorageContext.from_defaults(vector_store=vectors)
+    model = LlamaIndexModel(64)
+    VectorStoreIndex(nodes, embed_model=model, storage_context=context).storage_context.persist(tmp_path / "storage")
+    Migrator(tmp_path / "storage").transfer([CollectionJob("default", rebuild_index=True)], tmp_path / "new")
+    with open_client(tmp_path / "new") as client:
+        store = ChromaVectorStore(chroma_collection=client.get_collection("default", embedding_function=None))
+        retriever = VectorStoreIndex.from_vector_store(store, model).as_retriever(similarity_top_k=3)
+        found = [each.node for each in retriever.retrieve("an instrument that measures")]
+        assert [node.get_content() for node in found] == nearest(64, "an instrument that measures")
+        for node in found:
+            row = node.metadata["row"]
+            assert (node.ref_doc_id, node.metadata) == (f"paper {row % 7}", {"row": row})
+        store.delete("paper 0")
+        assert client.get_collection("default", embedding_function=None).count() == len(nodes) - len(nodes[::7])
 
 
 def test_langchain_opens_what_came_to_milvus(tmp_path: Path, pg: PgMaker) -> None:

@@ -342,10 +342,11 @@ class ProjectionSource:
         found = f"✗ No projection found for {group.dimension}D → {self.target.dimension or '?'}D ({reason})"
         options = self.target.options
         if options is None:
-            return (
-                f"{found}; no command can build the application's embedding function: let a start learn one "
-                "(LIGHTMIGRATE_CALIBRATE=500), or make one in Python with Migrator.train"
-            )
+            by_hand = "make one in Python with Migrator.train"
+            way_out = f"let a start learn one (LIGHTMIGRATE_CALIBRATE=500), or {by_hand}"
+            if lacks_texts:  # another start would find none either
+                way_out = f"{by_hand}(…, texts={{ID: TEXT, …}}), and put it into the registry"
+            return f"{found}; no command can build the application's embedding function: {way_out}"
         named = ["--collection", str(group.members[0].address)] if len(group.members) == 1 else []
         named += ["--texts", "FILE.jsonl"] if lacks_texts else []
         # training reads a copy of a folder; the collections of a server are migrated at once with what is learned

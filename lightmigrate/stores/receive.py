@@ -7,7 +7,7 @@ vectors and the distance. A collection is filled under a name that no applicatio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from lightmigrate.errors import LightmigrateError
@@ -123,3 +123,29 @@ def as_text(fields: Fields) -> Payload | None:
     """
     flat = without_envelope(fields)
     return {TEXT_COLUMN: json.dumps(flat, sort_keys=True, ensure_ascii=False)} if flat else None
+
+
+def from_text(payload: Payload) -> Fields:
+    """The fields of a record that has them as JSON text in one column, as `as_text` writes them; others as they are.
+
+    A text that is no JSON object, or of which reading would lose something (a key that occurs twice), stays a text.
+    """
+    text = payload.get(TEXT_COLUMN)
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return payload
+    try:
+        inside = json.loads(text, object_pairs_hook=_without_double, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return payload
+    return {**payload, TEXT_COLUMN: inside}
+
+
+def _without_double(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return fields
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

@@ -16,6 +16,9 @@ KIND = StoreKind(
     marks=("*",),
     recognises="lightmigrate.stores.sqlite_vec.session:has_vec0_tables",
     open_path="lightmigrate.stores.sqlite_vec:open_path",
+    framework_stores={
+        "langchain_community.vectorstores.sqlitevec": "lightmigrate.stores.sqlite_vec.frameworks:of_langchain",
+    },
 )
 
 

@@ -23,15 +23,18 @@ from lightmigrate.stores.base import (
     Collection,
     CollectionFacts,
     Metric,
+    Payload,
     Role,
     Version,
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age, facts_at
+from lightmigrate.stores.receive import Fields, from_text
 from lightmigrate.stores.vector_files.building import BuildingVersion
 from lightmigrate.stores.vector_files.collection import FileCollection
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.exchange import put_in_place, recover
 from lightmigrate.stores.vector_files.formats import format_of, places_in
+from lightmigrate.stores.vector_files.node_fields import node_fields
 from lightmigrate.stores.vector_files.places import (
     Home,
     Place,
@@ -98,6 +101,10 @@ class FileStore(StoreDefaults):
             except DamagedCollectionError as error:
                 found[address] = str(error)
         return found
+
+    def fields(self, payload: Payload) -> Fields:
+        """The fields; of LlamaIndex's files those that its other stores have. See `stores.receive.Sender`."""
+        return from_text(node_fields(payload))
 
     def __str__(self) -> str:
         given = {key: value for key, value in vars(self.options).items() if value}

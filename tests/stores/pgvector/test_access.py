@@ -20,6 +20,7 @@ from lightmigrate.stores.open import argument_of, open_database
 from lightmigrate.stores.pgvector.store import PgStore
 from tests.contract.postgres import PgMaker, server_address
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+from tests.stores.pgvector.passwords import password_required
 
 ROWS = 30
 
@@ -72,14 +73,8 @@ def test_missing_rights_are_named_as_the_grants_that_help(maker: PgMaker, guest:
 
 
 def test_a_password_is_asked_for_and_never_shown(maker: PgMaker, guest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = psycopg.connect(maker.conninfo).execute("SHOW data_directory").fetchone()
-    assert data is not None
-    rules = Path(str(data[0])) / "pg_hba.conf"
-    before = rules.read_text()
-    rules.write_text("local all guest scram-sha-256\n" + before)
-    try:
-        maker.execute(sql.SQL("SELECT pg_reload_conf()"))
-        url = maker.locator.replace("postgres:@", "guest@")
+    url = maker.locator.replace("postgres:@", "guest@")
+    with password_required(maker, "guest"):
         monkeypatch.delenv("PGPASSWORD", raising=False)
         with pytest.raises(PasswordNeededError, match="PGPASSWORD"):
             open_database(url)
@@ -91,9 +86,6 @@ def test_a_password_is_asked_for_and_never_shown(maker: PgMaker, guest: str, mon
         database = open_database(url)
         assert isinstance(database, PgStore)
         database.close()
-    finally:
-        rules.write_text(before)
-        maker.execute(sql.SQL("SELECT pg_reload_conf()"))
 
 
 def test_an_address_can_be_given_again_and_has_no_password(maker: PgMaker) -> None:
