@@ -31,6 +31,9 @@ _ASIDE = f"{FOLDER}.lightmigrate-old-"
 # AnythingLLM's file of a document: its path as a UUID of version 5. Other folders of that name are left alone.
 _ENTRY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\.json")
 
+# What reading a table raises that is damaged, or deleted at this moment.
+_UNREADABLE = (DatabaseError, OSError, ValueError, RuntimeError)
+
 
 @dataclass(frozen=True)
 class Note:
@@ -39,7 +42,7 @@ class Note:
     Attributes:
         name: of the folder that it becomes, beside it.
         key: of the exchange.
-        state: which vectors each table held then; by table and column. `None` where some of its own may be others.
+        state: which vectors each table held then, by table and column. `None` where some of its own may be others.
         moved: whether it is there.
     """
 
@@ -129,7 +132,7 @@ class VectorCache:
                 for each in exchanges_of(other)
                 if (other.path, each.column, each.key) != (table.resolve(), column, key)
             }
-        except (DatabaseError, OSError, ValueError):
+        except _UNREADABLE:
             return  # a table that cannot be read may have backups
         for note in notes:
             if note.moved and note.key not in kept:
@@ -197,7 +200,8 @@ class VectorCache:
 
     def _rename(self, source: Path, target: Path) -> None:
         rename(source, target)
-        sync_folder(self._path.parent)
+        with contextlib.suppress(OSError):  # it is renamed; whether also after a power failure, the next run sees
+            sync_folder(self._path.parent)
 
     def _is_there(self, name: str) -> bool:
         return self._path.with_name(name).exists() or self._path.with_name(name).is_symlink()
@@ -226,10 +230,11 @@ class VectorCache:
                 dataset = table.latest()
                 layout, created = table.layout(dataset), _created(table)
                 for column in layout.vectors:
-                    number, token = origin_of(dataset.lance_schema.field(column).id(), layout.token(column))
+                    field = dataset.lance_schema.field(column)
+                    number, token = origin_of(None if field is None else field.id(), layout.token(column))
                     state[f"{table.name}.{column}"] = f"{created} {number} {token}"
-            except (DatabaseError, OSError):
-                state[table.name] = ""  # damaged, or deleted at this moment
+            except _UNREADABLE:
+                state[table.name] = ""
         return state
 
     def _all_tables(self) -> Iterator[Table]:
