@@ -3,8 +3,8 @@
 Every run is a process of its own, on its own copy of the same database, and the routes of a store take turns. The
 script reads all, projects, and writes over: no backup, no check, no way back. lightmigrate does the whole migration,
 verified, with a backup. `floor` (pgvector) is what cannot be saved; see `store_postgres.py`. With `--writers` an
-application writes meanwhile. Processor time and memory are those of the process, and of the server where there is one;
-loading of libraries is not timed.
+application writes meanwhile, 200 times a second; see `store_writers.py`. Processor time and memory are those of the
+process, and of the server where there is one; loading of libraries is not timed.
 
 What was measured is kept in `results/stores.json` after every run, and not measured again: an interrupted run goes on.
 `--anew` forgets it. To add a store, write a `Contestant` and name it in `CONTESTANTS`.
@@ -28,9 +28,10 @@ from typing import Any
 import psutil
 import throughput
 from store_contestant import NEW, Contestant, data, projection
-from store_postgres import Postgres, beside_writer
+from store_postgres import Postgres
 from store_report import report
 from store_scripts import Chroma, Faiss, Lance, Milvus, Npy, Parquet, Qdrant, SqliteVec
+from store_writers import beside_application
 
 from lightmigrate import Migrator
 
@@ -132,7 +133,7 @@ def child(store: str, route: str, address: str, rows: int, seed: int) -> dict[st
     records = data(rows, seed) if route in ("floor", "written") else None
     if records is not None and route == "written":
         assert isinstance(contestant, Postgres)
-        return beside_writer(address, records.vectors, seed, SECONDS_ALONE, migrate)
+        return beside_application(address, records.vectors, seed, SECONDS_ALONE, migrate)
     works: dict[str, Callable[[], None]] = {
         "script": lambda: contestant.script(address, seed),
         "lightmigrate": migrate,

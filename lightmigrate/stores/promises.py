@@ -68,7 +68,10 @@ def promises_of(capabilities: Capabilities) -> Promises:
     if capabilities.sees_changes:
         kept.append("a log says what is written")
     else:
-        missing.append("no log says what is written, so all records are read again to find it")
+        missing.append(
+            "no log says what is written, so all records are read again to find it, and a rollback does not see a "
+            "vector that was replaced alone"
+        )
     if capabilities.stale_handles:
         missing.append("clients see the new vectors only when they open the collection again")
     if capabilities.one_client:

@@ -16,6 +16,7 @@ from lightmigrate.migration.shadow.late_writes import LateWrites
 from lightmigrate.migration.shadow.shadows import Shadows
 from lightmigrate.migration.shadow.way_back import WayBack
 from lightmigrate.stores.base import Address, Collection, Page, Role, Store, Version
+from lightmigrate.stores.promises import promises_of
 from lightmigrate.stores.record_tables import RecordTables
 from tests.contract.makers import Maker
 from tests.contract.material import NEW, OLD, everything, exchanged, filled, page, vectors
@@ -156,3 +157,13 @@ def test_a_way_back_that_carries_carries_what_is_written_after_it_has_looked(
     assert np.isfinite(now.vectors).all()
     assert np.abs(now.vectors).max() < 1e3
     assert len(vectors(1)) == 1
+
+
+@pytest.mark.every_maker
+def test_a_vector_that_is_replaced_alone_is_seen_by_the_way_back_or_said_not_to_be(maker: Maker, store: Store) -> None:
+    address = filled(maker, "docs")
+    exchanged(maker.client(), address)
+    others(maker, address).replace_vectors(["id-0003"], vectors(1, NEW, seed=80))
+    store = maker.client()
+    said = "a rollback does not see a vector that was replaced alone" in promises_of(store.capabilities).not_promised
+    assert bool(way(store, address, "refuse").changes) == (not said)

@@ -59,6 +59,11 @@ class LanceCollection(CollectionDefaults):
         return self._address
 
     @property
+    def is_backup(self) -> bool:
+        """Whether it is a kept version."""
+        return self._kept is not None
+
+    @property
     def dataset(self) -> Dataset:
         """The version of the table that is read."""
         return self.table.latest() if self._kept is None else self._kept
@@ -71,11 +76,15 @@ class LanceCollection(CollectionDefaults):
     @property
     def id(self) -> str:
         """Identifies the vectors: the folder, Lance's number of the column, and the migration that made it."""
+        number, token = self.made
+        return f"{self.table.path.stat().st_ino}.{'' if number is None else number}" + (f".{token}" if token else "")
+
+    @property
+    def made(self) -> tuple[int | None, str]:
+        """Lance's number of the column, and the migration that made it; see `Layout.token`."""
         dataset = self.dataset
         field = dataset.lance_schema.field(self.column)
-        number = "" if field is None else field.id()
-        token = self.table.layout(dataset).token(self.column) if field is not None else ""
-        return f"{self.table.path.stat().st_ino}.{number}" + (f".{token}" if token else "")
+        return (None, "") if field is None else (field.id(), self.table.layout(dataset).token(self.column))
 
     def indexes(self) -> list[IndexSpec]:
         """The vector indexes on its column; only reads."""

@@ -27,6 +27,7 @@ from lightmigrate.stores.lance.history import (
 from lightmigrate.stores.lance.indexes import IndexSpec, indexes_of
 from lightmigrate.stores.lance.new_column import NewColumn
 from lightmigrate.stores.lance.table import Dataset, Table
+from lightmigrate.stores.lance.vector_cache import VectorCache
 
 # How often an exchange is tried again because somebody wrote to the table meanwhile.
 _TRIES = 100
@@ -36,7 +37,12 @@ SCRATCH = "scratch"
 
 
 def exchange(
-    incoming: BuildingCollection, live: LanceCollection, key: str, settle: Callable[[], None], scratch: Path
+    incoming: BuildingCollection,
+    live: LanceCollection,
+    key: str,
+    settle: Callable[[], None],
+    scratch: Path,
+    cache: VectorCache,
 ) -> None:
     """See `Store.exchange`. Writes.
 
@@ -46,11 +52,13 @@ def exchange(
         key: of the backup.
         settle: brings `incoming` up to date.
         scratch: a folder for unfinished files.
+        cache: of an application, beside the tables.
     """
     table, column, token = live.table, live.column, str(incoming.staged.settings["token"])
     _require_free(table, key, column)
     new, written = NewColumn(table, column, incoming.staged, scratch), Descriptions(table.path)
     new.prepare(table.latest())
+    cached = cache.before(key)
     for _ in range(_TRIES):
         DatabaseChangedError.require_same(live.address, live.opened_id, live.id)
         begun = table.latest().version
@@ -64,6 +72,7 @@ def exchange(
         made = commit_exchange(table, column, operation, dataset.version, token, key)
         if made is None:
             continue
+        cache.after(cached)
         keep_after(table, token, made.version)
         build_indexes(table, column, specs)
         written.flush()
@@ -100,15 +109,24 @@ def commit_exchange(table: Table, column: str, operation: Any, version: int, tok
         return None
 
 
-def restore(backup: Exchanged, live: LanceCollection, key: str) -> None:
-    """Put a kept version of a table back in place; what it replaces becomes backup `key`. Writes."""
+def restore(backup: Exchanged, live: LanceCollection, key: str, cache: VectorCache) -> None:
+    """Put a kept version of a table back in place; what it replaces becomes backup `key`. Writes.
+
+    Args:
+        backup: the version.
+        live: the collection.
+        key: of the new backup.
+        cache: of an application, beside the tables.
+    """
     table, column = live.table, live.column
     _require_free(table, key, column)
     _require_others_unchanged(table, backup)
     token, written = restored_token(backup.before, secrets.token_hex(4)), Descriptions(table.path)
+    cached = cache.before(key)
     version = table.latest().version
     table.keep(before_name(key, token, column), version)
     made = table.commit(lance.LanceOperation.Restore(backup.before), version, message_of(token))
+    cache.after(cached)
     if made.version != version + 1:  # Lance lets a restoration pass whatever was written meanwhile
         table.release(before_name(key, token, column))
         table.keep(before_name(key, token, column), made.version - 1)

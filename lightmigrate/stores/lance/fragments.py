@@ -27,6 +27,7 @@ from lightmigrate.stores.lance.layout import Layout
 from lightmigrate.stores.lance.new_column import replacing, row_files
 from lightmigrate.stores.lance.schema import LEGACY, UNNAMED
 from lightmigrate.stores.lance.table import Dataset, Table
+from lightmigrate.stores.lance.vector_cache import VectorCache
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.stores.units import Made
 from lightmigrate.system import sync_file, sync_folder
@@ -48,7 +49,7 @@ class LanceFragments:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._table = Table(path)
+        self._table, self._cache = Table(path), VectorCache(path.parent)
         layout = self._layout(self._table.latest())
         if len(layout.vectors) != 1:
             raise RefusedError(
@@ -146,9 +147,11 @@ class LanceFragments:
         operation = replacing(dataset, column, kind, files, token, None, self.work / SCRATCH)
         key = next_timestamp(each.key for each in exchanges_of(table))
         specs, written = indexes_of(dataset, column), Descriptions(table.path)
+        cached = self._cache.before(key)
         exchanged = commit_exchange(table, column, operation, dataset.version, token, key)
         if exchanged is None:
             return None
+        self._cache.after(cached)
         keep_after(table, token, exchanged.version)
         build_indexes(table, column, specs)
         written.flush()
@@ -171,12 +174,14 @@ class LanceFragments:
         """See `UnitTable`."""
         for each in exchanges_of(self._table):
             if each.token == token:
+                self._cache.forget(self.path, each.column, each.key)
                 forget(self._table, each.key, each.token, each.column)
 
     def recover(self, token: str) -> None:
         """See `UnitTable`."""
         clear_scratch(self.work)
         tidy(self._table)
+        self._cache.recover()
         for each in exchanges_of(self._table):
             if each.token == token:
                 build_indexes(self._table, each.column, missing_indexes(self._table, each))

@@ -19,6 +19,9 @@ _BEFORE = re.compile(rf"{PREFIX}old-(?P<key>\w+)-(?P<token>\w+)-(?P<column>[0-9a
 # The token of a restoration names the version that it restored.
 _RESTORED = re.compile(r"r(\d+)x\w+")
 
+# The token of a copy of a backup, to which later changes are carried, names the column of the backup.
+_CARRIED = re.compile(r"s(\d+)x([0-9a-f]*)x[0-9a-f]+")
+
 
 @dataclass(frozen=True)
 class Exchanged:
@@ -57,6 +60,24 @@ def after_name(token: str) -> str:
 def restored_token(version: int, random: str) -> str:
     """The token of a restoration of a version."""
     return f"r{version}x{random}"
+
+
+def carried_token(number: int | None, token: str, random: str) -> str:
+    """The token of a copy of a backup.
+
+    Args:
+        number: Lance's own of the column of the backup.
+        token: of the migration that made that column.
+        random: hexadecimal digits.
+    """
+    named = f"s{number}x{token}x{random}"
+    return named if _CARRIED.fullmatch(named) else random
+
+
+def origin_of(number: int | None, token: str) -> tuple[int | None, str]:
+    """Number and token of the column whose vectors a column holds: those of the backup where it is a copy of one."""
+    match = _CARRIED.fullmatch(token)
+    return (int(match[1]), match[2]) if match else (number, token)
 
 
 def exchanges_of(table: Table) -> list[Exchanged]:

@@ -14,7 +14,6 @@ import lance
 import pyarrow as pa
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError, LightmigrateError
-from lightmigrate.progress import logger
 from lightmigrate.stores.base import (
     Address,
     Capabilities,
@@ -38,11 +37,12 @@ from lightmigrate.stores.lance.exchange import (
     restore,
 )
 from lightmigrate.stores.lance.flushing import Descriptions
-from lightmigrate.stores.lance.history import Exchanged, exchanges_of, forget, tidy
+from lightmigrate.stores.lance.history import Exchanged, carried_token, exchanges_of, forget, origin_of, tidy
 from lightmigrate.stores.lance.indexes import create_index
 from lightmigrate.stores.lance.receive import INCOMING, LanceReceiver
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import SUFFIX, Table, require_unique
+from lightmigrate.stores.lance.vector_cache import VectorCache
 
 CAPABILITIES = Capabilities(
     atomic_exchange=True,
@@ -54,9 +54,6 @@ CAPABILITIES = Capabilities(
     settles_again=True,
     whole_backups=True,
 )
-
-# Where AnythingLLM keeps vectors, beside the folder of its tables.
-_CACHE = "vector-cache"
 
 # The last part of the vector in the address of a version.
 _MARKS = {Role.BUILDING: "lightmigrate-new-", Role.BACKUP: "lightmigrate-old-"}
@@ -75,7 +72,7 @@ class LanceStore(StoreDefaults, LanceReceiver):
         self._work = self._path / ".lightmigrate"
         self._tables: dict[str, Table] = {}
         self._opened: dict[Path, Staged] = {}
-        self._warned = False
+        self._cache = VectorCache(self._path.parent if self._single else self._path)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -250,9 +247,12 @@ class LanceStore(StoreDefaults, LanceReceiver):
         if any(_address(of, Role.BUILDING, staged.settings["key"]) == address for of, staged in self._building()):
             raise LightmigrateError(f"{own} has a version {key} already: delete it, or give another key")
         self._opened.pop(path, None)
+        token = secrets.token_hex(8)
+        if source.is_backup:  # what is written to a copy of it is of its model
+            token = carried_token(*origin_of(*source.made), token)
         settings = {
             "table": own.name, "vector": own.vector, "key": key, "dimension": dimension, "model": model,
-            "distance": distance, "token": secrets.token_hex(8),
+            "distance": distance, "token": token,
         }  # fmt: skip
         self._opened[path] = Staged.create(path, settings)
         return BuildingCollection(self._live(own), address, self._opened[path])
@@ -275,24 +275,13 @@ class LanceStore(StoreDefaults, LanceReceiver):
         assert isinstance(live, LanceCollection)  # noqa: S101
         if incoming.live.table.path != live.table.path or incoming.live.column != live.column:
             raise LightmigrateError(f"{incoming.address} is not a version of {live.address}: build one first")
-        exchange(incoming, live, key, settle, self._work / SCRATCH)
+        exchange(incoming, live, key, settle, self._work / SCRATCH, self._cache)
         self._opened.pop(incoming.staged.path, None)
-        self._warn_of_cached_vectors()
         return 0
-
-    def _warn_of_cached_vectors(self) -> None:
-        """Say where AnythingLLM keeps old vectors, which it writes again when a document is added once more."""
-        cache = self._path.parent / _CACHE
-        if not self._warned and not self._single and (files := sum(1 for _ in cache.glob("*.json"))):
-            self._warned = True
-            logger.warning(
-                "%s holds the old vectors of %d documents, which AnythingLLM writes again when one of them is added "
-                "once more: move that folder away", cache, files,
-            )  # fmt: skip
 
     def restore(self, backup: Version, key: str) -> int:
         """Make the version of the table that a backup is the newest again. Writes."""
-        restore(self._exchanged(backup), self._live(backup.own), key)
+        restore(self._exchanged(backup), self._live(backup.own), key, self._cache)
         return 0
 
     def _exchanged(self, backup: Version) -> Exchanged:
@@ -323,6 +312,7 @@ class LanceStore(StoreDefaults, LanceReceiver):
         assert isinstance(collection, LanceCollection)  # noqa: S101  # there is no other kind
         for own, each in self._exchanges():
             if _address(own, Role.BACKUP, each.key) == address:
+                self._cache.forget(collection.table.path, each.column, each.key)
                 forget(collection.table, each.key, each.token, each.column)
                 return
         if len(collection.layout.vectors) > 1:
@@ -334,11 +324,13 @@ class LanceStore(StoreDefaults, LanceReceiver):
         """Complete what a crash left beside an exchange, which itself is one commit. Writes.
 
         Returns:
-            That indexes were built, which an exchange no longer could; `None` otherwise.
+            What was done that an exchange no longer could: that indexes were built, that an application's cache was
+            moved aside; `None` for nothing.
         """
         clear_scratch(self._work)
         for table in self._all_tables():
             tidy(table)
+        moved = self._cache.recover()
         done = {each.token: (own, each) for own, each in self._exchanges()}
         built = 0
         for path in list(self._work.glob("*.staged")):
@@ -350,7 +342,10 @@ class LanceStore(StoreDefaults, LanceReceiver):
                 built += build_indexes(table, each.column, specs)
                 Descriptions(table.path, known=False).flush()  # whoever wrote them may have been killed before that
                 self._opened.pop(path).discard()
-        return f"an exchange was interrupted before {built} indexes were built; they are now" if built else None
+        left = [f"an exchange was interrupted before {built} indexes were built; they are now"] if built else []
+        if moved:
+            left.append("an exchange was interrupted before a cache was moved aside; it is now")
+        return "; ".join(left) or None
 
 
 def _address(own: Address, role: Role, key: str) -> Address:

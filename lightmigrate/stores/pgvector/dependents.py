@@ -13,7 +13,7 @@ from lightmigrate.stores.pgvector import noting
 from lightmigrate.stores.pgvector.building import index_statement
 from lightmigrate.stores.pgvector.partitions import numbers_of
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.tables import Column, Table, read_partition_indexes
+from lightmigrate.stores.pgvector.tables import FILLED, Column, Table, read_partition_indexes
 
 
 def require_none(session: Session, table: Table, column: Column) -> None:
@@ -66,9 +66,9 @@ def _require_no_object(session: Session, table: Table, column: Column) -> None:
         WHERE a.attname = %s AND NOT a.attisdropped
             AND d.classid <> 'pg_statistic_ext'::regclass AND c.relkind IS DISTINCT FROM 'i'
             AND c.relkind IS DISTINCT FROM 'I' AND n.contype IS DISTINCT FROM 'n'
-            AND n.conislocal IS DISTINCT FROM false
+            AND n.conislocal IS DISTINCT FROM false AND NOT starts_with(coalesce(n.conname, ''), {})
             AND (t.tgname IS NULL OR t.tgname <> ALL(%s)) AND coalesce(t.tgparentid, 0) = 0
-        ORDER BY 1""").format(numbers_of(table)),
+        ORDER BY 1""").format(numbers_of(table), sql.Literal(FILLED)),
         [column.name, list(noting.TRIGGERS)],
     )
     if rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from psycopg import sql
@@ -10,20 +10,17 @@ from psycopg import sql
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Role
-from lightmigrate.stores.pgvector import dependents, log, noting
+from lightmigrate.stores.pgvector import dependents, log, not_null, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_name
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.distances import OPERATORS
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.partitions import relations_of
-from lightmigrate.stores.pgvector.session import QueryError, Session
+from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of
 from lightmigrate.stores.pgvector.triggers import quietly
 from lightmigrate.stores.while_written import CatchingUp
-
-# A row has no value in a column that is to be NOT NULL.
-_MISSING = "23502"
 
 
 def exchange(
@@ -47,10 +44,12 @@ def exchange(
         reopened: `live`, opened anew.
     """
     DatabaseChangedError.require_same(live.address, live.opened_id, reopened().id)
-    whole = not live.part.value
+    whole, unfilled = not live.part.value, list[str]()
     if whole:
         dependents.require_none(session, live.table, live.own)
         build_indexes(session, incoming)
+        if live.own.not_null or (incoming.kept and incoming.kept.not_null):
+            unfilled = not_null.missing(session, live.table, incoming.column)
     mode = sql.SQL("ACCESS EXCLUSIVE" if whole else "SHARE ROW EXCLUSIVE")
 
     def prepare() -> None:
@@ -76,7 +75,7 @@ def exchange(
                 distances[0] if len(distances) == 1 else None, current.dimension if old.dimension is None else None,
             )  # fmt: skip
             # in one request, because all wait meanwhile
-            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, backup)))
+            session.execute(sql.SQL("; ").join(_renaming(session, current, new, kept, backup, unfilled)))
             name, others = backup.column_name(), []
         else:
             backup = replace(kept, role=Role.BACKUP.value, key=key, not_null=False, dimension=current.dimension)
@@ -85,18 +84,22 @@ def exchange(
         # that of the next part is another trigger, and a comment with those of all parts and partitions would be long
         mark = log.mark(session, table) if whole else log.snapshot(session)
         comment(session, table, name, comment_of([*others, replace(backup, snapshot=mark)]))
+    if whole:
+        not_null.declare(session, live.table)
 
 
 def _renaming(
-    session: Session, live: PgCollection, new: Column, kept: KeptColumn, backup: KeptColumn
+    session: Session, live: PgCollection, new: Column, kept: KeptColumn, backup: KeptColumn, unfilled: Sequence[str]
 ) -> list[sql.Composed]:
     """The statements that exchange the names of two columns, with settings, comment, NOT NULL, indexes and trigger."""
     table, old = live.table, live.table.column(kept.own)
     name = sql.Identifier(backup.column_name())
     part, text = noting.part_column(session, table) or live.use.part, live.text.name if live.text else None
-    if old.not_null or kept.not_null:
-        _require_filled(session, table, new)
+    # a row that was written since with the application's column alone, and is not to be carried, has no vector
+    filled = (old.not_null or kept.not_null) and not not_null.lacks(session, table, new, unfilled)
     return [
+        *(not_null.demanding(table, new) if filled else []),
+        *not_null.giving_up(table, old),
         *making_alike(session, table, new, old),  # as far as it was changed meanwhile
         _altering(table, "RENAME {} TO {}", old.sql, name),
         _altering(table, "RENAME {} TO {}", new.sql, old.sql),
@@ -106,16 +109,6 @@ def _renaming(
         commenting(table, old.name, old.comment),
         *noting.starting(table, part, text),  # the names of the application's columns are the same as before
     ]
-
-
-def _require_filled(session: Session, table: Table, column: Column) -> None:
-    """Declare a column NOT NULL, if no row lacks it: reads the table once, while all wait."""
-    try:
-        with session.transaction():
-            session.execute(_altering(table, "ALTER {} SET NOT NULL", column.sql))
-    except QueryError as error:
-        if error.sqlstate != _MISSING:
-            raise
 
 
 def _nullable(session: Session, table: Table, column: sql.Identifier) -> list[sql.Composed]:

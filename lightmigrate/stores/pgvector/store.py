@@ -22,7 +22,7 @@ from lightmigrate.stores.base import (
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age
 from lightmigrate.stores.page import in_batches
-from lightmigrate.stores.pgvector import log, noting
+from lightmigrate.stores.pgvector import log, not_null, noting
 from lightmigrate.stores.pgvector.building import build_indexes, index_statement
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.distances import OPERATORS
@@ -260,6 +260,14 @@ class PgStore(StoreDefaults, PgReceiver):
         assert isinstance(live, PgCollection)  # noqa: S101
         exchange(self._session, incoming, live, key, settle, lambda: self.collection(live.address))
         return 0
+
+    def recover(self) -> str | None:
+        """Declare columns NOT NULL for which a crash left that to be done; an exchange itself is whole. Writes.
+
+        Returns:
+            What was done; `None` for nothing.
+        """
+        return not_null.recover(self._session)
 
     def written_since(self, backup: Version) -> WrittenRecords | None:
         """What was written to a collection since `backup` was replaced; only reads."""

@@ -18,6 +18,9 @@ from lightmigrate.stores.pgvector.values import kind_of
 # The comment of lightmigrate's own columns is a JSON object with this key.
 _MARK = "lightmigrate"
 
+# Begins the names of CHECKs that stand for NOT NULL right after an exchange; see `not_null`.
+FILLED = "lightmigrate_filled_"
+
 # Usual names of the column with the embedded text.
 _TEXTS = ("document", "content", "text", "page_content", "chunk", "body")
 
@@ -74,7 +77,7 @@ class Column:
         type: as SQL.
         base: its type without a modifier, such as `vector` or `halfvec`.
         kind: how its values are represented in a payload; `vector` for vectors of both kinds.
-        not_null: whether it is declared NOT NULL.
+        not_null: whether it is declared NOT NULL, or is to be as soon as that was checked.
         dimension: of its vectors, where it is declared.
         written: whether a value can be written to it; a generated one cannot.
         comment: the application's.
@@ -246,10 +249,12 @@ def _table(session: Session, row: Row) -> Table:
 def _columns(session: Session, oid: int) -> list[Column]:
     described = session.rows(
         sql.SQL("""
-        SELECT a.attnum::int4, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text, a.attnotnull,
+        SELECT a.attnum::int4, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text,
+            a.attnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid
+                AND k.conkey = ARRAY[a.attnum] AND starts_with(k.conname, {})),
             a.atttypmod::int4, a.attgenerated::text, col_description(a.attrelid, a.attnum)
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""),
+        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""").format(sql.Literal(FILLED)),
         [oid],
     )
     columns = []

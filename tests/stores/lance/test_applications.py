@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -99,21 +98,6 @@ def test_a_writer_that_opened_the_table_before_is_refused(tmp_path: Path) -> Non
     Migrator(tmp_path).migrate_collection("docs", make_projection())
     with pytest.raises(RuntimeError, match="conflict"):
         old.add(rows(1, 100))
-
-
-def test_anythingllm_s_cache_of_old_vectors_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    workspace(tmp_path / "storage" / "lancedb", name="one")
-    workspace(tmp_path / "storage" / "lancedb", name="two")
-    cache = tmp_path / "storage" / "vector-cache"
-    cache.mkdir()
-    (cache / "0b1c.json").write_text("[]")
-    with caplog.at_level(logging.WARNING):
-        migrator = Migrator(tmp_path / "storage" / "lancedb")
-        for name in ("one", "two"):
-            migrator.migrate_collection(name, make_projection())
-    warnings = [record.getMessage() for record in caplog.records if "vector-cache" in record.getMessage()]
-    assert len(warnings) == 1
-    assert "1 documents" in warnings[0]
 
 
 def test_llamaindex_s_texts_are_what_it_embedded(tmp_path: Path) -> None:
