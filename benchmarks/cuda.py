@@ -211,7 +211,7 @@ def compare_training(device: str, pairs: int, checks: Checks) -> Projection:
 
     corpus = load_corpus()
     X, Y, fresh = corpus.old_documents[:pairs], corpus.new_documents[:pairs], corpus.old_documents[600:]
-    models = {"source_model": Model("old", X.shape[1]), "target_model": Model("new", Y.shape[1])}
+    models: dict[str, Any] = {"source_model": Model("old", X.shape[1]), "target_model": Model("new", Y.shape[1])}
     trainings: dict[str, Callable[[str], Projection]] = {
         "network": lambda where: fit_mlp(X, Y, device=where, **models),
         "linear layer, 30 epochs": lambda where: fit_linear(X, Y, epochs=30, device=where, **models),
