@@ -3,7 +3,6 @@
 1. An affine projection by NumPy and by onnxruntime, beside a bare `np.matmul` of the same shape. They take turns, and
    each ratio compares neighbours in time, so that a machine that drifts cancels out.
 2. The other terms, on documents of 200 words.
-3. The affine projection on CUDA, by onnxruntime and by torch, where they can.
 
 Only speed is measured, so matrices and vectors are random.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -43,7 +41,6 @@ TERMS_SHAPE, TERMS_BATCH, LANDMARKS, WORDS = (1024, 768), 2_000, 1_000, 200
 SECONDS, ROUNDS, FEWEST_ROUNDS, MOST_SECONDS = 0.03, 31, 7, 10.0
 # Seconds between two timings: the threads of OpenBLAS and onnxruntime spin for a while after their work.
 PAUSE = 0.15
-CUDA = "CUDAExecutionProvider"
 ENVIRONMENT = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 Call = Callable[[], Any]
@@ -57,7 +54,6 @@ def main() -> None:
     report: dict[str, Any] = {"machine": machine()}  # first, because it reads the load
     report["affine"] = [measure_affine(shape, batch) for shape in SHAPES for batch in BATCHES]
     report["terms"] = measure_terms()
-    report["cuda"] = measure_cuda()
     report["machine"]["load after"] = load()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "projection.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -65,8 +61,15 @@ def main() -> None:
     print(markdown(report))
 
 
-def by_turns(calls: Mapping[str, Call], rows: int, bare: str) -> dict[str, Any]:
-    """Vectors per second of each call, and its speed as a share of the `bare` one's in the same turn."""
+def by_turns(calls: Mapping[str, Call], rows: int, bare: str, pause: float = PAUSE) -> dict[str, Any]:
+    """Vectors per second of each call, and its speed as a share of the `bare` one's in the same turn.
+
+    Args:
+        calls: by their names.
+        rows: how many vectors each call projects.
+        bare: the name of one of them.
+        pause: seconds between two timings.
+    """
     slowest = 0.0
     for call in calls.values():  # the first call warms up, the second says how long one takes
         call()
@@ -74,11 +77,11 @@ def by_turns(calls: Mapping[str, Call], rows: int, bare: str) -> dict[str, Any]:
         call()
         slowest = max(slowest, time.perf_counter() - started)
     times = max(1, round(SECONDS / slowest))
-    rounds = min(ROUNDS, max(FEWEST_ROUNDS, round(MOST_SECONDS / (len(calls) * (slowest * times + PAUSE)))))
+    rounds = min(ROUNDS, max(FEWEST_ROUNDS, round(MOST_SECONDS / (len(calls) * (slowest * times + pause)))))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            time.sleep(PAUSE)
+            time.sleep(pause)
             started = time.perf_counter()
             for _ in range(times):
                 call()
@@ -151,36 +154,6 @@ def measure_terms() -> dict[str, Any]:
     return {"shape": list(TERMS_SHAPE), **sizes, **by_turns(calls, TERMS_BATCH, "linear")}
 
 
-def measure_cuda() -> dict[str, Any]:
-    """The affine projection on a GPU, vectors and results in the computer's memory; or why not."""
-    weights, bias, projection = random_affine(TERMS_SHAPE)
-    vectors = random_vectors(BATCHES[-1], TERMS_SHAPE[0])
-    calls: dict[str, Call] = {"matmul": lambda: np.matmul(vectors, weights)}
-    said = {}
-    if providers().count(CUDA):
-        onnx = exported(projection)
-        calls["onnxruntime"] = lambda: onnx.apply(vectors)
-    else:
-        said["onnxruntime"] = f"offers no {CUDA} here"
-    if importlib.util.find_spec("torch") is None:
-        said["torch"] = "not installed"
-    else:
-        import torch
-
-        if torch.cuda.is_available():
-            W, b = (torch.from_numpy(array).cuda() for array in (weights, bias))
-
-            def on_cuda() -> Any:
-                mapped = torch.addmm(b, torch.from_numpy(vectors).cuda(), W)
-                return torch.nn.functional.normalize(mapped).cpu().numpy()
-
-            calls["torch"] = on_cuda
-        else:
-            said["torch"] = "finds no CUDA device"
-    measured = by_turns(calls, len(vectors), "matmul") if len(calls) > 1 else {}
-    return {"shape": list(TERMS_SHAPE), "not measured": said, **measured}
-
-
 def providers() -> list[str]:
     """What onnxruntime can compute with."""
     import onnxruntime
@@ -228,13 +201,6 @@ def markdown(report: dict[str, Any]) -> str:
         [name, *(f"{number:,.0f}" for number in terms[name]["vectors_per_second"].values())]
         for name in ("linear", "kernel", "lexical", "all three")
     ]
-    cuda = report["cuda"]
-    on_cuda = [
-        f"{name}: {cuda[name]['vectors_per_second']['median']:,.0f} vectors/s, "
-        f"{spread_text(cuda[name]['ratio_to_matmul'])} of `np.matmul` on this machine's processors."
-        for name in ("onnxruntime", "torch")
-        if name in cuda
-    ] + [f"Not measured: {name} {why}." for name, why in cuda["not measured"].items()]
     head = ["shape", "rows", "matmul", "NumPy", "ONNX"]
     head += ["NumPy ÷ matmul", "of best", "ONNX ÷ matmul", "of best", "ONNX ÷ NumPy, of best"]
     return f"""# Projections
@@ -251,9 +217,6 @@ Terms, {"{}→{}".format(*terms["shape"])}, {terms["rows"]:,} rows with document
 {terms["landmarks"]:,} landmarks, {terms["stems"]:,} stems: vectors per second.
 
 {table(["term", "median", "slowest", "fastest"], speeds)}
-
-On CUDA, {"{}→{}".format(*cuda["shape"])}, {BATCHES[-1]:,} rows, to the device and back:
-{" ".join(on_cuda)}
 """
 
 

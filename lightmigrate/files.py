@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.lock_file import LockFile
-from lightmigrate.system import give_rights, lock, rename, sync, sync_file, sync_folder
+from lightmigrate.system import delete, give_rights, lock, rename, sync, sync_file, sync_folder
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         rename(aside, path)
         sync_folder(path.parent)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        delete(aside)
         raise
 
 

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import importlib
 import os
+import shutil
 import stat
 import sys
 import threading
@@ -128,6 +129,29 @@ def delete(file: Path) -> None:
         FileInUseError: on Windows, somebody has it open.
     """
     _unless_in_use(lambda: file.unlink(missing_ok=True))
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder that exists, and what is in it.
+
+    Raises:
+        FileInUseError: on Windows, somebody has something in it open; some of it is deleted.
+    """
+    _unless_in_use(lambda: shutil.rmtree(folder))
+
+
+def second_name(file: Path, name: Path) -> None:
+    """Give a file a second name; where the file system has no links, a copy, flushed to the disk. Deletes what has it.
+
+    Raises:
+        FileInUseError: on Windows, somebody has open what has the name.
+    """
+    delete(name)
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copy2(file, name)
+        sync_file(name)
 
 
 def _unless_in_use(operation: Callable[[], object]) -> None:

@@ -202,6 +202,15 @@ def test_nothing_unpickles_or_evaluates() -> None:
     assert [str(path) for path in SOURCES if forbidden.search(path.read_text())] == []
 
 
+def test_what_systems_do_differently_with_files_is_in_one_module() -> None:
+    """Windows renames nothing that is open, macOS flushes in another way, some file systems have no links."""
+    different = re.compile(
+        r"\bos\.(link|rename|renames|replace|unlink|remove|symlink|fsync|fdatasync)\(|\.unlink\(|shutil\.move\(|msvcrt"
+    )
+    others = (path for path in SOURCES if path != PACKAGE / "system.py")
+    assert [str(path) for path in others if different.search(path.read_text())] == []
+
+
 def test_ci_runs_exactly_what_the_readme_tells_to_run() -> None:
     commands = readme_commands()
     assert len(commands) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -96,6 +97,46 @@ def test_a_file_that_stays_in_use_is_left(tmp_path: Path, monkeypatch: pytest.Mo
             system.delete(tmp_path / "it")
         assert reader.read() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_folder_of_which_somebody_reads_a_file_is_deleted_when_he_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    for name in ("one", "below/two"):
+        (folder / name).write_text(name)
+    windows.pretend(monkeypatch)
+    reader = (folder / "below" / "two").open()
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "SECONDS_IN_USE", 0.0)
+        with pytest.raises(FileInUseError):
+            system.delete_folder(folder)
+    assert (folder / "below" / "two").exists()
+    monkeypatch.setattr(time, "sleep", lambda seconds: reader.close())
+    system.delete_folder(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_gets_a_second_name(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy where the file system has no links; in place of what a crash has left."""
+
+    def refused(*names: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("content")
+    os.utime(one, ns=(10**18, 10**18))
+    other.write_text("half of an earlier one")
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    system.second_name(one, other)
+    assert other.read_text() == "content"
+    assert other.samefile(one) is links
+    assert other.stat().st_mtime_ns == 10**18
+    system.rename(other, one)
+    assert one.read_text() == "content"
 
 
 def test_bytes_are_read_from_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

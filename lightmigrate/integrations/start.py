@@ -48,6 +48,8 @@ def migrate_held(
     if held.reload is not None and (report.action == "migrated" or report.recovered):
         with _opened(held.database) as store:
             held.reload(_collection(store, name))
+    if held.reopen is not None:
+        held.reopen()
     return report
 
 

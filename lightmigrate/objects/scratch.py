@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from lightmigrate.files import try_lock
 from lightmigrate.objects.path import ObjectPath
+from lightmigrate.system import delete_folder
 
 _PREFIX = "lightmigrate-objects-"
 _LOCK = "lock"
@@ -37,7 +37,7 @@ def sweep() -> None:
             held = try_lock(folder / _LOCK) if (folder / _LOCK).exists() else None
             if held is not None:
                 held.close()
-                shutil.rmtree(folder)
+                delete_folder(folder)
 
 
 @contextlib.contextmanager

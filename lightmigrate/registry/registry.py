@@ -27,7 +27,7 @@ from lightmigrate.registry.entry import Entry
 from lightmigrate.registry.manifest import REGISTRY_FILE, read_manifest, write_manifest
 from lightmigrate.registry.names import NEXT, final_name, is_file_name, next_name
 from lightmigrate.results import Result
-from lightmigrate.system import rename, sync_folder
+from lightmigrate.system import delete, rename, sync_folder
 
 # A reader tries again so often when a file is not as it is listed, and so often when it was listed anew meanwhile.
 _ATTEMPTS, _MOST_ATTEMPTS = 4, 100
@@ -150,7 +150,7 @@ class Registry:
             removed = known.pop(file)
             write_manifest(self.path, known.values())  # first, so that every listed file exists
             for path in (self.folder / file, self._next(file)):
-                path.unlink(missing_ok=True)
+                delete(path)
         return removed
 
     def load(self, entry: Entry) -> Projection:
@@ -264,7 +264,7 @@ class Registry:
             path, entry = self.folder / name, known.get(final_name(name))
             if _LEFT_OVER.fullmatch(name):
                 with contextlib.suppress(OSError):  # of another user, or a folder: it does no harm
-                    path.unlink()
+                    delete(path)
             elif (
                 name != final_name(name) and entry is not None and _is_file(path) and file_sha256(path) == entry.sha256
             ):

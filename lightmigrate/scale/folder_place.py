@@ -21,7 +21,7 @@ from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.workspace import MARK, Workspace, states_in
 from lightmigrate.stores.open import other_database_in
 from lightmigrate.stores.units import UnitFolder
-from lightmigrate.system import rename, sync_file, sync_folder
+from lightmigrate.system import delete, rename, sync_file, sync_folder
 
 # How the names of files begin that are being written.
 _TEMPORARY = ".lightmigrate-writing-"
@@ -48,7 +48,7 @@ class FolderDestination:
         try:
             yield aside
         finally:
-            aside.unlink(missing_ok=True)
+            delete(aside)
 
     def put(self, file: Path, unit: str, sha256: str, like: Path) -> None:
         """See `Destination`: it was read back while it was written, and is renamed."""
@@ -122,7 +122,7 @@ class FolderPlace:
         new = self._workspace.new(run)
         new.mkdir(exist_ok=True)
         for path in new.rglob(f"{_TEMPORARY}*"):
-            path.unlink()
+            delete(path)
 
     def discard(self, run: str) -> None:
         """See `Place`."""
@@ -156,7 +156,7 @@ class FolderPlace:
         wanted = {*done, *others, MARK}
         for path in sorted(new.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(new).as_posix() not in wanted:
-                path.unlink()
+                delete(path)
         rights = Rights(self.path)
         for path in (new, *sorted(new.rglob("*"))):
             if (old := self.path / path.relative_to(new)).exists():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lightmigrate.errors import CostError, LightmigrateError, ProviderError
+from lightmigrate.system import sync
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,9 @@ def append(manifest: Path, done: Done | DonePart) -> None:
     # begins with the end of a line: what a process that was killed had left of its own must not run into this one
     line = b"\n" + json.dumps(asdict(done)).encode() + b"\n"
     descriptor = os.open(manifest, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with os.fdopen(descriptor, "ab", buffering=0) as file:
+        file.write(line)
+        sync(file)
 
 
 def read(manifest: Path, kind: type[_D]) -> dict[str, _D]:

@@ -33,7 +33,7 @@ from lightmigrate.files import read_json, try_lock, write_json
 from lightmigrate.progress import logger
 from lightmigrate.scale.file_states import State, different, state_of, warn_of_late
 from lightmigrate.stores.timestamp import next_timestamp, order
-from lightmigrate.system import delete, exchange_names, rename, sync_folder
+from lightmigrate.system import delete, delete_folder, exchange_names, rename, sync_folder
 
 MARK = ".lightmigrate.json"
 _NEW, _OLD, _REPLACED, _EXCHANGE = "new-", "old-", "replaced-", "exchange.json"
@@ -227,7 +227,7 @@ class Workspace:
     def delete_backup(self, backup: Path) -> None:
         """Delete what was replaced, and what was noted of the run that had built it. Writes."""
         run = run_of(backup)
-        shutil.rmtree(backup)
+        delete_folder(backup)
         delete(self._replaced(backup.name))
         if run:
             self._forget(run)

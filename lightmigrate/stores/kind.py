@@ -32,9 +32,10 @@ class FrameworkStore:
             first. None where `holds` finds it.
         embedding: what the object embeds with; `None` where it does not know.
         holds: for an object that has read files: whether a collection of a folder is what it holds, to the bit.
-        reload: has an object that keeps what it has read, such as files or a version of a table, read the migrated
-            collection. Left out for an object that asks its database anew for every search. Raises
-            `LightmigrateError` where that would lose what was written to the object meanwhile.
+        reload: has an object that has read files read the migrated collection. Raises `LightmigrateError` where that
+            would lose what was written to the object meanwhile.
+        reopen: has an object that knows its collection by more than the name, such as an id or the version of a table,
+            hold the one that has the name now. Another process may have migrated it since the object was made.
     """
 
     database: object = field(repr=False)  # a URL may hold a password
@@ -42,6 +43,7 @@ class FrameworkStore:
     embedding: object = field(default=None, repr=False)
     holds: Callable[[Collection], bool] = field(default=lambda collection: False, repr=False)
     reload: Callable[[Collection], None] | None = field(default=None, repr=False)
+    reopen: Callable[[], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

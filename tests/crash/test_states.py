@@ -5,15 +5,25 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lightmigrate import ChromaMigrator, Model, Projection
+from lightmigrate.stores.chroma import from_files, remembered
 from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.chroma.from_files import ChromaRecordsInFiles
 from tests.faults import EVERY_OPERATION
 
 # Two spaces, and maps that lose nothing between them, so that every vector says which record it belongs to.
@@ -40,6 +50,10 @@ def vectors(rows: Rows, space: int) -> Any:
 class Databases(RuleBasedStateMachine):
     """A database folder, what it should hold, and what its backups should hold."""
 
+    # Records that are read through Chroma; collections of more are read from their files.
+    sampled = from_files.SAMPLED
+    hnsw: ClassVar[dict[str, int]] = {}
+
     @initialize()
     def start(self) -> None:
         self.home = Path(tempfile.mkdtemp())
@@ -48,12 +62,16 @@ class Databases(RuleBasedStateMachine):
         self.space = 0
         self.backups: dict[str, tuple[Rows, int]] = {}
         self.number = 0
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(from_files, "SAMPLED", self.sampled)
+        self.patch.setattr(remembered, "MOST_RECORDS", self.sampled)
         with open_client(self.path) as client:
-            client.create_collection("memory", embedding_function=None)
+            client.create_collection("memory", embedding_function=None, configuration={"hnsw": self.hnsw})
         self.add(3)
 
     def teardown(self) -> None:
         if hasattr(self, "home"):
+            self.patch.undo()
             shutil.rmtree(self.home)
 
     @rule(count=st.integers(1, 40))
@@ -154,11 +172,38 @@ class Databases(RuleBasedStateMachine):
             np.testing.assert_allclose(vector, expected[one][1], atol=1e-4)
 
 
-Databases.TestCase.settings = settings(
-    max_examples=200 if EVERY_OPERATION else 6,
+class DatabasesReadFromFiles(Databases):
+    """The same, read as large collections are: indexes on the disk, the last writes in the log."""
+
+    sampled = 2
+    hnsw: ClassVar[dict[str, int]] = {"sync_threshold": 20, "batch_size": 10}
+    scans = 0
+
+    @initialize()
+    def start(self) -> None:
+        super().start()
+        scan = ChromaRecordsInFiles.scan
+
+        def counted(records: ChromaRecordsInFiles, *arguments: Any, **options: Any) -> Any:
+            type(self).scans += 1
+            return scan(records, *arguments, **options)
+
+        self.patch.setattr(ChromaRecordsInFiles, "scan", counted)
+
+
+SETTINGS = settings(
+    max_examples=100 if EVERY_OPERATION else 4,
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.reuse, Phase.generate],
 )
-TestDatabases = Databases.TestCase
+
+
+def test_read_through_chroma() -> None:
+    run_state_machine_as_test(Databases, settings=SETTINGS)
+
+
+def test_read_from_files() -> None:
+    run_state_machine_as_test(DatabasesReadFromFiles, settings=SETTINGS)
+    assert DatabasesReadFromFiles.scans > 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import lancedb
+import pytest
 from langchain_community.vectorstores import LanceDB
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.schema import TextNode
@@ -49,6 +50,7 @@ def test_llamaindex_goes_on_with_the_table_that_it_has_open(tmp_path: Path) -> N
         return [node.get_content() for node in index.as_retriever(similarity_top_k=3).retrieve(question)]
 
     assert answer(index, QUESTION) == nearest(64, QUESTION)
+    of_another = LanceDBVectorStore(uri=str(tmp_path / "db"), table_name="notes")
     report = llamaindex.auto_migrate(store, new)
     assert report.action == "migrated", report.error
     assert [found.finding.address.name for found in report.collections] == ["notes"]
@@ -56,3 +58,7 @@ def test_llamaindex_goes_on_with_the_table_that_it_has_open(tmp_path: Path) -> N
     assert answer(after, QUESTION) == nearest(256, QUESTION)
     after.insert_nodes([TextNode(text="a note that came later")])
     assert answer(after, "a note that came later")[0] == "a note that came later"
+    with pytest.raises(Exception, match="dim"):  # it has the table as it was when it was opened
+        answer(VectorStoreIndex.from_vector_store(of_another, new), QUESTION)
+    assert llamaindex.auto_migrate(of_another, new).action == "nothing"
+    assert answer(VectorStoreIndex.from_vector_store(of_another, new), QUESTION) == nearest(256, QUESTION)

@@ -8,10 +8,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.chroma import files, health
+from lightmigrate.stores.chroma import files, health, set_aside
 from lightmigrate.stores.chroma.client import open_client
+from tests import windows
 from tests.budget.collections import CORPUS, texts
 from tests.databases import make_projection
 from tests.encoders import WordLlamaFunction, shared_wordllama
@@ -138,6 +140,29 @@ def test_a_damaged_collection_is_named_and_left_alone_while_the_others_are_migra
     with open_client(database) as client:
         healthy = client.get_collection("healthy", embedding_function=None)
         assert healthy.get(include=["embeddings"])["embeddings"].shape == (ROWS, 64)
+
+
+def test_an_index_that_is_taken_out_of_the_copy_is_put_back_on_windows_too(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is renamed; a scanner of viruses that looks at it then is waited for."""
+    damage, _ = DAMAGES["links"]
+    damage(index_of(database, "broken"))
+    before, index = state_of(database), index_of(database, "broken").name
+    windows.pretend(monkeypatch)
+    reader: list[IO[bytes]] = []
+    aside = set_aside.set_aside
+
+    def scanned(folder: Path, damaged: Collection[Address], place: Path) -> None:
+        reader.append((folder / index / "data_level0.bin").open("rb"))
+        aside(folder, damaged, place)
+
+    monkeypatch.setattr(files, "set_aside", scanned)
+    monkeypatch.setattr(time, "sleep", lambda seconds: reader[-1].close())
+    report = auto_migrate(database, NEW, min_quality=0.0, refine="off")
+    assert [one.action for one in report.collections] == ["refused", "migrated"]
+    assert reader
+    assert state_of(database) == before
 
 
 def test_healthy_collections_are_not_called_damaged(database: Path) -> None:

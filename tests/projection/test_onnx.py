@@ -110,6 +110,21 @@ def test_nan_goes_in_and_out_of_its_own_row_only(folder: Path) -> None:
     np.testing.assert_array_equal(np.isnan(output).any(axis=1), [False, True, False])
 
 
+def test_cuda_is_preferred_and_rounds_no_factor_to_ten_bits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU onnxruntime goes on with the processor, with what it was asked for."""
+    asked: list[Any] = []
+    session, there = onnxruntime.InferenceSession, ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+
+    def opened(content: bytes, providers: Any) -> Any:
+        asked.extend(providers)
+        return session(content, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*there, "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    test_numpy_and_onnx_agree_on_a_single_vector(folder)
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})]
+
+
 def test_any_runtime_can_run_the_file(folder: Path) -> None:
     projection, vectors = affine(5, 3), random_vectors(4, 5)
     path = projection.export_onnx(folder / "p.onnx")

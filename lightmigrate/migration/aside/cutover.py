@@ -7,7 +7,6 @@ deleted that may be the only copy.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from lightmigrate.migration.aside.belonging import backup_folders
 from lightmigrate.migration.aside.workspace import Intention, Workspace
 from lightmigrate.progress import logger
 from lightmigrate.stores.files import fingerprint, require_unused
-from lightmigrate.system import FileInUseError, rename, sync_folder
+from lightmigrate.system import FileInUseError, delete_folder, rename, sync_folder
 
 _FINISHED = "an interrupted exchange was finished: the new database is in place"
 _UNDONE = "an interrupted exchange was undone: the old database is in place"
@@ -154,4 +153,4 @@ def discard(workspace: Workspace, folder: Path) -> None:
     workspace.trash.mkdir(exist_ok=True)
     rename(folder, workspace.trash / folder.name)
     sync_folder(folder.parent)
-    shutil.rmtree(workspace.trash)
+    delete_folder(workspace.trash)

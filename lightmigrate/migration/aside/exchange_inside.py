@@ -10,15 +10,13 @@ So the file names that a crash leaves show whether to undo or to finish.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.migration.aside.location import COMPANIONS, Location
 from lightmigrate.migration.aside.record import RECORD_FILE
-from lightmigrate.system import delete, rename, sync_file, sync_folder
+from lightmigrate.system import delete, rename, second_name, sync_folder
 
 # The pending names of the companion files; an empty file means that the incoming database has none. The record is last.
 PENDING = {name: f".incoming-{name}" for name in COMPANIONS}
@@ -58,7 +56,7 @@ class InsideExchange:
         """Make the marked incoming database the live one, and the live one `outgoing`."""
         for name in (self._main, *COMPANIONS):
             if (self.live / name).exists():
-                _link_or_copy(self.live / name, incoming / name)
+                second_name(self.live / name, incoming / name)
         for entry in self._entries(incoming):
             rename(entry, self.live / entry.name)
         sync_folder(incoming)
@@ -127,13 +125,3 @@ class InsideExchange:
     def _entries(self, folder: Path) -> list[Path]:
         """The folders of a database, which its main file names."""
         return sorted(entry for entry in folder.iterdir() if entry.is_dir() and self._location.is_database_entry(entry))
-
-
-def _link_or_copy(file: Path, link: Path) -> None:
-    """Hard-link a file; copy it where the file system has no hard links."""
-    delete(link)
-    try:
-        os.link(file, link)
-    except OSError:
-        shutil.copy2(file, link)
-        sync_file(link)

@@ -38,7 +38,7 @@ from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, fingerprint, require_unused, warn_if_unknown
-from lightmigrate.system import rename
+from lightmigrate.system import delete_folder, rename
 
 
 class AsideMigration:
@@ -240,7 +240,7 @@ class AsideMigration:
                 rename(folder, workspace.request)
                 workspace.write_journal(replace(earlier, description=description))
             else:
-                shutil.rmtree(folder)
+                delete_folder(folder)
                 logger.info("%s: resuming the interrupted migration", self.path)
             return replace(earlier, description=description)
         if earlier is not None:

@@ -19,7 +19,7 @@ from lightmigrate.migration.aside.exchange_inside import InsideExchange
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.progress import logger
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.system import sync_folder
+from lightmigrate.system import delete, delete_folder, sync_folder
 
 JOURNAL_VERSION = 2
 
@@ -189,14 +189,14 @@ class Workspace:
 
     def close_journal(self) -> None:
         """Delete the journal: the run is complete or undone."""
-        self._journal.unlink(missing_ok=True)
+        delete(self._journal)
         sync_folder(self.folder)
 
     def clear(self) -> None:
         """Delete what a run left: an unfinished build, or a database that was to be deleted."""
         for leftover in (self.staging, self.drafts, self.unreadable, self.scratch, self.trash, self.request):
             if leftover.exists():
-                shutil.rmtree(leftover)
+                delete_folder(leftover)
 
     def relative(self, path: Path) -> str:
         """A path below the location's home, in the form the journal stores."""

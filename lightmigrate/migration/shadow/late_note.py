@@ -25,7 +25,7 @@ from lightmigrate.migration.shadow.synchronise import Snapshot
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.record_tables import RecordTables, as_key, of_key
-from lightmigrate.system import rename, sync_folder
+from lightmigrate.system import delete, rename, sync_folder
 
 HOME = ".lightmigrate-late"
 _NOTE, _RECORDS, _REQUEST = "note.json", "records.sqlite3", "request"
@@ -86,7 +86,7 @@ class Note:
     def delete(self) -> None:
         """Delete it. Writes."""
         with contextlib.suppress(OSError):
-            (self.folder / _NOTE).unlink()  # without this, the rest counts for nothing
+            delete(self.folder / _NOTE)  # without this, the rest counts for nothing
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()

@@ -21,6 +21,7 @@ from lightmigrate.stores.chroma.foreign import what_is_there, what_is_wrong, wha
 from lightmigrate.stores.chroma.schema import SPACE_KEY
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.stores.users import users_of
+from lightmigrate.system import delete
 
 _RECORDS = """
     SELECT segments.id FROM segments
@@ -263,4 +264,4 @@ def finish_writes(file: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     if not has_unfinished_write(file) and not has_log(file):
         for ending in ("-journal", "-wal", "-shm"):
-            file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
+            delete(file.with_name(f"{file.name}{ending}"))

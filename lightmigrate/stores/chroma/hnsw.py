@@ -7,7 +7,6 @@ size of an element depends on the dimension, and the graph does not depend on th
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.stores.chroma.labels import Labels, read_labels
+from lightmigrate.system import sync
 from lightmigrate.vectors import Vectors
 
 # Version, offset of the first element, capacity, elements, size of an element, offsets of its label and its vector.
@@ -275,8 +275,7 @@ class HnswFiles:
                 new_elements.write(new.data)
                 new_lengths.write(length.astype("<f4", copy=False).data)
             for file in (new_elements, new_lengths):
-                file.flush()
-                os.fsync(file.fileno())
+                sync(file)
         header = (self.folder / "header.bin").read_bytes()
         described = _HEADER.pack(
             *HnswHeader(1, 0, self.room, self.elements, label_at + _LABEL_BYTES, label_at, self.vector_at)
@@ -328,5 +327,4 @@ def entry_point(content: bytes) -> int:
 def _write(path: Path, content: Any) -> None:
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)

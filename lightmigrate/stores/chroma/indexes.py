@@ -7,14 +7,13 @@ databases with different segment names can have their index folders in one place
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
 import uuid
 from pathlib import Path
 
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.folder import DATABASE_FILE, reading
-from lightmigrate.system import rename
+from lightmigrate.system import delete_folder, rename
 
 # Where the sqlite file refers to a segment, besides in `segments` itself.
 _REFERENCES = (("segment_metadata", "segment_id"), ("max_seq_id", "segment_id"))
@@ -46,7 +45,7 @@ def remove_orphaned_indexes(folder: Path) -> None:
     known = segments_of(folder / DATABASE_FILE)
     for path in folder.iterdir():
         if path.is_dir() and (path / "header.bin").is_file() and path.name not in known:
-            shutil.rmtree(path)
+            delete_folder(path)
 
 
 def rename_indexes(folder: Path) -> None:

@@ -17,6 +17,7 @@ from lightmigrate.files import replacing
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.foreign import DATABASE_FILE
 from lightmigrate.stores.chroma.log import topic_of
+from lightmigrate.system import rename
 
 _SEGMENTS = """
     SELECT segments.id, collections.id, collections.name, databases.tenant_id, databases.name, max_seq_id.seq_id
@@ -49,7 +50,7 @@ def set_aside(folder: Path, damaged: Collection[Address], place: Path) -> None:
     for entry in found:
         index = folder / entry["segment"]
         if index.is_dir() and not (place / entry["segment"]).exists():
-            shutil.move(index, place / entry["segment"])
+            rename(index, place / entry["segment"])
 
 
 def put_back(folder: Path, place: Path) -> None:
@@ -72,7 +73,7 @@ def put_back(folder: Path, place: Path) -> None:
                 )
             shutil.rmtree(folder / segment, ignore_errors=True)
             if moved.is_dir():
-                shutil.move(moved, folder / segment)
+                rename(moved, folder / segment)
             connection.execute("DELETE FROM max_seq_id WHERE segment_id = ?", (segment,))
             if entry["indexed"] is not None:
                 values = (segment, entry["indexed"])

@@ -28,6 +28,7 @@ from lightmigrate.stores.lance.indexes import IndexSpec, indexes_of
 from lightmigrate.stores.lance.new_column import NewColumn
 from lightmigrate.stores.lance.table import Dataset, Table
 from lightmigrate.stores.lance.vector_cache import VectorCache
+from lightmigrate.system import delete
 
 # How often an exchange is tried again because somebody wrote to the table meanwhile.
 _TRIES = 100
@@ -186,4 +187,4 @@ def clear_scratch(work: Path) -> None:
     """Delete what a crash left unfinished. Writes."""
     shutil.rmtree(work / SCRATCH, ignore_errors=True)
     for begun in work.glob("*.begun*"):
-        begun.unlink(missing_ok=True)
+        delete(begun)

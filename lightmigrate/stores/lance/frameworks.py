@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightmigrate.stores.base import Collection
 from lightmigrate.stores.kind import FrameworkStore
 
 
@@ -22,9 +21,9 @@ def _held(store: Any, vector: str, embedding: object) -> FrameworkStore:
     """A table of a folder, with the name of its vector, which is left out of an address where it has no other one."""
     name = store._table_name
 
-    def reload(collection: Collection) -> None:
+    def reopen() -> None:
         # an open table is one version of it, until it is told
         if store._table is not None:
             store._table.checkout_latest()
 
-    return FrameworkStore(store._connection.uri, [name, f"{name}.{vector}"], embedding, reload=reload)
+    return FrameworkStore(store._connection.uri, [name, f"{name}.{vector}"], embedding, reopen=reopen)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lightmigrate.stores.checks import require_dimension
 from lightmigrate.stores.page import batches
-from lightmigrate.system import rename
+from lightmigrate.system import delete, rename
 from lightmigrate.vectors import Vectors
 
 _SCHEMA = """
@@ -51,7 +51,7 @@ class Staged:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         begun = path.with_suffix(".begun")
-        begun.unlink(missing_ok=True)
+        delete(begun)
         connection = sqlite3.connect(begun)
         with connection:
             connection.executescript(_SCHEMA)
@@ -67,7 +67,7 @@ class Staged:
     def discard(self) -> None:
         """Close and delete the file. Writes."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        delete(self.path)
 
     def put(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Write the vectors `(n, d)` of some records; earlier ones are replaced. Writes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from lightmigrate.stores.lance.receive import INCOMING, LanceReceiver
 from lightmigrate.stores.lance.staged import Staged
 from lightmigrate.stores.lance.table import SUFFIX, Table, require_unique
 from lightmigrate.stores.lance.vector_cache import VectorCache
+from lightmigrate.system import delete_folder
 
 CAPABILITIES = Capabilities(
     atomic_exchange=True,
@@ -317,7 +317,7 @@ class LanceStore(StoreDefaults, LanceReceiver):
                 return
         if len(collection.layout.vectors) > 1:
             raise LightmigrateError(f"{address} is one of several vector columns of a table: drop it in LanceDB")
-        shutil.rmtree(collection.table.path)
+        delete_folder(collection.table.path)
         self._tables.pop(address.name, None)
 
     def recover(self) -> str | None:

@@ -22,7 +22,7 @@ from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.places import Home, Place, Stamp, read_version
 from lightmigrate.stores.vector_files.snapshots import Snapshot, Snapshots
 from lightmigrate.stores.vector_files.table import Options, Table, blocks_of, same_records
-from lightmigrate.system import rename
+from lightmigrate.system import delete, rename
 from lightmigrate.vectors import Vectors, as_vectors
 
 # Beyond this relative difference vectors that were read back are not those that were written; half precision is within.
@@ -140,7 +140,7 @@ class BuildingVersion(CollectionDefaults):
 
     def _discard_files(self) -> None:
         self._table = None
-        self.place.main.unlink(missing_ok=True)
+        delete(self.place.main)
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
         """Ids and distances of the k nearest records, through the index where there is one."""
@@ -189,7 +189,7 @@ class BuildingVersion(CollectionDefaults):
         if changed is not None:
             place.state(changed)
         for name in self.place.beside():
-            (self.folder / name).unlink()
+            delete(self.folder / name)
         for path in sorted(aside.iterdir(), key=lambda path: path == place.main):  # the main file last
             rename(path, self.folder / path.name)
         aside.rmdir()

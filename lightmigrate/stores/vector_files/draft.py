@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import overload
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from lightmigrate.stores.vector_files.blocks import read_bytes, read_rows, runs
 from lightmigrate.stores.vector_files.edits import Edited
 from lightmigrate.stores.vector_files.row_ids import GrowingRowOf
 from lightmigrate.stores.vector_files.table import PAGE, pages_of
-from lightmigrate.system import rename, sync_folder
+from lightmigrate.system import delete, rename, sync, sync_folder
 from lightmigrate.vectors import Vectors
 
 _RECORDS, _VECTORS = "draft.jsonl", "draft.f32"
@@ -101,9 +100,9 @@ class Draft:
             numbers.truncate(self.count * self._row_bytes)
             records.truncate(self._offsets[-1])
             numbers.write(np.ascontiguousarray(page.vectors, _NUMBER).data)
-            _flush(numbers)  # first, so that a record on the disk has its vector there
+            sync(numbers)  # first, so that a record on the disk has its vector there
             records.writelines(lines)
-            _flush(records)
+            sync(records)
         self.row_of.add(page.ids)
         self._offsets.extend(itertools.accumulate(map(len, lines), initial=self._offsets.pop()))
 
@@ -113,7 +112,7 @@ class Draft:
             for row, vector in zip(rows, vectors, strict=True):
                 numbers.seek(row * self._row_bytes)
                 numbers.write(np.ascontiguousarray(vector, _NUMBER).tobytes())
-            _flush(numbers)
+            sync(numbers)
 
     def rewritten(self, edited: Edited) -> Draft:
         """The draft with other rows, written aside and renamed. Writes."""
@@ -121,7 +120,7 @@ class Draft:
         aside = folder / "rewriting"
         aside.mkdir(exist_ok=True)
         for name in (_RECORDS, _VECTORS):
-            (aside / name).unlink(missing_ok=True)
+            delete(aside / name)
         written = Draft(aside, self.dimension)
         for page in pages_of(edited):
             written.append(page)
@@ -130,15 +129,15 @@ class Draft:
             if (aside / name).exists():
                 rename(aside / name, folder / name)
             else:
-                (folder / name).unlink(missing_ok=True)
+                delete(folder / name)
         aside.rmdir()
         sync_folder(folder)
         return Draft(folder, self.dimension)
 
     def discard(self) -> None:
         """Delete the files. Writes."""
-        self._records.unlink(missing_ok=True)
-        self._vectors.unlink(missing_ok=True)
+        delete(self._records)
+        delete(self._vectors)
 
 
 class _DraftIds(Sequence[str]):
@@ -163,8 +162,3 @@ class _DraftIds(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return (record for rows in batches(self._rows, PAGE) for record in self[rows[0] : rows[-1] + 1])
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from lightmigrate.stores.vector_files.places import (
     write_version,
 )
 from lightmigrate.stores.vector_files.table import Options, same_records
-from lightmigrate.system import delete, exchange_names, rename, sync_file, sync_folder
+from lightmigrate.system import delete, exchange_names, rename, second_name, sync_file, sync_folder
 
 
 class Steps:
@@ -30,11 +29,7 @@ class Steps:
     @staticmethod
     def link(source: Path, target: Path) -> None:
         """Give a file a second name; copy it where the file system has no links."""
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copy2(source, target)
-            sync_file(target)
+        second_name(source, target)
 
     @staticmethod
     def rename(source: Path, target: Path) -> None:

@@ -26,6 +26,7 @@ from lightmigrate.errors import DatabaseError, LocationError
 from lightmigrate.files import locked, read_json, shared, write_json
 from lightmigrate.stores.base import Metric, Role
 from lightmigrate.stores.vector_files.table import Format
+from lightmigrate.system import delete, delete_folder
 from lightmigrate.vectors import METRICS
 
 HOME = ".lightmigrate-files"
@@ -175,7 +176,7 @@ class Home:
 
     def close_journal(self) -> None:
         """Say that they are exchanged. Writes."""
-        (self.folder / _JOURNAL).unlink(missing_ok=True)
+        delete(self.folder / _JOURNAL)
 
     def versions(self) -> list[tuple[Role, str, Path]]:
         """Role, key and folder of the versions that are complete or being built; only reads."""
@@ -221,7 +222,7 @@ class Home:
                 write_json(self.folder / _LIVE_FILE, {"id": fields["id"]})
         for folder in self._version_folders():
             if self._is_live(folder):
-                shutil.rmtree(folder)
+                delete_folder(folder)
         known = tuple(f"{role.value}-" for role in Role)
         for folder in self.folder.iterdir():
             if folder.is_dir() and not (folder.name.startswith(known) and (folder / VERSION_FILE).is_file()):

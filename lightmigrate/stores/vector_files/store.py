@@ -46,7 +46,7 @@ from lightmigrate.stores.vector_files.places import (
 )
 from lightmigrate.stores.vector_files.snapshots import Snapshots
 from lightmigrate.stores.vector_files.table import Options
-from lightmigrate.system import rename
+from lightmigrate.system import delete, delete_folder, rename
 
 CAPABILITIES = Capabilities(
     atomic_exchange=False,
@@ -307,8 +307,8 @@ class FileStore(StoreDefaults):
                 home.sweep()
                 return
             for name in (home.live.main.name, *home.live.beside()):
-                (home.live.folder / name).unlink(missing_ok=True)
-            shutil.rmtree(home.folder)
+                delete(home.live.folder / name)
+            delete_folder(home.folder)
 
     def recover(self) -> str | None:
         """Finish an exchange that a crash interrupted, and delete what it left. Writes.

@@ -16,6 +16,7 @@ from lightmigrate.stores.chroma.collection import ChromaCollection
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.chroma.names import State, VersionName
 from tests.databases import NEW_DIM, make_vectors
+from tests.migration.shadow.instant import do_in_that_instant
 from tests.migration.shadow.rows import N, handle, names, read
 
 Between = Callable[[Callable[[], None]], None]
@@ -28,20 +29,7 @@ class KilledError(BaseException):
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Between:
     """Has something done between the second and the third rename of the first exchange."""
-
-    def install(do: Callable[[], None]) -> None:
-        rename, done = ChromaCollection.rename, False
-
-        def renamed(collection: ChromaCollection, name: str) -> None:
-            nonlocal done
-            rename(collection, name)
-            if VersionName.parse(name).state is State.OLD and not done:
-                done = True
-                do()
-
-        monkeypatch.setattr(ChromaCollection, "rename", renamed)
-
-    return install
+    return lambda do: do_in_that_instant(monkeypatch, do)
 
 
 def dimension(collection: Any) -> int:
