@@ -28,7 +28,7 @@ from tests.providers.embedding_server import KEY, EmbeddingServer
 ROWS = 400
 SAID = [*texts(ROWS - 1), texts(1)[0]]  # one text twice
 
-# Texts that the model has embedded at least when the process is killed: some of what tells its speed, and half of all.
+# Texts that the model has embedded at least when it answers no more: some of those that recognise it, and half of all.
 KILLED_AT = (20, ROWS // 2)
 
 

@@ -30,7 +30,7 @@ def comparison(compared: Comparison) -> RenderableType:
 
 
 def _numbers(route: Route) -> list[str]:
-    if route.kind == "nothing":
+    if route.kind in ("nothing", "own"):
         return ["–"] * 4
     return [
         _short(route.tokens),
@@ -45,6 +45,10 @@ def _basis(compared: Comparison) -> list[str]:
     lines = []
     if compared.without_text:
         lines.append(f"{compared.without_text:,} of {compared.records:,} records have no text: they are projected")
+    if compared.chosen is not None and compared.chosen.kind in ("own", "computed"):
+        return lines
+    if compared.recognised:
+        lines.append(escape(compared.recognised))
     if compared.curve is None:
         return [*lines, escape(compared.not_measured)]
     lines.append(doing_nothing(compared.curve))
