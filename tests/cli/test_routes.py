@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
@@ -12,12 +13,18 @@ from typing import Any
 import pytest
 import typer
 from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
+from rich.console import Console
 
 from lightmigrate.cli.app import main
+from lightmigrate.cli.show.routes import comparison
 from lightmigrate.commands.consent import LITTLE_DOLLARS
+from lightmigrate.migration.history import DOING_NOTHING
 from lightmigrate.providers.base import estimated_tokens
 from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.careful import PLAIN_WORD
+from lightmigrate.quality.retention import EVERYTHING, QualityEstimate
+from lightmigrate.routes.compare import Comparison
+from lightmigrate.routes.route import Route
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.training.model_speed import TIMED
 from lightmigrate.training.other_form import DOCUMENTS
@@ -226,3 +233,22 @@ def test_a_function_that_does_not_make_the_new_vectors_is_no_longer_recorded(
     assert run("rollback", place, "--yes")[0] == 0
     (facts,) = run("doctor", place, "--json")[1]["collections"]
     assert (facts["dimension"], facts["embedding_function"]["name"]) == (64, "openai")
+
+
+@pytest.mark.parametrize(("width", "with_texts"), [(80, False), (100, True)])
+def test_the_number_of_texts_is_shown_where_it_fits_into_a_line(width: int, with_texts: bool) -> None:
+    half = QualityEstimate(0.5, 0.4, 0.6)
+    described = "embed 1,233, 8 content words of others"
+    routes = (
+        Route("nothing", DOING_NOTHING, 0, 0, 0.0, 0.0, None, None, half, False),
+        Route("extracts", described, 2512, 141_000, 0.0, 88.0, 180.0, 0.0, half, True),
+        Route("everything", "embed all 2,399", 2399, 252_000, 0.0, 120.0, 120.0, 0.0, EVERYTHING, True),
+    )
+    compared = Comparison(
+        "new", "notes", 2400, 0, None, routes, routes[2], "exact", (), 0, "not measured", curve=None, known=None
+    )
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(comparison(compared))
+    head, _, extracts, everything, *_ = console.export_text().splitlines()
+    assert ("texts" in head) == ("2.5 k" in extracts) == ("2.4 k" in everything) == with_texts
+    assert described in extracts, "no line is broken for it"

@@ -57,4 +57,4 @@ def _die_at(fatal: str, listener: type[ProgressBars | LogProgress]) -> None:
         hear(self, progress)
 
     if fatal:
-        listener.__call__ = heard  # type: ignore[method-assign, assignment]
+        listener.__call__ = heard  # type: ignore[method-assign]
