@@ -37,7 +37,10 @@ class Recognised:
         if self.dimension != self.model.dimension:
             return ""
         if self.identity is None:
-            return f"of the new model's dimension, {self.dimension}, and no text tells whose the vectors are"
+            return (
+                f"of the new model's dimension, {self.dimension}, and no text tells whose the vectors are, or none "
+                "may be embedded for that"
+            )
         return "" if self.identity.verdict in _NOT_THE_MODELS else self.identity.reason
 
     @property
