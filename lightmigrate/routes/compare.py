@@ -54,11 +54,11 @@ class Comparison(Result):
         chosen: the route that reaches the goal; `None` when none does.
         reason: why that one, or why none.
         ways_out: what can be done when there is none.
-        recognised: what a comparison of the stored vectors with the new model's tells; empty where it tells nothing.
         measured_on: documents that the quality of projections was measured on; 0 when it was not.
         not_measured: why not; empty when it was.
         curve: what was measured; `None` when nothing was.
         known: the existing projection among the routes.
+        recognised: what a comparison of the stored vectors with the new model's tells; empty where it tells nothing.
     """
 
     model: str
