@@ -178,12 +178,14 @@ class DatabaseLearner(DatabaseReader):
         source_model: Model | None = None,
         distance: Metric | None = None,
         seed: int = 0,
+        even_own: bool = False,
     ) -> Comparison:
         """Compare the ways to a new model: cost, time and quality of each. Calls the model; only reads the database.
 
         `collection` is a name or an address; `None` stands for all collections of the database, which must be of one
-        model: see `calibration_data`, also for `distance`. See `routes.compare.compare_routes` for the arguments and
-        errors; `provider` without a cache gets the default one.
+        model: see `calibration_data`, also for `distance`. Nothing is measured where the vectors are the new model's
+        own, unless `even_own`, or lead to its own by arithmetic. See `routes.compare.compare_routes` for the arguments
+        and errors; `provider` without a cache gets the default one.
         """
         model = cached(provider)
         options = MeasuringOptions(
@@ -208,6 +210,8 @@ class DatabaseLearner(DatabaseReader):
                 options,
                 stored_bytes=self.stored_bytes,
                 always=True,
+                recognising=True,
+                even_own=even_own,
                 candidates=Library().find(
                     source_dim=read.members[0].facts().dimension or 0,
                     target_dim=None,  # asking for it would call the model before the texts are counted

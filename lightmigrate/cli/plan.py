@@ -64,8 +64,8 @@ def plan(
     """Show what `migrate` would do, or what each budget buys. Changes nothing.
 
     With a projection: every check. With a new model (--target-model): what each share of its cost keeps; that model is
-    called, for at most a tenth of what embedding everything takes. With --distance alone: every check of changing only
-    that.
+    called, for at most a tenth of what embedding everything takes, and for a few texts only where the vectors are its
+    own already or lead to them by arithmetic. With --distance alone: every check of changing only that.
     """
     from lightmigrate.cli.show import databases
 
@@ -109,7 +109,10 @@ def plan(
     _print(planned, output)
     if planned.plan is None:
         words = [*database.words, *target.words, *(word for name in names for word in ("--collection", name))]
-        if planned.comparison.chosen is not None:
+        chosen_route = planned.comparison.chosen
+        if chosen_route is not None and chosen_route.kind == "own":
+            print_next("doctor", *database.words)
+        elif chosen_route is not None:
             print_next("migrate", *words)
         for way in planned.comparison.ways_out:
             print_next("migrate", *words, *way.options, why=way.reason)

@@ -12,6 +12,7 @@ from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, addresses_for, migrate_all, only_collection, only_filled
 from lightmigrate.commands.folder import is_folder_of_units, plan_folder
 from lightmigrate.commands.new_index import show_stated_distances
+from lightmigrate.commands.wanted import migrated_to
 from lightmigrate.errors import LightmigrateError, RefusedError
 from lightmigrate.results import Result
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
     from lightmigrate.migration.plan import Plan
+    from lightmigrate.migrator import Migrator
     from lightmigrate.providers.cache import Cached
     from lightmigrate.routes.compare import Comparison
     from lightmigrate.stores.base import Address, Metric
@@ -209,6 +211,10 @@ def plan_budget(
     if distance is None:
         shown = [facts.address for facts in migrator.collections()] if address is None else [address]
         show_stated_distances(migrator, shown, conversation)
+    if not (collection or by_workers) and (done := _migrated_before(migrator, provider)) is not None:
+        if budget.is_given:
+            raise RefusedError(f"no budget can be chosen: {done.not_measured}")
+        return Planned(done, None, None, None)
     source_of_texts = None if address is None else migrator.text_source(address, texts, previous)
     compared = migrator.compare_routes(
         address,
@@ -222,6 +228,7 @@ def plan_budget(
         texts=source_of_texts or texts,
         distance=distance,
         seed=measuring.seed,
+        even_own=bool(collection),
     )
     curve = compared.curve
     if curve is None:
@@ -239,3 +246,17 @@ def plan_budget(
         planning = Planning(address, curve, provider, target, measuring, source_of_texts.form, distance)
     plan = None if planning is None else planning.plan(budget, output)
     return Planned(compared, curve, MissingTexts.of(curve), plan, planning)
+
+
+def _migrated_before(migrator: Migrator, provider: Cached) -> Comparison | None:
+    """The comparison where all vectors were migrated to the model before, as `migrate` sees it; otherwise `None`."""
+    from lightmigrate.routes.compare import ALL_THE_SAME, nothing_to_do
+
+    filled = [facts for facts in migrator.collections() if facts.count and facts.dimension]
+    if not filled or len(migrated_to(migrator, provider.name, filled)) < len(filled):
+        return None
+    if any(facts.dimension != provider.model.dimension for facts in filled):  # it makes shorter or longer ones now
+        return None
+    named = str(filled[0].address) if len(filled) == 1 else f"{len(filled)} collections"
+    reason = f"a migration brought {named} to {provider.name}; status says which rows are exact, refine makes all so"
+    return nothing_to_do(provider.name, named, sum(facts.count for facts in filled), f"{reason}; {ALL_THE_SAME}")

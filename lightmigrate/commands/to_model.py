@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.arguments import FOUND_TEXTS, ModelChoice, TextsChoice, read_queries
+from lightmigrate.commands.consent import AskBeforePaying
 from lightmigrate.commands.conversation import Conversation, Notice
 from lightmigrate.commands.database import DatabaseChoice, require_one_for_texts
 from lightmigrate.commands.migrate import function_of, new_job, require_consent, run_migration
-from lightmigrate.commands.wanted import compared_vectors, wanted_collections
+from lightmigrate.commands.wanted import wanted_collections
 from lightmigrate.errors import (
     AmbiguousTextsError,
     CostError,
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
     from lightmigrate.migration.collection_job import CollectionJob
     from lightmigrate.migration.options import MigrationOptions
     from lightmigrate.migration.results import MigrationResult
-    from lightmigrate.projection.projection import Projection
-    from lightmigrate.providers.base import Bill
     from lightmigrate.providers.cache import Cached
-    from lightmigrate.quality.identity import Identity
     from lightmigrate.routes.compare import Comparison
+    from lightmigrate.routes.recognised import Recognised
     from lightmigrate.stores.base import Address, CollectionFacts, Metric, Store
     from lightmigrate.stores.joined import JoinedCollections
     from lightmigrate.texts.collection import CollectionsWithTexts
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
 
 # Collections that a notice names; of more their number.
 SHOWN = 3
-
-# Cheaper than this, measuring is not asked about.
-LITTLE_DOLLARS = 0.05
 
 # What helps where a projection keeps too little.
 EVERYTHING_INSTEAD = "embed everything ( --quality 1,  without --calibrate), or add --force"
@@ -121,11 +117,12 @@ def migrate_to_model(
 
     def decide(store: Store) -> list[CollectionJob]:
         from lightmigrate.migration.embed_again import EmbedAgain
+        from lightmigrate.routes.recognised import recognise
         from lightmigrate.stores.open import with_database
         from lightmigrate.training.grouping import ModelGroup, group_by_model, recorded_name
         from lightmigrate.training.limits import SpendingLimit
 
-        limit = SpendingLimit(new.goal.max_cost)
+        limit, ask = SpendingLimit(new.goal.max_cost), AskBeforePaying(conversation, provider.name)
         again = EmbedAgain(provider.model, provider.embed_each)
         jobs = [new_job(facts.address, again, function, distance=distance) for facts in wanted if not facts.count]
         embedded, left_out = _with_texts(store, [facts for facts in wanted if facts.count], given, options.force)
@@ -146,12 +143,13 @@ def migrate_to_model(
         learning: list[_Learning] = []
         for group in (*grouping.groups, *alone):
             opened = group.open(embedded, distance)
-            identity = compared_vectors(opened, group, grouping.samples, provider, limit)
-            if left := chosen.left_as_it_is(group, identity):
+            recognised = recognise(opened, grouping.sample_of(group), provider, limit, ask)
+            if left := chosen.left_as_it_is(group, recognised):
                 left_out.append(NothingToMigrateError(left))
                 continue
-            computed = _computed(identity, group, provider, conversation)
-            if computed is not None:
+            if recognised.form:
+                conversation.show(_noticed(recognised, group))
+            if (computed := recognised.arithmetic) is not None:
                 jobs += [new_job(facts.address, computed, function, distance=distance) for facts in group.members]
                 continue
             try:
@@ -167,6 +165,7 @@ def migrate_to_model(
                         migrator.stored_bytes,
                         queries,
                         limit,
+                        ask,
                         conversation,
                         database,
                         options.force,
@@ -221,6 +220,7 @@ def _compared(
     stored_bytes: int,
     queries: Sequence[str],
     limit: SpendingLimit,
+    ask: AskBeforePaying,
     conversation: Conversation,
     database: DatabaseChoice,
     force: bool,
@@ -235,18 +235,10 @@ def _compared(
     from lightmigrate.registry.library import Library
     from lightmigrate.routes.compare import compare_routes
 
-    def before_measuring(bill: Bill) -> None:
-        if bill.dollars is None or bill.dollars > LITTLE_DOLLARS:
-            cost = "of unknown price" if bill.dollars is None else f"about ${bill.dollars:,.2f}"
-            conversation.require(
-                f"Embed up to {bill.tokens:,} tokens with {provider.name} ({cost}) to measure what projections keep?",
-                "measure",
-            )
-
     compared = compare_routes(
         opened,
         provider,
-        replace(new.goal, even_below_nothing=force),
+        replace(new.goal, max_cost=limit.left, even_below_nothing=force),
         MeasuringOptions(
             queries=queries,
             source_model=Model(group.name or "unnamed", group.dimension),
@@ -259,7 +251,7 @@ def _compared(
             source=group.name,
             target=provider.name,
         ),
-        before_measuring=before_measuring,
+        before_paying=ask,
     )
     conversation.show(compared)
     if compared.chosen is None:
@@ -331,19 +323,11 @@ def _with_texts(
     return CollectionsWithTexts(store, sources), left_out
 
 
-def _computed(
-    identity: Identity | None, group: ModelGroup, provider: Cached, conversation: Conversation
-) -> Projection | None:
-    """The arithmetic where the vectors are the new model's own in another form, which is shown; otherwise `None`."""
-    if identity is None:
-        return None
-    model = provider.model
-    projection = identity.exact(replace(model, dimension=group.dimension, normalised=False), model)
-    if projection is not None:
-        conversation.show(Notice(f"{group.title}: {identity.reason}; computed exactly, nothing is learned"))
-    elif identity.verdict == "form":
-        conversation.show(Notice(f"{group.title}: {identity.reason}; a projection is learned"))
-    return projection
+def _noticed(recognised: Recognised, group: ModelGroup) -> Notice:
+    """What is done about vectors that are the new model's own in another form."""
+    exact = recognised.arithmetic is not None
+    done = "computed exactly, nothing is learned" if exact else "a projection is learned"
+    return Notice(f"{group.title}: {recognised.form}; {done}")
 
 
 def _learned(

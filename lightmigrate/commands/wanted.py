@@ -13,15 +13,9 @@ from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, Noth
 if TYPE_CHECKING:
     from lightmigrate.migrator import Migrator
     from lightmigrate.projection.model import Model
-    from lightmigrate.providers.cache import Cached
-    from lightmigrate.quality.identity import Identity
-    from lightmigrate.stores.base import Address, CollectionFacts, Metric, Page
-    from lightmigrate.stores.joined import JoinedCollections
+    from lightmigrate.routes.recognised import Recognised
+    from lightmigrate.stores.base import Address, CollectionFacts, Metric
     from lightmigrate.training.grouping import ModelGroup
-    from lightmigrate.training.limits import SpendingLimit
-
-# What a comparison with the model finds of vectors that are not the model's, or can be computed to be.
-_NOT_THE_MODELS = ("other", "form")
 
 
 @dataclass(frozen=True)
@@ -30,31 +24,17 @@ class Wanted:
 
     Attributes:
         collections: these; some of them may turn out to be the model's already.
-        dimension: of the new model.
         named: whether they were named: then all of them go.
     """
 
     collections: Sequence[CollectionFacts]
-    dimension: int
     named: bool
 
-    def left_as_it_is(self, group: ModelGroup, identity: Identity | None) -> str:
-        """Why some collections of one model are left as they are; empty where they are not.
-
-        Args:
-            group: the collections.
-            identity: how their vectors compare with the new model's; `None` where that could not be measured.
-        """
-        if self.named or group.dimension != self.dimension:
+    def left_as_it_is(self, group: ModelGroup, recognised: Recognised) -> str:
+        """Why some collections of one model are left as they are; empty where they are not."""
+        if self.named or not (reason := recognised.reason_to_stay):
             return ""
-        if identity is None:
-            return (
-                f"{group.title}: of the new model's dimension, {self.dimension}, and no text tells whose the vectors "
-                "are; name it (--collection) to migrate it"
-            )
-        if identity.verdict in _NOT_THE_MODELS:
-            return ""
-        return f"{group.title}: {identity.reason}; name it (--collection) to migrate it all the same"
+        return f"{group.title}: {reason}; name it (--collection) to migrate it all the same"
 
 
 def wanted_collections(
@@ -87,7 +67,7 @@ def wanted_collections(
     else:
         wanted = [facts for facts in readable(migrator, catalog) if facts.dimension is not None]
         equal = [facts for facts in wanted if facts.dimension == model.dimension]
-        gone = _migrated_to(migrator, model, equal) | {facts.address for facts in equal if not facts.count}
+        gone = migrated_to(migrator, model.name, equal) | {facts.address for facts in equal if not facts.count}
         wanted = [facts for facts in wanted if facts.address not in gone]
     refused = migrator.refused(wanted, model.dimension)
     if refused and (chosen or len(refused) == len(wanted)):
@@ -100,36 +80,14 @@ def wanted_collections(
             f"{migrator.path}: no collection has vectors of another model than {model.title}; name one (--collection) "
             "to migrate it all the same"
         )
-    return Wanted(wanted if chosen else changeable(migrator, wanted, distance), model.dimension, bool(chosen))
+    return Wanted(wanted if chosen else changeable(migrator, wanted, distance), bool(chosen))
 
 
-def compared_vectors(
-    opened: JoinedCollections,
-    group: ModelGroup,
-    samples: Mapping[Address, Page],
-    provider: Cached,
-    limit: SpendingLimit,
-) -> Identity | None:
-    """How the vectors of one model compare with the new model's; `None` where that cannot be measured. Calls the model.
+def migrated_to(migrator: Migrator, model: str, collections: Sequence[CollectionFacts]) -> set[Address]:
+    """Those among some collections whose vectors a migration brought to a model of a name: nearly its own, or its own.
 
-    Args:
-        opened: the collections of one model as one.
-        group: the collections.
-        samples: records of each, all with a usable vector.
-        provider: the new model, which embeds a few of their texts.
-        limit: of what may be spent on it.
+    Only reads, and asks no model.
     """
-    from lightmigrate.stores.base import Page
-    from lightmigrate.training.other_form import measure_form
-
-    pool = Page.joined([samples[facts.address] for facts in group.members if facts.address in samples])
-    # lengths count if they do before or after the migration
-    metric = opened.metric if opened.present_metric == "cosine" else opened.present_metric
-    return measure_form(pool, provider, limit, metric)
-
-
-def _migrated_to(migrator: Migrator, model: Model, collections: Sequence[CollectionFacts]) -> set[Address]:
-    """Those among some collections whose vectors a migration brought to a model: nearly its own, to be refined."""
     from lightmigrate.migration.history import model_after
     from lightmigrate.registry.library import same_name
 
@@ -143,9 +101,9 @@ def _migrated_to(migrator: Migrator, model: Model, collections: Sequence[Collect
     for facts in collections:
         entries = [entry for entry in history if entry.address == facts.address]
         now: Mapping[str, object] = model_after(entries)
-        name = now.get("name") if now.get("dimension") == model.dimension else None
+        name = now.get("name") if now.get("dimension") == facts.dimension else None
         if not entries:  # a version without a history may have migrated it by a plan
             name = refined.get(facts.address)
-        if isinstance(name, str) and same_name(name, model.name):
+        if isinstance(name, str) and same_name(name, model):
             found.add(facts.address)
     return found

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lightmigrate.budget.budget_split import MEASURING_SHARE
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
-from lightmigrate.budget.curve_data import read_curve_data, too_few_texts
+from lightmigrate.budget.curve_data import CurveData, read_curve_data, too_few_texts
 from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOptions
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.budget.settings import CurvePoint
 from lightmigrate.errors import NotEnoughTextsError, RefusedError
 from lightmigrate.migration.history import DOING_NOTHING
 from lightmigrate.projection.terms.extract_rule import described
-from lightmigrate.providers.base import Bill
 from lightmigrate.providers.cache import Cached
-from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
+from lightmigrate.quality.retention import EVERYTHING, UNKNOWN, QualityEstimate
 from lightmigrate.registry.library import Candidate
 from lightmigrate.results import Result
 from lightmigrate.routes.choose import WayOut, choose, takes_little
 from lightmigrate.routes.costs import Costs
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.routes.known import KnownProjection, best_known
+from lightmigrate.routes.recognised import Recognised, recognise
 from lightmigrate.routes.route import Kind, Route
+from lightmigrate.stores.base import Address, Page
 from lightmigrate.stores.joined import JoinedCollections
-from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.limits import BeforePaying, SpendingLimit, unasked
 from lightmigrate.training.model_speed import ModelSpeed
 from lightmigrate.training.request import tokens_of
 
 # A setting whose expected quality is a smaller share of the best one's is of no use to anybody.
 LEAST_SHARE = 0.5
+
+# What compares the routes although the vectors are the new model's own.
+ALL_THE_SAME = "name it (--collection) to compare all the same"
+
+# Records read to recognise their model by, where none are read to measure on.
+SAMPLED = 200
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Comparison(Result):
         not_measured: why not; empty when it was.
         curve: what was measured; `None` when nothing was.
         known: the existing projection among the routes.
+        recognised: what a comparison of the stored vectors with the new model's tells; empty where it tells nothing.
     """
 
     model: str
@@ -66,6 +74,7 @@ class Comparison(Result):
     not_measured: str
     curve: CostQualityCurve | None = field(repr=False, compare=False)
     known: KnownProjection | None = field(repr=False, compare=False)
+    recognised: str = ""
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -81,7 +90,9 @@ def compare_routes(
     stored_bytes: int = 0,
     always: bool = False,
     candidates: Sequence[Candidate] = (),
-    before_measuring: Callable[[Bill], None] = lambda bill: None,
+    before_paying: BeforePaying = unasked,
+    recognising: bool = False,
+    even_own: bool = False,
 ) -> Comparison:
     """Compare the routes and choose one. Calls the model; only reads, and fills the model's cache.
 
@@ -96,7 +107,10 @@ def compare_routes(
         stored_bytes: of the folder that a migration copies; 0 for an open database.
         always: measure what projections keep, however little embedding everything takes.
         candidates: existing projections, from `Library.find`.
-        before_measuring: called with the most that measuring may take, before it does; raises to refuse it.
+        before_paying: called with the most that measuring the model's speed, and projections, may take.
+        recognising: look first whether the vectors are the new model's own, or lead to its own by arithmetic: then
+            nothing is measured. A caller that has looked already leaves it out.
+        even_own: compare the routes although the vectors are the new model's own.
 
     Raises:
         RefusedError: measuring would take more than the budget.
@@ -106,12 +120,11 @@ def compare_routes(
     limit = SpendingLimit(goal.max_cost)
     # what was asked for and cannot be had is refused before the model is called
     read = read_curve_data(collection, provider, options) if options.asked_for else None
-    costs = Costs.measure(collection, provider, stored_bytes, limit)
+    costs = Costs.measure(collection, provider, stored_bytes, limit, before_paying)
     count = costs.count
     if count.records and not count.texts:
         raise too_few_texts(collection.address, 0, count.records, 1)
-    share = 1 - count.without_text / max(1, count.records)
-    everything = costs.everything(EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share))
+    everything = costs.everything(_of_everything(costs))
     curve, known, not_measured = None, None, ""
     measuring = _measuring_share(costs, goal, limit.spent)
     if read is None and not always and takes_little(everything) and goal.allows(everything):
@@ -121,9 +134,15 @@ def compare_routes(
             read = read_curve_data(collection, provider, options, measuring_share=measuring)
         except (RefusedError, NotEnoughTextsError) as error:
             not_measured = str(error)
+    recognised = None
+    if recognising:
+        recognised = recognise(collection, _sample(collection, read), provider, limit, before_paying)
+        if (settled := _settled(costs, collection.address, recognised, even_own=even_own)) is not None:
+            return settled
     if read is not None:
         most = options.token_share if options.token_share is not None else measuring
-        before_measuring(provider.priced(round(options.tokens or most * costs.count.tokens)))
+        bill = provider.priced(round(options.tokens or most * costs.count.tokens))
+        before_paying(bill, "to measure what projections keep")
         curve = measure_curve(read, provider, options)
         known = best_known(candidates, read.data, provider, options.seed)
         # sentences, words and extracts were paid for only to measure
@@ -145,7 +164,71 @@ def compare_routes(
         not_measured=not_measured,
         curve=curve,
         known=known,
+        recognised="" if recognised is None else recognised.form or recognised.reason_to_stay,
     )
+
+
+def nothing_to_do(model: str, collections: str, records: int, reason: str, *, is_exact: bool = False) -> Comparison:
+    """What is compared where the vectors are the new model's already.
+
+    Args:
+        model: its name.
+        collections: what was looked at.
+        records: of the collections.
+        reason: how that is known, in one sentence.
+        is_exact: whether nothing could be better.
+    """
+    description, expected = ("nothing to do", EVERYTHING) if is_exact else ("leave as it is", None)
+    route = Route("own", description, 0, 0, 0.0, 0.0, None, None, expected, is_exact)
+    return _unmeasured(model, collections, records, (route,), route, reason)
+
+
+def _settled(costs: Costs, address: Address, recognised: Recognised, *, even_own: bool) -> Comparison | None:
+    """The routes where nothing has to be measured to choose one; `None` where there is something."""
+    records, name = costs.count.records, costs.provider.name
+    if recognised.arithmetic is not None:
+        computed = costs.route("computed", recognised.calculation, 0, 0, EVERYTHING, True)
+        routes = (_nothing(None), computed, costs.everything(_of_everything(costs)))
+        reason = f"exact, and nothing is learned: {recognised.form}"
+        return _unmeasured(name, str(address), records, routes, computed, reason)
+    if even_own or not (reason := recognised.reason_to_stay):
+        return None
+    is_same = recognised.identity is not None and recognised.identity.verdict == "same"
+    return nothing_to_do(name, str(address), records, f"{reason}; {ALL_THE_SAME}", is_exact=is_same)
+
+
+def _unmeasured(
+    model: str, collections: str, records: int, routes: tuple[Route, ...], chosen: Route, reason: str
+) -> Comparison:
+    return Comparison(
+        model=model,
+        collections=collections,
+        records=records,
+        without_text=0,
+        speed=None,
+        routes=routes,
+        chosen=chosen,
+        reason=reason,
+        ways_out=(),
+        measured_on=0,
+        not_measured=f"{chosen.description}: {reason}",
+        curve=None,
+        known=None,
+    )
+
+
+def _sample(collection: JoinedCollections, read: CurveData | None) -> Page:
+    """Records to recognise the model by: those that are embedded anyway, where projections are to be measured."""
+    if read is None or read.data.vectors is None:
+        return collection.sample(SAMPLED)
+    texts = read.data.texts
+    return Page([str(row) for row in range(len(texts))], read.data.vectors, list(texts), [None] * len(texts))
+
+
+def _of_everything(costs: Costs) -> QualityEstimate:
+    """What embedding every text gives, where some records have none."""
+    share = 1 - costs.count.without_text / max(1, costs.count.records)
+    return EVERYTHING if share == 1 else EVERYTHING.mixed(UNKNOWN, share)
 
 
 def worth_showing(options: Sequence[CurvePoint]) -> list[CurvePoint]:

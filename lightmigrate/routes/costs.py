@@ -15,7 +15,7 @@ from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.routes.route import Kind, Route
 from lightmigrate.stores.joined import JoinedCollections
-from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.limits import BeforePaying, SpendingLimit, unasked
 from lightmigrate.training.model_speed import NO_TIME, TIMED, ModelSpeed, known_speed, measure_speed
 
 # Vectors that are replaced one by one take so many times as long as when they are written into a new index (100,000
@@ -46,6 +46,7 @@ class Costs:
         provider: Cached,
         stored_bytes: int = 0,
         limit: SpendingLimit | None = None,
+        before_paying: BeforePaying = unasked,
     ) -> Costs:
         """Count the texts, and measure the model on a few of them. Calls the model; only reads.
 
@@ -54,15 +55,18 @@ class Costs:
             provider: the new model.
             stored_bytes: of the folder that a migration copies; 0 for an open database.
             limit: of what may be spent; a model that would exceed it is not measured.
+            before_paying: called with the most that measuring the model costs.
         """
         count = TextCount.of(collection, provider)
         work = _work(collection, provider, stored_bytes)
-        if limit is not None and count.some_missing and known_speed(provider) is None:
+        if count.some_missing and known_speed(provider) is None:
             bill = provider.bill([*count.some_missing[:TIMED], *["word"] * TIMED])
             try:
-                limit.pay(provider, bill.dollars, "measuring the speed of the model")
+                if limit is not None:
+                    limit.pay(provider, bill.dollars, "measuring the speed of the model")
             except CostError:
                 return cls(provider, count, None, work)
+            before_paying(bill, "to measure how fast it is")
         return cls(provider, count, measure_speed(provider, count.some_missing), work)
 
     @cached_property
@@ -103,7 +107,7 @@ class Costs:
         """A route that embeds so many texts of so many tokens."""
         seconds = self._seconds(texts, tokens) + fitting_seconds + self.writing_seconds
         exact_tokens, exact_seconds = tokens, seconds
-        if kind != "everything":
+        if kind not in ("everything", "computed"):
             # what is learned from stays exact, sentences and extracts are extra: at least the rest, at most everything
             documents = 0 if setting is None else setting.documents
             share = max(0.0, 1 - documents / max(1, self.count.texts))

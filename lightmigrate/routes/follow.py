@@ -88,7 +88,7 @@ def _taken(
 ) -> Learned:
     """What the chosen route gives."""
     route, curve = comparison.chosen, comparison.curve
-    if route is None:
+    if route is None or route.kind in ("own", "computed"):  # nothing is embedded for these
         raise LightmigrateError(comparison.reason)
     if route.kind == "known" and comparison.known is not None:
         return _known(comparison.known, collection, provider, opened_by, texts_file)

@@ -85,6 +85,10 @@ class Grouping:
     mixed: Mapping[Address, str]
     samples: Mapping[Address, Page]
 
+    def sample_of(self, group: ModelGroup) -> Page:
+        """The records of a group that were examined."""
+        return Page.joined([self.samples[facts.address] for facts in group.members if facts.address in self.samples])
+
 
 def group_by_model(
     store: Collections, collections: Sequence[CollectionFacts], names: Mapping[Address, str] | None = None

@@ -11,10 +11,17 @@ from typing import TypeVar
 import numpy as np
 
 from lightmigrate.errors import CostError, DeadlineError
-from lightmigrate.providers.base import Provider
+from lightmigrate.providers.base import Bill, Provider
 from lightmigrate.providers.parallel import in_thread
 
 T = TypeVar("T")
+
+# Called before a model is paid, with the bill and with what it is for, as in "to measure"; raises to refuse it.
+BeforePaying = Callable[[Bill, str], None]
+
+
+def unasked(bill: Bill, purpose: str) -> None:
+    """Pay without asking anybody."""
 
 
 class SpendingLimit:
@@ -32,6 +39,11 @@ class SpendingLimit:
     def spent(self) -> float:
         """Dollars that were counted so far."""
         return self._spent
+
+    @property
+    def left(self) -> float | None:
+        """Dollars that may still be spent; `None` for no limit."""
+        return None if self._allowed is None else max(0.0, self._allowed - self._spent)
 
     def pay(self, provider: Provider, dollars: float | None, purpose: str) -> None:
         """Count an expense, before it is made.

@@ -6,7 +6,7 @@ from lightmigrate.errors import CostError
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.identity import Identity, identify
 from lightmigrate.stores.base import Page
-from lightmigrate.training.limits import SpendingLimit
+from lightmigrate.training.limits import BeforePaying, SpendingLimit, unasked
 from lightmigrate.vectors import Metric, evenly, finite_rows
 
 # Documents that the new model embeds. One model's vectors agree in all of them, two models' in none; the scales of
@@ -21,7 +21,12 @@ def compared(sample: Page, documents: int = DOCUMENTS) -> Page:
 
 
 def measure_form(
-    sample: Page, provider: Provider, limit: SpendingLimit, metric: Metric, documents: int = DOCUMENTS
+    sample: Page,
+    provider: Provider,
+    limit: SpendingLimit,
+    metric: Metric,
+    documents: int = DOCUMENTS,
+    before_paying: BeforePaying = unasked,
 ) -> Identity | None:
     """Compare some stored vectors with those of a model. Calls the model.
 
@@ -31,6 +36,7 @@ def measure_form(
         limit: of what may be spent on it.
         metric: the distance of the collection.
         documents: at most so many are embedded.
+        before_paying: called with what that costs.
 
     Returns:
         `None` where no record has a text that the model embeds, or embedding would cost more than the limit.
@@ -42,10 +48,12 @@ def measure_form(
     if not len(page):
         return None
     texts = [text or "" for text in page.texts]
+    bill = provider.bill(texts)
     try:
-        limit.pay(provider, provider.bill(texts).dollars, "recognising the model")
+        limit.pay(provider, bill.dollars, "recognising the model")
     except CostError:
         return None
+    before_paying(bill, "to recognise whose the stored vectors are")
     vectors = provider.embed_each(texts)
     taken = finite_rows(vectors)
     return identify(page.vectors[taken], vectors[taken], metric=metric) if taken.any() else None

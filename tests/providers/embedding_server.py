@@ -37,6 +37,8 @@ class EmbeddingServer(ThreadingHTTPServer):
         refuses: the status and the message with which it refuses some texts; `None` when it takes them.
         model: what embeds.
         others: what embeds for other names of models.
+        most: texts after which it embeds no more, and leaves every request without an answer; `None` for no end.
+        waiting: how many requests it left without an answer.
         closing: set when it ends, so that an answer it never gave does not hold anybody up.
     """
 
@@ -51,6 +53,8 @@ class EmbeddingServer(ThreadingHTTPServer):
         self.refuses: Callable[[list[str]], tuple[int, str] | None] = empty_or_too_long
         self.model: Callable[[list[str]], Vectors] = lambda texts: shared_minilm().embed(texts)
         self.others: dict[str, Callable[[list[str]], Vectors]] = {}
+        self.most: int | None = None
+        self.waiting = 0
         self.closing = threading.Event()
         self.lock = threading.Lock()
 
@@ -58,8 +62,11 @@ class EmbeddingServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
 
-    def embed(self, texts: list[str], name: str = MODEL) -> Vectors:
+    def embed(self, texts: list[str], name: str = MODEL) -> Vectors | None:
         with self.lock:
+            if self.most is not None and len(self.texts) >= self.most:
+                self.waiting += 1
+                return None
             self.texts += texts
             return self.others.get(name, self.model)(texts)
 
@@ -95,6 +102,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.refused += 1
             return self.answer(refusal[0], {"error": {"message": refusal[1]}})
         vectors = self.server.embed(body["input"], body["model"])
+        if vectors is None:
+            self.server.closing.wait()
+            self.connection.close()
+            return None
         if body.get("dimensions"):
             vectors = vectors[:, : body["dimensions"]]
         if failure == "other dimension":

@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.text import Text
 
 from lightmigrate.cli.show.budget import doing_nothing, expected_quality, not_whole, table_of
 from lightmigrate.cli.show.terminal import readable_dollars, readable_seconds
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lightmigrate.routes.compare import Comparison
     from lightmigrate.routes.route import Route
+
+# The column that is left out where a line is too short for it: at 80 columns it would break most descriptions.
+TEXTS = ("texts",)
+
+# Longer than any line of the table.
+LONGEST = 1000
 
 
 def comparison(compared: Comparison) -> RenderableType:
     """What `plan --target-model` shows, and `migrate --target-model` before it asks."""
-    table = table_of("route", ("tokens", "cost", "ready", "exact"), ("expected quality",))
+    return Group(_Table(compared), *_basis(compared), _chosen(compared))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The routes as a table, with the number of texts where that fits into a line; most descriptions hold it, too."""
+
+    compared: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = _table(self.compared, TEXTS)
+        fits = Measurement.get(console, options.update(max_width=LONGEST), whole).maximum <= options.max_width
+        yield whole if fits else _table(self.compared)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, _table(self.compared))
+
+
+def _table(compared: Comparison, more: Sequence[str] = ()) -> Table:
+    table = table_of("route", (*more, "tokens", "cost", "ready", "exact"), ("expected quality",))
     for route in compared.routes:
         chosen = route == compared.chosen
+        numbers = _numbers(route)
         table.add_row(
             Text(route.description, style="bold green" if chosen else ""),
-            *_numbers(route),
+            *(numbers if more else numbers[1:]),
             expected_quality(route.expected) if route.expected is not None else "[dim]not known[/]",
         )
-    return Group(table, *_basis(compared), _chosen(compared))
+    return table
 
 
 def _numbers(route: Route) -> list[str]:
-    if route.kind == "nothing":
-        return ["–"] * 4
+    if route.kind in ("nothing", "own"):
+        return ["–"] * 5
     return [
+        _short(route.texts),
         _short(route.tokens),
         readable_dollars(route.dollars),
         "–" if route.seconds is None else readable_seconds(route.seconds),
@@ -45,6 +77,10 @@ def _basis(compared: Comparison) -> list[str]:
     lines = []
     if compared.without_text:
         lines.append(f"{compared.without_text:,} of {compared.records:,} records have no text: they are projected")
+    if compared.chosen is not None and compared.chosen.kind in ("own", "computed"):
+        return lines
+    if compared.recognised:
+        lines.append(escape(compared.recognised))
     if compared.curve is None:
         return [*lines, escape(compared.not_measured)]
     lines.append(doing_nothing(compared.curve))
