@@ -106,6 +106,15 @@ class CostQualityCurve(Result):
         """Cost and expected quality of a setting whose projection was tried."""
         return self._estimator.option(setting)
 
+    def seconds(self, setting: BudgetSetting) -> float | None:
+        """How long embedding and fitting take for a setting, or for embedding everything; see `CurvePoint.seconds`."""
+        everything = self.options[-1]
+        return (everything if setting == everything.setting else self.option(setting)).seconds
+
+    def fitting_seconds(self, setting: BudgetSetting) -> float:
+        """How long the fit takes that a setting is carried out with; part of the seconds of its option."""
+        return self._estimator.fitting_seconds(setting)
+
     def training(self, setting: BudgetSetting) -> Training:
         """The training of the projection that was tried for a setting, on the calibration documents."""
         return self._estimator.trainings[setting.tried]

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.fitting_time import growth
 from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
@@ -77,22 +78,40 @@ class QualityEstimator:
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
-        return self._point(setting, self.tokens(setting), self.expected(setting))
+        return self._point(setting, self.tokens(setting), self.expected(setting), self.fitting_seconds(setting))
 
     def everything(self) -> CurvePoint:
         """Cost and expected quality of embedding all texts, without a projection for them."""
         setting = BudgetSetting(reads_texts=False, extract_words=0, documents=self.size.texts)
-        return self._point(setting, self.size.tokens, self.with_missing(EVERYTHING))
+        return self._point(setting, self.size.tokens, self.with_missing(EVERYTHING), 0.0)
 
-    def _point(self, setting: BudgetSetting, tokens: int, expected: QualityEstimate) -> CurvePoint:
+    def _point(
+        self, setting: BudgetSetting, tokens: int, expected: QualityEstimate, fitting_seconds: float
+    ) -> CurvePoint:
+        each = self._seconds_per_token
         return CurvePoint(
             setting=setting,
             tokens=tokens,
             share_of_tokens=tokens / max(1, self.size.tokens),
             dollars=self.provider.priced(tokens).dollars,
-            seconds=None if self._seconds_per_token is None else self._seconds_per_token * tokens,
+            seconds=None if each is None else each * tokens + fitting_seconds,
             expected=expected,
         )
+
+    def fitting_seconds(self, setting: BudgetSetting) -> float:
+        """How long the fit takes that a setting is carried out with, by how long the one took that was tried for it.
+
+        Records without a text take a fit of their own.
+        """
+        measured, sampled = len(self.data.texts), min(len(self.sampled_tokens), MOST_FITTED)
+        fitted, tried = min(setting.documents, sampled), setting.tried
+        grown = growth("texts" if tried.reads_texts else "vectors", measured, fitted)
+        if tried.extract_words:
+            grown = max(grown, growth("extracts", measured + len(self.data.extract_texts), sampled))
+        seconds = grown * self.trainings[tried].fitting_seconds
+        if tried != VECTORS_ONLY and self.size.texts < self.size.records:
+            seconds += growth("vectors", measured, fitted) * self.trainings[VECTORS_ONLY].fitting_seconds
+        return seconds
 
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""

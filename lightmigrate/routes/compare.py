@@ -208,7 +208,6 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
         texts += max(0, (size.different_texts or size.texts) - setting.documents)
         words = described(setting.extract_kind, setting.extract_words).removeprefix("first ")
         description = f"embed {setting.documents:,}, {words} of others"
-    training = curve.training(setting)
     return costs.route(
         kind,
         description,
@@ -216,6 +215,6 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
         point.tokens,
         point.expected,
         True,
-        fitting_seconds=training.fitting_seconds * max(1.0, min(setting.documents, MOST_FITTED) / curve.calibration),
+        fitting_seconds=curve.fitting_seconds(setting),
         setting=setting,
     )
