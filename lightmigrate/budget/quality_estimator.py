@@ -136,8 +136,12 @@ class QualityEstimator:
 
     def with_missing(self, texts: QualityEstimate) -> QualityEstimate:
         """What is kept of all records if `texts` is kept of those with a text: the others are only projected."""
-        share = self.size.texts / max(1, self.size.records)
-        return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
+        size = self.size
+        if size.texts == size.records:
+            return texts
+        missing = f"{size.records - size.texts:,} of {size.records:,} records have no text"
+        others = self.trainings[VECTORS_ONLY].gate.expected_retention
+        return texts.mixed(others, size.texts / max(1, size.records), missing)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
         """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ`.
@@ -152,12 +156,21 @@ class QualityEstimator:
         gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
         if words:
             measured = len(self.data.texts) + len(self.data.extract_texts)
-            more, power = min(size.texts, MOST_FITTED) / measured, self._extract_growth(setting.tried)
+            fitted, what, power = min(size.texts, MOST_FITTED), "extracts", self._extract_growth(setting.tried)
             unsure = EXTRACT_GROWTH_ERROR
         else:
-            more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
-        ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
-        return QualityEstimate(*(with_odds(end, max(1.0, more**each)) for end, each in ends))
+            measured, fitted = len(self.data.texts), min(setting.documents, MOST_FITTED)
+            what, power, unsure = "documents", self.growth, GROWTH_ERROR
+
+        def grown(power: float, end: float) -> float:
+            return with_odds(end, max(1.0, (fitted / measured) ** power))
+
+        seen = gate.expected_retention
+        value, low, high = (grown(power, end) for end in seen.ends)
+        ends = grown(max(0.0, power - unsure), seen.low), grown(power + unsure, seen.high)
+        widths = {cause: share * (high - low) for cause, share in seen.wide_by.items()}
+        widths[f"a fit to {fitted:,} {what} is foreseen from {measured:,}"] = ends[1] - ends[0] - (high - low)
+        return QualityEstimate.with_widths(value, *ends, widths)
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:
