@@ -120,8 +120,9 @@ def advice(way: Way, why: str, kept: QualityEstimate | None, nothing: QualityEst
         nothing: what is expected of doing nothing; `None` where nobody knows.
         where: what the sentence is limited to.
     """
-    unsure = kept is not None and nothing is not None and not certain(kept, nothing)
-    said = f"better{where}: [bold]{IN_WORDS[way]}[/]: {escape(why)}{'; not certain, their intervals overlap' if unsure else ''}"
+    sure = kept is None or nothing is None or certain(kept, nothing)
+    how_sure = "" if sure else "; not certain, their intervals overlap"
+    said = f"better{where}: [bold]{IN_WORDS[way]}[/]: {escape(why)}{how_sure}"
     return f"[yellow]{said}[/]" if way == "stay" else said
 
 
