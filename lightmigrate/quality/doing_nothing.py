@@ -19,7 +19,7 @@ from lightmigrate.vectors import Metric
 AMONG, NEIGHBOURS = 300, 10
 
 # Why the interval is wide.
-ONLY_NEIGHBOURS = "all that tells is how far both models agree on what is near"
+ONLY_NEIGHBOURS = "all that tells is which neighbours both models share"
 
 # Nowhere an old model kept more.
 MOST_KEPT = 1.25
