@@ -105,6 +105,8 @@ def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
         _set("setting", "documents", to=-60),
         _set("setting", "more", to=1),
         _set("expected", "value", to=float("nan")),
+        _set("expected", "wide_by", to="wide"),
+        _set("expected", "wide_by", to={"why": "unknown"}),
         _set("collection_name", to=7),
         _set("provider", to="onnx"),
         dict.clear,
