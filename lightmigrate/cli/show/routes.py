@@ -76,8 +76,7 @@ def _chosen(compared: Comparison) -> str:
         return advice(compared.better, taken, route.expected, nothing)
     why = (
         f"no less is expected of doing nothing ({nothing.value:.2f}) than of the new model "
-        f"({route.expected.value:.2f}); "
-        f"migrate would take: {taken}"
+        f"({route.expected.value:.2f}); migrate would take: {taken}"
     )
     return advice("stay", why, route.expected, nothing)
 
