@@ -1,5 +1,7 @@
 """Fill the tables of README and documentation from `results/*.json`: `python benchmarks/documentation_tables.py`.
 
+`results/plans.md` is written anew, too.
+
 With `--check` nothing is written: the exit code is 1 when a page has another table.
 """
 
@@ -17,6 +19,7 @@ from packaged import ON_PACKAGED, RESULTS, interval, spread
 from packaged import read as runs_of_packaged
 from plan_end_to_end import outcome, summary
 from plan_end_to_end import read as runs_of_plans
+from plan_end_to_end import table as table_of_plans
 from retention_report import grouped, mean
 from retention_report import read as runs_of_retention
 from soak_report import index_of, inserting, migrating
@@ -43,8 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fill the tables of README and documentation.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a page has another table")
     check = parser.parse_args().check
-    for page in PAGES:
-        text, path = filled(page), ROOT / page
+    pages = {page: filled(page) for page in PAGES} | {page: make() for page, make in WHOLE.items()}
+    for page, text in pages.items():
+        path = ROOT / page
         if not check:
             path.write_text(text, encoding="utf-8")
         elif text != path.read_text(encoding="utf-8"):
@@ -202,6 +206,9 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "stores": lambda: stores_table(read("stores")["runs"]),
     },
 }
+
+# Pages of results that are nothing but a table.
+WHOLE: Mapping[str, Callable[[], str]] = {"benchmarks/results/plans.md": lambda: table_of_plans(runs_of_plans())}
 
 if __name__ == "__main__":
     main()

@@ -86,7 +86,8 @@ def read(line: Mapping[str, Any], cache: Path, searches: str) -> Run:
     shared = (ranks[f"{searches}_true_in_projected"][:, :k] < k).mean(axis=1)
     picks = rng.integers(0, len(shared), (RESAMPLES, len(shared)))
     low, high = np.percentile(shared[picks].mean(axis=1), [2.5, 97.5])
-    ends = [to_collection_size(float(end), k / n, min(K / size, 0.5)) for end in (shared.mean(), low, high)]
+    ends = (to_collection_size(float(end), k / n, min(K / size, 0.5)) for end in (shared.mean(), low, high))
+    overlap_value, overlap_low, overlap_high = ends
     found = QualityEstimate(0.0, 0.0, 0.0)
     if searches == "sentences":
         among = max(n, min(size, FOUND_AMONG))
@@ -94,10 +95,9 @@ def read(line: Mapping[str, Any], cache: Path, searches: str) -> Run:
             gain_in_collection(ranks[f"sentences_own_{side}"].astype(float), n, among) for side in ("projected", "true")
         ]
         drawn = gains[0][picks].mean(axis=1) / gains[1][picks].mean(axis=1)
-        found = QualityEstimate(
-            float(gains[0].mean() / gains[1].mean()), *map(float, np.percentile(drawn, [2.5, 97.5]))
-        )
-    return Run(line, found, QualityEstimate(*ends))
+        found_low, found_high = map(float, np.percentile(drawn, [2.5, 97.5]))
+        found = QualityEstimate(float(gains[0].mean() / gains[1].mean()), found_low, found_high)
+    return Run(line, found, QualityEstimate(overlap_value, overlap_low, overlap_high))
 
 
 def fit(runs: Sequence[Run]) -> Expectation:

@@ -8,7 +8,8 @@ document go through a cache in CACHE_DIR. For each kind of extract:
 - `alone`: nDCG@10 of the extracts' own embeddings, as a share of what embedding everything gives;
 - `ridge`: the same for a plain ridge from the old vector and the embedding of the extract, 1,000 pairs or half of all;
 - `projected`: the same for `lightmigrate.fit` with texts, word vectors and 500 other extracts, with 100 and 300 pairs;
-- `overlap`: what a plan chooses by, the overlap of held-out predictions with the true neighbours, with 300 pairs.
+- `overlap`: of held-out predictions with the true neighbours, with 300 pairs; a plan chooses by what the gate expects,
+  of which this is a part.
 
 Appends to `results/extracts.jsonl` and writes `results/extracts.md` from it.
 """

@@ -3,10 +3,14 @@
 A projection is fitted to K sentences of the packaged corpus, from the static model that a package carries (256 numbers)
 to targets of 256, 768 and 1,536 numbers: its embeddings of the sentence and of parts of it, side by side, so that the
 old vector alone does not determine the new one. By `auto` from the vectors alone, by `auto` with the texts and the
-vectors of the frequent words of all sentences, and by `lexical`, which real collections choose, and which also fits
-what records without a text get. `auto` tries all methods, so its seconds hardly depend on which one it takes. Seconds
-are those of the processor, in one thread, the least of `--repeats` runs; ratios are to the smallest fit of the same
-kind and hold for other machines. Writes `results/fit_seconds.json` and `results/fit_seconds.md`.
+vectors of the frequent words of all sentences, by `lexical`, which real collections choose, and which also fits what
+records without a text get, and by `auto` with embedded extracts, 8 words of each of the K sentences, of which 300 at
+most are pairs. `auto` tries all methods, so its seconds hardly depend on which one it takes. Seconds are those of the
+processor, in one thread, the least of `--repeats` runs, above 1,000 sentences of one run; ratios are to the fit to 300
+of the same kind and hold for other machines. Other programs may run beside it, which lengthens even these seconds.
+
+Writes `results/fit_seconds.json` and `results/fit_seconds.md`, whose second table is what `budget/fitting_time.py`
+foresees a fit to more documents by.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # befo
 import argparse
 import itertools
 import json
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,18 +33,19 @@ from other_models import Vectors, unit, wordllama
 
 import lightmigrate
 from lightmigrate import WordVectors
+from lightmigrate.budget.fitting_time import STANDARD
+from lightmigrate.estimators.extracts import Extracts, OtherExtracts
 from lightmigrate.estimators.methods import Method
+from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.training.corpus import draw, packaged_corpus
 from lightmigrate.training.frequent_words import WordCounter
 
 RESULT = Path(__file__).parent / "results" / "fit_seconds.json"
-SIZES, DIMENSIONS = (300, 1000, 2000, 4000), (256, 768, 1536)
+SIZES, DIMENSIONS = (30, 100, 300, 1000, 2000, 4000), (256, 768, 1536)
 MOST_WORDS = 6000
-KINDS: Mapping[str, tuple[Method, bool]] = {
-    "auto, no text": ("auto", False),
-    "auto": ("auto", True),
-    "lexical": ("lexical", True),
-}
+MOST_REPEATED = 1000
+EXTRACT_WORDS = 8
+KINDS: Mapping[str, Method] = {"auto, no text": "auto", "auto": "auto", "lexical": "lexical", "auto, extracts": "auto"}
 
 
 def main() -> None:
@@ -52,13 +58,19 @@ def main() -> None:
     texts = draw(packaged_corpus(), max(options.sizes))
     source, words = wordllama(texts), frequent_words(texts)
     rows = []
-    for dimension, size, (kind, (method, reads)) in itertools.product(options.dimensions, options.sizes, KINDS.items()):
-        targets, of_words = parts(texts[:size], dimension), parts(words.words, dimension)
-        given = WordVectors(words.words, of_words, words.counts, words.documents)
-        seconds = min(
-            fitted(method, source[:size], targets, texts[:size] if reads else None, given if reads else None)
-            for _ in range(options.repeats)
-        )
+    for dimension, size, kind in itertools.product(options.dimensions, options.sizes, KINDS):
+        some = texts[:size]
+        pairs = min(size, STANDARD) if kind == "auto, extracts" else size
+        of_words = parts(words.words, dimension)
+        given: dict[str, Any] = {"method": KINDS[kind]}
+        if kind != "auto, no text":
+            given["texts"] = some[:pairs]
+            given["words"] = WordVectors(words.words, of_words, words.counts, words.documents)
+        if kind == "auto, extracts":
+            given["extracts"] = extracts(some, source[:size], dimension, pairs)
+        targets = parts(some[:pairs], dimension)
+        repeats = options.repeats if size <= MOST_REPEATED else 1
+        seconds = min(fitted(source[:pairs], targets, given) for _ in range(repeats))
         rows.append({"dimension": dimension, "pairs": size, "kind": kind, "seconds": seconds})
         print(rows[-1], flush=True)
     facts = {"words": len(words.words), "numpy": np.__version__, "rows": rows}
@@ -87,32 +99,69 @@ def part(words: Sequence[str], number: int, of: int) -> str:
     return " ".join(words[len(words) * number // of : len(words) * (number + 1) // of])
 
 
-def fitted(
-    method: Method, source: Vectors, target: Vectors, texts: Sequence[str] | None, words: WordVectors | None
-) -> float:
+def extracts(texts: Sequence[str], source: Vectors, dimension: int, pairs: int) -> Extracts:
+    """The first words of all texts, of which the first `pairs` are those of the pairs."""
+    rule = ExtractRule(EXTRACT_WORDS)
+    vectors = parts([rule.of(text) for text in texts], dimension)
+    others = OtherExtracts(source[pairs:], texts[pairs:], vectors[pairs:]) if pairs < len(texts) else None
+    return Extracts(rule, vectors[:pairs], None, others)
+
+
+def fitted(source: Vectors, target: Vectors, given: Mapping[str, Any]) -> float:
     """Seconds of the processor."""
     started = time.process_time()
-    lightmigrate.fit(source, target, texts, method=method, words=words)
-    return round(time.process_time() - started, 2)
+    lightmigrate.fit(source, target, **given)
+    return round(time.process_time() - started, 4)
+
+
+def growth(facts: Mapping[str, Any]) -> dict[str, list[tuple[int, float]]]:
+    """For each kind and number of sentences how many times as long it takes as 300: the median of the dimensions."""
+    seconds = {(row["kind"], row["dimension"], row["pairs"]): row["seconds"] for row in facts["rows"]}
+    sizes, dimensions = (sorted({row[name] for row in facts["rows"]}) for name in ("pairs", "dimension"))
+    return {
+        kind: [
+            (
+                size,
+                statistics.median(
+                    seconds[kind, dimension, size] / seconds[kind, dimension, STANDARD]
+                    for dimension in dimensions
+                    if (kind, dimension, size) in seconds
+                ),
+            )
+            for size in sizes
+        ]
+        for kind in KINDS
+    }
 
 
 def table(facts: dict[str, Any]) -> str:
-    """As Markdown, the kinds side by side."""
+    """As Markdown, the kinds side by side, and how they grow."""
     lines = [
         "# What fitting takes",
         (__doc__ or "").partition("\n")[2].strip(),
         "",
         f"{facts['words']:,} frequent words, NumPy {facts['numpy']}.",
         "",
-        f"| target numbers | pairs | {' | '.join(f'{kind}, s | ratio' for kind in KINDS)} |",
+        f"| target numbers | sentences | {' | '.join(f'{kind}, s | ratio' for kind in KINDS)} |",
         f"|--:|--:|{'--:|--:|' * len(KINDS)}",
     ]
-    first: dict[str, float] = {}
-    for row in facts["rows"]:
-        first.setdefault(row["kind"], row["seconds"])
+    smallest = min(row["dimension"] for row in facts["rows"])
+    first = {
+        row["kind"]: row["seconds"] for row in facts["rows"] if (row["pairs"], row["dimension"]) == (STANDARD, smallest)
+    }
     for (dimension, pairs), kinds in itertools.groupby(facts["rows"], lambda row: (row["dimension"], row["pairs"])):
-        cells = [f"{row['seconds']:.1f} | {row['seconds'] / first[row['kind']]:.1f}" for row in kinds]
+        cells = [f"{row['seconds']:.2f} | {row['seconds'] / first[row['kind']]:.2f}" for row in kinds]
         lines.append(f"| {dimension:,} | {pairs:,} | {' | '.join(cells)} |")
+    grown = growth(facts)
+    sizes = [size for size, _ in next(iter(grown.values()))]
+    lines += [
+        "",
+        f"How many times as long as {STANDARD} sentences, median of the dimensions:",
+        "",
+        f"| | {' | '.join(f'{size:,}' for size in sizes)} |",
+        f"|---|{'--:|' * len(sizes)}",
+    ]
+    lines += [f"| {kind} | {' | '.join(f'{times:.3g}' for _, times in of_kind)} |" for kind, of_kind in grown.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -5,8 +5,8 @@ corpus must hold its vectors (`minilm-int8`). Of each corpus a Chroma folder is 
 plan for each budget (`--budgets`, shares of the tokens of embedding everything) and seed (`--seeds`), and the migration
 by it, as the command line does. Told are the setting that the plan chose, what it expects to keep with its interval,
 and what the migrated folder keeps: nDCG@10 by judgements of exact searches, as a share of embedding everything.
-Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl` and writes `results/plans.md` from the last
-run of each kind.
+Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl`, and writes `results/plans.md` from the
+last run of each kind, as `documentation_tables.py` does.
 """
 
 from __future__ import annotations

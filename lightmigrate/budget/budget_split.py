@@ -1,9 +1,10 @@
 """How a budget is split between measuring and what is measured.
 
 A part of the budget calibrates first, which decides how the rest is spent: on extracts of every document, the longest
-that it buys, or on whole documents. Shorter extracts, with the rest spent on whole documents, were
-worse: sentences of a hundred documents do not tell which is better, and chose the wrong one (Cranfield, potion →
-MiniLM, 55 documents; SciFact, half of the tokens, four pairs of models: `benchmarks/dial.py`).
+that it buys, or on whole documents. Shorter extracts, with the rest spent on whole documents, were worse: sentences of
+a hundred documents do not tell which is better, and chose the wrong one (Cranfield, potion → MiniLM, 55 documents;
+SciFact, half of the tokens, four pairs of models; by the script before `benchmarks/plan_end_to_end.py`, which says what
+is kept now).
 """
 
 from __future__ import annotations

@@ -1,6 +1,14 @@
 """Carries out a budget setting: embeds what it allows, and makes the projection for the rest.
 
 Every embedding goes through a cache on disk before it is used, so that an interrupted run pays for nothing twice.
+
+What was fitted while measuring is used where it is the same fit: in the same process, and where no more documents or
+extracts are learned from. A plan in a file holds no fit. Nearly always it pays for more documents or extracts than were
+measured with, and what is fitted to them is another projection. The exception is a quality that is reached at once
+without extracts: then the fit is made again, in a second or two for the 300 documents that are measured on at most
+unless somebody asks for more (`benchmarks/results/fit_seconds.md`). To save that, each plan would leave a projection on
+disk, up to some ten megabytes with the words of the collection, to be found, checked and cleared away; as it is, a plan
+is a page of text that is carried out on any machine.
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.learned import Learned, expected_by_share, gates_of
 from lightmigrate.budget.quality_estimator import MOST_FITTED, sentences_for
 from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.estimators.fit_memory import FitMemory
 from lightmigrate.migration.collection_job import EmbeddedTexts
 from lightmigrate.progress import OnProgress
 from lightmigrate.projection.model import Model
@@ -61,6 +70,7 @@ def carry_out(
     source_model: Model | None = None,
     texts_file: TextsFile = NO_TEXTS,
     thresholds: Thresholds | None = None,
+    memory: FitMemory | None = None,
     on_progress: OnProgress | None = None,
 ) -> Learned:
     """Embed what a setting needs to be learned, and make the projection. Only reads; fills the model's cache.
@@ -77,12 +87,13 @@ def carry_out(
         source_model: the model of the stored vectors; unnamed by default.
         texts_file: the file with the texts that the collections do not store.
         thresholds: of the gate.
+        memory: what was fitted while the setting was measured; `None` in another process.
         on_progress: receives the progress.
 
     Raises:
         LightmigrateError: as `train`.
     """
-    extract_words = setting.extract_words
+    extract_words, memory = setting.extract_words, memory or FitMemory()
     data = _data(collection, setting, sampling, on_progress)
     rule = data.extract_rule(setting.extract_kind, extract_words) if extract_words else None
     training = train(
@@ -94,6 +105,7 @@ def carry_out(
         sentences=sentences_for(data.judging),
         thresholds=thresholds,
         seed=sampling.seed,
+        memory=memory,
         on_progress=on_progress,
     )
     with_text, without_texts = size.texts / max(1, size.records), None
@@ -101,7 +113,9 @@ def carry_out(
         without_texts = training.gate
         if extract_words or data.words is not None:
             sentences = sentences_for(data.judging)
-            without_texts = train(data.without_texts(), provider, sentences=sentences, seed=sampling.seed).gate
+            alone = train(data.without_texts(), provider, sentences=sentences, seed=sampling.seed, memory=memory)
+            without_texts = alone.gate
+    memory.forget_parts()
     fitted = {text_digest(text) for text in data.texts}
     exact = fitted | _embedded_whole(collection, setting, rule, sampling.seed, fitted)
     gate = training.gate_when_exact(len(exact) / max(1, size.texts))

@@ -19,6 +19,7 @@ from lightmigrate.budget.quality_estimator import QualityEstimator, sentences_fo
 from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY, BudgetSetting, CurvePoint, QuerySet, TriedProjection
 from lightmigrate.errors import RefusedError
 from lightmigrate.estimators.choose import FEWEST_PAIRS
+from lightmigrate.estimators.fit_memory import FitMemory
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import Shortened
@@ -54,6 +55,7 @@ class CostQualityCurve(Result):
         query_set: the queries of users it was judged by.
         extract_kinds: of each kind of extracts that was compared what is expected of it; see `ExtractChoice.expected`.
         shortened: the texts that the new model did not take whole while this was measured.
+        memory: the projections that were fitted, for a migration by one of the options.
     """
 
     model: str
@@ -71,6 +73,7 @@ class CostQualityCurve(Result):
     query_set: QuerySet
     extract_kinds: Mapping[ExtractKind, float]
     shortened: Shortened
+    memory: FitMemory = field(repr=False, compare=False)
     _estimator: QualityEstimator = field(repr=False, compare=False)
 
     def within(self, tokens: float) -> CurvePoint:
@@ -102,6 +105,15 @@ class CostQualityCurve(Result):
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting whose projection was tried."""
         return self._estimator.option(setting)
+
+    def seconds(self, setting: BudgetSetting) -> float | None:
+        """How long embedding and fitting take for a setting, or for embedding everything; see `CurvePoint.seconds`."""
+        everything = self.options[-1]
+        return (everything if setting == everything.setting else self.option(setting)).seconds
+
+    def fitting_seconds(self, setting: BudgetSetting) -> float:
+        """How long the fit takes that a setting is carried out with; part of the seconds of its option."""
+        return self._estimator.fitting_seconds(setting)
 
     def training(self, setting: BudgetSetting) -> Training:
         """The training of the projection that was tried for a setting, on the calibration documents."""
@@ -138,7 +150,7 @@ class CostQualityCurve(Result):
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in super()._names() if not name.startswith("_")]
+        return [name for name in super()._names() if name != "memory" and not name.startswith("_")]
 
 
 def measure_curve(
@@ -157,6 +169,7 @@ def measure_curve(
     data, size, lengths = read.data, read.size, read.lengths
     choice = choose_extracts(data, lengths, provider, sentences_for(len(data.texts)), options.seed)
     trainings: dict[TriedProjection, Training] = {}
+    memory = FitMemory()
     with_extracts = (TriedProjection(True, words, choice.kind) for words in lengths.get(choice.kind, ()))
     for tried in (VECTORS_ONLY, TEXTS, *with_extracts):
         trainings[tried] = train(
@@ -168,6 +181,7 @@ def measure_curve(
             extract_kind=tried.extract_kind,
             sentences=sentences_for(len(data.texts)),
             seed=options.seed,
+            memory=memory,
             on_progress=options.on_progress,
         )
     # half of the documents must be enough for the same methods; half of the extracts leave all documents
@@ -175,6 +189,7 @@ def measure_curve(
     halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
     if data.extract_texts:
         halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
+    memory.forget_parts()
     estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, read.sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
     everything = estimator.everything()
@@ -197,6 +212,7 @@ def measure_curve(
         query_set=QuerySet.of(data.queries),
         extract_kinds=choice.expected,
         shortened=provider.shortened,
+        memory=memory,
         _estimator=estimator,
     )
 

@@ -91,6 +91,7 @@ def choose_extracts(
             seed=seed,
             source_model=None,
             target_model=None,
+            only_with_text=True,
         )
         judged = gate(
             true=true[taken],

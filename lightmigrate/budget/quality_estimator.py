@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
+from lightmigrate.budget.fitting_time import growth
 from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
@@ -77,22 +78,40 @@ class QualityEstimator:
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
-        return self._point(setting, self.tokens(setting), self.expected(setting))
+        return self._point(setting, self.tokens(setting), self.expected(setting), self.fitting_seconds(setting))
 
     def everything(self) -> CurvePoint:
         """Cost and expected quality of embedding all texts, without a projection for them."""
         setting = BudgetSetting(reads_texts=False, extract_words=0, documents=self.size.texts)
-        return self._point(setting, self.size.tokens, self.with_missing(EVERYTHING))
+        return self._point(setting, self.size.tokens, self.with_missing(EVERYTHING), 0.0)
 
-    def _point(self, setting: BudgetSetting, tokens: int, expected: QualityEstimate) -> CurvePoint:
+    def _point(
+        self, setting: BudgetSetting, tokens: int, expected: QualityEstimate, fitting_seconds: float
+    ) -> CurvePoint:
+        each = self._seconds_per_token
         return CurvePoint(
             setting=setting,
             tokens=tokens,
             share_of_tokens=tokens / max(1, self.size.tokens),
             dollars=self.provider.priced(tokens).dollars,
-            seconds=None if self._seconds_per_token is None else self._seconds_per_token * tokens,
+            seconds=None if each is None else each * tokens + fitting_seconds,
             expected=expected,
         )
+
+    def fitting_seconds(self, setting: BudgetSetting) -> float:
+        """How long the fit takes that a setting is carried out with, by how long the one took that was tried for it.
+
+        Records without a text take a fit of their own.
+        """
+        measured, sampled = len(self.data.texts), min(len(self.sampled_tokens), MOST_FITTED)
+        fitted, tried = min(setting.documents, sampled), setting.tried
+        grown = growth("texts" if tried.reads_texts else "vectors", measured, fitted)
+        if tried.extract_words:
+            grown = max(grown, growth("extracts", measured + len(self.data.extract_texts), sampled))
+        seconds = grown * self.trainings[tried].fitting_seconds
+        if tried != VECTORS_ONLY and self.size.texts < self.size.records:
+            seconds += growth("vectors", measured, fitted) * self.trainings[VECTORS_ONLY].fitting_seconds
+        return seconds
 
     def tokens(self, setting: BudgetSetting) -> int:
         """Tokens that the new model reads in all: for measuring, for more documents, for the extracts of all others."""
@@ -117,8 +136,12 @@ class QualityEstimator:
 
     def with_missing(self, texts: QualityEstimate) -> QualityEstimate:
         """What is kept of all records if `texts` is kept of those with a text: the others are only projected."""
-        share = self.size.texts / max(1, self.size.records)
-        return texts if share == 1 else texts.mixed(self.trainings[VECTORS_ONLY].gate.expected_retention, share)
+        size = self.size
+        if size.texts == size.records:
+            return texts
+        missing = f"{size.records - size.texts:,} of {size.records:,} records have no text"
+        others = self.trainings[VECTORS_ONLY].gate.expected_retention
+        return texts.mixed(others, size.texts / max(1, size.records), missing)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
         """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ`.
@@ -133,12 +156,21 @@ class QualityEstimator:
         gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
         if words:
             measured = len(self.data.texts) + len(self.data.extract_texts)
-            more, power = min(size.texts, MOST_FITTED) / measured, self._extract_growth(setting.tried)
+            fitted, what, power = min(size.texts, MOST_FITTED), "extracts", self._extract_growth(setting.tried)
             unsure = EXTRACT_GROWTH_ERROR
         else:
-            more, power, unsure = min(setting.documents, MOST_FITTED) / len(self.data.texts), self.growth, GROWTH_ERROR
-        ends = zip(gate.expected_retention.values(), (power, max(0.0, power - unsure), power + unsure), strict=True)
-        return QualityEstimate(*(with_odds(end, max(1.0, more**each)) for end, each in ends))
+            measured, fitted = len(self.data.texts), min(setting.documents, MOST_FITTED)
+            what, power, unsure = "documents", self.growth, GROWTH_ERROR
+
+        def grown(power: float, end: float) -> float:
+            return with_odds(end, max(1.0, (fitted / measured) ** power))
+
+        seen = gate.expected_retention
+        value, low, high = (grown(power, end) for end in seen.ends)
+        ends = grown(max(0.0, power - unsure), seen.low), grown(power + unsure, seen.high)
+        widths = {cause: share * (high - low) for cause, share in seen.wide_by.items()}
+        widths[f"a fit to {fitted:,} {what} is foreseen from {measured:,}"] = ends[1] - ends[0] - (high - low)
+        return QualityEstimate.with_widths(value, *ends, widths)
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:

@@ -60,7 +60,7 @@ class CurvePoint(Result):
         share_of_tokens: as a share of the tokens of embedding everything.
         dollars: for these tokens; `None` when no price is known.
         seconds: for these tokens, at the speed seen while calibrating, or at that of earlier calls when everything was
-            in the cache; `None` when no earlier call is remembered.
+            in the cache, and to fit the projection; `None` when no earlier call is remembered.
         expected: nDCG@10 to expect, as a share of what embedding everything gives.
     """
 

@@ -11,6 +11,7 @@ from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
 from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.estimators.fit_memory import FitMemory, fingerprint
 from lightmigrate.estimators.lengths import TargetLengths, directions
 from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, TEXT_METHODS, Fits, Fitted, Method, Pairs
 from lightmigrate.estimators.mixed_index import centre_shift
@@ -21,7 +22,7 @@ from lightmigrate.projection.model import Model, ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.projection.steps import ByText, Step, Sum, weighted_sum
 from lightmigrate.projection.terms.base import Texts
-from lightmigrate.projection.terms.extract import Extract
+from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.lexical import Lexical
 from lightmigrate.vectors import Vectors
 
@@ -130,8 +131,14 @@ def fit_pairs(
     seed: int,
     source_model: Model | None,
     target_model: Model | None,
+    memory: FitMemory | None = None,
+    only_with_text: bool = False,
 ) -> FittedPairs:
-    """As `fit`, with held-out predictions for every pair, for measurements."""
+    """As `fit`, with held-out predictions for every pair, for measurements.
+
+    What is in `memory` is handed on: the same projection, or what it has in common with others. With `only_with_text`
+    the projection is only for records with a text, or is not applied at all: what it would do for others is not fitted.
+    """
     X, Y = _checked(source, target, texts)
     if method not in ("auto", *METHODS):
         raise ProjectionError(f"no method {method!r}; use one of: auto, {', '.join(METHODS)}")
@@ -161,6 +168,56 @@ def fit_pairs(
     if words is not None and words.vectors.shape[1] != Y.shape[1]:
         raise ProjectionError(f"the word vectors have {words.vectors.shape[1]} dimensions, the target {Y.shape[1]}")
 
+    pairs = Pairs(X, Y, texts, words, extracts, max(1, landmarks), seed)
+
+    def make() -> FittedPairs:
+        return _fitted(pairs, method, prior, source_model, target_model, memory, only_with_text)
+
+    if memory is None or prior is not None or only_with_text:  # of which the last are only for one measurement
+        return make()
+    return _between(memory.projection(_key(pairs, method), make), source_model, target_model)
+
+
+def _key(pairs: Pairs, method: Method) -> tuple[bytes, Embed | None]:
+    """By which a fit is known: equal keys, equal projections but for the names of the models."""
+    words, extracts = pairs.words, pairs.extracts
+    others = None if extracts is None else extracts.others
+    content = fingerprint(
+        method,
+        pairs.source,
+        pairs.target,
+        None if pairs.texts is None else list(pairs.texts),
+        None if words is None else [list(words.words), words.vectors, list(words.counts), words.documents],
+        None if extracts is None else [repr(extracts.rule), extracts.vectors],
+        None if others is None else [others.source, list(others.texts), others.vectors],
+        pairs.landmarks,
+        pairs.seed,
+    )
+    return content, None if extracts is None else extracts.embed
+
+
+def _between(fitted: FittedPairs, source_model: Model, target_model: Model) -> FittedPairs:
+    """The same fit with these models in its header, whose vectors are normalised or not, as was measured."""
+    own = fitted.projection
+    info = replace(
+        own.info,
+        source=replace(source_model, normalised=own.info.source.normalised),
+        target=replace(target_model, normalised=own.info.target.normalised),
+    )
+    return replace(fitted, projection=Projection(own.steps, info, own.error, own.spaces))
+
+
+def _fitted(
+    pairs: Pairs,
+    method: Method,
+    prior: Projection | None,
+    source_model: Model,
+    target_model: Model,
+    memory: FitMemory | None,
+    only_with_text: bool,
+) -> FittedPairs:
+    """The fit to pairs that were checked; see `fit_pairs`."""
+    X, Y, texts, seed = pairs.source, pairs.target, pairs.texts, pairs.seed
     lengths = TargetLengths.of(X, Y)
     source_lengths = Lengths.of(as_numpy(X))
     training: dict[str, Any] = {
@@ -174,7 +231,7 @@ def fit_pairs(
         training["prior"] = dict(prior.info.training)
     Y = Y / lengths.scale
     base, known = _prior(prior, X, Y, texts)
-    fits = Fits(Pairs(X, Y - known, texts, words, extracts, max(1, landmarks), seed))
+    fits = Fits(replace(pairs, target=Y - known), memory)
     spread = False
     if method == "auto":
         training["method"], training["tried"], spread = _choose(fits, Y, known)
@@ -187,10 +244,10 @@ def fit_pairs(
     with_text = _finish(start, chosen, Y, lengths)
     step: Step = with_text.step
     error: Step = with_text.error
-    if any(isinstance(term, (Lexical, Extract)) for term in chosen.step.terms):
+    if not only_with_text and any(isinstance(term, (Lexical, Extract)) for term in chosen.step.terms):
         if prior is not None:
             base, known = _prior(prior, X, Y, None)
-            fits = Fits(Pairs(X, Y - known, None, None, None, max(1, landmarks), seed))
+            fits = Fits(replace(pairs, target=Y - known, texts=None, words=None, extracts=None), memory)
         plain = _finish(_restored(fits["kernel"], Y, base, known, spread), fits["kernel"], Y, lengths)
         step, error = ByText(with_text.step, plain.step), ByText(with_text.error, plain.error)
     info = ProjectionInfo(

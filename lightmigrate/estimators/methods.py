@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from lightmigrate.estimators.arrays import Array, as_float32, beside, namespace
 from lightmigrate.estimators.document_features import DocumentFeatures
 from lightmigrate.estimators.extracts import Extracts
+from lightmigrate.estimators.fit_memory import FitMemory, fingerprint
 from lightmigrate.estimators.kernel import prepare_kernel
 from lightmigrate.estimators.procrustes import fit_low_rank, fit_procrustes
 from lightmigrate.estimators.ridge import fit_ridge
@@ -85,16 +87,31 @@ class Fitted:
 
 
 class Fits:
-    """The fits of all methods to some pairs by name, each computed at its first use."""
+    """The fits of all methods to some pairs by name, each computed at its first use.
 
-    def __init__(self, pairs: Pairs) -> None:
+    Args:
+        pairs: the pairs.
+        memory: holds the fits of the vectors alone to these pairs, where others were fitted to them before.
+    """
+
+    def __init__(self, pairs: Pairs, memory: FitMemory | None = None) -> None:
         self.pairs = pairs
+        self._memory = memory
         self._made: dict[str, Fitted] = {}
 
     def __getitem__(self, name: str) -> Fitted:
         if name not in self._made:
-            self._made[name] = METHODS[name](self)
+            make = partial(METHODS[name], self)
+            if self._memory is not None and name in _OF_VECTORS_ALONE:
+                self._made[name] = self._memory.part((name, self._vectors), make)
+            else:
+                self._made[name] = make()
         return self._made[name]
+
+    @cached_property
+    def _vectors(self) -> bytes:
+        """By which the pairs are known to methods that read the vectors alone."""
+        return fingerprint(self.pairs.source, self.pairs.target, self.pairs.landmarks, self.pairs.seed)
 
     @property
     def names(self) -> list[str]:
@@ -275,6 +292,9 @@ METHODS: Mapping[str, Callable[[Fits], Fitted]] = {
 # `kernel` where there were texts, whose share `lexical` can choose to be zero.
 _NEVER_BEST = ("low_rank", "lexical")
 _NEVER_BEST_WITH_TEXTS = ("low_rank", "kernel")
+
+# The methods that read no texts, words or extracts, whatever the pairs have.
+_OF_VECTORS_ALONE = ("procrustes", "low_rank", "ridge", "kernel")
 
 # The methods that need extracts, and all that can use texts and extracts.
 EXTRACT_METHODS = ("extract", "corrected_extract")

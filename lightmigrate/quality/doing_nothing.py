@@ -18,6 +18,9 @@ from lightmigrate.vectors import Metric
 # Documents among which the overlap of neighbours is stated, and how many neighbours are compared.
 AMONG, NEIGHBOURS = 300, 10
 
+# Why the interval is wide.
+ONLY_NEIGHBOURS = "all that tells is which neighbours both models share"
+
 # Nowhere an old model kept more.
 MOST_KEPT = 1.25
 
@@ -53,7 +56,8 @@ BY_NEIGHBOURS = NothingCurve(1.7, 4.4, 1.1, 0.41)
 def expected_of_nothing(old: Array, new: Array, metric_before: Metric, metric: Metric) -> QualityEstimate:
     """What doing nothing is expected to keep; see `neighbours_kept` for the arguments."""
     value = BY_NEIGHBOURS.kept(neighbours_kept(old, new, metric_before, metric))
-    return QualityEstimate(value, max(0.0, value - BY_NEIGHBOURS.error), min(MOST_KEPT, value + BY_NEIGHBOURS.error))
+    low, high = max(0.0, value - BY_NEIGHBOURS.error), min(MOST_KEPT, value + BY_NEIGHBOURS.error)
+    return QualityEstimate(value, low, high, {ONLY_NEIGHBOURS: 1.0})
 
 
 def neighbours_kept(old: Array, new: Array, metric_before: Metric, metric: Metric) -> float:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from lightmigrate.quality.retention import QualityEstimate
 
+# Why an interval is wide however much was measured: collections on which people judged differ by so much.
+NOT_JUDGED = "nobody judged what searches find here, and collections differ"
+
 # Of a query of which nobody knows what it is to find.
 NOT_KNOWN = QualityEstimate(0.0, 0.0, 0.0)
 
@@ -39,13 +42,21 @@ class Expectation:
         lost = math.pow(max(0.0, 1 - found), self.found_power) * math.pow(max(0.0, 1 - overlap), self.overlap_power)
         return max(0.0, 1 - self.steepness * lost)
 
-    def estimate(self, found: QualityEstimate, overlap: QualityEstimate) -> QualityEstimate:
+    def estimate(self, found: QualityEstimate, overlap: QualityEstimate, measured: str = "") -> QualityEstimate:
         """The retention with its 95 % interval: how sure the measurements are, and how sure the formula is.
 
         The upper end may exceed 1: projected documents are sometimes found better than embedded ones.
+
+        Args:
+            found: see `retention`, here and below.
+            overlap: measured, too.
+            measured: on what, in words, where `wide_by` is to tell that.
         """
-        value, low, high = (self.retention(*ends) for ends in zip(found.values(), overlap.values(), strict=True))
+        value, low, high = (self.retention(*ends) for ends in zip(found.ends, overlap.ends, strict=True))
         error = self.error * (1 - value) ** self.error_power
-        return QualityEstimate(
-            value, max(0.0, value - math.hypot(value - low, error)), value + math.hypot(high - value, error)
-        )
+        ends = max(0.0, value - math.hypot(value - low, error)), value + math.hypot(high - value, error)
+        # uncertainties that know nothing of each other add up as their squares
+        squares = {measured: (value - low) ** 2 + (high - value) ** 2, NOT_JUDGED: 2 * error**2}
+        width, total = ends[1] - ends[0], sum(squares.values())
+        widths = {cause: width * square / total for cause, square in squares.items() if measured and total}
+        return QualityEstimate.with_widths(value, *ends, widths)

@@ -189,8 +189,8 @@ def gate(
     picks = np.random.default_rng(seed).integers(0, len(own), (RESAMPLES, len(own)))
 
     def at_scale(overlap: QualityEstimate) -> QualityEstimate:
-        ends = (to_collection_size(one, k / n, min(K / size, 0.5)) for one in overlap.values())
-        return QualityEstimate(*ends)
+        value, low, high = (to_collection_size(one, k / n, min(K / size, 0.5)) for one in overlap.ends)
+        return QualityEstimate(value, low, high)
 
     def gains(of_queries: Array, documents: Array) -> Scores:
         nearer = nearer_documents(of_queries, documents, own, metric)
@@ -212,11 +212,13 @@ def gate(
     beside = min((_ratio(kind, picks) for kind in counts), key=lambda ratio: ratio.value)
     alone = float(_overlaps(expected, ranking, own, k).mean())
     kept = min(1.0, beside.value / (SOUND_BESIDE_EXACT * alone)) if alone else 1.0
+    measured = f"{len(own):,} {'queries' if by_users else 'sentences'} were searched among {n:,} documents"
     if migrated.found is None:
-        retention = BY_USERS.estimate(NOT_KNOWN, migrated.overlap)
+        retention = BY_USERS.estimate(NOT_KNOWN, migrated.overlap, measured)
     else:
-        retention = BY_SENTENCES.estimate(migrated.found, migrated.overlap)
-    retention = QualityEstimate(*(kept * end for end in retention.values()))
+        retention = BY_SENTENCES.estimate(migrated.found, migrated.overlap, measured)
+    value, low, high = (kept * end for end in retention.ends)
+    retention = QualityEstimate(value, low, high, retention.wide_by)
     verdict, reason = _decide(retention, len(own), thresholds)
     if kept < 1:
         reason += f"; beside new documents they find {beside.value:.0%} of their true results, alone {alone:.0%}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,16 +22,51 @@ class QualityEstimate(Result):
         value: the estimate.
         low: lower end of its 95 % interval.
         high: upper end.
+        wide_by: what made the interval as wide as it is: in a few words what was not known, and its share of the width.
+            Empty where nothing keeps account of that.
     """
 
     value: float
     low: float
     high: float
+    wide_by: Mapping[str, float] = field(default_factory=dict, compare=False)
 
-    def mixed(self, other: QualityEstimate, share: float) -> QualityEstimate:
-        """The estimate for a mixture: a share, in [0, 1], with this quality and the rest with the other's."""
-        ends = zip(self.values(), other.values(), strict=True)
-        return QualityEstimate(*(share * own + (1 - share) * theirs for own, theirs in ends))
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """The estimate and both ends of its interval, in the order of the fields."""
+        return self.value, self.low, self.high
+
+    @property
+    def widths(self) -> dict[str, float]:
+        """What each of `wide_by` adds to the width."""
+        return {cause: share * (self.high - self.low) for cause, share in self.wide_by.items()}
+
+    @classmethod
+    def with_widths(cls, value: float, low: float, high: float, widths: Mapping[str, float]) -> QualityEstimate:
+        """An estimate whose interval is made as wide as it is by these parts of its width."""
+        width = high - low
+        return cls(value, low, high, {cause: part / width for cause, part in widths.items() if width > 0 and part > 0})
+
+    def mixed(self, other: QualityEstimate, share: float, because: str = "") -> QualityEstimate:
+        """The estimate for a mixture: a share, in [0, 1], with this quality and the rest with the other's.
+
+        Args:
+            other: the quality of the rest.
+            share: of this one.
+            because: what the interval of the rest is put down to; by default what made it so wide.
+        """
+        value, low, high = (
+            share * own + (1 - share) * theirs for own, theirs in zip(self.ends, other.ends, strict=True)
+        )
+        widths = {cause: share * width for cause, width in self.widths.items()}
+        for cause, width in ({because: other.high - other.low} if because else other.widths).items():
+            widths[cause] = widths.get(cause, 0.0) + (1 - share) * width
+        return QualityEstimate.with_widths(value, low, high, widths)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain JSON values; `wide_by` only where something is in it."""
+        content = super().to_json()
+        return content if self.wide_by else {name: content[name] for name in ("value", "low", "high")}
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -43,7 +79,7 @@ def surely_below(kept: QualityEstimate, nothing: QualityEstimate | None) -> bool
 
 # The quality of records that the new model embedded, and of those of which nobody judged how they are projected.
 EVERYTHING = QualityEstimate(1.0, 1.0, 1.0)
-UNKNOWN = QualityEstimate(0.0, 0.0, 1.0)
+UNKNOWN = QualityEstimate(0.0, 0.0, 1.0, {"nobody judged how records without a text are projected": 1.0})
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ import numpy as np
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.refinement.provenance import Provenance, VectorOrigin
-from lightmigrate.results import Result
+from lightmigrate.results import Result, read_as
 from lightmigrate.stores.base import Address, CollectionFacts
 from lightmigrate.stores.page import in_batches
 from lightmigrate.texts.forms import TextForm
 from lightmigrate.texts.source import form_from_json
 from lightmigrate.training.texts import TextsFile
-
-_ENDS = ("value", "low", "high")
 
 # Ids looked up at once.
 _AT_ONCE = 10_000
@@ -151,9 +149,15 @@ def refinement_inputs(provenance: Provenance) -> dict[Address, RefinementInputs]
     }
 
 
-def _expected(measured: Sequence[tuple[float, dict[str, float]]], share: float) -> QualityEstimate:
+def _expected(measured: Sequence[tuple[float, dict[str, Any]]], share: float) -> QualityEstimate:
     """Interpolate between the shares that were measured; a collection that is exact throughout has quality 1."""
-    shares = [*(at for at, _ in measured), 1.0]
-    return QualityEstimate(
-        *(float(np.interp(share, shares, [*(quality[end] for _, quality in measured), 1.0])) for end in _ENDS)
-    )
+    known: list[tuple[float, QualityEstimate]] = [(at, read_as(QualityEstimate, quality)) for at, quality in measured]
+    shares = [*(at for at, _ in known), 1.0]
+
+    def between(values: Iterable[float], at_end: float) -> float:
+        return float(np.interp(share, shares, [*values, at_end]))
+
+    value, low, high = (between(of_all, 1.0) for of_all in zip(*(quality.ends for _, quality in known), strict=True))
+    causes = dict.fromkeys(cause for _, quality in known for cause in quality.wide_by)
+    widths = {cause: between((quality.widths.get(cause, 0.0) for _, quality in known), 0.0) for cause in causes}
+    return QualityEstimate.with_widths(value, low, high, widths)

@@ -48,9 +48,9 @@ class Choice:
 def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     """The cheapest route that is expected to reach the goal: in money, and for a model that is free in seconds.
 
-    Only routes whose quality was measured, or is certain, are taken; doing nothing never; and one that keeps less than
-    everything only where everything does not take little anyway, where it saves a third, and where more is expected of
-    it than of doing nothing.
+    Only routes whose quality was measured, or is certain, are taken; and one that keeps less than everything only where
+    everything does not take little anyway, where it saves a third, and where more is expected of it than of doing
+    nothing. Doing nothing is never taken by who asks for another model; that it is better, `Comparison.better` says.
     """
     candidates = [route for route in routes if route.kind != "nothing"]
     nothing = max((route.expected.value for route in routes if route.kind == "nothing" and route.expected), default=0.0)
@@ -74,8 +74,8 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if reaching:
         best = min(reaching, key=_cost)
         ways_out.append(WayOut(f"to {best.description}", tuple(_needed(best))))
-    best_allowed = max((route for route in candidates if goal.allows(route)), key=_quality, default=None)
-    if best_allowed is not None and _quality(best_allowed) >= 0.01:
+    best_allowed = best_within(routes, goal)
+    if best_allowed is not None:
         quality = math.floor(100 * _quality(best_allowed)) / 100
         options = ["--quality", f"{quality:.2f}", *_given(goal)]
         if best_allowed in better:
@@ -86,6 +86,12 @@ def choose(routes: Sequence[Route], goal: Goal) -> Choice:
     if not ways_out:
         ways_out.append(WayOut("to learn a projection all the same", ("--calibrate", "500")))
     return Choice(None, reason, tuple(ways_out))
+
+
+def best_within(routes: Sequence[Route], goal: Goal) -> Route | None:
+    """The route to the new model of which most is expected within the limits of a goal; `None` where none keeps any."""
+    allowed = [route for route in routes if route.kind != "nothing" and goal.allows(route) and _quality(route) >= 0.01]
+    return max(allowed, key=_quality, default=None)
 
 
 def takes_little(route: Route) -> bool:

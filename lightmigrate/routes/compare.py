@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lightmigrate.budget.advice import Way, better
 from lightmigrate.budget.budget_split import MEASURING_SHARE
 from lightmigrate.budget.curve import CostQualityCurve, measure_curve
 from lightmigrate.budget.curve_data import CurveData, read_curve_data, too_few_texts
@@ -18,7 +19,7 @@ from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN, QualityEstimate
 from lightmigrate.registry.library import Candidate
 from lightmigrate.results import Result
-from lightmigrate.routes.choose import WayOut, choose, takes_little
+from lightmigrate.routes.choose import WayOut, best_within, choose, takes_little
 from lightmigrate.routes.costs import Costs
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
 from lightmigrate.routes.known import KnownProjection, best_known
@@ -53,6 +54,8 @@ class Comparison(Result):
         routes: doing nothing first, then the cheapest first.
         chosen: the route that reaches the goal; `None` when none does.
         reason: why that one, or why none.
+        better: whether to stay with the old model, to project or to embed again, by what is expected of the chosen
+            route, or of the best one within the limits of the goal, and of doing nothing.
         ways_out: what can be done when there is none.
         measured_on: documents that the quality of projections was measured on; 0 when it was not.
         not_measured: why not; empty when it was.
@@ -69,6 +72,7 @@ class Comparison(Result):
     routes: tuple[Route, ...]
     chosen: Route | None
     reason: str
+    better: Way
     ways_out: tuple[WayOut, ...]
     measured_on: int
     not_measured: str
@@ -150,6 +154,7 @@ def compare_routes(
         everything = costs.everything(curve.options[-1].expected, only_measuring)
     routes = [_nothing(curve), *_measured(costs, curve, known, goal), everything]
     choice = choose(routes, goal)
+    best = choice.route or best_within(routes, goal)
     return Comparison(
         model=provider.name,
         collections=str(collection.address),
@@ -159,6 +164,9 @@ def compare_routes(
         routes=tuple(routes),
         chosen=choice.route,
         reason=choice.reason,
+        better=better(
+            None if best is None else best.expected, routes[0].expected, best is not None and best.kind == "everything"
+        ),
         ways_out=choice.ways_out,
         measured_on=0 if curve is None else curve.calibration,
         not_measured=not_measured,
@@ -291,7 +299,6 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
         texts += max(0, (size.different_texts or size.texts) - setting.documents)
         words = described(setting.extract_kind, setting.extract_words).removeprefix("first ")
         description = f"embed {setting.documents:,}, {words} of others"
-    training = curve.training(setting)
     return costs.route(
         kind,
         description,
@@ -299,6 +306,6 @@ def _projected(costs: Costs, curve: CostQualityCurve, point: CurvePoint) -> Rout
         point.tokens,
         point.expected,
         True,
-        fitting_seconds=training.fitting_seconds * max(1.0, min(setting.documents, MOST_FITTED) / curve.calibration),
+        fitting_seconds=curve.fitting_seconds(setting),
         setting=setting,
     )

@@ -112,6 +112,7 @@ def _taken(
         texts_file=texts_file,
         # the goal decided: what was expected of the route is not judged again by other bounds
         thresholds=Thresholds(passing=0.0, failing=0.0),
+        memory=curve.memory,
         on_progress=on_progress,
     )
 

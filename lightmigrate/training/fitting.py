@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lightmigrate.errors import MissingExtraError
 from lightmigrate.estimators.fit import FittedPairs, fit_pairs
+from lightmigrate.estimators.fit_memory import FitMemory
 from lightmigrate.estimators.methods import Method
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
@@ -60,6 +61,7 @@ class Fitting:
         landmarks: see `lightmigrate.fit`.
         device: see `train`.
         seed: of every random choice.
+        memory: what was fitted already; `None` where nothing else is fitted to the same pairs.
     """
 
     embedded: EmbeddedData
@@ -72,9 +74,10 @@ class Fitting:
     landmarks: int
     device: str | None
     seed: int
+    memory: FitMemory | None = None
 
-    def fit(self, rows: Rows) -> FittedPairs:
-        """Fit to some of the pairs; writes nothing."""
+    def fit(self, rows: Rows, only_with_text: bool = False) -> FittedPairs:
+        """Fit to some of the pairs; writes nothing. See `fit_pairs` for `only_with_text`."""
         source, target = self.embedded.old[rows], self.embedded.new[rows]
         if self.fitter is not None:
             return self.fitter(
@@ -98,6 +101,8 @@ class Fitting:
             seed=self.seed,
             source_model=self.source_model,
             target_model=self.target_model,
+            memory=self.memory,
+            only_with_text=only_with_text,
         )
 
     def predict_halves(self, count: int) -> Vectors:
@@ -105,7 +110,7 @@ class Fitting:
         predicted = np.empty_like(self.embedded.new[:count])
         halves = np.array_split(np.random.default_rng(self.seed).permutation(count), 2)
         for fitted, left_out in (halves, halves[::-1]):
-            projection = self.fit(fitted).projection
+            projection = self.fit(fitted, only_with_text=self.texts is not None).projection
             predicted[left_out] = projection.apply(self.embedded.old[left_out], self.texts_of(left_out))
         return predicted
 
@@ -116,7 +121,7 @@ class Fitting:
             others = extracts.others.first(len(extracts.others.source) // 2)
             extracts = replace(extracts, others=others)
         fitting = replace(self, embedded=replace(self.embedded, extracts=extracts))
-        return fitting.fit(np.arange(count)).held_out
+        return fitting.fit(np.arange(count), only_with_text=True).held_out
 
     def texts_of(self, rows: Rows) -> list[str] | None:
         """The documents of some pairs; `None` for a projection that reads no texts."""

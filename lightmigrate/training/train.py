@@ -10,6 +10,7 @@ import numpy as np
 
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.estimators.fit import LANDMARKS
+from lightmigrate.estimators.fit_memory import FitMemory
 from lightmigrate.estimators.methods import Method
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
@@ -37,7 +38,7 @@ class Training(Result):
         embedded: number of texts that the new model was asked for: documents, queries, words and extracts.
         bill: their estimated cost.
         embedding_seconds: for all calls of models.
-        fitting_seconds: for the fit.
+        fitting_seconds: for the fit; what was handed on to it counts as when it was made.
         shortened: the texts that the new model did not take whole; refused ones were left out.
         data: what it was trained on.
         judge: judges projections of these documents.
@@ -124,6 +125,7 @@ def train(
     thresholds: Thresholds | None = None,
     device: str | None = None,
     seed: int = 0,
+    memory: FitMemory | None = None,
     on_progress: OnProgress | None = None,
 ) -> Training:
     """Embed the calibration data, fit a projection, and judge it by documents that the fit has not seen.
@@ -148,6 +150,7 @@ def train(
         thresholds: of the gate.
         device: `cuda` to fit with torch on a GPU; by default NumPy.
         seed: of every random choice.
+        memory: what was fitted already, for several trainings on the same documents; see `FitMemory`.
         on_progress: receives the progress of embedding and fitting.
 
     Raises:
@@ -186,8 +189,9 @@ def train(
         landmarks=landmarks,
         device=device,
         seed=seed,
+        memory=memory,
     )
-    total = len(request.documents)
+    total, handed_on = len(request.documents), _handed_on(memory)
     count = total - round(holdout * total)
     fitted = fitting.fit(np.arange(count))
     judges, predicted = np.arange(count), fitted.held_out
@@ -205,7 +209,7 @@ def train(
         embedded=len(request),
         bill=bill,
         embedding_seconds=embedding_ended - started,
-        fitting_seconds=fitting_ended - embedding_ended,
+        fitting_seconds=fitting_ended - embedding_ended + _handed_on(memory) - handed_on,
         data=data,
         shortened=target.shortened,
         judge=judge,
@@ -213,3 +217,7 @@ def train(
         held_out=predicted,
         fitting=fitting,
     )
+
+
+def _handed_on(memory: FitMemory | None) -> float:
+    return 0.0 if memory is None else memory.handed_on_seconds

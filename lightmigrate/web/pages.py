@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.cli.show.budget import described
-from lightmigrate.cli.show.terminal import readable_seconds, readable_size
+from lightmigrate.cli.show.terminal import readable_seconds, readable_size, wide_by
 from lightmigrate.stores.base import CollectionFacts
 from lightmigrate.version import __version__
 from lightmigrate.web.databases import PageDatabase, PageDatabases, State, short_key
@@ -42,7 +42,7 @@ def environment() -> Environment:
     made.filters |= {"size": readable_size, "seconds": readable_seconds, "number": "{:,}".format, "told": as_html}
     made.filters |= {"line": in_line, "key": lambda address: short_key(str(address)), "percent": "{:.0%}".format}
     made.filters |= {"as_told": lambda result: as_html(told(result)), "model_name": short_name, "as_setting": _setting}
-    made.filters["time"] = as_time
+    made.filters |= {"time": as_time, "wide_by": lambda estimate: in_line(wide_by(estimate))}
     return made
 
 

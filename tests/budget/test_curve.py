@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lightmigrate.cli.show.budget import doing_nothing
 from lightmigrate.errors import RefusedError
 from lightmigrate.providers.base import estimated_tokens
 from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.quality.doing_nothing import ONLY_NEIGHBOURS
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.training.collection_sample import sample_collection
@@ -131,6 +133,25 @@ def test_without_the_old_model_doing_nothing_is_estimated_with_a_wide_interval(d
     assert drawn.expected_nothing is not None
     assert drawn.expected_nothing.high - drawn.expected_nothing.low > 0.4
     assert doing_nothing(drawn).startswith("doing nothing keeps about ")
+    assert doing_nothing(drawn).endswith(f", wide because {ONLY_NEIGHBOURS}")
+
+
+def test_what_makes_an_interval_wide_is_what_was_estimated(drawn: CostQualityCurve) -> None:
+    """A fit to more documents than were measured; records without a text; what nobody judged."""
+    few, more = (
+        drawn.option(BudgetSetting(True, 0, documents)).expected for documents in (drawn.calibration, ROWS * 3 // 4)
+    )
+    foreseen = f"a fit to {ROWS * 3 // 4} documents is foreseen from {drawn.calibration}"
+    assert foreseen in more.wide_by
+    assert not any("foreseen" in cause for cause in few.wide_by), "it was measured"
+    extracts = next(option for option in drawn.options if option.setting.extract_words).expected
+    assert f"a fit to {ROWS} extracts is foreseen from {2 * drawn.calibration}" in extracts.wide_by
+    for option in drawn.options[:-1]:
+        assert sum(option.expected.wide_by.values()) == pytest.approx(1 if option.expected.wide_by else 0)
+        assert option.expected.wide_by or option.expected.high == option.expected.low
+    estimator = replace(drawn._estimator, size=replace(drawn.size, records=4 * ROWS))
+    largest = max(estimator.option(BudgetSetting(True, 0, ROWS)).expected.wide_by.items(), key=lambda part: part[1])
+    assert largest[0] == f"{3 * ROWS:,} of {4 * ROWS:,} records have no text"
 
 
 def test_the_old_model_tells_what_doing_nothing_gives(tmp_path: Path) -> None:

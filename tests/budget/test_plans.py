@@ -64,10 +64,11 @@ def test_a_plan_that_surely_keeps_less_than_doing_nothing_is_refused_before_anyt
     unsure = replace(worse, expected=QualityEstimate(0.72, 0.5, 0.9))
     assert not unsure.is_below_nothing, "what is estimated of doing nothing is not sure enough to refuse a chosen plan"
     assert "no more is expected of this (0.72) than of doing nothing (0.81)" in beside_nothing(unsure)
-    assert "more than doing nothing (0.71) is not certain" in beside_nothing(
-        replace(worse, expected_nothing=QualityEstimate(0.71, 0.3, 1.1))
-    )
-    assert not beside_nothing(replace(worse, expected_nothing=QualityEstimate(0.4, 0.0, 0.8)))
+    more = beside_nothing(replace(worse, expected_nothing=QualityEstimate(0.71, 0.3, 1.1)))
+    assert "better for this budget: [bold]project[/]: more is expected of this (0.72) than of doing" in more
+    assert "not certain" in more
+    assert "not certain" not in beside_nothing(replace(worse, expected_nothing=QualityEstimate(0.2, 0.0, 0.4)))
+    assert not beside_nothing(replace(worse, expected_nothing=None)), "as in earlier plans"
     everything = replace(worse, setting=replace(worse.setting, documents=FEW))
     assert worse.is_below_nothing
     assert not everything.is_below_nothing, "the new model itself is what was asked for"
@@ -104,6 +105,8 @@ def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
         _set("setting", "documents", to=-60),
         _set("setting", "more", to=1),
         _set("expected", "value", to=float("nan")),
+        _set("expected", "wide_by", to="wide"),
+        _set("expected", "wide_by", to={"why": "unknown"}),
         _set("collection_name", to=7),
         _set("provider", to="onnx"),
         dict.clear,

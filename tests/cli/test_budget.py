@@ -41,6 +41,7 @@ def test_from_the_curve_to_an_exact_collection(
     assert re.search(r"from (first|rarest) \d+ (content )?words", said)  # as many as the budget buys
     assert f"written: {file}" in said
     assert "of doing nothing" in said  # both models agree on most of these texts
+    assert "wide because nobody judged what searches find here" in " ".join(said.split())
 
     code, said, _ = run(capsys, "migrate", folder, "--plan", file, *cache, "--yes", "--force", "--json")
     assert (code, said[0]["n_migrated"], said[0]["current_dim"]) == (0, ROWS, 128)
@@ -48,6 +49,9 @@ def test_from_the_curve_to_an_exact_collection(
     code, said, _ = run(capsys, "status", folder, "--json")
     assert (code, said[0]["records"]) == (0, ROWS)
     assert 0 < said[0]["share_exact"] < 1
+    assert sum(said[0]["expected"]["wide_by"].values()) == pytest.approx(1)
+    _, said_as_text, _ = run(capsys, "status", folder)
+    assert "wide because nobody judged what searches find here" in " ".join(said_as_text.split())
     assert said[0]["scores"]["share_exact"] == said[0]["share_exact"]
 
     code, said, _ = run(capsys, "refine", folder, *cache, "--documents", 10)

@@ -34,6 +34,7 @@ def test_it_tells_the_whole_story_measures_every_step_and_goes_back(tmp_path: Pa
         "below was recorded, and is replayed",
         "1,200 records of 256 dimensions, the new model has 384",
         "lightmigrate plan --budget 15%",
+        "doing nothing: wide because all that tells is which neighbours both models share",
         "verified: every id, text, payload and vector",
         "doing nothing",
         "embedding everything",

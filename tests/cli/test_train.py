@@ -94,6 +94,7 @@ def test_the_end_names_the_file_the_quality_and_the_next_command(
         "its gain, of",
         "migrated",
         "expected to keep",
+        "wide because",
         "next:",
         "plan",
         "registry add",

@@ -57,6 +57,11 @@ def test_from_a_look_to_an_exact_collection_and_its_report(folder: Path, tmp_pat
     choice = client.get(f"{page}budget/choice", params={"share": "60"}).text
     assert "<html" not in choice
     assert "Expected quality" in choice
+    assert "Wide because</dt><dd>nobody judged what searches find here" in choice
+    assert "Time of embedding and fitting</dt><dd>about " in choice
+    assert "<p>better for this budget: " in client.get(f"/runs/{measured.key}").text.replace(
+        '<p><span class="warn">', "<p>"
+    )
     assert "2%" not in client.get(f"{page}budget/choice", params={"share": "1"}).text
     assert "tokens are allowed" in client.get(f"{page}budget/choice", params={"share": "1"}).text
     assert "neither a share" in client.get(f"{page}budget/choice", params={"share": "<b>"}).text

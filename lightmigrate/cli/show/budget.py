@@ -11,13 +11,15 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from lightmigrate.budget.advice import IN_WORDS, better, certain
 from lightmigrate.cli.show.many import LISTED
-from lightmigrate.cli.show.terminal import plain_table, readable_dollars, readable_seconds
+from lightmigrate.cli.show.terminal import plain_table, readable_dollars, readable_seconds, wide_by
 from lightmigrate.projection.terms.extract_rule import described as described_extract
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lightmigrate.budget.advice import Way
     from lightmigrate.budget.curve import CostQualityCurve
     from lightmigrate.budget.missing_texts import MissingTexts
     from lightmigrate.budget.plan import BudgetPlan
@@ -40,18 +42,11 @@ def not_whole(shortened: Shortened) -> list[str]:
 
 
 def doing_nothing(measured: CostQualityCurve) -> str:
-    """What doing nothing is expected to keep, and how a projection and embedding everything compare with that."""
+    """What doing nothing is expected to keep, and why that is not known better."""
     expected = measured.expected_nothing
     if expected is None:
         return "doing nothing: not known"
-    best = max((option.expected for option in measured.options[:-1]), key=lambda kept: kept.value, default=None)
-    if expected.value >= 1:
-        advice = "staying with the old model is expected to be no worse than embedding everything"
-    elif best is not None and best.value > expected.value:
-        advice = f"a projection keeps up to {best.value:.2f}, embedding everything 1"
-    else:
-        advice = "no projection is expected to be better than that: stay, or embed everything"
-    return f"doing nothing keeps about {expected_quality(expected)}, by how much both models agree; {advice}"
+    return f"doing nothing keeps about {expected_quality(expected)}{_wide(expected)}"
 
 
 def missing_texts(missing: MissingTexts, records: int) -> RenderableType:
@@ -84,36 +79,51 @@ def chosen(plan: BudgetPlan, file: Path | None) -> RenderableType:
     where = ", ".join([plan.model, *(str(plan.provider[name]) for name in _WHERE if name in plan.provider)])
     lines = [
         f"\n[bold]chosen[/]  {described(plan.setting, plan.size.texts)}: "
-        f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}",
+        f"{plan.tokens:,} tokens ({share:.0%}){cost}, expected quality {expected_quality(plan.expected)}"
+        f"{_wide(plan.expected)}",
         f"embedded by {escape(where)}",
     ]
     beside = beside_nothing(plan)
     if beside:
-        lines.append(f"[yellow]{escape(beside)}[/]")
+        lines.append(beside)
     if file is not None:
         lines.append(f"written: {escape(str(file))}")
     return Group(*lines)
 
 
 def beside_nothing(plan: BudgetPlan) -> str:
-    """That a plan is expected to keep no more than doing nothing, or may do so; empty where it keeps clearly more."""
+    """What is better, the plan or staying, and how sure that is; empty where nobody knows what doing nothing keeps."""
     nothing, kept = plan.expected_nothing, plan.expected
-    if nothing is None or plan.embeds_everything or kept.low > nothing.value:
+    if nothing is None:
         return ""
+    way = better(kept, nothing, plan.embeds_everything)
+    again = "" if nothing.value >= 1 or plan.embeds_everything else ", embedding everything (--budget 100%) keeps 1"
     if plan.is_below_nothing:
-        return (
-            f"this keeps less (at most {kept.high:.2f}) than is expected of doing nothing ({nothing.value:.2f}): stay "
-            "with the old model, embed everything (--budget 100%), or plan for more; migrate takes it only with --force"
+        why = (
+            f"this keeps less (at most {kept.high:.2f}) than is expected of doing nothing ({nothing.value:.2f}){again}"
+            "; migrate takes it only with --force"
         )
-    if kept.value <= nothing.value:
-        return (
-            f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}), neither of "
-            "which is certain: embed everything (--budget 100%) or plan for more, or stay with the old model"
-        )
-    return (
-        f"that this keeps more than doing nothing ({nothing.value:.2f}) is not certain: embed everything (--budget "
-        "100%), or stay with the old model, where it must not be less"
-    )
+    elif way == "stay":
+        why = f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}){again}"
+    else:
+        why = f"more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f})"
+    return advice(way, why, kept, nothing, " for this budget")
+
+
+def advice(way: Way, why: str, kept: QualityEstimate | None, nothing: QualityEstimate | None, where: str = "") -> str:
+    """What is better, in one plain sentence, and whether that is certain.
+
+    Args:
+        way: what is better.
+        why: the reason.
+        kept: what is expected of the way to the new model; `None` where there is none.
+        nothing: what is expected of doing nothing; `None` where nobody knows.
+        where: what the sentence is limited to.
+    """
+    sure = kept is None or nothing is None or certain(kept, nothing)
+    how_sure = "" if sure else "; not certain, their intervals overlap"
+    said = f"better{where}: [bold]{IN_WORDS[way]}[/]: {escape(why)}{how_sure}"
+    return f"[yellow]{said}[/]" if way == "stay" else said
 
 
 def refined(done: Refinement) -> RenderableType:
@@ -152,7 +162,10 @@ def statuses(collections: Sequence[RefinementStatus]) -> Group:
             expected_quality(first.expected),
         )
     extracts = dict.fromkeys(status.extracts for status in collections if status.extract and status.extracts)
-    return Group(table, *([f"extracts: {', '.join(extracts)}"] if extracts else []))
+    lines = [f"extracts: {', '.join(extracts)}"] if extracts else []
+    reasons = dict.fromkeys(reason for status in collections if (reason := wide_by(status.expected)))
+    lines += [f"wide because {reason}" for reason in reasons] if len(reasons) <= LISTED else []
+    return Group(table, *lines)
 
 
 def _alike(collections: Sequence[RefinementStatus]) -> Iterable[Sequence[RefinementStatus]]:
@@ -180,3 +193,9 @@ def table_of(first: str, numbers: Sequence[str], last: Sequence[str]) -> Table:
 def expected_quality(quality: QualityEstimate) -> str:
     """A share of what re-embedding everything gives; it is not known to three digits."""
     return f"{quality.value:.2f} [dim]\\[{quality.low:.2f}, {quality.high:.2f}][/]"
+
+
+def _wide(quality: QualityEstimate) -> str:
+    """What made an interval wide, after it."""
+    reason = wide_by(quality)
+    return f", wide because {reason}" if reason else ""

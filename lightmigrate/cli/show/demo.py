@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lightmigrate.cli.show import databases
 from lightmigrate.cli.show.budget import expected_quality, table_of
-from lightmigrate.cli.show.terminal import plain_table
+from lightmigrate.cli.show.terminal import plain_table, wide_by
 from lightmigrate.commands.demo import (
     DemoDatabase,
     DemoMigration,
@@ -89,9 +89,16 @@ def _plan(result: DemoPlan) -> RenderableType:
         table,
         f"[dim]What {curve.model} embeds, and the nDCG@10 to expect as a share of what\n"
         f"embedding everything gives; measured on {curve.calibration} abstracts, for {curve.paid:,} tokens.[/]",
+        *_wide(plan.expected, curve.expected_nothing),
         f"[bold]Chosen for {BUDGET:.0%} of the tokens:[/] [bold green]{plan.setting.documents:,} abstracts whole, "
         f"{_of_others(plan.setting)} of the others[/]",
     )
+
+
+def _wide(chosen: QualityEstimate, nothing: QualityEstimate | None) -> list[str]:
+    """What made the intervals wide of the chosen setting and of doing nothing, where they are."""
+    reasons = [("chosen", wide_by(chosen)), ("doing nothing", "" if nothing is None else wide_by(nothing))]
+    return [f"[dim]{name}: wide because {reason}[/]" for name, reason in reasons if reason]
 
 
 def _shown(result: DemoPlan) -> list[tuple[BudgetSetting, int, QualityEstimate]]:

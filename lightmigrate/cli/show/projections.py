@@ -17,6 +17,7 @@ from lightmigrate.cli.show.terminal import (
     readable_fact,
     readable_size,
     stated_quality,
+    wide_by,
     with_interval,
 )
 
@@ -98,7 +99,9 @@ def trained(shown: Trained) -> RenderableType:
         facts.add_row("not whole", f"[yellow]{printable(str(done.shortened))}[/]")
     for path in shown.files:
         facts.add_row("written", f"{escape(str(path))} ({readable_size(path.stat().st_size)})")
-    return Group(facts, answers, f"[{colour}]{gate.verdict}[/]  {gate.reason}")
+    reason = wide_by(gate.expected_retention)
+    wide = [f"wide because {reason}"] if reason else []
+    return Group(facts, answers, f"[{colour}]{gate.verdict}[/]  {gate.reason}", *wide)
 
 
 def listed(projections: Sequence[Listed]) -> RenderableType:

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.text import Text
 
-from lightmigrate.cli.show.budget import doing_nothing, expected_quality, not_whole, table_of
-from lightmigrate.cli.show.terminal import readable_dollars, readable_seconds
+from lightmigrate.cli.show.budget import advice, doing_nothing, expected_quality, not_whole, table_of
+from lightmigrate.cli.show.terminal import readable_dollars, readable_seconds, wide_by
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -88,13 +88,33 @@ def _basis(compared: Comparison) -> list[str]:
         f"measured on {compared.measured_on:,} texts, each left out of the fit that it judges; {compared.curve.paid:,} "
         "tokens were embedded for that, and are part of every line that learns from them"
     )
-    return [*lines, *not_whole(compared.curve.shortened)]
+    return [*lines, *_wide(compared), *not_whole(compared.curve.shortened)]
+
+
+def _wide(compared: Comparison) -> list[str]:
+    """What made the interval wide of the chosen route, or of the projection of which most is expected."""
+    projections = [route for route in compared.routes if route.kind not in ("nothing", "everything") and route.expected]
+    if compared.chosen in projections:
+        projections = [compared.chosen]
+    best = max(projections, key=lambda route: route.expected.value if route.expected else 0.0, default=None)
+    reason = "" if best is None or best.expected is None else wide_by(best.expected)
+    return [] if best is None or not reason else [f"{escape(best.description)}: wide because {reason}"]
 
 
 def _chosen(compared: Comparison) -> str:
-    if compared.chosen is None:
-        return f"[yellow]{escape(compared.reason)}[/]"
-    return f"[bold]{escape(compared.chosen.description)}[/]: {escape(compared.reason)}"
+    """Which is better: stay, project or embed again; and what `migrate` does, where that is something else."""
+    nothing, route = compared.routes[0].expected, compared.chosen
+    if route is None:
+        more = "" if compared.better == "stay" else "; within these limits more is expected of the best than of nothing"
+        return advice(compared.better, compared.reason + more, None, nothing)
+    taken = f"{route.description}: {compared.reason}"
+    if compared.better != "stay" or nothing is None or route.expected is None:
+        return advice(compared.better, taken, route.expected, nothing)
+    why = (
+        f"no less is expected of doing nothing ({nothing.value:.2f}) than of the new model "
+        f"({route.expected.value:.2f}); migrate would take: {taken}"
+    )
+    return advice("stay", why, route.expected, nothing)
 
 
 def _short(number: int) -> str:

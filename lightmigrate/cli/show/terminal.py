@@ -145,3 +145,18 @@ def stated_quality(quality: Mapping[str, Any]) -> str:
         kept, nothing = quality["retention"], quality["nothing_retention"]
         return f"{kept['value']:.1%} kept (doing nothing: {nothing['value']:.1%})"
     return "[yellow]not measured[/]"
+
+
+# Wider intervals hold very different outcomes: the gate's bounds for PASS and FAIL are .25 apart.
+_WIDE = 0.2
+
+# Parts of the width that are worth telling.
+_LEAST_SHARE = 0.25
+
+
+def wide_by(estimate: QualityEstimate) -> str:
+    """What made an interval wide, what did most first; empty for a narrow one, and where nothing tells."""
+    if estimate.high - estimate.low < _WIDE:
+        return ""
+    causes = sorted(estimate.wide_by.items(), key=lambda part: -part[1])
+    return "; ".join(printable(cause) for cause, share in causes if share >= _LEAST_SHARE)

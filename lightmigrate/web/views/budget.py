@@ -94,7 +94,7 @@ def measurement(site: Site, database: PageDatabase, about: str) -> tuple[str, Pl
 def _values(site: Site, database: PageDatabase, facts: CollectionFacts, asked: Mapping[str, str]) -> dict[str, object]:
     about = short_key(str(facts.address))
     run, planned = measurement(site, database, about) or ("", None)
-    plot, chosen, failure, share = None, None, "", FIRST_SHARE
+    plot, chosen, failure, share, seconds = None, None, "", FIRST_SHARE, None
     if planned is not None and planned.planning is not None:
         plot = site.plots.get(run) or site.plots.setdefault(run, CurvePlot.of(planned.planning.curve))
         try:
@@ -102,6 +102,7 @@ def _values(site: Site, database: PageDatabase, facts: CollectionFacts, asked: M
                 asked, max(FIRST_SHARE if planned.plan is None else _planned_share(planned.plan), plot.least)
             )
             chosen = planned.planning.plan(Budget(share=share))
+            seconds = None if chosen is None else planned.planning.curve.seconds(chosen.setting)
         except LightmigrateError as error:
             failure = str(error)
     models = site.models
@@ -112,6 +113,7 @@ def _values(site: Site, database: PageDatabase, facts: CollectionFacts, asked: M
         "curve": None if planned is None else planned.curve,
         "plot": plot,
         "chosen": chosen,
+        "seconds": seconds,
         "share": share,
         "failure": failure,
         "plan": saved_plan(database, about),
