@@ -55,7 +55,8 @@ class Comparison(Result):
         chosen: the route that reaches the goal; `None` when none does.
         reason: why that one, or why none.
         better: whether to stay with the old model, to project or to embed again, by what is expected of the chosen
-            route, or of the best one within the limits of the goal, and of doing nothing.
+            route, or of the best one within the limits of the goal, and of doing nothing; `None` where nothing had to
+            be weighed.
         ways_out: what can be done when there is none.
         measured_on: documents that the quality of projections was measured on; 0 when it was not.
         not_measured: why not; empty when it was.
@@ -72,7 +73,7 @@ class Comparison(Result):
     routes: tuple[Route, ...]
     chosen: Route | None
     reason: str
-    better: Way
+    better: Way | None
     ways_out: tuple[WayOut, ...]
     measured_on: int
     not_measured: str
@@ -217,6 +218,7 @@ def _unmeasured(
         routes=routes,
         chosen=chosen,
         reason=reason,
+        better=None,
         ways_out=(),
         measured_on=0,
         not_measured=f"{chosen.description}: {reason}",

@@ -245,7 +245,7 @@ def test_the_number_of_texts_is_shown_where_it_fits_into_a_line(width: int, with
         Route("everything", "embed all 2,399", 2399, 252_000, 0.0, 120.0, 120.0, 0.0, EVERYTHING, True),
     )
     compared = Comparison(
-        "new", "notes", 2400, 0, None, routes, routes[2], "exact", (), 0, "not measured", curve=None, known=None
+        "new", "notes", 2400, 0, None, routes, routes[2], "exact", "embed again", (), 0, "", curve=None, known=None
     )
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(comparison(compared))

@@ -104,6 +104,8 @@ def _wide(compared: Comparison) -> list[str]:
 def _chosen(compared: Comparison) -> str:
     """Which is better: stay, project or embed again; and what `migrate` does, where that is something else."""
     nothing, route = compared.routes[0].expected, compared.chosen
+    if compared.better is None:
+        return f"[bold]{'' if route is None else escape(route.description)}[/]: {escape(compared.reason)}"
     if route is None:
         more = "" if compared.better == "stay" else "; within these limits more is expected of the best than of nothing"
         return advice(compared.better, compared.reason + more, None, nothing)

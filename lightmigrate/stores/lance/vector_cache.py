@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from lightmigrate.files import read_json, write_json
 from lightmigrate.progress import logger
 from lightmigrate.stores.lance.history import exchanges_of, origin_of
 from lightmigrate.stores.lance.table import SUFFIX, Table
-from lightmigrate.system import rename, sync_folder
+from lightmigrate.system import delete, delete_folder, rename, sync_folder
 
 FOLDER = "vector-cache"
 _ASIDE = f"{FOLDER}.lightmigrate-old-"
@@ -143,9 +142,9 @@ class VectorCache:
         try:
             if folder.is_symlink():
                 logger.warning("%s is a link, and only it is deleted: vectors are left in %s", folder, folder.resolve())
-                folder.unlink()
+                delete(folder)
             else:
-                shutil.rmtree(folder)
+                delete_folder(folder)
         except OSError as error:
             logger.warning("%s cannot be deleted (%s): delete that folder", folder, error.strerror)
             return
@@ -264,7 +263,7 @@ class VectorCache:
 
     def _drop(self, note: Note) -> None:
         with contextlib.suppress(OSError):
-            self._file(note).unlink(missing_ok=True)
+            delete(self._file(note))
 
 
 def _created(table: Table) -> str:
