@@ -51,3 +51,6 @@ def test_what_differs_is_not_called_the_same(monkeypatch: pytest.MonkeyPatch) ->
     checks.add("NaN on one side", here, np.nan_to_num(there))
     assert checks.differing == ["beyond it", "NaN on one side"]
     assert cuda.difference(here[:1], there[:1]) == pytest.approx(8e-5, rel=1e-2)
+    with checks.trying("fit: ridge"):
+        raise RuntimeError("no kernel image is available\nfor this device")
+    assert checks.missing == ["fit: ridge, as RuntimeError: no kernel image is available"]
