@@ -2,8 +2,8 @@
 
 Chroma renames one collection at a time, and refuses a name that is taken. So between two renames the collection has no
 name: for some milliseconds, longer on a machine that has more to do than it can (`benchmarks/results/exchange.md`). The
-version that is about to get it shows by its own name that this is so, and whoever asks then asks again. Applications ask
-through the client of `steady`.
+version that is about to get it shows by its own name that this is so, and whoever asks then asks again. Applications
+ask through the client of `steady`.
 """
 
 from __future__ import annotations
