@@ -28,7 +28,7 @@ def test_all_of_it_runs_on_the_processor(tmp_path: Path) -> None:
     assert "no GPU was measured" in text
     assert "Not compared" not in text
     for what in ("fit: auto", "fit: corrected_extract", "training: network", "graph: linear, rows of length 1e+30"):
-        assert re.search(rf"^\| {re.escape(what)} \| \d\.\de-\d\d \|", text, re.MULTILINE), what
+        assert re.search(rf"^\| {re.escape(what)} \| \d\.\de[-+]\d\d \|", text, re.MULTILINE), what
     assert re.search(r"^\| linear 3072 → 1536 \| 64 \| ([\d,]+ \| ){5}\d+\.\d\d \(", text, re.MULTILINE)
 
 
