@@ -111,9 +111,10 @@ def _silent() -> Settings:
     return copied(_settings())  # clients write to theirs
 
 
-def copied(settings: Any) -> Any:
+def copied(settings: Settings) -> Settings:
     """A copy of Chroma's settings, which are of the first version of pydantic in older versions of Chroma."""
-    return (getattr(settings, "model_copy", None) or settings.copy)()
+    copy: Callable[[], Settings] = getattr(settings, "model_copy", None) or settings.copy
+    return copy()
 
 
 @functools.cache
