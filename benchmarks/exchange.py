@@ -54,7 +54,8 @@ def main() -> int:
     page = "\n".join([
         "# A collection without a name",
         f"{options.exchanges} exchanges behind a Chroma server, while a reader asked for the collection by its name",
-        f"without a pause; by `benchmarks/exchange.py`, on {os.cpu_count()} cores, load {load:.1f} before it.",
+        f"without a pause; by `benchmarks/exchange.py`, on {os.cpu_count()} cores, load {load:.1f} before it and "
+        f"{os.getloadavg()[0]:.1f} after it.",
         "",
         "| asked with | asked | refused |",
         "|---|--:|--:|",

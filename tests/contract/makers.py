@@ -17,6 +17,7 @@ from chromadb.config import Settings
 from chromadb.utils.embedding_functions import DefaultEmbeddingFunction
 
 from lightmigrate.stores.base import Address, Capabilities, Metric, Payload, Store
+from lightmigrate.stores.chroma.client import copied
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
@@ -147,7 +148,7 @@ class ChromaMaker:
 
     def _api(self) -> Any:
         """Chroma's own client, as the application has it."""
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=copied(_SETTINGS))
         self._open.append(client)
         return client
 
@@ -204,7 +205,7 @@ class ChromaFolderMaker(ChromaMaker):
         if not self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not ChromaFiles(self.folder).exists():
-                client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
+                client: Any = chromadb.PersistentClient(str(self.folder), settings=copied(_SETTINGS))
                 client.close()
             self._open.append(ChromaFiles(self.folder).open())
         store: Store = self._open[0]
@@ -217,7 +218,7 @@ class ChromaFolderMaker(ChromaMaker):
     @contextlib.contextmanager
     def _application(self) -> Iterator[Any]:
         self.let_go()
-        client: Any = chromadb.PersistentClient(str(self.folder), settings=_SETTINGS.model_copy())
+        client: Any = chromadb.PersistentClient(str(self.folder), settings=copied(_SETTINGS))
         yield client
         client.close()
 

@@ -28,7 +28,7 @@ def test_all_of_it_runs_on_the_processor(tmp_path: Path) -> None:
     assert "no GPU was measured" in text
     assert "Not compared" not in text
     for what in ("fit: auto", "fit: corrected_extract", "training: network", "graph: linear, rows of length 1e+30"):
-        assert re.search(rf"^\| {re.escape(what)} \| \d\.\de-\d\d \|", text, re.MULTILINE), what
+        assert re.search(rf"^\| {re.escape(what)} \| \d\.\de[-+]\d\d \|", text, re.MULTILINE), what
     assert re.search(r"^\| linear 3072 → 1536 \| 64 \| ([\d,]+ \| ){5}\d+\.\d\d \(", text, re.MULTILINE)
 
 
@@ -51,3 +51,6 @@ def test_what_differs_is_not_called_the_same(monkeypatch: pytest.MonkeyPatch) ->
     checks.add("NaN on one side", here, np.nan_to_num(there))
     assert checks.differing == ["beyond it", "NaN on one side"]
     assert cuda.difference(here[:1], there[:1]) == pytest.approx(8e-5, rel=1e-2)
+    with checks.trying("fit: ridge"):
+        raise RuntimeError("no kernel image is available\nfor this device")
+    assert checks.missing == ["fit: ridge, as RuntimeError: no kernel image is available"]

@@ -1,8 +1,9 @@
 """Collections by their names, also in the instant of an exchange in which nothing has the name of the collection.
 
-Chroma renames one collection at a time, and refuses a name that is taken. So between two renames, for some milliseconds
-(measured: `benchmarks/results/exchange.md`), the collection has no name. The version that is about to get it shows by
-its own name that this is so, and whoever asks then asks again.
+Chroma renames one collection at a time, and refuses a name that is taken. So between two renames the collection has no
+name: for some milliseconds, longer on a machine that has more to do than it can (`benchmarks/results/exchange.md`). The
+version that is about to get it shows by its own name that this is so, and whoever asks then asks again. Applications
+ask through the client of `steady`.
 """
 
 from __future__ import annotations

@@ -108,7 +108,13 @@ def _asked(host: str, port: int, path: str, *, ssl: bool, headers: Mapping[str, 
 
 
 def _silent() -> Settings:
-    return _settings().model_copy()  # clients write to theirs
+    return copied(_settings())  # clients write to theirs
+
+
+def copied(settings: Settings) -> Settings:
+    """A copy of Chroma's settings, which are of the first version of pydantic in older versions of Chroma."""
+    copy: Callable[[], Settings] = getattr(settings, "model_copy", None) or settings.copy
+    return copy()
 
 
 @functools.cache

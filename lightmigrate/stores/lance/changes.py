@@ -129,7 +129,8 @@ class _Version:
 
 def _described(metadata: Any, present: set[int]) -> _Fragment:
     files = ((file.path, tuple(sorted(present.intersection(file.fields)))) for file in metadata.files)
-    replaced = (f"{metadata.overlays!r}", ())  # single values that were written again
+    # single values that were written again, which older versions of pylance do not have
+    replaced = (f"{getattr(metadata, 'overlays', None)!r}", ())
     return _Fragment(
         files=frozenset([replaced, *((path, fields) for path, fields in files if fields)]),
         deletions=repr(metadata.deletion_file),

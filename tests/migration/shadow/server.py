@@ -17,6 +17,7 @@ from typing import Any
 import chromadb
 from chromadb.config import Settings
 
+from lightmigrate.stores.chroma.client import copied
 from tests.at_end import AT_END
 from tests.processes import wait_until_open
 
@@ -70,7 +71,7 @@ class Server:
 
 def connect(port: int) -> Any:
     """A new client of the server at a port of this machine."""
-    return chromadb.HttpClient("127.0.0.1", port, settings=_SETTINGS.model_copy())
+    return chromadb.HttpClient("127.0.0.1", port, settings=copied(_SETTINGS))
 
 
 @contextlib.contextmanager

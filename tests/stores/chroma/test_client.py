@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
+from chromadb.config import Settings
+from pydantic.v1 import BaseSettings
 
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
-from lightmigrate.stores.chroma.client import describe_function, open_client
+from lightmigrate.stores.chroma.client import copied, describe_function, open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.files import ChromaFiles
 from lightmigrate.stores.chroma.folder import DATABASE_FILE
@@ -153,3 +155,14 @@ def test_a_function_that_says_nothing_of_itself_is_described_as_chroma_does(tmp_
         recorded = created.get_model().serialized_schema["keys"]["#embedding"]["float_list"]["vector_index"]["config"]
         assert describe_function(Silent()) == recorded["embedding_function"]
     assert describe_function(lambda input: input) == recorded["embedding_function"]
+
+
+def test_settings_of_an_older_chroma_are_copied_too() -> None:
+    class Older(BaseSettings):
+        persist_directory: str = "./chroma"
+
+    for settings in (Older(), Settings(persist_directory="./chroma")):
+        other: Any = copied(cast(Any, settings))
+        other.persist_directory = "./another"
+        assert settings.persist_directory == "./chroma"
+        assert type(other) is type(settings)

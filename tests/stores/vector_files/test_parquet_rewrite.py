@@ -24,6 +24,7 @@ from lightmigrate.stores.vector_files.parquet_writer import schema_for
 from lightmigrate.stores.vector_files.table import Options
 from lightmigrate.stores.vector_files.thrift import read_struct, write_struct
 from tests.databases import make_vectors
+from tests.stores.vector_files.older_pyarrow import write_or_skip
 
 ROWS, OLD, NEW, GROUP = 400, 6, 10, 150
 MISSING = np.arange(ROWS) % 7 == 3
@@ -99,7 +100,7 @@ def chunks(path: Path) -> dict[tuple[int, str], bytes]:
     ids=str,
 )
 def test_every_kind_of_column(tmp_path: Path, kind: pa.DataType, holes: bool) -> None:
-    pq.write_table(table(column(kind, holes=holes)), tmp_path / "old", row_group_size=GROUP)
+    write_or_skip(table(column(kind, holes=holes)), tmp_path / "old", row_group_size=GROUP)
     file = rewrite(tmp_path / "old", tmp_path / "new", holes=holes)
     assert file.schema_arrow.metadata[b"made by"] == b"an application"
     before, after = chunks(tmp_path / "old"), chunks(tmp_path / "new")
@@ -121,7 +122,7 @@ def test_every_kind_of_column(tmp_path: Path, kind: pa.DataType, holes: bool) ->
     ids=str,
 )
 def test_however_it_was_written(tmp_path: Path, how: dict[str, Any]) -> None:
-    pq.write_table(table(column()), tmp_path / "old", row_group_size=GROUP, **how)
+    write_or_skip(table(column()), tmp_path / "old", row_group_size=GROUP, **how)
     file = rewrite(tmp_path / "old", tmp_path / "new")
     old = pq.read_metadata(tmp_path / "old")
     for number in range(old.num_row_groups):
@@ -140,7 +141,7 @@ def test_however_it_was_written(tmp_path: Path, how: dict[str, Any]) -> None:
 
 def test_bytes_that_are_stored_in_streams(tmp_path: Path) -> None:
     how: Any = {"use_byte_stream_split": ["vec"], "use_dictionary": False}
-    pq.write_table(table(column(pa.binary(4 * OLD), holes=True)), tmp_path / "old", row_group_size=GROUP, **how)
+    write_or_skip(table(column(pa.binary(4 * OLD), holes=True)), tmp_path / "old", row_group_size=GROUP, **how)
     file = rewrite(tmp_path / "old", tmp_path / "new", holes=True)
     assert "BYTE_STREAM_SPLIT" in file.metadata.row_group(0).column(2).encodings
 
@@ -159,7 +160,7 @@ def test_empty_row_groups_large_pages_and_no_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("holes", [False, True])
 def test_a_file_is_converted_as_a_unit(tmp_path: Path, holes: bool) -> None:
-    pq.write_table(table(column(holes=holes)), tmp_path / "old", row_group_size=GROUP)
+    write_or_skip(table(column(holes=holes)), tmp_path / "old", row_group_size=GROUP)
     units = ParquetUnits(Options(vector="vec"))
     converted = units.convert(tmp_path / "old", tmp_path / "new", 4, lambda page: page.vectors[:, :4], texts=True)
     old, new = pq.read_table(tmp_path / "old"), pq.read_table(tmp_path / "new")
