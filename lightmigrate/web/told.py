@@ -20,6 +20,9 @@ from lightmigrate.scale.results import FolderCheck
 
 _Kind = TypeVar("_Kind")
 
+# Columns of a table that a page shows.
+WIDTH = 80
+
 
 def told(result: object) -> RenderableType | None:
     """What a command showed or returned; `None` for what is not shown.
@@ -60,7 +63,7 @@ def _all(kind: type[_Kind], result: object) -> list[_Kind]:
 
 
 def _planned(planned: Planned) -> RenderableType:
-    parts: list[RenderableType] = [comparison(planned.comparison)]
+    parts: list[RenderableType] = [comparison(planned.comparison, WIDTH)]
     if planned.missing_texts is not None and planned.curve is not None:
         parts.append(budget.missing_texts(planned.missing_texts, planned.curve.size.records))
     if planned.plan is not None:

@@ -248,7 +248,7 @@ def test_the_number_of_texts_is_shown_where_it_fits_into_a_line(width: int, with
         "new", "notes", 2400, 0, None, routes, routes[2], "exact", "embed again", (), 0, "", curve=None, known=None
     )
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(comparison(compared))
+    console.print(comparison(compared, width))
     head, _, extracts, everything, *_ = console.export_text().splitlines()
     assert ("texts" in head) == ("2.5 k" in extracts) == ("2.4 k" in everything) == with_texts
     assert described in extracts, "no line is broken for it"

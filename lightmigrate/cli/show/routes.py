@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.text import Text
 
 from lightmigrate.cli.show.budget import advice, doing_nothing, expected_quality, not_whole, table_of
-from lightmigrate.cli.show.terminal import readable_dollars, readable_seconds, wide_by
+from lightmigrate.cli.show.terminal import output, readable_dollars, readable_seconds, wide_by
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,24 +26,18 @@ TEXTS = ("texts",)
 LONGEST = 1000
 
 
-def comparison(compared: Comparison) -> RenderableType:
-    """What `plan --target-model` shows, and `migrate --target-model` before it asks."""
-    return Group(_Table(compared), *_basis(compared), _chosen(compared))
+def comparison(compared: Comparison, width: int | None = None) -> RenderableType:
+    """What `plan --target-model` shows, and `migrate --target-model` before it asks.
 
-
-@dataclass(frozen=True)
-class _Table:
-    """The routes as a table, with the number of texts where that fits into a line; most descriptions hold it, too."""
-
-    compared: Comparison
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        whole = _table(self.compared, TEXTS)
-        fits = Measurement.get(console, options.update(max_width=LONGEST), whole).maximum <= options.max_width
-        yield whole if fits else _table(self.compared)
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement.get(console, options, _table(self.compared))
+    Args:
+        compared: the routes.
+        width: columns of a line; by default those of the terminal.
+    """
+    table, narrow = _table(compared, TEXTS), _table(compared)
+    # the number of texts only where no description is broken for it; most descriptions hold it, too
+    whole = Measurement.get(output, output.options.update(max_width=LONGEST), table).maximum
+    shown = table if whole <= (width or output.width) else narrow
+    return Group(shown, *_basis(compared), _chosen(compared))
 
 
 def _table(compared: Comparison, more: Sequence[str] = ()) -> Table:
