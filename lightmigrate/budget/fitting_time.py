@@ -12,16 +12,14 @@ from itertools import pairwise
 from typing import Literal
 
 # What a projection learns from.
-Learned = Literal["vectors", "texts", "extracts"]
+Learned = Literal["vectors", "texts"]
 
-# Documents (for extracts: extracts, of which so many belong to documents) and how many times as long as with `STANDARD`
-# of them `auto` takes: `benchmarks/results/fit_seconds.md`, medians over targets of 256, 768 and 1,536 numbers. With
-# fewer than 40 documents nothing is chosen, and a ridge takes next to nothing.
+# Documents, and how many times as long as with `STANDARD` of them `auto` takes: `benchmarks/results/fit_seconds.md`,
+# medians over dimensions of the targets. Beyond the ends the nearest power continues.
 STANDARD = 300
 TIMES: Mapping[Learned, Sequence[tuple[int, float]]] = {
-    "vectors": ((300, 1.0), (1000, 3.1)),
-    "texts": ((300, 1.0), (1000, 4.1)),
-    "extracts": ((300, 1.0), (1000, 4.1)),
+    "vectors": ((300, 1.0), (1000, 3.13)),
+    "texts": ((300, 1.0), (1000, 4.13)),
 }
 
 

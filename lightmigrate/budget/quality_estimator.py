@@ -107,7 +107,7 @@ class QualityEstimator:
         fitted, tried = min(setting.documents, sampled), setting.tried
         grown = growth("texts" if tried.reads_texts else "vectors", measured, fitted)
         if tried.extract_words:
-            grown = max(grown, growth("extracts", measured + len(self.data.extract_texts), sampled))
+            grown = max(grown, growth("texts", measured + len(self.data.extract_texts), sampled))
         seconds = grown * self.trainings[tried].fitting_seconds
         if tried != VECTORS_ONLY and self.size.texts < self.size.records:
             seconds += growth("vectors", measured, fitted) * self.trainings[VECTORS_ONLY].fitting_seconds
