@@ -9,8 +9,8 @@ most are pairs. `auto` tries all methods, so its seconds hardly depend on which 
 processor, in one thread, the least of `--repeats` runs, above 1,000 sentences of one run; ratios are to the fit to 300
 of the same kind and hold for other machines. Other programs may run beside it, which lengthens even these seconds.
 
-Writes `results/fit_seconds.json` and `results/fit_seconds.md`, whose second table is what `budget/fitting_time.py`
-foresees a fit to more documents by.
+Writes `results/fit_seconds.json`, in which what an earlier run measured of other sizes is kept, and
+`results/fit_seconds.md`, whose second table is what `budget/fitting_time.py` foresees a fit to more documents by.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from lightmigrate.training.frequent_words import WordCounter
 
 RESULT = Path(__file__).parent / "results" / "fit_seconds.json"
 SIZES, DIMENSIONS = (30, 100, 300, 1000, 2000, 4000), (256, 768, 1536)
+KEYS = ("dimension", "pairs", "kind")
 MOST_WORDS = 6000
 MOST_REPEATED = 1000
 EXTRACT_WORDS = 8
@@ -57,7 +58,6 @@ def main() -> None:
     options = parser.parse_args()
     texts = draw(packaged_corpus(), max(options.sizes))
     source, words = wordllama(texts), frequent_words(texts)
-    rows = []
     for dimension, size, kind in itertools.product(options.dimensions, options.sizes, KINDS):
         some = texts[:size]
         pairs = min(size, STANDARD) if kind == "auto, extracts" else size
@@ -71,9 +71,17 @@ def main() -> None:
         targets = parts(some[:pairs], dimension)
         repeats = options.repeats if size <= MOST_REPEATED else 1
         seconds = min(fitted(source[:pairs], targets, given) for _ in range(repeats))
-        rows.append({"dimension": dimension, "pairs": size, "kind": kind, "seconds": seconds})
-        print(rows[-1], flush=True)
-    facts = {"words": len(words.words), "numpy": np.__version__, "rows": rows}
+        write({"dimension": dimension, "pairs": size, "kind": kind, "seconds": seconds}, len(words.words))
+
+
+def write(row: Mapping[str, Any], words: int) -> None:
+    """Put a row in the place of what was measured before, and write both files."""
+    print(dict(row), flush=True)
+    before = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    kept = {tuple(one[key] for key in KEYS): one for one in [*before, dict(row)]}
+    order = list(KINDS)
+    rows = sorted(kept.values(), key=lambda one: (one["dimension"], one["pairs"], order.index(one["kind"])))
+    facts = {"words": words, "numpy": np.__version__, "rows": rows}
     RESULT.write_text(json.dumps(facts, indent=1) + "\n")
     RESULT.with_suffix(".md").write_text(table(facts))
 
@@ -114,27 +122,20 @@ def fitted(source: Vectors, target: Vectors, given: Mapping[str, Any]) -> float:
     return round(time.process_time() - started, 4)
 
 
-def growth(facts: Mapping[str, Any]) -> dict[str, list[tuple[int, float]]]:
+def growth(facts: Mapping[str, Any]) -> dict[str, dict[int, float]]:
     """For each kind and number of sentences how many times as long it takes as 300: the median of the dimensions."""
-    seconds = {(row["kind"], row["dimension"], row["pairs"]): row["seconds"] for row in facts["rows"]}
-    sizes, dimensions = (sorted({row[name] for row in facts["rows"]}) for name in ("pairs", "dimension"))
+    seconds = {tuple(row[key] for key in KEYS): row["seconds"] for row in facts["rows"]}
+    ratios: dict[str, dict[int, list[float]]] = {kind: {} for kind in KINDS}
+    for (dimension, size, kind), taken in seconds.items():
+        if standard := seconds.get((dimension, STANDARD, kind)):
+            ratios[kind].setdefault(size, []).append(taken / standard)
     return {
-        kind: [
-            (
-                size,
-                statistics.median(
-                    seconds[kind, dimension, size] / seconds[kind, dimension, STANDARD]
-                    for dimension in dimensions
-                    if (kind, dimension, size) in seconds
-                ),
-            )
-            for size in sizes
-        ]
-        for kind in KINDS
+        kind: {size: statistics.median(of_size) for size, of_size in sorted(own.items())}
+        for kind, own in ratios.items()
     }
 
 
-def table(facts: dict[str, Any]) -> str:
+def table(facts: Mapping[str, Any]) -> str:
     """As Markdown, the kinds side by side, and how they grow."""
     lines = [
         "# What fitting takes",
@@ -146,14 +147,15 @@ def table(facts: dict[str, Any]) -> str:
         f"|--:|--:|{'--:|--:|' * len(KINDS)}",
     ]
     smallest = min(row["dimension"] for row in facts["rows"])
-    first = {
-        row["kind"]: row["seconds"] for row in facts["rows"] if (row["pairs"], row["dimension"]) == (STANDARD, smallest)
-    }
-    for (dimension, pairs), kinds in itertools.groupby(facts["rows"], lambda row: (row["dimension"], row["pairs"])):
-        cells = [f"{row['seconds']:.2f} | {row['seconds'] / first[row['kind']]:.2f}" for row in kinds]
-        lines.append(f"| {dimension:,} | {pairs:,} | {' | '.join(cells)} |")
+    rows = {tuple(row[key] for key in KEYS): row["seconds"] for row in facts["rows"]}
+    for dimension, size in dict.fromkeys(key[:2] for key in rows):
+        cells = []
+        for kind in KINDS:
+            taken, first = rows.get((dimension, size, kind)), rows.get((smallest, STANDARD, kind))
+            cells.append("– | –" if taken is None or not first else f"{taken:.2f} | {taken / first:.2f}")
+        lines.append(f"| {dimension:,} | {size:,} | {' | '.join(cells)} |")
     grown = growth(facts)
-    sizes = [size for size, _ in next(iter(grown.values()))]
+    sizes = sorted({size for own in grown.values() for size in own})
     lines += [
         "",
         f"How many times as long as {STANDARD} sentences, median of the dimensions:",
@@ -161,7 +163,8 @@ def table(facts: dict[str, Any]) -> str:
         f"| | {' | '.join(f'{size:,}' for size in sizes)} |",
         f"|---|{'--:|' * len(sizes)}",
     ]
-    lines += [f"| {kind} | {' | '.join(f'{times:.3g}' for _, times in of_kind)} |" for kind, of_kind in grown.items()]
+    for kind, own in grown.items():
+        lines.append(f"| {kind} | {' | '.join(f'{own[size]:.3g}' if size in own else '–' for size in sizes)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""How much longer a fit takes with more documents than it was measured with.
+"""How long a fit takes with more documents than it was measured with.
 
 Neither in proportion nor with one power: with some hundred documents most of the time goes into choices that hardly
 grow, with thousands into decompositions that grow with the cube. So what was measured once is interpolated.
@@ -11,18 +11,32 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
+from lightmigrate.estimators.choose import FEWEST_PAIRS
+
 # What a projection learns from.
 Learned = Literal["vectors", "texts", "extracts"]
 
-# Documents (for extracts: extracts, of which so many belong to documents) and how many times as long as with `STANDARD`
-# of them `auto` takes: `benchmarks/results/fit_seconds.md`, medians over targets of 256, 768 and 1,536 numbers. With
-# fewer than 40 documents nothing is chosen, and a ridge takes next to nothing.
+# Documents (for extracts all whose extracts are known, with 300 pairs at most), and how many times as long as with
+# `STANDARD` of them `auto` takes: `benchmarks/results/fit_seconds.md`, medians over the dimensions of the targets.
 STANDARD = 300
 TIMES: Mapping[Learned, Sequence[tuple[int, float]]] = {
-    "vectors": ((300, 1.0), (1000, 3.1)),
-    "texts": ((300, 1.0), (1000, 4.1)),
-    "extracts": ((300, 1.0), (1000, 4.1)),
+    "vectors": ((100, 0.49), (300, 1), (1000, 3.79), (2000, 7.91), (4000, 37.1)),
+    "texts": ((100, 0.33), (300, 1), (1000, 3.89), (2000, 6.84), (4000, 26.1)),
+    "extracts": ((100, 0.144), (300, 1), (1000, 1.24), (2000, 1.71), (4000, 2.51)),
 }
+
+# Seconds that `STANDARD` documents took there, for where no such fit was measured here.
+SECONDS: Mapping[Literal["vectors", "texts"], float] = {"vectors": 0.578, "texts": 1.01}
+
+
+def foreseen(learned: Literal["vectors", "texts"], measured: int, seconds: float, fitted: int) -> float:
+    """The seconds of a fit to `fitted` documents, if one to `measured` took so many.
+
+    With fewer than 40 documents nothing but a ridge is fitted, which says nothing of what more of them take.
+    """
+    if measured < FEWEST_PAIRS <= fitted:
+        return SECONDS[learned] * _times(learned, fitted)
+    return seconds * growth(learned, measured, fitted)
 
 
 def growth(learned: Learned, measured: int, fitted: int) -> float:

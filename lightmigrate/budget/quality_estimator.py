@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from lightmigrate.budget.collection_size import CollectionSize
-from lightmigrate.budget.fitting_time import growth
+from lightmigrate.budget.fitting_time import foreseen, growth
 from lightmigrate.budget.settings import VECTORS_ONLY, BudgetSetting, CurvePoint, TriedProjection
 from lightmigrate.providers.base import Provider
 from lightmigrate.quality.gate import Gate
@@ -105,12 +105,14 @@ class QualityEstimator:
         """
         measured, sampled = len(self.data.texts), min(len(self.sampled_tokens), MOST_FITTED)
         fitted, tried = min(setting.documents, sampled), setting.tried
-        grown = growth("texts" if tried.reads_texts else "vectors", measured, fitted)
+        taken = self.trainings[tried].fitting_seconds
         if tried.extract_words:
-            grown = max(grown, growth("extracts", measured + len(self.data.extract_texts), sampled))
-        seconds = grown * self.trainings[tried].fitting_seconds
+            more_extracts = growth("extracts", measured + len(self.data.extract_texts), sampled)
+            seconds = taken * max(more_extracts, growth("texts", measured, fitted))
+        else:
+            seconds = foreseen("texts" if tried.reads_texts else "vectors", measured, taken, fitted)
         if tried != VECTORS_ONLY and self.size.texts < self.size.records:
-            seconds += growth("vectors", measured, fitted) * self.trainings[VECTORS_ONLY].fitting_seconds
+            seconds += foreseen("vectors", measured, self.trainings[VECTORS_ONLY].fitting_seconds, fitted)
         return seconds
 
     def tokens(self, setting: BudgetSetting) -> int:

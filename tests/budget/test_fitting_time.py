@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lightmigrate.budget.curve import CostQualityCurve
-from lightmigrate.budget.fitting_time import STANDARD, TIMES, Learned, growth
+from lightmigrate.budget.fitting_time import SECONDS, STANDARD, TIMES, Learned, foreseen, growth
 from lightmigrate.budget.quality_estimator import QualityEstimator
 from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY
+from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.routes.compare import compare_routes
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_folder
@@ -28,8 +29,12 @@ KINDS: Mapping[Learned, str] = {"vectors": "auto, no text", "texts": "auto", "ex
 def test_the_table_is_what_was_measured(learned: Learned) -> None:
     rows = [row for row in MEASURED["rows"] if row["kind"] == KINDS[learned]]
     standard = {row["dimension"]: row["seconds"] for row in rows if row["pairs"] == STANDARD}
+    if learned != "extracts":
+        assert SECONDS[learned] == pytest.approx(statistics.median(standard.values()), rel=0.02)
     ratios: dict[int, list[float]] = {}
     for row in rows:
+        if row["pairs"] < FEWEST_PAIRS:  # of which a ridge is fitted, and nothing chosen
+            continue
         ratios.setdefault(row["pairs"], []).append(row["seconds"] / standard[row["dimension"]])
     measured = [(size, statistics.median(of_size)) for size, of_size in sorted(ratios.items())]
     assert [size for size, _ in TIMES[learned]] == [size for size, _ in measured]
@@ -46,6 +51,13 @@ def test_what_was_measured_is_foreseen_and_between_it_grows(learned: Learned) ->
     assert grown == sorted(grown)
     assert growth(learned, 150, 2500) == pytest.approx(growth(learned, 150, 700) * growth(learned, 700, 2500))
     assert growth(learned, 700, 300) == 1.0
+
+
+def test_what_a_few_documents_took_says_nothing() -> None:
+    """Ridge alone is fitted to them, in a thousandth of a second; more of them get the kernels."""
+    assert foreseen("texts", FEWEST_PAIRS - 1, 0.002, STANDARD) == pytest.approx(SECONDS["texts"])
+    assert foreseen("texts", 20, 0.002, 30) == pytest.approx(0.002 * growth("texts", 20, 30))
+    assert foreseen("texts", 60, 0.5, STANDARD) == pytest.approx(0.5 * growth("texts", 60, STANDARD))
 
 
 @pytest.fixture(scope="module")
