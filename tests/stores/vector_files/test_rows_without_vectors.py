@@ -15,6 +15,7 @@ from lightmigrate import Migrator, Model, Projection
 from lightmigrate.errors import DatabaseChangedError, LightmigrateError
 from lightmigrate.stores.base import Address, Page
 from tests.stores.vector_files.moving import KEY, moved, opened, some, turned
+from tests.stores.vector_files.older_pyarrow import write_or_skip
 
 ROWS, OLD, NEW = 60, 8, 12
 EMPTY = frozenset({0, 1, 17, 18, ROWS - 1})
@@ -42,7 +43,7 @@ def names(count: int = ROWS) -> list[str]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A file in which some rows have no vector."""
-    pq.write_table(table(names(), EMPTY), tmp_path / "docs.parquet", row_group_size=25)
+    write_or_skip(table(names(), EMPTY), tmp_path / "docs.parquet", row_group_size=25)
     return tmp_path / "docs.parquet"
 
 
