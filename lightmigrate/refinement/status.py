@@ -157,7 +157,7 @@ def _expected(measured: Sequence[tuple[float, dict[str, Any]]], share: float) ->
     def between(values: Iterable[float], at_end: float) -> float:
         return float(np.interp(share, shares, [*values, at_end]))
 
-    value, low, high = (between(of_all, 1.0) for of_all in zip(*(quality.ends for _, quality in known), strict=True))
+    value, low, high = (between((quality.ends[end] for _, quality in known), 1.0) for end in range(3))
     causes = dict.fromkeys(cause for _, quality in known for cause in quality.wide_by)
     widths = {cause: between((quality.widths.get(cause, 0.0) for _, quality in known), 0.0) for cause in causes}
     return QualityEstimate.with_widths(value, low, high, widths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from lightmigrate.errors import PlanOutdatedError
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.stores.chroma.client import open_client
+from tests.databases import unpack
 from tests.encoders import WordLlamaFunction, shared_wordllama
 from tests.made_by_0_1.make import ROWS, STEPS, WORDS
 
@@ -23,8 +23,7 @@ OLD, NEW = (shared_wordllama(dimension).embed(TEXTS) for dimension in (64, 128))
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    with tarfile.open(Path(__file__).with_name("files.tar.xz")) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(Path(__file__).with_name("files.tar.xz"), tmp_path)
     return tmp_path
 
 

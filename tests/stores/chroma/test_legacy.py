@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.exclusive import ChromaFolderStore
 from lightmigrate.stores.chroma.folder import read_catalog
 from lightmigrate.stores.distance import measured_space
+from tests import databases
 from tests.databases import NEW_DIM, OLD_DIM, folder_hash, make_projection
 from tests.stores.chroma.legacy.build import HERE, RECIPES, VERSIONS, Recipe, recipes, record
 
@@ -34,8 +34,7 @@ BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 def unpack(version: str, home: Path) -> Path:
     """The folder as that version left it, alone in its parent."""
-    with tarfile.open(HERE / f"chroma-{version}.tar.gz") as archive:
-        archive.extractall(home / "chroma_data", filter="data")
+    databases.unpack(HERE / f"chroma-{version}.tar.gz", home / "chroma_data")
     return home / "chroma_data"
 
 
