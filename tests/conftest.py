@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from lightmigrate import Projection
+from lightmigrate.system import cores
 from tests import surroundings
 from tests.at_end import AT_END
 from tests.databases import make_database, make_projection
@@ -29,6 +30,11 @@ settings.register_profile(
     "run", deadline=None, derandomize=not (EXAMPLES or EVERY_OPERATION), max_examples=EXAMPLES or 50
 )
 settings.load_profile("run")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that they start."""
+    return cores() + 1
 
 
 def pytest_configure() -> None:

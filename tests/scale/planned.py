@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,3 +129,24 @@ def stored_of(case: Case) -> set[str]:
     """The texts that were asked for and are in the cache."""
     asked = list(dict.fromkeys(case.asked()))
     return set(case.provider()._stored.read(asked, queries=False))
+
+
+@contextlib.contextmanager
+def held_when(server: EmbeddingServer, happened: Callable[[], bool]) -> Iterator[Callable[[], None]]:
+    """Within the block the server's model answers nothing once something has happened, until what this gives is called.
+
+    So whoever is to be killed then is still at work, however fast the machine is.
+    """
+    answering, let_go = server.model, threading.Event()
+
+    def model(texts: list[str]) -> Vectors:
+        if happened():
+            let_go.wait()
+        return answering(texts)
+
+    server.model = model
+    try:
+        yield let_go.set
+    finally:
+        let_go.set()
+        server.model = answering

@@ -34,7 +34,18 @@ from lightmigrate.training.text_digest import text_digest
 from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.providers.embedding_server import KEY, running_server
-from tests.scale.planned import FILES, PRICE, ROWS, Case, build, by_one_process, require_equal, stored_of, vectors_in
+from tests.scale.planned import (
+    FILES,
+    PRICE,
+    ROWS,
+    Case,
+    build,
+    by_one_process,
+    held_when,
+    require_equal,
+    stored_of,
+    vectors_in,
+)
 from tests.scale.test_folder_migration import alive, children_of
 
 ROOT = Path(__file__).parents[2]
@@ -108,17 +119,14 @@ def test_whoever_is_killed_nothing_that_was_written_is_paid_again(
     case: Case, expected: dict[str, Vectors], victim: str
 ) -> None:
     command = [sys.executable, "-m", "lightmigrate", *case.words("--workers", 2)]
-    answering = case.server.model
-
-    def slowly(texts: list[str]) -> Vectors:
-        time.sleep(0.2)
-        return answering(texts)
-
     place = Workspace(case.folder)
-    case.server.model = slowly
-    try:
+
+    def one_is_done() -> bool:
+        return any(manifest.read(place.manifest(name), manifest.Done) for name in place.runs())
+
+    with held_when(case.server, one_is_done) as let_go:
         migration = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while not any(manifest.read(place.manifest(name), manifest.Done) for name in place.runs()):
+        while not one_is_done():
             assert migration.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         children = children_of(migration.pid)
@@ -134,12 +142,11 @@ def test_whoever_is_killed_nothing_that_was_written_is_paid_again(
                 time.sleep(0.01)
         kept = stored_of(case)
         before = Counter(case.asked())
+        let_go()
         if victim == "driver":
             assert subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
         else:
             assert migration.wait() == 0
-    finally:
-        case.server.model = answering
     again = [text for text, count in Counter(case.asked()).items() if count > 1]
     assert not kept & set(again)
     # what was under way when it died, of all that there is

@@ -15,7 +15,6 @@ import pytest
 from lightmigrate.errors import DatabaseError, LightmigrateError, RefusedError
 from lightmigrate.providers.cache import default_cache
 from lightmigrate.scale.clusters import open_cluster
-from lightmigrate.vectors import Vectors
 from tests.cli.calls import refused, run
 from tests.processes import TIMEOUT
 from tests.providers.embedding_server import KEY, running_server
@@ -30,7 +29,7 @@ from tests.scale.cluster import (
     running_cluster,
     settings_of_worker,
 )
-from tests.scale.planned import PRICE, build, by_one_process, require_equal, stored_of, vectors_in
+from tests.scale.planned import PRICE, build, by_one_process, held_when, require_equal, stored_of, vectors_in
 from tests.scale.test_lance import contents, make, require_projected
 
 FILES = 30
@@ -85,22 +84,17 @@ def test_a_plan_is_paid_from_one_purse_by_the_whole_cluster_whatever_becomes_of_
         assert (stopped.returncode, "of $9.0000 are spent" in stopped.stderr) == (2, True), stopped.stderr[-2000:]
         assert 0 < sum(len(text.split()) for text in server.texts) * PRICE / 1e6 <= 9
         assert set(Counter(case.asked()).values()) == {1}
-        done, answering = len(built(tmp_path / "made")), server.model
-
-        def slowly(texts: list[str]) -> Vectors:
-            time.sleep(0.3)
-            return answering(texts)
-
-        server.model = slowly
-        migration = subprocess.Popen(command)
-        while len(built(tmp_path / "made")) <= done and migration.poll() is None:
-            time.sleep(0.01)
-        before = list(cluster.worker_nodes)
-        add_node(cluster)
-        cluster.remove_node(before[0], allow_graceful=False)
-        kept = stored_of(case)
-        server.model = answering
-        assert migration.wait(TIMEOUT) == 0
+        done = len(built(tmp_path / "made"))
+        with held_when(server, lambda: len(built(tmp_path / "made")) > done) as let_go:
+            migration = subprocess.Popen(command)
+            while len(built(tmp_path / "made")) <= done and migration.poll() is None:
+                time.sleep(0.01)
+            before = list(cluster.worker_nodes)
+            add_node(cluster)
+            cluster.remove_node(before[0], allow_graceful=False)
+            kept = stored_of(case)
+            let_go()
+            assert migration.wait(TIMEOUT) == 0
         assert not kept & {text for text, count in Counter(case.asked()).items() if count > 1}
         require_equal(vectors_in(case.folder), expected)
 
