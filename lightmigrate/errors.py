@@ -300,6 +300,10 @@ class WrittenSinceError(RefusedError):
         self.deleted = deleted
 
 
+class TooFewPairsError(LightmigrateError):
+    """Two collections share too few records to fit a projection between their vectors."""
+
+
 class VerificationError(LightmigrateError):
     """The new database differs from the expected one; the message says whether it was deleted or left in place."""
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lightmigrate.errors import LightmigrateError, WrittenSinceError
+from lightmigrate.errors import TooFewPairsError, WrittenSinceError
 from lightmigrate.estimators.fit import fit
 from lightmigrate.migration.digest import record_digests
 from lightmigrate.migration.results import ChangesSince
@@ -122,7 +122,7 @@ def carry(source: Collection | None, target: Collection, changes: Changes, page_
         written = [*changes.changed, *changes.added]
         try:
             projection = projection_between(source, target, frozenset(written), page_size, seed)
-        except LightmigrateError as error:
+        except TooFewPairsError as error:
             raise WrittenSinceError(
                 f"collection {changes.address}: {error}; discard what was written, or embed it again with the old "
                 "model",
@@ -153,7 +153,7 @@ def projection_between(
         The projection; `None` where both hold the same vectors, or `target` is empty.
 
     Raises:
-        LightmigrateError: too few records are in both.
+        TooFewPairsError: too few records are in both.
     """
     old = target.sample(page_size)
     if not len(old):
@@ -169,7 +169,7 @@ def projection_between(
         if sum(len(pair[0]) for pair in pairs) >= MOST_PAIRS:
             break
     if (count := sum(len(live) for live, _ in pairs)) < FEWEST_PAIRS:
-        raise LightmigrateError(
+        raise TooFewPairsError(
             f"{count} records are in both databases, {FEWEST_PAIRS} are needed to carry vectors over"
         )
     X = np.concatenate([live.vectors for live, _ in pairs if len(live)])

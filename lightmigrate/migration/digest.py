@@ -137,8 +137,12 @@ def held_as_known(collection: Collection, ids: Sequence[str], known: Mapping[str
         known: their digests (`record_digests`) when they were written last; none of those that were not there.
         page_size: records held in memory at once.
     """
-    now = contents_of(collection, ids, page_size)
-    return {record for record in ids if same_contents(now.get(record, b""), known.get(record, b""))}
+    return agreeing(ids, contents_of(collection, ids, page_size), known)
+
+
+def agreeing(ids: Sequence[str], one: Mapping[str, bytes], other: Mapping[str, bytes]) -> set[str]:
+    """Those of some records that have the same contents by both digests, or are in neither."""
+    return {record for record in ids if same_contents(one.get(record, b""), other.get(record, b""))}
 
 
 def contents_of(collection: Collection, ids: Sequence[str], page_size: int) -> dict[str, bytes]:

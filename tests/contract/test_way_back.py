@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,9 +92,8 @@ def backup_of(store: Store, address: Address) -> Version:
 
 
 def way(store: Store, address: Address, written: Any) -> WayBack:
-    tables, place = RecordTables(), store.folder or Path(tempfile.mkdtemp())
-    late = LateWrites(store, place, Shadows(store, 7, lambda _: None), 7, lambda *_: None)
-    return WayBack(store, backup_of(store, address), written, Nothing(), 7, tables, late)
+    late = LateWrites(store, Migrator(store).place, Shadows(store, 7, lambda _: None), 7, lambda *_: None)
+    return WayBack(store, backup_of(store, address), written, Nothing(), 7, RecordTables(), late)
 
 
 @pytest.mark.every_maker

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection
-from lightmigrate.errors import WrittenSinceError
+from lightmigrate.errors import DatabaseError, WrittenSinceError
+from lightmigrate.migration.changes import Changes, carry
 from lightmigrate.migration.results import ChangesSince
+from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
+from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from tests.crash.places import everything, place
 from tests.databases import ADDRESSES, contents, make_vectors, records
 
@@ -144,3 +147,17 @@ def test_too_few_records_to_learn_the_way_back_from(tmp_path: Path, projection: 
         migrator.rollback(written="carry")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     assert migrator.rollback(written="discard").restored
+
+
+def test_a_database_that_fails_meanwhile_is_no_reason_to_discard_what_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(*arguments: object) -> Any:
+        raise DatabaseError("the server is gone")
+
+    database = MemoryDatabase()
+    database.create_collection(Address("docs"), 4, "l2", {}, None)
+    collection = MemoryStore(database).collection(Address("docs"))
+    monkeypatch.setattr(type(collection), "sample", gone)
+    with pytest.raises(DatabaseError, match="the server is gone"):
+        carry(collection, collection, Changes(Address("docs"), added=["a"], changed=(), deleted=()), 10, seed=0)

@@ -116,9 +116,6 @@ def write_note(place: Path, own: Address, key: str, seen: Snapshot, request: Req
         shutil.rmtree(home / name, ignore_errors=True)
         rename(folder, home / name)
         sync_folder(home)
-    except sqlite3.Error as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise OSError(str(error)) from None
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -126,6 +123,13 @@ def write_note(place: Path, own: Address, key: str, seen: Snapshot, request: Req
 
 
 def _write_records(file: Path, pages: Iterator[dict[str, bytes]]) -> None:
+    try:
+        _fill(file, pages)
+    except sqlite3.Error as error:  # as of a full disk
+        raise OSError(str(error)) from None
+
+
+def _fill(file: Path, pages: Iterator[dict[str, bytes]]) -> None:
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
         # the note counts only once it is whole and flushed, so nothing is written to get half of one back
         connection.execute("PRAGMA journal_mode = OFF")

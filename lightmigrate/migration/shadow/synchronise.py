@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lightmigrate.errors import VerificationError
 from lightmigrate.migration.baseline import SAMPLE
-from lightmigrate.migration.digest import contents_of, record_digests, same_contents
+from lightmigrate.migration.digest import agreeing, contents_of, record_digests, same_contents
 from lightmigrate.migration.job import InvalidRows, Job
 from lightmigrate.migration.shadow.scores import ScoreMeasurement
 from lightmigrate.migration.verify import Comparison, differing_rows
@@ -249,9 +249,8 @@ class _Update:
         if not self.live:
             return set(ids)
         held = contents_of(self.target, ids, self.page_size)
-        own = {record for record in ids if same_contents(held.get(record, b""), known.get(record, b""))}
-        there = {record for record in ids if same_contents(held.get(record, b""), now.get(record, b""))}
-        if others := len(set(ids) - own - there):
+        own = agreeing(ids, held, known)
+        if others := len(set(ids) - own - agreeing(ids, held, now)):
             logger.warning(
                 "%s: %d records were written to it and, later than they had been read, to what it has replaced; they "
                 "stay as they are", self.target.address, others,

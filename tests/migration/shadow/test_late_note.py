@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate import ChromaMigrator, Model, Projection
+from lightmigrate import ChromaMigrator, CollectionJob, Model, Projection
 from lightmigrate.errors import BackupError, LightmigrateError
 from lightmigrate.migration.shadow import late_writes
 from lightmigrate.migration.shadow.late_note import HOME, notes_in
@@ -30,9 +30,8 @@ class KilledError(BaseException):
     """The process ends here."""
 
 
-@pytest.fixture
-def killed(client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> ChromaMigrator:
-    """A migrator of a database whose run was killed before it carried over the record `late`."""
+def run_that_is_killed(client: Any, monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
+    """A run that is killed before it has carried over the record `late`."""
 
     def die(self: LateWrites, old: Any, *arguments: object) -> int:
         handle(client, str(old.address)).add(["late"], make_vectors(1), documents=["in the last instant"])
@@ -41,7 +40,13 @@ def killed(client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patched:
         patched.setattr(LateWrites, "carry", die)
         with pytest.raises(KilledError):
-            ChromaMigrator(client).migrate_collection("memory", projection)
+            run()
+
+
+@pytest.fixture
+def killed(client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> ChromaMigrator:
+    """A migrator of a database whose migration was killed so."""
+    run_that_is_killed(client, monkeypatch, lambda: ChromaMigrator(client).migrate_collection("memory", projection))
     return ChromaMigrator(client)
 
 
@@ -59,6 +64,13 @@ def test_the_next_run_gives_it_the_vector_of_the_projection(
     assert read(client)["late"][0] == "in the last instant"
     np.testing.assert_allclose(read(client)["late"][3], projection.apply(make_vectors(1))[0], atol=2e-6)
     assert not (killed.place / HOME).exists()
+
+
+def test_after_a_change_of_the_distance_alone_it_keeps_its_vector(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = CollectionJob("memory", distance="l2")
+    run_that_is_killed(client, monkeypatch, lambda: ChromaMigrator(client).migrate([job]))
+    ChromaMigrator(client).recover()
+    np.testing.assert_allclose(read(client)["late"][3], make_vectors(1)[0], atol=2e-6)
 
 
 def without_the_projection(folder: Path) -> None:

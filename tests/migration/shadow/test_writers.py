@@ -120,3 +120,20 @@ def test_a_record_written_to_the_old_rows_in_the_last_instant(
     assert result.written_late == 1
     assert read(client)["late"][0] == "in the last instant"
     np.testing.assert_allclose(read(client)["late"][3], projection.apply(make_vectors(1))[0], atol=2e-6)
+
+
+def test_an_invalid_vector_that_is_written_in_the_last_instant_does_not_stop_the_rest(
+    client: Any, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is too late to refuse it: it becomes the centre of the new space, as with `invalid_vectors="centre"`."""
+    move_handles, held = ChromaStore._move_handles, handle(client)
+
+    def late(self: Any, *arguments: Any) -> int:
+        held.add(ids=["invalid", "late"], embeddings=np.concatenate([np.zeros((1, 16)), make_vectors(1)]))
+        return move_handles(self, *arguments)
+
+    monkeypatch.setattr(ChromaStore, "_move_handles", late)
+    assert ChromaMigrator(client).migrate_collection("memory", projection).written_late == 2
+    found = read(client)
+    np.testing.assert_allclose(found["late"][3], projection.apply(make_vectors(1))[0], atol=2e-6)
+    np.testing.assert_allclose(found["invalid"][3], projection.apply(np.zeros((1, 16), np.float32))[0], atol=2e-6)
