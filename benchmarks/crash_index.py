@@ -1,9 +1,9 @@
 """Kill migrations while Chroma builds an index, and resume each once: `python benchmarks/crash_index.py --kills 200`.
 
 Each kill has a copy of one database, and comes at a random moment between the first record that is written to the new
-index and the last. Chroma writes the files of this index every `SYNC` records, so most kills find it writing. What must
-be true: the next run ends well, every record has the vector that the projection gives it, and the backup is the old
-database, byte for byte.
+index and the last: when a random number of records was written, and up to a page's time later. Chroma writes the files
+of this index every `SYNC` records, so most kills find it writing. What must be true: the next run ends well, every
+record has the vector that the projection gives it, and the backup is the old database, byte for byte.
 
 What came of each kill is a line of `results/crash_index.jsonl`, and is not run again at the same commit.
 """
@@ -66,10 +66,8 @@ def main() -> int:
         template = make(Path(folder) / "template" / "chroma_data", options.records)
         for route in options.routes:
             done = {line["seed"] for line in lines if (line["route"], line["records"]) == (route, options.records)}
-            seconds = None
             for seed in sorted(set(range(options.kills)) - done):
-                seconds = seconds or seconds_of_writing(template, Path(folder) / "whole", route)
-                outcome = kill(template, Path(folder) / "killed", route, random.Random(seed).uniform(0, seconds))
+                outcome = kill(template, Path(folder) / "killed", route, random.Random(seed), options.records)
                 line = {"commit": commit, "route": route, "records": options.records, "seed": seed, **outcome}
                 lines.append(line)
                 with LINES.open("a") as file:
@@ -108,29 +106,15 @@ def migrate(database: Path, route: IndexRoute, told: Connection) -> None:
     told.send(("end", 0))
 
 
-def seconds_of_writing(template: Path, home: Path, route: IndexRoute) -> float:
-    """Seconds from the first record that is written to the new index to the last."""
-    shutil.copytree(template.parent, home)
-    here, there = context().Pipe()
-    process = start(migrate, home / template.name, route, there)
-    there.close()
-    times = [time.monotonic() for step, _ in iter(here.recv, ("end", 0)) if step == "write"]
-    process.join()
-    shutil.rmtree(home)
-    return times[-1] - times[0]
-
-
-def kill(template: Path, home: Path, route: IndexRoute, seconds: float) -> Mapping[str, Any]:
-    """Kill a migration so long after the first record was written, and resume it once."""
+def kill(template: Path, home: Path, route: IndexRoute, chance: random.Random, records: int) -> Mapping[str, Any]:
+    """Kill a migration at a random moment while it writes so many records, and resume it once."""
     shutil.copytree(template.parent, home)
     database = home / template.name
     try:
         here, there = context().Pipe()
         process = start(migrate, database, route, there)
         there.close()
-        while here.recv()[0] != "write":
-            pass
-        time.sleep(seconds)
+        written = wait_until_written(here, chance.randrange(records), chance.random())
         process.kill()
         process.join()
         torn = is_torn(database)
@@ -146,9 +130,20 @@ def kill(template: Path, home: Path, route: IndexRoute, seconds: float) -> Mappi
             fault = f"still running after {SECONDS} s"
         else:
             fault = f"exit status {process.exitcode}" if process.exitcode else fault_of(template, database)
-        return {"seconds": round(seconds, 3), "torn": torn, "fault": fault}
+        return {"written": written, "torn": torn, "fault": fault}
     finally:
         shutil.rmtree(home)
+
+
+def wait_until_written(told: Connection, records: int, part: float) -> int:
+    """Wait until so many records were written, and a part of a page's time; returns how many were written then."""
+    done, last, page_seconds = 0, time.monotonic(), 0.0
+    while done < records:
+        step, now = told.recv()
+        if step == "write":
+            page_seconds, last, done = time.monotonic() - last, time.monotonic(), now
+    time.sleep(part * page_seconds)
+    return done
 
 
 def is_torn(database: Path) -> bool | None:
