@@ -2,7 +2,7 @@
 
 Each kill has a copy of one database, and comes at a random moment between the first record that is written to the new
 index and the last: when a random number of records was written, and up to a page's time later. Chroma writes the files
-of this index every `SYNC` records, so most kills find it writing. What must be true: the next run ends well, every
+of this index every 100 records, or every 1,000 (its default) of a larger one, so most kills find it writing. What must be true: the next run ends well, every
 record has the vector that the projection gives it, and the backup is the old database, byte for byte.
 
 What came of each kill is a line of `results/crash_index.jsonl`, and is not run again at the same commit.
@@ -43,7 +43,7 @@ from tests.processes import context, start  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results"
 LINES, TABLE = RESULTS / "crash_index.jsonl", RESULTS / "crash_index.md"
 
-NAME, SYNC = "notes", 100
+NAME = "notes"
 
 # How long a run may take that nobody kills.
 SECONDS = 1800
@@ -79,11 +79,12 @@ def main() -> int:
 
 def make(folder: Path, records: int) -> Path:
     """A database of one collection, whose index Chroma writes to the disk often."""
+    page = records_written_at_once(records)
     with open_client(folder) as client:
         collection = client.create_collection(
             NAME,
             embedding_function=None,
-            configuration={"hnsw": {"space": "cosine", "sync_threshold": SYNC, "batch_size": SYNC // 2}},
+            configuration={"hnsw": {"space": "cosine", "sync_threshold": page, "batch_size": page // 2}},
         )
         ids = [f"record {number}" for number in range(records)]
         for first in range(0, records, 1000):
@@ -92,13 +93,18 @@ def make(folder: Path, records: int) -> Path:
     return folder
 
 
-def migrate(database: Path, route: IndexRoute, told: Connection) -> None:
+def records_written_at_once(records: int) -> int:
+    """After so many records Chroma writes the index's files."""
+    return 100 if records < 10_000 else 1000
+
+
+def migrate(database: Path, route: IndexRoute, page: int, told: Connection) -> None:
     """Migrate, or go on; tells every progress, and at the end what is wrong, or nothing."""
 
     def on_progress(progress: Progress) -> None:
         told.send((progress.step, progress.done))
 
-    migrator = Migrator(database, page_size=SYNC // 2, on_progress=on_progress)
+    migrator = Migrator(database, page_size=page // 2, on_progress=on_progress)
     if migrator.interrupted:
         migrator.resume(index=route)
     else:
@@ -112,14 +118,14 @@ def kill(template: Path, home: Path, route: IndexRoute, chance: random.Random, r
     database = home / template.name
     try:
         here, there = context().Pipe()
-        process = start(migrate, database, route, there)
+        process = start(migrate, database, route, records_written_at_once(records), there)
         there.close()
         written = wait_until_written(here, chance.randrange(records), chance.random())
         process.kill()
         process.join()
         torn = is_torn(database)
         here, there = context().Pipe()
-        process = start(migrate, database, route, there)
+        process = start(migrate, database, route, records_written_at_once(records), there)
         there.close()
         with contextlib.suppress(EOFError):
             while here.poll(SECONDS):
