@@ -2,8 +2,9 @@
 
 Each kill has a copy of one database, and comes at a random moment between the first record that is written to the new
 index and the last: when a random number of records was written, and up to a page's time later. Chroma writes the files
-of this index every 100 records, or every 1,000 (its default) of a larger one, so most kills find it writing. What must be true: the next run ends well, every
-record has the vector that the projection gives it, and the backup is the old database, byte for byte.
+of this index every 100 records, or every 1,000 (its default) of a larger one, so most kills find it writing. What must
+be true: the next run ends well, every record has the vector that the projection gives it, and the backup is the old
+database, byte for byte.
 
 What came of each kill is a line of `results/crash_index.jsonl`, and is not run again at the same commit.
 """
