@@ -1,89 +1,126 @@
 """What searches find after all vectors of a Chroma collection were replaced: `python benchmarks/replaced.py DATA`.
 
 Chunks as in `beside_loop.py`, with vectors of `static`; at first a weak projection of wordllama's stands for them,
-learned on 800. All are replaced in pieces, in random order, as a refinement does; then the rows that searches miss by
-their own vector are written again (`refinement/reachable.py`), in passes over all rows. After each: how many rows are
-missed, and how many of the ten nearest of 200 queries (vectors of chunks, with noise) are found, beside a new index.
-Writes `replaced.md` into the folder given with `--results`.
+learned on 800, in a new index or in the graph that wordllama's vectors had. All are replaced in pieces, in random
+order, as a refinement does; then the rows that searches miss by their own vector are written again
+(`refinement/reachable.py`), in passes over all rows. After each: how many rows are missed, and how many of the ten
+nearest of 200 queries (vectors of chunks, with noise) are found, beside a new index. Writes `replaced.md` into the
+folder given with `--results`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from beside_loop import chunks
 from start_models import MODELS
 
+from lightmigrate import CollectionJob, Migrator
+from lightmigrate.projection.model import Model
+from lightmigrate.projection.projection import Projection
 from lightmigrate.refinement import reachable
 from lightmigrate.refinement.reachable import unreached, write_unreached
 from lightmigrate.stores.base import Address, Collection
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.live import LiveChromaStore
+from lightmigrate.stores.files import IndexRoute
 from lightmigrate.vectors import METRICS, Metric, Vectors
 
-SIZES = (2400, 16_000)
+NAME, SIZES = "docs", (2400, 16_000)
 LEARNED, RIDGE, QUERIES, NOISE, NEAREST, PIECE, PAGE = 800, 0.3, 200, 0.02, 10, 256, 500
 
 Row = tuple[str, int, float, float]
 
 
-def projected(old: Vectors, new: Vectors) -> Vectors:
-    """A projection of the old vectors, learned on a few."""
+def projection(old: Vectors, new: Vectors) -> Projection:
+    """From the old vectors, learned on a few."""
     mean = new.mean(axis=0)
     left = np.vstack([old[:LEARNED], RIDGE * np.eye(old.shape[1], dtype=np.float32)])
     right = np.vstack([new[:LEARNED] - mean, np.zeros((old.shape[1], new.shape[1]), np.float32)])
-    rows = old @ np.linalg.lstsq(left, right, rcond=None)[0] + mean
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+    weights = np.linalg.lstsq(left, right, rcond=None)[0]
+    models = Model("wordllama", old.shape[1]), Model("static", new.shape[1])
+    return Projection.affine(weights, mean, source=models[0], target=models[1])
 
 
-def measured(folder: Path, new: Vectors, before: Vectors, space: Metric) -> Iterator[Row]:
+class Measured:
+    """What searches find of the new vectors in a collection whose vectors are replaced.
+
+    Args:
+        new: the vectors, unit, `(n, d)`.
+        space: the distance.
+    """
+
+    def __init__(self, new: Vectors, space: Metric) -> None:
+        random = np.random.default_rng(0)
+        self.ids = [f"d{row}" for row in range(len(new))]
+        self._new, self._space, self._order = new, space, random.permutation(len(new))
+        noise = NOISE * random.standard_normal((QUERIES, new.shape[1])).astype(np.float32)
+        self._queries = new[random.choice(len(new), QUERIES, replace=False)] + noise
+        first = np.argsort(-(self._queries @ new.T), axis=1)[:, :NEAREST].tolist()
+        self._nearest = [{self.ids[row] for row in rows} for rows in first]
+
+    def make(self, client: Any, vectors: Vectors) -> None:
+        """A new collection of these vectors."""
+        collection = client.create_collection(
+            NAME, embedding_function=None, configuration={"hnsw": {"space": self._space}}
+        )
+        for start in range(0, len(self.ids), PAGE):
+            part = self.ids[start : start + PAGE]
+            collection.add(part, embeddings=vectors[start : start + PAGE], documents=part)
+
+    def new_index(self, folder: Path) -> Iterator[Row]:
+        """Of an index that is built of the new vectors."""
+        with open_client(folder) as client:
+            seconds = _processor(lambda: self.make(client, self._new))
+            yield self._row(client, "a new index", seconds)
+
+    def replaced(self, folder: Path, how: str) -> Iterator[Row]:
+        """Of one whose vectors are replaced, and the missed ones written again."""
+        with open_client(folder) as client:
+
+            def replace() -> None:
+                collection = client.get_collection(NAME, embedding_function=None)
+                for start in range(0, len(self.ids), PIECE):
+                    part = self._order[start : start + PIECE]
+                    collection.update([self.ids[number] for number in part], embeddings=self._new[part])
+
+            yield self._row(client, f"{how}: all vectors replaced", _processor(replace))
+            reachable.PASSES = 1  # to look in between
+            for number in range(3):
+                collection = self._collection(client)
+                seconds = _processor(lambda: write_unreached(collection, lambda page: page.vectors))  # noqa: B023
+                yield self._row(client, f"{how}: missed rows written again, pass {number + 1}", seconds)
+
+    def _collection(self, client: Any) -> Collection:
+        return LiveChromaStore(client).collection(Address(NAME))
+
+    def _row(self, client: Any, done: str, seconds: float) -> Row:
+        collection = self._collection(client)
+        pages = (self.ids[start : start + PAGE] for start in range(0, len(self.ids), PAGE))
+        missed = sum(len(unreached(collection, collection.records(page), self._space)) for page in pages)
+        found = collection.nearest(self._queries, NEAREST)[0]
+        share = sum(len(exact.intersection(row)) for exact, row in zip(self._nearest, found, strict=True))
+        return done, missed, share / (NEAREST * QUERIES), 1000 * seconds / len(self.ids)
+
+
+def measured(folder: Path, old: Vectors, new: Vectors, space: Metric) -> Iterator[Row]:
     """What was done, rows that are missed, the share of the nearest found, processor milliseconds for each row."""
-    random = np.random.default_rng(0)
-    ids = [f"d{row}" for row in range(len(new))]
-    queries = new[random.choice(len(new), QUERIES, replace=False)]
-    queries = queries + NOISE * random.standard_normal(queries.shape).astype(np.float32)
-    nearest = [{ids[row] for row in rows} for rows in np.argsort(-(queries @ new.T), axis=1)[:, :NEAREST].tolist()]
-    with open_client(folder) as client:
-
-        def row(done: str, name: str, seconds: float) -> Row:
-            collection: Collection = LiveChromaStore(client).collection(Address(name))
-            missed = sum(len(unreached(collection, collection.records(page), space)) for page in _pages(ids))
-            found = collection.nearest(queries, NEAREST)[0]
-            share = sum(len(exact.intersection(row)) for exact, row in zip(nearest, found, strict=True))
-            return done, missed, share / (NEAREST * QUERIES), 1000 * seconds / len(ids)
-
-        def made(name: str, vectors: Vectors) -> Any:
-            collection = client.create_collection(
-                name, embedding_function=None, configuration={"hnsw": {"space": space}}
-            )
-            for start in range(0, len(ids), PAGE):
-                collection.add(ids[start : start + PAGE], embeddings=vectors[start : start + PAGE])
-            return collection
-
-        yield row("a new index", "new", _processor(lambda: made("new", new)))
-        replaced, order = made("replaced", before), random.permutation(len(ids))
-
-        def replace() -> None:
-            for start in range(0, len(ids), PIECE):
-                part = order[start : start + PIECE]
-                replaced.update([ids[number] for number in part], embeddings=new[part])
-
-        yield row("all vectors replaced", "replaced", _processor(replace))
-        reachable.PASSES = 1  # to look in between
-        for number in range(3):
-            collection: Collection = LiveChromaStore(client).collection(Address("replaced"))
-            seconds = _processor(lambda: write_unreached(collection, lambda page: page.vectors))  # noqa: B023
-            yield row(f"missed rows written again, pass {number + 1}", "replaced", seconds)
-
-
-def _pages(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
+    of = Measured(new, space)
+    yield from of.new_index(folder / "new")
+    with open_client(folder / "old") as client:
+        of.make(client, old)
+    for how, index in (("projected into a new index", "rebuild"), ("into the graph of the old one", "keep")):
+        shutil.copytree(folder / "old", folder / index / "db")
+        job = CollectionJob(NAME, projection(old, new), soon_exact=True)
+        Migrator(folder / index / "db").migrate([job], index=cast("IndexRoute", index))
+        yield from of.replaced(folder / index / "db", how)
 
 
 def _processor(act: Callable[[], object]) -> float:
@@ -111,11 +148,10 @@ def main() -> None:
     lines += ["| rows | distance | | missed by their own vector | of the nearest found | processor ms a row |"]
     lines += ["|--:|---|---|--:|--:|--:|"]
     for size in arguments.sizes:
-        new = vectors["static"][:size]
-        before = projected(vectors["wordllama"][:size], new)
+        old, new = vectors["wordllama"][:size], vectors["static"][:size]
         for space in arguments.spaces:
             with tempfile.TemporaryDirectory() as folder:
-                for done, missed, found, seconds in measured(Path(folder), new, before, space):
+                for done, missed, found, seconds in measured(Path(folder), old, new, space):
                     lines.append(f"| {size:,} | {space} | {done} | {missed:,} | {found:.3f} | {seconds:.2f} |")
                     print(lines[-1], flush=True)
     (arguments.results / "replaced.md").write_text("\n".join(lines) + "\n")

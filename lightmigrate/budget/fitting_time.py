@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Literal
 
 from lightmigrate.estimators.choose import FEWEST_PAIRS
+from lightmigrate.migration.duration import machine_seconds
 
 # What a projection learns from.
 Learned = Literal["vectors", "texts", "extracts"]
@@ -25,8 +26,10 @@ TIMES: Mapping[Learned, Sequence[tuple[int, float]]] = {
     "extracts": ((100, 0.144), (300, 1), (1000, 1.24), (2000, 1.71), (4000, 2.51)),
 }
 
-# Seconds that `STANDARD` documents took there, for where no such fit was measured here.
+# Seconds that `STANDARD` documents took there, for where no such fit was measured here: to targets of so many numbers,
+# on a machine whose `machine_seconds` are these.
 SECONDS: Mapping[Literal["vectors", "texts"], float] = {"vectors": 0.578, "texts": 1.01}
+DIMENSION, MACHINE_SECONDS = 768, 0.03
 
 
 def foreseen(learned: Literal["vectors", "texts"], measured: int, seconds: float, fitted: int) -> float:
@@ -37,6 +40,12 @@ def foreseen(learned: Literal["vectors", "texts"], measured: int, seconds: float
     if measured < FEWEST_PAIRS <= fitted:
         return SECONDS[learned] * _times(learned, fitted)
     return seconds * growth(learned, measured, fitted)
+
+
+def usual(learned: Literal["vectors", "texts"], fitted: int, dimension: int) -> float:
+    """The seconds of a fit to so many documents and target numbers where none was measured. Times the machine, once."""
+    scale = dimension / DIMENSION * machine_seconds() / MACHINE_SECONDS
+    return SECONDS[learned] * _times(learned, fitted) * scale
 
 
 def growth(learned: Learned, measured: int, fitted: int) -> float:

@@ -56,6 +56,8 @@ class CollectionJob:
             recorded for `status` and `refine`.
         distance: that the index gets: `l2`, `cosine` or `ip`; `None` keeps it.
         rebuild_index: whether the index is built anew although neither the vectors nor the distance change.
+        soon_exact: whether all projected vectors are replaced by the model's own soon after, so that a new index would
+            be built for vectors that are hardly searched: the old one's graph is kept where it finds nearly as much.
 
     Raises:
         LightmigrateError: there is no such distance, or nothing to do.
@@ -70,6 +72,7 @@ class CollectionJob:
     embedded: EmbeddedTexts | None = None
     distance: Metric | None = None
     rebuild_index: bool = False
+    soon_exact: bool = False
 
     def __post_init__(self) -> None:
         if require_distance(self.distance) is None and self.projection is None and not self.rebuild_index:

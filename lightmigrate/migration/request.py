@@ -33,6 +33,7 @@ class Request:
         anew: whether it is made anew from its texts, so that its vectors are not read; see `embed_again`.
         distance: of the new index; `None` keeps the distance.
         moved: see `Job`; it is not stored.
+        soon_exact: see `CollectionJob`; it is not stored either.
     """
 
     address: Address
@@ -44,6 +45,7 @@ class Request:
     anew: bool = False
     distance: Metric | None = None
     moved: Callable[[Page, Vectors], None] | None = None
+    soon_exact: bool = False
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from lightmigrate.errors import ProviderError, TextsRefusedError
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
+from lightmigrate.providers.call_size import CallSize
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
 from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.providers.purse import OwnPurse, Purse
@@ -50,6 +52,7 @@ class Provider(ABC):
         query_prefix: put before every query.
         batch_size: texts embedded in one call, at most.
         batch_characters: their characters in all, at most, where more than one text is embedded.
+        measures_calls: whether fewer texts are embedded in a call where that makes a text cheaper.
         parallel: makes the calls; some at the same time where a server answers them.
         purse: counts what is spent, where calls cost money: of this object alone, unless it is given that of several.
     """
@@ -57,6 +60,7 @@ class Provider(ABC):
     provider: str
     batch_size: int = 64
     batch_characters: int = 1_000_000
+    measures_calls: bool = False
 
     def __init__(self, name: str, *, revision: str = "", prefix: str = "", query_prefix: str = "") -> None:
         self.name = name
@@ -65,6 +69,7 @@ class Provider(ABC):
         self.query_prefix = query_prefix
         self.parallel = ParallelCalls()
         self.purse: Purse = OwnPurse()
+        self._call_size = CallSize()
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
         self._careful = {queries: CarefulEncoder(self._encoder(queries)) for queries in (False, True)}
         self._cut: set[bytes] = set()  # digests of texts
@@ -170,7 +175,10 @@ class Provider(ABC):
             TextsRefusedError: the model refuses every text.
             ProviderError: it fails for another reason.
         """
-        return self._careful[queries].answer(texts)
+        started = time.monotonic()
+        answer = self._careful[queries].answer(texts)
+        self._call_size.learn(texts, time.monotonic() - started)
+        return answer
 
     def _encoder(self, queries: bool) -> Callable[[Sequence[str]], Vectors]:
         return lambda texts: self.checked(self.encode(texts, queries), len(texts))
@@ -252,17 +260,19 @@ class Provider(ABC):
 
     def batches(self, texts: list[str]) -> Iterator[list[int]]:
         """Row numbers, texts of like length together, because a batch is padded to its longest."""
-        texts_of_call = -(-len(texts) // self.parallel.most)
+        texts_of_call = max(FEWEST_OF_CALL, -(-len(texts) // self.parallel.most))
         batch: list[int] = []
-        characters = 0
+        characters = most = 0
         for row in sorted(range(len(texts)), key=lambda row: -len(texts[row])):
-            most = self.batch_size  # which may grow meanwhile
-            if self.parallel.most > 1:
-                most = min(most, max(texts_of_call, FEWEST_OF_CALL))
-            full = len(batch) >= most or characters + len(texts[row]) > self.batch_characters
-            if batch and full:
+            if batch and (len(batch) >= most or characters + len(texts[row]) > self.batch_characters):
                 yield batch
                 batch, characters = [], 0
+            if not batch:
+                most = self.batch_size  # which may grow meanwhile
+                if self.parallel.most > 1:
+                    most = min(most, texts_of_call)
+                elif self.measures_calls:
+                    most = min(most, self._call_size.texts(len(texts[row])))
             batch.append(row)
             characters += len(texts[row])
         if batch:

@@ -63,6 +63,7 @@ class ChromaProvider(Provider):
         self._price = self._stated_price(limited=limited)
         if wants_key({**(config or {}), **settings_of(self.function)}):  # a server answers, not this process
             self.parallel = ParallelCalls(CALLS_AT_ONCE)
+        self.measures_calls = self._where.place != "elsewhere"
         if self.name in PRICES:
             self.batch_size, self.batch_characters = MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL
         identity = {"name": name, "config": config} if config is not None else self._stated_identity()

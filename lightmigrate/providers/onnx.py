@@ -40,6 +40,7 @@ class OnnxProvider(Provider):
     """
 
     provider = "onnx"
+    measures_calls = True
 
     def __init__(
         self,

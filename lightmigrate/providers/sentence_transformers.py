@@ -29,6 +29,7 @@ class SentenceTransformersProvider(Provider):
     """
 
     provider = "sentence-transformers"
+    measures_calls = True
 
     def __init__(
         self, name: str, *, device: str | None = None, revision: str = "", prefix: str = "", query_prefix: str = ""

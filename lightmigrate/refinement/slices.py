@@ -1,8 +1,4 @@
-"""Embeds texts in slices of a fraction of a second, so that a model on this machine leaves room for searches.
-
-Of the slices that are short enough, those are made that make a text cheapest, which is measured meanwhile: a model on a
-server or a GPU answers many texts in the time of one, and one of 8 bits on a processor none more quickly than one.
-"""
+"""Embeds texts in slices of a fraction of a second, so that a model on this machine leaves room for searches."""
 
 from __future__ import annotations
 
@@ -11,18 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightmigrate.errors import LightmigrateError, ProviderError
+from lightmigrate.providers.call_size import CallSize
 
-# A slice takes at most about so long while searches have to be answered, and while they have not.
+# A slice takes at most about so long while searches have to be answered, and while they have not; longer only where
+# that makes a text much cheaper, as for a model on a server or a GPU.
 SECONDS, SECONDS_UNCALLED = 0.1, 1.0
-
-# A slice of twice as many texts is tried beyond that if the last doubling made a text cheaper by this factor.
-CHEAPER = 0.75
-
-# The largest of the slices whose texts cost hardly more than the cheapest ones is taken.
-AS_CHEAP = 1.05
-
-# A neighbouring size is tried again at every so many slices: the first measurements are of a model that warms up.
-TRIED_EVERY = 12
 
 
 class StoppedError(LightmigrateError):
@@ -39,8 +28,7 @@ class Slices:
 
     def __init__(self, quiet: Callable[[], bool], called: Callable[[], bool] = lambda: True) -> None:
         self._quiet, self._called = quiet, called
-        self._each: dict[int, float] = {}  # seconds for a character, by the size of the slice
-        self._made = 0
+        self._call_size = CallSize()
 
     def encode(self, model: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> list[Any]:
         """The vectors of some texts, in order. Calls the model.
@@ -54,7 +42,7 @@ class Slices:
             if not self._quiet():
                 raise StoppedError("the refinement was stopped")
             start = len(vectors)
-            size = self._size(max(1, len(texts[start])))
+            size = self._call_size.texts(len(texts[start]), SECONDS if self._called() else SECONDS_UNCALLED)
             part = texts[start : start + size]
             started = time.monotonic()
             answer = list(model(part))
@@ -64,28 +52,5 @@ class Slices:
                 )
             vectors.extend(answer)
             if len(part) == size:
-                self._learn(part, time.monotonic() - started)
+                self._call_size.learn(part, time.monotonic() - started)
         return vectors
-
-    def _size(self, characters: int) -> int:
-        """Texts of the next slice, if each has about so many characters."""
-        if not self._each:
-            return 1
-        seconds = (SECONDS if self._called() else SECONDS_UNCALLED) / characters
-        allowed: list[int] = []
-        for size, each in sorted(self._each.items()):
-            pays = bool(allowed) and each < CHEAPER * self._each[allowed[-1]]
-            if size == 1 or size * each <= seconds or pays:
-                allowed.append(size)
-        cheapest = min(self._each[size] for size in allowed)
-        best = max(size for size in allowed if self._each[size] <= AS_CHEAP * cheapest)
-        if best == max(self._each):
-            pays = best == 1 or self._each[best] < CHEAPER * self._each[best // 2]
-            return 2 * best if pays or 2 * best * self._each[best] <= seconds else best
-        self._made += 1
-        return 2 * best if self._made % TRIED_EVERY == 0 and 2 * best in allowed else best
-
-    def _learn(self, part: Sequence[str], seconds: float) -> None:
-        each = seconds / max(1, sum(map(len, part)))
-        before = self._each.get(len(part))
-        self._each[len(part)] = each if before is None else 0.5 * (before + each)

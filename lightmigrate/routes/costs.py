@@ -74,6 +74,11 @@ class Costs:
         """To build, verify and exchange the new database, with new indexes. Measures this machine, once."""
         return seconds_to_write(self.work)[1]
 
+    @cached_property
+    def projecting_seconds(self) -> float:
+        """The same with the graphs of the old indexes, where vectors are replaced soon. Measures this machine, once."""
+        return seconds_to_write(self.work)[0]
+
     def everything_within(self, seconds: float) -> bool:
         """Whether embedding and writing everything takes no longer; measures this machine only if that is in doubt."""
         left = seconds - self.embedding_seconds()

@@ -40,6 +40,7 @@ class PacedProvider(ChromaProvider):
         super().__init__(function, limited=limited)
         self.parallel = ParallelCalls()
         self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
+        self.measures_calls = False  # the slices do
         self._slices = Slices(turns.quiet, lambda: turns.called)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:

@@ -324,9 +324,13 @@ class Decision:
                 continue
             function, texts = self.source.target.function, self.texts[address].collection.source
             distance = self._distance_of(address)
+            soon_exact = self.source.soon_exact and found.origin != "embedded"
             jobs.append(
-                CollectionJob(address, projection, function, texts=texts, embedded=found.embedded, distance=distance)
-            )
+                CollectionJob(
+                    address, projection, function, texts=texts, embedded=found.embedded, distance=distance,
+                    soon_exact=soon_exact,
+                )
+            )  # fmt: skip
             self._report(address, found)
         if jobs:
             info = found.projection.info

@@ -15,7 +15,7 @@ from lightmigrate.errors import CostError
 from lightmigrate.progress import LogProgress, logger
 from lightmigrate.providers.cache import Cached
 from lightmigrate.routes.costs import Costs
-from lightmigrate.startup.worth_learning import MOST_DOCUMENTS, TimeToLearn
+from lightmigrate.startup.worth_learning import TimeToLearn
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline
@@ -46,11 +46,13 @@ class StartLimits:
         documents: to learn a projection on; `None` for as many as take little beside embedding everything.
         may_cost: whether embedding everything may cost money at all, within the limit.
         refined: whether the records become exact soon after the start: then a projection that keeps little will do.
+        keeps_graph: whether the projected vectors are written into the graph of the old index, which is quicker.
     """
 
     documents: int | None
     may_cost: bool
     refined: bool = False
+    keeps_graph: bool = False
 
 
 class _TooSlowError(Exception):
@@ -94,8 +96,10 @@ def learn_for_start(
     seconds = _seconds_left(options.deadline)
     if _affordable(costs, limits, options, seconds) and (embedded := everything(seconds)) is not None:
         return embedded
-    time = TimeToLearn.of(provider, costs, options.deadline, _seconds_left(options.deadline), refined=limits.refined)
-    data = time.chosen(data_from_readable(collection, MOST_DOCUMENTS, fewest=1))
+    writing = costs.projecting_seconds if limits.keeps_graph else costs.writing_seconds
+    seconds = _seconds_left(options.deadline) - writing
+    time = TimeToLearn.of(provider, costs, options.deadline, seconds, refined=limits.refined)
+    data = time.chosen(data_from_readable(collection, time.most_documents, fewest=1))
     options = replace(options, sentences=time.sentences(data))
     request = EmbeddingRequest.of(data, sentences=options.sentences)
     if request.bill(provider).tokens >= costs.count.missing_tokens:

@@ -163,7 +163,12 @@ class ProjectionSource:
         learned = learn_for_start(
             collection,
             provider,
-            StartLimits(self.policy.calibrate, may_cost=self.policy.max_cost is not None, refined=self._refined),
+            StartLimits(
+                self.policy.calibrate,
+                may_cost=self.policy.max_cost is not None,
+                refined=self.soon_exact,
+                keeps_graph=self.soon_exact and bool(self.folder),
+            ),
             LearningOptions(
                 source_model=source,
                 priors=[None] if prior is None else [None, prior],
@@ -354,18 +359,18 @@ class ProjectionSource:
         return f"{found}; make one:  lightmigrate {begin} {shlex.join([*named, *options])}"
 
     @property
-    def _refined(self) -> bool:
+    def soon_exact(self) -> bool:
         """Whether the records become exact soon after the start, in the background and for nothing."""
-        provider, policy = self.target.provider, self.policy
+        provider = self.target.provider
         free = provider is not None and provider.priced(1_000_000).dollars == 0
-        return free and policy.refine != "off" and policy.calibrate is None
+        return free and self.policy.refine != "off"
 
     @property
     def _thresholds(self) -> Thresholds:
         """Of the gate. What lasts for minutes only may keep little: nothing else answers the new model's queries."""
         usual, least = Thresholds(), self.policy.min_quality
         if least is None:
-            return Thresholds(usual.passing, 0.0) if self._refined else usual
+            return Thresholds(usual.passing, 0.0) if self.soon_exact and self.policy.calibrate is None else usual
         return Thresholds(max(usual.passing, least), least)
 
 

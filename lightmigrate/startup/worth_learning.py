@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightmigrate.budget.fitting_time import usual
 from lightmigrate.budget.quality_estimator import sentences_for
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.gate import FEWEST_QUERIES
@@ -18,16 +19,21 @@ from lightmigrate.training.model_speed import NO_TIME, ModelSpeed
 from lightmigrate.training.request import EmbeddingRequest, tokens_of
 from lightmigrate.training.sources import FEWEST_DOCUMENTS
 
-# A projection is learned on at most so many documents, where nobody says. Where embedding costs money, all that is
-# embedded to learn takes at most this share of embedding everything.
-MOST_DOCUMENTS, LEARNING_SHARE = 1000, 0.1
+# A projection is learned on at most so many documents, where nobody says: of a model that costs nothing, or of one that
+# costs money. Then all that is embedded to learn takes at most this share of embedding everything.
+MOST_DOCUMENTS, MOST_PAID, LEARNING_SHARE = 4000, 1000, 0.1
 
 # Of a model that costs nothing documents are no expense, as their records are exact from then on. Where all others
 # become exact soon after, they do so later by what sentences and words take: each at most this share of everything.
 SHARE_BEFORE_EXACT = 0.025
 
-# Share of the time that writing leaves in which a model that costs nothing embeds: fitting and judging take theirs.
-SHARE_OF_START = 0.65
+# Shares of the time that writing leaves: in which a model that costs nothing embeds, and in which it is fitted. Judging
+# takes the rest.
+SHARE_OF_START, SHARE_OF_FITTING = 0.65, 0.15
+
+# Where nobody set a limit, learning has so many seconds, even if writing takes longer than the server is to take: a
+# projection of fifty documents finds .03 of the nearest among 100,000, and is all there is until records are exact.
+LEAST_SECONDS = 30.0
 
 # Share of that time that single words may take, and seconds that they may take in any case.
 WORDS_SHARE_OF_TIME, SECONDS_OF_WORDS = 0.15, 2.0
@@ -45,6 +51,7 @@ class TimeToLearn:
         costs: of embedding everything with it.
         deadline: of the start; what it took so far is its `elapsed`.
         end: its `elapsed` when embedding has to end, for a model that costs nothing.
+        fitting: seconds that fitting may take, likewise.
         refined: whether all records become exact soon after.
     """
 
@@ -52,18 +59,30 @@ class TimeToLearn:
     costs: Costs
     deadline: Deadline
     end: float
+    fitting: float
     refined: bool
 
     @classmethod
     def of(cls, provider: Cached, costs: Costs, deadline: Deadline, seconds: float, *, refined: bool) -> TimeToLearn:
-        """For a start that has so many seconds left."""
-        allowed = SHARE_OF_START * max(0.0, seconds - costs.writing_seconds)
-        return cls(provider, costs, deadline, deadline.elapsed + allowed, refined)
+        """For a start that has so many seconds left beside writing."""
+        allowed = max(LEAST_SECONDS if math.isinf(deadline.left) else 0.0, seconds)
+        end = deadline.elapsed + SHARE_OF_START * allowed
+        return cls(provider, costs, deadline, end, SHARE_OF_FITTING * allowed, refined)
 
     @property
     def free(self) -> bool:
         """Whether embedding costs nothing: then documents are no expense, their records are exact from then on."""
         return self.provider.priced(1_000_000).dollars == 0
+
+    @property
+    def most_documents(self) -> int:
+        """Documents that a projection can be fitted to in time. Times this machine, once."""
+        if not self.free:
+            return MOST_PAID
+        documents, dimension = MOST_DOCUMENTS, self.provider.probe().shape[1]
+        while documents > MOST_PAID and usual("texts", documents, dimension) > self.fitting:
+            documents = max(MOST_PAID, int(0.9 * documents))
+        return documents
 
     def chosen(self, data: CalibrationData) -> CalibrationData:
         """As many of the words and documents as are worth their costs, at least 50 documents. Calls no model."""

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from lightmigrate.budget.curve import CostQualityCurve
-from lightmigrate.budget.fitting_time import SECONDS, STANDARD, TIMES, Learned, foreseen, growth
+from lightmigrate.budget.fitting_time import (
+    DIMENSION,
+    MACHINE_SECONDS,
+    SECONDS,
+    STANDARD,
+    TIMES,
+    Learned,
+    foreseen,
+    growth,
+    usual,
+)
 from lightmigrate.budget.quality_estimator import QualityEstimator
 from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY
 from lightmigrate.estimators.choose import FEWEST_PAIRS
@@ -119,3 +129,10 @@ def test_a_route_takes_what_its_fit_takes(folder: Path, tmp_path: Path, monkeypa
     assert slow
     assert all(seconds is not None and seconds > 900 for seconds in slow)
     assert all(seconds is not None and seconds < 900 for seconds in quick)
+
+
+def test_what_was_never_measured_is_foreseen_by_the_speed_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightmigrate.budget.fitting_time.machine_seconds", lambda: 2 * MACHINE_SECONDS)
+    assert usual("texts", STANDARD, DIMENSION) == pytest.approx(2 * SECONDS["texts"])
+    assert usual("texts", STANDARD, DIMENSION // 2) == pytest.approx(SECONDS["texts"])
+    assert usual("texts", 4000, DIMENSION) == pytest.approx(2 * SECONDS["texts"] * dict(TIMES["texts"])[4000])

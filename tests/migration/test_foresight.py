@@ -70,8 +70,8 @@ def recalls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return measured
 
 
-def migrate(folder: Path, projection: Projection) -> MigrationResult:
-    (result,) = ChromaMigrator(folder).migrate([CollectionJob("notes", projection)], force=True)
+def migrate(folder: Path, projection: Projection, *, soon_exact: bool = False) -> MigrationResult:
+    (result,) = ChromaMigrator(folder).migrate([CollectionJob("notes", projection, soon_exact=soon_exact)], force=True)
     return result
 
 
@@ -110,6 +110,18 @@ def test_a_graph_that_would_find_less_is_not_written_at_all(
     assert result.index == "rebuild"
     assert after > foreseen
     assert f"would find {foreseen:.3f} of the nearest" in caplog.text
+    assert ChromaMigrator(folder).verify()[0].vectors_equal
+
+
+@pytest.mark.parametrize(("most", "index"), [(0.9, "keep"), (0.05, "rebuild")])
+def test_for_vectors_that_are_replaced_soon_a_graph_may_find_less(
+    most: float, index: str, tmp_path: Path, recalls: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "LOSS_BEFORE_EXACT", most)
+    folder = database(tmp_path / "home" / "db", "cosine")
+    assert migrate(folder, projection(keeps=False), soon_exact=True).index == index
+    before, foreseen, _ = recalls
+    assert before - 0.9 < foreseen < before - 0.05, "otherwise this shows nothing"
     assert ChromaMigrator(folder).verify()[0].vectors_equal
 
 

@@ -20,6 +20,7 @@ from lightmigrate.stores.open import open_folder
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline, SpendingLimit
+from lightmigrate.training.sources import FEWEST_DOCUMENTS
 from tests.budget.collections import NOTES, ROWS, Counting, build, texts
 
 OLD = Model("potion-base-8M", 256)
@@ -131,12 +132,35 @@ def test_the_time_of_a_start_is_used_and_what_is_embedded_becomes_exact(
     assert done.training is not None
     assert len(done.embedded.digests) > ROWS / 5
     assert 25 < model.now < 60
-    monkeypatch.setattr("lightmigrate.startup.learning.MOST_DOCUMENTS", 50)
+    monkeypatch.setattr("lightmigrate.startup.worth_learning.MOST_DOCUMENTS", 50)
     done, model = learned(everything=100, refined=True, empty_cache=True)
     assert done.training is not None
     assert len(done.training.data.texts) == 50
     assert len(done.embedded.digests) > ROWS / 5, "more than it is learned from"
     assert 25 < model.now < 60
+
+
+def test_where_writing_takes_all_the_time_there_is_learning_still_has_some(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_to_write", lambda work: (70.0, 70.0))
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_on_a_slow_machine", lambda work: 70.0)
+    monkeypatch.setattr("lightmigrate.startup.learning.TIMES_WRITING", 0.0)  # nor is everything embedded instead
+    done, model = learned(everything=70, refined=True)
+    assert done.training is not None
+    assert len(done.training.data.texts) > 1.5 * FEWEST_DOCUMENTS
+    assert 15 < model.now < 30
+
+
+def test_no_more_documents_are_learned_from_than_can_be_fitted_to_in_time(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightmigrate.startup.worth_learning.MOST_PAID", 60)
+    monkeypatch.setattr("lightmigrate.startup.worth_learning.usual", lambda learned, documents, dimension: documents)
+    done, _ = learned(everything=100, refined=True)
+    assert done.training is not None
+    assert len(done.training.data.texts) == 60
+    assert len(done.embedded.digests) > 100, "the rest of the time makes records exact"
 
 
 def test_what_only_learning_takes_makes_exact_hardly_later(learned: Learn) -> None:
@@ -162,7 +186,7 @@ def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned
     done, _ = learned(everything=30, slower_after=200, thresholds=Thresholds(passing=0.5, failing=0.0))
     assert done.training is not None, "it was given up for a projection"
     with pytest.raises(DeadlineError):
-        learned(everything=10_000, max_seconds=20)
+        learned(everything=10_000, max_seconds=20, empty_cache=True)
 
 
 def test_rather_than_a_projection_that_fails_everything_is_embedded_where_nobody_set_a_limit(learned: Learn) -> None:

@@ -25,7 +25,7 @@ from lightmigrate.migration.embed_again import WithoutVectors
 from lightmigrate.migration.job import InvalidVectors, Job
 from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import require_changeable
-from lightmigrate.migration.recall import LOSS, NEIGHBOURS, Exact
+from lightmigrate.migration.recall import LOSS, LOSS_BEFORE_EXACT, NEIGHBOURS, Exact
 from lightmigrate.migration.request import Request
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.migration.verify import Verification, verify
@@ -272,7 +272,8 @@ class Build:
                     again |= {
                         number: recall
                         for number, recall in zip(numbers, recalls, strict=True)
-                        if routes[number] == "keep" and _finds_less(recall, drafts[number].baseline.recall)
+                        if routes[number] == "keep"
+                        and _finds_less(recall, drafts[number].baseline.recall, _allowed_loss(self._requests[number]))
                     }
                     if not again:
                         results += [
@@ -305,8 +306,9 @@ class Build:
             return "rebuild"
         if truth is None or not truth.measurable or draft.count < FORESEEN_FROM:
             return "keep"
-        foreseen = _foreseen(replacement, draft, truth)
-        if foreseen is None or not _finds_less(*foreseen):
+        loss = _allowed_loss(request)
+        foreseen = _foreseen(replacement, draft, truth, loss)
+        if foreseen is None or not _finds_less(*foreseen, loss):
             return "keep"
         logger.info(
             "%s: with the new vectors the graph of its index would find %.3f of the nearest, %.3f before; building a "
@@ -358,7 +360,7 @@ def _portions(count: int) -> Iterator[range]:
     return (range(start, min(count, start + _AT_ONCE)) for start in range(0, count, _AT_ONCE))
 
 
-def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> tuple[float, float] | None:
+def _foreseen(replacement: Replacement, draft: Draft, truth: Exact, loss: float) -> tuple[float, float] | None:
     """What searches would find if the graph was kept, and what the same ones find now. Only reads.
 
     `None` where that is known only afterwards. The same queries are compared, so that a few of them say much: each
@@ -377,12 +379,16 @@ def _foreseen(replacement: Replacement, draft: Draft, truth: Exact) -> tuple[flo
         recalls = truth.recalls_of(np.concatenate(found))
         gains = recalls - before[: len(recalls)]
         error = CERTAIN * gains.std() / len(gains) ** 0.5
-        certain = abs(gains.mean() + LOSS) > error
+        certain = abs(gains.mean() + loss) > error
         if certain or draft.count <= QUICKLY_BUILT or len(recalls) == len(before):
             break  # of a graph that is kept all searches are measured again
     return float(recalls.mean()), float(before[: len(recalls)].mean())
 
 
-def _finds_less(recall: float | None, before: float | None) -> bool:
-    """Whether an index finds less than the old one, by more than `LOSS`."""
-    return recall is not None and before is not None and recall < before - LOSS
+def _allowed_loss(request: Request) -> float:
+    return LOSS_BEFORE_EXACT if request.soon_exact else LOSS
+
+
+def _finds_less(recall: float | None, before: float | None, loss: float) -> bool:
+    """Whether an index finds less than the old one, by more than is allowed."""
+    return recall is not None and before is not None and recall < before - loss
