@@ -6,7 +6,8 @@ a sixth of the words, of two kinds), a projection is trained as the product trai
 which an expectation could be computed: for every sentence of a calibration document (also for parts of 3 and 6 words,
 and for 4 content words) the rank of its own document, and for these and for every query of users, where the nearest
 documents of the new model's space stand among the projected ones, and the other way round. Beside it stands what human
-judgements (or headings) say of the documents that were not calibrated on, and of the whole collection.
+judgements (or headings) say of the documents that were not calibrated on, and of the whole collection; and, for several
+shares of exact documents, what the gate expects then, and what the whole collection keeps with so many exact ones.
 
 Appends a line for each run to `CACHE_DIR/expectations.jsonl`, with an `.npz` of the ranks beside it, and skips what
 stands there. `expectations_fit.py` fits the gate's constants to that, each corpus left out, and writes the results.
@@ -20,6 +21,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,14 @@ from lightmigrate.projection.terms.extract_rule import DocumentFrequencies, Extr
 from lightmigrate.projection.terms.words import count_words, first_words, words_of
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import search
+from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.training.diverse_sample import diverse_sample
 from lightmigrate.training.frequent_words import WordCounter
+from lightmigrate.training.judge import Judge
+from lightmigrate.training.train import Training
 
 SIZES = (100, 300, 1000)
+EXACT_SHARES = (0.1, 0.3, 0.5)
 SHARE_OF_WORDS, FEWEST_WORDS, MOST_WORDS = 1 / 6, 4, 24
 TRIED: Mapping[str, tuple[bool, ExtractKind | None]] = {
     "vectors": (False, None),
@@ -142,7 +148,8 @@ class Change:
             "documents": len(self.readable),
             "extract_words": self.extract_words if kind else 0,
             "method": training.projection.info.training["method"],
-            "expected": [round(value, 4) for value in gate.expected_retention.values()],
+            "expected": rounded(gate.expected_retention),
+            "expected_by_users": rounded(self._by_users(training, 0.0)),
             "overlap": round(gate.migrated.overlap.value, 4),
             "held_out": round(outside.retention.value, 4),
             "held_out_overlap": round(outside.overlap, 4),
@@ -152,12 +159,49 @@ class Change:
             "nothing": round(all_of.nothing_retention.value, 4),
             "ndcg": round(all_of.reembedded.value, 4),
             "fit_seconds": round(training.fitting_seconds, 1),
+            "exact": [
+                self._when_exact(training, fitted, projected, share, seed)
+                for share in EXACT_SHARES
+                if share * len(self.readable) >= len(fitted)
+            ],
         }, captured
+
+    def _when_exact(
+        self, training: Training, fitted: Rows, projected: Vectors, share: float, seed: int
+    ) -> dict[str, Any]:
+        """What the gate expects when a share of the documents is exact, and what the whole collection keeps then."""
+        corpus, new = self.corpus, self.corpus.documents[self.new]
+        others = np.random.default_rng(seed).permutation(np.setdiff1d(self.readable, fitted))
+        exact = np.concatenate([fitted, others])[: round(share * len(self.readable))]
+        whole = projected.copy()
+        whole[exact] = new[exact]
+        return {
+            "share": share,
+            "kept": round(corpus.measure(self.old, self.new, whole, np.arange(corpus.size)).retention.value, 4),
+            "expected": rounded(training.gate_when_exact(share).expected_retention),
+            "expected_by_users": rounded(self._by_users(training, share)),
+        }
+
+    def _by_users(self, training: Training, share: float) -> QualityEstimate:
+        """What the gate expects by the queries of users."""
+        judge = judge_of(training.judge, self.corpus.queries[self.new])
+        return judge.judge(training.held_out, training.judges, share).expected_retention
 
     def _sampled(self, size: int, seed: int) -> Rows:
         chosen = diverse_sample(self.corpus.documents[self.old][self.readable], size, seed)
         rows: Rows = self.readable[np.random.default_rng(seed).permutation(chosen)]
         return rows
+
+
+def judge_of(judge: Judge, queries: Vectors) -> Judge:
+    """The same judge with queries of users, by the new model."""
+    request = replace(judge.request, queries=[""] * len(queries), query_rows=None)
+    return replace(judge, request=request, embedded=replace(judge.embedded, new_queries=queries, old_queries=None))
+
+
+def rounded(estimate: QualityEstimate) -> list[float]:
+    """The value and both ends."""
+    return [round(end, 4) for end in estimate.ends]
 
 
 def parts_of(texts: list[str], words: int, seed: int) -> tuple[list[str], list[int]]:

@@ -98,7 +98,7 @@ def learn_projection(
         embedded,
         gates_of(collection, training),
         int(data.about["without_document"]),
-        training.gate_when_exact(share).expected_retention,
+        training.gate.expected_retention.when_exact(share),
     )
 
 

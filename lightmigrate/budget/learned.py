@@ -78,7 +78,7 @@ def expected_by_share(
         without_texts: the judgement of how records without a text are projected, which stay so.
         with_text: share of the records that have a text, in [0, 1].
     """
-    kept = [(share, training.gate_when_exact(share).expected_retention) for share in STATUS_SHARES]
+    kept = [(share, training.gate.expected_retention.when_exact(share)) for share in STATUS_SHARES]
     kept.append((1.0, EVERYTHING))
     if without_texts is not None:
         others = without_texts.expected_retention

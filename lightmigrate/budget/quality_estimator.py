@@ -146,16 +146,16 @@ class QualityEstimator:
         return texts.mixed(others, size.texts / max(1, size.records), missing)
 
     def _expected_of_texts(self, setting: BudgetSetting) -> QualityEstimate:
-        """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ`.
+        """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ` where they are projected.
 
-        q is what the gate expects of the projection that was tried, when as many documents are exact as the setting
-        embeds. It was fitted to K₀ documents, and would be fitted to K; γ is `growth`. With extracts, K₀ and K are
-        numbers of extracts, and γ is measured with half of them.
+        q is what the gate expects of the projection that was tried. It was fitted to K₀ documents, and would be fitted
+        to K; γ is `growth`. With extracts, K₀ and K are numbers of extracts, and γ is measured with half of them.
+        Documents that the setting embeds are exact.
         """
         size, words = self.size, setting.extract_words
         short = size.short_texts.get(words, 0) / max(1, size.texts) if words else 0.0
         embedded = min(1.0, setting.documents / max(1, size.texts))
-        gate = self.trainings[setting.tried].gate_when_exact(embedded + (1 - embedded) * short)
+        seen = self.trainings[setting.tried].gate.expected_retention
         if words:
             measured = len(self.data.texts) + len(self.data.extract_texts)
             fitted, what, power = min(size.texts, MOST_FITTED), "extracts", self._extract_growth(setting.tried)
@@ -167,12 +167,11 @@ class QualityEstimator:
         def grown(power: float, end: float) -> float:
             return with_odds(end, max(1.0, (fitted / measured) ** power))
 
-        seen = gate.expected_retention
         value, low, high = (grown(power, end) for end in seen.ends)
         ends = grown(max(0.0, power - unsure), seen.low), grown(power + unsure, seen.high)
         widths = {cause: share * (high - low) for cause, share in seen.wide_by.items()}
         widths[f"a fit to {fitted:,} {what} is foreseen from {measured:,}"] = ends[1] - ends[0] - (high - low)
-        return QualityEstimate.with_widths(value, *ends, widths)
+        return QualityEstimate.with_widths(value, *ends, widths).when_exact(embedded + (1 - embedded) * short)
 
     @cached_property
     def _powers(self) -> dict[TriedProjection, float | None]:

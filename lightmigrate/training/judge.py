@@ -45,14 +45,10 @@ class Judge:
         Args:
             predicted: `(n, d_out)`, projections of these documents by fits that have not seen them.
             rows: of these documents, int64 `(n,)` in ascending order.
-            exact_share: share of them, in [0, 1], that takes its true vector in place of the predicted one.
+            exact_share: share of the collection, in [0, 1], that is not projected but embedded.
             collection_size: number of documents that these represent; by default that of all.
         """
         embedded, request = self.embedded, self.request
-        if exact_share:
-            exact = np.random.default_rng(self.seed).permutation(len(rows))[: round(exact_share * len(rows))]
-            predicted = predicted.copy()
-            predicted[exact] = embedded.new[rows[exact]]
         queries, taken_from = np.arange(len(request.queries)), None
         if request.query_rows is not None:
             query_rows = np.asarray(request.query_rows, dtype=np.int64)
@@ -67,6 +63,7 @@ class Judge:
             metric=self.metric,
             old=embedded.old[rows],
             old_queries=embedded.old_queries[queries] if embedded.old_queries is not None else None,
+            exact_share=exact_share,
             thresholds=self.thresholds,
             seed=self.seed,
         )

@@ -61,7 +61,10 @@ class Training(Result):
     fitting: Fitting = field(repr=False, compare=False)
 
     def gate_when_exact(self, share: float) -> Gate:
-        """The judgement when a share of the documents, in [0, 1], is exact and only the others are projected."""
+        """The judgement when a share of the documents, in [0, 1], is exact and only the others are projected.
+
+        Only what is expected differs, for which `gate.expected_retention.when_exact` is quicker.
+        """
         return self.judge.judge(self.held_out, self.judges, share)
 
     def gate_of_halves(self) -> Gate:

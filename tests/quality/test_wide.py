@@ -44,6 +44,23 @@ def test_a_mixture_is_as_wide_as_its_parts(one: QualityEstimate, other: QualityE
     assert sum(named.wide_by.values()) <= 1 + 1e-9
 
 
+@given(ESTIMATES, st.floats(0, 1), st.floats(0, 1))
+def test_exact_records_take_their_part_of_the_loss_and_of_the_doubt(
+    one: QualityEstimate, share: float, more: float
+) -> None:
+    assert one.when_exact(0) == one
+    assert one.when_exact(1) == EVERYTHING
+    some, most = one.when_exact(min(share, more)), one.when_exact(max(share, more))
+    for fewer_exact, more_exact in zip(some.ends, most.ends, strict=True):
+        assert fewer_exact - 1e-12 <= more_exact <= 1
+    assert some.low <= some.value <= some.high
+    assert most.high - most.low <= some.high - some.low + 1e-12
+    if one.high - one.low > 0.01 and share < 0.99:
+        exact = one.when_exact(share)
+        assert exact.high > exact.low
+        assert dict(exact.wide_by) == pytest.approx(dict(one.wide_by))
+
+
 @given(ESTIMATES)
 def test_causes_are_written_where_there_are_any(one: QualityEstimate) -> None:
     written = json.loads(json.dumps(one.to_json()))

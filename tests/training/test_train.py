@@ -110,6 +110,10 @@ def test_more_exact_documents_are_expected_to_keep_more() -> None:
     assert kept == sorted(kept)
     assert kept[0] == training.gate.expected_retention.value
     assert kept[-1] == 1.0
+    half, alone = training.gate_when_exact(0.5), training.gate
+    assert half.expected_retention == alone.expected_retention.when_exact(0.5)
+    assert half.expected_retention.low < half.expected_retention.value < 1, "the other half is projected"
+    assert half.migrated == alone.migrated, "which is what was measured"
 
 
 def test_a_training_embeds_what_its_request_says() -> None:
