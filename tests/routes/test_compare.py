@@ -118,7 +118,8 @@ def test_the_chosen_route_is_taken_as_it_was_measured(quality: float, tmp_path: 
 
         collection = with_texts(store.collection(NOTES), None)
         read = JoinedCollections([collection])
-        found = compare_routes(read, provider, Goal(quality), MeasuringOptions(samples=60))
+        # with fewer samples, no more is expected of any projection than of doing nothing
+        found = compare_routes(read, provider, Goal(quality), MeasuringOptions(samples=90))
         learned = follow(found, read, provider, opened_by={}, source_model=OLD)
         return [CollectionJob(NOTES, learned.projection, texts=collection.source, embedded=learned.embedded)]
 
