@@ -16,7 +16,9 @@ An application that does not find aliases gets a new collection of this name: in
 `moving`, the points are copied to a new collection, and the version is deleted.
 
 From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone: as long as
-`leaving` leads to it, a collection of the name is the old one, whatever was written to it since.
+`leaving` leads to it, a collection of the name is the old one, whatever was written to it since; but not one without
+any point, where the copy has some: in a folder, a client that is killed while it deletes a collection leaves it so,
+with its aliases.
 
 Points that lack the vector are no records, so nobody else carries what is written to them until the exchange.
 """
@@ -180,10 +182,11 @@ def _recover(calls: QdrantCalls, own: Address, key: str) -> str:
     marks = {NAMES.mark_of(new): new} if NAMES.state(new) is State.NEW and new not in roles.values() else {}
     if own.name in calls.collections():
         if aliases.get(leaving) == own.name:
-            marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
-            calls.change_aliases(remove=[ready, backup, leaving], add=marks)
-            return UNDONE
-        if backup not in aliases or _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
+            if backup not in aliases or calls.count(own.name) or not calls.count(backup):
+                marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
+                calls.change_aliases(remove=[ready, backup, leaving], add=marks)
+                return UNDONE
+        elif backup not in aliases or _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
             calls.change_aliases(remove=[ready], add=marks)
             return UNDONE
     _finish(calls, own, new, key, by_name=_by_name(calls, new))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -207,6 +209,29 @@ def test_an_old_collection_that_is_written_to_after_a_crash_is_not_taken_for_ano
     assert everything(client).keys() == before.keys()
     assert len(migrator.backups()) == 1
     assert migrator.exchange_notice is None
+
+
+def test_a_collection_that_a_killed_client_has_half_deleted_is_not_taken_for_the_old_one(
+    tmp_path: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder its points are deleted before it is written down that there is none: it is there, and empty."""
+    folder = tmp_path / "qdrant"
+    client = QdrantClient(path=str(folder))
+    interrupted_before_the_deletion(client, projection, monkeypatch)
+    before = everything(client)
+    client.close()
+    shutil.rmtree(folder / "collection" / "docs")
+    client = QdrantClient(path=str(folder))
+    assert client.count("docs").count == 0
+    migrator = Migrator(client)
+    assert "finished" in str(migrator.recover())
+    assert everything(client).keys() == before.keys()
+    assert QdrantStore(client).collection(DOCS).facts().dimension == NEW_DIM
+    (backup,) = migrator.backups()
+    assert_same(everything(client, backup.name), before)
+    migrator.rollback()
+    assert_same(everything(client), before)
+    client.close()
 
 
 def test_an_exchange_that_an_earlier_lightmigrate_left_is_undone_and_its_copy_kept(
