@@ -80,13 +80,12 @@ def copy_missing(calls: QdrantCalls, source: str, target: str) -> None:
         _write(calls, configuration, target, [point for point in points if encode(point.id) not in existing])
 
 
-def holds_all(calls: QdrantCalls, name: str, of: str) -> bool:
-    """Whether a collection has all ids of another one. Only reads."""
-    for points in _pages(calls, calls.configuration(of), of, None, payloads=False):
-        found = calls.retrieve(name, [point.id for point in points], payloads=False, vectors=False)
-        if len(found) < len(points):
-            return False
-    return True
+def count_held(calls: QdrantCalls, name: str, of: str) -> int:
+    """How many of the ids of another collection a collection has. Only reads."""
+    return sum(
+        len(calls.retrieve(name, [point.id for point in points], payloads=False, vectors=False))
+        for points in _pages(calls, calls.configuration(of), of, None, payloads=False)
+    )
 
 
 def _pass(

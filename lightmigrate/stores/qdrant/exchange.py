@@ -16,9 +16,9 @@ An application that does not find aliases gets a new collection of this name: in
 `moving`, the points are copied to a new collection, and the version is deleted.
 
 From 3 on, new and old are both complete, and `ready` says what is left to do. Before that it is undone: as long as
-`leaving` leads to it, a collection of the name is the old one, whatever was written to it since; but not one without
-any point, where the copy has some: in a folder, a client that is killed while it deletes a collection leaves it so,
-with its aliases.
+`leaving` leads to it, a collection of the name is the old one, whatever was written to it since. That is not believed
+of one without any point of the copy: in a folder, a client that is killed while it deletes a collection leaves it
+empty, with its aliases. And where it lacks some of them, the copy is kept, as the backup.
 
 Points that lack the vector are no records, so nobody else carries what is written to them until the exchange.
 """
@@ -35,7 +35,7 @@ from lightmigrate.stores.aliased.names import State
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.qdrant.calls import QdrantCalls
 from lightmigrate.stores.qdrant.collection import QdrantCollection
-from lightmigrate.stores.qdrant.exact_copy import OtherPoints, copy_missing, copy_points, holds_all
+from lightmigrate.stores.qdrant.exact_copy import OtherPoints, copy_missing, copy_points, count_held
 from lightmigrate.stores.qdrant.names import NAMES
 from lightmigrate.stores.qdrant.points import needs_own_name
 
@@ -181,21 +181,18 @@ def _recover(calls: QdrantCalls, own: Address, key: str) -> str:
     roles = NAMES.saying(aliases, State.OLD, State.UNFINISHED)
     marks = {NAMES.mark_of(new): new} if NAMES.state(new) is State.NEW and new not in roles.values() else {}
     if own.name in calls.collections():
-        if aliases.get(leaving) == own.name:
-            if backup not in aliases or calls.count(own.name) or not calls.count(backup):
-                marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
-                calls.change_aliases(remove=[ready, backup, leaving], add=marks)
-                return UNDONE
-        elif backup not in aliases or _is_old(calls, own.name, backup):  # only by what it holds, so that the copy stays
-            calls.change_aliases(remove=[ready], add=marks)
+        wanted = calls.count(backup) if backup in aliases else 0
+        held = count_held(calls, own.name, backup) if wanted else 0
+        leads = [leaving] if aliases.get(leaving) == own.name else []
+        if leads and held == wanted:
+            marks |= {NAMES.mark_of(copy): copy for alias, copy in aliases.items() if alias == backup}
+            calls.change_aliases(remove=[ready, backup, *leads], add=marks)
+            return UNDONE
+        if held == wanted or (leads and held):  # an earlier lightmigrate did not say which one is the old one
+            calls.change_aliases(remove=[ready, *leads], add=marks)
             return UNDONE
     _finish(calls, own, new, key, by_name=_by_name(calls, new))
     return FINISHED
-
-
-def _is_old(calls: QdrantCalls, name: str, backup: str) -> bool:
-    """Whether a collection is the one that was to be replaced, where an earlier lightmigrate did not say so."""
-    return calls.count(name) >= calls.count(backup) and holds_all(calls, name, backup)
 
 
 def _unfinished_copies(aliases: Mapping[str, str]) -> list[str]:

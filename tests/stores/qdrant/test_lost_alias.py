@@ -203,12 +203,23 @@ def test_an_old_collection_that_is_written_to_after_a_crash_is_not_taken_for_ano
     before, migrator = everything(client), Migrator(client)
     assert "undone" in str(migrator.recover())
     assert everything(client) == before
-    assert migrator.backups() == []
+    (kept,) = migrator.backups()
+    assert client.count(kept.name).count == 60, "what was deleted since may be what a killed client has lost"
     assert migrator.interrupted, "what was built is taken up"
     assert migrator.migrate_collection("docs", projection).n_migrated == 58
     assert everything(client).keys() == before.keys()
-    assert len(migrator.backups()) == 1
+    assert len(migrator.backups()) == 2
     assert migrator.exchange_notice is None
+
+
+def test_of_an_old_collection_that_has_all_it_had_no_copy_stays(
+    client: QdrantClient, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_before_the_deletion(client, projection, monkeypatch)
+    before, migrator = everything(client), Migrator(client)
+    assert "undone" in str(migrator.recover())
+    assert everything(client) == before
+    assert migrator.backups() == []
 
 
 def test_a_collection_that_a_killed_client_has_half_deleted_is_not_taken_for_the_old_one(
@@ -231,6 +242,33 @@ def test_a_collection_that_a_killed_client_has_half_deleted_is_not_taken_for_the
     assert_same(everything(client, backup.name), before)
     migrator.rollback()
     assert_same(everything(client), before)
+    client.close()
+
+
+@pytest.mark.parametrize("same_id", [True, False])
+def test_what_an_application_writes_into_one_costs_no_old_point(
+    same_id: bool, tmp_path: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "qdrant"
+    client = QdrantClient(path=str(folder))
+    interrupted_before_the_deletion(client, projection, monkeypatch)
+    before = everything(client)
+    client.close()
+    shutil.rmtree(folder / "collection" / "docs")
+    client = QdrantClient(path=str(folder))
+    point = models.PointStruct(id=0 if same_id else 1000, vector=make_vectors(1)[0].tolist())
+    client.upsert("docs", [point])
+    migrator = Migrator(client)
+    if same_id:
+        assert "undone" in str(migrator.recover())
+        (backup,) = migrator.backups()
+        assert_same(everything(client, backup.name), before)
+    else:
+        with pytest.raises(DatabaseChangedError, match="created a new collection"):
+            migrator.recover()
+        copies = [each.name for each in client.get_collections().collections if NAMES.state(each.name) is State.COPY]
+        assert [client.count(copy).count for copy in copies] == [len(before)]
+    assert client.count("docs").count == 1
     client.close()
 
 
