@@ -8,6 +8,7 @@ from typing import Any
 
 from lightmigrate.errors import LightmigrateError, ProviderError
 from lightmigrate.providers.call_size import CallSize
+from lightmigrate.refinement.processors import Processors
 
 # A slice takes at most about so long while searches have to be answered, and while they have not; longer only where
 # that makes a text much cheaper, as for a model on a server or a GPU.
@@ -24,10 +25,16 @@ class Slices:
     Args:
         quiet: waits until the next slice may begin; `False` to stop.
         called: whether searches have to be answered meanwhile.
+        processors: lets either the model or the database work, where both need the same.
     """
 
-    def __init__(self, quiet: Callable[[], bool], called: Callable[[], bool] = lambda: True) -> None:
-        self._quiet, self._called = quiet, called
+    def __init__(
+        self,
+        quiet: Callable[[], bool],
+        called: Callable[[], bool] = lambda: True,
+        processors: Processors | None = None,
+    ) -> None:
+        self._quiet, self._called, self._processors = quiet, called, processors or Processors()
         self._call_size = CallSize()
 
     def encode(self, model: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> list[Any]:
@@ -44,13 +51,16 @@ class Slices:
             start = len(vectors)
             size = self._call_size.texts(len(texts[start]), SECONDS if self._called() else SECONDS_UNCALLED)
             part = texts[start : start + size]
-            started = time.monotonic()
-            answer = list(model(part))
+            with self._processors.taken():
+                started, used = time.monotonic(), time.process_time()
+                answer = list(model(part))
+                seconds, used = time.monotonic() - started, time.process_time() - used
+            self._processors.learn(seconds, used)
             if len(answer) != len(part):  # the next slice would be of other texts
                 raise ProviderError(
                     f"the model gave {len(answer)} vectors for {len(part)} texts: the answer was cut short; try again"
                 )
             vectors.extend(answer)
             if len(part) == size:
-                self._call_size.learn(part, time.monotonic() - started)
+                self._call_size.learn(part, seconds)
         return vectors

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
+from lightmigrate.refinement.processors import Processors
 from lightmigrate.stores.serving import Served
 
 # Rows compared and written at once where nobody has to be waited for, and at most.
@@ -109,9 +111,14 @@ class BatchSize:
 
 
 class GivingWay:
-    """Gives way to the application's calls, and can be paused and stopped by other threads."""
+    """Gives way to the application's calls, and can be paused and stopped by other threads.
+
+    Attributes:
+        processors: lets either the model or the database work, where both need the same.
+    """
 
     def __init__(self) -> None:
+        self.processors = Processors()
         self._served: Served | None = None
         self._times = PieceTimes()
         self._largest = FEWEST_ROWS
@@ -177,9 +184,11 @@ class GivingWay:
         served = self._served
         return served is not None and served.blocks_searches and served.seconds_since_call() < SECONDS_CALLING
 
-    def own(self) -> contextlib.AbstractContextManager[None]:
-        """See `Served.own`."""
-        return contextlib.nullcontext() if self._served is None else self._served.own()
+    @contextlib.contextmanager
+    def own(self) -> Iterator[None]:
+        """See `Served.own`; the model may have to wait meanwhile."""
+        with self.processors.taken(), contextlib.nullcontext() if self._served is None else self._served.own():
+            yield
 
     def took(self, rows: int, seconds: float) -> None:
         """Expect of the next rows what these took, and what was expected of these."""

@@ -41,7 +41,7 @@ class PacedProvider(ChromaProvider):
         self.parallel = ParallelCalls()
         self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
         self.measures_calls = False  # the slices do
-        self._slices = Slices(turns.quiet, lambda: turns.called)
+        self._slices = Slices(turns.quiet, lambda: turns.called, turns.processors)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """See `Provider.encode`; raises `StoppedError` too."""

@@ -1,0 +1,81 @@
+"""The model and the database take turns where both need the same processors, and only there."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from lightmigrate.refinement.processors import Processors
+from lightmigrate.refinement.slices import Slices
+from lightmigrate.refinement.turns import GivingWay
+
+ENOUGH = 10.0
+
+
+def free(turns: GivingWay) -> bool:
+    """Whether another thread than the model's could work on the database now."""
+    entered = threading.Event()
+
+    def write() -> None:
+        with turns.own():
+            entered.set()
+
+    lock = turns.processors.taken()
+    if not isinstance(lock, type(threading.RLock())):
+        threading.Thread(target=write).start()
+        return entered.wait(ENOUGH)
+    taken: list[bool] = []
+
+    def take() -> None:
+        taken.append(lock.acquire(blocking=False))
+        if taken[-1]:
+            lock.release()
+
+    other = threading.Thread(target=take)
+    other.start()
+    other.join(ENOUGH)
+    return taken == [True]
+
+
+def test_while_a_model_computes_here_nothing_is_written() -> None:
+    turns = GivingWay()
+    seen: list[bool] = []
+
+    def model(texts: Sequence[str]) -> list[int]:
+        seen.append(free(turns))
+        return [0] * len(texts)
+
+    Slices(lambda: True, processors=turns.processors).encode(model, ["a text", "another"])
+    assert seen == [False, False]
+    assert free(turns), "between two calls of the model"
+
+
+def test_while_a_model_computes_elsewhere_the_database_is_written() -> None:
+    turns = GivingWay()
+    for _ in range(10):
+        turns.processors.learn(1.0, 0.01)
+
+    def model(texts: Sequence[str]) -> list[bool]:
+        return [free(turns)] * len(texts)
+
+    assert Slices(lambda: True, processors=turns.processors).encode(model, ["a text"]) == [True]
+
+
+def test_a_model_that_computes_here_again_is_noticed_and_short_calls_say_nothing() -> None:
+    processors = Processors()
+    for _ in range(10):
+        processors.learn(1.0, 0.0)
+    computes_elsewhere = processors.taken()
+    processors.learn(1e-6, 1.0)
+    assert type(processors.taken()) is type(computes_elsewhere)
+    for _ in range(10):
+        processors.learn(1.0, float(os.cpu_count() or 1))
+    assert type(processors.taken()) is not type(computes_elsewhere)
+
+
+def test_what_works_on_the_database_may_call_the_model_meanwhile() -> None:
+    turns = GivingWay()
+    slices = Slices(lambda: True, processors=turns.processors)
+    with turns.own(), turns.own():
+        assert slices.encode(lambda texts: [1] * len(texts), ["a text that was written meanwhile"]) == [1]
