@@ -10,7 +10,8 @@ processor, in one thread, the least of `--repeats` runs, above 1,000 sentences o
 of the same kind and hold for other machines. Other programs may run beside it, which lengthens even these seconds.
 
 Writes `results/fit_seconds.json`, in which what an earlier run measured of other sizes is kept, and
-`results/fit_seconds.md`, whose second table is what `budget/fitting_time.py` foresees a fit to more documents by.
+`results/fit_seconds.md`, whose second table is what `budget/fitting_time.py` foresees a fit to more documents by; and
+how fast the machine is, by the probe of `migration/duration.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from lightmigrate import WordVectors
 from lightmigrate.budget.fitting_time import STANDARD
 from lightmigrate.estimators.extracts import Extracts, OtherExtracts
 from lightmigrate.estimators.methods import Method
+from lightmigrate.migration.duration import machine_seconds
 from lightmigrate.projection.terms.extract_rule import ExtractRule
 from lightmigrate.training.corpus import draw, packaged_corpus
 from lightmigrate.training.frequent_words import WordCounter
@@ -81,7 +83,8 @@ def write(row: Mapping[str, Any], words: int) -> None:
     kept = {tuple(one[key] for key in KEYS): one for one in [*before, dict(row)]}
     order = list(KINDS)
     rows = sorted(kept.values(), key=lambda one: (one["dimension"], one["pairs"], order.index(one["kind"])))
-    facts = {"words": words, "numpy": np.__version__, "rows": rows}
+    speed = round(machine_seconds(), 4)
+    facts = {"words": words, "numpy": np.__version__, "machine_seconds": speed, "rows": rows}
     RESULT.write_text(json.dumps(facts, indent=1) + "\n")
     RESULT.with_suffix(".md").write_text(table(facts))
 
@@ -141,7 +144,7 @@ def table(facts: Mapping[str, Any]) -> str:
         "# What fitting takes",
         (__doc__ or "").partition("\n")[2].strip(),
         "",
-        f"{facts['words']:,} frequent words, NumPy {facts['numpy']}.",
+        f"{facts['words']:,} frequent words, NumPy {facts['numpy']}; `machine_seconds` {facts['machine_seconds']}.",
         "",
         f"| target numbers | sentences | {' | '.join(f'{kind}, s | ratio' for kind in KINDS)} |",
         f"|--:|--:|{'--:|--:|' * len(KINDS)}",

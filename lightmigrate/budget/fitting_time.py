@@ -32,13 +32,13 @@ SECONDS: Mapping[Literal["vectors", "texts"], float] = {"vectors": 0.578, "texts
 DIMENSION, MACHINE_SECONDS = 768, 0.03
 
 
-def foreseen(learned: Literal["vectors", "texts"], measured: int, seconds: float, fitted: int) -> float:
-    """The seconds of a fit to `fitted` documents, if one to `measured` took so many.
+def foreseen(learned: Literal["vectors", "texts"], measured: int, seconds: float, fitted: int, dimension: int) -> float:
+    """The seconds of a fit to `fitted` documents and so many target numbers, if one to `measured` took so many.
 
     With fewer than 40 documents nothing but a ridge is fitted, which says nothing of what more of them take.
     """
     if measured < FEWEST_PAIRS <= fitted:
-        return SECONDS[learned] * _times(learned, fitted)
+        return usual(learned, fitted, dimension)
     return seconds * growth(learned, measured, fitted)
 
 

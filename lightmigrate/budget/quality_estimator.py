@@ -105,14 +105,15 @@ class QualityEstimator:
         """
         measured, sampled = len(self.data.texts), min(len(self.sampled_tokens), MOST_FITTED)
         fitted, tried = min(setting.documents, sampled), setting.tried
-        taken = self.trainings[tried].fitting_seconds
+        taken, dimension = self.trainings[tried].fitting_seconds, self.trainings[tried].projection.info.target.dimension
         if tried.extract_words:
             more_extracts = growth("extracts", measured + len(self.data.extract_texts), sampled)
             seconds = taken * max(more_extracts, growth("texts", measured, fitted))
         else:
-            seconds = foreseen("texts" if tried.reads_texts else "vectors", measured, taken, fitted)
+            seconds = foreseen("texts" if tried.reads_texts else "vectors", measured, taken, fitted, dimension)
         if tried != VECTORS_ONLY and self.size.texts < self.size.records:
-            seconds += foreseen("vectors", measured, self.trainings[VECTORS_ONLY].fitting_seconds, fitted)
+            alone = self.trainings[VECTORS_ONLY].fitting_seconds
+            seconds += foreseen("vectors", measured, alone, fitted, dimension)
         return seconds
 
     def tokens(self, setting: BudgetSetting) -> int:

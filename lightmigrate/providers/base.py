@@ -177,7 +177,8 @@ class Provider(ABC):
         """
         started = time.monotonic()
         answer = self._careful[queries].answer(texts)
-        self._call_size.learn(texts, time.monotonic() - started)
+        if self.measures_calls:
+            self._call_size.learn(texts, time.monotonic() - started)
         return answer
 
     def _encoder(self, queries: bool) -> Callable[[Sequence[str]], Vectors]:

@@ -1,7 +1,7 @@
 """How many texts a model on this machine is given at once: as many as make a text cheapest, measured meanwhile.
 
 A GPU answers many texts in the time of one. A model of 8 bits on a processor takes 5 ms for a text of sixty words in
-calls of four, and 8 in calls of 64 (all-MiniLM-L6-v2 on two cores; `benchmarks/call_size.py`).
+calls of four, and 7 in calls of 64 (all-MiniLM-L6-v2 on two cores; `benchmarks/call_size.py`).
 """
 
 from __future__ import annotations

@@ -76,9 +76,7 @@ class QualityEstimate(Result):
         """
         lost = (1 - share) ** LOSS_OF_OTHERS
         value, low, high = (1 - lost + lost * end for end in self.ends)
-        return QualityEstimate.with_widths(
-            value, low, high, {cause: lost * part for cause, part in self.widths.items()}
-        )
+        return QualityEstimate(value, low, high, self.wide_by if lost else {})
 
     def to_json(self) -> dict[str, Any]:
         """All fields as plain JSON values; `wide_by` only where something is in it."""

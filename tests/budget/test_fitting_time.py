@@ -63,11 +63,12 @@ def test_what_was_measured_is_foreseen_and_between_it_grows(learned: Learned) ->
     assert growth(learned, 700, 300) == 1.0
 
 
-def test_what_a_few_documents_took_says_nothing() -> None:
+def test_what_a_few_documents_took_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightmigrate.budget.fitting_time.machine_seconds", lambda: MACHINE_SECONDS)
     """Ridge alone is fitted to them, in a thousandth of a second; more of them get the kernels."""
-    assert foreseen("texts", FEWEST_PAIRS - 1, 0.002, STANDARD) == pytest.approx(SECONDS["texts"])
-    assert foreseen("texts", 20, 0.002, 30) == pytest.approx(0.002 * growth("texts", 20, 30))
-    assert foreseen("texts", 60, 0.5, STANDARD) == pytest.approx(0.5 * growth("texts", 60, STANDARD))
+    assert foreseen("texts", FEWEST_PAIRS - 1, 0.002, STANDARD, DIMENSION) == pytest.approx(SECONDS["texts"])
+    assert foreseen("texts", 20, 0.002, 30, DIMENSION) == pytest.approx(0.002 * growth("texts", 20, 30))
+    assert foreseen("texts", 60, 0.5, STANDARD, DIMENSION) == pytest.approx(0.5 * growth("texts", 60, STANDARD))
 
 
 @pytest.fixture(scope="module")

@@ -204,6 +204,7 @@ def _read(maker: Maker) -> Page | None:
         if not found:  # an empty one is left by a client that is killed while it deletes a collection
             assert not store.capabilities.atomic_exchange
             assert store.interrupted_exchange()
+            assert found is None or store.capabilities.one_client, "only a client of a folder deletes so"
             return None
         return found
 

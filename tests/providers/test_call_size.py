@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromadb.utils.embedding_functions.openai_embedding_function import OpenAIEmbeddingFunction
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.call_size import CallSize
+from lightmigrate.providers.chroma import ChromaProvider
 
 TEXT = "sixty characters of nothing in particular, and then some more"
 
@@ -102,3 +104,10 @@ def test_a_model_that_does_not_measure_gets_full_batches(monkeypatch: pytest.Mon
     model = Local([0.0])
     model.embed([TEXT] * 200)
     assert model.calls == [64, 64, 64, 8]
+
+
+def test_a_function_in_this_process_gets_calls_that_are_cheap_and_a_service_full_ones() -> None:
+    here = ChromaProvider(lambda texts: [[1.0, 2.0] for _ in texts])
+    service = ChromaProvider(OpenAIEmbeddingFunction(api_key="a key", model_name="text-embedding-3-small"))
+    assert here.measures_calls
+    assert not service.measures_calls

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from lightmigrate.refinement.processors import Processors
 from lightmigrate.refinement.slices import Slices
 from lightmigrate.refinement.turns import GivingWay
+from lightmigrate.startup.background import PacedProvider
 
 ENOUGH = 10.0
 
@@ -79,3 +80,15 @@ def test_what_works_on_the_database_may_call_the_model_meanwhile() -> None:
     slices = Slices(lambda: True, processors=turns.processors)
     with turns.own(), turns.own():
         assert slices.encode(lambda texts: [1] * len(texts), ["a text that was written meanwhile"]) == [1]
+
+
+def test_the_application_s_own_function_takes_turns_too() -> None:
+    turns = GivingWay()
+    seen: list[bool] = []
+
+    def function(texts: list[str]) -> list[list[float]]:
+        seen.append(free(turns))
+        return [[1.0, 2.0]] * len(texts)
+
+    PacedProvider(function, turns, limited=False).embed(["a text", "another"])
+    assert seen == [False, False]

@@ -342,3 +342,24 @@ def test_several_collections_in_one_go(tmp_path: Path) -> None:
         "new": ("same", "nothing"),
         "silent": ("unknown", "nothing"),
     }
+
+
+@pytest.mark.parametrize("refine", ["background", "off"])
+def test_a_graph_is_kept_for_vectors_that_become_exact_soon(
+    refine: str, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[bool] = []
+
+    def job(*args: Any, **options: Any) -> CollectionJob:
+        made = CollectionJob(*args, **options)
+        said.append(made.soon_exact)
+        return made
+
+    monkeypatch.setattr("lightmigrate.startup.decide.CollectionJob", job)
+    monkeypatch.setenv("LIGHTMIGRATE_REFINE", refine)
+    report = auto_migrate(database, NEW, calibrate=60, min_quality=0.2)
+    assert [one.action for one in report.collections] == ["migrated"]
+    assert said == [refine == "background"]
+    if report.refinement is not None:
+        report.refinement.stop()
+        report.refinement.wait()

@@ -63,13 +63,13 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     def run(
         everything: float, max_seconds: float | None = None, max_cost: float | None = None, **options: Any
     ) -> tuple[Learned, Clocked]:
-        refined = options.pop("refined", False)
+        refined, keeps_graph = options.pop("refined", False), options.pop("keeps_graph", False)
         documents, thresholds = options.pop("documents", None), options.pop("thresholds", None)
         if options.pop("empty_cache", False):
             (tmp_path / "cache.sqlite3").unlink(missing_ok=True)
         limit = options.pop("limit", None) or SpendingLimit(max_cost)
         model = Clocked(monkeypatch, everything, **options)
-        limits = StartLimits(documents, may_cost=max_cost is not None, refined=refined)
+        limits = StartLimits(documents, may_cost=max_cost is not None, refined=refined, keeps_graph=keeps_graph)
         learning = LearningOptions(OLD, limit=limit, deadline=Deadline(max_seconds), thresholds=thresholds)
         with open_folder(folder).open() as store:
             read = JoinedCollections([with_texts(store.collection(NOTES), None)])
@@ -150,6 +150,16 @@ def test_where_writing_takes_all_the_time_there_is_learning_still_has_some(
     assert done.training is not None
     assert len(done.training.data.texts) > 1.5 * FEWEST_DOCUMENTS
     assert 15 < model.now < 30
+
+
+def test_where_a_graph_is_kept_the_time_of_an_index_is_left_for_learning(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_to_write", lambda work: (0.0, 25.0))
+    monkeypatch.setattr("lightmigrate.routes.costs.seconds_on_a_slow_machine", lambda work: 25.0)
+    anew, _ = learned(everything=100, refined=True)
+    kept, _ = learned(everything=100, refined=True, keeps_graph=True, empty_cache=True)
+    assert len(kept.embedded.digests) > 1.4 * len(anew.embedded.digests)
 
 
 def test_no_more_documents_are_learned_from_than_can_be_fitted_to_in_time(

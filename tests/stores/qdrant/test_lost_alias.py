@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -195,6 +196,21 @@ def interrupted_before_the_deletion(
             Migrator(client).migrate_collection("docs", projection)
 
 
+def interrupted_in_the_deletion(
+    folder: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> tuple[QdrantClient, dict[str, tuple[Any, dict[str, Any]]]]:
+    """The client of a folder after such a crash, and what was in the collection.
+
+    Its points are deleted before it is written down that there is none: it is there, and empty.
+    """
+    client = QdrantClient(path=str(folder))
+    interrupted_before_the_deletion(client, projection, monkeypatch)
+    before = everything(client)
+    client.close()
+    shutil.rmtree(folder / "collection" / "docs")
+    return QdrantClient(path=str(folder)), before
+
+
 def test_an_old_collection_that_is_written_to_after_a_crash_is_not_taken_for_another_one(
     client: QdrantClient, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,14 +241,7 @@ def test_of_an_old_collection_that_has_all_it_had_no_copy_stays(
 def test_a_collection_that_a_killed_client_has_half_deleted_is_not_taken_for_the_old_one(
     tmp_path: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder its points are deleted before it is written down that there is none: it is there, and empty."""
-    folder = tmp_path / "qdrant"
-    client = QdrantClient(path=str(folder))
-    interrupted_before_the_deletion(client, projection, monkeypatch)
-    before = everything(client)
-    client.close()
-    shutil.rmtree(folder / "collection" / "docs")
-    client = QdrantClient(path=str(folder))
+    client, before = interrupted_in_the_deletion(tmp_path / "qdrant", projection, monkeypatch)
     assert client.count("docs").count == 0
     migrator = Migrator(client)
     assert "finished" in str(migrator.recover())
@@ -249,13 +258,7 @@ def test_a_collection_that_a_killed_client_has_half_deleted_is_not_taken_for_the
 def test_what_an_application_writes_into_one_costs_no_old_point(
     same_id: bool, tmp_path: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "qdrant"
-    client = QdrantClient(path=str(folder))
-    interrupted_before_the_deletion(client, projection, monkeypatch)
-    before = everything(client)
-    client.close()
-    shutil.rmtree(folder / "collection" / "docs")
-    client = QdrantClient(path=str(folder))
+    client, before = interrupted_in_the_deletion(tmp_path / "qdrant", projection, monkeypatch)
     point = models.PointStruct(id=0 if same_id else 1000, vector=make_vectors(1)[0].tolist())
     client.upsert("docs", [point])
     migrator = Migrator(client)
