@@ -29,7 +29,7 @@ SHARE_BEFORE_EXACT = 0.025
 
 # Shares of the time that writing leaves: in which a model that costs nothing embeds, and in which it is fitted. Judging
 # takes the rest.
-SHARE_OF_START, SHARE_OF_FITTING = 0.65, 0.1
+SHARE_OF_START, SHARE_OF_FITTING = 0.65, 0.11
 
 # Where nobody set a limit, learning has so many seconds, even if writing takes longer than the server is to take: a
 # projection of fifty documents finds .03 of the nearest among 100,000, and is all there is until records are exact.
