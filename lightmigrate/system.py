@@ -41,6 +41,10 @@ SECONDS_IN_USE, _PAUSE = 2.0, 0.01
 # Bytes that are written to a file before they are flushed while more is written.
 _FLUSHED_AHEAD = 32 * 2**20
 
+# Files in which Linux tells the processor time of a container in a period, by its two kinds of control groups: a word
+# or -1 where there is no limit.
+_QUOTAS = (("/sys/fs/cgroup/cpu.max",), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+
 # Where a system cannot read from a place in a file without moving there first.
 _seeking = threading.Lock()
 
@@ -299,8 +303,14 @@ def is_member(user: int, group: int) -> bool:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: those of its machine, or as many as its container has the time of."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in _QUOTAS:
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            quota, period = " ".join(Path(file).read_text() for file in files).split()
+            if int(quota) > 0:
+                return max(1, min(allowed, -(-int(quota) // int(period))))
+    return allowed
 
 
 def return_memory() -> None:

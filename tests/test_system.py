@@ -210,3 +210,26 @@ def test_a_flush_that_fails_while_more_is_written_is_not_forgotten(
         without = system.FlushedAhead(file.fileno())
         without.add(20)
         without.close()
+
+
+@pytest.mark.parametrize(("files", "cores"), [
+    (["200000 100000\n"], 2),
+    (["150000 100000\n"], 2),  # one and a half
+    (["50000 100000\n"], 1),
+    (["900000 100000\n"], 4),  # more than there are
+    (["max 100000\n"], 4),
+    (["300000\n", "100000\n"], 3),
+    (["-1\n", "100000\n"], 4),
+    (["100000 0\n"], 4),
+    (["?"], 4),
+    ([], 4),
+])  # fmt: skip
+def test_a_container_has_the_cores_that_it_has_the_time_of(
+    files: list[str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, content in enumerate(files):
+        (tmp_path / str(number)).write_text(content)
+    told = tuple(str(tmp_path / str(number)) for number in range(max(1, len(files))))
+    monkeypatch.setattr("lightmigrate.system._QUOTAS", ((str(tmp_path / "none"),), told))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    assert system.cores() == cores

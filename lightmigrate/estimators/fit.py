@@ -24,6 +24,7 @@ from lightmigrate.projection.steps import ByText, Step, Sum, weighted_sum
 from lightmigrate.projection.terms.base import Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.lexical import Lexical
+from lightmigrate.threads import core_left
 from lightmigrate.vectors import Vectors
 
 # With so many landmarks a kernel projects 1024 → 768 dimensions at more than 10,000 vectors a second.
@@ -171,7 +172,8 @@ def fit_pairs(
     pairs = Pairs(X, Y, texts, words, extracts, max(1, landmarks), seed)
 
     def make() -> FittedPairs:
-        return _fitted(pairs, method, prior, source_model, target_model, memory, only_with_text)
+        with core_left():
+            return _fitted(pairs, method, prior, source_model, target_model, memory, only_with_text)
 
     if memory is None or prior is not None or only_with_text:  # of which the last are only for one measurement
         return make()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,8 +16,10 @@ from lightmigrate.errors import CostError
 from lightmigrate.progress import LogProgress, logger
 from lightmigrate.providers.cache import Cached
 from lightmigrate.routes.costs import Costs
-from lightmigrate.startup.worth_learning import TimeToLearn
+from lightmigrate.startup.meanwhile import while_fitting
+from lightmigrate.startup.worth_learning import TimeToLearn, texts_left
 from lightmigrate.stores.joined import JoinedCollections
+from lightmigrate.system import cores
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline
 from lightmigrate.training.request import EmbeddingRequest
@@ -88,7 +91,8 @@ def learn_for_start(
     def announce(line: str) -> None:
         logger.info("%s: embedding %s", title, line)
 
-    options = replace(options, on_progress=LogProgress(), announce=announce)
+    log = LogProgress()
+    options = replace(options, on_progress=log, announce=announce)
     if limits.documents is not None:
         return learn(collection, provider, limits.documents, options, opened_by=opened_by)
     costs = Costs.measure(collection, provider, limit=options.limit)
@@ -105,9 +109,13 @@ def learn_for_start(
     if request.bill(provider).tokens >= costs.count.missing_tokens:
         return learn(collection, provider, len(data.texts), options, opened_by=opened_by)  # everything is no dearer
     embedded_in_time = time.embed(data)
-    if len(embedded_in_time.texts) == len(data.texts):
-        time.fill(collection, data)
-    learned = learn_projection(collection, provider, embedded_in_time, options, opened_by=opened_by)
+    with contextlib.closing(texts_left(collection, provider)) as left:
+        if len(embedded_in_time.texts) == len(data.texts):
+            time.fill(left, data)
+        more = time.meanwhile(left) if cores() > 1 else iter(())
+    with while_fitting(partial(time.embed_some, more), log) as on_progress:
+        options = replace(options, on_progress=on_progress)
+        learned = learn_projection(collection, provider, embedded_in_time, options, opened_by=opened_by)
     failed = all(judgement.verdict == "FAIL" for judgement in learned.gates.values())
     unlimited = math.isinf(options.deadline.left)
     if failed and unlimited and not limits.refined and _affordable(costs, limits, options, PATIENCE_SECONDS):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from lightmigrate.budget.fitting_time import usual
 from lightmigrate.budget.quality_estimator import sentences_for
@@ -38,8 +39,11 @@ LEAST_SECONDS = 30.0
 # Share of that time that single words may take, and seconds that they may take in any case.
 WORDS_SHARE_OF_TIME, SECONDS_OF_WORDS = 0.15, 2.0
 
-# Texts are embedded for about so long before it is looked at the clock.
-SECONDS_AT_ONCE = 0.5
+# Texts are embedded for about so long before it is looked at the clock, and never more of them.
+SECONDS_AT_ONCE, MOST_AT_ONCE = 0.5, 20_000
+
+# Texts are kept ready for so many times the seconds that fitting may take: others may use the processors, too.
+TIMES_FITTING = 3.0
 
 
 @dataclass(frozen=True)
@@ -131,26 +135,37 @@ class TimeToLearn:
         done = self._embed_until(self._end_of_documents(data), data.texts)
         return data.first(min(len(data.texts), max(done, FEWEST_DOCUMENTS)))
 
-    def fill(self, collection: JoinedCollections, data: CalibrationData) -> None:
+    def fill(self, left: Iterator[str], data: CalibrationData) -> None:
         """Embed more texts of a free model while there is time: their records are exact after the start.
 
-        Calls the model, and fills its cache; only reads the collections.
+        Calls the model, and fills its cache.
 
         Args:
-            collection: the open collections as one, with their embedded texts.
+            left: texts that are not embedded yet; see `texts_left`.
             data: what is learned from, whose sentences and words are embedded later.
 
         Raises:
             ProviderError: the model fails.
         """
         end = self._end_of_documents(data)
-        if not self.free or self.deadline.elapsed >= end:
-            return
-        for page in collection.scan(PAGE_ROWS, vectors=False):
-            texts = list(dict.fromkeys(text for text in page.texts if text and text.strip()))
-            missing = [text for text, there in zip(texts, self.provider.has(texts), strict=True) if not there]
-            if self._embed_until(end, missing) < len(missing):
-                return
+        while self.free and self.deadline.elapsed < end and self.embed_some(left):
+            pass
+
+    def embed_some(self, left: Iterator[str]) -> bool:
+        """Embed the next of some texts, for a fraction of a second; whether there may be more. Calls the model."""
+        some = list(islice(left, self._in(SECONDS_AT_ONCE)))
+        if some:
+            self.provider.embed_each(some)
+        return bool(some)
+
+    def meanwhile(self, left: Iterator[str]) -> Iterator[str]:
+        """As many of some texts as can be embedded while a projection is fitted. Reads them all at once."""
+        return iter(list(islice(left, self._in(TIMES_FITTING * self.fitting))) if self.free else [])
+
+    def _in(self, seconds: float) -> int:
+        """How many texts of the collection are embedded in so many seconds, at least one."""
+        each = self.costs.embedding_seconds() / max(1, self.costs.count.missing_texts)
+        return max(1, int(min(seconds / each, MOST_AT_ONCE))) if each else MOST_AT_ONCE
 
     def _embed_until(self, end: float, texts: Sequence[str]) -> int:
         """Embed texts until the start has taken so many seconds; returns how many were embedded."""
@@ -186,3 +201,10 @@ class TimeToLearn:
     @property
     def _speed(self) -> ModelSpeed:
         return self.costs.speed or NO_TIME
+
+
+def texts_left(collection: JoinedCollections, provider: Cached) -> Generator[str, None, None]:
+    """The texts of some collections that are not in the model's cache, in their order. Only reads."""
+    for page in collection.scan(PAGE_ROWS, vectors=False):
+        texts = list(dict.fromkeys(text for text in page.texts if text and text.strip()))
+        yield from (text for text, there in zip(texts, provider.has(texts), strict=True) if not there)

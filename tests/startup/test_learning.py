@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from lightmigrate.budget.learned import Learned
 from lightmigrate.errors import DeadlineError
+from lightmigrate.estimators.fit import FittedPairs
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
@@ -18,6 +20,7 @@ from lightmigrate.startup.learning import StartLimits, learn_for_start
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_folder
 from lightmigrate.texts.chosen import with_texts
+from lightmigrate.training.fitting import Fitting, Rows
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline, SpendingLimit
 from lightmigrate.training.sources import FEWEST_DOCUMENTS
@@ -65,6 +68,8 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     ) -> tuple[Learned, Clocked]:
         refined, keeps_graph = options.pop("refined", False), options.pop("keeps_graph", False)
         documents, thresholds = options.pop("documents", None), options.pop("thresholds", None)
+        cores = options.pop("cores", 1)
+        monkeypatch.setattr("lightmigrate.startup.learning.cores", lambda: cores)
         if options.pop("empty_cache", False):
             (tmp_path / "cache.sqlite3").unlink(missing_ok=True)
         limit = options.pop("limit", None) or SpendingLimit(max_cost)
@@ -171,6 +176,33 @@ def test_no_more_documents_are_learned_from_than_can_be_fitted_to_in_time(
     assert done.training is not None
     assert len(done.training.data.texts) == 60
     assert len(done.embedded.digests) > 100, "the rest of the time makes records exact"
+
+
+def test_while_a_projection_is_fitted_the_model_embeds_more(learned: Learn, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_meanwhile, encode, fit = threading.Event(), Clocked.encode, Fitting.fit
+
+    def watched(model: Clocked, texts: Sequence[str], queries: bool = False) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            asked_meanwhile.set()
+        return encode(model, texts, queries)
+
+    def slow_fit(fitting: Fitting, rows: Rows) -> FittedPairs:
+        assert asked_meanwhile.wait(60)
+        return fit(fitting, rows)
+
+    alone, _ = learned(everything=100, refined=True)
+    monkeypatch.setattr(Clocked, "encode", watched)
+    monkeypatch.setattr(Fitting, "fit", slow_fit)
+    done, model = learned(everything=100, refined=True, cores=2, empty_cache=True)
+    assert done.training is not None
+    assert len(done.embedded.digests) > len(alone.embedded.digests)
+    assert len(done.embedded.digests) == len(set(model.asked) & set(texts())), "what was embedded is stored exactly"
+
+
+def test_a_model_that_costs_money_embeds_nothing_more_while_a_projection_is_fitted(learned: Learn) -> None:
+    _, alone = learned(everything=1, price=1.0, max_cost=0.5, refined=True)
+    _, model = learned(everything=1, price=1.0, max_cost=0.5, refined=True, cores=2, empty_cache=True)
+    assert sorted(model.asked) == sorted(alone.asked)
 
 
 def test_what_only_learning_takes_makes_exact_hardly_later(learned: Learn) -> None:
