@@ -69,6 +69,13 @@ def chunks(folders: Sequence[Path], most: int) -> list[str]:
     raise SystemExit(f"{' and '.join(map(str, folders))} hold {len(found):,} chunks, {most:,} were asked for")
 
 
+def some_queries(folders: Sequence[Path]) -> list[str]:
+    """Some of the queries that people asked."""
+    files = [file for folder in folders for file in sorted(folder.glob("*/queries.jsonl"))]
+    queries = [json.loads(line)["text"] for file in files for line in file.read_text().splitlines()]
+    return [queries[number] for number in np.random.default_rng(0).permutation(len(queries))[:QUERIES]]
+
+
 def build(folder: Path, texts: Sequence[str], model: Any) -> None:
     """The database as the old model made it."""
     with open_client(folder) as client:
@@ -209,13 +216,7 @@ def main() -> None:
     if "metered" in arguments.models and arguments.max_cost is None and arguments.max_cost_per_day is None:
         arguments.max_cost = 1.0
     texts = chunks(arguments.data, max(arguments.sizes))
-    queries = [
-        json.loads(line)["text"]
-        for folder in arguments.data
-        for file in sorted(folder.glob("*/queries.jsonl"))
-        for line in file.read_text().splitlines()
-    ]
-    chosen = np.random.default_rng(0).permutation(len(queries))[:QUERIES]
+    queries = some_queries(arguments.data)
     lines = arguments.results / "beside_loop.jsonl"
     for size in arguments.sizes:
         for new in arguments.models:
@@ -232,7 +233,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder)
                 build(place / "db", texts[:size], MODELS[old]())
-                (place / "queries.json").write_text(json.dumps([queries[number] for number in chosen]))
+                (place / "queries.json").write_text(json.dumps(queries))
                 row |= {way: run_alone(way, place, arguments, new) for way in WAYS}
             row["load"] = round(os.getloadavg()[0], 1)
             print(json.dumps(row), flush=True)

@@ -27,7 +27,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fuzz_targets import MOST_BYTES, TARGETS
+from fuzz_readers import MOST_BYTES
+from fuzz_targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -4,8 +4,9 @@ Chunks as in `beside_loop.py`, with vectors of `static`; at first a weak project
 learned on 800, in a new index or in the graph that wordllama's vectors had. All are replaced in pieces, in random
 order, as a refinement does; then the rows that searches miss by their own vector are written again
 (`refinement/reachable.py`), in passes over all rows. After each: how many rows are missed, and how many of the ten
-nearest of 200 queries (vectors of chunks, with noise) are found, beside a new index. Writes `replaced.md` into the
-folder given with `--results`.
+nearest are found, beside a new index: of 200 queries that are like the chunks (their vectors, with noise), and of 300
+that people asked (`*/queries.jsonl`), also about what is in no chunk. Writes `replaced.md` into the folder given with
+`--results`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from beside_loop import chunks
+from beside_loop import chunks, some_queries
 from start_models import MODELS
 
 from lightmigrate import CollectionJob, Migrator
@@ -36,7 +37,7 @@ from lightmigrate.vectors import METRICS, Metric, Vectors
 NAME, SIZES = "docs", (2400, 16_000)
 LEARNED, RIDGE, QUERIES, NOISE, NEAREST, PIECE, PAGE = 800, 0.3, 200, 0.02, 10, 256, 500
 
-Row = tuple[str, int, float, float]
+Row = tuple[str, int, float, float, float]
 
 
 def projection(old: Vectors, new: Vectors) -> Projection:
@@ -54,17 +55,21 @@ class Measured:
 
     Args:
         new: the vectors, unit, `(n, d)`.
+        asked: those of people's queries, unit, `(q, d)`.
         space: the distance.
     """
 
-    def __init__(self, new: Vectors, space: Metric) -> None:
+    def __init__(self, new: Vectors, asked: Vectors, space: Metric) -> None:
         random = np.random.default_rng(0)
         self.ids = [f"d{row}" for row in range(len(new))]
         self._new, self._space, self._order = new, space, random.permutation(len(new))
         noise = NOISE * random.standard_normal((QUERIES, new.shape[1])).astype(np.float32)
-        self._queries = new[random.choice(len(new), QUERIES, replace=False)] + noise
-        first = np.argsort(-(self._queries @ new.T), axis=1)[:, :NEAREST].tolist()
-        self._nearest = [{self.ids[row] for row in rows} for rows in first]
+        like_chunks = new[random.choice(len(new), QUERIES, replace=False)] + noise
+        self._queries = [(queries, self._nearest(queries)) for queries in (like_chunks, asked)]
+
+    def _nearest(self, queries: Vectors) -> list[set[str]]:
+        first = np.argsort(-(queries @ self._new.T), axis=1)[:, :NEAREST].tolist()
+        return [{self.ids[row] for row in rows} for rows in first]
 
     def make(self, client: Any, vectors: Vectors) -> None:
         """A new collection of these vectors."""
@@ -105,14 +110,18 @@ class Measured:
         collection = self._collection(client)
         pages = (self.ids[start : start + PAGE] for start in range(0, len(self.ids), PAGE))
         missed = sum(len(unreached(collection, collection.records(page), self._space)) for page in pages)
-        found = collection.nearest(self._queries, NEAREST)[0]
-        share = sum(len(exact.intersection(row)) for exact, row in zip(self._nearest, found, strict=True))
-        return done, missed, share / (NEAREST * QUERIES), 1000 * seconds / len(self.ids)
+        like_chunks, asked = (self._found(collection, *queries) for queries in self._queries)
+        return done, missed, like_chunks, asked, 1000 * seconds / len(self.ids)
+
+    def _found(self, collection: Collection, queries: Vectors, nearest: list[set[str]]) -> float:
+        found = collection.nearest(queries, NEAREST)[0]
+        share = sum(len(exact.intersection(row)) for exact, row in zip(nearest, found, strict=True))
+        return share / (NEAREST * len(queries))
 
 
-def measured(folder: Path, old: Vectors, new: Vectors, space: Metric) -> Iterator[Row]:
-    """What was done, rows that are missed, the share of the nearest found, processor milliseconds for each row."""
-    of = Measured(new, space)
+def measured(folder: Path, old: Vectors, new: Vectors, asked: Vectors, space: Metric) -> Iterator[Row]:
+    """What was done, rows that are missed, both shares of the nearest found, processor milliseconds for each row."""
+    of = Measured(new, asked, space)
     yield from of.new_index(folder / "new")
     with open_client(folder / "old") as client:
         of.make(client, old)
@@ -139,20 +148,24 @@ def main() -> None:
     arguments = parser.parse_args()
     texts = chunks(arguments.data, max(arguments.sizes))
     vectors = {name: np.asarray(MODELS[name]()(texts), np.float32) for name in ("wordllama", "static")}
+    asked = np.asarray(MODELS["static"]()(some_queries(arguments.data)), np.float32)
     lines = [
         "# What searches find after all vectors were replaced",
         "",
         (__doc__ or "").split("\n\n", 1)[1].strip(),
         "",
     ]
-    lines += ["| rows | distance | | missed by their own vector | of the nearest found | processor ms a row |"]
-    lines += ["|--:|---|---|--:|--:|--:|"]
+    lines += [
+        "| rows | distance | | missed by their own vector | found, like chunks | people's | processor ms a row |",
+        "|--:|---|---|--:|--:|--:|--:|",
+    ]
     for size in arguments.sizes:
         old, new = vectors["wordllama"][:size], vectors["static"][:size]
         for space in arguments.spaces:
             with tempfile.TemporaryDirectory() as folder:
-                for done, missed, found, seconds in measured(Path(folder), old, new, space):
-                    lines.append(f"| {size:,} | {space} | {done} | {missed:,} | {found:.3f} | {seconds:.2f} |")
+                for done, missed, like, people, seconds in measured(Path(folder), old, new, asked, space):
+                    shares = f"{like:.3f} | {people:.3f}"
+                    lines.append(f"| {size:,} | {space} | {done} | {missed:,} | {shares} | {seconds:.2f} |")
                     print(lines[-1], flush=True)
     (arguments.results / "replaced.md").write_text("\n".join(lines) + "\n")
 
