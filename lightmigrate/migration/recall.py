@@ -20,7 +20,7 @@ NEIGHBOURS = 10
 
 # Largest loss of recall against the old index; with a larger one the index is rebuilt. And where all vectors are
 # replaced by others soon after: an index that is built for weakly projected ones first takes longer, and in the end
-# searches find no more in it than in the old graph (.90 of the nearest, of 16,000 records; benchmarks/replaced.py).
+# searches find no more in it than in the old graph (.91 of the nearest, of 16,000 records; benchmarks/replaced.py).
 LOSS, LOSS_BEFORE_EXACT = 0.01, 0.1
 
 # Largest error of a distance that a store returns, relative to the squared length of the query.
