@@ -1,27 +1,123 @@
-"""Threads of the libraries that multiply matrices: a core is left to what reads beside them."""
+"""Threads of the libraries that multiply matrices, and threads that call them."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from lightmigrate.system import cores
 
+# How many threads matrix products may have, for every block of code that has said so and is not done; what each library
+# had before the first of them; and a lock for both.
+_limits: list[int] = []
+_before: list[int] = []
+_lock = threading.Lock()
 
-def core_left() -> contextlib.AbstractContextManager[object]:
+
+def core_left() -> contextlib.AbstractContextManager[None]:
     """For a block: matrix products take all cores but one, in the whole process, and never more threads than before.
 
-    Between two products their threads spin, on the core of a thread that reads the next vectors. Of blocks in several
-    threads the first one counts.
+    Between two products their threads spin, on the core of a thread that reads the next vectors. Of several such blocks
+    in several threads the strictest counts.
     """
-    libraries, threads = _libraries(), max(1, cores() - 1)
-    now = max((int(library["num_threads"]) for library in libraries.info()), default=0)
-    return libraries.limit(limits=threads, user_api="blas") if now > threads else contextlib.nullcontext()
+    return _at_most(max(1, cores() - 1))
+
+
+def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
+    """Call `work` for all rows, block by block, in as many threads at once as matrix products have now.
+
+    While there are several, each product has one thread: nothing waits for the threads of a product, and what is no
+    product takes all cores, too. Where there are not enough blocks, products keep their threads.
+
+    Args:
+        work: computes a range of rows, and may be called by several threads at once. Where it fails, no more calls
+            begin, and the error is raised when those under way are done.
+        rows: how many there are.
+        block: the most that it is called for.
+    """
+    blocks = -(-rows // block)
+    threads = _threads() if blocks > 1 else 1
+    if blocks < threads or threads == 1:
+        for first in range(0, rows, block):
+            work(slice(first, min(first + block, rows)))
+        return
+    size = -(-rows // (-(-blocks // threads) * threads))  # equally many blocks for all threads
+    left = deque(range(0, rows, size))
+    errors = np.geterr()  # which each thread has its own of
+
+    def work_on() -> None:
+        try:
+            with np.errstate(**errors):
+                while (first := _next(left)) is not None:
+                    work(slice(first, min(first + size, rows)))
+        except BaseException:
+            left.clear()
+            raise
+
+    with _at_most(1), ThreadPoolExecutor(threads - 1) as pool:
+        helpers = [pool.submit(work_on) for _ in range(threads - 1)]
+        work_on()
+        for helper in helpers:
+            helper.result()
+
+
+def _next(left: deque[int]) -> int | None:
+    try:
+        return left.popleft()
+    except IndexError:
+        return None
+
+
+@contextlib.contextmanager
+def _at_most(threads: int) -> Iterator[None]:
+    with _lock:
+        if not _limits:
+            _before[:] = [library.num_threads for library in _libraries()]
+        _limits.append(threads)
+        _set_threads()
+    try:
+        yield
+    finally:
+        with _lock:
+            _limits.remove(threads)
+            _set_threads()
+
+
+def _set_threads() -> None:
+    for library, before in zip(_libraries(), _before, strict=True):
+        threads = min(before, *_limits) if _limits else before
+        if library.num_threads != threads:
+            library.set_num_threads(threads)
+
+
+def _threads() -> int:
+    """How many threads a matrix product has now; 1 where nobody can tell."""
+    return max((int(library.num_threads) for library in _libraries()), default=1)
 
 
 @functools.cache
-def _libraries() -> ThreadpoolController:
-    """Those that are loaded; NumPy's is."""
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    """Those that multiply matrices and are loaded, with `num_threads` and `set_num_threads`; NumPy's is among them."""
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _begin_anew() -> None:
+    """In a forked child no thread is left that would end its block."""
+    global _lock
+    _lock = threading.Lock()
+    if _limits:
+        _limits.clear()
+        _set_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
-from lightmigrate.vectors import Vectors
+from lightmigrate.vectors import Vectors, squares
 
 # Rows computed at once, so that the intermediate (rows, landmarks) stays in the processor's cache.
 BLOCK_ROWS = 1024
@@ -19,10 +19,10 @@ BLOCK_ROWS = 1024
 def similarities(vectors: Any, landmarks: Any, width: float) -> Any:
     """`exp(-‖x - z‖² / (2·width²))` for every row x `(n, d)` and landmark z `(m, d)`: `(n, m)`, of their dtype."""
     scale = vectors.dtype.type(1 / (2 * width**2))
-    # ‖x - z‖² = ‖x‖² + ‖z‖² - 2·x·z, all but the product in one pass
-    exponent = vectors @ (landmarks.T * (2 * scale))
-    exponent -= (scale * np.sum(vectors**2, axis=1))[:, None]
-    exponent -= scale * np.sum(landmarks**2, axis=1)
+    # ‖x - z‖² = ‖x‖² + ‖z‖² - 2·x·z
+    exponent = (vectors * (2 * scale)) @ landmarks.T
+    exponent -= scale * squares(vectors)[:, None]
+    exponent -= scale * squares(landmarks)
     np.minimum(exponent, 0, out=exponent)  # a rounding error can make a distance negative
     return np.exp(exponent, out=exponent)
 
