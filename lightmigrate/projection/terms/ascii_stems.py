@@ -72,8 +72,9 @@ class AsciiStems:
         first, end = _words(letters)
         places = np.ndarray(len(letters) - len(_AFTER) + 1, "<u8", letters, strides=(1,))
         rows = self._rows_of(places[first] & _LETTERS[np.minimum(end - first, STEM_LETTERS)])
-        known = rows >= 0
-        return np.searchsorted(starts, first[known], "right") - 1, rows[known], others
+        known = np.flatnonzero(rows >= 0)
+        counts = np.diff(np.searchsorted(first[known], starts))
+        return np.repeat(np.arange(len(texts)), counts), rows[known], others
 
     def _rows_of(self, keys: Keys) -> Numbers:
         """The row of each key, -1 where it is unknown."""
