@@ -36,7 +36,7 @@ def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
     """Call `work` for all rows, block by block, in as many threads at once as matrix products have now.
 
     While there are several, each product has one thread: nothing waits for the threads of a product, and what is no
-    product takes all cores, too. Where there are not enough blocks, products keep their threads.
+    product takes all cores, too. Where a thread would get less than half a block, products keep their threads.
 
     Args:
         work: computes a range of rows, and may be called by several threads at once. Where it fails, no more calls
@@ -44,13 +44,13 @@ def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
         rows: how many there are.
         block: the most that it is called for.
     """
-    blocks = -(-rows // block)
-    threads = _threads() if blocks > 1 else 1
-    if blocks < threads or threads == 1:
+    threads = _threads() if 2 * rows > block else 1
+    if threads == 1 or 2 * rows < threads * block:
         for first in range(0, rows, block):
             work(slice(first, min(first + block, rows)))
         return
-    size = -(-rows // (-(-blocks // threads) * threads))  # equally many blocks for all threads
+    rounds = -(-rows // (threads * block))
+    size = -(-rows // (threads * rounds))  # equally many blocks for all threads
     left = deque(range(0, rows, size))
     errors = np.geterr()  # which each thread has its own of
 
