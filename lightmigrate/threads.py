@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,10 @@ def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
             raise
 
     with _at_most(1), ThreadPoolExecutor(threads - 1) as pool:
-        helpers = [pool.submit(work_on) for _ in range(threads - 1)]
+        helpers: list[Future[None]] = []
+        with contextlib.suppress(RuntimeError):  # none begins any more while Python ends; this one does it all then
+            for _ in range(threads - 1):
+                helpers.append(pool.submit(work_on))
         work_on()
         for helper in helpers:
             helper.result()

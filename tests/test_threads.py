@@ -141,3 +141,24 @@ def test_every_row_is_computed_once(rows: int, block: int, count: int) -> None:
     assert (computed == 1).all()
     assert max(largest, default=0) <= block
     assert min(largest, default=1) > 0
+
+
+LATE = """
+import threading
+from lightmigrate import threads
+
+threads._threads = lambda: 3
+done = []
+
+def late():
+    threading.main_thread().join()
+    threads.in_blocks(done.append, 90, 10)
+    print(len(done))
+
+threading.Thread(target=late).start()
+"""
+
+
+def test_a_thread_that_outlives_the_main_one_goes_on_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("9\n", "")

@@ -103,7 +103,7 @@ class Sum:
         others = [term for term in self.terms if not isinstance(term, (Extract, Linear))]
 
         def fill(rows: slice) -> None:
-            block, own = output[rows], vectors[rows]
+            block, own, own_texts = output[rows], vectors[rows], None if texts is None else texts[rows]
             if matrices:
                 np.matmul(own, matrices[0], out=block)
                 block += self.bias
@@ -114,7 +114,7 @@ class Sum:
             for values in embedded:
                 block += values[rows]
             for term in others:
-                block += term.apply(own, None if texts is None else texts[rows])
+                block += term.apply(own, own_texts)
             if self.normalise:
                 normalise_rows(block)
 

@@ -71,5 +71,7 @@ def test_many_stems_are_told_apart(known: int) -> None:
 
 
 def test_stems_that_are_longer_or_not_ascii_do_no_harm() -> None:
-    of_text, rows, others = AsciiStems({"naïve": 0, "longer": 1, "": 2, "cat": 3}).of([b"Cat longer", "naïve".encode()])
+    of_text, rows, others = AsciiStems({"naïve": 0, "longer": 1, "": 2, "cat\0": 4, "cat": 3}).of(
+        [b"Cat longer", "naïve".encode()]
+    )
     assert (of_text.tolist(), rows.tolist(), others) == ([0], [3], [(1, "naïve".encode())])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lightmigrate import Model, Projection
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.model import ProjectionInfo
-from lightmigrate.projection.steps import ByText, Sum, weighted_sum
+from lightmigrate.projection.steps import CHUNK_ROWS, ByText, Sum, weighted_sum
 from lightmigrate.projection.terms.base import Term
-from lightmigrate.projection.terms.kernel import BLOCK_ROWS, Kernel, similarities
+from lightmigrate.projection.terms.kernel import Kernel, similarities
 from lightmigrate.projection.terms.lexical import Lexical, Vocabulary, stems_of
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.projection.terms.network import Network
@@ -91,7 +91,7 @@ def test_similarity_is_the_gaussian_of_the_distance() -> None:
 
 
 def test_kernel_term_sums_over_its_landmarks() -> None:
-    term, x = kernel(), random_vectors(BLOCK_ROWS + 3, 5)
+    term, x = kernel(), random_vectors(2 * CHUNK_ROWS + 3, 5)
     expected = similarities(x.astype(np.float64), term.landmarks.astype(np.float64), term.width) @ term.weights
     np.testing.assert_allclose(projection_of(term).apply(x), expected, atol=1e-5)
 

@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from lightmigrate.projection.terms.words import STEM_LETTERS
 
-# What a byte becomes: letters and digits lower-case ones, white space a space, other ASCII a zero.
-_BYTES = bytes(
-    ord(chr(code).lower()) if code >= 128 or chr(code).isalnum() else ord(" ") * chr(code).isspace()
-    for code in range(256)
-)
+# What a byte becomes: letters and digits lower-case ones, white space a space, other ASCII a zero, the rest itself.
 _SPACE, _FIRST_LETTER, _NOT_ASCII = ord(" "), ord("0"), 128
+_BYTES = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() else _SPACE * chr(code).isspace() for code in range(_NOT_ASCII)
+) + bytes(range(_NOT_ASCII, 256))
 
 # Of eight bytes as a number, those of a word of so many letters.
 _LETTERS = np.array([(1 << 8 * count) - 1 for count in range(STEM_LETTERS + 1)], dtype=np.uint64)
@@ -40,7 +39,8 @@ class AsciiStems:
     """
 
     def __init__(self, stems: Mapping[str, int]) -> None:
-        known = {stem: row for stem, row in stems.items() if stem.isascii() and 0 < len(stem) <= STEM_LETTERS}
+        words = (stem for stem in stems if stem.isascii() and stem.isalnum() and len(stem) <= STEM_LETTERS)
+        known = {stem: stems[stem] for stem in words}
         bits = max(1, (len(known) * _PLACES).bit_length())
         self._shift, self._last = np.uint64(64 - bits), np.int64((1 << bits) - 1)
         self._keys = np.zeros(1 << bits, dtype=np.uint64)
@@ -74,7 +74,7 @@ class AsciiStems:
         rows = self._rows_of(places[first] & _LETTERS[np.minimum(end - first, STEM_LETTERS)])
         known = np.flatnonzero(rows >= 0)
         counts = np.diff(np.searchsorted(first[known], starts))
-        return np.repeat(np.arange(len(texts)), counts), rows[known], others
+        return np.repeat(np.arange(len(texts), dtype=np.int64), counts), rows[known], others
 
     def _rows_of(self, keys: Keys) -> Numbers:
         """The row of each key, -1 where it is unknown."""

@@ -100,8 +100,9 @@ class Vocabulary:
     def dense(self, texts: Texts) -> Vectors:
         """The weights of n texts as a dense matrix, float32 `(n, stems)`."""
         output = np.zeros((len(texts), len(self.stems)), dtype=np.float32)
-        ends, rows, values = self.tfidf(texts)
-        output[np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0)), rows] = values
+        for first in range(0, len(texts), BLOCK_TEXTS):
+            ends, rows, values = self.tfidf(texts[first : first + BLOCK_TEXTS])
+            output[first + np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)), rows] = values
         return output
 
 
