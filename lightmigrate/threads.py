@@ -8,7 +8,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -52,25 +51,30 @@ def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
     rounds = -(-rows // (threads * block))
     size = -(-rows // (threads * rounds))  # equally many blocks for all threads
     left = deque(range(0, rows, size))
-    errors = np.geterr()  # which each thread has its own of
+    failures: list[BaseException] = []
+    settings = np.geterr()  # which each thread has its own of
 
     def work_on() -> None:
         try:
-            with np.errstate(**errors):
+            with np.errstate(**settings):
                 while (first := _next(left)) is not None:
                     work(slice(first, min(first + size, rows)))
-        except BaseException:
+        except BaseException as failure:  # noqa: BLE001  # raised below
             left.clear()
-            raise
+            failures.append(failure)
 
-    with _at_most(1), ThreadPoolExecutor(threads - 1) as pool:
-        helpers: list[Future[None]] = []
+    with _at_most(1):
+        helpers: list[threading.Thread] = []
         with contextlib.suppress(RuntimeError):  # none begins any more while Python ends; this one does it all then
             for _ in range(threads - 1):
-                helpers.append(pool.submit(work_on))
+                helper = threading.Thread(target=work_on)
+                helper.start()
+                helpers.append(helper)
         work_on()
         for helper in helpers:
-            helper.result()
+            helper.join()
+    if failures:
+        raise failures[0]
 
 
 def _next(left: deque[int]) -> int | None:
