@@ -18,7 +18,7 @@ LONGEST_REMEMBERED = 32
 # Fewer texts are read token by token, and so is a text of which more than one letter in so many is not ASCII: NumPy's
 # calls would take longer.
 FEWEST_AT_ONCE = 12
-ASCII_FOR_EACH_OTHER = 16
+ASCII_FOR_EACH_OTHER = 100
 
 
 class StemRows:
@@ -52,7 +52,7 @@ class StemRows:
                 encoded[number] = b""
                 by_token.append((number, self._tokens.of(text)))
         of_text, rows, others = self._ascii.of(encoded)
-        by_token += [(number, self._tokens.of(token.decode("utf-8", "surrogatepass"))) for number, token in others]
+        by_token += [(number, self._tokens[token.decode("utf-8", "surrogatepass")]) for number, token in others]
         of_more, more = _joined(by_token)
         return np.concatenate([of_text, of_more]), np.concatenate([rows, more])
 
