@@ -33,8 +33,7 @@ from lightmigrate.estimators.extracts import OtherExtracts
 from lightmigrate.estimators.fit import LANDMARKS, fit_pairs
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.projection.terms.extract_rule import DocumentFrequencies, ExtractRule
-from lightmigrate.projection.terms.lexical import STEM_LETTERS
-from lightmigrate.projection.terms.words import words_of
+from lightmigrate.projection.terms.words import STEM_LETTERS, words_of
 from lightmigrate.providers.cache import Cached
 from lightmigrate.training.frequent_words import WordCounter
 from lightmigrate.training.request import tokens_of

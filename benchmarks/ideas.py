@@ -37,8 +37,8 @@ from ideas_fit import Matrix, Prediction, Similarity, mean_square, predict
 from ideas_student import Student
 
 from lightmigrate.estimators.choose import HeldOutSearch
-from lightmigrate.projection.terms.lexical import STEM_LETTERS, rarity
-from lightmigrate.projection.terms.words import words_of
+from lightmigrate.projection.terms.lexical import rarity
+from lightmigrate.projection.terms.words import STEM_LETTERS, words_of
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.metrics import unit
 from lightmigrate.training.request import tokens_of

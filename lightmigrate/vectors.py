@@ -40,8 +40,8 @@ def as_vectors(values: Any) -> Vectors:
 
 def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
     """Which rows of `(n, d)` are finite and not all zero: bool `(n,)`."""
-    squares = _squares(vectors)
-    valid: npt.NDArray[np.bool_] = (squares > 0) & (squares < np.inf)
+    lengths = squares(vectors)
+    valid: npt.NDArray[np.bool_] = np.asarray((lengths > 0) & (lengths < np.inf))
     unsure = ~valid  # invalid, or the squares left the range of float32
     if unsure.any():
         rows = vectors[unsure]
@@ -51,8 +51,8 @@ def meaningful(vectors: Vectors) -> npt.NDArray[np.bool_]:
 
 def with_direction(vectors: Vectors) -> npt.NDArray[np.bool_]:
     """Which rows of `(n, d)` have a length whose square float32 can hold, so that a cosine is defined: bool `(n,)`."""
-    squares = _squares(vectors)
-    return np.asarray((squares > SHORTEST**2) & (squares < np.inf))
+    lengths = squares(vectors)
+    return np.asarray((lengths > SHORTEST**2) & (lengths < np.inf))
 
 
 def finite_rows(vectors: Vectors) -> npt.NDArray[np.bool_]:
@@ -80,11 +80,11 @@ def normalise_rows(rows: Vectors) -> None:
 
 
 def _lengths(rows: Vectors) -> Vectors:
-    return np.sqrt(_squares(rows))
+    return np.asarray(np.sqrt(squares(rows)))
 
 
-def _squares(rows: Vectors) -> Vectors:
+def squares(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The squared length of every row of `(n, d)`: `(n,)` of the same dtype; infinity where that cannot hold it."""
     with np.errstate(over="ignore"):  # infinity marks an extreme row
         # one small product per row is faster than einsum's sum of products
-        squares: Vectors = np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0]
-    return squares
+        return np.asarray(np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightmigrate.errors import ProjectionError
-from lightmigrate.projection.terms.lexical import STEM_LETTERS, Vocabulary, rarity
+from lightmigrate.projection.terms.lexical import Vocabulary, rarity
+from lightmigrate.projection.terms.words import STEM_LETTERS
 from lightmigrate.vectors import Vectors, as_vectors
 
 

@@ -184,6 +184,9 @@ class Projection:
     def apply(self, vectors: Any, texts: Texts | None = None) -> Vectors:
         """Project vectors into the target space. Writes nothing.
 
+        Several threads may call it at once. It takes as many threads as matrix products have (`OPENBLAS_NUM_THREADS`
+        sets them); while a large batch is computed, products in the whole process have one thread each.
+
         Args:
             vectors: `(n, d_in)` or one `(d_in,)`; any real dtype, or lists. A row with NaN gives a row of NaN.
             texts: the n stored documents (`None` for a record without one), for projections that use

@@ -11,9 +11,10 @@ import numpy as np
 from lightmigrate.projection.terms.base import Array, Term, Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.threads import in_blocks
 from lightmigrate.vectors import Vectors, normalise_rows
 
-# Rows that are multiplied, shifted and normalised at once: few enough to stay in the processor's cache.
+# Rows that are computed at once: few enough to stay in the processor's cache.
 CHUNK_ROWS = 512
 
 
@@ -95,20 +96,29 @@ class Sum:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """Project `(n, d_in)` to a new float32 array `(n, d_out)`."""
+        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
+        # A model gets the texts of all rows at once; everything else is computed block by block.
+        embedded = [term.apply(vectors, texts) for term in self.terms if isinstance(term, Extract)]
         matrices = [term.weights for term in self.terms if isinstance(term, Linear)]
-        others = [term for term in self.terms if not isinstance(term, Linear)]
-        output = others[0].apply(vectors, texts) if others else np.empty((len(vectors), self.shape[1]), np.float32)
-        for term in others[1:]:
-            output += term.apply(vectors, texts)
-        for start in range(0, len(output), CHUNK_ROWS):
-            rows, own = output[start : start + CHUNK_ROWS], vectors[start : start + CHUNK_ROWS]
-            if not others:
-                np.matmul(own, matrices[0], out=rows)
-            for weights in matrices if others else matrices[1:]:
-                rows += own @ weights
-            rows += self.bias
+        others = [term for term in self.terms if not isinstance(term, (Extract, Linear))]
+
+        def fill(rows: slice) -> None:
+            block, own, own_texts = output[rows], vectors[rows], None if texts is None else texts[rows]
+            if matrices:
+                np.matmul(own, matrices[0], out=block)
+                block += self.bias
+            else:
+                block[:] = self.bias
+            for weights in matrices[1:]:
+                block += own @ weights
+            for values in embedded:
+                block += values[rows]
+            for term in others:
+                block += term.apply(own, own_texts)
             if self.normalise:
-                normalise_rows(rows)
+                normalise_rows(block)
+
+        in_blocks(fill, len(output), CHUNK_ROWS)
         if self.length is not None:
             output *= self.length.of(vectors, texts)
         return output

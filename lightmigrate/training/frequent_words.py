@@ -8,8 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lightmigrate.projection.terms.extract_rule import DocumentFrequencies
-from lightmigrate.projection.terms.lexical import STEM_LETTERS
-from lightmigrate.projection.terms.words import ideographs_of, pair_of_ideographs, words_of
+from lightmigrate.projection.terms.words import STEM_LETTERS, ideographs_of, pair_of_ideographs, words_of
 
 # They cost about as many tokens as some hundred documents.
 MOST_WORDS = 12_000

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from lightmigrate.projection.terms.base import Array
-from lightmigrate.projection.terms.lexical import LONGEST_REMEMBERED, MOST_REMEMBERED, STEM_LETTERS
-from lightmigrate.projection.terms.words import spans_of, words_of
+from lightmigrate.projection.terms.stem_rows import LONGEST_REMEMBERED, MOST_REMEMBERED
+from lightmigrate.projection.terms.words import STEM_LETTERS, spans_of, words_of
 
 ExtractKind = Literal["first", "content", "rarest"]
 EXTRACT_KINDS: tuple[ExtractKind, ...] = get_args(ExtractKind)

@@ -10,19 +10,16 @@ import numpy as np
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
-from lightmigrate.vectors import Vectors
-
-# Rows computed at once, so that the intermediate (rows, landmarks) stays in the processor's cache.
-BLOCK_ROWS = 1024
+from lightmigrate.vectors import Vectors, squares
 
 
 def similarities(vectors: Any, landmarks: Any, width: float) -> Any:
     """`exp(-‖x - z‖² / (2·width²))` for every row x `(n, d)` and landmark z `(m, d)`: `(n, m)`, of their dtype."""
     scale = vectors.dtype.type(1 / (2 * width**2))
-    # ‖x - z‖² = ‖x‖² + ‖z‖² - 2·x·z, all but the product in one pass
-    exponent = vectors @ (landmarks.T * (2 * scale))
-    exponent -= (scale * np.sum(vectors**2, axis=1))[:, None]
-    exponent -= scale * np.sum(landmarks**2, axis=1)
+    # ‖x - z‖² = ‖x‖² + ‖z‖² - 2·x·z
+    exponent = (vectors * (2 * scale)) @ landmarks.T
+    exponent -= scale * squares(vectors)[:, None]
+    exponent -= scale * squares(landmarks)
     np.minimum(exponent, 0, out=exponent)  # a rounding error can make a distance negative
     return np.exp(exponent, out=exponent)
 
@@ -55,11 +52,7 @@ class Kernel:
 
     def apply(self, vectors: Vectors, texts: Texts | None) -> Vectors:
         """`k(x, Z)·A` for every row; the texts are not used."""
-        output = np.empty((len(vectors), self.shape[1]), dtype=np.float32)
-        for start in range(0, len(vectors), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            np.matmul(similarities(vectors[rows], self.landmarks, self.width), self.weights, out=output[rows])
-        return output
+        return np.asarray(similarities(vectors, self.landmarks, self.width) @ self.weights)
 
     def scaled(self, by: Scale) -> Kernel:
         """The same term with its output multiplied by a number, or from the right by a matrix `(d_out, d_out)`."""

@@ -16,19 +16,13 @@ import numpy.typing as npt
 
 from lightmigrate.errors import ProjectionFileError
 from lightmigrate.projection.terms.base import Array, Scale, Texts, matrix, times
-from lightmigrate.projection.terms.words import runs_of, words_of
+from lightmigrate.projection.terms.stem_rows import StemRows
+from lightmigrate.projection.terms.words import STEM_LETTERS, runs_of, words_of
 from lightmigrate.vectors import Vectors
-
-# Words with the same first five letters count as one: a stemmer for all languages with an alphabet.
-STEM_LETTERS = 5
 
 # How texts are taken apart, by the number that a file names: a table is only good for the words it was fitted to.
 _WORDS: Mapping[int, Callable[[str], list[str]]] = {1: runs_of, 2: words_of}
 WORDS = 2
-
-# The most tokens in the cache, about 20 MB, and the longest of them: a text without spaces is one token.
-MOST_REMEMBERED = 100_000
-LONGEST_REMEMBERED = 32
 
 # Texts whose weights are computed at once: enough to make the overhead of NumPy's calls small.
 BLOCK_TEXTS = 256
@@ -42,33 +36,6 @@ def stems_of(text: str) -> Counter[str]:
 def rarity(counts: npt.NDArray[np.float64], documents: int) -> Vectors:
     """The inverse document frequency of stems: `1 + ln((1 + documents) / (1 + documents with the stem))`."""
     return (1 + np.log((1 + documents) / (1 + counts))).astype(np.float32)
-
-
-class _Rows(dict[str, bytes]):
-    """A cache: token to the rows of its known stems. A token is a run without white space, such as `(p53-dependent)`.
-
-    The rows are the bytes of int32 numbers: joining bytes is the fastest way from many tokens to one array.
-
-    Tokens are cached because splitting them into words is slow. White space separates words and does not change how
-    letters are lower-cased, so the words of a text are the words of its tokens.
-    """
-
-    def __init__(self, stems: Mapping[str, int], words_of: Callable[[str], list[str]]) -> None:
-        self.stems = stems
-        self.words_of = words_of
-
-    def __missing__(self, token: str) -> bytes:
-        stems = (word[:STEM_LETTERS] for word in self.words_of(token))
-        rows = np.array([self.stems[stem] for stem in stems if stem in self.stems], dtype=np.int32).tobytes()
-        if len(token) <= LONGEST_REMEMBERED:
-            if len(self) >= MOST_REMEMBERED:
-                self.clear()
-            self[token] = rows
-        return rows
-
-    def of(self, text: str) -> bytes:
-        """The rows of all known stems of a text, in order."""
-        return b"".join(map(self.__getitem__, text.split()))
 
 
 class Weights(NamedTuple):
@@ -100,14 +67,14 @@ class Vocabulary:
     stems: tuple[str, ...]
     rarities: Vectors
     words: int = WORDS
-    _rows: _Rows = field(init=False, repr=False, compare=False)
+    _rows: StemRows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.rarities.shape != (len(self.stems),):
             raise ValueError(f"{len(self.stems)} stems and {self.rarities.shape} rarities do not fit")
         if self.words not in _WORDS:
             raise ValueError(f"words {self.words} are unknown, this lightmigrate reads up to {WORDS}")
-        rows = _Rows({stem: row for row, stem in enumerate(self.stems)}, _WORDS[self.words])
+        rows = StemRows({stem: row for row, stem in enumerate(self.stems)}, _WORDS[self.words])
         object.__setattr__(self, "_rows", rows)
 
     @classmethod
@@ -121,10 +88,9 @@ class Vocabulary:
 
     def tfidf(self, texts: Texts) -> Weights:
         """The weights of n texts; none for a text that is `None`, empty, or made of unknown stems."""
-        encoded = [self._rows.of(text or "") for text in texts]
-        of_text = np.repeat(np.arange(len(texts)), [len(rows) // np.dtype(np.int32).itemsize for rows in encoded])
+        of_text, rows = self._rows.of(texts)
         size = max(1, len(self.stems))
-        cells = of_text * size + np.frombuffer(b"".join(encoded), dtype=np.int32)
+        cells = of_text * size + rows
         distinct, counts = np.unique(cells, return_counts=True)
         of_text, rows = np.divmod(distinct, size)
         values = (1 + np.log(counts.astype(np.float32))) * self.rarities[rows]
@@ -134,8 +100,9 @@ class Vocabulary:
     def dense(self, texts: Texts) -> Vectors:
         """The weights of n texts as a dense matrix, float32 `(n, stems)`."""
         output = np.zeros((len(texts), len(self.stems)), dtype=np.float32)
-        ends, rows, values = self.tfidf(texts)
-        output[np.repeat(np.arange(len(texts)), np.diff(ends, prepend=0)), rows] = values
+        for first in range(0, len(texts), BLOCK_TEXTS):
+            ends, rows, values = self.tfidf(texts[first : first + BLOCK_TEXTS])
+            output[first + np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)), rows] = values
         return output
 
 

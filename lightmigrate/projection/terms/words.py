@@ -25,6 +25,9 @@ _SYLLABLES = "\u0e00-\u0e4e\u0e80-\u0eff\u1000-\u103f\u1050-\u109f\u1780-\u17d3"
 
 FEWEST_HIRAGANA = 3
 
+# Words with the same first five letters count as one: a stemmer for all languages with an alphabet.
+STEM_LETTERS = 5
+
 # A faster way to find words in ASCII text: everything else becomes a space.
 _ASCII = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
 
