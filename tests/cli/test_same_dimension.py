@@ -135,3 +135,12 @@ def test_what_was_half_embedded_again_is_finished_when_it_is_named(
     assert folder_hash(folder) == before
     run(capsys, "migrate", folder, *NEW, "--collection", "notes", "--yes")
     np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)
+
+
+def test_vectors_that_hold_nothing_are_not_needed_where_all_is_embedded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some applications store zeros when their model fails. Refused, they would have been embedded and paid for."""
+    add(folder, "notes", np.where(np.arange(ROWS)[:, None] < 5, np.float32(0), OF_ANOTHER))
+    run(capsys, "migrate", folder, *NEW, "--yes")
+    np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)
