@@ -323,4 +323,4 @@ def _catalog(files: FileDatabase) -> Sequence[CollectionFacts]:
 def _require_fitting(store: Store, request: Request) -> None:
     sample = sample_of(store.collection(request.address))
     if len(sample) and not keeps_vectors(request.projection):
-        require_fitting(request.address, sample.vectors, request.projection)
+        require_fitting(request.address, request.projected(sample), request.projection)

@@ -7,6 +7,7 @@ error, 2 refused because going on would not be safe.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +90,7 @@ def application(chosen: str | None = None) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; whatever goes wrong is one line, never a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _never_fail_to_print()
     chosen = next((word for word in words if not word.startswith("-")), None)
     try:
         if not words:
@@ -111,6 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         messages.print("[bold red]interrupted[/]: the database is whole, the old one or the new one")
         code = 1
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _never_fail_to_print() -> None:
+    """Print escapes of what an output cannot hold, such as a file in a code page: when it is told, it was done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _version(

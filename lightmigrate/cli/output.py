@@ -67,8 +67,13 @@ def print_next(*words: object, why: str = "next") -> None:
 def write_json(value: Any) -> None:
     """One JSON document on stdout."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # half a surrogate, which a text or file name can hold, has no UTF-8; JSON has an escape for it
-    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        # half a surrogate, which a text or file name can hold, has no UTF-8, and a code page lacks most letters; JSON
+        # has escapes for them
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def _print_intermediate(result: Result) -> None:

@@ -135,6 +135,7 @@ def migrate_to_model(
                 for address, reason in mixed.items()
                 if not options.force
             ]
+        # No projection fits these: all of their texts are embedded.
         alone = [
             ModelGroup((facts,))
             for facts in filled
@@ -169,6 +170,7 @@ def migrate_to_model(
                         conversation,
                         database,
                         options.force,
+                        recognised.of_several_models or mixed.get(group.members[0].address, ""),
                     )
                     learning.append(_Learning(group, opened, compared, None))
             except (NotEnoughTextsError, CostError, RefusedError) as error:
@@ -224,8 +226,11 @@ def _compared(
     conversation: Conversation,
     database: DatabaseChoice,
     force: bool,
+    mixed: str,
 ) -> Comparison:
     """The routes for the collections of one model, which are shown, with one chosen.
+
+    Where they are `mixed`, of several models, and it is not forced, all is embedded.
 
     Raises:
         RefusedError: none reaches the goal; the message holds the commands for others.
@@ -252,6 +257,7 @@ def _compared(
             target=provider.name,
         ),
         before_paying=ask,
+        mixed=mixed,
     )
     conversation.show(compared)
     if compared.chosen is None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lightmigrate.errors import InvalidVectorsError, NothingToMigrateError
 from lightmigrate.migration.distance import keeps_vectors
+from lightmigrate.migration.partly_exact import projected_rows
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Collection, Metric, Page
 from lightmigrate.texts.source import STORED, TextSource
@@ -96,8 +97,16 @@ class InvalidRows:
     def look(self, page: Page) -> bool:
         """Check a page; returns whether all records so far can be migrated."""
         if self.job.invalid_vectors == "refuse" and not self.job.anew:
-            self.ids += [page.ids[row] for row in np.flatnonzero(~self.job.valid(page.vectors)).tolist()]
+            invalid = np.flatnonzero(~self.job.valid(page.vectors)).tolist()
+            self.ids += self._projected(page.rows(invalid)) if invalid else []
         return not self.ids
+
+    def _projected(self, page: Page) -> Sequence[str]:
+        """The ids of those records of a page that need their stored vectors: all that the new model does not embed."""
+        texts = self.job.texts.texts_of(page)
+        if len(projected_rows(self.job.projection, texts)) < len(page):
+            project(self.job.projection, page, self.job.texts)  # only then it is known which texts the model refuses
+        return [page.ids[row] for row in projected_rows(self.job.projection, texts)]
 
     def require_none(self, total: int) -> None:
         """Raise `InvalidVectorsError` when any of `total` records was invalid."""

@@ -68,6 +68,13 @@ class PartlyExact:
         return vectors
 
 
+def projected_rows(projection: Projection, texts: Sequence[str | None]) -> list[int]:
+    """The rows of some texts that a projection projects: all but those that it embeds. Calls no model."""
+    first = projection.steps[0] if projection.steps else None
+    embeds = first.embeds if isinstance(first, PartlyExact) else lambda text: False
+    return [row for row, text in enumerate(texts) if not embeds(text)]
+
+
 def without_exact(projection: Projection) -> Projection:
     """What a projection does with the records that it does not embed: of `PartlyExact.of` the other half."""
     (first, *rest) = projection.steps

@@ -13,6 +13,7 @@ from lightmigrate.errors import DatabaseError, ProjectionFileError
 from lightmigrate.files import file_sha256
 from lightmigrate.migration.distance import keeps_vectors, require_distance, same_vectors
 from lightmigrate.migration.job import InvalidVectors
+from lightmigrate.migration.partly_exact import projected_rows
 from lightmigrate.projection.projection import Projection
 from lightmigrate.stores.base import Address, Metric, Page, Store
 from lightmigrate.texts.source import Texts, TextSource, by_id, form_from_json, form_to_json
@@ -46,6 +47,11 @@ class Request:
     distance: Metric | None = None
     moved: Callable[[Page, Vectors], None] | None = None
     soon_exact: bool = False
+
+    def projected(self, sample: Page) -> Vectors:
+        """The vectors of those records of a sample that are projected, and not embedded by the new model."""
+        source = self.texts if isinstance(self.texts, TextSource) else TextSource(by_id=by_id(self.texts))
+        return sample.vectors[projected_rows(self.projection, source.texts_of(sample))]
 
 
 # The requests, or a function that makes them from the open database (or an open copy), which it only reads.

@@ -15,13 +15,15 @@ from lightmigrate.vectors import Vectors
 def require_fitting(address: Address, vectors: Vectors, projection: Projection) -> None:
     """Check that a sample of a collection's vectors, `(n, d)`, all come from the projection's source model.
 
-    Passes when this cannot be decided: too few vectors, or a projection without a sketch of its source space (then
-    only a mixture of several models is refused). Only reads.
+    Passes when this cannot be decided: no or too few vectors, or a projection without a sketch of its source space
+    (then only a mixture of several models is refused). Only reads.
 
     Raises:
         MixedCollectionError: the vectors come from several models.
         WrongSpaceError: the vectors come from another model.
     """
+    if not len(vectors):
+        return
     source, target = projection.spaces
     info = projection.info
     _require_one_model(address, vectors, info.source.name, source)
@@ -52,7 +54,7 @@ def _require_one_model(address: Address, vectors: Vectors, model: str, source: S
         likeness_note = f"; their likeness to {model}'s is {shares} (1 by chance)"
     raise MixedCollectionError(
         f"collection {address}: of {len(vectors):,} vectors looked at, {mixture.reason}{likeness_note}; one "
-        "projection fits one model: embed the rows of the others again first, or add --force",
+        "projection fits one model: embed all of it (migrate --collection NAME --target-model MODEL), or add --force",
         counts=mixture.counts,
         looked_at=len(vectors),
     )

@@ -24,6 +24,9 @@ from lightmigrate.vectors import Vectors, as_vectors, finite_rows, meaningful
 # Texts of one call, at least, where some could be in another call at the same time.
 FEWEST_OF_CALL = 64
 
+# A model may know no word of a text, and so give some texts the vector of nothing; so many different ones it does not.
+MOST_ALIKE = 16
+
 # Called with the number of texts embedded so far and the number of all.
 Progress = Callable[[int, int], None]
 
@@ -182,7 +185,12 @@ class Provider(ABC):
         return answer
 
     def _encoder(self, queries: bool) -> Callable[[Sequence[str]], Vectors]:
-        return lambda texts: self.checked(self.encode(texts, queries), len(texts))
+        def encode(texts: Sequence[str]) -> Vectors:
+            vectors = self.checked(self.encode(texts, queries), len(texts))
+            self._require_different(texts, vectors)
+            return vectors
+
+        return encode
 
     def checked(self, answer: Any, expected: int) -> Vectors:
         """An answer of `encode` as float32 `(expected, d)`, with a row of NaN for each that is no direction.
@@ -214,6 +222,15 @@ class Provider(ABC):
             vectors = vectors.copy()
             vectors[~valid] = np.nan
         return vectors
+
+    def _require_different(self, texts: Sequence[str], vectors: Vectors) -> None:
+        """Raise `ProviderError` when many different texts have the same vector, by which nothing can be found."""
+        different = len(texts) > MOST_ALIKE and len(set(texts))
+        if different and different > MOST_ALIKE and np.allclose(vectors, vectors[0], rtol=1e-5, atol=0, equal_nan=True):
+            raise ProviderError(
+                f"{self.name} gave {different} different texts the same vector; is it an embedding model, and does its "
+                "server work?"
+            )
 
     def _require_shape(self, vectors: Vectors) -> None:
         """Learn the dimension from the first vectors; `ProviderError` when later ones have another."""

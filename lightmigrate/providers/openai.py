@@ -13,7 +13,7 @@ from lightmigrate.providers.openai_answer import vectors_in
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
 from lightmigrate.providers.prices import dollars_for, price_of
 from lightmigrate.providers.purse import Limit
-from lightmigrate.providers.refusals import is_about_texts, reason_of, seconds_to_wait
+from lightmigrate.providers.refusals import is_about_texts, reason_of, refuses_texts, seconds_to_wait
 
 # The official client waits between attempts: half a second, doubled each time up to 8 seconds, shortened by a random
 # share of up to a quarter; or as long as Retry-After says. Half a minute in all.
@@ -123,7 +123,10 @@ class OpenAIProvider(Provider):
         if self._client is None:
             if not os.environ.get("OPENAI_API_KEY"):
                 raise ProviderError("OPENAI_API_KEY is not set; put the key (or any word, for a local server) there")
-            self._client = openai.OpenAI(base_url=self.base_url, max_retries=self.retries, timeout=self.timeout)
+            waiting = openai.DefaultHttpxClient(event_hooks={"response": [_not_again_for_its_texts]})
+            self._client = openai.OpenAI(
+                base_url=self.base_url, max_retries=self.retries, timeout=self.timeout, http_client=waiting
+            )
         options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
         try:
             # Floats, not base64: every compatible server can return them.
@@ -170,6 +173,17 @@ class OpenAIProvider(Provider):
 
     def _server(self) -> str:
         return f"the server at {self.base_url}" if self.base_url else "OpenAI"
+
+
+def _not_again_for_its_texts(response: Any) -> None:
+    """Keep the official client from repeating a request that is refused for its texts: each time takes half a minute.
+
+    Some servers refuse with a status of 500 or 429, which the client takes for a moment's trouble.
+    """
+    if not response.is_success:
+        response.read()
+        if refuses_texts(response.status_code, response.text):
+            response.headers["x-should-retry"] = "false"
 
 
 def _require_plain_address(url: str | None) -> None:

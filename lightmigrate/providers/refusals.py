@@ -22,6 +22,12 @@ _ABOUT_INPUT = re.compile(
     re.IGNORECASE,
 )
 
+# Words of the same that speak of the server's state: the same request may be accepted a moment later.
+_ABOUT_SERVER = re.compile(
+    r"deadline|timed? ?-?out|rate.?limit|quota|too many (requests|open|connections)|connection|overloaded|retries",
+    re.IGNORECASE,
+)
+
 # Words of a refusal for what a text says, not for its length.
 _POLICY = re.compile(r"polic|content.?filter|moderat|safety|flagged|harmful|prohibited|inappropriate", re.IGNORECASE)
 
@@ -97,11 +103,17 @@ def is_about_texts(error: Exception) -> bool:
     """Whether an exception of a server or a library may be about the texts, and not about the connection or the key."""
     status = _status(error)
     if isinstance(status, int):
-        about_input = {429: _REQUEST_TOO_LARGE, 500: _ABOUT_INPUT}.get(status)
-        return status in _REFUSING or (about_input is not None and about_input.search(str(error)) is not None)
+        return refuses_texts(status, str(error))
     unrelated = (ConnectionError, TimeoutError, ImportError, OSError)
     names = {parent.__name__ for parent in type(error).__mro__}
     return not isinstance(error, unrelated) and not names & {"APIConnectionError", "TransportError", "RequestException"}
+
+
+def refuses_texts(status: int, message: str) -> bool:
+    """Whether an answer that is no success may be about the texts, so that the same texts are refused again."""
+    if status == 500:
+        return _ABOUT_INPUT.search(message) is not None and _ABOUT_SERVER.search(message) is None
+    return status in _REFUSING or (status == 429 and _REQUEST_TOO_LARGE.search(message) is not None)
 
 
 def is_busy(error: Exception) -> bool:

@@ -28,6 +28,10 @@ Rows = npt.NDArray[np.float64]
 # is rounded to 8 bits. Two models, and two texts, have less.
 SAME_COSINE, ROUNDED_COSINE = 0.9998, 0.99
 
+# The most of the model's variance between texts that may be lost by rounding to 8 bits, which loses a thousandth. The
+# vectors of some models have so much in common that their mean alone has a higher cosine to each of them.
+UNEXPLAINED = 0.1
+
 # The share of the rows that have to agree, and of the signs.
 AGREEING = 0.98
 
@@ -128,6 +132,13 @@ def _agree(some: Rows, others: Rows, cosine: float = SAME_COSINE) -> bool:
     return bool(np.mean(np.sum(unit(some) * unit(others), axis=1) >= cosine) >= AGREEING)
 
 
+def _explains(computed: Rows, new: Rows) -> bool:
+    """Whether computed vectors tell how the model's differ from each other, and not only what all have in common."""
+    around = np.sum((new - new.mean(axis=0)) ** 2)
+    left = np.sum((new - computed) ** 2) + np.finfo(np.float32).eps * np.sum(new**2)  # vectors may have all in common
+    return bool(left <= UNEXPLAINED * around)
+
+
 def _rescaled(cut: Rows, new: Rows, dimensions: tuple[int, int], *, is_centred: bool) -> Form | None:
     """The form of vectors of the same directions; `None` when their lengths are the same and nothing was cut."""
     was, now = Lengths.of(cut), Lengths.of(new)
@@ -177,7 +188,8 @@ def _rounded(stored: Rows, new: Rows) -> Form | None:
         return None
     halves = np.arange(len(stored)) % 2 == 0
     scales, shifts = _line(stored[halves], new[halves])
-    if not _agree(stored[~halves] * scales + shifts, new[~halves], ROUNDED_COSINE):
+    computed, others = stored[~halves] * scales + shifts, new[~halves]
+    if not _agree(computed, others, ROUNDED_COSINE) or not _explains(computed, others):
         return None
     scales, shifts = _line(stored, new)
     now = Lengths.of(new)

@@ -16,6 +16,7 @@ from lightmigrate.errors import NotEnoughTextsError, RefusedError
 from lightmigrate.migration.history import DOING_NOTHING
 from lightmigrate.projection.terms.extract_rule import described
 from lightmigrate.providers.cache import Cached
+from lightmigrate.quality.mixture import find_mixture
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN, QualityEstimate
 from lightmigrate.registry.library import Candidate
 from lightmigrate.results import Result
@@ -39,6 +40,9 @@ ALL_THE_SAME = "name it (--collection) to compare all the same"
 
 # Records read to recognise their model by, where none are read to measure on.
 SAMPLED = 200
+
+# Records that tell whether their vectors are of several models.
+SAMPLED_FOR_MIXTURE = 1000
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def compare_routes(
     before_paying: BeforePaying = unasked,
     recognising: bool = False,
     even_own: bool = False,
+    mixed: str = "",
 ) -> Comparison:
     """Compare the routes and choose one. Calls the model; only reads, and fills the model's cache.
 
@@ -116,6 +121,8 @@ def compare_routes(
         recognising: look first whether the vectors are the new model's own, or lead to its own by arithmetic: then
             nothing is measured. A caller that has looked already leaves it out.
         even_own: compare the routes although the vectors are the new model's own.
+        mixed: how the vectors are known to be of several models: no projection fits them, and unless the goal takes
+            whatever comes, only embedding everything is compared with doing nothing. Looked for where it is empty.
 
     Raises:
         RefusedError: measuring would take more than the budget.
@@ -132,7 +139,10 @@ def compare_routes(
     everything = costs.everything(_of_everything(costs))
     curve, known, not_measured = None, None, ""
     measuring = _measuring_share(costs, goal, limit.spent)
-    if read is None and not always and takes_little(everything) and goal.allows(everything):
+    mixed = "" if goal.even_below_nothing else mixed or _mixture_of(collection)
+    if mixed:
+        read = None
+    elif read is None and not always and takes_little(everything) and goal.allows(everything):
         not_measured = "embedding everything takes too little to compare it with anything"
     elif read is None:
         try:
@@ -144,6 +154,9 @@ def compare_routes(
         recognised = recognise(collection, _sample(collection, read), provider, limit, before_paying)
         if (settled := _settled(costs, collection.address, recognised, even_own=even_own)) is not None:
             return settled
+        mixed = mixed or recognised.of_several_models
+    if mixed:
+        read, not_measured = None, f"no projection fits vectors of several models: {mixed}"
     if read is not None:
         most = options.token_share if options.token_share is not None else measuring
         bill = provider.priced(round(options.tokens or most * costs.count.tokens))
@@ -175,6 +188,14 @@ def compare_routes(
         known=known,
         recognised="" if recognised is None else recognised.form or recognised.reason_to_stay,
     )
+
+
+def _mixture_of(collection: JoinedCollections) -> str:
+    """How the vectors of one collection are of several models, as they themselves tell; empty where they do not."""
+    if len(collection.members) > 1:  # `group_by_model` compared them
+        return ""
+    mixture = find_mixture(collection.sample(SAMPLED_FOR_MIXTURE).vectors)
+    return "" if mixture is None else mixture.reason
 
 
 def nothing_to_do(model: str, collections: str, records: int, reason: str, *, is_exact: bool = False) -> Comparison:

@@ -44,6 +44,11 @@ class Recognised:
         return "" if self.identity.verdict in _NOT_THE_MODELS else self.identity.reason
 
     @property
+    def of_several_models(self) -> str:
+        """How the vectors are known to be of several models, the new one among them; empty where they are not."""
+        return self.identity.reason if self.identity is not None and self.identity.verdict == "mixed" else ""
+
+    @property
     def arithmetic(self) -> Projection | None:
         """What computes the new model's vectors from the stored ones, exactly; `None` where there is no such thing."""
         if self.identity is None:

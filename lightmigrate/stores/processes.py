@@ -58,10 +58,19 @@ def is_hidden(pid: int) -> bool:
     return False
 
 
+def told_of(pid: int, what: str) -> str:
+    """What the system tells of a process. A name in it is cut to 15 bytes, whatever letter that cuts in two.
+
+    Raises:
+        OSError: it has ended, or may not be seen.
+    """
+    return Path(f"/proc/{pid}/{what}").read_bytes().decode(errors="replace")
+
+
 def user_of(pid: int) -> str:
     """The name of the user of a process; `?` when it has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = told_of(pid, "status")
     except OSError:
         return "?"
     return user_name(int(status.partition("\nUid:")[2].split()[1]))
@@ -84,7 +93,7 @@ def _ancestors() -> Iterator[int]:
     while pid:
         yield pid
         try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            pid = int(told_of(pid, "stat").rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             return
 

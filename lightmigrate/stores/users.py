@@ -15,7 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lightmigrate import system
-from lightmigrate.stores.processes import all_processes, hidden_processes_naming, is_hidden, lock_holders, user_of
+from lightmigrate.stores.processes import (
+    all_processes,
+    hidden_processes_naming,
+    is_hidden,
+    lock_holders,
+    told_of,
+    user_of,
+)
 from lightmigrate.stores.unseen import open_unseen, why_unknown
 
 # In place of the id of a process that cannot be seen, as Linux itself has it.
@@ -65,7 +72,7 @@ def process_name(pid: int) -> str:
     if pid == UNSEEN:
         return "in another container, or of another user"
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        name = told_of(pid, "comm").strip()
     except OSError:
         return "?"
     return f"{name}, of user {user_of(pid)}" if is_hidden(pid) else name

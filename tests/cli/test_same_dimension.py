@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightmigrate.cli.app import main
 from lightmigrate.migration.history import HISTORY_FILE, HistoryEntry, model_after
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
@@ -17,7 +18,7 @@ from tests.databases import folder_hash
 from tests.encoders import WordLlamaFunction, shared_wordllama
 from tests.startup.starts import CORPUS
 
-ROWS, DIMENSION = 60, 256
+ROWS, DIMENSION = 120, 256
 NEW = (
     "--target-provider",
     "chroma",
@@ -104,3 +105,42 @@ def entry(event: str, backup: str, *, source: str = "", target: str = "", **more
 ])  # fmt: skip
 def test_the_model_after_all_that_was_done(entries: list[HistoryEntry], expected: str | None) -> None:
     assert model_after(entries).get("name") == expected
+
+
+def half_of(first: Vectors, second: Vectors) -> Vectors:
+    return np.where(np.arange(ROWS)[:, None] % 2, first, second)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_vectors_of_two_other_models_are_all_embedded(
+    named: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of which no projection may be paid for: it would be refused when all is embedded and paid for."""
+    add(folder, "notes", half_of(OF_ANOTHER, OF_A_THIRD))
+    which = ("--collection", "notes") if named else ()
+    assert "rows of 2 models" in run(capsys, "plan", folder, *NEW, *which)
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", str(folder), *NEW, "--collection", "notes", "--budget", "30%"])
+    assert "no budget can be chosen: no projection fits vectors of several models" in capsys.readouterr().err
+    run(capsys, "migrate", folder, *NEW, *which, "--yes")
+    np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)
+
+
+def test_what_was_half_embedded_again_is_finished_when_it_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(folder, "notes", half_of(OF_ANOTHER, OWN))
+    before = folder_hash(folder)
+    assert "name it (--collection)" in refused(capsys, "migrate", folder, *NEW, "--yes")
+    assert folder_hash(folder) == before
+    run(capsys, "migrate", folder, *NEW, "--collection", "notes", "--yes")
+    np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)
+
+
+def test_vectors_that_hold_nothing_are_not_needed_where_all_is_embedded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some applications store zeros when their model fails. Refused, they would have been embedded and paid for."""
+    add(folder, "notes", np.where(np.arange(ROWS)[:, None] < 5, np.float32(0), OF_ANOTHER))
+    run(capsys, "migrate", folder, *NEW, "--yes")
+    np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)

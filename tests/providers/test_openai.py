@@ -134,6 +134,15 @@ def test_a_model_that_never_gives_a_vector_is_none(server: EmbeddingServer, stra
         provider(server).embed(["odd", "odd as well"])
 
 
+def test_a_model_that_does_not_tell_texts_apart_is_no_embedding_model(server: EmbeddingServer) -> None:
+    server.model = lambda texts: np.tile(shared_minilm().embed(["the same"]), (len(texts), 1))
+    with pytest.raises(ProviderError, match="gave 30 different texts the same vector"):
+        provider(server).embed([f"text {number}" for number in range(30)])
+    assert provider(server).embed(["one", "two"]).shape == (2, 384)
+    server.model = lambda texts: shared_minilm().embed(list(texts))
+    assert provider(server).embed(["the same"] * 30).shape == (30, 384)
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -88,6 +88,29 @@ def test_one_long_text_is_cut_and_the_others_are_embedded(server: EmbeddingServe
     assert server.refused <= 9
 
 
+@pytest.mark.parametrize("status", [500, 429])
+def test_what_is_refused_for_its_texts_is_not_sent_again(server: EmbeddingServer, status: int) -> None:
+    def refuses(texts: list[str]) -> tuple[int, str] | None:
+        return None if first_over(512, texts) is None else (status, "input is too large to process")
+
+    server.refuses = refuses
+    asked = provider(server, retries=3)
+    asked.embed([*TEXTS, LONG])
+    assert asked.shortened.cut == 1
+    assert server.refused <= 12, "each refused request was sent once"
+
+
+@pytest.mark.parametrize("message", [
+    "context deadline exceeded", "rate limit exceeded", "too many open files", "maximum number of retries exceeded",
+])  # fmt: skip
+def test_a_moment_of_trouble_of_the_server_cuts_no_text(server: EmbeddingServer, message: str) -> None:
+    troubles = [message] * 2
+    server.refuses = lambda texts: (500, troubles.pop()) if troubles else None
+    asked = provider(server, retries=3)
+    asked.embed([LONG])
+    assert (asked.shortened.cut, asked.shortened.refused, server.refused) == (0, 0, 2)
+
+
 @pytest.mark.parametrize(("message", "limit", "given"), [
     ("Invalid 'input[3]': maximum input length is 8192 tokens.", 8192, None),
     ("This model's maximum context length is 8,192 tokens, however you requested 9,000 tokens (9000 in your prompt; 0 "

@@ -126,6 +126,19 @@ def test_another_model_is_no_form() -> None:
         assert found.verdict != "form"
 
 
+def test_what_all_vectors_have_in_common_makes_no_form() -> None:
+    other = load_corpus().old_documents[:60]
+    common = 20 * np.ones_like(UNIT)
+    for stored, new in (
+        (other, np.tile(UNIT[:1], (60, 1))),  # a model that gives every text the same vector
+        (np.tile(UNIT[:1], (60, 1)), other),
+        (in_eight_bits(other, unsigned=False), UNIT + common),
+        (other, np.round(64 * (UNIT + common)) / 64),
+    ):
+        found = identify(stored, new.astype(np.float32), TEXTS)
+        assert (found.verdict, found.form) == ("other", None), found.reason
+
+
 def test_too_few_rows_are_no_form() -> None:
     assert identify(LONG[:4], UNIT[:4]).verdict == "unknown"
     assert identify(UNIT[:4], SHORT[:4]).form is None

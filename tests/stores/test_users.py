@@ -117,3 +117,11 @@ def test_who_only_reads_and_does_not_close_it_is_a_user(tmp_path: Path, monkeypa
         assert users_of(path) == [reader.pid]
         with path.open("rb"):
             assert users_of(path) == sorted([reader.pid, os.getpid()])
+
+
+def test_a_process_is_named_whatever_its_name_is_made_of(database: Path) -> None:
+    """Linux cuts a name to 15 bytes: of eight letters of two bytes the last one is cut in two."""
+    naming = f"import ctypes; ctypes.CDLL(None).prctl(15, {'ж' * 8!r}.encode(), 0, 0, 0); "
+    with another_process(naming + _HOLDS, database / "chroma.sqlite3"):
+        (name,) = (Migrator(database).diagnose().used_by or {}).values()
+        assert name.startswith("ж" * 7)

@@ -254,7 +254,7 @@ def _migrated_many(results: Sequence[MigrationResult]) -> list[str]:
 
 
 def _measured(checked: Verification) -> str:
-    return _from_to(checked.space_before, checked.space)
+    return _from_to(checked.space_before or checked.space, checked.space)  # of unread vectors none was measured before
 
 
 def _recall(checked: Verification) -> str:

@@ -220,7 +220,7 @@ class Build:
             return None
         sample = sample_of(store.collection(request.address))
         if self._options.check_fit and len(sample) and not keeps_vectors(request.projection):
-            require_fitting(request.address, sample.vectors, request.projection)
+            require_fitting(request.address, request.projected(sample), request.projection)
         return sample
 
     def _draft(self, store: Store, number: int, sample: Page | None) -> Draft:

@@ -204,7 +204,7 @@ class ShadowMigration:
             for request in requests:
                 sample = sample_of(self._store.collection(request.address))
                 if len(sample) and not keeps_vectors(request.projection):
-                    require_fitting(request.address, sample.vectors, request.projection)
+                    require_fitting(request.address, request.projected(sample), request.projection)
         try:
             earlier = self._shadows.building()  # once: many collections take long to list
             built = [self._shadows.build(request, bool(verify), invalid_vectors, earlier) for request in requests]
