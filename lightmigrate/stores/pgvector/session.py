@@ -207,7 +207,9 @@ class Session:
         with self._lock:
             return self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
 
-    def yielding(self, action: Callable[[], Result], *, flushed: bool = True) -> Result:
+    def yielding(
+        self, action: Callable[[], Result], *, flushed: bool = True, settings: Sequence[sql.SQL] = ()
+    ) -> Result:
         """The result of an action in a transaction that gives way to others: it is repeated when it waits for a lock.
 
         Within a transaction, which has its locks already, the action is simply done.
@@ -215,6 +217,7 @@ class Session:
         Args:
             action: may be done several times.
             flushed: whether it is on the disk on return; otherwise when the next transaction is.
+            settings: statements that the transaction begins with.
 
         Raises:
             DatabaseError: another session held the lock all the time.
@@ -222,13 +225,13 @@ class Session:
         if self.in_transaction:
             return action()
         deadline = time.monotonic() + _LONGEST_SECONDS
-        settings = sql.SQL(
-            f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}"
-            + ("" if flushed else "; SET LOCAL synchronous_commit = off")
-        )
+        first = [sql.SQL(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}"), *settings]
+        if not flushed:
+            first.append(sql.SQL("SET LOCAL synchronous_commit = off"))
+        beginning = sql.SQL("; ").join(first)
         while True:
             try:
-                with self._beginning_with(settings):
+                with self._beginning_with(beginning):
                     return action()
             except QueryError as error:
                 if error.sqlstate != _LOCKED or time.monotonic() > deadline:

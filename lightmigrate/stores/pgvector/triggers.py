@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from psycopg import sql
 
@@ -21,6 +22,8 @@ _GRANTS_PARAMETERS = 150000
 # Until the end of the transaction; nothing else of lightmigrate changes it.
 _OFF, _AS_BEFORE = (sql.SQL(f"SET LOCAL session_replication_role = {role}") for role in ("replica", "DEFAULT"))
 
+Result = TypeVar("Result")
+
 
 @contextlib.contextmanager
 def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterator[None]:
@@ -36,6 +39,27 @@ def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterat
         yield
         if _may_be_replica(session):
             session.execute(_AS_BEFORE)
+
+
+def yielding_quietly(
+    session: Session, table: Table, written: Sequence[Column], action: Callable[[], Result], *, flushed: bool = True
+) -> Result:
+    """The result of an action in a transaction as `Session.yielding` makes it, and as quiet as `quietly` makes it.
+
+    Raises:
+        LightmigrateError: a trigger would fire; see `require_quiet`.
+    """
+    if session.in_transaction:
+        with quietly(session, table, written):
+            return action()
+
+    def quiet() -> Result:
+        require_quiet(session, table, written)
+        return action()
+
+    # with the beginning of the transaction, whose end takes it back
+    settings = [_OFF] if _may_be_replica(session) else []
+    return session.yielding(quiet, flushed=flushed, settings=settings)
 
 
 def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> None:

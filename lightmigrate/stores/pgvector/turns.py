@@ -20,23 +20,23 @@ _TURNS = 8
 
 
 def in_turns(session: Session, table: Table, stage: sql.Identifier, joined: sql.Composed) -> list[list[str]]:
-    """The numbers of staged rows that exist, those of the first turn first. Only reads.
+    """Where in the stage the rows are that exist, as `tid` texts, those of the first turn first. Only reads.
 
     Args:
         session: the connection.
         table: that has the rows.
-        stage: their keys, and in `c0` their numbers.
+        stage: their keys.
         joined: see `key_condition`.
     """
-    query = sql.SQL("SELECT s.c0, t.tableoid::int8, t.ctid::text FROM {} t, {} s WHERE {}").format(
+    query = sql.SQL("SELECT s.ctid::text, t.tableoid::int8, t.ctid::text FROM {} t, {} s WHERE {}").format(
         table.sql, stage, joined
     )
     blocks: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for number, oid, place in session.rows(query):
-        blocks[oid, place.partition(",")[0]].append(number)
+    for staged, oid, place in session.rows(query):
+        blocks[oid, place.partition(",")[0]].append(staged)
     turns: list[list[str]] = [[] for _ in range(_TURNS)]
-    for numbers in blocks.values():
-        at_once = -(-len(numbers) // _TURNS)
-        for place, number in enumerate(numbers):
-            turns[place // at_once].append(number)
+    for rows in blocks.values():
+        at_once = -(-len(rows) // _TURNS)
+        for number, staged in enumerate(rows):
+            turns[number // at_once].append(staged)
     return [turn for turn in turns if turn]

@@ -49,15 +49,16 @@ def test_a_turn_has_only_a_few_rows_of_each_block(maker: PgMaker) -> None:
     ids = [f"id{row}" for row in range(ROWS)]
     blocks = dict(maker.rows(sql.SQL("SELECT id, (ctid::text::point)[0] FROM docs")))
     session = Session(maker.conninfo)
-    table, numbers = read_table(session, "docs"), [str(row) for row in range(ROWS + 1)]
+    table = read_table(session, "docs")
     keys = [(record,) for record in (*ids, "gone")]
-    with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32), [numbers]) as stage:
+    with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32)) as stage:
         turns = in_turns(session, table, stage, key_condition(session, table.keys, stage))
+        record_at = dict(session.rows(sql.SQL("SELECT s.ctid::text, s.k0 FROM {} s").format(stage)))
     session.close()
-    assert sorted(itertools.chain(*turns), key=int) == numbers[:-1]
+    assert sorted(record_at[place] for place in itertools.chain(*turns)) == sorted(ids)
     assert 2 <= len(turns) <= 8
     for turn in turns:
-        of_turn = [blocks[ids[int(number)]] for number in turn]
+        of_turn = [blocks[record_at[place]] for place in turn]
         assert max(map(of_turn.count, of_turn)) <= -(-max(map(list(blocks.values()).count, blocks.values())) // 8)
 
 
