@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from lightmigrate.stores.base import Address
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.memory import needed_bytes, resources_for
-from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.stage import key_condition, staged
 from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.stores.pgvector.tables import read_table
@@ -91,14 +91,31 @@ def test_a_large_graph_of_a_small_table_is_built_by_several_processes(maker: PgM
     session.close()
 
 
-def test_the_server_plans_a_search_once_for_many_vectors(maker: PgMaker) -> None:
-    vectors = make_vectors(ROWS)
+def test_one_statement_searches_the_index_for_many_vectors(maker: PgMaker) -> None:
+    vectors, scans = make_vectors(ROWS), sql.SQL("SELECT sum(idx_scan)::int FROM pg_stat_user_indexes")
+    statements: list[str] = []
     with PgStore(maker.conninfo) as store:
-        found, distances = store.collection(Address("docs")).nearest(vectors[:20], 1)
-        assert [row[0] for row in found] == [f"id{row}" for row in range(20)]
-        assert max(row[0] for row in distances) < 1e-6
-        plans = store._session.rows(sql.SQL("SELECT generic_plans + custom_plans FROM pg_prepared_statements"))
-    assert max(count for (count,) in plans) >= 15
+        collection = store.collection(Address("docs"))
+        assert collection.nearest(vectors[:0], 3) == ([], [])
+        (before,) = maker.rows(scans)
+        store._session.rows = recorded(store._session.rows, statements)  # type: ignore[method-assign]
+        found, distances = collection.nearest(vectors[:20], 3)
+    assert [row[0] for row in found] == [f"id{row}" for row in range(20)]
+    assert max(row[0] for row in distances) < 1e-6
+    assert all(row == sorted(row) and len(row) == 3 for row in distances)
+    assert len([each for each in statements if "LATERAL" in each]) == 1
+    (after,) = maker.rows(scans)
+    assert after[0] - before[0] == 20
+
+
+def recorded(query: Callable[..., list[Row]], statements: list[str]) -> Callable[..., list[Row]]:
+    """The same query; keeps the statements as texts."""
+
+    def asked(statement: sql.Composable, *values: object) -> list[Row]:
+        statements.append(statement.as_string())
+        return query(statement, *values)
+
+    return asked
 
 
 def test_others_can_write_all_the_time_while_batches_are_copied(maker: PgMaker) -> None:
