@@ -119,9 +119,7 @@ class Session:
         setting = sql.SQL("" if self.in_transaction else "SET LOCAL synchronous_commit = off; ")
         self.execute(setting + statement)
 
-    def rows(
-        self, query: sql.Composable, values: Sequence[object] = (), *, prepare: bool | None = None
-    ) -> list[Row]:
+    def rows(self, query: sql.Composable, values: Sequence[object] = (), *, prepare: bool | None = None) -> list[Row]:
         """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes.
 
         Args:

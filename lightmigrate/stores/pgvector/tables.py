@@ -241,7 +241,11 @@ def _tables(session: Session, wanted: str | None) -> list[Table]:
     number = sql.SQL("c.oid")
     query = sql.SQL(_TABLES).format(columns=_columns_query(number), indexes=_indexes_query(number))
     if wanted is not None:
-        query += sql.SQL(" AND named.name = {}").format(sql.Literal(wanted))
+        parts = wanted.split(".")  # a name may have a point in it, too
+        relations = [".".join(parts[place:]) for place in range(len(parts))]  # by which the catalog has an index
+        query += sql.SQL(" AND c.relname = ANY({}) AND named.name = {}").format(
+            sql.Literal(relations), sql.Literal(wanted)
+        )
     return [_table(*row) for row in session.rows(query, prepare=True)]
 
 

@@ -75,12 +75,18 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
             "SELECT t.tgname::text, t.tgenabled::text, n.nspname::text, c.relname::text FROM {} m "
             "JOIN pg_trigger t ON t.tgrelid = m.relid JOIN pg_class c ON c.oid = m.relid "
             "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal "
-            "AND t.tgtype::int4 & 16 <> 0 AND t.tgenabled::text = ANY(%s) AND t.tgname <> ALL(%s) "
+            "AND t.tgtype::int4 & 16 <> 0 AND t.tgenabled::text = ANY({}) AND t.tgname <> ALL({}) "
             "AND (cardinality(t.tgattr::int2[]) = 0 OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.relid "
-            "AND a.attname = ANY(%s) AND a.attnum = ANY(t.tgattr::int2[]))) "
+            "AND a.attname = ANY({}) AND a.attnum = ANY(t.tgattr::int2[]))) "
             "ORDER BY m.relid <> {}, t.tgname, c.relname LIMIT 1"
-        ).format(numbers_of(table), sql.Literal(table.oid)),
-        [["A", "R"] if replica else ["A", "O"], list(noting.TRIGGERS), [column.name for column in written]],
+        ).format(
+            numbers_of(table),
+            sql.Literal(["A", "R"] if replica else ["A", "O"]),
+            sql.Literal(list(noting.TRIGGERS)),
+            sql.Literal([column.name for column in written]),
+            sql.Literal(table.oid),
+        ),
+        prepare=True,
     )
     for name, enabled, *relation in rows:
         way_out = (

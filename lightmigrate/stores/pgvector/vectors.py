@@ -16,7 +16,7 @@ from lightmigrate.vectors import Vectors
 _HEADER = struct.Struct(">hh")
 _LENGTH = struct.Struct(">i")
 
-# Of an array: its dimensions, whether it has NULLs, the number of the type; of its only dimension length and first index.
+# The header of an array: how many dimensions, whether it has NULLs, the type's number, its length, its first index.
 _ARRAY = struct.Struct(">iiIii")
 
 _COPY_BEGIN = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)

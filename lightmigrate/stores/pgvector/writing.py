@@ -131,9 +131,7 @@ def write_vectors(
                 batch = turn[start : start + session.rows_at_once]
                 start += len(batch)
                 begun = time.perf_counter()
-                yielding_quietly(
-                    session, rows.table, [rows.column], _bound(write, batch), flushed=rows.kept is None
-                )
+                yielding_quietly(session, rows.table, [rows.column], _bound(write, batch), flushed=rows.kept is None)
                 fitting = len(batch) * _SECONDS / max(time.perf_counter() - begun, 1e-6)
                 session.rows_at_once = int(min(max(fitting, len(batch) / 2, _FEWEST), 2 * session.rows_at_once, _MOST))
 

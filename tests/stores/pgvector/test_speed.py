@@ -53,7 +53,7 @@ def test_a_turn_has_only_a_few_rows_of_each_block(maker: PgMaker) -> None:
     keys = [(record,) for record in (*ids, "gone")]
     with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32)) as stage:
         turns = in_turns(session, table, stage, key_condition(session, table.keys, stage))
-        record_at = dict(session.rows(sql.SQL("SELECT s.ctid::text, s.k0 FROM {} s").format(stage)))
+        record_at: dict[str, str] = dict(session.rows(sql.SQL("SELECT s.ctid::text, s.k0 FROM {} s").format(stage)))
     session.close()
     assert sorted(record_at[place] for place in itertools.chain(*turns)) == sorted(ids)
     assert 2 <= len(turns) <= 8
