@@ -14,8 +14,11 @@ from psycopg import sql
 
 from lightmigrate import Migrator
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.shadow.shadows import Shadow, Shadows
+from lightmigrate.migration.shadow.synchronise import Snapshot
 from lightmigrate.progress import Progress
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.pgvector import exchange
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.memory import needed_bytes, resources_for
@@ -183,6 +186,38 @@ def test_what_can_be_done_ahead_is_done_before_every_attempt_to_lock_the_table(m
         application.execute("UPDATE docs SET number = 2 WHERE id = 'id1'")
         store.exchange(version, live, "20260101_120000", settle=Settle())
     assert steps == ["ahead", "ahead", "settle"]
+
+
+def test_while_writers_wait_only_what_was_just_written_is_read(maker: PgMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the table is: neither counted nor compared, neither by a scan nor through an index."""
+    read: list[int] = []
+    counts = sql.SQL(
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relid = 'docs'::regclass"
+    )
+
+    def settled(shadows: Shadows, shadow: Shadow, snapshot: Snapshot) -> None:
+        store = shadows._store
+        assert isinstance(store, PgStore)
+        read.extend(each for (each,) in store._session.rows(counts))
+        settle(shadows, shadow, snapshot)
+
+    def commented(session: Session, *words: object) -> None:
+        read.extend(each for (each,) in session.rows(counts))
+        comment(session, *words)  # type: ignore[arg-type]
+
+    def kept_up(shadows: Shadows, shadow: Shadow, since: Snapshot | None = None) -> Snapshot:
+        up_to_date = keep_up(shadows, shadow, since)
+        maker.execute(sql.SQL("UPDATE docs SET content = 'late' WHERE id IN ('id3', 'id4', 'id5')"))
+        return up_to_date
+
+    settle, keep_up, comment = Shadows.settle, Shadows.keep_up, exchange.comment
+    monkeypatch.setattr(Shadows, "settle", settled)
+    monkeypatch.setattr(Shadows, "keep_up", kept_up)
+    monkeypatch.setattr(exchange, "comment", commented)
+    Migrator(maker.locator, page_size=50).migrate_collection("docs", make_projection(), force=True)
+    before, after = read
+    assert 3 <= after - before < 50
+    assert maker.rows(sql.SQL("SELECT count(*), min(vector_dims(embedding)) FROM docs")) == [(ROWS, NEW_DIM)]
 
 
 def test_records_that_only_one_of_two_versions_has_are_counted_by_when_they_were_written(maker: PgMaker) -> None:
