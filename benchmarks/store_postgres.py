@@ -26,7 +26,7 @@ class Postgres(Contestant):
     """A server with its default settings, for all runs."""
 
     name = "pgvector (HNSW)"
-    modules = ("lightmigrate.stores.pgvector",)
+    modules = ("lightmigrate.stores.pgvector.store",)
     routes = ("script", "lightmigrate", "floor")
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ class Chroma(Contestant):
     """A folder; the collection is deleted and filled again."""
 
     name = "Chroma (folder)"
-    modules = ("chromadb", "lightmigrate.stores.chroma")
+    modules = ("chromadb", "lightmigrate.stores.chroma.files")
 
     def build(self, place: str, records: Data) -> None:
         """One collection, cosine."""
@@ -68,7 +68,7 @@ class Qdrant(Contestant):
     """A folder of qdrant-client's local mode, which commits every point by itself."""
 
     name = "Qdrant (local)"
-    modules = ("qdrant_client", "lightmigrate.stores.qdrant")
+    modules = ("qdrant_client", "lightmigrate.stores.qdrant.store")
     rows = 2000
 
     def build(self, place: str, records: Data) -> None:
@@ -121,7 +121,7 @@ class Lance(Contestant):
     """A LanceDB table without an index, as most small ones are."""
 
     name = "LanceDB"
-    modules = ("lancedb", "lightmigrate.stores.lance")
+    modules = ("lancedb", "lightmigrate.stores.lance.store")
 
     def build(self, place: str, records: Data) -> None:
         """One table."""
@@ -145,7 +145,7 @@ class Milvus(Contestant):
     """A database of Milvus Lite; the collection is dropped and filled again."""
 
     name = "Milvus Lite"
-    modules = ("pymilvus", "lightmigrate.stores.milvus")
+    modules = ("pymilvus", "lightmigrate.stores.milvus.store")
 
     def address(self, place: Path) -> str:
         """The database."""
@@ -204,7 +204,7 @@ class Parquet(Contestant):
     """One Parquet file with ids, texts, a list of floats and other columns."""
 
     name = "Parquet"
-    modules = ("pyarrow.parquet", "lightmigrate.stores.vector_files")
+    modules = ("pyarrow.parquet", "lightmigrate.stores.vector_files.store")
 
     def address(self, place: Path) -> str:
         """The file."""
@@ -228,7 +228,7 @@ class Npy(Contestant):
     """An array, and its texts in a file beside it."""
 
     name = ".npy"
-    modules = ("lightmigrate.stores.vector_files",)
+    modules = ("lightmigrate.stores.vector_files.store",)
 
     def address(self, place: Path) -> str:
         """The file."""
@@ -248,7 +248,7 @@ class Faiss(Contestant):
     """An HNSW index, and its texts in a file beside it."""
 
     name = "FAISS (HNSW)"
-    modules = ("faiss", "lightmigrate.stores.vector_files")
+    modules = ("faiss", "lightmigrate.stores.vector_files.store")
 
     def address(self, place: Path) -> str:
         """The file."""
@@ -281,7 +281,7 @@ class SqliteVec(Contestant):
 
     name = "sqlite-vec"
     collection = f"{COLLECTION}_vec"
-    modules = ("sqlite_vec", "lightmigrate.stores.sqlite_vec")
+    modules = ("sqlite_vec", "lightmigrate.stores.sqlite_vec.store")
 
     def address(self, place: Path) -> str:
         """The file."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lightmigrate.cli.database import database_of
+from lightmigrate.cli.database import SERVER_DATABASE, database_of
 from lightmigrate.cli.groups import Group, expanded
 from lightmigrate.cli.options import (
     METHODS,
@@ -29,17 +30,18 @@ from lightmigrate.cli.options import (
 )
 from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice
+from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.train import Documents, FitOptions, Output
 from lightmigrate.commands.train import train as train_on
-from lightmigrate.errors import RefusedError
+from lightmigrate.errors import LightmigrateError, RefusedError
 
 _DOCUMENTS, _FIT, _OUTPUT = "Documents", "Fit", "Output"
 
 
 def _documents(
-    database: str | None, from_chroma: str | None, reads_texts: bool | None, text_template: str, **more: object
+    from_database: str | None, from_chroma: str | None, reads_texts: bool | None, text_template: str, **more: object
 ) -> Documents:
-    named = database or from_chroma
+    named = from_database or from_chroma
     choice = None if named is None else database_of(named)
     template = text_template.replace("\\n", "\n")
     return Documents(database=choice, reads_texts=reads_texts, text_template=template, **more)  # type: ignore[arg-type]  # as declared below
@@ -47,7 +49,7 @@ def _documents(
 
 _FROM = Group(
     {
-        "database": (
+        "from_database": (
             Annotated[str | None, option("Calibrate on the documents of this database.", "--from", panel=_DOCUMENTS)],
             None,
         ),
@@ -154,6 +156,7 @@ def train(
     documents: Annotated[Documents, _FROM],
     fit: Annotated[FitOptions, _FITTING],
     output: Annotated[Output, _SAVING],
+    server: Annotated[DatabaseChoice | None, SERVER_DATABASE],
     max_cost: Annotated[
         float | None, option("Dollars that may be spent at most.", "--max-cost", panel=NEW_MODEL)
     ] = None,
@@ -162,18 +165,23 @@ def train(
 ) -> None:
     """Train a projection on your own documents and judge it.
 
-    Calibrating on the database itself (`--from`) needs only the new model: the old vectors are stored. If it stores no
-    texts and you have them, add `--texts FILE.jsonl`, one {"id": …, "text": …} a line.
+    Calibrating on the database itself (`--from`, or a Chroma server's with `--host`) needs only the new model: the old
+    vectors are stored. If it stores no texts and you have them, add `--texts FILE.jsonl`, one {"id": …, "text": …} a
+    line.
     """
     from lightmigrate.cli.show import projections
 
+    if server is not None:
+        if documents.database is not None:
+            raise LightmigrateError("name one database: --from, or a Chroma server with --host")
+        documents = replace(documents, database=server)
     with conversation(as_json, yes) as talk:
         trained = train_on(documents, target, source, fit, output, max_cost=max_cost, conversation=talk)
     print_result(trained, projections.trained, as_json)
     if not as_json:
-        database = "DATABASE" if documents.database is None else documents.database.words[0]
+        database = ("DATABASE",) if documents.database is None else documents.database.words
         judged = ["--distance", documents.distance] if documents.distance is not None else []
-        print_next("plan", database, "--projection", trained.files[0], *judged)
+        print_next("plan", *database, "--projection", trained.files[0], *judged)
         print_next("registry", "add", trained.files[0], why="for other databases too")
     if trained.training.gate.verdict == "FAIL":
         raise typer.Exit(RefusedError.exit_code)

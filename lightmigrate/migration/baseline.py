@@ -57,16 +57,23 @@ class Baseline:
         return None if self.space is None else self.distance or self.space
 
     @classmethod
-    def of(cls, collection: Collection, sample: Page | None = None, distance: Metric | None = None) -> Baseline:
+    def of(
+        cls,
+        collection: Collection,
+        sample: Page | None = None,
+        distance: Metric | None = None,
+        space: Metric | None = None,
+    ) -> Baseline:
         """The baseline of an open collection. Only reads.
 
         Args:
             collection: the open collection.
             sample: saves reading one again.
             distance: that it is to have afterwards; `None` for its own.
+            space: its distance function, where that was measured already.
         """
         sample = sample_of(collection) if sample is None else meaningful_rows(sample)
-        space = measured_space(collection)
+        space = space or measured_space(collection)
         settings = settings_sha256(collection)
         return cls(
             records=collection.count(),
@@ -102,7 +109,8 @@ def found_by_search(collection: Collection, vectors: Vectors, space: str | None,
     vectors = vectors[evenly(len(vectors), SEARCHES)]
     if not len(vectors) or space == "ip":
         return None
-    _, distances = collection.nearest(vectors, min(neighbours, collection.count()))
+    most = neighbours if neighbours == 1 else min(neighbours, collection.count())
+    _, distances = collection.nearest(vectors, most)
     return float(
         np.mean([row[0] <= DISTANCE_TOLERANCE * max(1, v @ v) for row, v in zip(distances, vectors, strict=True)])
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -159,6 +159,20 @@ def version_of(own: Address, role: Role, key: str) -> Version:
 def by_age(versions: Iterable[Version]) -> list[Version]:
     """Versions as `Store.versions` lists them: those being built, then backups, the oldest first."""
     return sorted(versions, key=lambda version: (order(version.key), version.key, str(version.own)))
+
+
+@runtime_checkable
+class _Identified(Protocol):
+    """A collection that knows its id without counting its records."""
+
+    @property
+    def id(self) -> str:
+        """See `CollectionFacts`."""
+
+
+def id_of(collection: Collection) -> str:
+    """The store's own id of a collection; see `CollectionFacts`. Only reads."""
+    return collection.id if isinstance(collection, _Identified) else collection.facts().id
 
 
 def facts_at(

@@ -16,6 +16,7 @@ from lightmigrate.progress import logger
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
 from lightmigrate.stores.base import Store
+from lightmigrate.stores.defaults import id_of
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.vectors import Vectors, evenly
 
@@ -25,12 +26,15 @@ class ScoreMeasurement:
 
     Args:
         job: the source and its projection.
+
+    Attributes:
+        space: the distance of the source's index; `None` where it cannot be measured.
     """
 
     def __init__(self, job: Job) -> None:
         self._address = job.source.address
         self._spaces: tuple[Exact, Exact] | None = None
-        space = measured_space(job.source)
+        self.space = space = measured_space(job.source)
         if space is not None:
             sample = sample_of(job.source)
             sample = sample.rows(np.flatnonzero(job.valid(sample.vectors)).tolist())
@@ -65,7 +69,7 @@ def keep_measured(place: Path, store: Store, migrated: Sequence[MigrationResult]
         return
     try:
         place.mkdir(parents=True, exist_ok=True)
-        shifts = {store.collection(shift.address).facts().id: shift for shift in moved}
+        shifts = {id_of(store.collection(shift.address)): shift for shift in moved}
         keep_scores(place, shifts)
     except (OSError, LightmigrateError) as error:
         logger.warning("%s: how distances moved could not be kept: %s", store, error)

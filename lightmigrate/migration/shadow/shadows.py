@@ -23,6 +23,7 @@ from lightmigrate.migration.verify import Comparison, Verification
 from lightmigrate.progress import OnProgress, logger
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.stores.base import Collection, Finishing, Role, Store, Version
+from lightmigrate.stores.defaults import id_of
 from lightmigrate.stores.record_tables import RecordTables
 from lightmigrate.stores.while_written import Reconciling
 from lightmigrate.texts.chosen import texts_for
@@ -133,11 +134,13 @@ class Shadows:
                     job, target, self._page_size, self._on_progress, snapshot, comparison, self.tables, vectors=False
                 )
                 self._store.finish(target)
-            checked = comparison.conclude(Baseline.of(source, sample, request.distance), target) if verified else None
+            checked = None
+            if verified:
+                checked = comparison.conclude(Baseline.of(source, sample, request.distance, scores.space), target)
         except VerificationError:
             self._store.delete(target.address)
             raise
-        shadow_id, moved = target.facts().id, scores.shift()
+        shadow_id, moved = id_of(target), scores.shift()
         return Shadow(job, target, shadow_id, snapshot, comparison, checked, request, started, moved)
 
     def job(self, request: Request, source: Collection, target: Collection, invalid_vectors: InvalidVectors) -> Job:
@@ -257,4 +260,4 @@ class Shadows:
     def _require_shadow(self, shadow: Shadow) -> None:
         """Check that nobody exchanged the shadow meanwhile; writing to it would then write to the live collection."""
         address = shadow.target.address
-        DatabaseChangedError.require_same(address, shadow.id, self._store.collection(address).facts().id)
+        DatabaseChangedError.require_same(address, shadow.id, id_of(self._store.collection(address)))

@@ -22,10 +22,12 @@ def build_indexes(session: Session, incoming: PgCollection) -> None:
         return
     table = read_table(session, incoming.address.name)
     column = table.vector(incoming.column.name)
-    existing, rows, dimension = table.specs_of(column), incoming.count(), incoming.dimension or 0
-    for number, spec in enumerate(incoming.specs()):
-        if spec in existing:
-            continue
+    existing = table.specs_of(column)
+    wanted = [(number, spec) for number, spec in enumerate(incoming.specs()) if spec not in existing]
+    if not wanted:
+        return
+    rows, dimension = incoming.count(), incoming.dimension or 0
+    for number, spec in wanted:
         name, needed = index_name(table, column, number), needed_bytes(spec, column.base, rows, dimension)
         if table.partitioned:
             _build_partitioned(session, table, column, spec, name, needed)

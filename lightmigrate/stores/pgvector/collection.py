@@ -26,7 +26,7 @@ from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.tables import Column, Table
 from lightmigrate.stores.pgvector.values import decode_key, encode, encode_key
 from lightmigrate.stores.pgvector.vectors import (
-    as_parameter,
+    as_array,
     as_stored,
     padded,
     read_vectors,
@@ -38,6 +38,9 @@ from lightmigrate.vectors import Vectors
 
 # Records per query, and ids alone.
 _BATCH, _IDS_AT_ONCE = 2000, 20_000
+
+# Vectors that one statement searches for.
+_VECTORS_AT_ONCE = 500
 
 # Vectors that show which of their numbers are padding.
 _PADDED_ROWS = 64
@@ -232,23 +235,29 @@ class PgCollection:
         column = sql.SQL("t.{}").format(self.column.sql)
         indexed = column if spec is None or spec.cast == "binary" else spec.expression(column)
         kind = "halfvec" if self.column.base == "halfvec" or (spec and spec.cast == "halfvec") else "vector"
-        # the same statement for every vector, so that the server plans it once
-        distance = sql.SQL("{}::vector " + OPERATORS[metric] + " %s::vector").format(column)
+        distance = sql.SQL("{}::vector " + OPERATORS[metric] + " asked.v").format(column)
         expressions = sql.SQL(", ").join([*key_texts(self.table), distance])
-        ordered = sql.SQL(" ORDER BY {} " + OPERATORS[metric] + " %s::vector::" + kind).format(indexed)
-        query, values = self._query(expressions, ordered + sql.SQL(" LIMIT {}").format(sql.Literal(k)), sql.SQL(""))
+        ordered = sql.SQL(" ORDER BY {} " + OPERATORS[metric] + " asked.v::" + kind).format(indexed)
+        search, values = self._query(expressions, ordered + sql.SQL(" LIMIT {}").format(sql.Literal(k)), sql.SQL(""))
+        # one statement for all vectors, which the server plans once; it searches the index anew for each
+        query = sql.SQL(
+            "SELECT asked.place::int4, found.* FROM unnest(%s::vector[]) WITH ORDINALITY AS asked (v, place), "
+            "LATERAL ({}) found"
+        ).format(search)
         settings = {"hnsw.ef_search": str(min(max(k, _EF_SEARCH), _MOST_EF_SEARCH))}
         if not self.part.value:  # an index on the rows of all parts may find too few of one
             settings["enable_seqscan"] = "off"
-        results = []
+        results: list[list[Row]] = [[] for _ in vectors]
         with self._session.transaction():
             self._session.set(settings, local=True)
-            for vector in vectors if width is None else padded(vectors, width):
-                parameter = as_parameter(vector)
-                rows = self._session.rows(query, [parameter, *values, parameter])
-                results.append(sorted(rows, key=lambda row: float(row[-1])))
-        ids = [[encode_key(row[:-1]) for row in rows] for rows in results]
-        return ids, [[as_metric(metric, row[-1]) for row in rows] for rows in results]
+            for some in batches(range(len(vectors)), _VECTORS_AT_ONCE):
+                asked = vectors[list(some)] if width is None else padded(vectors[list(some)], width)
+                given = as_array(asked, self._session.number_of("vector"))
+                for place, *row in self._session.rows(query, [given, *values]):
+                    results[some[place - 1]].append(tuple(row))
+        nearest = [sorted(rows, key=lambda row: float(row[-1])) for rows in results]
+        ids = [[encode_key(row[:-1]) for row in rows] for rows in nearest]
+        return ids, [[as_metric(metric, row[-1]) for row in rows] for rows in nearest]
 
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """Its distance and the indexes on its vectors; for a version being built, the indexes that it will get."""

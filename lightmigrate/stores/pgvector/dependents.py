@@ -63,13 +63,15 @@ def _require_no_object(session: Session, table: Table, column: Column) -> None:
         LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid
         LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
-        WHERE a.attname = %s AND NOT a.attisdropped
+        WHERE a.attname = {} AND NOT a.attisdropped
             AND d.classid <> 'pg_statistic_ext'::regclass AND c.relkind IS DISTINCT FROM 'i'
             AND c.relkind IS DISTINCT FROM 'I' AND n.contype IS DISTINCT FROM 'n'
             AND n.conislocal IS DISTINCT FROM false AND NOT starts_with(coalesce(n.conname, ''), {})
-            AND (t.tgname IS NULL OR t.tgname <> ALL(%s)) AND coalesce(t.tgparentid, 0) = 0
-        ORDER BY 1""").format(numbers_of(table), sql.Literal(FILLED)),
-        [column.name, list(noting.TRIGGERS)],
+            AND (t.tgname IS NULL OR t.tgname <> ALL({})) AND coalesce(t.tgparentid, 0) = 0
+        ORDER BY 1""").format(
+            numbers_of(table), sql.Literal(column.name), sql.Literal(FILLED), sql.Literal(list(noting.TRIGGERS))
+        ),
+        prepare=True,
     )
     if rows:
         names = ", ".join(name for (name,) in rows)

@@ -116,18 +116,18 @@ def is_known(session: Session, table: Table) -> bool:
     """Whether the table has the trigger, which somebody may have disabled; only reads."""
     # after a dump and a restore the trigger is there, with the numbers of another table
     query = sql.SQL(
-        "SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid WHERE tgrelid = %s AND tgname = %s AND proname = %s"
-    )
-    return bool(session.rows(query, [table.oid, _TRIGGER, _function_name(table)]))
+        "SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid WHERE tgrelid = {} AND tgname = {} AND proname = {}"
+    ).format(sql.Literal(table.oid), sql.Literal(_TRIGGER), sql.Literal(_function_name(table)))
+    return bool(session.rows(query, prepare=True))
 
 
 def is_on(session: Session, table: Table) -> bool:
     """Whether the table has the trigger, and it fires in every partition; only reads."""
     disabled = sql.SQL(
-        "SELECT FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM {} m) AND tgname = ANY(%s) "
+        "SELECT FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM {} m) AND tgname = ANY({}) "
         "AND tgenabled NOT IN ('A', 'O') LIMIT 1"
-    ).format(numbers_of(table))
-    return is_known(session, table) and not session.rows(disabled, [list(TRIGGERS)])
+    ).format(numbers_of(table), sql.Literal(list(TRIGGERS)))
+    return is_known(session, table) and not session.rows(disabled, prepare=True)
 
 
 def way_to_enable(table: Table) -> str:
@@ -148,9 +148,9 @@ def triggers(session: Session, table: Table) -> dict[int, str]:
     """
     query = sql.SQL(
         "SELECT m.relid::int8, t.oid::text || '.' || t.xmin::text FROM {} m "
-        "LEFT JOIN pg_trigger t ON t.tgrelid = m.relid AND t.tgname = %s"
-    ).format(numbers_of(table))
-    return {oid: found or "" for oid, found in session.rows(query, [_TRIGGER])}
+        "LEFT JOIN pg_trigger t ON t.tgrelid = m.relid AND t.tgname = {}"
+    ).format(numbers_of(table), sql.Literal(_TRIGGER))
+    return {oid: found or "" for oid, found in session.rows(query, prepare=True)}
 
 
 def log_of(table: Table) -> sql.Identifier:

@@ -39,6 +39,8 @@ class Relation:
 
 def numbers_of(table: Table) -> sql.Composed:
     """A query for the numbers of a table's relations, in parentheses; its column is `relid`."""
+    if not table.partitioned:
+        return sql.SQL("(SELECT {}::oid AS relid)").format(sql.Literal(table.oid))
     return sql.SQL(
         "(SELECT {0}::oid AS relid UNION SELECT relid::oid FROM pg_partition_tree({0}::oid::regclass))"
     ).format(sql.Literal(table.oid))

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from lightmigrate.errors import DatabaseError, LightmigrateError, PasswordNeededError
-from lightmigrate.stores.pgvector.vectors import BinaryVector, BinaryVectorDumper
+from lightmigrate.stores.pgvector.vectors import BinaryVectors, BinaryVectorsDumper
 
 # With these settings values as text are exact, and the same for every client.
 _SETTINGS = (
@@ -82,9 +82,10 @@ class Session:
             raise DatabaseError("the address is not one that PostgreSQL takes: postgresql://user@host/name") from None
         self.rows_at_once = 50  # that are changed in one transaction; see `writing`
         self.switches_triggers = False  # as far as is known
+        self._numbers: dict[str, int] = {}
         self._address = _address(self._connection.info)
         self._connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        self._connection.adapters.register_dumper(BinaryVector, BinaryVectorDumper)
+        self._connection.adapters.register_dumper(BinaryVectors, BinaryVectorsDumper)
         self.set(dict(_SETTINGS))
         self.rows(
             sql.SQL("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY({})").format([*_LIMITS])
@@ -118,16 +119,29 @@ class Session:
         setting = sql.SQL("" if self.in_transaction else "SET LOCAL synchronous_commit = off; ")
         self.execute(setting + statement)
 
-    def rows(self, query: sql.Composable, values: Sequence[object] = ()) -> list[Row]:
-        """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes."""
+    def rows(self, query: sql.Composable, values: Sequence[object] = (), *, prepare: bool | None = None) -> list[Row]:
+        """All rows of a query. Values of types that psycopg does not know are returned as PostgreSQL's bytes.
+
+        Args:
+            query: the query.
+            values: of its parameters.
+            prepare: whether the server is to keep its plan, as for what is asked again and again; `None` keeps that of
+                a query from the sixth time on.
+        """
         with self._lock, _translated(), self._connection.cursor(binary=True) as cursor:
-            return cursor.execute(_composed(query, values), values or None).fetchall()
+            return cursor.execute(_composed(query, values), values or None, prepare=prepare).fetchall()
 
     def set(self, settings: Mapping[str, str], *, local: bool = False) -> None:
         """Set parameters of the server for this session, or until the end of the transaction. Writes nothing else."""
         each = sql.SQL("set_config({}, {}, {})")
         chosen = [each.format(name, value, sql.Literal(local)) for name, value in settings.items()]
         self.rows(sql.SQL("SELECT {}").format(sql.SQL(", ").join(chosen)))
+
+    def number_of(self, name: str) -> int:
+        """PostgreSQL's number of a type; asked for once."""
+        if name not in self._numbers:
+            self._numbers[name] = int(self.rows(sql.SQL("SELECT %s::regtype::oid::int8"), [name])[0][0])
+        return self._numbers[name]
 
     def copy(self, query: sql.Composable, blocks: Iterable[bytes]) -> None:
         """Send data to `COPY ... FROM STDIN`."""
@@ -207,7 +221,9 @@ class Session:
         with self._lock:
             return self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
 
-    def yielding(self, action: Callable[[], Result], *, flushed: bool = True) -> Result:
+    def yielding(
+        self, action: Callable[[], Result], *, flushed: bool = True, settings: Sequence[sql.SQL] = ()
+    ) -> Result:
         """The result of an action in a transaction that gives way to others: it is repeated when it waits for a lock.
 
         Within a transaction, which has its locks already, the action is simply done.
@@ -215,6 +231,7 @@ class Session:
         Args:
             action: may be done several times.
             flushed: whether it is on the disk on return; otherwise when the next transaction is.
+            settings: statements that the transaction begins with.
 
         Raises:
             DatabaseError: another session held the lock all the time.
@@ -222,13 +239,13 @@ class Session:
         if self.in_transaction:
             return action()
         deadline = time.monotonic() + _LONGEST_SECONDS
-        settings = sql.SQL(
-            f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}"
-            + ("" if flushed else "; SET LOCAL synchronous_commit = off")
-        )
+        first = [sql.SQL(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}"), *settings]
+        if not flushed:
+            first.append(sql.SQL("SET LOCAL synchronous_commit = off"))
+        beginning = sql.SQL("; ").join(first)
         while True:
             try:
-                with self._beginning_with(settings):
+                with self._beginning_with(beginning):
                     return action()
             except QueryError as error:
                 if error.sqlstate != _LOCKED or time.monotonic() > deadline:

@@ -16,6 +16,9 @@ from lightmigrate.vectors import Vectors
 
 _numbers = itertools.count()
 
+# Rows of up to a whole block stay in one piece: PostgreSQL would put longer vectors aside, and fetch them again.
+_WHOLE = sql.SQL("WITH (toast_tuple_target = 8160)")
+
 
 @contextlib.contextmanager
 def staged(
@@ -38,7 +41,7 @@ def staged(
     key_columns = list(zip(*keys, strict=True))
     names = [*(f"k{n}" for n in range(len(key_columns))), *(f"c{n}" for n in range(len(values)))]
     columns = sql.SQL(", ").join(sql.SQL(name + " text") for name in names)
-    session.execute_unflushed(sql.SQL("CREATE TEMPORARY TABLE {} ({}, v vector)").format(stage, columns))
+    session.execute_unflushed(sql.SQL("CREATE TEMPORARY TABLE {} ({}, v vector) {}").format(stage, columns, _WHOLE))
     drop = sql.SQL("DROP TABLE {}").format(stage)
     try:
         session.copy(
@@ -50,6 +53,11 @@ def staged(
             session.execute_unflushed(drop)
         raise
     session.execute_unflushed(drop)
+
+
+def places(session: Session, stage: sql.Identifier) -> list[str]:
+    """Where the rows of a stage are in it, as `tid` texts. Only reads."""
+    return [place for (place,) in session.rows(sql.SQL("SELECT s.ctid::text FROM {} s").format(stage))]
 
 
 def key_condition(session: Session, keys: Sequence[Column], stage: sql.Identifier) -> sql.Composed:

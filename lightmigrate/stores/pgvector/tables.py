@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from psycopg import sql
 
 from lightmigrate.errors import CollectionNotFoundError, DatabaseError
 from lightmigrate.stores.base import Metric
 from lightmigrate.stores.pgvector.indexes import Index, IndexSpec, spec_of
-from lightmigrate.stores.pgvector.session import Row, Session
+from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.values import kind_of
 
 # The comment of lightmigrate's own columns is a JSON object with this key.
@@ -200,17 +201,60 @@ def read_tables(session: Session) -> list[Table]:
     return sorted(_tables(session, None), key=lambda table: table.name)
 
 
+# All about a table in one row, so that the server is asked once, and plans that once; lists are JSON as text, which has
+# the encoding of the connection.
+_TABLES = """
+    SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind = 'p', named.name,
+        ARRAY(SELECT k.number::int4 FROM pg_constraint p
+            CROSS JOIN unnest(p.conkey) WITH ORDINALITY AS k (number, place)
+            WHERE p.conrelid = c.oid AND p.contype = 'p' ORDER BY k.place),
+        ({columns})::text, ({indexes})::text
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
+        SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END::text) named (
+        name)
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND EXISTS (
+        SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND t.typname IN ('vector', 'halfvec') AND a.attnum > 0 AND NOT a.attisdropped)"""
+
+_COLUMNS = """
+    SELECT json_agg(json_build_array(
+            a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), t.typname,
+            a.attnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid
+                AND k.conkey = ARRAY[a.attnum] AND starts_with(k.conname, {filled})),
+            a.atttypmod, a.attgenerated, col_description(a.attrelid, a.attnum)) ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped"""
+
+_INDEXES = """
+    SELECT json_agg(json_build_array(
+            x.relname, i.indisvalid, m.amname, o.opcname, coalesce(x.reloptions, '{{}}'),
+            pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid), i.indnatts, i.indkey[0],
+            ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                AND d.refobjsubid > 0)) ORDER BY x.relname)
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+    JOIN pg_opclass o ON o.oid = i.indclass[0]
+    WHERE i.indrelid = {table} AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)"""
+
+
 def _tables(session: Session, wanted: str | None) -> list[Table]:
-    rows = session.rows(
-        sql.SQL("""
-        SELECT c.oid::int8, n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), c.relkind = 'p'
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND EXISTS (
-            SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-            WHERE a.attrelid = c.oid AND t.typname IN ('vector', 'halfvec') AND a.attnum > 0 AND NOT a.attisdropped)""")
-    )
-    named = [(*row, row[2] if row[3] else f"{row[1]}.{row[2]}") for row in rows]
-    return [_table(session, row) for row in named if wanted is None or row[-1] == wanted]
+    number = sql.SQL("c.oid")
+    query = sql.SQL(_TABLES).format(columns=_columns_query(number), indexes=_indexes_query(number))
+    if wanted is not None:
+        parts = wanted.split(".")  # a name may have a point in it, too
+        relations = [".".join(parts[place:]) for place in range(len(parts))]  # by which the catalog has an index
+        query += sql.SQL(" AND c.relname = ANY({}) AND named.name = {}").format(
+            sql.Literal(relations), sql.Literal(wanted)
+        )
+    return [_table(*row) for row in session.rows(query, prepare=True)]
+
+
+def _columns_query(table: sql.Composable) -> sql.Composed:
+    return sql.SQL(_COLUMNS).format(filled=sql.Literal(FILLED), table=table)
+
+
+def _indexes_query(table: sql.Composable) -> sql.Composed:
+    return sql.SQL(_INDEXES).format(table=table)
 
 
 def read_partition_indexes(session: Session, oid: int, column: str) -> list[Index]:
@@ -221,71 +265,53 @@ def read_partition_indexes(session: Session, oid: int, column: str) -> list[Inde
         oid: the partition's number.
         column: the name of the column.
     """
-    columns = {each.number: each for each in _columns(session, oid)}
-    return [index for index in _indexes(session, oid, columns) if columns[index.column].name == column]
+    number = sql.Literal(oid)
+    query = sql.SQL("SELECT ({})::text, ({})::text").format(_columns_query(number), _indexes_query(number))
+    described, indexes = session.rows(query)[0]
+    columns = _columns(described)
+    return [index for index in _indexes(indexes, columns) if columns[index.column].name == column]
 
 
-def _table(session: Session, row: Row) -> Table:
-    oid, schema, relation, _, partitioned, table_name = row
-    columns = {column.number: column for column in _columns(session, oid)}
-    keys = session.rows(
-        sql.SQL("""
-        SELECT k.number::int4 FROM pg_constraint c CROSS JOIN unnest(c.conkey) WITH ORDINALITY AS k (number, place)
-        WHERE c.conrelid = %s AND c.contype = 'p' ORDER BY k.place"""),
-        [oid],
-    )
+def _table(
+    oid: int,
+    schema: str,
+    relation: str,
+    partitioned: bool,
+    name: str,
+    keys: list[int],
+    described: str | None,
+    indexes: str | None,
+) -> Table:
+    columns = _columns(described)
     return Table(
         oid=oid,
         schema=schema,
         relation=relation,
-        name=table_name,
+        name=name,
         partitioned=partitioned,
-        keys=tuple(columns[number] for (number,) in keys),
+        keys=tuple(columns[number] for number in keys),
         columns=tuple(columns.values()),
-        indexes=tuple(_indexes(session, oid, columns)),
+        indexes=tuple(_indexes(indexes, columns)),
     )
 
 
-def _columns(session: Session, oid: int) -> list[Column]:
-    described = session.rows(
-        sql.SQL("""
-        SELECT a.attnum::int4, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typname::text,
-            a.attnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid
-                AND k.conkey = ARRAY[a.attnum] AND starts_with(k.conname, {})),
-            a.atttypmod::int4, a.attgenerated::text, col_description(a.attrelid, a.attnum)
-        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-        WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""").format(sql.Literal(FILLED)),
-        [oid],
-    )
-    columns = []
-    for number, name, type_sql, type_name, not_null, modifier, generated, comment in described:
-        vector = type_name in ("vector", "halfvec")
-        kind = "vector" if vector else kind_of(type_name)
-        dimension = modifier if vector and modifier > 0 else None
-        kept = _kept(comment) if vector else ()
-        columns.append(
-            Column(number, name, type_sql, type_name, kind, not_null, dimension, not generated, comment, kept)
-        )
-    return columns
+def _columns(described: str | None) -> dict[int, Column]:
+    return {column.number: column for column in map(_column, json.loads(described or "[]"))}
 
 
-def _indexes(session: Session, oid: int, columns: dict[int, Column]) -> list[Index]:
-    rows = session.rows(
-        sql.SQL("""
-        SELECT c.relname::text, i.indisvalid, m.amname::text, o.opcname::text, coalesce(c.reloptions, '{}'),
-            pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid), i.indnatts::int4,
-            i.indkey[0]::int4,
-            ARRAY(SELECT DISTINCT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-                AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
-                AND d.refobjsubid > 0)
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-        JOIN pg_opclass o ON o.oid = i.indclass[0]
-        WHERE i.indrelid = %s AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
-        ORDER BY c.relname"""),
-        [oid],
-    )
+def _column(described: list[Any]) -> Column:
+    number, name, type_sql, type_name, not_null, modifier, generated, comment = described
+    vector = type_name in ("vector", "halfvec")
+    kind = "vector" if vector else kind_of(type_name)
+    dimension = modifier if vector and modifier > 0 else None
+    kept = _kept(comment) if vector else ()
+    return Column(number, name, type_sql, type_name, kind, not_null, dimension, not generated, comment, kept)
+
+
+def _indexes(described: str | None, columns: dict[int, Column]) -> list[Index]:
     indexes = []
-    for name, valid, method, operators, options, expression, predicate, width, first, numbers in rows:
+    for index in json.loads(described or "[]"):
+        name, valid, method, operators, options, expression, predicate, width, first, numbers = index
         for number in numbers:
             column = columns[number]
             if column.kind == "vector":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from psycopg import sql
 
@@ -20,6 +21,8 @@ _GRANTS_PARAMETERS = 150000
 
 # Until the end of the transaction; nothing else of lightmigrate changes it.
 _OFF, _AS_BEFORE = (sql.SQL(f"SET LOCAL session_replication_role = {role}") for role in ("replica", "DEFAULT"))
+
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -38,6 +41,27 @@ def quietly(session: Session, table: Table, written: Sequence[Column]) -> Iterat
             session.execute(_AS_BEFORE)
 
 
+def yielding_quietly(
+    session: Session, table: Table, written: Sequence[Column], action: Callable[[], Result], *, flushed: bool = True
+) -> Result:
+    """The result of an action in a transaction as `Session.yielding` makes it, and as quiet as `quietly` makes it.
+
+    Raises:
+        LightmigrateError: a trigger would fire; see `require_quiet`.
+    """
+    if session.in_transaction:
+        with quietly(session, table, written):
+            return action()
+
+    def quiet() -> Result:
+        require_quiet(session, table, written)
+        return action()
+
+    # with the beginning of the transaction, whose end takes it back
+    settings = [_OFF] if _may_be_replica(session) else []
+    return session.yielding(quiet, flushed=flushed, settings=settings)
+
+
 def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> None:
     """Check that updates of these columns can be kept from firing a trigger of the application. Only reads.
 
@@ -51,12 +75,18 @@ def require_quiet(session: Session, table: Table, written: Sequence[Column]) -> 
             "SELECT t.tgname::text, t.tgenabled::text, n.nspname::text, c.relname::text FROM {} m "
             "JOIN pg_trigger t ON t.tgrelid = m.relid JOIN pg_class c ON c.oid = m.relid "
             "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal "
-            "AND t.tgtype::int4 & 16 <> 0 AND t.tgenabled::text = ANY(%s) AND t.tgname <> ALL(%s) "
+            "AND t.tgtype::int4 & 16 <> 0 AND t.tgenabled::text = ANY({}) AND t.tgname <> ALL({}) "
             "AND (cardinality(t.tgattr::int2[]) = 0 OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.relid "
-            "AND a.attname = ANY(%s) AND a.attnum = ANY(t.tgattr::int2[]))) "
+            "AND a.attname = ANY({}) AND a.attnum = ANY(t.tgattr::int2[]))) "
             "ORDER BY m.relid <> {}, t.tgname, c.relname LIMIT 1"
-        ).format(numbers_of(table), sql.Literal(table.oid)),
-        [["A", "R"] if replica else ["A", "O"], list(noting.TRIGGERS), [column.name for column in written]],
+        ).format(
+            numbers_of(table),
+            sql.Literal(["A", "R"] if replica else ["A", "O"]),
+            sql.Literal(list(noting.TRIGGERS)),
+            sql.Literal([column.name for column in written]),
+            sql.Literal(table.oid),
+        ),
+        prepare=True,
     )
     for name, enabled, *relation in rows:
         way_out = (

@@ -16,6 +16,9 @@ from lightmigrate.vectors import Vectors
 _HEADER = struct.Struct(">hh")
 _LENGTH = struct.Struct(">i")
 
+# The header of an array: how many dimensions, whether it has NULLs, the type's number, its length, its first index.
+_ARRAY = struct.Struct(">iiIii")
+
 _COPY_BEGIN = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
 
@@ -75,23 +78,25 @@ def padded(vectors: Vectors, width: int) -> Vectors:
     return vectors if missing <= 0 else np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, missing))))
 
 
-class BinaryVector(bytes):
-    """A vector as a parameter of a query, in PostgreSQL's binary format; the query has to say its type."""
+class BinaryVectors(bytes):
+    """Vectors as a parameter of a query, in PostgreSQL's binary format; the query has to say the type, `vector[]`."""
 
 
-class BinaryVectorDumper(Dumper):
-    """Sends a `BinaryVector` as it is, without a type."""
+class BinaryVectorsDumper(Dumper):
+    """Sends `BinaryVectors` as they are, without a type."""
 
     format = Format.BINARY
 
-    def dump(self, obj: BinaryVector) -> bytes:
+    def dump(self, obj: BinaryVectors) -> bytes:
         """The bytes that are sent."""
         return obj
 
 
-def as_parameter(vector: Vectors) -> BinaryVector:
-    """One vector `(d,)` of type `vector`; exact."""
-    return BinaryVector(_HEADER.pack(len(vector), 0) + vector.astype(">f4").tobytes())
+def as_array(vectors: Vectors, type_number: int) -> BinaryVectors:
+    """Vectors `(n, d)` as an array of the type `vector`, which has this number in the database; exact."""
+    begin = _LENGTH.pack(_HEADER.size + 4 * vectors.shape[1]) + _HEADER.pack(vectors.shape[1], 0)
+    values = b"".join(begin + numbers.tobytes() for numbers in vectors.astype(">f4"))
+    return BinaryVectors(_ARRAY.pack(1, 0, type_number, len(vectors), 1) + values)
 
 
 def copy_rows(columns: Sequence[Sequence[str | None]], vectors: Vectors) -> Iterator[bytes]:

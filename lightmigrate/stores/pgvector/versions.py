@@ -14,7 +14,7 @@ from lightmigrate.stores.pgvector.column_settings import making_alike
 from lightmigrate.stores.pgvector.exchange import comment
 from lightmigrate.stores.pgvector.session import Session
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table, comment_of, read_table
-from lightmigrate.stores.pgvector.triggers import quietly
+from lightmigrate.stores.pgvector.triggers import yielding_quietly
 
 # Rows of a deleted version that are emptied in one transaction.
 _BATCH = 500
@@ -106,11 +106,7 @@ def _empty(session: Session, source: PgCollection, column: Column) -> None:
     ).format(source.table.sql, column.sql, source.part.condition("t"), sql.Literal(_BATCH))
     values = [*source.part.values, *source.part.values]
 
-    def some() -> int:
-        with quietly(session, source.table, [column]):
-            return session.execute(statement, values)
-
-    while session.yielding(some):
+    while yielding_quietly(session, source.table, [column], lambda: session.execute(statement, values)):
         pass
 
 

@@ -15,9 +15,9 @@ from lightmigrate.stores.checks import require_columns, require_dimension
 from lightmigrate.stores.page import batches
 from lightmigrate.stores.pgvector.part import Part
 from lightmigrate.stores.pgvector.session import Session
-from lightmigrate.stores.pgvector.stage import key_condition, staged
+from lightmigrate.stores.pgvector.stage import key_condition, places, staged
 from lightmigrate.stores.pgvector.tables import Column, KeptColumn, Table
-from lightmigrate.stores.pgvector.triggers import quietly
+from lightmigrate.stores.pgvector.triggers import yielding_quietly
 from lightmigrate.stores.pgvector.turns import in_turns
 from lightmigrate.stores.pgvector.values import decode, decode_key
 from lightmigrate.stores.pgvector.vectors import padded
@@ -111,27 +111,27 @@ def write_vectors(
         return
     vectors = _fitting(rows, vectors)
     keyed = [(row, key) for row, record in enumerate(ids) if (key := decode_key(record, len(rows.table.keys)))]
-    keys, numbers = [key for _, key in keyed], [str(number) for number in range(len(keyed))]
     if not keyed:
         return
-    with staged(session, keys, vectors[[row for row, _ in keyed]], [numbers]) as stage:
+    with staged(session, [key for _, key in keyed], vectors[[row for row, _ in keyed]]) as stage:
         joined = key_condition(session, rows.table.keys, stage)
-        update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE s.c0 = ANY(%s) AND {}").format(
+        # by their places, of which PostgreSQL knows how many they are: so it looks that many rows up by their keys
+        # rather than reading the whole table in every transaction
+        update = sql.SQL("UPDATE {} t SET {} = s.v FROM {} s WHERE s.ctid = ANY(%s::tid[]) AND {}").format(
             rows.table.sql, rows.column.sql, stage, joined + condition + rows.part.condition("t")
         )
 
         def write(some: Sequence[str]) -> None:
-            with quietly(session, rows.table, [rows.column]):
-                session.execute(update, [list(some), *rows.part.values])
+            session.execute(update, [list(some), *rows.part.values])
 
-        at_once = session.in_transaction or len(numbers) < _WORTH_TURNS
-        for turn in [numbers] if at_once else in_turns(session, rows.table, stage, joined):
+        at_once = session.in_transaction or len(keyed) < _WORTH_TURNS
+        for turn in [places(session, stage)] if at_once else in_turns(session, rows.table, stage, joined):
             start = 0
             while start < len(turn):
                 batch = turn[start : start + session.rows_at_once]
                 start += len(batch)
                 begun = time.perf_counter()
-                session.yielding(_bound(write, batch), flushed=rows.kept is None)
+                yielding_quietly(session, rows.table, [rows.column], _bound(write, batch), flushed=rows.kept is None)
                 fitting = len(batch) * _SECONDS / max(time.perf_counter() - begun, 1e-6)
                 session.rows_at_once = int(min(max(fitting, len(batch) / 2, _FEWEST), 2 * session.rows_at_once, _MOST))
 
@@ -148,16 +148,12 @@ def remove_rows(session: Session, rows: Rows, ids: Sequence[str]) -> None:
             statement = action.format(rows.table.sql, rows.column.sql, stage, condition)
             session.execute(statement, rows.part.values)
 
-    def clear(keys: Sequence[tuple[str, ...]]) -> None:
-        with quietly(session, rows.table, [rows.column]):
-            delete(keys)
-
     for batch in batches(ids, _BATCH if rows.kept is None else session.rows_at_once):
         keys = [key for record in batch if (key := decode_key(record, len(rows.table.keys)))]
         if keys and rows.kept is None:
             delete(keys)
         elif keys:
-            session.yielding(_bound(clear, keys))
+            yielding_quietly(session, rows.table, [rows.column], _bound(delete, keys))
 
 
 def _bound(action: Callable[[Item], None], argument: Item) -> Callable[[], None]:

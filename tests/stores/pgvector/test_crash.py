@@ -32,7 +32,7 @@ ROWS = 60
 
 # `make crash` kills before every statement of a migration; the contract suite kills before those of an exchange.
 STRIDE = 1 if EVERY_OPERATION else 5
-SERVER_STRIDE = 1 if EVERY_OPERATION else 15
+SERVER_STRIDE = 1 if EVERY_OPERATION else 7
 
 
 def fill(conninfo: str) -> None:

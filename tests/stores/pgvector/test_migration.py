@@ -48,24 +48,32 @@ def stored(maker: PgMaker) -> dict[str, tuple[str, Vectors]]:
 
 
 class Writer(threading.Thread):
-    """Inserts, changes and deletes rows until the column has another dimension."""
+    """Inserts, changes and deletes rows until the column has another dimension; waits for no lock longer than 1 s.
+
+    Attributes:
+        failed: what a write failed with, other than the new dimension.
+    """
 
     def __init__(self, conninfo: str) -> None:
         super().__init__()
         self._conninfo = conninfo
         self.begun, self.done = threading.Event(), threading.Event()
+        self.failed: psycopg.Error | None = None
         self.inserted: list[str] = []
         self.changed: list[str] = []
         self.deleted: list[str] = []
 
     def run(self) -> None:
-        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+        with psycopg.connect(self._conninfo, autocommit=True, options="-c lock_timeout=1s") as connection:
             for turn in range(ROWS // 3):
                 if self.done.wait(0.002):  # paced, so that the migration has its share of two cores
                     return
                 try:
                     self._write(connection, turn)
                 except psycopg.errors.DataException:  # the new dimension
+                    return
+                except psycopg.Error as error:
+                    self.failed = error
                     return
                 self.begun.set()
 
@@ -90,6 +98,7 @@ def test_nothing_that_is_written_meanwhile_is_lost(database: PgMaker) -> None:
     finally:
         writer.done.set()
         writer.join()
+    assert writer.failed is None
     rows, old = stored(database), make_vectors(ROWS)
     assert rows.keys() == {f"id{row}" for row in range(ROWS)} - set(writer.deleted) | set(writer.inserted)
     assert result.n_migrated - len(rows) in (0, 1), "a turn may end in a deletion right after the exchange"

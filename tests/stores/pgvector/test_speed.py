@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,15 @@ from psycopg import sql
 
 from lightmigrate import Migrator
 from lightmigrate.errors import VerificationError
+from lightmigrate.migration.shadow.shadows import Shadow, Shadows
+from lightmigrate.migration.shadow.synchronise import Snapshot
 from lightmigrate.progress import Progress
 from lightmigrate.stores.base import Address
+from lightmigrate.stores.pgvector import exchange
 from lightmigrate.stores.pgvector.collection import PgCollection
 from lightmigrate.stores.pgvector.indexes import IndexSpec
 from lightmigrate.stores.pgvector.memory import needed_bytes, resources_for
-from lightmigrate.stores.pgvector.session import Session
+from lightmigrate.stores.pgvector.session import Row, Session
 from lightmigrate.stores.pgvector.stage import key_condition, staged
 from lightmigrate.stores.pgvector.store import PgStore
 from lightmigrate.stores.pgvector.tables import read_table
@@ -49,15 +52,16 @@ def test_a_turn_has_only_a_few_rows_of_each_block(maker: PgMaker) -> None:
     ids = [f"id{row}" for row in range(ROWS)]
     blocks = dict(maker.rows(sql.SQL("SELECT id, (ctid::text::point)[0] FROM docs")))
     session = Session(maker.conninfo)
-    table, numbers = read_table(session, "docs"), [str(row) for row in range(ROWS + 1)]
+    table = read_table(session, "docs")
     keys = [(record,) for record in (*ids, "gone")]
-    with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32), [numbers]) as stage:
+    with staged(session, keys, np.zeros((ROWS + 1, 1), np.float32)) as stage:
         turns = in_turns(session, table, stage, key_condition(session, table.keys, stage))
+        record_at: dict[str, str] = dict(session.rows(sql.SQL("SELECT s.ctid::text, s.k0 FROM {} s").format(stage)))
     session.close()
-    assert sorted(itertools.chain(*turns), key=int) == numbers[:-1]
+    assert sorted(record_at[place] for place in itertools.chain(*turns)) == sorted(ids)
     assert 2 <= len(turns) <= 8
     for turn in turns:
-        of_turn = [blocks[ids[int(number)]] for number in turn]
+        of_turn = [blocks[record_at[place]] for place in turn]
         assert max(map(of_turn.count, of_turn)) <= -(-max(map(list(blocks.values()).count, blocks.values())) // 8)
 
 
@@ -90,14 +94,31 @@ def test_a_large_graph_of_a_small_table_is_built_by_several_processes(maker: PgM
     session.close()
 
 
-def test_the_server_plans_a_search_once_for_many_vectors(maker: PgMaker) -> None:
-    vectors = make_vectors(ROWS)
+def test_one_statement_searches_the_index_for_many_vectors(maker: PgMaker) -> None:
+    vectors, scans = make_vectors(ROWS), sql.SQL("SELECT sum(idx_scan)::int FROM pg_stat_user_indexes")
+    statements: list[str] = []
     with PgStore(maker.conninfo) as store:
-        found, distances = store.collection(Address("docs")).nearest(vectors[:20], 1)
-        assert [row[0] for row in found] == [f"id{row}" for row in range(20)]
-        assert max(row[0] for row in distances) < 1e-6
-        plans = store._session.rows(sql.SQL("SELECT generic_plans + custom_plans FROM pg_prepared_statements"))
-    assert max(count for (count,) in plans) >= 15
+        collection = store.collection(Address("docs"))
+        assert collection.nearest(vectors[:0], 3) == ([], [])
+        (before,) = maker.rows(scans)
+        store._session.rows = recorded(store._session.rows, statements)  # type: ignore[method-assign]
+        found, distances = collection.nearest(vectors[:20], 3)
+    assert [row[0] for row in found] == [f"id{row}" for row in range(20)]
+    assert max(row[0] for row in distances) < 1e-6
+    assert all(row == sorted(row) and len(row) == 3 for row in distances)
+    assert len([each for each in statements if "LATERAL" in each]) == 1
+    (after,) = maker.rows(scans)
+    assert after[0] - before[0] == 20
+
+
+def recorded(query: Callable[..., list[Row]], statements: list[str]) -> Callable[..., list[Row]]:
+    """The same query; keeps the statements as texts."""
+
+    def asked(statement: sql.Composable, *values: object) -> list[Row]:
+        statements.append(statement.as_string())
+        return query(statement, *values)
+
+    return asked
 
 
 def test_others_can_write_all_the_time_while_batches_are_copied(maker: PgMaker) -> None:
@@ -165,6 +186,38 @@ def test_what_can_be_done_ahead_is_done_before_every_attempt_to_lock_the_table(m
         application.execute("UPDATE docs SET number = 2 WHERE id = 'id1'")
         store.exchange(version, live, "20260101_120000", settle=Settle())
     assert steps == ["ahead", "ahead", "settle"]
+
+
+def test_while_writers_wait_only_what_was_just_written_is_read(maker: PgMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the table is: neither counted nor compared, neither by a scan nor through an index."""
+    read: list[int] = []
+    counts = sql.SQL(
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relid = 'docs'::regclass"
+    )
+
+    def settled(shadows: Shadows, shadow: Shadow, snapshot: Snapshot) -> None:
+        store = shadows._store
+        assert isinstance(store, PgStore)
+        read.extend(each for (each,) in store._session.rows(counts))
+        settle(shadows, shadow, snapshot)
+
+    def commented(session: Session, *words: object) -> None:
+        read.extend(each for (each,) in session.rows(counts))
+        comment(session, *words)  # type: ignore[arg-type]
+
+    def kept_up(shadows: Shadows, shadow: Shadow, since: Snapshot | None = None) -> Snapshot:
+        up_to_date = keep_up(shadows, shadow, since)
+        maker.execute(sql.SQL("UPDATE docs SET content = 'late' WHERE id IN ('id3', 'id4', 'id5')"))
+        return up_to_date
+
+    settle, keep_up, comment = Shadows.settle, Shadows.keep_up, exchange.comment
+    monkeypatch.setattr(Shadows, "settle", settled)
+    monkeypatch.setattr(Shadows, "keep_up", kept_up)
+    monkeypatch.setattr(exchange, "comment", commented)
+    Migrator(maker.locator, page_size=50).migrate_collection("docs", make_projection(), force=True)
+    before, after = read
+    assert 3 <= after - before < 50
+    assert maker.rows(sql.SQL("SELECT count(*), min(vector_dims(embedding)) FROM docs")) == [(ROWS, NEW_DIM)]
 
 
 def test_records_that_only_one_of_two_versions_has_are_counted_by_when_they_were_written(maker: PgMaker) -> None:
