@@ -227,7 +227,7 @@ def _identity(kinds: Array, cosines: Array, chance: float, dimensions: str | Non
         "texts": f"{text:,} of {n:,} vectors are of this model's space, but not of the stored texts; {middle}",
         "mixed": f"{n - foreign:,} of {n:,} vectors are this model's, {foreign:,} are another's; {middle}",
         "other": f"{foreign:,} of {n:,} vectors are another model's; {middle}",
-        "unknown": f"{n:,} vectors are too few for a verdict; at least {FEWEST_ROWS} are needed",
+        "unknown": f"too few vectors for a verdict: {n:,}, at least {FEWEST_ROWS} are needed",
     }
     return Identity(
         verdict=verdict,

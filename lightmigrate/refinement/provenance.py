@@ -77,7 +77,8 @@ class Provenance:
         """
         if not cls.file_in(place).exists():
             raise LightmigrateError(
-                f"{place}: nothing keeps which rows are exact (nor does  migrate --projection); a plan does:  "
+                f"{place}: nothing keeps which rows are exact (after  migrate --embed-again  all are, after  "
+                "migrate --projection  none); a plan does:  "
                 f"lightmigrate plan {database} --target-model MODEL"
             )
         return cls.of(place)
