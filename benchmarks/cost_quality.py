@@ -23,8 +23,18 @@ PANELS = {
         "cranfield-3": "Cranfield, 3 sentences",
         "cranfield-8": "Cranfield, 8 sentences",
         "scifact-3-part": "SciFact, 3 sentences",
+        "scifact-1": "SciFact, 1 sentence",
+        "scifact-8": "SciFact, 8 sentences",
     },
-    "Other texts": {"commits": "commits", "help-en": "help pages", "code-langchain": "code", "chat": "chat"},
+    "Other texts": {
+        "commits": "commits",
+        "descriptions": "descriptions",
+        "help-en": "help pages",
+        "pydoc-llamaindex": "documentation",
+        "code-langchain": "code",
+        "chat": "chat",
+    },
+    "Other languages": {"help-de": "German", "help-ja": "Japanese", "help-zh": "Chinese"},
 }
 
 
