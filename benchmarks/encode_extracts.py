@@ -46,4 +46,5 @@ if __name__ == "__main__":
     parser.add_argument("only", nargs="*", metavar="CORPUS:MODEL")
     parser.add_argument("--words", type=int, nargs="+", default=LENGTHS)
     given = parser.parse_args()
-    main(*given.folders, given.words, given.only)
+    data_folder, models_folder, output_folder = given.folders
+    main(data_folder, models_folder, output_folder, given.words, given.only)
