@@ -24,7 +24,6 @@ PANELS = {
         "cranfield-8": "Cranfield, 8 sentences",
         "scifact-3-part": "SciFact, 3 sentences",
         "scifact-1": "SciFact, 1 sentence",
-        "scifact-8": "SciFact, 8 sentences",
     },
     "Other texts": {
         "commits": "commits",

@@ -40,7 +40,14 @@ def projections(runs: Sequence[Run], before: Sequence[Run] = ()) -> Iterator[str
     """All rows projected, on the documents that were not calibrated on; beside the last of the runs before."""
     yield "Records that were not calibrated on."
     yield ""
-    columns = [*METHODS, "expected of `auto`", *(["`auto` before"] if before else []), "overlap: no text", "with text", "documents, all"]
+    columns = [
+        *METHODS,
+        "expected of `auto`",
+        *(["`auto` before"] if before else []),
+        "overlap: no text",
+        "with text",
+        "documents, all",
+    ]
     yield f"| corpus | old → new | calibrated on | doing nothing | {' | '.join(columns)} | seeds |"
     yield f"|---|---|--:|--:|{'--:|' * (len(columns) + 1)}"
     for corpus, old, new, pairs in sorted({(run["corpus"], run["old"], run["new"], run["pairs"]) for run in runs}):
