@@ -132,7 +132,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
             runs = [row for row in own if row["budget"] == budget]
             kept = [row["kept"] for row in runs]
             value, low, high = (statistics.mean(row["expected"][end] for row in runs) for end in range(3))
-            cells += [f"**{statistics.mean(kept):.2f}** ± {statistics.pstdev(kept):.2f}"]
+            spread = f" ± {statistics.pstdev(kept):.2f}" if len(kept) > 1 else ""  # of one seed there is none
+            cells += [f"**{statistics.mean(kept):.2f}**{spread}"]
             cells += [f"{value:.2f} [{low:.2f}, {high:.2f}]"]
         lines.append(f"| {change} | {own[0]['nothing']:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -144,13 +145,18 @@ def changed(row: dict[str, Any]) -> str:
 
 
 def outcome(rows: Sequence[dict[str, Any]]) -> str:
-    """How often what was expected came true, in a sentence."""
+    """How often what was expected came true, and was better than doing nothing, in two sentences."""
     off = [row["expected"][0] - row["kept"] for row in rows]
     held = sum(row["expected"][1] <= row["kept"] <= row["expected"][2] for row in rows)
     near = sum(abs(one) <= 0.03 for one in off)
+    better = []
+    for budget in sorted({row["budget"] for row in rows}):
+        own = [row for row in rows if row["budget"] == budget]
+        better.append(f"{sum(row['kept'] > row['nothing'] for row in own)} of {len(own)} at {budget:.0%} of the cost")
     return (
         f"Of {len(rows)} runs {held} kept what lies in the 95 % interval, {near} were within .03; expected was "
-        f"{statistics.mean(map(abs, off)):.3f} off, {statistics.mean(off):+.3f} on average."
+        f"{statistics.mean(map(abs, off)):.3f} off, {statistics.mean(off):+.3f} on average.\nMore than doing nothing "
+        f"kept {', '.join(better)}."
     )
 
 
