@@ -37,6 +37,7 @@ PANELS = {
         "help-de → use-multi": "help pages, German",
         "help-ja → use-multi": "Japanese",
         "help-zh → use-multi": "Chinese",
+        "help-zh → e5-small-4bit": "Chinese, to e5",
         "messages-ar → use-multi": "messages, Arabic",
     },
 }
