@@ -1,8 +1,10 @@
-"""How well documents added after a migration are found: `python benchmarks/added_documents.py DATA_DIR ENCODED_DIR`.
+"""How well documents added after a migration are found.
 
-The directories are those of `encode_words.py` and `encode_extracts.py`. A collection is projected by projections that
-read extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of the documents come afterwards,
-embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and without:
+Run `python benchmarks/added_documents.py DATA_DIR ENCODED_DIR [CORPUS:OLD:NEW …]`; the directories are those of
+`encode_words.py` and `encode_extracts.py`. Without changes of models named, all upgrades to two models. A collection is
+projected by projections that read extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of
+the documents come afterwards, embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and
+without:
 
 - `before`: nDCG@10 by human judgements before the tenth came, as a share of what embedding everything gives;
 - `after`: the same afterwards;
@@ -10,14 +12,15 @@ embedded by the new model. With the shift of `lightmigrate/estimators/mixed_inde
   share of what embedding everything finds;
 - `seen`: how much of the first ten are newcomers, as a share of what embedding everything puts there.
 
-Writes `results/added_documents.md`.
+Writes `results/added_documents.md`, or another file (`--results`).
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import statistics
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,24 +53,36 @@ by `benchmarks/added_documents.py`.
 """
 
 
-def main(data: Path, encoded: Path) -> None:
+def main() -> None:
     """Measure and write."""
+    parser = argparse.ArgumentParser(description="How well documents added after a migration are found.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("encoded", type=Path)
+    parser.add_argument("changes", nargs="*", metavar="CORPUS:OLD:NEW")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file to write")
+    given = parser.parse_args()
     lines = []
-    for corpus in corpora(data, encoded):
-        for new in NEW_MODELS:
-            begun = np.load(encoded / corpus.name / f"{new}.first.npz")
-            for old in corpus.models:
-                if old == new or _nothing(corpus, old, new) >= UPGRADE:
-                    continue
-                for words in LENGTHS:
-                    runs = [compared(corpus, old, new, words, begun[str(words)], seed) for seed in range(SEEDS)]
-                    cells = [
-                        " → ".join(f"{statistics.mean(run[side][column] for run in runs):.2f}" for side in (0, 1))
-                        for column in range(len(COLUMNS))
-                    ]
-                    lines.append(f"| {corpus.name}: {old} → {new} | {words} | {' | '.join(cells)} |")
-                    print(lines[-1], flush=True)
-    RESULTS.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    for corpus, old, new in changes(given.data, given.encoded, given.changes):
+        begun = np.load(given.encoded / corpus.name / f"{new}.first.npz")
+        for words in LENGTHS:
+            runs = [compared(corpus, old, new, words, begun[str(words)], seed) for seed in range(SEEDS)]
+            cells = [
+                " → ".join(f"{statistics.mean(run[side][column] for run in runs):.2f}" for side in (0, 1))
+                for column in range(len(COLUMNS))
+            ]
+            lines.append(f"| {corpus.name}: {old} → {new} | {words} | {' | '.join(cells)} |")
+            print(lines[-1], flush=True)
+    given.results.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def changes(data: Path, encoded: Path, named: Sequence[str]) -> Iterator[tuple[Corpus, str, str]]:
+    """The corpora with an old and a new model: those that are named, or all upgrades."""
+    for name, old, new in (change.split(":") for change in named):
+        yield Corpus(data / name, encoded), old, new
+    for corpus in () if named else corpora(data, encoded):
+        for new, old in itertools.product(NEW_MODELS, corpus.models):
+            if old != new and _nothing(corpus, old, new) < UPGRADE:
+                yield corpus, old, new
 
 
 def compared(
@@ -134,4 +149,4 @@ def _nothing(corpus: Corpus, old: str, new: str) -> float:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main()

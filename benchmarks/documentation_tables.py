@@ -28,7 +28,7 @@ from store_report import stores_table
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 METHODS = ("isotrieve", "original design", "ridge", "auto, no text", "lexical, no word vectors", "auto")
-CHUNKS = ("cranfield-3", "cranfield-8", "scifact-3-part")
+CHUNKS = ("cranfield-3", "cranfield-8", "scifact-1", "scifact-3-part")
 PAIR = ("corpus", "old", "new")
 LONG, SHORT = "universal-sentence-encoder-multilingual-v3", "USE-multilingual-v3"
 ROUTES = {

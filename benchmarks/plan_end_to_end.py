@@ -1,12 +1,13 @@
-"""What a budget buys, from end to end: `python benchmarks/plan_end_to_end.py DATA_DIR CACHE_DIR CORPUS:OLD …`.
+"""What a budget buys, from end to end.
 
-DATA_DIR is in the layout of `corpora.py`; the new model is all-MiniLM-L6-v2 in 8 bits, which packages carry, and every
-corpus must hold its vectors (`minilm-int8`). Of each corpus a Chroma folder is made with the old model's vectors, one
-plan for each budget (`--budgets`, shares of the tokens of embedding everything) and seed (`--seeds`), and the migration
-by it, as the command line does. Told are the setting that the plan chose, what it expects to keep with its interval,
-and what the migrated folder keeps: nDCG@10 by judgements of exact searches, as a share of embedding everything.
-Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl`, and writes `results/plans.md` from the
-last run of each kind, as `documentation_tables.py` does.
+Run `python benchmarks/plan_end_to_end.py DATA_DIR CACHE_DIR CORPUS:OLD[:NEW] …`. DATA_DIR is in the layout of
+`corpora.py`; the new model is all-MiniLM-L6-v2 in 8 bits, which packages carry, where no other one of `field/models.py`
+is named, and every corpus must hold vectors of both. Of each corpus a Chroma folder is made with the old model's
+vectors, one plan for each budget (`--budgets`, shares of the tokens of embedding everything) and seed (`--seeds`), and
+the migration by it, as the command line does. Told are the setting that the plan chose, what it expects to keep with
+its interval, and what the migrated folder keeps: nDCG@10 by judgements of exact searches, as a share of embedding
+everything. Embeddings go through a cache in CACHE_DIR. Appends to `results/plans.jsonl`, and writes `results/plans.md`
+from the last run of each kind, as `documentation_tables.py` does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from corpora import Corpus, Vectors
+from field.models import open_model
 
 from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.providers.cache import Cached
@@ -31,18 +32,18 @@ from lightmigrate.stores.chroma.client import open_client
 NEW, NOTES = "minilm-int8", Address("notes")
 PAGE = 2000
 FILE = Path(__file__).parent / "results" / "plans.jsonl"
-KEYS = ("corpus", "old", "budget", "seed")
+KEYS = ("corpus", "old", "new", "budget", "seed")
 
 
 class Collection:
     """The documents of a corpus with a text, as a Chroma folder of the old model."""
 
-    def __init__(self, corpus: Corpus, old: str, provider: Cached) -> None:
-        self.corpus, self.old, self.provider = corpus, old, provider
+    def __init__(self, corpus: Corpus, old: str, new: str, provider: Cached) -> None:
+        self.corpus, self.old, self.new, self.provider = corpus, old, new, provider
         self.rows = [row for row, text in enumerate(corpus.texts) if text.strip()]
         texts = [corpus.texts[row] for row in self.rows]
         if provider.bill(texts).tokens:
-            provider.remember(texts, corpus.documents[NEW][self.rows])
+            provider.remember(texts, corpus.documents[new][self.rows])
 
     def build(self, folder: Path) -> None:
         """Write it."""
@@ -58,7 +59,7 @@ class Collection:
 
     def stored(self, folder: Path) -> Vectors:
         """The vectors that it holds now, in the rows of the corpus."""
-        vectors = np.zeros_like(self.corpus.documents[NEW])
+        vectors = np.zeros_like(self.corpus.documents[self.new])
         with open_client(folder) as client:
             notes = client.get_collection("notes", embedding_function=None)
             for start in range(0, len(self.rows), PAGE):
@@ -75,11 +76,12 @@ class Collection:
             curve = migrator.cost_quality_curve("notes", self.provider, token_share=budget, seed=seed)
             option = curve.within(budget * curve.size.tokens)
             migrator.migrate_by_plan(BudgetPlan.of(NOTES, curve, option, {}, seed=seed), self.provider, force=True)
-            kept = self.corpus.measure(self.old, NEW, self.stored(folder), np.arange(self.corpus.size))
+            kept = self.corpus.measure(self.old, self.new, self.stored(folder), np.arange(self.corpus.size))
         expected = option.expected
         return {
             "corpus": self.corpus.name,
             "old": self.old,
+            "new": self.new,
             "nothing": round(kept.nothing_retention.value, 4),
             "budget": budget,
             "seed": seed,
@@ -93,19 +95,16 @@ class Collection:
 
 def main() -> None:
     """Measure what is asked for, and write the table of all that was measured."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.encoders import minilm
-
     parser = argparse.ArgumentParser(description="What a budget buys, from end to end.")
     parser.add_argument("data", type=Path)
     parser.add_argument("cache", type=Path)
-    parser.add_argument("pairs", nargs="+", metavar="CORPUS:OLD")
+    parser.add_argument("pairs", nargs="+", metavar="CORPUS:OLD[:NEW]")
     parser.add_argument("--budgets", type=float, nargs="+", default=(0.15, 0.3))
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
     given = parser.parse_args()
-    provider = Cached(minilm(), given.cache / "minilm.sqlite3")
-    for name, old in (pair.split(":") for pair in given.pairs):
-        collection = Collection(Corpus(given.data / name), old, provider)
+    for name, old, new in ([*pair.split(":"), NEW][:3] for pair in given.pairs):
+        provider = Cached(open_model(new, given.data / "packages"), given.cache / f"{new}.sqlite3")
+        collection = Collection(Corpus(given.data / name), old, new, provider)
         for seed in given.seeds:
             for budget in given.budgets:
                 row = collection.migrated(budget, seed)
@@ -117,7 +116,7 @@ def main() -> None:
 
 def read() -> list[dict[str, Any]]:
     """The last run of each kind, in the order of the first ones."""
-    rows = [json.loads(line) for line in FILE.read_text().splitlines()]
+    rows = [{"new": NEW, **json.loads(line)} for line in FILE.read_text().splitlines()]
     return list({tuple(row[key] for key in KEYS): row for row in rows}.values())
 
 
@@ -126,27 +125,38 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     budgets = sorted({row["budget"] for row in rows})
     heads = [cell for budget in budgets for cell in (f"{budget:.0%}: kept", "expected")]
     lines = [f"| corpus, old model | doing nothing | {' | '.join(heads)} |", f"|---|--:|{'--:|---|' * len(budgets)}"]
-    for corpus, old in dict.fromkeys((row["corpus"], row["old"]) for row in rows):
-        own = [row for row in rows if (row["corpus"], row["old"]) == (corpus, old)]
+    for change in dict.fromkeys(changed(row) for row in rows):
+        own = [row for row in rows if changed(row) == change]
         cells = []
         for budget in budgets:
             runs = [row for row in own if row["budget"] == budget]
             kept = [row["kept"] for row in runs]
             value, low, high = (statistics.mean(row["expected"][end] for row in runs) for end in range(3))
-            cells += [f"**{statistics.mean(kept):.2f}** ± {statistics.pstdev(kept):.2f}"]
+            spread = f" ± {statistics.pstdev(kept):.2f}" if len(kept) > 1 else ""  # of one seed there is none
+            cells += [f"**{statistics.mean(kept):.2f}**{spread}"]
             cells += [f"{value:.2f} [{low:.2f}, {high:.2f}]"]
-        lines.append(f"| {corpus}, {old} | {own[0]['nothing']:.2f} | {' | '.join(cells)} |")
+        lines.append(f"| {change} | {own[0]['nothing']:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def changed(row: dict[str, Any]) -> str:
+    """Corpus and models, as the tables name them: the new one only where it is not the usual one."""
+    return f"{row['corpus']}, {row['old']}" + (f" → {row['new']}" if row["new"] != NEW else "")
+
+
 def outcome(rows: Sequence[dict[str, Any]]) -> str:
-    """How often what was expected came true, in a sentence."""
+    """How often what was expected came true, and was better than doing nothing, in two sentences."""
     off = [row["expected"][0] - row["kept"] for row in rows]
     held = sum(row["expected"][1] <= row["kept"] <= row["expected"][2] for row in rows)
     near = sum(abs(one) <= 0.03 for one in off)
+    better = []
+    for budget in sorted({row["budget"] for row in rows}):
+        own = [row for row in rows if row["budget"] == budget]
+        better.append(f"{sum(row['kept'] > row['nothing'] for row in own)} of {len(own)} at {budget:.0%} of the cost")
     return (
         f"Of {len(rows)} runs {held} kept what lies in the 95 % interval, {near} were within .03; expected was "
-        f"{statistics.mean(map(abs, off)):.3f} off, {statistics.mean(off):+.3f} on average."
+        f"{statistics.mean(map(abs, off)):.3f} off, {statistics.mean(off):+.3f} on average.\nMore than doing nothing "
+        f"kept {', '.join(better)}."
     )
 
 
@@ -166,7 +176,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         setting = row["setting"]
         words = f"{setting['extract_kind']} {setting['extract_words']}" if setting["extract_words"] else "–"
         lines.append(
-            f"| {row['corpus']}, {row['old']} | {row['budget']:.0%} | {row['seed']} | {row['nothing']:.2f} | "
+            f"| {changed(row)} | {row['budget']:.0%} | {row['seed']} | {row['nothing']:.2f} | "
             f"**{row['kept']:.2f}** | {value:.2f} [{low:.2f}, {high:.2f}] | {words} | {setting['documents']:,} |"
         )
     return "\n".join(lines) + "\n"

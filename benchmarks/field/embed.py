@@ -42,13 +42,12 @@ def main(output: Path, wanted: list[str]) -> None:
 def by_length(provider: Provider, texts: list[str], queries: bool) -> Vectors:
     """Vectors in the order of the texts, which are sent in the order of their lengths: that wastes least on padding.
 
-    A blank text has a row of zeros.
+    A text that is blank or of which the model knows no word has a row of zeros.
     """
-    order = [row for row in np.argsort([len(text) for text in texts], kind="stable").tolist() if texts[row].strip()]
-    sorted_texts = [texts[row] for row in order]
-    embedded = provider.embed_queries(sorted_texts) if queries else provider.embed(sorted_texts)
-    vectors = np.zeros((len(texts), embedded.shape[1]), embedded.dtype)
-    vectors[order] = embedded
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    embedded = provider.embed_each([texts[row] for row in order.tolist()], queries=queries)
+    vectors = np.empty_like(embedded)
+    vectors[order] = np.nan_to_num(embedded)
     return vectors
 
 

@@ -3,6 +3,7 @@
 - `commits`: messages of commits without their subjects, which are the queries.
 - `chat`: what was answered in conversations; what was said before is the query.
 - `messages-ar`: messages of a program in Arabic; the English message is the query for its translation.
+- `descriptions`: what is said of the packages of a distribution, without the line above each, which is the query.
 
 No message is cut, and each is its own parent.
 """
@@ -21,7 +22,7 @@ import numpy as np
 from general.fetch import Package, members
 
 from field.layout import Chunk, Question, write
-from field.sources import COMMITS, CONVERSATIONS, OFFICE_ARABIC
+from field.sources import COMMITS, CONVERSATIONS, DESCRIPTIONS, OFFICE_ARABIC, Descriptions
 
 MOST_CHUNKS, MOST_QUESTIONS, SEED = 3000, 300, 0
 FEWEST_WORDS = 3
@@ -33,12 +34,13 @@ Exchange = tuple[str, list[str]]
 
 
 def main(output: Path) -> None:
-    """Build all three."""
+    """Build all four."""
     packages = output / "packages"
     for name, package, read, licence in (
         ("commits", COMMITS, commits, "GFDL and GPL"),
         ("chat", CONVERSATIONS, conversations, "BSD 3-Clause"),
         ("messages-ar", OFFICE_ARABIC, translations, "MPL 2.0"),
+        ("descriptions", DESCRIPTIONS, descriptions, "of each package its own"),
     ):
         chunks, questions = choose(list(read(package.fetched(packages))))
         write(output / name, chunks, questions, _about(package, licence))
@@ -103,7 +105,18 @@ def translations(package: Path) -> Iterator[Exchange]:
                     yield english, [arabic]
 
 
-def _about(package: Package, licence: str) -> dict[str, object]:
+def descriptions(index: Path) -> Iterator[Exchange]:
+    """The line above, with the descriptions below it: several packages may have the same line."""
+    found: dict[str, list[str]] = {}
+    for entry in index.read_text(encoding="utf-8").split("\n\n"):
+        line, _, below = entry.partition("\nDescription-en: ")[2].partition("\n")
+        text = "\n\n".join(" ".join(part.split()) for part in below.split("\n .\n"))
+        if min(len(line.split()), len(text.split())) >= FEWEST_WORDS:
+            found.setdefault(line.strip(), []).append(text)
+    yield from found.items()
+
+
+def _about(package: Package | Descriptions, licence: str) -> dict[str, object]:
     return {"source": package.file, "sha256": package.sha256, "licence": licence, "seed": SEED}
 
 

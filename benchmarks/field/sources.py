@@ -6,7 +6,14 @@ Texts are read, not changed, and nothing of them is committed.
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
 from general.fetch import Package
+
+from lightmigrate.errors import LightmigrateError
 
 _OFFICE, _PYTHON = "4:7.4.7-1+deb12u14", "3.11.2-6+deb12u9"
 
@@ -51,3 +58,42 @@ CONVERSATIONS = Package(
     "chatterbot_corpus-1.3.3-py2.py3-none-any.whl",
     "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
 )
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """What Debian says of its packages, as `apt-get update` brings it.
+
+    Attributes:
+        release: whose packages.
+        sha256: of the text.
+    """
+
+    release: str
+    sha256: str
+    file = "Translation-en"
+
+    def fetched(self, folder: Path) -> Path:
+        """The file in `folder`, fetched if it is not there.
+
+        Raises:
+            LightmigrateError: it cannot be had, or is not the file that is meant.
+        """
+        path = folder / self.file
+        if not path.exists():
+            lists = folder / "lists"
+            (lists / "partial").mkdir(parents=True, exist_ok=True)
+            places = [f"Dir::State::Lists={lists}", f"Dir::Cache={folder / 'cache'}"]
+            options = [f"-o{option}" for option in ("Acquire::Languages=en", "APT::Sandbox::User=root", *places)]
+            subprocess.run(["apt-get", "update", "-qq", *options], check=True)
+            packed = sorted(lists.glob(f"*debian_dists_{self.release}_main_i18n_{self.file}*"))
+            if not packed:
+                raise LightmigrateError(f"apt-get brought no descriptions of {self.release}; put {path} there by hand")
+            path.write_bytes(subprocess.check_output(["/usr/lib/apt/apt-helper", "cat-file", str(packed[0])]))
+        if hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
+            raise LightmigrateError(f"{path} is not the file this script was written for; delete it")
+        return path
+
+
+# Of every package its own authors' words.
+DESCRIPTIONS = Descriptions("bookworm", "62f59c3cdca9786e4f7adf9002f9f5729a684adcb4667e58e448dec9b5a46c7f")
