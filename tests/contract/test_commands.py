@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lightmigrate.stores.base import Page
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.stores.base import Page, Store
 from tests.cli.calls import run
 from tests.contract.makers import Maker
 from tests.contract.material import assert_same, assert_same_vectors, everything
@@ -33,6 +34,26 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embeddin
         yield running
 
 
+@pytest.fixture
+def end_of_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Closes what a command has opened, as the end of its process does."""
+    opened: list[object] = []
+    connect = DatabaseChoice.connect
+
+    def remembered(choice: DatabaseChoice) -> object:
+        opened.append(connect(choice))
+        return opened[-1]
+
+    def close() -> None:
+        for database in opened:
+            if isinstance(database, Store):
+                database.close()
+        opened.clear()
+
+    monkeypatch.setattr(DatabaseChoice, "connect", remembered)
+    return close
+
+
 def words_of(maker: Maker) -> list[object]:
     """What names the database on a command line."""
     if maker.locator.startswith("{"):
@@ -42,7 +63,11 @@ def words_of(maker: Maker) -> list[object]:
 
 @pytest.mark.every_maker
 def test_every_command_works(
-    maker: Maker, tmp_path: Path, server: EmbeddingServer, capsys: pytest.CaptureFixture[str]
+    maker: Maker,
+    tmp_path: Path,
+    server: EmbeddingServer,
+    end_of_process: Callable[[], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Not on a database in this process's memory, which no command can open."""
     if not maker.locator:
@@ -58,13 +83,16 @@ def test_every_command_works(
     kept, agreed = ["--cache", tmp_path / "cache.sqlite3"], ["--yes", "--force"]
 
     def on_it(command: str, *words: object) -> str:
-        return run(capsys, command, *database, *words)
+        said = run(capsys, command, *database, *words)
+        end_of_process()
+        return said
 
     assert "docs" in on_it("doctor")
     run(
         capsys, "train", *of_database, *model, *kept, "--source-model", "old", "--samples", 100, "--output-dir",
         tmp_path / "projection", "--failing", 0.01, "--passing", 0.02,
     )  # fmt: skip
+    end_of_process()
     on_it("plan", *model, *kept, "--samples", 40, "--budget", "70%", "-o", plan)
     on_it("migrate", "--plan", plan, *kept, *agreed)
     on_it("verify")
