@@ -1,8 +1,8 @@
 """Threads of the libraries that multiply matrices, and threads that call them.
 
 Between two products their threads spin, on cores that others could use. And where others do use them, each product
-waits for its slowest thread: a fit then takes several times as long by one thread a core as by one
-(`benchmarks/fit_beside.py`).
+waits for its slowest thread: a fit then takes twice as long by one thread a core as by one, and beside a model three
+times as long (`benchmarks/fit_beside.py`).
 """
 
 from __future__ import annotations
