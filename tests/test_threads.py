@@ -134,6 +134,7 @@ with controller.limit(limits=3, user_api="blas"):
     first.__exit__(None, None, None)
     print(now())
     if not os.fork():
+        second.__exit__(None, None, None)
         print("child", now(), flush=True)
         os._exit(0)
     os.wait()

@@ -17,13 +17,13 @@ from lightmigrate.threads import one_core
 
 
 @contextlib.contextmanager
-def while_fitting(embed_some: Callable[[], bool], on_progress: OnProgress) -> Iterator[OnProgress]:
+def while_fitting(embed_some: Callable[[], int], on_progress: OnProgress) -> Iterator[OnProgress]:
     """For a block: calls `embed_some` in a thread while a projection is fitted. No call runs after the block.
 
     A failure of the model ends the calls and is left to whoever asks it next.
 
     Args:
-        embed_some: embeds texts for a fraction of a second; whether there are more.
+        embed_some: embeds texts for a fraction of a second; returns how many, 0 when none is left.
         on_progress: receives the progress of what is learned.
 
     Returns:
@@ -44,8 +44,8 @@ def while_fitting(embed_some: Callable[[], bool], on_progress: OnProgress) -> It
 
 
 @contextlib.contextmanager
-def _calling(act: Callable[[], bool]) -> Iterator[None]:
-    """Call `act` in a thread until the block ends, or it returns that there is no more to do."""
+def _calling(act: Callable[[], int]) -> Iterator[None]:
+    """Call `act` in a thread until the block ends, or it returns 0."""
     ended = threading.Event()
 
     def run() -> None:

@@ -132,7 +132,7 @@ class TimeToLearn:
         """
         if not self.free:
             return data
-        done = self._embed_until(self._end_of_documents(data), data.texts)
+        done = self._embed_until(self._end_of_documents(data), iter(data.texts))
         return data.first(min(len(data.texts), max(done, FEWEST_DOCUMENTS)))
 
     def fill(self, left: Iterator[str], data: CalibrationData) -> None:
@@ -147,16 +147,15 @@ class TimeToLearn:
         Raises:
             ProviderError: the model fails.
         """
-        end = self._end_of_documents(data)
-        while self.free and self.deadline.elapsed < end and self.embed_some(left):
-            pass
+        if self.free:
+            self._embed_until(self._end_of_documents(data), left)
 
-    def embed_some(self, left: Iterator[str]) -> bool:
-        """Embed the next of some texts, for a fraction of a second; whether there may be more. Calls the model."""
+    def embed_some(self, left: Iterator[str]) -> int:
+        """Embed the next of some texts, for a fraction of a second; how many there were. Calls the model."""
         some = list(islice(left, self._in(SECONDS_AT_ONCE)))
         if some:
             self.provider.embed_each(some)
-        return bool(some)
+        return len(some)
 
     def meanwhile(self, left: Iterator[str]) -> Iterator[str]:
         """As many of some texts as can be embedded while a projection is fitted. Reads them all at once."""
@@ -164,18 +163,16 @@ class TimeToLearn:
 
     def _in(self, seconds: float) -> int:
         """How many texts of the collection are embedded in so many seconds, at least one."""
-        each = self.costs.embedding_seconds() / max(1, self.costs.count.missing_texts)
+        count = self.costs.count
+        each = self._speed.seconds(count.missing_texts, count.missing_tokens) / max(1, count.missing_texts)
         return max(1, int(min(seconds / each, MOST_AT_ONCE))) if each else MOST_AT_ONCE
 
-    def _embed_until(self, end: float, texts: Sequence[str]) -> int:
-        """Embed texts until the start has taken so many seconds; returns how many were embedded."""
-        each = self._seconds_of_each(texts)
-        at_once = max(1, int(SECONDS_AT_ONCE / each)) if each else max(1, len(texts))
+    def _embed_until(self, end: float, left: Iterator[str]) -> int:
+        """Embed the next of some texts until the start has taken so many seconds; returns how many were embedded."""
         done = 0
-        while done < len(texts) and self.deadline.elapsed < end:
-            self.provider.embed_each(texts[done : done + at_once])
-            done += at_once
-        return min(done, len(texts))
+        while self.deadline.elapsed < end and (some := self.embed_some(left)):
+            done += some
+        return done
 
     def _end_of_documents(self, data: CalibrationData) -> float:
         """When whole texts have to end, so that there is time for the sentences and words of the data."""

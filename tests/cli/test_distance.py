@@ -194,3 +194,14 @@ def test_embedding_again_with_another_distance(run: Run, tmp_path: Path, monkeyp
     assert code == 0, messages
     assert spaces(database)["notes"] == ("l2", None)
     assert json.loads(out)[0]["current_dim"] == 128
+
+
+def test_embedding_again_says_no_distance_that_was_not_measured(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    database = build(tmp_path / "home" / "db", [f"a text about {row}" for row in range(60)])
+    code, out, messages = run("migrate", database, "--embed-again", "-c", "notes", *NEW, "--yes")
+    assert code == 0, messages
+    assert "distance" in out
+    assert "None" not in out

@@ -20,41 +20,46 @@ class Model:
         self.calls, self._most, self._fails = 0, most, fails
         self.asked = threading.Event()
 
-    def __call__(self) -> bool:
+    def __call__(self) -> int:
         assert threading.current_thread() is not threading.main_thread()
         self.calls += 1
         self.asked.set()
         if self._fails:
             raise ProviderError("the model has ended")
-        return self.calls < self._most
+        return int(self.calls < self._most)
 
 
-def at_work() -> bool:
-    return any(thread.name == "lightmigrate-meanwhile" for thread in threading.enumerate())
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "lightmigrate-meanwhile"]
+
+
+def calls_by_itself(model: Model) -> int:
+    """How often the model is asked in a fit that waits until nobody asks it any more."""
+    with while_fitting(model, lambda progress: None) as on_progress:
+        on_progress(FIT)
+        for worker in workers():
+            worker.join(60)
+        assert not workers()
+        on_progress(FITTED)
+    return model.calls
 
 
 def test_it_begins_with_a_fit_and_ends_with_it() -> None:
     model, seen = Model(), list[Progress]()
     with while_fitting(model, seen.append) as on_progress:
         on_progress(Progress("embed", 1, 1))
-        assert not at_work()
+        assert not workers()
         for fits in (1, 2):
             model.asked.clear()
             on_progress(FIT)
             assert model.asked.wait(60), fits
             on_progress(FITTED)
-            assert not at_work()
+            assert not workers()
     assert [progress.step for progress in seen] == ["embed", *4 * ["fit"]]
 
 
 def test_it_ends_when_everything_is_embedded() -> None:
-    model = Model(most=3)
-    with while_fitting(model, lambda progress: None) as on_progress:
-        on_progress(FIT)
-        while at_work():
-            model.asked.wait(0.01)
-        on_progress(FITTED)
-    assert model.calls == 3
+    assert calls_by_itself(Model(most=3)) == 3
 
 
 def test_a_fit_that_fails_ends_it() -> None:
@@ -68,14 +73,8 @@ def test_a_fit_that_fails_ends_it() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert not at_work()
+    assert not workers()
 
 
 def test_a_model_that_fails_is_left_to_whoever_asks_it_next() -> None:
-    model = Model(fails=True)
-    with while_fitting(model, lambda progress: None) as on_progress:
-        on_progress(FIT)
-        while at_work():
-            model.asked.wait(0.01)
-        on_progress(FITTED)
-    assert model.calls == 1
+    assert calls_by_itself(Model(fails=True)) == 1
