@@ -3,8 +3,8 @@
 Run `python benchmarks/added_documents.py DATA_DIR ENCODED_DIR [CORPUS:OLD:NEW …]`; the directories are those of
 `encode_words.py` and `encode_extracts.py`. Without changes of models named, all upgrades to two models. A collection is
 projected by projections that read extracts, fitted to 80 documents embedded whole and the extracts of all; a tenth of
-the documents come afterwards, embedded by the new model. With the shift of `lightmigrate/estimators/mixed_index.py` and
-without:
+the documents come afterwards, embedded by the new model. With vectors that are predicted and then divided by their
+length, and as `fit` makes them (`lightmigrate/projection/unit_sphere.py`):
 
 - `before`: nDCG@10 by human judgements before the tenth came, as a share of what embedding everything gives;
 - `after`: the same afterwards;
@@ -42,8 +42,8 @@ NEWCOMERS = 0.1
 SEEDS = 3
 COLUMNS = ("before", "after", "new", "old", "seen")
 HEAD = f"""A collection is projected, with extracts, by a fit to 80 documents embedded whole and the extracts of all; a
-tenth of the documents come afterwards, embedded by the new model. Without the shift that makes exact and
-projected rows equally easy to find → with it; means over {SEEDS} seeds, upgrades only. `before` and `after`
+tenth of the documents come afterwards, embedded by the new model. Predicted vectors divided by their length →
+extended to length 1 from the mean; means over {SEEDS} seeds, upgrades only. `before` and `after`
 they came: what is kept; `new` and `old`: how much of what is relevant among them, and among the others, is
 found; `seen`: how much of the first ten they are; all as shares of what embedding everything gives. Measured
 by `benchmarks/added_documents.py`.
@@ -88,7 +88,7 @@ def changes(data: Path, encoded: Path, named: Sequence[str]) -> Iterator[tuple[C
 def compared(
     corpus: Corpus, old: str, new: str, words: int, begun: Vectors, seed: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The columns without the shift, and with it."""
+    """The columns with vectors divided by their length, and as they are."""
     begun = begun.astype(np.float32)
     true, stored = corpus.documents[new], corpus.documents[old]
     readable = np.array([row for row, text in enumerate(corpus.texts) if text.strip()])
@@ -111,10 +111,9 @@ def compared(
     )
     (step,) = projection.steps
     assert isinstance(step, ByText)
-    shift = projection.info.training["centre_shift"] * true[taught].mean(axis=0)
-    before = (replace(step.with_text, bias=step.with_text.bias + shift), step.with_text)
-    without, with_it = (tuple(_judged(corpus, new, one, stored, taught, newcomers)) for one in before)
-    return without, with_it
+    both = (replace(step.with_text, centre=None), step.with_text)
+    divided, extended = (tuple(_judged(corpus, new, one, stored, taught, newcomers)) for one in both)
+    return divided, extended
 
 
 def _judged(corpus: Corpus, new: str, step: Sum, stored: Vectors, taught: Rows, newcomers: Rows) -> Iterator[float]:

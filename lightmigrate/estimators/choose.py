@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lightmigrate.estimators.arrays import Array, as_numpy
-from lightmigrate.estimators.methods import Fits
 from lightmigrate.quality.metrics import Ranking, is_ranked, search, unit
 from lightmigrate.vectors import Metric
 
@@ -96,23 +96,23 @@ class HeldOutSearch:
         return float(np.percentile(differences[picks].mean(axis=1), 2.5))
 
 
-def choose_method(fits: Fits, known: Array, searches: HeldOutSearch) -> tuple[str, list[Trial]]:
+def choose_method(
+    shares: Mapping[str, npt.NDArray[np.float64]],
+    certain_gain: Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], float],
+) -> tuple[str, list[Trial]]:
     """Choose the cheapest method that is as good as the best, by searches with held-out predictions.
 
     As good means: the 95 % interval of the difference, over queries, includes zero, and the difference is negligible.
 
     Args:
-        fits: of the pairs, to the residuals of a prior.
-        known: what the prior predicts for the pairs, `(K, d_out)`; zero without a prior.
-        searches: over the same pairs.
+        shares: for each method, from the cheapest to the most expensive, the overlaps of `HeldOutSearch`.
+        certain_gain: that of the same searches.
     """
-    names = fits.names
-    shares = {name: searches.overlaps(known + fits[name].held_out) for name in names}
     means = {name: float(share.mean()) for name, share in shares.items()}
-    best = max(names, key=means.__getitem__)
+    best = max(means, key=means.__getitem__)
     chosen = next(
         name
-        for name in names
-        if means[best] - means[name] <= NEGLIGIBLE and searches.certain_gain(shares[best], shares[name]) <= 0
+        for name in shares
+        if means[best] - means[name] <= NEGLIGIBLE and certain_gain(shares[best], shares[name]) <= 0
     )
-    return chosen, [Trial(name, means[name], means[best] - means[name], name == chosen) for name in names]
+    return chosen, [Trial(name, means[name], means[best] - means[name], name == chosen) for name in shares]

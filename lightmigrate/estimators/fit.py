@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lightmigrate.errors import ProjectionError
 from lightmigrate.estimators.arrays import Array, as_doubles, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.choose import FEWEST_PAIRS, HeldOutSearch, choose_method
 from lightmigrate.estimators.extracts import Extracts
 from lightmigrate.estimators.fit_memory import FitMemory, fingerprint
-from lightmigrate.estimators.lengths import TargetLengths, directions
+from lightmigrate.estimators.lengths import TargetLengths, extended_from
 from lightmigrate.estimators.methods import EXTRACT_METHODS, METHODS, TEXT_METHODS, Fits, Fitted, Method, Pairs
-from lightmigrate.estimators.mixed_index import centre_shift
 from lightmigrate.estimators.undo_shrinkage import undo_shrinkage
 from lightmigrate.estimators.word_vectors import WordVectors
 from lightmigrate.projection.lengths import Lengths
@@ -73,8 +73,7 @@ def fit(
         words: the new model's vectors of the collection's frequent words, which improve the methods that use texts;
             other methods ignore them.
         extracts: the new model's embeddings of the extracts of the K texts. The projection then embeds the extract of
-            every text that it is applied to. Only for methods that use texts. The projection is shifted so that exact
-            rows are found beside projected ones: see `centre_shift`.
+            every text that it is applied to. Only for methods that use texts.
         prior: a projection between the same two models, fitted to other pairs. Its residuals are fitted here.
         landmarks: the most landmarks for methods with a kernel, at least 1; the time of applying grows with them.
         seed: of every random choice.
@@ -236,13 +235,10 @@ def _fitted(
     fits = Fits(replace(pairs, target=Y - known), memory)
     spread = False
     if method == "auto":
-        training["method"], training["tried"], spread = _choose(fits, Y, known)
+        training["method"], training["tried"], spread = _choose(fits, Y, known, lengths)
         training["spread_restored"] = spread
     chosen = fits[training["method"]]
     start = _restored(chosen, Y, base, known, spread)
-    if training["method"] in EXTRACT_METHODS and not lengths.is_affine:
-        training["centre_shift"] = centre_shift(Y, start.held_out, seed)
-        start = start.shifted(training["centre_shift"] * namespace(Y).mean(Y, axis=0))
     with_text = _finish(start, chosen, Y, lengths)
     step: Step = with_text.step
     error: Step = with_text.error
@@ -267,11 +263,6 @@ class _Prediction:
 
     step: Sum
     held_out: Array
-
-    def shifted(self, by: Array) -> _Prediction:
-        """The same minus `by` `(d_out,)`."""
-        step = replace(self.step, bias=as_float32(beside(self.step.bias, by) - by))
-        return _Prediction(step, self.held_out - by)
 
 
 @dataclass(frozen=True)
@@ -300,8 +291,9 @@ def _finish(start: _Prediction, fitted: Fitted, Y: Array, lengths: TargetLengths
     step, held_out = start.step, start.held_out
     if not lengths.is_affine:
         length, held_out_lengths = lengths.fit(fitted.regress)
-        step = Sum(step.bias, step.terms, normalise=True, length=length)
-        held_out = directions(held_out) * held_out_lengths
+        centre = namespace(Y).mean(Y, axis=0)
+        step = Sum(step.bias, step.terms, normalise=True, length=length, centre=as_float32(centre))
+        held_out = extended_from(centre, held_out) * held_out_lengths
     squared_errors = namespace(Y).sum((Y * lengths.scale - held_out) ** 2, axis=1)
     return _Finished(step, fitted.regress(squared_errors[:, None]).step, held_out)
 
@@ -340,18 +332,23 @@ def _prior(prior: Projection | None, X: Array, Y: Array, texts: Texts | None) ->
     return weighted_sum([(scale, step)]), beside(scale * predicted, Y)
 
 
-def _choose(fits: Fits, Y: Array, known: Array) -> tuple[str, list[dict[str, Any]], bool]:
+def _choose(fits: Fits, Y: Array, known: Array, lengths: TargetLengths) -> tuple[str, list[dict[str, Any]], bool]:
     """The chosen method's name, all measurements, and whether its shrinkage is undone."""
     if fits.pairs.extracts is not None and len(Y) < FEWEST_TO_CORRECT:
         return "extract", [], False
     if len(Y) < FEWEST_PAIRS:
         return "ridge", [], False
     searches = HeldOutSearch(Y, fits.pairs.seed)
-    chosen, trials = choose_method(fits, known, searches)
-    held_out = known + fits[chosen].held_out
     centre = namespace(Y).mean(Y, axis=0)
+
+    def overlaps(held_out: Array) -> npt.NDArray[np.float64]:
+        return searches.overlaps(held_out if lengths.is_affine else extended_from(centre, held_out))
+
+    shares = {name: overlaps(known + fits[name].held_out) for name in fits.names}
+    chosen, trials = choose_method(shares, searches.certain_gain)
+    held_out = known + fits[chosen].held_out
     restored = centre + (held_out - centre) @ undo_shrinkage(Y, held_out)
-    lost = searches.overlaps(held_out).mean() - searches.overlaps(restored).mean()
+    lost = shares[chosen].mean() - overlaps(restored).mean()
     # With fewer pairs than dimensions a direction belongs to single pairs: scaling it would leak held-out targets.
     known_directions = len(Y) > Y.shape[1]
     return chosen, [trial.to_json() for trial in trials], known_directions and bool(lost < TOLERATED)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightmigrate.estimators.arrays import Array, as_numpy, beside, namespace
+from lightmigrate.estimators.arrays import Array, as_float32, as_numpy, beside, namespace
 from lightmigrate.estimators.methods import Regression
 from lightmigrate.estimators.ridge import fit_ridge
 from lightmigrate.projection.lengths import Lengths
 from lightmigrate.projection.steps import Length
+from lightmigrate.projection.unit_sphere import extend_from
 
 # Where a matrix explains all but this share of the variance, nothing is shrunk: it gives lengths, too.
 UNEXPLAINED = 0.01
@@ -60,8 +61,8 @@ class TargetLengths:
         return Length(lengths.shortest, lengths.longest, regression.step), held_out
 
 
-def directions(vectors: Array) -> Array:
-    """Rows `(n, d)` scaled to length 1; zero rows stay zero."""
-    xp = namespace(vectors)
-    norms = xp.sqrt(xp.sum(vectors**2, axis=1))[:, None]
-    return vectors / xp.where(norms > 0, norms, xp.ones_like(norms))
+def extended_from(centre: Array, vectors: Array) -> Array:
+    """Rows `(n, d)` with length 1, on the rays from a centre `(d,)` through them; see `projection.unit_sphere`."""
+    rows = as_float32(vectors - centre)
+    extend_from(as_float32(centre), rows)
+    return beside(rows.astype(np.float64), vectors)

@@ -203,10 +203,14 @@ def _lexical(fits: Fits) -> Fitted:
 
 def _averaged(fits: Fits) -> Fitted:
     procrustes, kernel = fits["procrustes"], fits["lexical" if fits.pairs.texts is not None else "kernel"]
-    size = _mean_length(fits.pairs.target)
-    shares = [0.5 * size / _mean_length(fitted.held_out) for fitted in (procrustes, kernel)]
-    held_out = shares[0] * procrustes.held_out + shares[1] * kernel.held_out
+    centre = namespace(fits.pairs.target).mean(fits.pairs.target, axis=0)
+    # both say how a vector differs from the mean, and one shrinks that more than the other
+    size = _mean_length(fits.pairs.target - centre)
+    shares = [0.5 * size / _mean_length(fitted.held_out - centre) for fitted in (procrustes, kernel)]
+    rest = (1 - sum(shares)) * centre
+    held_out = rest + shares[0] * procrustes.held_out + shares[1] * kernel.held_out
     step = weighted_sum([(shares[0], procrustes.step), (shares[1], kernel.step)])
+    step = replace(step, bias=step.bias + as_float32(rest))
     return Fitted(step, held_out, kernel.facts, kernel.regress)
 
 

@@ -4,11 +4,12 @@ Layout: the entry `header` holds the UTF-8 bytes of a JSON object
 `{format, info, steps: [{terms: [kind, ...], normalise}], error, spaces, sha256}`; the entry `<step>.bias` is a bias,
 the entry `<step>.<term>.<name>` an array of a term. A step whose output has another length than 1 has a
 `length: {shortest, longest, logarithm}` too, where `logarithm` is `null` or one more step, the names of whose arrays
-start with `<step>.length.`; such files have format 2. Files with
-extracts of other words than the first have format 3. A step with another function for records without text is
-`{with_text, plain}`, the names of its arrays start with `<step>.with_text.` and `<step>.plain.`. `error` is `null`, or
-one more step, the names of whose arrays start with `error.`. `sha256` covers the rest of the header and every array's
-name, dtype, shape and bytes, so that every change of numbers, models or direction is detected.
+start with `<step>.length.`; such files have format 2. Files with extracts of other words than the first have format 3,
+files with a centre from which rows are extended, the entry `<step>.centre`, format 4. A step with another function for
+records without text is `{with_text, plain}`, the names of its arrays start with `<step>.with_text.` and
+`<step>.plain.`. `error` is `null`, or one more step, the names of whose arrays start with `error.`. `sha256` covers the
+rest of the header and every array's name, dtype, shape and bytes, so that every change of numbers, models or direction
+is detected.
 
 Matrices may be stored as float16, at half the size; they are read as float32.
 """
@@ -34,9 +35,9 @@ from lightmigrate.projection.steps import ByText, Length, Step, Sum
 from lightmigrate.projection.terms.all import TERMS
 from lightmigrate.projection.terms.extract import Extract
 
-# Format 2 is format 1 with lengths, format 3 with extracts of other words than the first: an earlier lightmigrate would
-# leave these out silently.
-FORMAT_VERSION, FORMATS = 3, (1, 2, 3)
+# Format 2 is format 1 with lengths, format 3 with extracts of other words than the first, format 4 with centres: an
+# earlier lightmigrate would leave these out silently.
+FORMAT_VERSION, FORMATS = 4, (1, 2, 3, 4)
 HEADER = "header"
 
 # What version 0.1.0 called the function for records with a text, and the term that reads extracts.
@@ -156,8 +157,10 @@ def _take_apart(name: str, step: Step, arrays: dict[str, npt.NDArray[Any]]) -> d
         case ByText(with_text, plain):
             parts = {"with_text": with_text, "plain": plain}
             return {part: _take_apart(f"{name}.{part}", own, arrays) for part, own in parts.items()}
-        case Sum(bias, terms, normalise, length):
+        case Sum(bias, terms, normalise, length, centre):
             arrays[f"{name}.bias"] = bias
+            if centre is not None:
+                arrays[f"{name}.centre"] = centre
             for index, term in enumerate(terms):
                 for part, array in term.arrays().items():
                     arrays[f"{name}.{index}.{part}"] = array
@@ -177,8 +180,10 @@ def _format(step: Step) -> int:
         case ByText(with_text, plain):
             return max(_format(with_text), _format(plain))
         case Sum():
+            if step.centre is not None:
+                return FORMATS[3]
             if any(isinstance(term, Extract) and term.rule.kind != "first" for term in step.terms):
-                return FORMAT_VERSION
+                return FORMATS[2]
             return FORMATS[0] if step.length is None else FORMATS[1]
     return FORMATS[0]
 
@@ -206,7 +211,14 @@ def _sum(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum
     if (stated := fields.get("length")) is not None:
         logarithm = None if stated["logarithm"] is None else _sum(f"{name}.length", stated["logarithm"], arrays)
         length = Length(float(stated["shortest"]), float(stated["longest"]), logarithm)
-    return Sum(np.ascontiguousarray(arrays[f"{name}.bias"], np.float32), tuple(terms), fields["normalise"], length)
+    bias, centre = (arrays.get(f"{name}.{part}") for part in ("bias", "centre"))
+    return Sum(
+        np.ascontiguousarray(bias, np.float32),
+        tuple(terms),
+        fields["normalise"],
+        length,
+        None if centre is None else np.ascontiguousarray(centre, np.float32),
+    )
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

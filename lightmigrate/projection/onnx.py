@@ -19,6 +19,7 @@ from lightmigrate.projection.terms.base import Term, Texts
 from lightmigrate.projection.terms.kernel import Kernel
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.projection.terms.network import Network
+from lightmigrate.projection.unit_sphere import NEAREST, missing_from
 from lightmigrate.vectors import SHORTEST, Vectors
 
 # Opset 17 is supported by onnxruntime since 1.12 (2022); IR 8 is its version of the format.
@@ -118,6 +119,8 @@ def write(path: Path, steps: tuple[Step, ...], info: ProjectionInfo) -> Path:
     value = INPUT
     for step in sums:
         source, value = value, _summed(build, step, value)
+        if step.centre is not None:
+            value = _extended(build, step.centre, value)
         if step.normalise:
             value = _normalised(build, value)
         if step.length is not None:
@@ -220,6 +223,28 @@ def _length(build: _Graph, length: Length, value: str) -> str:
         return build.constant(np.float32(length.shortest))
     bounds = (build.constant(np.float32(np.log(bound))) for bound in (length.shortest, length.longest))
     return build.add("Exp", build.add("Clip", _summed(build, length.logarithm, value), *bounds))
+
+
+def _extended(build: _Graph, centre: Vectors, value: str) -> str:
+    """As `extend_from`, but for a division by the length, which follows."""
+    deviations = build.add("Sub", value, build.constant(centre))
+    squares = build.add("Mul", deviations, deviations)
+    squared = build.add("ReduceSum", squares, build.constant(np.array([-1])), keepdims=1)
+    far = build.add("Greater", squared, build.constant(NEAREST**2))
+    usual = build.add("And", far, build.add("Less", squared, build.constant(np.float32(np.inf))))
+    safe = build.add("Where", usual, squared, build.constant(np.float32(1)))
+    along = build.add("MatMul", deviations, build.constant(centre[:, None]))
+    missing = build.constant(missing_from(centre))
+    inside = build.add("Add", build.add("Mul", along, along), build.add("Mul", safe, missing))
+    root = build.add("Sqrt", inside)
+    times = build.add(
+        "Where",
+        build.add("Greater", along, build.constant(np.float32(0))),
+        build.add("Div", missing, build.add("Add", root, along)),
+        build.add("Div", build.add("Sub", root, along), safe),
+    )
+    extended = build.add("Add", build.add("Mul", deviations, times), build.constant(centre))
+    return build.add("Where", usual, extended, value)
 
 
 def _normalised(build: _Graph, value: str) -> str:

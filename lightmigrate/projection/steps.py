@@ -11,11 +11,15 @@ import numpy as np
 from lightmigrate.projection.terms.base import Array, Term, Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.linear import Linear
+from lightmigrate.projection.unit_sphere import extend_from
 from lightmigrate.threads import in_blocks
 from lightmigrate.vectors import Vectors, normalise_rows
 
 # Rows that are computed at once: few enough to stay in the processor's cache.
 CHUNK_ROWS = 512
+
+# The square of the length of a mean of unit vectors, but for rounding.
+LONGEST_MEAN = 1.0001
 
 
 class Step(Protocol):
@@ -70,12 +74,15 @@ class Sum:
         terms: at least one, all of the same shape.
         normalise: whether every output row is scaled to length 1, or to `length`.
         length: the length of every output row; `None` for 1.
+        centre: float32 `(d_out,)`, the point from which an output row is extended to length 1, before `length`; `None`
+            for the origin. See `unit_sphere`.
     """
 
     bias: Vectors
     terms: tuple[Term, ...]
     normalise: bool
     length: Length | None = None
+    centre: Vectors | None = None
 
     def __post_init__(self) -> None:
         shapes = {term.shape for term in self.terms}
@@ -88,6 +95,11 @@ class Sum:
             raise ValueError(f"lengths from {logarithm.shape[0]} dimensions do not fit terms of shape {self.shape}")
         if self.length is not None and not self.normalise:
             raise ValueError("only a step that is normalised can have a length")
+        if self.centre is not None:
+            if not self.normalise:
+                raise ValueError("only a step that is normalised can have a centre")
+            if self.centre.shape != self.bias.shape or not float(self.centre @ self.centre) <= LONGEST_MEAN:
+                raise ValueError(f"a centre of shape {self.centre.shape} is no mean of unit vectors {self.bias.shape}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,21 +113,24 @@ class Sum:
         embedded = [term.apply(vectors, texts) for term in self.terms if isinstance(term, Extract)]
         matrices = [term.weights for term in self.terms if isinstance(term, Linear)]
         others = [term for term in self.terms if not isinstance(term, (Extract, Linear))]
+        bias = self.bias if self.centre is None else self.bias - self.centre
 
         def fill(rows: slice) -> None:
             block, own, own_texts = output[rows], vectors[rows], None if texts is None else texts[rows]
             if matrices:
                 np.matmul(own, matrices[0], out=block)
-                block += self.bias
+                block += bias
             else:
-                block[:] = self.bias
+                block[:] = bias
             for weights in matrices[1:]:
                 block += own @ weights
             for values in embedded:
                 block += values[rows]
             for term in others:
                 block += term.apply(own, own_texts)
-            if self.normalise:
+            if self.centre is not None:
+                extend_from(self.centre, block)
+            elif self.normalise:
                 normalise_rows(block)
 
         in_blocks(fill, len(output), CHUNK_ROWS)
@@ -213,6 +228,6 @@ def join(first: tuple[Step, ...], second: tuple[Step, ...]) -> tuple[Step, ...]:
                 # (x·W₁ + b₁)·W₂ + b₂, multiplied out in float64
                 weights = W1.astype(np.float64) @ W2
                 bias = before.bias.astype(np.float64) @ W2 + after.bias
-                folded = Sum(bias.astype(np.float32), (Linear(weights.astype(np.float32)),), after.normalise, length)
+                folded = replace(after, bias=bias.astype(np.float32), terms=(Linear(weights.astype(np.float32)),))
                 return (*first[:-1], folded, *second[1:])
     return first + second

@@ -323,7 +323,7 @@ def test_newer_format_is_refused_with_both_versions(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as future:
         future.setattr(archive, "FORMATS", (archive.FORMAT_VERSION + 1,))
         path = affine(4, 3).save(tmp_path / "p.npz")
-    with pytest.raises(ProjectionFileError, match=r"format 4, this lightmigrate reads up to 3; upgrade"):
+    with pytest.raises(ProjectionFileError, match=r"format 5, this lightmigrate reads up to 4; upgrade"):
         Projection.load(path)
 
 

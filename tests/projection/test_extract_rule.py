@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from lightmigrate import Extracts, Projection, fit
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection.steps import ByText
 from lightmigrate.projection.terms.extract import Extract
 from lightmigrate.projection.terms.extract_rule import (
     EXTRACT_KINDS,
@@ -118,10 +120,13 @@ def test_a_file_keeps_the_rule(kind: ExtractKind, tmp_path: Path) -> None:
     assert loaded.extract_rule == made
     assert fitted.info.training["extract_kind"] == kind
     np.testing.assert_array_equal(loaded.apply(old, texts), fitted.apply(old, texts))
-    with np.load(tmp_path / "p.npz") as archive:
-        header = json.loads(archive["header"].tobytes())
-    # an earlier lightmigrate would read first words
-    assert header["format"] == (1 if kind == "first" else 3)
+    (step,) = fitted.steps
+    assert isinstance(step, ByText)
+    from_origin = ByText(replace(step.with_text, centre=None), replace(step.plain, centre=None))
+    for one, least in ((fitted, 4), (Projection((from_origin,), fitted.info), 1 if kind == "first" else 3)):
+        with np.load(one.save(tmp_path / "p.npz")) as archive:
+            header = json.loads(archive["header"].tobytes())
+        assert header["format"] == least  # an earlier lightmigrate would read first words
 
 
 @pytest.mark.parametrize(
