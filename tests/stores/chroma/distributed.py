@@ -29,20 +29,16 @@ class Distributed:
         server: the real one.
         index: `spann`, or `hnsw` as the server has it.
         writes: the requests that changed something, or would have.
-        forks: how many were made.
     """
 
     server: Server
     index: str = "spann"
     writes: list[str] = field(default_factory=list)
-    forks: int = 0
 
     def __call__(self, request: Request) -> Answer:
         last = request.path.partition("?")[0].rpartition("/")[2]
         if request.method != "GET" and last not in _READS:
             self.writes.append(f"{request.method} {request.path}")
-        if last == "fork_count":
-            return 200, json.dumps({"count": self.forks}).encode()
         status, content = self._forked(request) if last == "fork" else asked(self.server.port, request)
         return status, content if self.index == "hnsw" or status != 200 else _with_spann(content)
 
@@ -54,7 +50,6 @@ class Distributed:
         rows = source.get(include=["embeddings", "documents", "metadatas"])
         metadatas = [metadata or None for metadata in rows["metadatas"]]
         fork.add(rows["ids"], rows["embeddings"], metadatas, rows["documents"])
-        self.forks += 1
         return asked(
             self.server.port, replace(request, method="GET", path=f"{collections}/collections/{name}", body=b"")
         )
