@@ -20,7 +20,13 @@ _ESCAPED = {b"\\": b"\\134", b" ": b"\\040", b"\t": b"\\011", b"\n": b"\\012"}
 
 
 def require_one_place(path: Path, *, works_there: bool) -> None:
-    """Raise `LocationError` where a path that is to be renamed is mounted elsewhere, too. Only reads.
+    """Raise `LocationError` where a path that is to be renamed is mounted elsewhere, too; see `mounted_elsewhere`."""
+    if (reason := mounted_elsewhere(path, works_there=works_there)) is not None:
+        raise LocationError(reason)
+
+
+def mounted_elsewhere(path: Path, *, works_there: bool) -> str | None:
+    """Where a path that is to be renamed is mounted, too, and what helps; `None` for nowhere. Only reads.
 
     Args:
         path: a real path, without symbolic links; no mount point.
@@ -29,12 +35,13 @@ def require_one_place(path: Path, *, works_there: bool) -> None:
     for pid, place in mounted_at(path):
         if pid == os.getpid():
             way_out = "unmount it first, or give that path" if works_there else "unmount it first"
-            raise LocationError(f"{path} is mounted at {place}, too, where the old one would stay: {way_out}")
+            return f"{path} is mounted at {place}, too, where the old one would stay: {way_out}"
         way_out = "stop it first, or run this there" if works_there else "stop it first"
-        raise LocationError(
+        return (
             f"{path} is mounted at {place} in process {pid} ({process_name(pid)}), in another container or sandbox, "
             f"which would go on with the old one: {way_out}"
         )
+    return None
 
 
 def mounted_at(path: Path) -> Iterator[tuple[int, Path]]:

@@ -93,6 +93,7 @@ def test_a_folder_is_not_renamed_under_a_container_that_only_has_it_mounted(
     with container({folder: place}) as other:
         ((pid, where),) = mounted_at(folder)
         assert where == place
+        assert f"is mounted at {place} in process {pid} " in str(Migrator(folder).diagnose().exchange_notice)
         with pytest.raises(LocationError, match=rf"in process {pid} .*in another container or sandbox, which would"):
             Migrator(folder).migrate_collection("thought_nodes", projection)
         assert everything(tmp_path) == before
@@ -103,6 +104,7 @@ def test_a_folder_is_not_renamed_under_a_container_that_only_has_it_mounted(
             Migrator(folder).rollback()
         Migrator(folder).clean()
     assert list(mounted_at(folder)) == []
+    assert Migrator(folder).exchange_notice is None
 
 
 def test_a_container_that_is_started_during_the_exchange_has_it_taken_back(

@@ -16,7 +16,7 @@ from lightmigrate.migration.aside.record import RECORD_FILE
 from lightmigrate.migration.history import HISTORY_FILE
 from lightmigrate.scores.stored import SCORES_FILE
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.mounts import require_one_place
+from lightmigrate.stores.mounts import mounted_elsewhere, require_one_place
 
 # The models that `startup` stores for a database; exchanged with it.
 MODELS_FILE = "lightmigrate-models.json"
@@ -104,6 +104,11 @@ class Location:
             )
         if renamed:
             self.require_one_place(self.database)
+
+    @property
+    def mounted_elsewhere(self) -> str | None:
+        """Why the folder cannot be renamed, as a container has it mounted, and what helps. Only reads."""
+        return None if self.inside else mounted_elsewhere(self.database, works_there=True)
 
     def require_one_place(self, folder: Path) -> None:
         """Raise `LocationError` when a container has the folder mounted that is to be renamed, or was. Only reads."""
