@@ -24,6 +24,8 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.object_place import ObjectPlace
+from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.open import open_database
 from tests.cli.calls import refused, run
 from tests.databases import make_projection
 from tests.scale.here import Here, in_this_process
@@ -308,6 +310,10 @@ def test_what_is_refused(dataset: Dataset, server: ObjectServer, capsys: pytest.
     assert "gcsfs is not installed: run pip install gcsfs" in refused(capsys, "doctor", "gs://bucket/vectors")
     assert "give a prefix in it" in refused(capsys, "doctor", f"s3://{dataset.bucket}")
     assert "there are no .parquet or .npy objects" in refused(capsys, "doctor", f"s3://{dataset.bucket}/nothing")
+    store = open_database(dataset.address)
+    assert isinstance(store, Store)
+    with pytest.raises(RefusedError, match=r"many files, which workers convert:  lightmigrate train"):
+        store.create_version(store.collection(Address("vectors")), "key", NEW, None)  # as `auto_migrate` would
     options = {"aws_endpoint": server.address, "allow_http": "true"}
     lance.write_dataset(pa.table({"id": ["a"]}), f"s3://{dataset.bucket}/lancedb/docs.lance", storage_options=options)
     for place in ("lancedb", "lancedb/docs.lance"):
