@@ -25,6 +25,16 @@ def require_one_place(path: Path, *, works_there: bool) -> None:
         raise LocationError(reason)
 
 
+def require_replaceable(path: Path) -> None:
+    """Raise `LocationError` where a file is mounted by itself, here or elsewhere. Only reads."""
+    with contextlib.suppress(OSError):  # a system without such a list
+        if any(words[4] == _escaped(os.fsencode(path)) for words in _mounts(os.getpid())):
+            raise LocationError(
+                f"{path} is mounted by itself, so that no other file can take its name: mount its folder instead"
+            )
+    require_one_place(path, works_there=False)
+
+
 def mounted_elsewhere(path: Path, *, works_there: bool) -> str | None:
     """Where a path that is to be renamed is mounted, too, and what helps; `None` for nowhere. Only reads.
 

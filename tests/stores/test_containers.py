@@ -127,6 +127,21 @@ def test_a_container_that_is_started_during_the_exchange_has_it_taken_back(
     Migrator(database).migrate_collection("thought_nodes", projection)
 
 
+_MIGRATES_A_FILE = """
+import sys
+from pathlib import Path
+from lightmigrate import Migrator, Projection
+from lightmigrate.errors import LocationError
+
+print("open", flush=True)
+try:
+    Migrator(Path(sys.argv[1])).migrate_collection("vectors", Projection.load(sys.argv[2]))
+    raise SystemExit("it should be refused")
+except LocationError as error:
+    assert "is mounted by itself" in str(error), error
+"""
+
+
 def test_nor_is_a_folder_of_files_or_a_file(projection: Projection, projection_file: Path, tmp_path: Path) -> None:
     vectors = make_vectors(60)
     parts, array = tmp_path / "parts", tmp_path / "arrays" / "vectors.npy"
@@ -136,12 +151,14 @@ def test_nor_is_a_folder_of_files_or_a_file(projection: Projection, projection_f
     for number in range(2):
         pq.write_table(pa.table({"embedding": list(vectors), "id": range(60)}), parts / f"part-{number}.parquet")
     before = {path: path.read_bytes() for path in files_below(tmp_path)}
-    there = {parts: tmp_path / "there", array: tmp_path / "there.npy"}
+    there = {parts: tmp_path / "there", array: tmp_path / "its" / "vectors.npy"}
     there[parts].mkdir()
+    there[array].parent.mkdir()
     there[array].touch()
     of_folder, of_file = FolderMigrator(str(parts), Here()), Migrator(array)
 
-    with container(there):
+    in_it = [sys.executable, "-c", _MIGRATES_A_FILE, str(there[array]), str(projection_file)]
+    with container(there, in_it):
         with pytest.raises(LocationError, match=r"parts is mounted at .*: stop it first$"):
             of_folder.plan(projection, MigrationOptions())
         with pytest.raises(LocationError, match=r"npy is mounted at .*: stop it first$"):
