@@ -6,6 +6,7 @@ with the same content, and says of every vector index that it is a SPANN index.
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,8 +63,15 @@ def _with_spann(content: bytes) -> bytes:
             configuration = collection["configuration_json"]
             configuration["spann"] = {**SPANN, "space": configuration["hnsw"]["space"]}
             configuration["hnsw"] = None
-            for indexes in (collection["schema"]["defaults"], collection["schema"]["keys"]["#embedding"]):
-                config: dict[str, Any] = indexes["float_list"]["vector_index"]["config"]
-                del config["hnsw"]
-                config["spann"] = SPANN
+            collection["schema"] = named_spann(collection["schema"])
     return json.dumps(answer).encode()
+
+
+def named_spann(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema as it is, but for its vector indexes, which are SPANN indexes."""
+    changed = copy.deepcopy(schema)
+    for indexes in (changed["defaults"], changed["keys"]["#embedding"]):
+        config: dict[str, Any] = indexes["float_list"]["vector_index"]["config"]
+        del config["hnsw"]
+        config["spann"] = SPANN
+    return changed

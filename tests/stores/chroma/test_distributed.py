@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,9 @@ from lightmigrate.stores.base import Address, Store
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.live import LiveChromaStore
 from lightmigrate.stores.open import connect, open_database
-from tests.databases import NEW_DIM, make_projection, make_vectors, records
+from tests.databases import NEW_DIM, folder_hash, make_projection, make_vectors, records
 from tests.migration.shadow.server import Server, shared_server
-from tests.stores.chroma.distributed import Distributed
+from tests.stores.chroma.distributed import Distributed, named_spann
 from tests.stores.chroma.old_server import distributed, old_server
 from tests.stores.chroma.proxy import proxy
 
@@ -140,6 +143,21 @@ def test_local_chroma_has_none_of_it(tmp_path: Path, server: Server) -> None:
         collection.add(["a"], embeddings=[[1.0]])
         with pytest.raises(NotImplementedError, match="forking is not implemented"):
             collection.fork("docs-fork")
+
+
+def test_a_folder_that_names_a_spann_index_is_not_read_by_chroma_and_left_as_it_is(
+    tmp_path: Path, projection: Projection
+) -> None:
+    folder = tmp_path / "db"
+    with open_client(folder) as client:
+        client.create_collection("docs", embedding_function=None).add(**records(40))
+    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as file, file:
+        (schema,) = file.execute("SELECT schema_str FROM collections").fetchone()
+        file.execute("UPDATE collections SET schema_str = ?", (json.dumps(named_spann(json.loads(schema))),))
+    before = folder_hash(folder)
+    with pytest.raises(LightmigrateError, match=r"the database is unchanged"):
+        Migrator(folder).migrate_collection("docs", projection)
+    assert folder_hash(folder) == before
 
 
 def special() -> Schema:
