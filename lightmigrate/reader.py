@@ -117,7 +117,7 @@ class DatabaseReader:
     def exchange_notice(self) -> str | None:
         """What an application has to know of an exchange; see `Capabilities.notice`. `None` for nothing. Reads."""
         if isinstance(self._database, FileDatabase):
-            return None
+            return Location.of(self._database).mounted_elsewhere
         return self._named(self._database.capabilities.notice) or None
 
     @property

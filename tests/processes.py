@@ -94,9 +94,14 @@ def another_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[
     """A program that says `open` when it is ready, and goes on until its input ends."""
     words = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         yield process
-        process.stdin.close()
-        assert process.wait(60) == 0
+        close_input(process)
+        assert process.wait(TIMEOUT) == 0
+
+
+def close_input(process: subprocess.Popen[str]) -> None:
+    """End what it reads, by which it is told to end, or to go on."""
+    assert process.stdin is not None
+    process.stdin.close()

@@ -19,6 +19,7 @@ from lightmigrate.scale import manifest
 from lightmigrate.scale.file_states import State, sha256_of, size_of
 from lightmigrate.scale.manifest import Done
 from lightmigrate.scale.workspace import MARK, Workspace, states_in
+from lightmigrate.stores.mounts import require_one_place
 from lightmigrate.stores.open import other_database_in
 from lightmigrate.stores.units import UnitFolder
 from lightmigrate.system import delete, rename, sync_file, sync_folder
@@ -93,6 +94,7 @@ class FolderPlace:
                 f"{other[0]} is a {other[1]} database, which an application may have open while {self.path} is "
                 f"exchanged as a whole: move one of them elsewhere, and run this again"
             )
+        require_one_place(self.path, works_there=False)
 
     def room(self, run: str | None, growth: float, workers: int) -> tuple[int, int, str]:
         """See `Place`: for all files, but for those that the run has built."""

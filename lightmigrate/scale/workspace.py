@@ -32,6 +32,7 @@ from lightmigrate.errors import AnotherRunError, DatabaseError, LocationError
 from lightmigrate.files import read_json, try_lock, write_json
 from lightmigrate.progress import logger
 from lightmigrate.scale.file_states import State, different, state_of, warn_of_late
+from lightmigrate.stores.mounts import require_one_place
 from lightmigrate.stores.timestamp import next_timestamp, order
 from lightmigrate.system import delete, delete_folder, exchange_names, rename, sync_folder
 
@@ -128,6 +129,7 @@ class Workspace:
         Raises:
             LocationError: the folder cannot be renamed, such as a mounted one; nothing was exchanged.
         """
+        require_one_place(self.live, works_there=False)
         write_json(self._replaced(outgoing), states)
         fields = {
             "incoming": incoming.name,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-# Mounting needs rights that a test may not have; in a namespace of its own it has them.
-NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+from tests.namespaces import NAMESPACE, require_namespaces
 
 SCRIPT = """
 import shutil, subprocess, sys
 from pathlib import Path
 from lightmigrate import ChromaMigrator, Projection
+from lightmigrate.errors import LocationError
 from tests.crash.places import everything, is_new
 from tests.databases import contents
 
@@ -30,6 +29,12 @@ if kind == "a volume":
 (volume / "models").mkdir()
 (volume / "models" / "somebody.bin").write_text("not ours")
 old, before = contents(volume), everything(volume)["."]
+if kind == "a folder mounted again":
+    try:
+        ChromaMigrator(template).migrate_collection("thought_nodes", projection)
+        raise SystemExit("the other place would stay with the old folder")
+    except LocationError as error:
+        assert f"{template} is mounted at {volume}, too, where the old one would stay" in str(error), error
 
 migrator = ChromaMigrator(volume)
 result = migrator.migrate_collection("thought_nodes", projection)
@@ -104,8 +109,7 @@ print("well")
 
 
 def in_a_namespace(script: str, *words: object) -> None:
-    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount, not even in a namespace of its own")
+    require_namespaces()
     command = [*NAMESPACE, sys.executable, "-c", script, *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

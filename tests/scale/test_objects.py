@@ -10,7 +10,9 @@ import re
 from pathlib import Path
 
 import fsspec
+import lance
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lightmigrate.cli.app import main
@@ -22,6 +24,8 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.scale.migration import FolderMigrator
 from lightmigrate.scale.object_place import ObjectPlace
+from lightmigrate.stores.base import Address, Store
+from lightmigrate.stores.open import open_database
 from tests.cli.calls import refused, run
 from tests.databases import make_projection
 from tests.scale.here import Here, in_this_process
@@ -81,6 +85,19 @@ def test_a_dataset_is_looked_at_migrated_and_put_back(dataset: Dataset, capsys: 
     assert not objects_in(f"{dataset.bucket}/vectors")
     assert "bit by bit" in run(capsys, "verify", address)
     assert list(Path(dataset.projection.parent / "scratch").iterdir()) == []
+
+
+@in_this_process
+def test_a_dataset_is_copied_to_another_database(
+    dataset: Dataset, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "180 records" in run(capsys, "migrate", dataset.address, "--to", f"lance://{tmp_path}/there", "--yes")
+    table = lance.dataset(tmp_path / "there" / "vectors.lance").to_table()
+    held = dict(zip(table["id"].to_pylist(), table["vector"].to_pylist(), strict=True))
+    parts = [data for name, data in dataset.first.items() if name.endswith(".parquet")]
+    ids = [record for data in parts for record in ids_of(data)]
+    assert np.array_equal([held[record] for record in ids], np.concatenate([vectors_of(data) for data in parts]))
+    assert objects_in(dataset.bucket) == {f"vectors/{name}": data for name, data in dataset.first.items()}
 
 
 def test_without_our_package_three_lines_find_it(dataset: Dataset) -> None:
@@ -289,10 +306,18 @@ def test_keys_are_written_nowhere(
     assert "a-secret" not in str(error.value)
 
 
-def test_what_is_refused(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_refused(dataset: Dataset, server: ObjectServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert "gcsfs is not installed: run pip install gcsfs" in refused(capsys, "doctor", "gs://bucket/vectors")
     assert "give a prefix in it" in refused(capsys, "doctor", f"s3://{dataset.bucket}")
     assert "there are no .parquet or .npy objects" in refused(capsys, "doctor", f"s3://{dataset.bucket}/nothing")
+    store = open_database(dataset.address)
+    assert isinstance(store, Store)
+    with pytest.raises(RefusedError, match=r"many files, which workers convert:  lightmigrate train"):
+        store.create_version(store.collection(Address("vectors")), "key", NEW, None)  # as `auto_migrate` would
+    options = {"aws_endpoint": server.address, "allow_http": "true"}
+    lance.write_dataset(pa.table({"id": ["a"]}), f"s3://{dataset.bucket}/lancedb/docs.lance", storage_options=options)
+    for place in ("lancedb", "lancedb/docs.lance"):
+        assert "is a Lance table, or holds some" in ended(capsys, 2, "doctor", f"s3://{dataset.bucket}/{place}")
     assert "no store is known for memory://" in refused(capsys, "doctor", "memory://vectors")
     assert "no store is known for ftp://" in refused(capsys, "doctor", "ftp://host/vectors")
     dataset.put("metadata/v1.metadata.json", b"{}")

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lightmigrate import Migrator, Projection
-from lightmigrate.errors import DatabaseInUseError
+from lightmigrate import Migrator
 from lightmigrate.stores import users
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.unseen import open_unseen
-from lightmigrate.stores.users import UNSEEN, users_of
-from tests.databases import folder_hash
-from tests.processes import SERVES, TIMEOUT, another_process
+from lightmigrate.stores.users import users_of
+from tests.processes import TIMEOUT, another_process
 
 # Opens a file, says so, and goes on until its input ends.
 _HOLDS = "import sys; file = open(sys.argv[1], 'r+b'); print('open', flush=True); sys.stdin.read()"
@@ -40,20 +38,6 @@ while not os.path.exists(sys.argv[2]):
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """`/proc` as a container has it: with its own processes only."""
     monkeypatch.setattr(users, "all_processes", lambda: [os.getpid()])
-
-
-@pytest.mark.usefixtures("alone")
-def test_nothing_is_migrated_and_nothing_changed(database: Path, projection: Projection) -> None:
-    with another_process(SERVES, database):
-        before = folder_hash(database)
-        assert users_of(database / "chroma.sqlite3") == [UNSEEN]
-        with pytest.raises(DatabaseInUseError, match="cannot be seen from here, in another container or of another"):
-            Migrator(database).migrate_collection("thought_nodes", projection)
-        diagnosis = Migrator(database).diagnose()
-        assert diagnosis.used_by == {UNSEEN: "in another container, or of another user"}
-        assert folder_hash(database) == before
-    assert users_of(database / "chroma.sqlite3") == []
-    Migrator(database).migrate_collection("thought_nodes", projection)
 
 
 @pytest.mark.usefixtures("alone")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.errors import DatabaseChangedError, DatabaseInUseError
+from lightmigrate.errors import DatabaseChangedError, DatabaseInUseError, LocationError
 from lightmigrate.migration.aside.backup import name_one_more, new_backup_path, under_free_name
 from lightmigrate.migration.aside.belonging import backup_folders
 from lightmigrate.migration.aside.workspace import Intention, Workspace
@@ -38,6 +38,7 @@ def cut_over(
 
     Raises:
         DatabaseChangedError: the old database was written to; it is in place.
+        LocationError: a container mounted it meanwhile; it is back in place.
         DatabaseInUseError: somebody opened it meanwhile, and it is back in place; or it could not be renamed, because
             somebody has it open: the caller undoes the exchange.
     """
@@ -67,7 +68,7 @@ def cut_over(
 
 def _disturbed(
     workspace: Workspace, replaced: Path, seen: Mapping[str, tuple[int, int]]
-) -> DatabaseChangedError | DatabaseInUseError | None:
+) -> DatabaseChangedError | DatabaseInUseError | LocationError | None:
     """What to raise if a database that was replaced was written to meanwhile, or may still be. Only reads."""
     if fingerprint(replaced) != seen:
         return DatabaseChangedError(
@@ -83,6 +84,10 @@ def _disturbed(
             "stop that process, then run this again",
             processes=error.processes,
         )
+    try:
+        workspace.location.require_one_place(replaced)
+    except LocationError as error:  # a container that was started meanwhile
+        return LocationError(f"during the exchange, which was taken back: {error}")
     return None
 
 

@@ -16,6 +16,7 @@ from lightmigrate.migration.aside.record import RECORD_FILE
 from lightmigrate.migration.history import HISTORY_FILE
 from lightmigrate.scores.stored import SCORES_FILE
 from lightmigrate.stores.files import FileDatabase
+from lightmigrate.stores.mounts import mounted_elsewhere, require_one_place
 
 # The models that `startup` stores for a database; exchanged with it.
 MODELS_FILE = "lightmigrate-models.json"
@@ -84,8 +85,12 @@ class Location:
         """Whether a file or folder in the database's folder belongs to the store, or is one of `COMPANIONS`."""
         return entry.name in COMPANIONS or self.files.owns(entry)
 
-    def require_exchangeable(self) -> None:
-        """Raise `LocationError` when this database cannot be exchanged. Only reads."""
+    def require_exchangeable(self, *, renamed: bool = True) -> None:
+        """Raise `LocationError` when this database cannot be exchanged. Only reads.
+
+        Args:
+            renamed: whether it is to be exchanged, and not only its backups deleted.
+        """
         if not _writable(self.database):
             raise LocationError(
                 f"the database, {self.database}, is read-only for this user: give it write permission first"
@@ -97,6 +102,18 @@ class Location:
                 f"{self.database / links[0]} is a symbolic link: a copy of it would still be the same file; "
                 "put the file itself there"
             )
+        if renamed:
+            self.require_one_place(self.database)
+
+    @property
+    def mounted_elsewhere(self) -> str | None:
+        """Why the folder cannot be renamed, as a container has it mounted, and what helps. Only reads."""
+        return None if self.inside else mounted_elsewhere(self.database, works_there=True)
+
+    def require_one_place(self, folder: Path) -> None:
+        """Raise `LocationError` when a container has the folder mounted that is to be renamed, or was. Only reads."""
+        if not self.inside:
+            require_one_place(folder, works_there=True)
 
 
 def is_mount_point(folder: Path) -> bool:

@@ -363,11 +363,11 @@ class AsideMigration:
         """Hold the lock, and finish or undo runs that are interrupted before or inside this block.
 
         Raises:
-            LocationError: the folder is in a place where it cannot be exchanged.
+            LocationError: it cannot be exchanged at this place, or, if `unused`, a container has it mounted.
             DatabaseInUseError: another lightmigrate process holds it, or, if `unused`, any process has it open.
             FailedError: the disk or the store failed inside the block; the message names the state of the database.
         """
-        self._workspace.location.require_exchangeable()
+        self._workspace.location.require_exchangeable(renamed=unused)
         with self._workspace.locked():
             self.recovered = cutover.recover(self._workspace) or self.recovered
             if unused:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lightmigrate.errors import DatabaseError, RefusedError
+from lightmigrate.errors import DatabaseError, LightmigrateError, RefusedError
 from lightmigrate.objects.system import PACKAGES as OBJECT_SCHEMES
 from lightmigrate.objects.system import is_object_address
 from lightmigrate.stores.base import Store
@@ -134,19 +134,30 @@ def open_url(url: str) -> Store:
 
     Raises:
         DatabaseError: the address has another part, or there are no such files.
+        RefusedError: the objects below a prefix are a table of another store.
     """
     if is_object_address(url):
         from lightmigrate.stores.vector_files.folder_store import FolderStore
 
         if (units := _open_objects(url)) is None:
-            raise DatabaseError(
-                f"there are no .parquet or .npy objects below {url.partition('?')[0]}/: give the prefix that holds them"
-            )
+            raise _no_objects(url.partition("?")[0].rstrip("/"))
         return FolderStore(units, url)
     path, options = _parsed(url)
     if not holds_vectors(path):
         raise DatabaseError(f"{path} holds no file of vectors that is known: .npy, .parquet, .faiss")
     return _opened(path, url, options)
+
+
+def _no_objects(prefix: str) -> LightmigrateError:
+    """The error for a prefix without objects of vectors that are known."""
+    from lightmigrate.objects.folder import ObjectFolder
+
+    if any(part.endswith(".lance") for name in (prefix, *ObjectFolder(prefix).states()) for part in name.split("/")):
+        return RefusedError(
+            f"{prefix} is a Lance table, or holds some: these are migrated in a folder of this machine alone; in an "
+            "object store .parquet and .npy objects are"
+        )
+    return DatabaseError(f"there are no .parquet or .npy objects below {prefix}/: give the prefix that holds them")
 
 
 def _parsed(url: str) -> tuple[Path, Options]:

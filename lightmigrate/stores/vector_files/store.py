@@ -28,6 +28,7 @@ from lightmigrate.stores.base import (
     Version,
 )
 from lightmigrate.stores.defaults import StoreDefaults, by_age, facts_at
+from lightmigrate.stores.mounts import require_replaceable
 from lightmigrate.stores.receive import Fields, from_text
 from lightmigrate.stores.vector_files.building import BuildingVersion
 from lightmigrate.stores.vector_files.collection import FileCollection
@@ -249,6 +250,7 @@ class FileStore(StoreDefaults):
         if links:
             target = (live.folder / links[0]).resolve()
             raise LocationError(f"{live.folder / links[0]} is a symbolic link: give the file itself, {target}")
+        require_replaceable(live.main)
         if (reason := live.format.refuse(table, dimension, self.options)) is not None:
             raise RefusedError(f"{source.address}: {reason.replace('PATH', quote(str(live.main)))}")
         count = len(table.ids)
@@ -281,6 +283,7 @@ class FileStore(StoreDefaults):
     def _exchange(self, live: FileCollection, incoming: Path, key: str, copied_from: Stamp | None = None) -> int:
         """Exchange files that are as they were when they were last read, and when others were copied from them."""
         home = live.home
+        require_replaceable(home.live.main)
         with home.locked():
             DatabaseChangedError.require_same(live.address, live.opened_id, home.live_id())
             if home.version(Role.BACKUP, key).exists():

@@ -22,7 +22,7 @@ from lightmigrate.stores.lance.store import LanceStore
 from lightmigrate.stores.lance.vector_cache import VectorCache
 from tests.contract.crashing import crash
 from tests.databases import OLD_DIM, make_projection, make_vectors
-from tests.migration.test_mounts import NAMESPACE
+from tests.namespaces import NAMESPACE
 from tests.processes import start, was_killed
 from tests.stores.lance.anythingllm import AnythingLLM
 

@@ -9,27 +9,12 @@ from langchain_core.documents import Document
 from langchain_milvus import BM25BuiltInFunction, Milvus
 from pymilvus import MilvusClient
 
-from lightmigrate import Migrator, Projection, fit
-from lightmigrate.demo.data import load_corpus
+from lightmigrate import Migrator
 from lightmigrate.stores.base import Address
-from lightmigrate.stores.milvus.store import MilvusStore
 from lightmigrate.stores.open import framework_store
-from lightmigrate.texts.chosen import chosen_texts
 from tests.contract.milvus import shared
-from tests.encoders import shared_wordllama
 from tests.integrations.models import LangChainModel
-
-TEXTS = [text[:300] for text in load_corpus().documents[:60]]
-OLD, NEW = 128, 256
-
-
-def fitted(client: MilvusClient, address: Address) -> Projection:
-    """A projection, fitted to what the new encoder makes of the texts that are found in a collection."""
-    collection = MilvusStore(client).collection(address)
-    page = collection.sample(1000)
-    texts = [text or "" for text in chosen_texts(collection).texts_of(page)]
-    assert all(texts)
-    return fit(page.vectors, shared_wordllama(NEW).embed(texts))
+from tests.stores.milvus.fitted import NEW, OLD, TEXTS, fitted
 
 
 @pytest.mark.parametrize("hybrid", [False, True])

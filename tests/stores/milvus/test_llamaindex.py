@@ -17,7 +17,7 @@ from lightmigrate.stores.open import framework_store
 from lightmigrate.texts.chosen import chosen_texts
 from tests.contract.milvus import shared
 from tests.integrations.models import LlamaIndexModel, nearest, notes
-from tests.stores.milvus.test_applications import NEW, OLD, TEXTS, fitted
+from tests.stores.milvus.fitted import NEW, OLD, TEXTS, fitted
 
 
 def test_llamaindex_finds_its_nodes_with_another_model(client: MilvusClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import psycopg
@@ -12,12 +13,21 @@ import pytest
 
 from lightmigrate import Migrator, Projection
 from lightmigrate.errors import WrittenSinceError
+from lightmigrate.progress import Progress
 from lightmigrate.vectors import Vectors
 from tests.contract.postgres import PgMaker
 from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
+from tests.processes import TIMEOUT
 
-ROWS = 1200
-INSERTED, CHANGED = np.full(OLD_DIM, 0.5, np.float32), np.full(OLD_DIM, 0.25, np.float32)
+ROWS, PAGE = 1200, 400
+INSERTED = np.full(OLD_DIM, 0.5, np.float32)
+INSERT = "INSERT INTO docs (embedding, content, id) VALUES (%s, %s, %s)"
+
+# Two connections with a pause of 10 ms before each write: 200 a second at most, so that the migration has its share of
+# two cores.
+WRITERS, PAUSE = 2, 0.01
+
+Connection: TypeAlias = "psycopg.Connection[tuple[object, ...]]"
 
 
 @pytest.fixture
@@ -40,6 +50,13 @@ def literal(vector: Vectors) -> str:
     return f"[{','.join(repr(float(number)) for number in vector)}]"
 
 
+def vector_of(writer: int, turn: int) -> Vectors:
+    """What a writer writes in a turn; no two are the same."""
+    vector = np.full(OLD_DIM, 0.25, np.float32)
+    vector[:2] = writer, turn / 8
+    return vector
+
+
 def stored(maker: PgMaker) -> dict[str, tuple[str, Vectors]]:
     """Text and vector of every row."""
     with psycopg.connect(maker.conninfo) as connection:
@@ -48,65 +65,97 @@ def stored(maker: PgMaker) -> dict[str, tuple[str, Vectors]]:
 
 
 class Writer(threading.Thread):
-    """Inserts, changes and deletes rows until the column has another dimension; waits for no lock longer than 1 s.
+    """Writes to rows of its own in every way until the column has another dimension; waits for no lock longer than 1 s.
 
     Attributes:
-        failed: what a write failed with, other than the new dimension.
+        rows: what its rows are after all that it has written: text and old vector.
+        rounds: how often it has written in every way.
+        ended: what ended it: the new dimension, and nothing else.
     """
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, number: int) -> None:
         super().__init__()
-        self._conninfo = conninfo
-        self.begun, self.done = threading.Event(), threading.Event()
-        self.failed: psycopg.Error | None = None
-        self.inserted: list[str] = []
-        self.changed: list[str] = []
-        self.deleted: list[str] = []
+        self._conninfo, self._number = conninfo, number
+        self._again, self._left = threading.Condition(), threading.Event()
+        vectors = make_vectors(ROWS)
+        self.rows = {f"id{row}": (f"text {row}", vectors[row]) for row in range(number, ROWS, WRITERS)}
+        self.rounds = 0
+        self.ended: psycopg.Error | None = None
 
     def run(self) -> None:
-        with psycopg.connect(self._conninfo, autocommit=True, options="-c lock_timeout=1s") as connection:
-            for turn in range(ROWS // 3):
-                if self.done.wait(0.002):  # paced, so that the migration has its share of two cores
-                    return
-                try:
-                    self._write(connection, turn)
-                except psycopg.errors.DataException:  # the new dimension
-                    return
-                except psycopg.Error as error:
-                    self.failed = error
-                    return
-                self.begun.set()
+        try:
+            with psycopg.connect(self._conninfo, autocommit=True, options="-c lock_timeout=1s") as connection:
+                while not self._left.is_set():
+                    self._write_in_every_way(connection, list(self.rows), vector_of(self._number, self.rounds))
+                    with self._again:
+                        self.rounds += 1
+                        self._again.notify_all()
+        except psycopg.Error as error:
+            self.ended = error
+        with self._again:
+            self._again.notify_all()
 
-    def _write(self, connection: psycopg.Connection[tuple[object, ...]], turn: int) -> None:
-        inserted, changed, deleted = f"new{turn}", f"id{turn}", f"id{ROWS - 1 - turn}"
-        insert = "INSERT INTO docs (id, content, embedding) VALUES (%s, 'inserted', %s)"
-        connection.execute(insert, (inserted, literal(INSERTED)))
-        self.inserted.append(inserted)
-        update = "UPDATE docs SET content = 'changed', embedding = %s WHERE id = %s"
-        connection.execute(update, (literal(CHANGED), changed))
-        self.changed.append(changed)
-        connection.execute("DELETE FROM docs WHERE id = %s", (deleted,))
-        self.deleted.append(deleted)
+    def wait_for_all_ways(self) -> None:
+        """Wait until it has written in every way from now on, unless it has ended."""
+        with self._again:
+            begun = self.rounds
+            assert self._again.wait_for(lambda: self.rounds >= begun + 2 or not self.is_alive(), TIMEOUT)
+
+    def stop(self) -> None:
+        self._left.set()
+
+    def _write_in_every_way(self, connection: Connection, ids: list[str], vector: Vectors) -> None:
+        inserted, back = f"new{self._number}-{self.rounds}", f"back{self._number}"
+        replaced, whole, text, deleted = (ids[(self.rounds * 4 + way) % len(ids)] for way in range(4))
+        self._execute(connection, INSERT, literal(vector), "inserted", inserted)
+        self.rows[inserted] = "inserted", vector
+        self._execute(connection, "UPDATE docs SET embedding = %s WHERE id = %s", literal(vector), replaced)
+        self.rows[replaced] = self.rows[replaced][0], vector
+        self._execute(connection, "UPDATE docs SET embedding = %s, content = '' WHERE id = %s", literal(-vector), whole)
+        self.rows[whole] = "", -vector
+        self._execute(connection, "UPDATE docs SET content = %s WHERE id = %s", "changed", text)
+        self.rows[text] = "changed", self.rows[text][1]
+        self._execute(connection, "DELETE FROM docs WHERE id = %s", deleted)
+        del self.rows[deleted]
+        if self.rows.pop(back, None) is not None:
+            self._execute(connection, "DELETE FROM docs WHERE id = %s", back)
+        self._execute(connection, INSERT, literal(vector), "is there again", back)
+        self.rows[back] = "is there again", vector
+
+    def _execute(self, connection: Connection, statement: str, *values: str) -> None:
+        self._left.wait(PAUSE)
+        connection.execute(statement.encode(), values)
 
 
 def test_nothing_that_is_written_meanwhile_is_lost(database: PgMaker) -> None:
-    projection, writer = make_projection(), Writer(database.conninfo)
-    writer.start()
-    assert writer.begun.wait(60)
+    """While rows are inserted, updated and deleted by several connections, from the beginning to the exchange."""
+    projection, writers = make_projection(), [Writer(database.conninfo, number) for number in range(WRITERS)]
+    pages = 0
+
+    def beside(progress: Progress) -> None:
+        nonlocal pages
+        pages += progress.step == "project"
+        if pages <= ROWS // PAGE:  # later ones are of what was written meanwhile, the last of them while writers wait
+            for writer in writers:
+                writer.wait_for_all_ways()
+
+    for writer in writers:
+        writer.start()
     try:
-        result = Migrator(database.locator, page_size=200).migrate_collection("docs", projection)
+        Migrator(database.locator, page_size=PAGE, on_progress=beside).migrate_collection("docs", projection)
+        for writer in writers:
+            writer.join(TIMEOUT)
     finally:
-        writer.done.set()
-        writer.join()
-    assert writer.failed is None
-    rows, old = stored(database), make_vectors(ROWS)
-    assert rows.keys() == {f"id{row}" for row in range(ROWS)} - set(writer.deleted) | set(writer.inserted)
-    assert result.n_migrated - len(rows) in (0, 1), "a turn may end in a deletion right after the exchange"
-    images = dict(zip(("inserted", "changed"), projection.apply(np.stack([INSERTED, CHANGED])), strict=True))
-    for name, (text, vector) in rows.items():
-        expected = images[text] if text in images else projection.apply(old[None, int(name[2:])])[0]
-        np.testing.assert_allclose(vector, expected, atol=2e-5)
-    assert {name for name, (text, _) in rows.items() if text == "changed"} == set(writer.changed) - set(writer.deleted)
+        for writer in writers:
+            writer.stop()
+            writer.join()
+    assert [type(writer.ended) for writer in writers] == [psycopg.errors.DataException] * WRITERS, "the new dimension"
+    rows = stored(database)
+    expected = {name: row for writer in writers for name, row in writer.rows.items()}
+    assert {name: text for name, (text, _) in rows.items()} == {name: text for name, (text, _) in expected.items()}
+    written = np.stack([vector for _, vector in expected.values()])
+    held = np.stack([rows[name][1] for name in expected])
+    np.testing.assert_allclose(held, projection.apply(written), atol=2e-5)
     with psycopg.connect(database.conninfo) as connection:
         assert connection.execute("SELECT count(*) FROM titles").fetchone() == (len(rows),)
         granted = "SELECT has_table_privilege('public', 'docs', 'SELECT')"
