@@ -12,9 +12,9 @@ from langchain_core.embeddings import Embeddings
 from openai import OpenAI
 
 from lightmigrate import auto_migrate
-from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.parallel import CALLS_AT_ONCE
+from lightmigrate.providers.same_model import PROBE
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
 from tests.startup.starts import CORPUS, MINILM, vectors_of, write
