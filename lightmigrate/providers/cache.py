@@ -94,7 +94,7 @@ class Cached(Provider):
         self.hits = self.misses = 0
         self.seconds = 0.0
         self.timed: list[TimedCall] = []
-        self._same = inner._same  # its model is this one's
+        self._same, self.in_process = inner._same, inner.in_process  # its model is this one's
         self._checked = False
 
     @classmethod

@@ -76,7 +76,8 @@ class PartlyRefined:
 
     def _open(self, provider: Provider) -> None:
         address, turns, facts = self.address, self._turns, self._writing.facts(self.address)
-        require_recorded(address, facts, provider)  # the application may have started long ago
+        if not provider.in_process:  # or it is the one that the start has compared
+            require_recorded(address, facts, provider)
         form, by_id = form_from_json(facts.get("text_form") or {}), TextsFile(**facts["texts_file"]).read()
         with turns.own():
             collection = with_texts(self._store.collection(address), by_id if form is None else TextSource(form, by_id))
