@@ -8,7 +8,6 @@ makes no request, nothing of another model is kept, and one that takes the place
 from __future__ import annotations
 
 import contextlib
-import shlex
 import threading
 from collections.abc import Callable
 
@@ -124,7 +123,7 @@ def exchanged(name: str, seen: str) -> ModelExchangedError:
     return ModelExchangedError(
         f"{name} gave {seen} in the middle of the run; was the model exchanged? nothing of the other one was kept: do "
         "the same again when only one of them answers; a collection that has vectors of the former one already is "
-        f"planned again:  lightmigrate plan DATABASE --target-model {shlex.quote(name)}"
+        "planned again:  lightmigrate plan DATABASE --target-model MODEL"
     )
 
 

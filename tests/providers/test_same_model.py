@@ -189,7 +189,7 @@ def test_a_server_that_is_given_another_model(server: EmbeddingServer, tmp_path:
     provider = OpenAIProvider(MODEL, base_url=server.url)
     provider.batch_size = 8
     server.model = lambda texts: (FIRST if len(server.texts) <= 100 else other)(texts)
-    with pytest.raises(ModelExchangedError, match="lightmigrate plan DATABASE --target-model minilm"):
+    with pytest.raises(ModelExchangedError, match="lightmigrate plan DATABASE --target-model MODEL"):
         Cached(provider, tmp_path / "c").embed(TEXTS)
     server.model = FIRST
     again = Cached(OpenAIProvider(MODEL, base_url=server.url), tmp_path / "c")
