@@ -81,8 +81,8 @@ class SameModel:
     def require(self, beside: Vectors, *, queries: bool) -> None:
         """Raise `ModelExchangedError` where an answer is of another model than the first.
 
-        Where its vector does not tell, the fixed text is asked for by itself: one wrong answer must not end a run, and
-        some models embed queries in another way, or depend on what is embedded beside.
+        Where its vector does not tell, the fixed text is asked for by itself, because some models embed queries in
+        another way, or depend on what is embedded beside.
 
         Args:
             beside: the vector `(d,)` of the fixed text in the answer; NaN where there is none.

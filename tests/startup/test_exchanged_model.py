@@ -48,6 +48,11 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
 }
 
 
+CASES = pytest.mark.parametrize(
+    ("function", "second"), list(zip(FUNCTIONS.values(), SECOND.values(), strict=True)), ids=list(FUNCTIONS)
+)
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingServer]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -76,8 +81,7 @@ def held(folder: Path) -> Vectors:
         return np.asarray(collection.get(IDS, include=["embeddings"])["embeddings"], np.float32)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("second", SECOND.values(), ids=SECOND)
+@CASES
 def test_a_start_leaves_the_database_as_it_was(
     folder: Path,
     server: EmbeddingServer,
@@ -95,8 +99,7 @@ def test_a_start_leaves_the_database_as_it_was(
     np.testing.assert_allclose(held(folder), second(documents()), atol=1e-6)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("second", SECOND.values(), ids=SECOND)
+@CASES
 def test_rows_become_exact_as_long_as_the_model_is_there(
     folder: Path,
     server: EmbeddingServer,
@@ -122,8 +125,7 @@ def test_rows_become_exact_as_long_as_the_model_is_there(
         np.testing.assert_allclose(vector, own[row] if IDS[row] in more else projected[row], atol=1e-6)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("second", SECOND.values(), ids=SECOND)
+@CASES
 def test_no_row_becomes_exact_after_a_start_with_another_model(
     folder: Path,
     server: EmbeddingServer,
