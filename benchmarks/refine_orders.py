@@ -63,6 +63,7 @@ class Remembered(Provider):
     """A model that says what is on disk, and nothing else."""
 
     provider = "benchmark"
+    in_process = True
 
     def __init__(self, name: str, documents: Mapping[str, Vectors], queries: Mapping[str, Vectors]) -> None:
         super().__init__(name)

@@ -116,6 +116,10 @@ class BusyError(ProviderError):
         self.seconds = seconds
 
 
+class ModelExchangedError(ProviderError):
+    """Another embedding model began to answer under the same name in the middle of a run; nothing of it was kept."""
+
+
 class TextsRefusedError(ProviderError):
     """An embedding model refuses some texts: they are blank, longer than it takes, or not allowed.
 

@@ -26,6 +26,7 @@ class _Local(Provider):
     """A model that costs nothing but time."""
 
     provider = "benchmark"
+    in_process = True
 
     def priced(self, tokens: int) -> Bill:
         """Nothing."""

@@ -93,6 +93,7 @@ class PackagedModel(Provider):
     # Many short texts at once, few long ones.
     batch_size = 256
     batch_characters = 30_000
+    in_process = True
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)

@@ -14,6 +14,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.scale import digests
 from lightmigrate.scale.embedding import Embedding, NewModel
 from lightmigrate.scale.executor import Executor
+from lightmigrate.scale.new_vectors import with_model
 from lightmigrate.scale.planning import require_column
 from lightmigrate.stores.base import Store
 from lightmigrate.stores.open import open_database
@@ -68,8 +69,8 @@ class PlannedUnits:
         )
         with contextlib.closing(provider), self._opened() as store:
             (job,) = decide(store)
-        assert isinstance(job.projection, Projection)  # noqa: S101  # as `planned_job` makes it
-        job.projection.save(projection)
+            assert isinstance(job.projection, Projection)  # noqa: S101  # as `planned_job` makes it
+            with_model(job.projection, provider).save(projection)
         digests.write(whole, () if job.embedded is None else job.embedded.digests)
 
     def require_unchanged(self) -> None:

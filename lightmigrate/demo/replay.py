@@ -75,6 +75,7 @@ class ReplayedModel(Provider):
 
     provider = "replay"
     batch_size = 1000
+    in_process = True
 
     def __init__(self, name: str, texts: Sequence[str], vectors: Vectors, recording: Recording) -> None:
         super().__init__(name)

@@ -19,10 +19,12 @@ from lightmigrate.providers.call_size import CallSize
 from lightmigrate.providers.careful import Answer, CarefulEncoder, Shortened
 from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.providers.purse import OwnPurse, Purse
+from lightmigrate.providers.same_model import PROBE, SameModel, exchanged
 from lightmigrate.vectors import Vectors, as_vectors, finite_rows, meaningful
 
-# Texts of one call, at least, where some could be in another call at the same time.
-FEWEST_OF_CALL = 64
+# Texts of one call, at least, where some could be in another call at the same time; with the fixed text a round number,
+# which is more likely what a server takes.
+FEWEST_OF_CALL = 63
 
 # A model may know no word of a text, and so give some texts the vector of nothing; so many different ones it does not.
 MOST_ALIKE = 16
@@ -53,9 +55,10 @@ class Provider(ABC):
         revision: version of the weights; empty when unknown.
         prefix: put before every document.
         query_prefix: put before every query.
-        batch_size: texts embedded in one call, at most.
+        batch_size: texts embedded in one call, at most, beside the fixed text.
         batch_characters: their characters in all, at most, where more than one text is embedded.
         measures_calls: whether fewer texts are embedded in a call where that makes a text cheaper.
+        in_process: whether the model is loaded into this process, where no other one can take its name meanwhile.
         parallel: makes the calls; some at the same time where a server answers them.
         purse: counts what is spent, where calls cost money: of this object alone, unless it is given that of several.
     """
@@ -64,6 +67,7 @@ class Provider(ABC):
     batch_size: int = 64
     batch_characters: int = 1_000_000
     measures_calls: bool = False
+    in_process: bool = False
 
     def __init__(self, name: str, *, revision: str = "", prefix: str = "", query_prefix: str = "") -> None:
         self.name = name
@@ -74,6 +78,7 @@ class Provider(ABC):
         self.purse: Purse = OwnPurse()
         self._call_size = CallSize()
         self._shape: tuple[int, bool] | None = None  # dimension, and whether vectors have length 1
+        self._same = SameModel(name, lambda: self.checked(self.encode([PROBE]), 1))
         self._careful = {queries: CarefulEncoder(self._encoder(queries)) for queries in (False, True)}
         self._cut: set[bytes] = set()  # digests of texts
         self._refused: set[bytes] = set()
@@ -94,6 +99,14 @@ class Provider(ABC):
             self.embed(["dimension"])
         dimension, normalised = self._shape or (0, False)
         return Model(self.name, dimension, self.provider, self.revision, self.prefix, self.query_prefix, normalised)
+
+    def probe(self) -> Vectors:
+        """The model's vector of a fixed text, float32 `(1, d)`, asked for once.
+
+        Raises:
+            ProviderError: the model cannot be reached.
+        """
+        return self._same.first()
 
     @property
     def shortened(self) -> Shortened:
@@ -171,18 +184,32 @@ class Provider(ABC):
             ProviderError: it fails for another reason.
         """
 
-    def answer(self, texts: Sequence[str], queries: bool = False) -> Answer:
+    def answer(self, texts: Sequence[str], queries: bool = False, *, last: bool = True) -> Answer:
         """Embed one batch of texts, prefixes in place and none of them blank, with as much of each as the model takes.
+
+        The fixed text goes along (see `same_model`), but not to a model in this process. Where calls are measured, a
+        text more may be dear: there it goes along with the last batch of several.
+
+        Args:
+            texts: the texts.
+            queries: whether they are queries.
+            last: whether it is the last batch of those that are used together.
 
         Raises:
             TextsRefusedError: the model refuses every text.
+            ModelExchangedError: another model answers than before.
             ProviderError: it fails for another reason.
         """
+        along = not self.in_process and (last or not self.measures_calls) and self._same.can_be_asked()
+        sent = [*texts, PROBE] if along else texts
         started = time.monotonic()
-        answer = self._careful[queries].answer(texts)
+        answer = self._careful[queries].answer(sent)
         if self.measures_calls:
-            self._call_size.learn(texts, time.monotonic() - started)
-        return answer
+            self._call_size.learn(sent, time.monotonic() - started)
+        if not along:
+            return answer
+        self._same.require(answer.vectors[-1], queries=queries)
+        return Answer(answer.vectors[:-1], answer.sent[:-1], answer.reason)
 
     def _encoder(self, queries: bool) -> Callable[[Sequence[str]], Vectors]:
         def encode(texts: Sequence[str]) -> Vectors:
@@ -204,6 +231,8 @@ class Provider(ABC):
         try:
             vectors = as_vectors(answer)
         except ValueError:
+            if len(dimensions := _dimensions(answer)) > 1:  # of several requests
+                raise exchanged(self.name, f"vectors of {' and '.join(map(str, dimensions))} dimensions") from None
             raise ProviderError(f"{self.name} did not answer with vectors; is it an embedding model?") from None
         if not vectors.size:
             raise ProviderError(f"{self.name} answered without vectors; is it an embedding model?")
@@ -238,18 +267,17 @@ class Provider(ABC):
             lengths = np.linalg.norm(vectors, axis=1)
             self._shape = vectors.shape[1], bool(np.all(np.abs(lengths - 1) < 0.01))
         elif vectors.shape[1] != self._shape[0]:
-            raise ProviderError(
-                f"{self.name} gave vectors of {vectors.shape[1]} dimensions, before it was {self._shape[0]}; "
-                "was the model exchanged?"
-            )
+            raise exchanged(self.name, f"vectors of {vectors.shape[1]} dimensions, before it was {self._shape[0]}")
 
     def _all(self, texts: list[str], queries: bool, progress: Progress | None) -> Vectors:
         output: Vectors | None = None
         done = 0
 
         def calls() -> Iterator[Callable[[], tuple[list[int], Answer]]]:
+            left = len(texts)
             for rows in self.batches(texts):
-                yield partial(self._answered, texts, rows, queries)
+                left -= len(rows)
+                yield partial(self._answered, texts, rows, queries, not left)
 
         for rows, answer in self.parallel.run(calls()):
             self._note([texts[row] for row in rows], answer)
@@ -264,8 +292,8 @@ class Provider(ABC):
                 progress(done, len(texts))
         return np.empty((0, self.model.dimension), dtype=np.float32) if output is None else output
 
-    def _answered(self, texts: Sequence[str], rows: list[int], queries: bool) -> tuple[list[int], Answer]:
-        return rows, self.answer([texts[row] for row in rows], queries)
+    def _answered(self, texts: Sequence[str], rows: list[int], queries: bool, last: bool) -> tuple[list[int], Answer]:
+        return rows, self.answer([texts[row] for row in rows], queries, last=last)
 
     def _note(self, texts: Sequence[str], answer: Answer) -> None:
         """Count the texts that were cut or refused."""
@@ -295,6 +323,14 @@ class Provider(ABC):
             characters += len(texts[row])
         if batch:
             yield batch
+
+
+def _dimensions(answer: Any) -> list[int]:
+    """The different numbers of numbers in the rows of an answer; none where it has no such rows."""
+    try:
+        return sorted({len(row) for row in answer if not isinstance(row, str)})
+    except TypeError:
+        return []
 
 
 def estimated_tokens(texts: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightmigrate.errors import CostError, ProviderError
+from lightmigrate.errors import CostError, ModelExchangedError, ProviderError
 from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
@@ -19,14 +19,9 @@ from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile, VectorFile
 from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.providers.claims import SECONDS_TO_LOOK, Claims
+from lightmigrate.providers.same_model import PROBE, exchanged, same_probe
 from lightmigrate.providers.stored import StoredVectors, as_answer, digest_of
 from lightmigrate.vectors import Vectors, finite_rows
-
-# Embedded once in every run that uses the cache: does the model still give the vectors that are in it?
-PROBE = "lightmigrate asks: which embedding model are you?"
-
-# One model gives one text vectors of at least this cosine on two days; two models never do.
-SAME_PROBE = 0.999
 
 # Texts of a model that is quick are written to the file together, because writing takes longer than such a model: as
 # many as it embeds in about so many seconds, which is what an interrupted run loses of them. Never of one that costs
@@ -65,8 +60,8 @@ class Cached(Provider):
     may use one file.
 
     A name says little about a model: a server may serve another one under it. So the vector of one fixed text is kept
-    for each model and compared once, before the first vector is taken from the cache. If it changed, what the cache
-    holds of the model is deleted, with a warning.
+    for each model and compared before vectors are taken from the cache. If it changed since the last run, what the
+    cache holds of the model is deleted, with a warning. If it changes in a run, that ends with `ModelExchangedError`.
 
     Workers of one run share the file: a text that another worker embeds just now is waited for, and a model that gives
     other vectors than theirs is refused.
@@ -99,7 +94,7 @@ class Cached(Provider):
         self.hits = self.misses = 0
         self.seconds = 0.0
         self.timed: list[TimedCall] = []
-        self._probe: Vectors | None = None
+        self._same, self.in_process = inner._same, inner.in_process  # its model is this one's
         self._checked = False
 
     @classmethod
@@ -115,7 +110,7 @@ class Cached(Provider):
     @property
     def asked(self) -> bool:
         """Whether the inner provider was asked for the fixed text before."""
-        return self._probe is not None
+        return self._same.asked
 
     @property
     def key(self) -> str:
@@ -139,7 +134,7 @@ class Cached(Provider):
         """Embed one batch; rows of NaN for texts that the model refuses. See `answer`."""
         return self.answer(texts, queries).vectors
 
-    def answer(self, texts: Sequence[str], queries: bool = False) -> Answer:
+    def answer(self, texts: Sequence[str], queries: bool = False, *, last: bool = True) -> Answer:
         """Embed one batch: cached texts from disk, others by the inner provider, once for equal texts.
 
         A text that was cut is stored as what was embedded of it, with the number of its characters, so that the next
@@ -149,6 +144,8 @@ class Cached(Provider):
         if not beside:
             self._check()
         known = self._stored.read(texts, queries)
+        if not beside:
+            self._require_same_file()
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.hits += len(texts) - len(missing)
         answers = [as_answer(known)] if known else []
@@ -156,8 +153,6 @@ class Cached(Provider):
             answers += self._embedded(missing, queries, probe=beside)
         else:
             answers += self._obtained(self._claims, missing, queries)
-        if beside:
-            self._check()
         vectors, sent, reason = dict[str, Vectors](), dict[str, str | None](), ""
         for part, answer in answers:
             vectors.update(zip(part, answer.vectors, strict=True))
@@ -198,35 +193,45 @@ class Cached(Provider):
         def calls() -> Iterator[Callable[[], tuple[list[str], Answer]]]:
             if probe:
                 yield self._probed_quietly
+            left = len(missing)
             for rows in self.inner.batches(missing):
-                yield partial(self._timed, [missing[row] for row in rows], queries)
+                left -= len(rows)
+                yield partial(self._timed, [missing[row] for row in rows], queries, not left)
 
-        at_once = self.inner.parallel.most > 1 or self.priced(1_000_000).dollars != 0
+        paid = self.inner.priced(1_000_000).dollars != 0
+        at_once = (self.inner.parallel.most > 1 or paid) and not self.inner.measures_calls
         started = written = time.monotonic()
         unwritten: list[tuple[list[str], Answer]] = []
+
+        def write() -> None:
+            self._check()  # which has the vector of the fixed text by now, and keeps it before the first of a text
+            self._stored.write(unwritten, queries, time.monotonic() - written)
+
         try:
             for part, answer in self.inner.parallel.run(calls()):
                 if part:
                     answers.append((part, answer))
                     unwritten.append((part, answer))
                 if unwritten and at_once:
-                    now = time.monotonic()
-                    self._stored.write(unwritten, queries, now - written)
-                    unwritten, written = [], now
+                    write()
+                    unwritten, written = [], time.monotonic()
+        except ModelExchangedError:
+            unwritten = []  # of which model they are would have been seen with the last of them
+            raise
         finally:
             now = time.monotonic()
             self.seconds += now - started
             if unwritten:
-                self._stored.write(unwritten, queries, now - written)
-        if not at_once and len(missing) >= self.batch_size:  # fewer may be single words, which are quicker
+                write()
+        if not (at_once or paid) and len(missing) >= self.batch_size:  # fewer may be single words, which are quicker
             texts_in_time = SECONDS_TOGETHER * len(missing) / max(now - started, 1e-9)
             self._write_together(int(min(texts_in_time, GROWTH * self.batch_size)))
         return answers
 
-    def _timed(self, texts: list[str], queries: bool) -> tuple[list[str], Answer]:
+    def _timed(self, texts: list[str], queries: bool, last: bool) -> tuple[list[str], Answer]:
         """Texts with the answer to them."""
         started = time.monotonic()
-        answer = self.inner.answer(texts, queries)
+        answer = self.inner.answer(texts, queries, last=last)
         self.timed.append(TimedCall(len(texts), max(1, estimated_tokens(texts)), time.monotonic() - started))
         return texts, answer
 
@@ -254,20 +259,17 @@ class Cached(Provider):
         return [text in known for text in self.worded(texts)]
 
     def probe(self) -> Vectors:
-        """The model's vector of a fixed text, float32 `(1, d)`, asked for once; never from the cache.
-
-        Raises:
-            ProviderError: the model cannot be reached.
-        """
-        if self._probe is None:
-            started = time.monotonic()
-            self._probe = self.inner.checked(self.inner.encode([PROBE]), 1)
-            self.timed.append(TimedCall(1, estimated_tokens([PROBE]), time.monotonic() - started))
-        return self._probe
+        """The inner provider's, asked for once; never from the cache."""
+        if self.asked:
+            return super().probe()
+        started = time.monotonic()
+        probe = super().probe()
+        self.timed.append(TimedCall(1, estimated_tokens([PROBE]), time.monotonic() - started))
+        return probe
 
     def _knows_no_probe(self) -> bool:
         """Whether the model is asked for the fixed text now for the first time, so that nothing depends on it yet."""
-        return not self._checked and self._probe is None and self._stored.probe() is None
+        return not self._checked and not self.asked and self._stored.probe() is None
 
     def _check(self) -> None:
         """Compare the model with the one that filled the cache, once; delete its vectors if it is another one now."""
@@ -279,10 +281,12 @@ class Cached(Provider):
             now = self.probe()
             changed = before is not None and not same_probe(before, now[0])
             if changed:  # one wrong answer must not cost what was paid for
-                self._probe = None
+                self._same.expect(None)
                 changed = same_probe(now[0], self.probe()[0])
-        except (ProviderError, CostError):
-            return  # it cannot be asked: what is in the cache is all there is
+        except (ProviderError, CostError):  # it cannot be asked: what is in the cache is all there is
+            if before is not None:
+                self._same.expect(before[None])
+            return
         if before is not None and not changed:
             return
         if changed and self._claims is not None:
@@ -298,6 +302,14 @@ class Cached(Provider):
                 "embedded again", self.name, self.path,
             )  # fmt: skip
         self._stored.keep_probe(now[0])
+
+    def _require_same_file(self) -> None:
+        """Raise `ModelExchangedError` when another run has found another model, and begun the cache anew."""
+        kept = self._stored.probe()
+        if kept is not None and self.asked:
+            if not same_probe(kept, self.probe()[0]):
+                raise exchanged(self.name, "other vectors to another run")
+            self._stored.only_beside(kept)
 
     def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors of documents to the cache that the same model embedded elsewhere, with the same prefix.
@@ -323,9 +335,3 @@ def cached(function: Provider | object) -> Cached:
     """The provider with a cache: the default one unless it has one. See `provider_of`."""
     provider = provider_of(function)
     return provider if isinstance(provider, Cached) else Cached(provider)
-
-
-def same_probe(before: Vectors, now: Vectors) -> bool:
-    """Whether two vectors `(d,)` of one text are of one model."""
-    lengths = float(np.linalg.norm(before) * np.linalg.norm(now)) if before.shape == now.shape else 0.0
-    return lengths > 0 and float(np.vdot(before, now)) / lengths >= SAME_PROBE

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightmigrate.errors import BusyError, MissingExtraError, ProviderError, TextsRefusedError
-from lightmigrate.providers.base import Bill, Provider
+from lightmigrate.providers.base import FEWEST_OF_CALL, Bill, Provider
 from lightmigrate.providers.functions import (
     documents_embedder,
     queries_embedder,
@@ -64,6 +64,9 @@ class ChromaProvider(Provider):
         if wants_key({**(config or {}), **settings_of(self.function)}):  # a server answers, not this process
             self.parallel = ParallelCalls(CALLS_AT_ONCE)
         self.measures_calls = self._where.place != "elsewhere"
+        self.in_process = self._where.place == "here"
+        if not self.measures_calls:
+            self.batch_size = FEWEST_OF_CALL
         if self.name in PRICES:
             self.batch_size, self.batch_characters = MOST_TEXTS_OF_CALL, MOST_CHARACTERS_OF_CALL
         identity = {"name": name, "config": config} if config is not None else self._stated_identity()

@@ -41,6 +41,7 @@ class OnnxProvider(Provider):
 
     provider = "onnx"
     measures_calls = True
+    in_process = True
 
     def __init__(
         self,

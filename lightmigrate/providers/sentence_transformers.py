@@ -30,6 +30,7 @@ class SentenceTransformersProvider(Provider):
 
     provider = "sentence-transformers"
     measures_calls = True
+    in_process = True
 
     def __init__(
         self, name: str, *, device: str | None = None, revision: str = "", prefix: str = "", query_prefix: str = ""

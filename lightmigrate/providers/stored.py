@@ -19,6 +19,9 @@ _ADD_SPEED = (
     "tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds"
 )
 
+# As long as no other run has begun anew with another model.
+_IF_SAME = "WHERE ?4 IS NULL OR coalesce((SELECT vector FROM probes WHERE model = ?1), ?4) = ?4"
+
 # The reason for a cut that an earlier run made.
 CUT_BEFORE = "longer than the model took before"
 
@@ -38,6 +41,7 @@ class StoredVectors:
 
     def __init__(self, file: VectorFile, path: Path, name: str, key: Callable[[], str]) -> None:
         self._file, self._path, self._name, self._key = file, path, name, key
+        self._probe: bytes | None = None
 
     def read(self, texts: Sequence[str], queries: bool) -> dict[str, tuple[int, Vectors]]:
         """The texts that are there: how many of their characters were embedded, and the vector."""
@@ -78,20 +82,21 @@ class StoredVectors:
                 if sent is None:
                     continue
                 embedded_parts.append(sent)
-                rows.append((model, digest_of(sent, queries), vector.astype("<f4").tobytes()))
+                rows.append((model, digest_of(sent, queries), _numbers(vector), self._probe))
                 if sent != text:
-                    cuts.append((model, digest_of(text, queries), len(sent)))
+                    cuts.append((model, digest_of(text, queries), len(sent), self._probe))
         changes: list[Change] = [
-            ("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows),
-            ("INSERT OR REPLACE INTO cuts VALUES (?, ?, ?)", cuts),
+            (f"INSERT OR REPLACE INTO embeddings SELECT ?1, ?2, ?3 {_IF_SAME}", rows),
+            (f"INSERT OR REPLACE INTO cuts SELECT ?1, ?2, ?3 {_IF_SAME}", cuts),
         ]
         if seconds:
             changes.append((_ADD_SPEED, [(model, estimated_tokens(embedded_parts), seconds)]))
         self._file.change(*changes)
 
     def delete(self) -> None:
-        """Delete all vectors. Writes."""
-        self._file.change(("DELETE FROM embeddings WHERE model = ?", [(self._key(),)]))
+        """Delete all vectors, that of the fixed text, too. Writes."""
+        own = [(self._key(),)]
+        self._file.change(("DELETE FROM embeddings WHERE model = ?", own), ("DELETE FROM probes WHERE model = ?", own))
 
     def probe(self) -> Vectors | None:
         """The vector `(d,)` of the fixed text that the model gave before; `None` if it was not asked. Only reads."""
@@ -99,9 +104,12 @@ class StoredVectors:
         return np.frombuffer(rows[0][0], dtype="<f4") if rows else None
 
     def keep_probe(self, vector: Vectors) -> None:
-        """Write the vector `(d,)` of the fixed text."""
-        row = self._key(), vector.astype("<f4").tobytes()
-        self._file.change(("INSERT OR REPLACE INTO probes VALUES (?, ?)", [row]))
+        """Write the vector `(d,)` of the fixed text, unless there is one."""
+        self._file.change(("INSERT OR IGNORE INTO probes VALUES (?, ?)", [(self._key(), _numbers(vector))]))
+
+    def only_beside(self, vector: Vectors) -> None:
+        """From now on, write vectors only as long as this one `(d,)` of the fixed text is there."""
+        self._probe = _numbers(vector)
 
     def seconds_per_token(self) -> float | None:
         """How long the model took for a token, in all calls; `None` before the first."""
@@ -114,6 +122,10 @@ class StoredVectors:
         query = "SELECT length(vector) / 4 FROM embeddings WHERE model = ? LIMIT 1"
         rows = self._file.rows(query, (self._key(),))
         return int(rows[0][0]) if rows else 0
+
+
+def _numbers(vector: Vectors) -> bytes:
+    return vector.astype("<f4").tobytes()
 
 
 def digest_of(text: str, queries: bool) -> bytes:

@@ -19,6 +19,7 @@ from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.refinement.order import ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance
+from lightmigrate.refinement.recorded_model import require_recorded
 from lightmigrate.refinement.refine import Refiner, is_loosened
 from lightmigrate.refinement.turns import Turns
 from lightmigrate.stores.base import Address, Page, Store
@@ -75,6 +76,8 @@ class PartlyRefined:
 
     def _open(self, provider: Provider) -> None:
         address, turns, facts = self.address, self._turns, self._writing.facts(self.address)
+        if not provider.in_process:  # or it is the one that the start has compared
+            require_recorded(address, facts, provider)
         form, by_id = form_from_json(facts.get("text_form") or {}), TextsFile(**facts["texts_file"]).read()
         with turns.own():
             collection = with_texts(self._store.collection(address), by_id if form is None else TextSource(form, by_id))

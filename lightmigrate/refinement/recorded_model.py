@@ -13,7 +13,7 @@ import numpy as np
 
 from lightmigrate.errors import LightmigrateError, ModelMismatchError
 from lightmigrate.providers.base import Provider
-from lightmigrate.providers.cache import Cached, same_probe
+from lightmigrate.providers.same_model import same_probe
 from lightmigrate.refinement.vector_fingerprint import fingerprints_of
 from lightmigrate.stores.base import Address
 from lightmigrate.vectors import Vectors
@@ -57,7 +57,7 @@ def _probe_of(provider: Provider) -> Vectors | None:
 
     That of a model that is called with a prefix cannot: an application may put the prefix before the fixed text, too.
     """
-    if not isinstance(provider, Cached) or provider.prefix:
+    if provider.prefix:
         return None
     try:
         return provider.probe()

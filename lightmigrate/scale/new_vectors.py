@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lightmigrate.errors import InvalidVectorsError
+import numpy as np
+
+from lightmigrate.errors import CostError, InvalidVectorsError, ProviderError
 from lightmigrate.migration.job import InvalidVectors, projected
 from lightmigrate.migration.partly_exact import PartlyExact
 from lightmigrate.objects.scratch import local_copy
+from lightmigrate.projection.model import ProjectionInfo
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
+from lightmigrate.providers.same_model import exchanged, same_probe
 from lightmigrate.scale.digests import DigestFile
 from lightmigrate.scale.embedding import Embedding
 from lightmigrate.stores.base import Page
 from lightmigrate.vectors import Vectors, meaningful
+
+# Among what the file of the projection says of its training: the model's vector of the fixed text.
+_FIXED_TEXT = "fixed_text"
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,35 @@ def loaded(projection: Path, embedding: Embedding | None) -> Loaded:
     if embedding is None:
         return Loaded(of_others)
     model = embedding.open()
+    _require_model(of_others.info, model)
     of_others = of_others.reading_with(model.embed_each)
     with local_copy(embedding.whole) as file:
         whole = DigestFile(file)  # stays mapped
     exact = PartlyExact(of_others.steps, whole, model.embed_each) if len(whole) else None
     return Loaded(of_others, exact, model)
+
+
+def with_model(projection: Projection, model: Cached) -> Projection:
+    """A projection that says which model embeds the texts, for workers and for a run that goes on later."""
+    if (probe := _probe_of(model)) is None:
+        return projection
+    training = {**projection.info.training, _FIXED_TEXT: probe[0].tolist()}
+    return Projection(projection.steps, replace(projection.info, training=training))
+
+
+def _require_model(info: ProjectionInfo, model: Cached) -> None:
+    """Raise `ModelExchangedError` where another model answers than the one that `with_model` was given."""
+    before, now = info.training.get(_FIXED_TEXT), _probe_of(model)
+    if before is not None and now is not None and not same_probe(np.asarray(before, np.float32), now[0]):
+        raise exchanged(model.name, "other vectors than when the first files were converted")
+
+
+def _probe_of(model: Cached) -> Vectors | None:
+    """The model's vector `(1, d)` of the fixed text; `None` where it cannot be asked."""
+    try:
+        return model.probe()
+    except (ProviderError, CostError):
+        return None
 
 
 class NewVectors:

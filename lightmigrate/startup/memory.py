@@ -15,7 +15,7 @@ import numpy as np
 from lightmigrate.files import replacing, user_folder
 from lightmigrate.migration.aside.location import MODELS_FILE
 from lightmigrate.progress import logger
-from lightmigrate.providers.cache import same_probe
+from lightmigrate.providers.same_model import same_probe
 from lightmigrate.startup.report import Verdict
 from lightmigrate.startup.target_model import TargetModel
 from lightmigrate.stores.base import CollectionFacts

@@ -15,8 +15,9 @@ from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.curve import CostQualityCurve
 from lightmigrate.demo.data import load_corpus
 from lightmigrate.errors import ProviderError
-from lightmigrate.providers.cache import PROBE, Cached
+from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.chroma import ChromaProvider
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lightmigrate.cli.app import main
-from lightmigrate.providers.cache import PROBE
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.training.other_form import DOCUMENTS
 from lightmigrate.vectors import Vectors

@@ -20,8 +20,8 @@ from lightmigrate.cli.show.routes import comparison
 from lightmigrate.commands.consent import LITTLE_DOLLARS
 from lightmigrate.migration.history import DOING_NOTHING
 from lightmigrate.providers.base import estimated_tokens
-from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.careful import PLAIN_WORD
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.quality.retention import EVERYTHING, QualityEstimate
 from lightmigrate.routes.compare import Comparison
 from lightmigrate.routes.route import Route

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lightmigrate import Migrator
-from lightmigrate.providers.cache import PROBE
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.vectors import Vectors
 from tests.budget.collections import CORPUS, build, require_reembedded, texts

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.vectors import Vectors
 from tests.encoders import shared_minilm
 
@@ -57,6 +58,11 @@ class EmbeddingServer(ThreadingHTTPServer):
         self.waiting = 0
         self.closing = threading.Event()
         self.lock = threading.Lock()
+
+    @property
+    def paid(self) -> list[str]:
+        """The texts but for the fixed one, which goes along with every request: which model is it?"""
+        return [text for text in self.texts if text != PROBE]
 
     @property
     def url(self) -> str:

@@ -16,8 +16,9 @@ import pytest
 
 from lightmigrate.errors import ProviderError
 from lightmigrate.providers.base import Bill, Provider
-from lightmigrate.providers.cache import PROBE, Cached, default_cache
+from lightmigrate.providers.cache import Cached, default_cache
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.vectors import Vectors
 from tests.encoders import minilm, shared_minilm, shared_wordllama
 from tests.providers.embedding_server import KEY, running_server
@@ -95,7 +96,7 @@ def test_what_was_embedded_before_a_failure_is_kept(tmp_path: Path, monkeypatch:
         provider = OpenAIProvider("minilm", base_url=server.url, retries=0)
         provider.batch_size = 2
         Cached(provider, tmp_path / "c").embed(["x"])
-        server.failures = ["none", "none", 500]  # of the two calls at the same time that follow the probe, one fails
+        server.failures = ["none", 500]  # of the two calls at the same time, one fails; the provider was probed before
         with pytest.raises(ProviderError, match="status 500"):
             Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])
         Cached(provider, tmp_path / "c").embed(["a", "b", "c", "d"])

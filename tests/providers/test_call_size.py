@@ -75,7 +75,7 @@ def test_whatever_calls_took_there_is_a_size(calls: Sequence[tuple[int, int, flo
 class Local(Provider):
     """A model whose calls of more than four texts take the time of a hundred, on a clock of its own."""
 
-    provider, measures_calls = "test", True
+    provider, measures_calls, in_process = "test", True, True
 
     def __init__(self, clock: list[float]) -> None:
         super().__init__("local")

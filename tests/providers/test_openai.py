@@ -12,9 +12,10 @@ import openai
 import pytest
 
 from lightmigrate.errors import BusyError, CostError, ProviderError
-from lightmigrate.providers.base import Bill
+from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.vectors import finite_rows
 from tests.encoders import shared_minilm
 from tests.providers.embedding_server import KEY, MODEL, ODD, EmbeddingServer, running_server
@@ -43,14 +44,14 @@ def test_vectors_are_those_of_the_model_in_the_order_of_the_texts(server: Embedd
 def test_the_model_is_known_after_one_word(server: EmbeddingServer) -> None:
     model = provider(server, prefix="passage: ", query_prefix="query: ").model
     assert (model.name, model.dimension, model.provider, model.normalised) == (MODEL, 384, "openai", True)
-    assert server.texts == ["passage: dimension"]
+    assert server.paid == ["passage: dimension"]
 
 
 def test_prefixes_differ_for_documents_and_queries(server: EmbeddingServer) -> None:
     asked = provider(server, prefix="passage: ", query_prefix="query: ")
     asked.embed(["one"])
     asked.embed_queries(["two"])
-    assert server.texts == ["passage: one", "query: two"]
+    assert server.paid == ["passage: one", "query: two"]
 
 
 def test_shorter_vectors_can_be_asked_for(server: EmbeddingServer) -> None:
@@ -76,13 +77,13 @@ def test_a_server_that_recovers_is_asked_again(server: EmbeddingServer, failure:
     [
         ([429] * 4, "busy or the quota is used up, tried up to 2 times"),
         ([500, 500], "failed with status 500"),
-        ([400, 400], "refused 4 texts, the longest of 25 characters: as told:; check"),
+        ([400, 400], "refused 5 texts, the longest of 49 characters: as told:; check"),
         ([403], "may not use minilm"),
         (["drop", "drop"], "cannot be reached"),
         (["cut", "cut"], "cannot be reached"),
         (["garbage"], "did not answer with embeddings"),
         (["html"], "did not answer with embeddings"),
-        (["truncated"], "3 vectors for 4 texts"),
+        (["truncated"], "4 vectors for 5 texts"),
     ],
 )
 def test_every_failure_is_one_line_without_texts_or_keys(
@@ -104,7 +105,7 @@ def test_answers_that_do_not_quite_follow_the_api_are_understood(server: Embeddi
     np.testing.assert_allclose(asked.embed(TEXTS), shared_minilm().embed(TEXTS), atol=0.05)
     requests = server.requests
     asked.embed(TEXTS)
-    assert server.requests - requests == (1 if strange == "in base64" else len(TEXTS)), "what it learned is kept"
+    assert server.requests - requests == (1 if strange == "in base64" else len(TEXTS) + 1), "what it learned is kept"
 
 
 def test_one_answer_in_which_a_place_occurs_twice_is_asked_for_again(server: EmbeddingServer) -> None:
@@ -136,7 +137,7 @@ def test_a_model_that_never_gives_a_vector_is_none(server: EmbeddingServer, stra
 
 def test_a_model_that_does_not_tell_texts_apart_is_no_embedding_model(server: EmbeddingServer) -> None:
     server.model = lambda texts: np.tile(shared_minilm().embed(["the same"]), (len(texts), 1))
-    with pytest.raises(ProviderError, match="gave 30 different texts the same vector"):
+    with pytest.raises(ProviderError, match="gave 31 different texts the same vector"):
         provider(server).embed([f"text {number}" for number in range(30)])
     assert provider(server).embed(["one", "two"]).shape == (2, 384)
     server.model = lambda texts: shared_minilm().embed(list(texts))
@@ -218,7 +219,7 @@ def test_the_key_is_nowhere(server: EmbeddingServer) -> None:
 
 def test_broken_characters_are_replaced(server: EmbeddingServer) -> None:
     provider(server).embed(["half a \ud800 pair"])
-    assert server.texts == ["half a ? pair"]
+    assert server.paid == ["half a ? pair"]
 
 
 def test_the_server_speaks_to_the_official_client_as_it_is(server: EmbeddingServer) -> None:
@@ -232,8 +233,8 @@ def test_the_bill_is_estimated_before_and_counted_after(server: EmbeddingServer)
     assert asked.bill(["x" * 400]) == Bill(101, 101 * 2e-6)
     assert server.requests == 0
     asked.embed(["one two three", "four"])
-    assert asked.spent.tokens == 4
-    assert asked.spent.dollars == pytest.approx(8e-6)
+    assert asked.spent.tokens == 4 + len(PROBE.split()), "the fixed text goes along"
+    assert asked.spent.dollars == pytest.approx(2.2e-5)
     assert OpenAIProvider("text-embedding-3-small").bill(["x" * 4_000_000]).dollars == pytest.approx(0.02, rel=0.01)
     assert provider(server, base_url="https://embeddings.example/v1").bill(["x"]).dollars is None
     assert provider(server).bill([]) == Bill(0, 0.0)
@@ -246,21 +247,21 @@ def test_what_the_server_does_not_count_is_estimated_and_a_bad_answer_counts_too
     asked = provider(server, price=1.0)
     server.failures = ["uncounted"]
     asked.embed(["x" * 40])
-    assert asked.spent.tokens == 11
+    assert asked.spent.tokens == 11 + estimated_tokens([PROBE])
     server.failures = ["truncated"]
     with pytest.raises(ProviderError, match="cut short"):
         asked.embed(["one two", "three"])
-    assert asked.spent.tokens == 14
+    assert asked.spent.tokens == 14 + estimated_tokens([PROBE]) + len(PROBE.split())
 
 
 def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
-    asked = provider(server, price=1_000_000.0, max_cost=10.0)  # a dollar a token
+    asked = provider(server, price=1_000_000.0, max_cost=31.0)  # a dollar a token
     asked.batch_size = 1
     asked.parallel.most = 1  # so that it is known which calls have ended
-    with pytest.raises(CostError, match=r"\$6.0000 of \$10.0000 are spent") as caught:
+    with pytest.raises(CostError, match=r"\$13.0000 of \$31.0000 are spent") as caught:
         asked.embed(["five words are in this", "six words in this long text"])
     assert caught.value.exit_code == 2
-    assert server.texts == ["six words in this long text"]
+    assert server.paid == ["six words in this long text"]
     with pytest.raises(ProviderError, match="no price is known"):
         provider(server, max_cost=1.0, base_url="https://embeddings.example/v1")
     for wrong in (float("nan"), -1.0):

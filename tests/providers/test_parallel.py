@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from lightmigrate.errors import BusyError, CostError, ProviderError
-from lightmigrate.providers.cache import PROBE, Cached
+from lightmigrate.providers.base import estimated_tokens
+from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.providers.parallel import CALLS_AT_ONCE, ParallelCalls
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.training.model_speed import known_speed, measure_speed
 from tests.encoders import shared_minilm
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
@@ -111,8 +113,8 @@ def test_a_busy_server_is_asked_again_by_one_call_at_a_time(server: EmbeddingSer
 
 
 def test_calls_at_the_same_time_keep_to_the_limit_of_costs(server: EmbeddingServer) -> None:
-    each = 3  # estimated tokens of a text
-    asked = provider(server, 2, price=1e6, max_cost=3 * 2 * each + 1)
+    each = 2 * 3 + estimated_tokens([PROBE])  # estimated tokens of a call
+    asked = provider(server, 2, price=1e6, max_cost=3 * each + 1)
     with pytest.raises(CostError):
         asked.embed(TEXTS)
     assert server.requests == 3

@@ -172,7 +172,7 @@ def test_blank_texts_are_never_sent(server: EmbeddingServer) -> None:
     asked = provider(server, prefix="passage: ")
     vectors = asked.embed_each(["", TEXTS[0], " \n\t"])
     assert finite_rows(vectors).tolist() == [False, True, False]
-    assert server.texts == [f"passage: {TEXTS[0]}"]
+    assert server.paid == [f"passage: {TEXTS[0]}"]
     assert finite_rows(asked.embed_each([""])).tolist() == [False]
     with pytest.raises(TextsRefusedError, match="1 of 2 texts, 1 of them blank"):
         asked.embed(["", "x"])
@@ -180,7 +180,7 @@ def test_blank_texts_are_never_sent(server: EmbeddingServer) -> None:
 
 def test_a_refusal_of_everything_is_no_refusal_of_texts(server: EmbeddingServer) -> None:
     server.refuses = lambda texts: (400, "this model does not support the parameter dimensions")
-    with pytest.raises(ProviderError, match=r"refused 40 texts in 64 dimensions.*does not support the parameter"):
+    with pytest.raises(ProviderError, match=r"refused 41 texts in 64 dimensions.*does not support the parameter"):
         provider(server, dimensions=64).embed(TEXTS)
     assert server.requests == 2
 

@@ -16,10 +16,11 @@ import pytest
 
 from lightmigrate.errors import ProviderError
 from lightmigrate.providers import claims
-from lightmigrate.providers.cache import PROBE, Cached
+from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.cache_file import CacheFile
 from lightmigrate.providers.claims import Claims
 from lightmigrate.providers.purse import Limit, OwnPurse, Purse, SharedPurse
+from lightmigrate.providers.same_model import PROBE
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, EmbeddingServer, running_server
 from tests.providers.test_cache import Served

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.settings import BudgetSetting
-from lightmigrate.providers.cache import PROBE, Cached
+from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.stores.base import Address
 from lightmigrate.vectors import Vectors
 from tests.encoders import shared_wordllama

@@ -179,6 +179,29 @@ def test_a_model_that_fails_stops_the_run_and_a_file_that_fails_does_not(
     assert set(Counter(case.asked()).values()) == {1}
 
 
+@pytest.mark.parametrize("where", ["one command", "two commands"])
+def test_a_model_that_is_exchanged_leaves_no_file_to_be_mixed_with(
+    case: Case, expected: dict[str, Vectors], capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    before, first = vectors_in(case.folder), case.server.model
+    if where == "two commands":
+        refuses = case.server.refuses
+        case.server.refuses = lambda texts: (500, "out of order") if len(case.server.texts) > 200 else None
+        assert ended(capsys, case.words("--workers", 2))[0] == 1
+        case.server.refuses = refuses
+    last = len(case.server.texts) + (200 if where == "one command" else 0)
+    case.server.model = lambda texts: first(texts) if len(case.server.texts) <= last else -first(texts)
+    cache = case.cache.with_name("other.sqlite3")
+    for again in (False, True):
+        words = [str(cache) if again and word == str(case.cache) else word for word in case.words("--workers", 2)]
+        code, said = ended(capsys, words)
+        assert (code, "was the model exchanged" in said) == (1, True), said
+        require_equal(vectors_in(case.folder), before)
+    case.server.model = first
+    assert ended(capsys, case.words("--workers", 2))[0] == 0
+    require_equal(vectors_in(case.folder), expected)
+
+
 def test_files_that_were_written_since_they_were_planned_for_are_not_paid_for(
     case: Case, capsys: pytest.CaptureFixture[str]
 ) -> None:

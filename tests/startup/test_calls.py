@@ -12,9 +12,9 @@ from langchain_core.embeddings import Embeddings
 from openai import OpenAI
 
 from lightmigrate import auto_migrate
-from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.chroma import ChromaProvider
 from lightmigrate.providers.parallel import CALLS_AT_ONCE
+from lightmigrate.providers.same_model import PROBE
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
 from tests.startup.starts import CORPUS, MINILM, vectors_of, write
@@ -41,7 +41,8 @@ def test_a_small_collection_takes_two_rounds_of_calls(folder: Path, server: Embe
     report = auto_migrate(folder, function, max_cost=1.0)
     (collection,) = report.collections
     assert (report.action, collection.exact) == ("migrated", len(TEXTS)), report.error
-    assert Counter(server.texts) == Counter([PROBE, *TEXTS]), "nothing but its texts, and no text twice"
+    assert Counter(server.paid) == Counter(TEXTS), "nothing but its texts, and no text twice"
+    assert server.texts.count(PROBE) == server.requests, "each with the fixed text, which has the first one for itself"
     # in the first one the fixed text and the documents by which the model is recognised, in the second one the others
     assert server.requests <= 2 + CALLS_AT_ONCE
 

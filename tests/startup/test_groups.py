@@ -17,7 +17,7 @@ from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
 from lightmigrate import ChromaMigrator, auto_migrate
 from lightmigrate.cli.app import main
 from lightmigrate.migration.aside.location import PROVENANCE_FILE
-from lightmigrate.providers.cache import PROBE
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.stores.chroma.client import open_client
 from tests.encoders import MiniLMFunction, WordLlamaFunction, shared_wordllama
 from tests.providers import embedding_server

@@ -13,8 +13,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from lightmigrate.providers.cache import PROBE
 from lightmigrate.providers.openai import OpenAIProvider
+from lightmigrate.providers.same_model import PROBE
 from lightmigrate.vectors import Vectors
 from tests.budget.collections import CORPUS, texts
 from tests.contract.postgres import PgMaker
