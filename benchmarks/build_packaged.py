@@ -28,6 +28,7 @@ from general.models import CAME_WITH, NAMES, PROVIDERS, PackagedModel
 from general.page import licence_page
 
 from lightmigrate import Model, Projection
+from lightmigrate.estimators.lengths import extended_from
 from lightmigrate.estimators.methods import Fits, Pairs
 from lightmigrate.estimators.undo_shrinkage import undo_shrinkage
 from lightmigrate.projection.model import ProjectionInfo
@@ -139,10 +140,10 @@ def general_map(source: Vectors, target: Vectors) -> tuple[Sum, Sum, Mapping[str
     fitted = Fits(Pairs(source.astype(np.float64), Y, None, None, None, 1, SEED))[FORM]
     centre, restore = Y.mean(axis=0), undo_shrinkage(Y, fitted.held_out)
     step = fitted.step.spread(restore, centre)
-    held_out = centre + (fitted.held_out - centre) @ restore
-    held_out /= np.linalg.norm(held_out, axis=1, keepdims=True)
+    held_out = extended_from(centre, centre + (fitted.held_out - centre) @ restore)
     error = fitted.regress(np.sum((Y - held_out) ** 2, axis=1)[:, None]).step
-    return Sum(step.bias, step.terms, normalise=True), error, {**fitted.facts, "spread_restored": True}
+    step = Sum(step.bias, step.terms, normalise=True, centre=centre.astype(np.float32))
+    return step, error, {**fitted.facts, "spread_restored": True}
 
 
 def described(name: str, vectors: Vectors) -> Model:

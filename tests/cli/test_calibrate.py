@@ -51,7 +51,10 @@ def test_in_one_command(migrate: Migrate, database: Path) -> None:
     assert stored(database).shape == (ROWS, 256)
     with open_client(database) as client:  # records itself
         collection = client.get_collection("memory", embedding_function=WordLlamaFunction())
-        assert collection.query(query_texts=[CORPUS.documents[9][:200]], n_results=1)["ids"][0] == [CORPUS.ids[9]]
+        begun = [text[:200] for text in CORPUS.documents[:20]]
+        answers = collection.query(query_texts=begun, n_results=10)["ids"]
+    own = [identifier in answer for identifier, answer in zip(CORPUS.ids, answers, strict=False)]
+    assert sum(own) > len(begun) / 2  # by chance it is one of them
 
 
 @pytest.mark.parametrize(("words", "said"), [
