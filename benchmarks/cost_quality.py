@@ -38,6 +38,7 @@ PANELS = {
         "help-ja → use-multi": "Japanese",
         "help-zh → use-multi": "Chinese",
         "help-zh → e5-small-4bit": "Chinese, to e5",
+        "help-de → e5-small-4bit": "German, to e5",
         "messages-ar → use-multi": "messages, Arabic",
     },
 }

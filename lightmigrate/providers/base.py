@@ -188,7 +188,8 @@ class Provider(ABC):
         """Embed one batch of texts, prefixes in place and none of them blank, with as much of each as the model takes.
 
         The fixed text goes along (see `same_model`), but not to a model in this process. Where calls are measured, a
-        text more may be dear: there it goes along with the last batch of several.
+        text more may be dear, and a model that takes one text at a time refuses two: there it goes along with the last
+        batch of several.
 
         Args:
             texts: the texts.
@@ -200,7 +201,8 @@ class Provider(ABC):
             ModelExchangedError: another model answers than before.
             ProviderError: it fails for another reason.
         """
-        along = not self.in_process and (last or not self.measures_calls) and self._same.can_be_asked()
+        seldom = self.measures_calls or self.batch_size == 1
+        along = not self.in_process and (last or not seldom) and self._same.can_be_asked()
         sent = [*texts, PROBE] if along else texts
         started = time.monotonic()
         answer = self._careful[queries].answer(sent)

@@ -255,10 +255,10 @@ def test_what_the_server_does_not_count_is_estimated_and_a_bad_answer_counts_too
 
 
 def test_a_limit_on_the_cost_is_kept(server: EmbeddingServer) -> None:
-    asked = provider(server, price=1_000_000.0, max_cost=31.0)  # a dollar a token
+    asked = provider(server, price=1_000_000.0, max_cost=10.0)  # a dollar a token
     asked.batch_size = 1
     asked.parallel.most = 1  # so that it is known which calls have ended
-    with pytest.raises(CostError, match=r"\$13.0000 of \$31.0000 are spent") as caught:
+    with pytest.raises(CostError, match=r"\$6.0000 of \$10.0000 are spent") as caught:
         asked.embed(["five words are in this", "six words in this long text"])
     assert caught.value.exit_code == 2
     assert server.paid == ["six words in this long text"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightmigrate.errors import ModelExchangedError, ProviderError
+from lightmigrate.errors import ModelExchangedError, ProviderError, TextsRefusedError
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
@@ -106,6 +106,29 @@ def test_where_a_text_more_may_be_dear_it_goes_along_with_the_last_ones(tmp_path
     served.measures_calls, served.batch_size = True, 16
     Cached(served, tmp_path / "c").embed(TEXTS[:10])
     assert [PROBE in texts for texts in served.requests[1:]] == [False] * (len(served.requests) - 2) + [True]
+
+
+class OneByOne(Served):
+    """A model that takes one text at a time."""
+
+    batch_size = 1
+
+    def encode(self, texts: Sequence[str], queries: bool = False) -> Vectors:
+        vectors = super().encode(texts, queries)
+        if len(texts) > 1:
+            raise TextsRefusedError(f"{len(texts)} texts, one is taken", texts=texts)
+        return vectors
+
+
+def test_a_model_that_takes_one_text_at_a_time_is_seldom_given_two() -> None:
+    served = OneByOne()
+    np.testing.assert_array_equal(served.embed(TEXTS[:20]), FIRST(TEXTS[:20]))
+    assert [len(texts) for texts in served.requests].count(2) == 1, "with the last one"
+    assert len(served.requests) < 25
+    exchanged = OneByOne(lambda request: second if request > 30 else FIRST)
+    exchanged.embed(TEXTS[:20])
+    with pytest.raises(ModelExchangedError):
+        exchanged.embed(TEXTS[20:40])
 
 
 def test_numbers_that_depend_on_what_is_embedded_beside_are_of_one_model(tmp_path: Path) -> None:
