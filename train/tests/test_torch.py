@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightmigrate import Projection, ProjectionError, WordVectors, fit
+from lightmigrate import Projection, WordVectors, fit
 from lightmigrate.demo.data import load_corpus
+from lightmigrate.errors import ProjectionError
 from lightmigrate_train import fit_mlp, fit_network
 
 CORPUS = load_corpus()
