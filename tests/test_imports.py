@@ -118,3 +118,18 @@ def test_the_options_offer_what_the_rooms_have() -> None:
     assert get_args(cli_choices.Metric) == METRICS
     assert (cli_choices.DEFAULT_TENANT, cli_choices.DEFAULT_DATABASE) == (DEFAULT_TENANT, DEFAULT_DATABASE)
     assert cli_choices.REGISTRY_VARIABLE == ENVIRONMENT
+
+
+def test_what_tests_of_the_training_package_import_is_there() -> None:
+    """They need torch, and so do not run here: a name that moved would not be noticed."""
+    root = Path(lightmigrate.__file__).parents[1]
+    files = sorted((root / "train" / "tests").glob("*.py"))
+    imports = [
+        (node.module, alias.name)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lightmigrate"
+        for alias in node.names
+    ]
+    assert len(imports) > len(files)
+    assert [pair for pair in imports if not hasattr(importlib.import_module(pair[0]), pair[1])] == []
