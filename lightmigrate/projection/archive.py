@@ -211,9 +211,9 @@ def _sum(name: str, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Sum
     if (stated := fields.get("length")) is not None:
         logarithm = None if stated["logarithm"] is None else _sum(f"{name}.length", stated["logarithm"], arrays)
         length = Length(float(stated["shortest"]), float(stated["longest"]), logarithm)
-    bias, centre = (arrays.get(f"{name}.{part}") for part in ("bias", "centre"))
+    centre = arrays.get(f"{name}.centre")
     return Sum(
-        np.ascontiguousarray(bias, np.float32),
+        np.ascontiguousarray(arrays[f"{name}.bias"], np.float32),
         tuple(terms),
         fields["normalise"],
         length,

@@ -11,15 +11,12 @@ import numpy as np
 from lightmigrate.projection.terms.base import Array, Term, Texts
 from lightmigrate.projection.terms.extract import Embed, Extract
 from lightmigrate.projection.terms.linear import Linear
-from lightmigrate.projection.unit_sphere import extend_from
+from lightmigrate.projection.unit_sphere import LONGEST_CENTRE, extend_from
 from lightmigrate.threads import in_blocks
 from lightmigrate.vectors import Vectors, normalise_rows
 
 # Rows that are computed at once: few enough to stay in the processor's cache.
 CHUNK_ROWS = 512
-
-# The square of the length of a mean of unit vectors, but for rounding.
-LONGEST_MEAN = 1.0001
 
 
 class Step(Protocol):
@@ -98,7 +95,7 @@ class Sum:
         if self.centre is not None:
             if not self.normalise:
                 raise ValueError("only a step that is normalised can have a centre")
-            if self.centre.shape != self.bias.shape or not float(self.centre @ self.centre) <= LONGEST_MEAN:
+            if self.centre.shape != self.bias.shape or not float(self.centre @ self.centre) <= LONGEST_CENTRE:
                 raise ValueError(f"a centre of shape {self.centre.shape} is no mean of unit vectors {self.bias.shape}")
 
     @property

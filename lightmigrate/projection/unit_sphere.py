@@ -17,8 +17,9 @@ from lightmigrate.vectors import Vectors, normalise_rows, squares
 # Of a vector that is nearer to the mean, float32 does not tell the direction in which it differs.
 NEAREST = np.float32(1e-4)
 
-# The mean of vectors that differ is shorter than they are; rounding may hide that.
-LONGEST_CENTRE = 1 - 1e-6
+# The mean of unit vectors is shorter than 1, or 1 where they are all the same. Rounding may make its square so much,
+# and what it lacks to 1 is so much at least.
+LONGEST_CENTRE, LEAST_MISSING = 1.0001, np.float32(2e-6)
 
 
 def extend_from(centre: Vectors, deviations: Vectors) -> None:
@@ -50,5 +51,4 @@ def extend_from(centre: Vectors, deviations: Vectors) -> None:
 
 def missing_from(centre: Vectors) -> np.float32:
     """What the square of a centre's length lacks to 1, above 0."""
-    missing: np.float32 = np.float32(1 - min(float(centre @ centre), LONGEST_CENTRE**2))
-    return missing
+    return max(np.float32(1 - float(centre @ centre)), LEAST_MISSING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightmigrate import Projection
+from lightmigrate.errors import ProjectionFileError
+from lightmigrate.projection import archive
 from lightmigrate.projection.steps import ByText, Length, Sum, join
 from lightmigrate.projection.terms.linear import Linear
 from lightmigrate.projection.unit_sphere import extend_from
 from lightmigrate.vectors import Vectors, normalise_rows
 from tests.projection.strategies import affine, examples, random_vectors, seeds
+from tests.projection.test_archive import rewrite
 
 
 def centre_of(d: int, length: float, seed: int = 0) -> Vectors:
@@ -92,6 +96,24 @@ def test_a_centre_is_kept_in_files_and_computed_by_onnx(tmp_path: Path) -> None:
         graph = Projection.load(one.export_onnx(tmp_path / f"{index}.onnx"))
         np.testing.assert_allclose(graph.apply(vectors), one.apply(vectors), atol=1e-4)
     assert (tmp_path / "0.npz").read_bytes() == projection.save(tmp_path / "again.npz").read_bytes()
+
+
+def test_a_file_may_lack_a_centre_and_nothing_else(tmp_path: Path) -> None:
+    def without(name: str) -> Path:
+        def change(header: dict[str, Any], arrays: dict[str, Any]) -> None:
+            del arrays[name]
+            header["sha256"] = archive._checksum(header, arrays)
+
+        # one number, which is what reading a missing array would give
+        path = centred(affine(4, 1), np.zeros(1, np.float32)).save(tmp_path / "p.npz")
+        rewrite(path, change)
+        return path
+
+    (step,) = Projection.load(without("0.centre")).steps
+    assert isinstance(step, Sum)
+    assert step.centre is None
+    with pytest.raises(ProjectionFileError, match="inconsistent"):
+        Projection.load(without("0.bias"))
 
 
 def test_onnx_has_the_same_way_out_for_rows_that_say_nothing(tmp_path: Path) -> None:
