@@ -255,13 +255,13 @@ class FileDatabase(Protocol):
         """
 
     def prepare(self) -> None:
-        """Prepare a closed copy, so that reading one of many collections takes no longer because of the others. Writes.
+        """Make a closed copy one to work on: quick to read with many collections, safe to open. Writes.
 
-        What is added is deleted by `tidy`.
+        `tidy` takes back what it does.
         """
 
     def tidy(self) -> None:
-        """Delete files that no collection of a closed database uses any more, and what `prepare` added. Writes."""
+        """Delete files that no collection of a closed database uses any more, and take back what `prepare` did. Writes."""
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What it would record about an embedding function; see `Store.describe_model`."""

@@ -5,6 +5,7 @@ People set WAL mode against "database is locked".
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import subprocess
@@ -38,10 +39,14 @@ os._exit(9)
 
 
 def in_wal_mode(folder: Path) -> Path:
-    connection = sqlite3.connect(folder / MAIN)
-    assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
-    connection.close()
+    with contextlib.closing(sqlite3.connect(folder / MAIN)) as connection:
+        assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
     return folder
+
+
+def journal_mode(folder: Path) -> object:
+    with contextlib.closing(sqlite3.connect(folder / MAIN)) as connection:
+        return connection.execute("PRAGMA journal_mode").fetchone()[0]
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -62,8 +67,10 @@ def test_it_is_migrated_and_put_back(
     Migrator(database).migrate([CollectionJob(name, projection) for name in ("notes", "thought_nodes")])
     assert all(check.unchanged for check in Migrator(database).verify())
     assert is_new(contents(database), before, projection)
+    assert journal_mode(database) == "wal"
     Migrator(database).rollback()
     assert is_old(contents(database), before)
+    assert journal_mode(database) == "wal"
 
 
 @pytest.mark.parametrize("inside", [False, True])

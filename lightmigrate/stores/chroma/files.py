@@ -26,7 +26,7 @@ from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_i
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
-from lightmigrate.stores.chroma.table_indexes import add_indexes, drop_indexes
+from lightmigrate.stores.chroma.working_copy import begin_work, end_work
 from lightmigrate.stores.chroma.versions import upgrade_notice
 from lightmigrate.stores.files import fingerprint
 from lightmigrate.stores.foreign import foreign_database
@@ -171,13 +171,13 @@ class ChromaFiles:
         put_back(self.folder, place)
 
     def prepare(self) -> None:
-        """Add the indexes to a closed copy of many collections that Chroma lacks; see `table_indexes`. Writes."""
-        add_indexes(self.folder)
+        """Make a closed copy one to work on; see `working_copy`. Writes."""
+        begin_work(self.folder)
 
     def tidy(self) -> None:
-        """Delete the index folders that no segment names any more, and what `prepare` added. Writes."""
+        """Delete the index folders that no segment names any more, and take back what `prepare` did. Writes."""
         remove_orphaned_indexes(self.folder)
-        drop_indexes(self.folder)
+        end_work(self.folder)
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What Chroma records of an embedding function; see `client.describe_function`. Calls no model."""

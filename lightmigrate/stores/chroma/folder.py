@@ -226,10 +226,12 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for path in file.parent.glob(f"{file.name}*"):
                 shutil.copy2(path, copy)
-            file, mode = copy / file.name, "rw"
+            file, how = copy / file.name, "mode=rw"
+        elif file.with_name(f"{file.name}-shm").exists():
+            how = "mode=ro&readonly_shm=1"  # the SQLite of Chroma in this process does not see that it is written to
         else:
-            mode = "ro"
-        address = f"file:{quote(str(file.resolve()))}?mode={mode}"
+            how = "mode=ro"
+        address = f"file:{quote(str(file.resolve()))}?{how}"
         connection = stack.enter_context(contextlib.closing(sqlite3.connect(address, uri=True)))
         connection.row_factory = sqlite3.Row
         yield connection

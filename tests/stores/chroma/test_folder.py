@@ -38,6 +38,19 @@ def test_the_catalog_says_what_chroma_says(database: Path) -> None:
     assert folder_hash(database) == before
 
 
+def test_what_chroma_in_this_process_shares_in_wal_mode_is_not_written_to(database: Path) -> None:
+    """Its SQLite is not Python's, so their locks do not show them each other; the catalog has what is in the log."""
+    connection = sqlite3.connect(database / DATABASE_FILE)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    with open_client(database) as client:
+        client.get_collection("notes").add(ids=["new"], embeddings=make_vectors(1, 16, seed=1))
+        shared = (database / f"{DATABASE_FILE}-shm").stat().st_mtime_ns
+        found = {facts.address.name: facts.count for facts in read_catalog(database)}
+        assert (database / f"{DATABASE_FILE}-shm").stat().st_mtime_ns == shared
+    assert found["notes"] == 31
+
+
 def test_the_catalog_knows_the_recorded_embedding_function(tmp_path: Path) -> None:
     with open_client(tmp_path) as client:
         client.create_collection("default_function")

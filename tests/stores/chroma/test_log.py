@@ -54,6 +54,24 @@ def test_what_was_added_for_the_work_is_deleted_after_it(folder: Path) -> None:
     assert schema(folder) == before
 
 
+def journal_mode(folder: Path) -> str:
+    with reading(folder / DATABASE_FILE) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_a_copy_is_not_in_wal_mode_while_it_is_worked_on(folder: Path) -> None:
+    with contextlib.closing(sqlite3.connect(folder / DATABASE_FILE)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    before, files = schema(folder), ChromaFiles(folder)
+    files.prepare()
+    files.prepare()
+    assert journal_mode(folder) == "delete"
+    files.tidy()
+    files.tidy()
+    assert journal_mode(folder) == "wal"
+    assert schema(folder) == before
+
+
 def test_few_collections_need_no_index(folder: Path) -> None:
     with open_client(folder) as client:
         for number in range(COLLECTIONS - 5):
