@@ -261,7 +261,7 @@ class FileDatabase(Protocol):
         """
 
     def tidy(self) -> None:
-        """Delete files that no collection of a closed database uses any more, and take back what `prepare` did. Writes."""
+        """Delete what no collection of a closed database uses any more, and take back what `prepare` did. Writes."""
 
     def describe_model(self, embedding_function: object) -> Mapping[str, Any] | None:
         """What it would record about an embedding function; see `Store.describe_model`."""

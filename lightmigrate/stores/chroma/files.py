@@ -26,8 +26,8 @@ from lightmigrate.stores.chroma.indexes import remove_orphaned_indexes, rename_i
 from lightmigrate.stores.chroma.records import sample_records
 from lightmigrate.stores.chroma.sample import sample_vectors
 from lightmigrate.stores.chroma.set_aside import put_back, set_aside
-from lightmigrate.stores.chroma.working_copy import begin_work, end_work
 from lightmigrate.stores.chroma.versions import upgrade_notice
+from lightmigrate.stores.chroma.working_copy import begin_work, end_work
 from lightmigrate.stores.files import fingerprint
 from lightmigrate.stores.foreign import foreign_database
 from lightmigrate.vectors import Metric, Vectors
