@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from lightmigrate import ChromaMigrator, Projection
-from lightmigrate.errors import BackupError, FailedError
+from lightmigrate.errors import BackupError, DatabaseInUseError, FailedError, RefusedError
 from lightmigrate.migration.aside import migration as aside
 from lightmigrate.migration.aside.backup import new_backup_path
 from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.record import RECORD_FILE
 from lightmigrate.migration.aside.workspace import Workspace
+from lightmigrate.projection.model import Model
 from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.stores.chroma.files import ChromaFiles
-from tests.databases import folder_hash
+from tests.databases import folder_hash, make_projection, make_vectors
 
 
 def backup_of(database: Path, projection: Projection, collection: str = "thought_nodes") -> Path:
@@ -102,6 +103,26 @@ def test_a_copy_does_not_delete_the_backups_of_the_original(
         ChromaMigrator(copy).rollback()
     assert ChromaMigrator(copy).clean() == []
     assert names(database) == own
+
+
+def test_a_backup_that_somebody_uses_is_not_deleted_with_the_others(database: Path, projection: Projection) -> None:
+    backup_of(database, projection)
+    backup_of(database, projection, "notes")
+    used = backup_of(database, make_projection(2, Model("a", 8), Model("b", 12)), "other_model")
+    with open_client(used) as client:
+        with pytest.raises(DatabaseInUseError, match=f"{used.name} open: call close"):
+            ChromaMigrator(database).clean()
+        client.get_collection("other_model", embedding_function=None).upsert(
+            ids=["new", "newer"], embeddings=make_vectors(2, 8, seed=1)
+        )
+    assert len(names(database)) == 3
+    refused = f"2 records of {used.name} were written after it was put aside, and may be nowhere else; nothing was"
+    with pytest.raises(RefusedError, match=refused):
+        ChromaMigrator(database).clean()
+    assert len(names(database)) == 3
+    others = [name for name in names(database) if name != used.name]
+    assert len(ChromaMigrator(database).clean(others)) == 2
+    assert len(ChromaMigrator(database).clean([used.name])) == 1
 
 
 def test_a_copy_that_is_migrated_has_backups_of_its_own(database: Path, projection: Projection) -> None:

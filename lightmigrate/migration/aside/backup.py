@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.errors import BackupError
+from lightmigrate.errors import BackupError, RefusedError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.belonging import backup_folders, names_of_original, own_backups
 from lightmigrate.migration.aside.location import WORKSPACE_SUFFIX, Location
 from lightmigrate.migration.aside.record import Record
 from lightmigrate.migration.history import readable_history, write_history
-from lightmigrate.migration.results import Backup
+from lightmigrate.migration.results import Backup, choose_backups
+from lightmigrate.stores.base import Address
+from lightmigrate.stores.files import require_unused
 from lightmigrate.stores.timestamp import next_timestamp
 
 # How many numbers there are to choose from at random.
@@ -78,6 +81,42 @@ def backups_of(location: Location) -> list[Backup]:
         Backup(path.name, path, tree_bytes(path), record.migrated_at if record else None)
         for path, record in own_backups(location)
     ]
+
+
+def deletable(location: Location, names: Sequence[str] | None) -> list[Backup]:
+    """The backups with these names, or all, of which nobody may have one open. Only reads.
+
+    Raises:
+        BackupError: there is no backup of one of the names.
+        DatabaseInUseError: a process has one open.
+        RefusedError: without names, where records were written to one since it was put aside.
+    """
+    chosen = choose_backups(backups_of(location), names, location.database)
+    for backup in chosen:
+        require_unused(location.files.at(backup.path))
+        if names is None and (written := _written_since(location, backup.path)):
+            raise RefusedError(
+                f"{written:,} records of {backup.name} were written after it was put aside, and may be nowhere else; "
+                f"nothing was deleted:  lightmigrate rollback DATABASE --backup {backup.name}  goes back to them,  "
+                f"lightmigrate clean DATABASE --backup {backup.name} --yes  deletes them"
+            )
+    return chosen
+
+
+def _written_since(location: Location, backup: Path) -> int:
+    """Records that were written to a backup after it had been put aside; 0 where that is not known. Only reads."""
+    for folder in (location.database, *backup_folders(location)):
+        record = Record.read(folder) if folder != backup else None
+        if record is not None and record.backups[-1:] == (backup.name,):
+            known = {Address(name, tenant, database): last for tenant, database, name, last in record.source_writes}
+            files = location.files.at(backup)
+            return sum(
+                number > known.get(address, 0)
+                for address, last in files.last_writes().items()
+                if last > known.get(address, 0)
+                for _, number in files.writes(address)
+            )
+    return 0
 
 
 def find_backup(location: Location, name: str | None) -> Backup:

@@ -15,7 +15,7 @@ from typing import Any
 from lightmigrate.errors import FailedError, LightmigrateError, NothingToMigrateError
 from lightmigrate.files import copy_tree, sync_tree, tree_bytes
 from lightmigrate.migration.aside import build, cutover
-from lightmigrate.migration.aside.backup import backups_of, find_backup, name_for_displaced, new_backup_path
+from lightmigrate.migration.aside.backup import backups_of, deletable, find_backup, name_for_displaced, new_backup_path
 from lightmigrate.migration.aside.belonging import own_names
 from lightmigrate.migration.aside.changes import carry_over, changes_by_others, require_state, written_state
 from lightmigrate.migration.aside.history import history_of, keep_of_backups, note_migrations
@@ -32,7 +32,7 @@ from lightmigrate.migration.job import InvalidVectors
 from lightmigrate.migration.options import Verify
 from lightmigrate.migration.plan import Plan, require_passed
 from lightmigrate.migration.request import Request, RequestSource, read_requests, write_requests
-from lightmigrate.migration.results import Backup, MigrationResult, Rollback, choose_backups
+from lightmigrate.migration.results import Backup, MigrationResult, Rollback
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.scores.shift import ScoreShift
 from lightmigrate.scores.stored import keep_scores
@@ -352,7 +352,7 @@ class AsideMigration:
     def clean(self, names: Sequence[str] | None) -> list[Backup]:
         """See `Migrator.clean`."""
         with self._exclusive(unused=False):
-            chosen = choose_backups(self.backups(), names, self.path)
+            chosen = deletable(self._workspace.location, names)
             keep_of_backups(self._workspace.location)
             for backup in chosen:
                 cutover.discard(self._workspace, backup.path)
