@@ -116,13 +116,22 @@ def test_a_backup_that_somebody_uses_is_not_deleted_with_the_others(database: Pa
             ids=["new", "newer"], embeddings=make_vectors(2, 8, seed=1)
         )
     assert len(names(database)) == 3
-    refused = f"2 records of {used.name} were written after it was put aside, and may be nowhere else; nothing was"
-    with pytest.raises(RefusedError, match=refused):
+    with pytest.raises(
+        RefusedError, match=f"{used.name} has 2 records that were written after it was put aside; nothing"
+    ):
         ChromaMigrator(database).clean()
     assert len(names(database)) == 3
     others = [name for name in names(database) if name != used.name]
     assert len(ChromaMigrator(database).clean(others)) == 2
     assert len(ChromaMigrator(database).clean([used.name])) == 1
+
+
+def test_a_backup_that_cannot_be_read_is_deleted_by_its_name(database: Path, projection: Projection) -> None:
+    backup = backup_of(database, projection)
+    (backup / "chroma.sqlite3").write_bytes((backup / "chroma.sqlite3").read_bytes()[:5000])
+    with pytest.raises(RefusedError, match=rf"{backup.name} cannot be read \(DatabaseError\); nothing was deleted"):
+        ChromaMigrator(database).clean()
+    assert len(ChromaMigrator(database).clean([backup.name])) == 1
 
 
 def test_a_copy_that_is_migrated_has_backups_of_its_own(database: Path, projection: Projection) -> None:

@@ -89,18 +89,26 @@ def deletable(location: Location, names: Sequence[str] | None) -> list[Backup]:
     Raises:
         BackupError: there is no backup of one of the names.
         DatabaseInUseError: a process has one open.
-        RefusedError: without names, where records were written to one since it was put aside.
+        RefusedError: without names, where one has what may be nowhere else.
     """
     chosen = choose_backups(backups_of(location), names, location.database)
     for backup in chosen:
         require_unused(location.files.at(backup.path))
-        if names is None and (written := _written_since(location, backup.path)):
+        if names is None and (reason := _reason_to_keep(location, backup.path)):
             raise RefusedError(
-                f"{written:,} records of {backup.name} were written after it was put aside, and may be nowhere else; "
-                f"nothing was deleted:  lightmigrate rollback DATABASE --backup {backup.name}  goes back to them,  "
-                f"lightmigrate clean DATABASE --backup {backup.name} --yes  deletes them"
+                f"{backup.name} {reason}; nothing was deleted:  lightmigrate rollback DATABASE --backup {backup.name}  "
+                f"goes back to it,  lightmigrate clean DATABASE --backup {backup.name} --yes  deletes it all the same"
             )
     return chosen
+
+
+def _reason_to_keep(location: Location, backup: Path) -> str | None:
+    """Why a backup may have what is nowhere else, as a part of a sentence; `None` where nothing says so. Only reads."""
+    try:
+        written = _written_since(location, backup)
+    except Exception as error:  # noqa: BLE001  # of the store's engine
+        return f"cannot be read ({type(error).__name__})"
+    return f"has {written:,} records that were written after it was put aside" if written else None
 
 
 def _written_since(location: Location, backup: Path) -> int:
