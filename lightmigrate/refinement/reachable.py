@@ -30,9 +30,10 @@ from lightmigrate.vectors import Vectors, finite_rows, meaningful
 # Passes over all rows: after two, searches miss no more than in a new index. A third costs as many searches again.
 PASSES = 2
 
-# All rows are written once more where of so many, searches miss such a share: a new index of 16,000 misses .05, and one
-# in which every vector was replaced .40; of 2,400 .01 and .22.
-SAMPLED, LOOSENED = 200, 0.12
+# All rows are written once more where more than such a share of the vectors was replaced, or of so many rows searches
+# miss such a share: a new index of 16,000 misses .05, and one in which every vector was replaced .40; of 2,400 .01 and
+# .22. Who was interrupted does not know how many were replaced before.
+MOST, SAMPLED, LOOSENED = 0.5, 200, 0.12
 
 # A search takes a fraction of the time of a write, and hardly a row is written after the first pass.
 SEARCHED_FOR_EACH_WRITTEN = 2
@@ -47,10 +48,11 @@ def write_unreached(
     turns: Turns | None = None,
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     note: Callable[[Page], None] = lambda page: None,
+    replaced: int = 0,
 ) -> list[int]:
     """Write every row again that a search for its own vector does not return, with the vector that it holds. Writes.
 
-    Where many are missed, all are written once before that.
+    Where many were replaced, or are missed, all are written once before that.
 
     The application may write meanwhile. A row is written only if it still holds what was read milliseconds before; a
     text that it writes in that window is noticed, and embedded.
@@ -61,6 +63,7 @@ def write_unreached(
         turns: when the next rows may be looked at, and how many at once.
         alone: held around each of these pieces of work.
         note: called with the rows that are written next, for `embed_left_texts` after an interruption.
+        replaced: how many vectors were replaced.
 
     Returns:
         The number of rows that were missed in each pass over all of them.
@@ -70,9 +73,12 @@ def write_unreached(
     """
     turns, written = turns or AtOnce(), list[int]()
     with alone(), turns.own():
-        metric = space_of(collection) if collection.count() else "cosine"
-        sample = collection.sample(SAMPLED)
-        loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
+        count = collection.count()
+        metric = space_of(collection) if count else "cosine"
+        loosened = replaced > MOST * count
+        if not loosened:
+            sample = collection.sample(SAMPLED)
+            loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
     if loosened:
         _write_in_pieces(collection, None, embed, turns, alone, note)
     while len(written) < PASSES:

@@ -64,14 +64,17 @@ def missed(collection: ChromaCollection, space: Metric) -> list[str]:
     return list(unreached(collection, collection.records(IDS), space).ids)
 
 
-@pytest.mark.parametrize(("space", "least", "all_once"), [("l2", 0.5, True), ("cosine", 0.02, False)])
-def test_every_row_is_found_again(client: Any, space: Metric, least: float, all_once: bool) -> None:
-    """Where searches miss many rows, all are written once before those that they miss then."""
+@pytest.mark.parametrize(
+    ("space", "least", "replaced", "all_once"),
+    [("l2", 0.5, 0, True), ("cosine", 0.02, 0, False), ("cosine", 0.02, ROWS // 2 + 1, True)],
+)
+def test_every_row_is_found_again(client: Any, space: Metric, least: float, replaced: int, all_once: bool) -> None:
+    """Where most were replaced or searches miss many, all are written once before those that they miss then."""
     collection = loosened(client, space)
     before = len(missed(collection, space))
     assert before > least * ROWS, "replacing vectors loses rows"
     noted: list[str] = []
-    written = write_unreached(collection, embed, note=lambda page: noted.extend(page.ids))
+    written = write_unreached(collection, embed, note=lambda page: noted.extend(page.ids), replaced=replaced)
     assert len(noted) == sum(written) + (ROWS if all_once else 0)
     assert {*noted} >= {*IDS} if all_once else written[0] >= before // 2
     assert len(missed(collection, space)) <= 1
