@@ -293,8 +293,8 @@ class BackgroundRefinement:
                 embedded = self._asked_model(work, page)
             if embedded is None:
                 continue
-            if work.provider.priced(1_000_000).dollars == 0:
-                size.took(len(page), time.monotonic() - started)
+            seconds, affordable = time.monotonic() - started, self._ledger.affordable(len(page), work.price(page))
+            size.took(len(page), seconds, affordable)
             yield (work, *embedded)
             if self._rate is not None:
                 self._turns.wait(len(page) / self._rate)

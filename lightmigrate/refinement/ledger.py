@@ -9,6 +9,11 @@ from pathlib import Path
 
 from lightmigrate.errors import LightmigrateError
 
+# Of what may be spent, the part that one batch may cost.
+PART = 0.05
+
+_NO_LIMIT = 2**31
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -55,6 +60,21 @@ class Ledger:
         return (self.per_day is None or dollars <= self.per_day) and (
             self.in_all is None or self.spent() + dollars <= self.in_all
         )
+
+    def affordable(self, rows: int, dollars: float) -> int:
+        """How many rows like these cost so small a part of what may be spent today that little of it is left unused.
+
+        A batch that costs more than is left waits for another day as a whole. Only reads.
+
+        Args:
+            rows: how many.
+            dollars: what these cost.
+        """
+        if not self.limited or not dollars:
+            return _NO_LIMIT
+        left = [self.per_day - self.spent(today())] if self.per_day is not None else []
+        left += [self.in_all - self.spent()] if self.in_all is not None else []
+        return int(min(_NO_LIMIT, PART * max(0.0, min(left)) * rows / dollars))
 
     def spent(self, day: str | None = None) -> float:
         """Dollars spent on a day, or on all days; only reads."""

@@ -26,6 +26,7 @@ from lightmigrate.stores.base import Address, Page, Store
 from lightmigrate.stores.record_tables import RecordTables
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import TextSource, form_from_json
+from lightmigrate.training.request import tokens_of
 from lightmigrate.training.texts import TextsFile
 from lightmigrate.vectors import Vectors
 
@@ -129,6 +130,10 @@ class PartlyRefined:
     def _not_begun(self, ids: Sequence[str]) -> list[str]:
         begun = self._begun.get(ids)
         return [row_id for row_id in ids if row_id not in begun]
+
+    def price(self, page: Page) -> float:
+        """The dollars that embedding a page costs where nothing of it is in the cache; 0 where that is not known."""
+        return self.provider.priced(tokens_of(self.provider, [text or "" for text in page.texts])).dollars or 0.0
 
     def embedded(self, page: Page) -> tuple[Page, Vectors]:
         """See `Refiner.embedded`."""

@@ -33,9 +33,9 @@ MOST_SECONDS_TO_WAIT, SECONDS_CALLING = 0.5, 2.0
 CHECKED_EVERY = 0.005
 
 
-# Rows that are embedded and recorded together: at first, and of a model that costs money; at most; and in a time, of a
-# model that does not. Texts of like length are embedded together, and large pieces are written quicker; but rows that
-# searches returned wait until a batch has ended.
+# Rows that are embedded and recorded together: at first; at most; and in a time. Texts of like length are embedded
+# together, a call of a server takes as long for many, and large pieces are written quicker; but rows that searches
+# returned wait until a batch has ended.
 BATCH, MOST_OF_BATCH, SECONDS_OF_BATCH = 64, 512, 8.0
 
 
@@ -104,10 +104,10 @@ class BatchSize:
         self._most = MOST_OF_BATCH if rows_per_second is None else max(1, min(BATCH, int(5 * rows_per_second)))
         self.rows = min(BATCH, self._most)
 
-    def took(self, rows: int, seconds: float) -> None:
-        """Learn how long embedding some rows took; twice as many as these are the most that follow."""
+    def took(self, rows: int, seconds: float, affordable: int = MOST_OF_BATCH) -> None:
+        """Learn how long some rows took to embed; twice as many, or `affordable`, are the most that follow."""
         fitting = int(SECONDS_OF_BATCH * rows / max(seconds, 1e-6))
-        self.rows = min(self._most, max(BATCH, min(fitting, 2 * rows)))
+        self.rows = min(self._most, max(BATCH, min(fitting, 2 * rows, affordable)))
 
 
 class GivingWay:

@@ -18,7 +18,15 @@ from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.lock import elected, only_run
 from lightmigrate.refinement.provenance import Provenance
 from lightmigrate.refinement.slices import Slices, StoppedError
-from lightmigrate.refinement.turns import BATCH, FEWEST_ROWS, MOST_ROWS, SECONDS_OF_BATCH, BatchSize, GivingWay
+from lightmigrate.refinement.turns import (
+    BATCH,
+    FEWEST_ROWS,
+    MOST_OF_BATCH,
+    MOST_ROWS,
+    SECONDS_OF_BATCH,
+    BatchSize,
+    GivingWay,
+)
 from lightmigrate.stores.memory import MemoryDatabase, MemoryStore
 from lightmigrate.stores.serving import Found, Unobserved
 
@@ -81,6 +89,8 @@ def test_batches_are_as_large_as_the_time_allows() -> None:
     assert size.rows == SECONDS_OF_BATCH / 0.04
     size.took(size.rows, 1.0 * size.rows)
     assert size.rows == BATCH
+    size.took(size.rows, 0.001, 100)
+    assert size.rows == 100, "more would cost too much at once"
     paced = BatchSize(2.0)
     paced.took(10, 0.001)
     assert paced.rows == 10
@@ -158,6 +168,19 @@ def test_what_a_day_may_cost_is_counted_before_it_is_spent(tmp_path: Path, monke
     assert [Ledger(file, 1.0, 1.6).count(0.6), ledger.count(0.1)] == [True, False], "over restarts"
     ledger.record(5.0)
     assert ledger.spent() == 6.6
+
+
+def test_a_batch_costs_a_small_part_of_what_is_left(tmp_path: Path) -> None:
+    with Provenance.of(tmp_path) as provenance:
+        file = provenance.path
+    limited = Ledger(file, per_day=1.0, in_all=10.0)
+    assert limited.affordable(64, 0.01) == pytest.approx(320, abs=1), "a twentieth of a dollar"
+    limited.record(0.8)
+    assert limited.affordable(64, 0.01) == pytest.approx(64, abs=1)
+    limited.record(9.2)
+    assert limited.affordable(64, 0.01) == 0
+    for unlimited in (Ledger(file).affordable(64, 0.01), limited.affordable(64, 0.0)):
+        assert unlimited > MOST_OF_BATCH
 
 
 def test_errors_come_in_their_place_and_nothing_is_made_after_the_end() -> None:
