@@ -18,8 +18,9 @@ from lightmigrate import CollectionJob, Migrator
 from lightmigrate.errors import DatabaseChangedError
 from lightmigrate.migration.aside import location
 from lightmigrate.progress import Progress
+from lightmigrate.stores.chroma.client import open_client
 from tests.crash.places import is_new, is_old
-from tests.databases import contents, make_projection
+from tests.databases import contents, make_projection, make_vectors
 
 MAIN = "chroma.sqlite3"
 
@@ -70,6 +71,17 @@ def test_it_is_migrated_and_put_back(
     assert journal_mode(database) == "wal"
     Migrator(database).rollback()
     assert is_old(contents(database), before)
+    assert journal_mode(database) == "wal"
+
+
+def test_what_was_written_since_is_carried_over(database: Path) -> None:
+    in_wal_mode(database)
+    Migrator(database).migrate([CollectionJob("notes", make_projection())])
+    with open_client(database) as client:
+        notes = client.get_collection("notes", embedding_function=None)
+        notes.add(ids=["new"], embeddings=make_vectors(1, 24, seed=1), documents=["written since"])
+    Migrator(database).rollback(written="carry")
+    assert "written since" in str(contents(database))
     assert journal_mode(database) == "wal"
 
 

@@ -117,6 +117,7 @@ def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes
         WrittenSinceError: both databases have too few records in common to fit that projection.
     """
     live_addresses, copy_addresses = ({facts.address for facts in database.catalog()} for database in (live, copy))
+    copy.prepare()
     with live.open() as live_store, copy.open() as copy_store:
         for changed in changes:
             source = live_store.collection(changed.address) if changed.address in live_addresses else None
@@ -129,6 +130,7 @@ def carry_over(live: FileDatabase, copy: FileDatabase, changes: Sequence[Changes
             raise VerificationError(
                 f"collection {changed.address}: not all records were carried over; nothing was changed"
             )
+    copy.tidy()
 
 
 def _counterpart(store: Store, source: Collection | None, address: Address, exists: bool) -> Collection:
