@@ -127,13 +127,13 @@ class Deadline:
         """
         if math.isinf(self._seconds):
             return act()
-        outcome = in_thread(act)
+        left, outcome = max(0.0, self.left), in_thread(act)
         try:
-            return outcome.result(timeout=min(max(0.0, self.left), threading.TIMEOUT_MAX))
+            return outcome.result(timeout=min(left, threading.TIMEOUT_MAX))
         except TimeoutError:
             if outcome.done():
                 raise
         raise DeadlineError(
-            f"{action} did not end within {self._seconds:.0f} s: nothing was migrated; raise max_seconds "
-            "(LIGHTMIGRATE_MAX_SECONDS)"
+            f"{action} did not end within the {left:.0f} s that were left of {self._seconds:.0f} s: nothing was "
+            "migrated; raise max_seconds (LIGHTMIGRATE_MAX_SECONDS)"
         )

@@ -45,7 +45,7 @@ def test_what_would_take_too_long_is_refused_with_both_numbers() -> None:
 def test_what_does_not_end_in_time_is_not_awaited() -> None:
     over = threading.Event()
     try:
-        with pytest.raises(DeadlineError, match="waiting did not end within 0 s"):
+        with pytest.raises(DeadlineError, match="waiting did not end within the 0 s that were left of 0 s"):
             Deadline(0.1).within(over.wait, "waiting")
     finally:
         over.set()
