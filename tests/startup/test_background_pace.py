@@ -12,12 +12,12 @@ import pytest
 
 from lightmigrate.providers.base import Bill
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.refinement import background, ledger
+from lightmigrate.refinement import background, ledger, refine
 from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.partly_refined import PartlyRefined
 from lightmigrate.refinement.provenance import Provenance
-from lightmigrate.refinement.turns import GivingWay
+from lightmigrate.refinement.turns import BATCH, GivingWay
 from lightmigrate.startup.report import StartReport
 from lightmigrate.stores.base import Page
 from tests.startup.serving import documents, open_folder, require_reembedded
@@ -59,6 +59,53 @@ def test_so_many_rows_are_embedded_in_a_second(
         assert moment == pytest.approx(0.0 if rate is None else before / rate)
         assert rate is None or of_batch <= 5 * rate, "no more at once than in five seconds"
         before += of_batch
+
+
+@pytest.mark.parametrize(("times_the_price", "grow"), [(1000.0, True), (2.0, False)])
+def test_what_costs_money_is_embedded_in_batches_that_leave_little_of_a_budget_unused(
+    folder: Path,
+    started: Callable[..., StartReport],
+    monkeypatch: pytest.MonkeyPatch,
+    times_the_price: float,
+    grow: bool,
+) -> None:
+    monkeypatch.setattr(ChromaProvider, "priced", lambda provider, tokens: Bill(tokens, tokens / 1000))
+    batches: list[int] = []
+    embed = PartlyRefined.embedded
+
+    def noted(work: PartlyRefined, page: Page) -> Any:
+        batches.append(len(page))
+        return embed(work, page)
+
+    monkeypatch.setattr(PartlyRefined, "embedded", noted)
+    started(refine="off")
+    price = sum(map(len, documents())) / 4 / 1000
+    refinement = started(max_cost_per_day=times_the_price * price).refinement
+    assert refinement is not None
+    with open_folder(folder) as client:
+        assert refinement.wait(TIMEOUT)
+        require_reembedded(client)
+    assert batches[0] == BATCH
+    assert (max(batches) > BATCH) == grow, batches
+
+
+def test_how_many_vectors_were_replaced_is_told_to_what_makes_them_reachable(
+    folder: Path, started: Callable[..., StartReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    write = refine.write_unreached
+
+    def noted(*arguments: Any) -> list[int]:
+        told.append(arguments[5])
+        return write(*arguments)
+
+    monkeypatch.setattr(refine, "write_unreached", noted)
+    refinement = started().refinement
+    assert refinement is not None
+    rows = len(projected(folder))
+    with open_folder(folder):
+        assert refinement.wait(TIMEOUT)
+    assert told == [rows]
 
 
 def out_of_budget(refinement: BackgroundRefinement, folder: Path, before: int) -> bool:
