@@ -12,7 +12,7 @@ import pytest
 
 from lightmigrate.providers.base import Bill
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.refinement import background, ledger, refine
+from lightmigrate.refinement import background, ledger, reachable, refine
 from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.partly_refined import PartlyRefined
@@ -93,7 +93,7 @@ def test_how_many_vectors_were_replaced_is_told_to_what_makes_them_reachable(
     folder: Path, started: Callable[..., StartReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    write = refine.write_unreached
+    write = reachable.write_unreached
 
     def noted(*arguments: Any) -> list[int]:
         told.append(arguments[5])
