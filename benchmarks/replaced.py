@@ -1,9 +1,9 @@
 """What searches find after all vectors of a Chroma collection were replaced: `python benchmarks/replaced.py DATA`.
 
-Chunks as in `beside_loop.py`, with vectors of `static`; at first a weak projection of wordllama's stands for them,
-learned on 800, in a new index or in the graph that wordllama's vectors had. All are replaced in pieces, in random
-order, as a refinement does; then all are written once more, and those that searches miss by their own vector again, in
-two passes over all rows (`refinement/reachable.py`); beside it, only those that are missed. After each: how many rows
+Chunks as in `beside_loop.py`, with vectors of `static` or another model of `start_models.py`; at first a weak
+projection of wordllama's stands for them, learned on 800, in a new index or in the graph that wordllama's vectors had.
+All are replaced in pieces, in random order, as a refinement does; then all, half or none are written once more, and
+those that searches miss by their own vector again (`refinement/reachable.py`). After each: how many rows
 are missed, and how many of the ten nearest are found, beside a new index: of 200 queries that are like the chunks
 (their vectors, with noise), and of 300 that people asked (`*/queries.jsonl`), also about what is in no chunk. Writes
 `replaced.md` into the folder given with `--results`.
@@ -36,15 +36,16 @@ from lightmigrate.vectors import METRICS, Metric, Vectors
 
 NAME, SIZES = "docs", (2400, 16_000)
 LEARNED, RIDGE, QUERIES, NOISE, NEAREST, PIECE, PAGE = 800, 0.3, 200, 0.02, 10, 256, 500
+PASSES = reachable.PASSES
 
-# What is written again: for each step the share of missed rows from which all are written first, and passes over those
-# that are missed.
+# What is written again before the missed ones: for each time the share of missed rows from which all are, and the share
+# of replaced ones from which half are.
 ALWAYS, NEVER = -1.0, 2.0
-PASSES = {
-    "missed rows written again, 2 passes": ((NEVER, 2),),
-    "all rows written again": ((ALWAYS, 0),),
-    "all, then missed ones, 2 passes": ((ALWAYS, 2),),
-    "all twice, then missed ones, 2 passes": ((ALWAYS, 0), (ALWAYS, 2)),
+BEFORE = {
+    "nothing": ((NEVER, NEVER),),
+    "every other row": ((NEVER, ALWAYS),),
+    "all": ((ALWAYS, NEVER),),
+    "all twice": ((ALWAYS, NEVER), (ALWAYS, NEVER)),
 }
 
 Row = tuple[str, int, float, float, float]
@@ -107,15 +108,15 @@ class Measured:
                     collection.update([self.ids[number] for number in part], embeddings=self._new[part])
 
             yield self._row(client, f"{how}: all vectors replaced", _processor(replace))
-        for done, passes in PASSES.items():  # each from the same beginning
+        for done, times in BEFORE.items():  # each from the same beginning
             with tempfile.TemporaryDirectory(dir=folder.parent) as again:
                 other = shutil.copytree(folder, Path(again) / "db")
                 with open_client(other) as client:
                     collection, seconds = self._collection(client), 0.0
-                    for most_missed, most_passes in passes:
-                        reachable.LOOSENED, reachable.PASSES = most_missed, most_passes
+                    for left, (reachable.LOOSENED, reachable.MOST) in zip(range(len(times))[::-1], times, strict=True):
+                        reachable.PASSES = 0 if left else PASSES
                         seconds += _processor(lambda: write_unreached(collection, lambda page: page.vectors))  # noqa: B023
-                    yield self._row(client, f"{how}: {done}", seconds)
+                    yield self._row(client, f"{how}: {done}, then missed ones, {PASSES} passes", seconds)
 
     def _collection(self, client: Any) -> Collection:
         return LiveChromaStore(client).collection(Address(NAME))

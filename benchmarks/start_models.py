@@ -18,6 +18,7 @@ The metered model is named `text-embedding-3-small`, so that its price is known,
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import threading
@@ -209,7 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Embed, after the time that a call takes."""
-        texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        texts = asked["input"]
         if not 0 < len(texts) <= MOST_TEXTS:
             self._answer(400, {"error": {"message": f"{len(texts)} texts, at most {MOST_TEXTS} are taken"}})
             return
@@ -218,7 +220,12 @@ class _Handler(BaseHTTPRequestHandler):
             rows, tokens = self.meter.model.embed(texts)
             self.meter.calls += 1
             self.meter.tokens += tokens
-        data = [{"object": "embedding", "index": row, "embedding": rows[row].tolist()} for row in range(len(rows))]
+        # OpenAI's own client asks for the bytes of float32 numbers, which it reads many times as fast as a list
+        coded = asked.get("encoding_format") == "base64"
+        data = [
+            {"object": "embedding", "index": place, "embedding": _base64(row) if coded else row.tolist()}
+            for place, row in enumerate(rows)
+        ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         self._answer(200, {"object": "list", "data": data, "model": METERED, "usage": usage})
 
@@ -232,6 +239,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""
+
+
+def _base64(row: Any) -> str:
+    return base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode()
 
 
 @contextmanager

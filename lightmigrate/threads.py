@@ -12,13 +12,17 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from lightmigrate.system import cores
+
+_T = TypeVar("_T")
+_Answer = TypeVar("_Answer")
 
 # How many threads matrix products may have, for every block of code that has said so and is not done; what each library
 # had before the first of them; and a lock for both.
@@ -59,34 +63,47 @@ def in_blocks(work: Callable[[slice], None], rows: int, block: int) -> None:
         return
     rounds = -(-rows // (threads * block))
     size = -(-rows // (threads * rounds))  # equally many blocks for all threads
-    left = deque(range(0, rows, size))
-    failures: list[BaseException] = []
     settings = np.geterr()  # which each thread has its own of
+
+    def of_block(first: int) -> None:
+        with np.errstate(**settings):
+            work(slice(first, min(first + size, rows)))
+
+    with _at_most(1):
+        side_by_side(of_block, range(0, rows, size), threads)
+
+
+def side_by_side(work: Callable[[_T], _Answer], parts: Sequence[_T], threads: int) -> list[_Answer]:
+    """What `work` returns for each of some parts, in their order; in so many threads at once, this one among them.
+
+    Where it fails, no more calls begin, and the error is raised when those under way are done. All see the context
+    variables of the caller.
+    """
+    left, answers, failures = deque(enumerate(parts)), dict[int, _Answer](), list[BaseException]()
 
     def work_on() -> None:
         try:
-            with np.errstate(**settings):
-                while (first := _next(left)) is not None:
-                    work(slice(first, min(first + size, rows)))
+            while (part := _next(left)) is not None:
+                answers[part[0]] = work(part[1])
         except BaseException as failure:  # noqa: BLE001  # raised below
             left.clear()
             failures.append(failure)
 
-    with _at_most(1):
-        helpers: list[threading.Thread] = []
-        with contextlib.suppress(RuntimeError):  # none begins any more while Python ends; this one does it all then
-            for _ in range(threads - 1):
-                helper = threading.Thread(target=work_on)
-                helper.start()
-                helpers.append(helper)
-        work_on()
-        for helper in helpers:
-            helper.join()
+    helpers: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError):  # none begins any more while Python ends; this one does it all then
+        for _ in range(min(threads, len(parts)) - 1):
+            helper = threading.Thread(target=copy_context().run, args=(work_on,))
+            helper.start()
+            helpers.append(helper)
+    work_on()
+    for helper in helpers:
+        helper.join()
     if failures:
         raise failures[0]
+    return [answers[place] for place in range(len(parts))]
 
 
-def _next(left: deque[int]) -> int | None:
+def _next(left: deque[_T]) -> _T | None:
     try:
         return left.popleft()
     except IndexError:

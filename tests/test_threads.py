@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from contextvars import ContextVar
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightmigrate import threads
+from tests.processes import TIMEOUT
 
 SCRIPT = """
 import threading
@@ -194,3 +197,31 @@ threading.Thread(target=late).start()
 def test_a_thread_that_outlives_the_main_one_goes_on_alone() -> None:
     done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("9\n", "")
+
+
+def test_parts_are_worked_on_side_by_side_in_their_order_with_what_the_caller_has_set() -> None:
+    said: ContextVar[str] = ContextVar("said", default="nothing")
+    said.set("something")
+    both, used = threading.Barrier(2), set[int]()
+
+    def work(part: int) -> tuple[int, str]:
+        used.add(threading.get_ident())
+        both.wait(TIMEOUT)
+        return part, said.get()
+
+    assert threads.side_by_side(work, range(4), 2) == [(part, "something") for part in range(4)]
+    assert len(used) == 2
+    assert threading.get_ident() in used
+    assert threads.side_by_side(lambda part: part, [], 2) == []
+
+
+def test_a_part_that_fails_begins_no_more_of_them() -> None:
+    begun: list[int] = []
+
+    def work(part: int) -> None:
+        begun.append(part)
+        raise ValueError(part)
+
+    with pytest.raises(ValueError, match=r"^[01]$"):
+        threads.side_by_side(work, range(100), 2)
+    assert len(begun) <= 2

@@ -30,10 +30,11 @@ from lightmigrate.vectors import Vectors, finite_rows, meaningful
 # Passes over all rows: after two, searches miss no more than in a new index. A third costs as many searches again.
 PASSES = 2
 
-# All rows are written once more where more than such a share of the vectors was replaced, or of so many rows searches
-# miss such a share: a new index of 16,000 misses .05, and one in which every vector was replaced .40; of 2,400 .01 and
-# .22. Who was interrupted does not know how many were replaced before.
-MOST, SAMPLED, LOOSENED = 0.5, 200, 0.12
+# Of so many rows searches have to miss such a share for all to be written once more: a new index of 16,000 misses none
+# to .05 of them, by the model, and one in which every vector was replaced none to .40. Every other row is written once
+# more where they miss fewer, but more than such a share of the vectors was replaced. Who was interrupted does not know
+# how many were replaced before.
+SAMPLED, LOOSENED, MOST = 200, 0.12, 0.5
 
 # A search takes a fraction of the time of a write, and hardly a row is written after the first pass.
 SEARCHED_FOR_EACH_WRITTEN = 2
@@ -52,7 +53,7 @@ def write_unreached(
 ) -> list[int]:
     """Write every row again that a search for its own vector does not return, with the vector that it holds. Writes.
 
-    Where many were replaced, or are missed, all are written once before that.
+    Before that all are written once where many are missed, and half of them where most were replaced.
 
     The application may write meanwhile. A row is written only if it still holds what was read milliseconds before; a
     text that it writes in that window is noticed, and embedded.
@@ -75,12 +76,10 @@ def write_unreached(
     with alone(), turns.own():
         count = collection.count()
         metric = space_of(collection) if count else "cosine"
-        loosened = replaced > MOST * count
-        if not loosened:
-            sample = collection.sample(SAMPLED)
-            loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
-    if loosened:
-        _write_in_pieces(collection, None, embed, turns, alone, note)
+        sample = collection.sample(SAMPLED)
+        loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
+    if loosened or replaced > MOST * count:
+        _write_in_pieces(collection, None, embed, turns, alone, note, every=1 if loosened else 2)
     while len(written) < PASSES:
         written.append(_write_in_pieces(collection, metric, embed, turns, alone, note))
         if not written[-1]:
@@ -95,11 +94,12 @@ def _write_in_pieces(
     turns: Turns,
     alone: Callable[[], contextlib.AbstractContextManager[None]],
     note: Callable[[Page], None],
+    every: int = 1,
 ) -> int:
-    """One pass over all rows; the number of rows written. Without a distance all are."""
+    """One pass over all rows, or over every so many; the number of rows written. Without a distance all are."""
     listed, written, searched = Waiting(), 0, 0
     with turns.own():
-        for some in in_batches(enumerate(collection.ids()), ROWS_AT_ONCE):
+        for some in in_batches(enumerate(itertools.islice(collection.ids(), None, None, every)), ROWS_AT_ONCE):
             listed.add({row_id: f"{place:016x}" for place, row_id in some})
     ids = iter(listed)
     while searched < len(listed):

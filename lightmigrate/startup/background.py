@@ -12,12 +12,11 @@ from lightmigrate.progress import logger
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.refinement.background import BackgroundRefinement
 from lightmigrate.refinement.ledger import Ledger
 from lightmigrate.refinement.partly_refined import unfinished
 from lightmigrate.refinement.provenance import Provenance
-from lightmigrate.refinement.slices import Slices
+from lightmigrate.refinement.slices import Slices, StoppedError
 from lightmigrate.refinement.turns import GivingWay
 from lightmigrate.startup.policy import Policy
 from lightmigrate.startup.report import CollectionReport
@@ -28,7 +27,10 @@ from lightmigrate.training.limits import SpendingLimit
 
 
 class PacedProvider(ChromaProvider):
-    """The application's embedding function, called with a few texts at a time so that searches find room.
+    """The application's embedding function, called so that searches find room.
+
+    A model on this machine gets a few texts at a time. One that a server answers takes nothing from searches: it is
+    called as at a start, several times at once.
 
     Args:
         function: as for `ChromaProvider`.
@@ -38,15 +40,21 @@ class PacedProvider(ChromaProvider):
 
     def __init__(self, function: Any, turns: GivingWay, *, limited: bool) -> None:
         super().__init__(function, limited=limited)
-        self.parallel = ParallelCalls()
-        self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
-        self.measures_calls = False  # the slices do
-        self._slices = Slices(turns.quiet, lambda: turns.called, turns.processors)
+        self._turns = turns
+        self._slices: Slices | None = None
+        if self.parallel.most == 1:
+            self.batch_size = Provider.batch_size  # when it is stopped within a batch, that batch is lost
+            self.measures_calls = False  # the slices do
+            self._slices = Slices(turns.quiet, lambda: turns.called, turns.processors)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
         """See `Provider.encode`; raises `StoppedError` too."""
         encode = super().encode
-        return self._slices.encode(lambda part: encode(part, queries), texts)
+        if self._slices is not None:
+            return self._slices.encode(lambda part: encode(part, queries), texts)
+        if not self._turns.quiet():
+            raise StoppedError("the refinement was stopped")
+        return encode(texts, queries)
 
 
 def refine_in_background(

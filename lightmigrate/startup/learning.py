@@ -17,7 +17,7 @@ from lightmigrate.progress import LogProgress, logger
 from lightmigrate.providers.cache import Cached
 from lightmigrate.routes.costs import Costs
 from lightmigrate.startup.meanwhile import while_fitting
-from lightmigrate.startup.worth_learning import TimeToLearn, texts_left
+from lightmigrate.startup.worth_learning import LEAST_SECONDS, TimeToLearn, texts_left
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.system import cores
 from lightmigrate.training.learning_options import LearningOptions
@@ -31,10 +31,9 @@ START_SECONDS = 60.0
 # If no projection passes the gate and nobody set a limit, a server may rather wait so long for exact vectors.
 PATIENCE_SECONDS = 600.0
 
-# Where writing alone takes longer than a server is to take, embedding everything may take this many times that: the
-# server cannot be up in time anyway, and replacing vectors one by one afterwards takes four times as long as writing
-# them into a new index (100,000 chunks: more than seven minutes for one and a half), so that exact comes sooner by more
-# than the server is later.
+# Where a server cannot be up in time anyway, embedding everything may take this many times as long as writing:
+# replacing vectors one by one afterwards takes four times as long as writing them into a new index (100,000 chunks:
+# more than seven minutes for one and a half), so that exact comes sooner by more than the server is later.
 TIMES_WRITING = 2.0
 
 # Embedding everything is given up for a projection when it turns out to take so many times as long as there is time.
@@ -184,7 +183,7 @@ def _allowed(costs: Costs, deadline: Deadline, seconds: float) -> float:
     """How long embedding everything may take in a start that has so many seconds; 0 where there is no time for that."""
     if costs.everything_within(seconds):
         return seconds
-    late_anyway = math.isinf(deadline.left) and costs.writing_seconds > seconds
+    late_anyway = math.isinf(deadline.left) and LEAST_SECONDS + costs.writing_seconds > seconds
     return TIMES_WRITING * costs.writing_seconds if late_anyway else 0.0
 
 

@@ -6,8 +6,10 @@ import os
 import threading
 from collections.abc import Sequence
 
+import pytest
+
 from lightmigrate.refinement.processors import Processors
-from lightmigrate.refinement.slices import Slices
+from lightmigrate.refinement.slices import Slices, StoppedError
 from lightmigrate.refinement.turns import GivingWay
 from lightmigrate.startup.background import PacedProvider
 
@@ -92,3 +94,28 @@ def test_the_application_s_own_function_takes_turns_too() -> None:
 
     PacedProvider(function, turns, limited=False).embed(["a text", "another"])
     assert seen == [False, False]
+
+
+class Service:
+    """A function that a server answers, as its key shows; every call waits for another one at the same time."""
+
+    def __init__(self, turns: GivingWay) -> None:
+        self.api_key = "a key"
+        self.both = threading.Barrier(2)
+        self._turns = turns
+
+    def __call__(self, input: list[str]) -> list[list[float]]:
+        self.both.wait(ENOUGH)
+        assert free(self._turns)
+        return [[1.0, float(len(text))] for text in input]
+
+
+def test_a_server_is_called_several_times_at_once_and_takes_no_turn() -> None:
+    turns = GivingWay()
+    provider = PacedProvider(Service(turns), turns, limited=False)
+    texts = [f"text {number}" + "." * number for number in range(100)]
+    vectors = provider.embed(texts)
+    assert vectors[:, 1].tolist() == [len(text) for text in texts]
+    turns.stop()
+    with pytest.raises(StoppedError):
+        provider.embed(texts)

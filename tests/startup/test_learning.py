@@ -89,7 +89,8 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     (80, 150.0, None, True),  # it is late by writing alone
     (200, 150.0, None, True),  # up later by less than exact is sooner
     (400, 150.0, None, False),  # embedding takes much longer than writing
-    (70, 50.0, None, False),  # it can be up in time
+    (80, 50.0, None, True),  # it is late by what learning takes at least
+    (80, 20.0, None, False),  # it can be up in time
     (70, 150.0, 65, False),  # somebody set a limit
 ])  # fmt: skip
 def test_where_writing_alone_takes_too_long_a_little_more_makes_everything_exact(

@@ -30,6 +30,8 @@ from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.page import sample_ranges
 from lightmigrate.stores.read_ahead import read_ahead_by
 from lightmigrate.stores.record_tables import RecordTable, RecordTables
+from lightmigrate.system import cores
+from lightmigrate.threads import side_by_side
 from lightmigrate.vectors import Metric, Vectors, as_vectors
 
 # Index settings: the key in a collection's metadata, and the name in its schema.
@@ -48,6 +50,9 @@ _COLUMNS = ["embeddings", "documents", "metadatas", "uris"]
 # Limits per request: with more rows or ids Chroma exceeds its number of SQL variables.
 _MOST_ROWS = 32_766
 _IDS_AT_ONCE = 1000
+
+# Fewer searches in a call are not worth a thread.
+_SEARCHED_AT_ONCE = 16
 
 # The first page of a scan is smaller than the others by this factor, so that processing starts earlier.
 _FIRST = 8
@@ -279,9 +284,14 @@ class ChromaCollection(CollectionDefaults):
                 self._removals.extend(ids[start : start + _IDS_AT_ONCE])
 
     def nearest(self, vectors: Vectors, k: int) -> tuple[list[list[str]], list[list[float]]]:
-        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index."""
-        result = self._collection.query(query_embeddings=vectors, n_results=k, include=["distances"])
-        return result["ids"], result["distances"]
+        """Ids and distances of the k nearest records to each of `vectors` `(q, d)`, through the index.
+
+        Chroma searches for the vectors of one call one after the other, and for those of several calls at once.
+        """
+        parts = np.array_split(vectors, max(1, min(cores(), len(vectors) // _SEARCHED_AT_ONCE)))
+        query = functools.partial(self._collection.query, n_results=k, include=["distances"])
+        answers = side_by_side(lambda part: query(query_embeddings=part), parts, len(parts))
+        return [ids for one in answers for ids in one["ids"]], [row for one in answers for row in one["distances"]]
 
     def settings(self, distance: Metric | None = None) -> Mapping[str, Any]:
         """Its schema, without the embedding function and Chroma's automatic entries, and its metadata."""

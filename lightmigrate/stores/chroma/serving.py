@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ _STOP = "stop"
 # Answers kept until `found` is called.
 _MOST_ANSWERS = 1000
 
+# Whether this thread, or the one that it works for, is within `own`.
+_own_calls: ContextVar[bool] = ContextVar("_own_calls", default=False)
+
 # Stopping waits so long for a call that is under way.
 _SECONDS_TO_STOP = 5.0
 
@@ -56,7 +60,6 @@ class ServedChroma:
 
     def __init__(self, engine: Any, store: LiveChromaStore | SharedFolderStore, is_closed: Callable[[], bool]) -> None:
         self._engine, self._store, self._is_closed = engine, store, is_closed
-        self._own = threading.local()
         self._own_call = threading.RLock()
         self._lock = threading.Lock()
         self._calls = 0
@@ -90,11 +93,11 @@ class ServedChroma:
         with self._own_call:
             if self.closed:
                 raise DatabaseError(f"the application has closed {self._store}")
-            before, self._own.now = getattr(self._own, "now", False), True
+            before = _own_calls.set(True)
             try:
                 yield
             finally:
-                self._own.now = before
+                _own_calls.reset(before)
 
     def calls_under_way(self) -> int:
         """Number of the application's calls that have not returned."""
@@ -126,7 +129,7 @@ class ServedChroma:
     def _observed(self, method: Callable[..., Any], answers: bool) -> Callable[..., Any]:
         @functools.wraps(method)
         def call(*arguments: Any, **named: Any) -> Any:
-            if not self._replaced or getattr(self._own, "now", False):
+            if not self._replaced or _own_calls.get():
                 return method(*arguments, **named)
             with self._lock:
                 self._calls += 1

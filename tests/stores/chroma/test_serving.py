@@ -133,3 +133,18 @@ def test_a_client_is_shared_as_it_is(tmp_path: Path) -> None:
             assert shared.store.collection(NOTES).count() == 2
         shared.release()
     assert shared.closed
+
+
+def test_searches_of_its_own_are_not_the_application_s_in_however_many_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightmigrate.stores.chroma.collection.cores", lambda: 3)
+    with opened(tmp_path / "db"):
+        shared = served(open_folder(tmp_path / "db"))
+        assert shared is not None
+        queries = np.eye(2, dtype=np.float32)[[0, 1, 1] * 20]
+        with shared.own():
+            ids, distances = shared.store.collection(NOTES).nearest(queries, 1)
+        assert ids == [["a"], ["b"], ["b"]] * 20
+        np.testing.assert_allclose(distances, 0.0, atol=1e-6)
+        assert (shared.found(), shared.seconds_since_call()) == ([], float("inf"))
