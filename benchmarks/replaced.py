@@ -2,7 +2,7 @@
 
 Chunks as in `beside_loop.py`, with vectors of `static` or another model of `start_models.py`; at first a weak
 projection of wordllama's stands for them, learned on 800, in a new index or in the graph that wordllama's vectors had.
-All are replaced in pieces, in random order, as a refinement does; then all, half or none are written once more, and
+All are replaced in pieces, in random order, as a refinement does; then all, some or none are written once more, and
 those that searches miss by their own vector again (`refinement/reachable.py`). After each: how many rows
 are missed, and how many of the ten nearest are found, beside a new index: of 200 queries that are like the chunks
 (their vectors, with noise), and of 300 that people asked (`*/queries.jsonl`), also about what is in no chunk. Writes
@@ -12,6 +12,7 @@ are missed, and how many of the ten nearest are found, beside a new index: of 20
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import tempfile
 import time
@@ -36,17 +37,9 @@ from lightmigrate.vectors import METRICS, Metric, Vectors
 
 NAME, SIZES = "docs", (2400, 16_000)
 LEARNED, RIDGE, QUERIES, NOISE, NEAREST, PIECE, PAGE = 800, 0.3, 200, 0.02, 10, 256, 500
-PASSES = reachable.PASSES
 
-# What is written again before the missed ones: for each time the share of missed rows from which all are, and the share
-# of replaced ones from which half are.
-ALWAYS, NEVER = -1.0, 2.0
-BEFORE = {
-    "nothing": ((NEVER, NEVER),),
-    "every other row": ((NEVER, ALWAYS),),
-    "all": ((ALWAYS, NEVER),),
-    "all twice": ((ALWAYS, NEVER), (ALWAYS, NEVER)),
-}
+# What is written again before the missed ones, as a share of all rows.
+BEFORE = {"none": 0.0, "a quarter": 0.25, "half": 0.5, "all": 1.0, "all twice": 2.0}
 
 Row = tuple[str, int, float, float, float]
 
@@ -108,15 +101,21 @@ class Measured:
                     collection.update([self.ids[number] for number in part], embeddings=self._new[part])
 
             yield self._row(client, f"{how}: all vectors replaced", _processor(replace))
-        for done, times in BEFORE.items():  # each from the same beginning
+        for before, share in BEFORE.items():  # each from the same beginning
             with tempfile.TemporaryDirectory(dir=folder.parent) as again:
                 other = shutil.copytree(folder, Path(again) / "db")
                 with open_client(other) as client:
-                    collection, seconds = self._collection(client), 0.0
-                    for left, (reachable.LOOSENED, reachable.MOST) in zip(range(len(times))[::-1], times, strict=True):
-                        reachable.PASSES = 0 if left else PASSES
-                        seconds += _processor(lambda: write_unreached(collection, lambda page: page.vectors))  # noqa: B023
-                    yield self._row(client, f"{how}: {done}, then missed ones, {PASSES} passes", seconds)
+                    collection = self._collection(client)
+                    rows = np.resize(self._order, int(share * len(self._order)))
+
+                    def write(collection: Collection = collection, rows: Any = rows) -> None:
+                        for start in range(0, len(rows), PIECE):
+                            part = rows[start : start + PIECE]
+                            collection.replace_vectors([self.ids[number] for number in part], self._new[part])
+                        write_unreached(collection, lambda page: page.vectors)
+
+                    seconds = _processor(write)
+                    yield self._row(client, f"{how}: {before} written again, then missed ones", seconds)
 
     def _collection(self, client: Any) -> Collection:
         return LiveChromaStore(client).collection(Address(NAME))
@@ -158,12 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What searches find after all vectors were replaced.")
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--spaces", nargs="+", choices=METRICS, default=("cosine", "l2"))
+    parser.add_argument("--spaces", nargs="+", choices=METRICS, default=("cosine",))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=("static", "minilm"))
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
+    reachable.LOOSENED = 1.0  # what it would choose itself is measured, too
     texts = chunks(arguments.data, max(arguments.sizes))
-    vectors = {name: np.asarray(MODELS[name]()(texts), np.float32) for name in ("wordllama", "static")}
-    asked = np.asarray(MODELS["static"]()(some_queries(arguments.data)), np.float32)
+    old = np.asarray(MODELS["wordllama"]()(texts), np.float32)
     lines = [
         "# What searches find after all vectors were replaced",
         "",
@@ -171,16 +171,17 @@ def main() -> None:
         "",
     ]
     lines += [
-        "| rows | distance | | missed by their own vector | found, like chunks | people's | processor ms a row |",
-        "|--:|---|---|--:|--:|--:|--:|",
+        "| model | rows | distance | | missed by own vector | found, like chunks | people's | processor ms a row |",
+        "|---|--:|---|---|--:|--:|--:|--:|",
     ]
-    for size in arguments.sizes:
-        old, new = vectors["wordllama"][:size], vectors["static"][:size]
-        for space in arguments.spaces:
+    for name in arguments.models:
+        model = MODELS[name]()
+        new, asked = (np.asarray(model(some), np.float32) for some in (texts, some_queries(arguments.data)))
+        for size, space in itertools.product(arguments.sizes, arguments.spaces):
             with tempfile.TemporaryDirectory() as folder:
-                for done, missed, like, people, seconds in measured(Path(folder), old, new, asked, space):
+                for done, missed, like, people, seconds in measured(Path(folder), old[:size], new[:size], asked, space):
                     shares = f"{like:.3f} | {people:.3f}"
-                    lines.append(f"| {size:,} | {space} | {done} | {missed:,} | {shares} | {seconds:.2f} |")
+                    lines.append(f"| {name} | {size:,} | {space} | {done} | {missed:,} | {shares} | {seconds:.2f} |")
                     print(lines[-1], flush=True)
     (arguments.results / "replaced.md").write_text("\n".join(lines) + "\n")
 

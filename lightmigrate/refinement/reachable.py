@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable
 
@@ -31,10 +32,12 @@ from lightmigrate.vectors import Vectors, finite_rows, meaningful
 PASSES = 2
 
 # Of so many rows searches have to miss such a share for all to be written once more: a new index of 16,000 misses none
-# to .05 of them, by the model, and one in which every vector was replaced none to .40. Every other row is written once
-# more where they miss fewer, but more than such a share of the vectors was replaced. Who was interrupted does not know
-# how many were replaced before.
-SAMPLED, LOOSENED, MOST = 200, 0.12, 0.5
+# to .05 of them, by the model, and one in which every vector was replaced none to .40.
+SAMPLED, LOOSENED = 200, 0.12
+
+# Where they miss fewer, writing rows once more may take such a share of the time that replacing all took, the model's
+# time included: beside a slow model that is enough for all.
+SHARE_OF_TIME = 1 / 40
 
 # A search takes a fraction of the time of a write, and hardly a row is written after the first pass.
 SEARCHED_FOR_EACH_WRITTEN = 2
@@ -49,11 +52,11 @@ def write_unreached(
     turns: Turns | None = None,
     alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     note: Callable[[Page], None] = lambda page: None,
-    replaced: int = 0,
+    took: float = 0.0,
 ) -> list[int]:
     """Write every row again that a search for its own vector does not return, with the vector that it holds. Writes.
 
-    Before that all are written once where many are missed, and half of them where most were replaced.
+    Before that all are written once where many are missed, and otherwise as many as there is time for.
 
     The application may write meanwhile. A row is written only if it still holds what was read milliseconds before; a
     text that it writes in that window is noticed, and embedded.
@@ -64,7 +67,7 @@ def write_unreached(
         turns: when the next rows may be looked at, and how many at once.
         alone: held around each of these pieces of work.
         note: called with the rows that are written next, for `embed_left_texts` after an interruption.
-        replaced: how many vectors were replaced.
+        took: seconds that replacing vectors took; less than 0 where none was.
 
     Returns:
         The number of rows that were missed in each pass over all of them.
@@ -78,8 +81,8 @@ def write_unreached(
         metric = space_of(collection) if count else "cosine"
         sample = collection.sample(SAMPLED)
         loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
-    if loosened or replaced > MOST * count:
-        _write_in_pieces(collection, None, embed, turns, alone, note, every=1 if loosened else 2)
+    if loosened or took > 0:
+        _write_in_pieces(collection, None, embed, turns, alone, note, math.inf if loosened else SHARE_OF_TIME * took)
     while len(written) < PASSES:
         written.append(_write_in_pieces(collection, metric, embed, turns, alone, note))
         if not written[-1]:
@@ -94,15 +97,15 @@ def _write_in_pieces(
     turns: Turns,
     alone: Callable[[], contextlib.AbstractContextManager[None]],
     note: Callable[[Page], None],
-    every: int = 1,
+    seconds: float = math.inf,
 ) -> int:
-    """One pass over all rows, or over every so many; the number of rows written. Without a distance all are."""
+    """One pass over all rows, for so long; the number of rows written. Without a distance all are."""
     listed, written, searched = Waiting(), 0, 0
     with turns.own():
-        for some in in_batches(enumerate(itertools.islice(collection.ids(), None, None, every)), ROWS_AT_ONCE):
+        for some in in_batches(enumerate(collection.ids()), ROWS_AT_ONCE):
             listed.add({row_id: f"{place:016x}" for place, row_id in some})
-    ids = iter(listed)
-    while searched < len(listed):
+    ids, end = iter(listed), time.monotonic() + seconds
+    while searched < len(listed) and time.monotonic() < end:
         rows = turns.next() * (SEARCHED_FOR_EACH_WRITTEN if metric else 1)
         if not rows:
             raise StoppedError("the refinement was stopped")

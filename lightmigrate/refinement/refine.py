@@ -7,6 +7,7 @@ written, and that the row is exact afterwards: a run that was killed between the
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -139,9 +140,8 @@ class Refiner:
             raise ModelMismatchError(
                 f"collection {address} was migrated to {model}, not to {provider.name}: use {model}"
             )
-        self._turns = turns or AtOnce()
+        self._turns, self._replacing_since, self._reprojected = turns or AtOnce(), math.inf, 0
         self._writer = VectorWriter(address, collection, provenance, provider, self._turns)
-        self._reprojected = self._replaced = 0
 
     def run(
         self,
@@ -323,17 +323,17 @@ class Refiner:
         Returns:
             The number of rows that hold them now.
         """
-        self._note_replacing(len(page))
+        self._note_replacing()
         written, changed = self._writer.give(page, vectors)
         self._provenance.mark_exact(self._address, list(written), list(written.values()))
         self._writer.repair(changed)
         return len(written)
 
-    def _note_replacing(self, rows: int) -> None:
+    def _note_replacing(self) -> None:
         """Before the first vector is replaced, so that a process that is killed leaves a note of it."""
-        if not self._replaced:
+        if math.isinf(self._replacing_since):
             self._provenance.note(self._address, {REACHED: {"missed": None, "settled": False}})
-        self._replaced += rows
+            self._replacing_since = time.monotonic()
 
     def reach_all(self, alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext) -> None:
         """Make every row reachable by searches again, and note that; see `write_unreached`. Writes.
@@ -344,8 +344,8 @@ class Refiner:
         self._finish_writing(alone)
         before = (self._provenance.facts(self._address).get(REACHED) or {}).get("missed")
         embed, note = self._writer.embedded, self._note_writing
-        replaced, self._replaced = self._replaced, 0
-        written = write_unreached(self._collection, embed, self._turns, alone, note, replaced)
+        took, self._replacing_since = time.monotonic() - self._replacing_since, math.inf
+        written = write_unreached(self._collection, embed, self._turns, alone, note, took)
         settled = before is not None and written[0] <= MORE * before
         self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}, WRITING: {}})
 
@@ -385,7 +385,7 @@ class Refiner:
         for ids in in_batches(self._provenance.ids(self._address, *NOT_EXACT), BATCH):
             state = self._writer.refresh(ids)
             if state.rows:
-                self._note_replacing(len(state.rows))
+                self._note_replacing()
                 vectors = newest.apply(old_vectors_of(state.rows), state.page.texts)
                 written, changed = self._writer.give(state.page, vectors)
                 self._provenance.set_fingerprints(self._address, list(written), list(written.values()))

@@ -26,7 +26,7 @@ MOST_DOCUMENTS, MOST_PAID, LEARNING_SHARE = 4000, 1000, 0.1
 
 # Of a model that costs nothing documents are no expense, as their records are exact from then on. Where all others
 # become exact soon after, they do so later by what sentences and words take: each at most this share of everything.
-SHARE_BEFORE_EXACT = 0.025
+SHARE_BEFORE_EXACT = 0.01
 
 # Shares of the time that writing leaves: in which a model that costs nothing embeds, and in which it is fitted. Judging
 # takes the rest.
