@@ -68,7 +68,7 @@ def write_unreached(
         turns: when the next rows may be looked at, and how many at once.
         alone: held around each of these pieces of work.
         note: called with the rows that are written next, for `embed_left_texts` after an interruption.
-        took: seconds that replacing vectors took; less than 0 where none was.
+        took: seconds that replacing vectors took; 0 where none was replaced.
 
     Returns:
         The number of rows that were missed in each pass over all of them.
@@ -82,7 +82,7 @@ def write_unreached(
         metric = space_of(collection) if count else "cosine"
         sample = collection.sample(SAMPLED)
         loosened = len(unreached(collection, sample, metric)) > LOOSENED * len(sample)
-    if loosened or took > 0:
+    if loosened or took:
         _write_in_pieces(collection, None, embed, turns, alone, note, math.inf if loosened else SHARE_OF_TIME * took)
     while len(written) < PASSES:
         written.append(_write_in_pieces(collection, metric, embed, turns, alone, note))

@@ -7,7 +7,6 @@ written, and that the row is exact afterwards: a run that was killed between the
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -140,7 +139,7 @@ class Refiner:
             raise ModelMismatchError(
                 f"collection {address} was migrated to {model}, not to {provider.name}: use {model}"
             )
-        self._turns, self._replacing_since, self._reprojected = turns or AtOnce(), math.inf, 0
+        self._turns, self._replacing_since, self._reprojected = turns or AtOnce(), 0.0, 0
         self._writer = VectorWriter(address, collection, provenance, provider, self._turns)
 
     def run(
@@ -331,7 +330,7 @@ class Refiner:
 
     def _note_replacing(self) -> None:
         """Before the first vector is replaced, so that a process that is killed leaves a note of it."""
-        if math.isinf(self._replacing_since):
+        if not self._replacing_since:
             self._provenance.note(self._address, {REACHED: {"missed": None, "settled": False}})
             self._replacing_since = time.monotonic()
 
@@ -344,7 +343,8 @@ class Refiner:
         self._finish_writing(alone)
         before = (self._provenance.facts(self._address).get(REACHED) or {}).get("missed")
         embed, note = self._writer.embedded, self._note_writing
-        took, self._replacing_since = time.monotonic() - self._replacing_since, math.inf
+        took = time.monotonic() - self._replacing_since if self._replacing_since else 0.0
+        self._replacing_since = 0.0
         written = write_unreached(self._collection, embed, self._turns, alone, note, took)
         settled = before is not None and written[0] <= MORE * before
         self._provenance.note(self._address, {REACHED: {"missed": written[-1], "settled": settled}, WRITING: {}})

@@ -18,8 +18,9 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.limits import BeforePaying, SpendingLimit, unasked
 from lightmigrate.training.model_speed import NO_TIME, TIMED, ModelSpeed, known_speed, measure_speed
 
-# Vectors that are replaced one by one take so many times as long as when they are written into a new index (100,000
-# chunks of an application in use: more than seven minutes, and one and a half).
+# Vectors that are replaced one by one take so many times as long as a new database with a new index. The index alone
+# takes .5 ms of the processor a row, replacing 3 to 4 with what keeps rows reachable (16,000 rows,
+# `benchmarks/replaced.py`); a new database is copied, read and compared besides.
 TIMES_REPLACING = 4.0
 
 

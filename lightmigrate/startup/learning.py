@@ -32,8 +32,8 @@ START_SECONDS = 60.0
 PATIENCE_SECONDS = 600.0
 
 # Where a server cannot be up in time anyway, embedding everything may take this many times as long as writing:
-# replacing vectors one by one afterwards takes four times as long as writing them into a new index (100,000 chunks:
-# more than seven minutes for one and a half), so that exact comes sooner by more than the server is later.
+# replacing vectors one by one afterwards takes four times as long (`routes.costs.TIMES_REPLACING`), so that exact comes
+# sooner by more than the server is later.
 TIMES_WRITING = 2.0
 
 # Embedding everything is given up for a projection when it turns out to take so many times as long as there is time.

@@ -67,7 +67,12 @@ def missed(collection: ChromaCollection, space: Metric) -> list[str]:
 
 @pytest.mark.parametrize(
     ("space", "least", "took", "first"),
-    [("l2", 0.5, 0.0, IDS), ("cosine", 0.02, 0.0, []), ("cosine", 0.02, math.inf, IDS)],
+    [
+        ("l2", 0.5, 0.0, IDS),
+        ("cosine", 0.02, 0.0, []),
+        ("cosine", 0.02, 1e-12, []),  # no time for a piece
+        ("cosine", 0.02, math.inf, IDS),
+    ],
 )
 def test_every_row_is_found_again(client: Any, space: Metric, least: float, took: float, first: Sequence[str]) -> None:
     """Before those that searches miss, all are written where these are many, or as many as there is time for."""

@@ -288,7 +288,8 @@ class ChromaCollection(CollectionDefaults):
 
         Chroma searches for the vectors of one call one after the other, and for those of several calls at once.
         """
-        parts = np.array_split(vectors, max(1, min(cores(), len(vectors) // _SEARCHED_AT_ONCE)))
+        threads = len(vectors) // _SEARCHED_AT_ONCE
+        parts = np.array_split(vectors, min(cores(), threads)) if threads > 1 else [vectors]
         query = functools.partial(self._collection.query, n_results=k, include=["distances"])
         answers = side_by_side(lambda part: query(query_embeddings=part), parts, len(parts))
         return [ids for one in answers for ids in one["ids"]], [row for one in answers for row in one["distances"]]

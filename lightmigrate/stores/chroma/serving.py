@@ -6,7 +6,7 @@ decides when the engine stops.
 
 Calls are observed by wrapping methods of the application's engine, the object and not its class. A wrapped search takes
 some microseconds more, of 2 to 7 ms. An engine of this process (Chroma 1.5.9) keeps Python's lock for the length of a
-call, so every thread of the process waits for a write as long as it takes.
+write, so every thread of the process waits as long as it takes; searching and reading let other threads run.
 """
 
 from __future__ import annotations
