@@ -6,16 +6,18 @@ follow, then of four, of one, and of more. No text is there twice. The applicati
 turn, each in a process of its own, with an empty cache:
 
 - `loop`: read everything, embed it in batches of 500, add it to a new folder. Nothing can be searched until it is done.
+  It runs before the start and after it, because the speed of a machine and of a model changes within minutes: both
+  times are told, and the start is compared with their mean (one time: a result of before 30 November).
 - `start`: `auto_migrate` with the policy's defaults, and the application's client after it; what is left is embedded in
   the background. A model that costs money gets `--max-cost` dollars, or `--max-cost-per-day`.
 
 Told are the seconds until the database answers the new model's queries, until every vector is the model's own, the
 dollars, and the share of the ten nearest among all exact vectors that 300 queries (`*/queries.jsonl`) find: in the
 loop's index, when the server is up, after 1, 5 and 30 minutes, and in the end (at most `--most-minutes` later). The
-JSON has the processor seconds, too. The models are those of `start_models.py`; vectors of wordllama are replaced, or
-of `static` where wordllama is the new model. Each result is added to `beside_loop.jsonl` in the folder given with
-`--results` as soon as it is there, so that runs of different days make one table, `beside_loop.md`: the newest result
-of each size, model and limit.
+JSON has the processor seconds, too, and how many texts and words the model was given as documents. The models are those
+of `start_models.py`; vectors of wordllama are replaced, or of `static` where wordllama is the new model. Each result is
+added to `beside_loop.jsonl` in the folder given with `--results` as soon as it is there, so that runs of different days
+make one table, `beside_loop.md`: the newest result of each size, model and limit.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import argparse
 import json
 import os
 import re
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -48,7 +52,8 @@ SENTENCES = (3, 2, 4, 1, 5, 6, 7, 8)  # of a chunk: of three first, of others wh
 FEWEST_WORDS, QUERIES, NEAREST = 8, 300, 10
 MOMENTS = (60, 300, 1800)
 PAGE, PAGE_OF_ALL = 500, 5000
-WAYS = ("loop", "start")
+WAYS = ("loop", "start", "loop_again")
+LOOPS = ("loop", "loop_again")
 
 
 def chunks(folders: Sequence[Path], most: int) -> list[str]:
@@ -87,9 +92,9 @@ def build(folder: Path, texts: Sequence[str], model: Any) -> None:
             collection.add([f"d{start + row}" for row in range(len(part))], documents=part)
 
 
-def loop(folder: Path, model: Any) -> None:
+def loop(folder: Path, new_folder: Path, model: Any) -> None:
     """What people write: everything read, embedded and added to a new folder."""
-    with open_client(folder) as old, open_client(folder.parent / "loop") as new:
+    with open_client(folder) as old, open_client(new_folder) as new:
         source = old.get_collection("docs", embedding_function=None)
         target = new.create_collection("docs", embedding_function=model, configuration={"hnsw": {"space": "cosine"}})
         for start in range(0, source.count(), PAGE):
@@ -158,20 +163,36 @@ def run_alone(way: str, place: Path, arguments: argparse.Namespace, model: str) 
 def alone(way: str, place: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """What `run_alone` runs."""
     model = MODELS[arguments.model]()
-    if way == "loop":
+    given = count_given(type(model))
+    if way in LOOPS:
         began, used = time.perf_counter(), time.process_time()
-        loop(place / "db", model)
-        return {"exact": time.perf_counter() - began, "processor": time.process_time() - used, "dollars": spent()}
+        loop(place / "before", place / way, model)
+        took = {"exact": time.perf_counter() - began, "processor": time.process_time() - used}
+        return {**took, **given, "dollars": spent()}
     queries = json.loads((place / "queries.json").read_text())
     embedded = [list(map(float, vector)) for vector in model.embed_query(queries)]
     before = spent()
+    given |= dict.fromkeys(given, 0)
     with open_client(place / "loop") as client:
         collection = client.get_collection("docs", embedding_function=None)
         exact, by_loop = nearest(collection, embedded), found_by(collection, embedded)
     policy = Policy(max_cost=arguments.max_cost, max_cost_per_day=arguments.max_cost_per_day)
     measured = start(place / "db", model, embedded, exact, policy, 60 * arguments.most_minutes)
     dollars = {"dollars_up": measured["dollars_up"] - before, "dollars": spent() - before}
-    return {**measured, **dollars, "loop_kept": kept(by_loop, exact)}
+    return {**measured, **given, **dollars, "loop_kept": kept(by_loop, exact)}
+
+
+def count_given(kind: Any) -> dict[str, int]:
+    """How many texts and words models of this class are given as documents from now on."""
+    given, embed = {"texts": 0, "words": 0}, kind.__call__
+
+    def counting(self: Any, input: Sequence[str]) -> Any:
+        given["texts"] += len(input)
+        given["words"] += sum(len(text.split()) for text in input)
+        return embed(self, input)
+
+    kind.__call__ = counting
+    return given
 
 
 def nearest(collection: Any, queries: Any) -> list[set[str]]:
@@ -233,6 +254,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder)
                 build(place / "db", texts[:size], MODELS[old]())
+                shutil.copytree(place / "db", place / "before")  # what the loop reads; the start changes the other one
                 (place / "queries.json").write_text(json.dumps(queries))
                 row |= {way: run_alone(way, place, arguments, new) for way in WAYS}
             row["load"] = round(os.getloadavg()[0], 1)
@@ -260,7 +282,8 @@ def table(lines: Sequence[str]) -> str:
     ]
     for row in rows:
         ours, found = row["start"], row["start"]["kept"]
-        exact, by_loop = ours["exact"], row["loop"]["exact"]
+        exact, loops = ours["exact"], [row[way]["exact"] for way in LOOPS if way in row]
+        by_loop = statistics.mean(loops)
         seconds = ["–", "–"] if exact is None else [f"{exact:.1f}", f"{exact / by_loop:.2f}"]
         dollars = [
             _dollars(row["loop"].get("dollars")),
@@ -269,9 +292,9 @@ def table(lines: Sequence[str]) -> str:
         ]
         later = ", ".join(f"{found[str(moment)]:.2f}" if str(moment) in found else "–" for moment in MOMENTS)
         cells = [
-            f"{row['size']:,}", f"{row['old']} → {row['new']}", f"{by_loop:.1f}", f"{ours['up']:.1f}", *seconds,
-            *dollars, f"{ours['loop_kept']:.2f}", f"{found['up']:.2f}", later, f"{found['end']:.2f}",
-            f"{row['load']}", row["date"],
+            f"{row['size']:,}", f"{row['old']} → {row['new']}", ", ".join(f"{one:.1f}" for one in loops),
+            f"{ours['up']:.1f}", *seconds, *dollars, f"{ours['loop_kept']:.2f}", f"{found['up']:.2f}", later,
+            f"{found['end']:.2f}", f"{row['load']}", row["date"],
         ]  # fmt: skip
         shown.append(f"| {' | '.join(cells)} |")
     return "\n".join(shown) + "\n"

@@ -57,13 +57,13 @@ class CallSize:
         return 2 * best if self._asked % TRIED_EVERY == 0 and 2 * best in allowed else best
 
     def learn(self, texts: Sequence[str], seconds: float) -> None:
-        """Learn from a call; one whose number of texts is no power of two says nothing of those that are."""
-        if not texts or len(texts) & (len(texts) - 1):
+        """Learn from a call, of the power of two that is nearest: there are not always as many texts as asked for."""
+        if not texts:
             return
         known = self._by_length.setdefault(_length(max(map(len, texts))), {})
-        each = seconds / max(1, sum(map(len, texts)))
-        before = known.get(len(texts))
-        known[len(texts)] = each if before is None else 0.5 * (before + each)
+        size, each = 1 << round(math.log2(len(texts))), seconds / max(1, sum(map(len, texts)))
+        before = known.get(size)
+        known[size] = each if before is None else 0.5 * (before + each)
 
 
 def _length(characters: int) -> int:

@@ -61,6 +61,5 @@ class Slices:
                     f"the model gave {len(answer)} vectors for {len(part)} texts: the answer was cut short; try again"
                 )
             vectors.extend(answer)
-            if len(part) == size:
-                self._call_size.learn(part, seconds)
+            self._call_size.learn(part, seconds)
         return vectors

@@ -39,8 +39,10 @@ LEAST_SECONDS = 30.0
 # Share of that time that single words may take, and seconds that they may take in any case.
 WORDS_SHARE_OF_TIME, SECONDS_OF_WORDS = 0.15, 2.0
 
-# Texts are embedded for about so long before it is looked at the clock, and never more of them.
-SECONDS_AT_ONCE, MOST_AT_ONCE = 0.5, 20_000
+# Texts are embedded for about so long before it is looked at the clock, and never more of them: texts of like length
+# are given to a model together, and a dozen of any length has few of those. While a projection is fitted, which is
+# waited for, for less.
+SECONDS_AT_ONCE, SECONDS_WHILE_FITTING, MOST_AT_ONCE = 2.0, 0.5, 20_000
 
 # Texts are kept ready for so many times the seconds that fitting may take: others may use the processors, too.
 TIMES_FITTING = 3.0
@@ -150,9 +152,9 @@ class TimeToLearn:
         if self.free:
             self._embed_until(self._end_of_documents(data), left)
 
-    def embed_some(self, left: Iterator[str]) -> int:
-        """Embed the next of some texts, for a fraction of a second; how many there were. Calls the model."""
-        some = list(islice(left, self._in(SECONDS_AT_ONCE)))
+    def embed_some(self, left: Iterator[str], seconds: float = SECONDS_WHILE_FITTING) -> int:
+        """Embed the next of some texts, for about so many seconds; how many there were. Calls the model."""
+        some = list(islice(left, self._in(seconds)))
         if some:
             self.provider.embed_each(some)
         return len(some)
@@ -170,7 +172,9 @@ class TimeToLearn:
     def _embed_until(self, end: float, left: Iterator[str]) -> int:
         """Embed the next of some texts until the start has taken so many seconds; returns how many were embedded."""
         done = 0
-        while self.deadline.elapsed < end and (some := self.embed_some(left)):
+        while (seconds := end - self.deadline.elapsed) > 0:
+            if not (some := self.embed_some(left, min(seconds, SECONDS_AT_ONCE))):
+                break
             done += some
         return done
 

@@ -99,6 +99,16 @@ def test_a_provider_embeds_every_text_once_in_calls_that_are_cheap(monkeypatch: 
     assert model.calls.count(4) > 80
 
 
+def test_a_size_that_is_never_reached_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    model = Local(clock)
+    for _ in range(20):  # a caller that has seven texts each time
+        model.embed([TEXT + "x" * (row % 3) for row in range(7)])
+    assert model.calls.count(7) <= 2
+    assert max(model.calls[-20:]) <= 4
+
+
 def test_a_model_that_does_not_measure_gets_full_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Local, "measures_calls", False)
     model = Local([0.0])
