@@ -7,7 +7,7 @@ turn, each in a process of its own, with an empty cache:
 
 - `loop`: read everything, embed it in batches of 500, add it to a new folder. Nothing can be searched until it is done.
   It runs before the start and after it, because the speed of a machine and of a model changes within minutes: both
-  times are told, and the start is compared with their mean (one time: a result of before 30 November).
+  times are told, and the start is compared with their mean (one time: `--loop-once`, or before 30 November).
 - `start`: `auto_migrate` with the policy's defaults, and the application's client after it; what is left is embedded in
   the background. A model that costs money gets `--max-cost` dollars, or `--max-cost-per-day`.
 
@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--max-cost", type=float, help="dollars that a start with the metered model may spend")
     parser.add_argument("--max-cost-per-day", type=float, help="dollars that its refinement may spend a day")
     parser.add_argument("--most-minutes", type=float, default=600, help="how long a refinement is waited for")
+    parser.add_argument("--loop-once", action="store_true", help="not again after the start, which may take hours")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--alone", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
@@ -256,7 +257,8 @@ def main() -> None:
                 build(place / "db", texts[:size], MODELS[old]())
                 shutil.copytree(place / "db", place / "before")  # what the loop reads; the start changes the other one
                 (place / "queries.json").write_text(json.dumps(queries))
-                row |= {way: run_alone(way, place, arguments, new) for way in WAYS}
+                ways = WAYS[:-1] if arguments.loop_once else WAYS
+                row |= {way: run_alone(way, place, arguments, new) for way in ways}
             row["load"] = round(os.getloadavg()[0], 1)
             print(json.dumps(row), flush=True)
             with lines.open("a") as file:

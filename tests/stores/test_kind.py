@@ -132,3 +132,14 @@ def test_nothing_of_a_store_is_imported_to_see_that_it_is_not_served() -> None:
     kind = StoreKind("absent", served="no_such_module:served", client_packages=("no_such_package",))
     assert kind.client_opener(MemoryStore()) is None
     assert served(MemoryStore()) is not None
+
+
+def test_a_file_address_is_another_way_to_write_the_path_of_whatever_is_there(database: Path, tmp_path: Path) -> None:
+    for url in (f"file://{database}", f"file://localhost{database}/"):
+        opened = open_database(url)
+        assert isinstance(opened, ChromaFiles)
+        assert opened.folder == database
+    with pytest.raises(DatabaseError, match=r"holds no file of vectors that is known: \.npy"):
+        open_database(f"file://{database}?vector=embedding")
+    with pytest.raises(DatabaseError, match=r"holds no file of vectors that is known: \.npy"):
+        open_database(f"file://{tmp_path / 'nothing'}")
