@@ -110,7 +110,7 @@ def path_of(url: str) -> Path:
         DatabaseError: the address has another form.
     """
     parts = urlsplit(url)
-    if parts.netloc or not parts.path.strip("/") or parts.query or parts.fragment:
+    if parts.netloc not in ("", "localhost") or not parts.path.strip("/") or parts.query or parts.fragment:
         raise DatabaseError(f"a folder has the address {parts.scheme}:///PATH, with three slashes and a whole path")
     return Path(unquote(parts.path))
 

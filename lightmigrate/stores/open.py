@@ -13,12 +13,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias, cast
-from urllib.parse import unquote, urlsplit
 
 from lightmigrate.errors import DatabaseError
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Store
 from lightmigrate.stores.files import FileDatabase
-from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds
+from lightmigrate.stores.kind import FrameworkStore, StoreKind, outside_kinds, path_of
 from lightmigrate.stores.serving import Served, Unobserved
 from lightmigrate.stores.units import OfUnits, UnitFolder, UnitTable
 
@@ -219,23 +218,15 @@ def _open_url(url: str) -> Database:
     known = []
     for kind in _kinds():
         if scheme in kind.schemes:
-            if scheme == "file" and (place := _path_in(url)) is not None:
-                other = _kind_of(place) or kind
-                if other.name != kind.name:
+            if scheme == "file" and "?" not in url:  # another way to write a path, which may be of another kind
+                place = path_of(url).resolve()
+                if not kind.recognised(place) and (other := _kind_of(place)) is not None:
                     return _opened(other, other.open_path, place)
             return _opened(kind, kind.open_url, url)
         known += [f"{name}://" for name in kind.schemes]
     raise DatabaseError(
         f"no store is known for {scheme}:// addresses; there are: {', '.join(known)}, folders and clients"
     )
-
-
-def _path_in(url: str) -> Path | None:
-    """The path that a `file://` address is another way to write; `None` where it says more than that."""
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-        return None
-    return Path(unquote(parts.path)).resolve()
 
 
 def _kinds() -> Iterator[StoreKind]:

@@ -151,6 +151,16 @@ def test_slices_are_the_cheapest_that_are_short_enough(monkeypatch: pytest.Monke
     )
 
 
+def test_a_slice_that_never_has_so_many_texts_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    dear = {size: 0.01 * size * (1 if size <= 4 else 5) for size in range(1, 100)}
+    slices = Slices(lambda: True, lambda: False)
+    sizes = [size for _ in range(20) for size in encoded(dear, slices, 7, clock)]
+    assert sizes.count(7) <= 2
+    assert max(sizes[-20:]) <= 4
+
+
 def test_a_stop_is_noticed_between_slices() -> None:
     with pytest.raises(StoppedError):
         Slices(lambda: False).encode(lambda part: list(part), ["a text"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.gate import FEWEST_QUERIES, Thresholds
 from lightmigrate.startup.learning import StartLimits, learn_for_start
+from lightmigrate.startup.worth_learning import TimeToLearn
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.stores.open import open_folder
 from lightmigrate.texts.chosen import with_texts
@@ -144,6 +147,22 @@ def test_the_time_of_a_start_is_used_and_what_is_embedded_becomes_exact(
     assert len(done.training.data.texts) == 50
     assert len(done.embedded.digests) > ROWS / 5, "more than it is learned from"
     assert 25 < model.now < 60
+
+
+def test_a_slow_model_gets_pieces_in_which_there_are_texts_of_like_length(
+    learned: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, embed_some = list[float](), TimeToLearn.embed_some
+
+    def watched(time: TimeToLearn, *left_and_seconds: Any) -> int:
+        began.append(time.deadline.elapsed)
+        return embed_some(time, *left_and_seconds)
+
+    monkeypatch.setattr(TimeToLearn, "embed_some", watched)
+    _, model = learned(everything=100, refined=True)
+    took = [after - before for before, after in itertools.pairwise(began)]
+    assert 1.5 < statistics.median(took) < 2.5, "seconds"
+    assert model.now < 60
 
 
 def test_where_writing_takes_all_the_time_there_is_learning_still_has_some(

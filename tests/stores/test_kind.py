@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lightmigrate.errors import DatabaseError
@@ -143,3 +144,5 @@ def test_a_file_address_is_another_way_to_write_the_path_of_whatever_is_there(da
         open_database(f"file://{database}?vector=embedding")
     with pytest.raises(DatabaseError, match=r"holds no file of vectors that is known: \.npy"):
         open_database(f"file://{tmp_path / 'nothing'}")
+    np.save(database / "vectors.npy", np.eye(4, dtype=np.float32))
+    assert not isinstance(open_database(f"file://{database}"), ChromaFiles), "what it meant before"
