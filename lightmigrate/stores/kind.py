@@ -111,7 +111,10 @@ def path_of(url: str) -> Path:
     """
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path.strip("/") or parts.query or parts.fragment:
-        raise DatabaseError(f"a folder has the address {parts.scheme}:///PATH, with three slashes and a whole path")
+        host = f", and no host {parts.hostname}" if parts.hostname else ""
+        raise DatabaseError(
+            f"a folder has the address {parts.scheme}:///PATH, with three slashes and a whole path{host}"
+        )
     return Path(unquote(parts.path))
 
 
