@@ -170,12 +170,14 @@ class Backup(Result):
         path: path of the folder; for a collection the server's address joined with its name.
         bytes: size on disk; `None` for a collection.
         migrated_at: when the database in the backup was last migrated; `None` if it never was.
+        reason_to_keep: why it may hold what is nowhere else, in words that follow its name; `None` if it does not.
     """
 
     name: str
     path: Path
     bytes: int | None
     migrated_at: str | None
+    reason_to_keep: str | None = None
 
 
 def choose_backups(backups: Sequence[Backup], names: Sequence[str] | None, database: Path) -> list[Backup]:

@@ -171,7 +171,7 @@ class FolderPlace:
         """See `Place`."""
         name = self._workspace.new_backup()
         self._workspace.exchange(self._workspace.new(run), name, states)
-        return _backup(self._workspace.home / name)
+        return self._described(self._workspace.home / name)
 
     def states_of(self, backup: Backup) -> dict[str, State]:
         """See `Place`."""
@@ -191,7 +191,7 @@ class FolderPlace:
 
     def backups(self) -> list[Backup]:
         """See `Place`."""
-        return [_backup(path) for path in self._workspace.backups()]
+        return [self._described(path) for path in self._workspace.backups()]
 
     def restore(self, backup: Backup) -> Path:
         """See `Place`."""
@@ -209,6 +209,7 @@ class FolderPlace:
             )
         self._workspace.delete_backup(backup.path)
 
-
-def _backup(path: Path) -> Backup:
-    return Backup(path.name, path, tree_bytes(path), None)
+    def _described(self, backup: Path) -> Backup:
+        late = len(self._workspace.written_since(backup))
+        reason = f"has {late:,} files that were written to after it was put aside" if late else None
+        return Backup(backup.name, backup, tree_bytes(backup), None, reason)

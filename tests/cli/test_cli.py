@@ -132,6 +132,18 @@ def test_json_everywhere_and_nothing_else_on_stdout(quick: Lightmigrate, databas
     assert verified[0]["contents_equal"] is True
     assert quick("rollback", database, "--yes", "--json").json["restored"] == Path(migrated[0]["backup_path"]).name
     assert len(quick("clean", database, "--json").json) == 1
+
+
+def test_a_backup_that_was_written_to_is_listed_as_such(
+    quick: Lightmigrate, database: Path, projection_file: Path
+) -> None:
+    migrated = quick("migrate", database, "-p", projection_file, "-c", "notes", "--yes", "--json").json
+    backup = Path(migrated[0]["backup_path"])
+    assert quick("clean", database, "--json").json[0]["reason_to_keep"] is None
+    with open_client(backup) as client:
+        client.get_collection("notes", embedding_function=None).upsert(ids=["new"], embeddings=make_vectors(1, 16))
+    said = f"{backup.name} has 1 records that were written after it was put aside"
+    assert said in " ".join(quick("clean", database).output.split())
     inspected = quick("inspect", projection_file, "--json").json
     assert (inspected["source"]["dimension"], inspected["target"]["dimension"]) == (16, 24)
 

@@ -226,6 +226,8 @@ def test_what_is_written_in_the_last_moment_is_said_and_its_folder_kept(
     assert (result.backup_path / late).exists()
     with pytest.raises(RefusedError, match=f"1 files in {result.backup_path} were written to since it was replaced"):
         FolderMigrator(str(folder), Processes(1)).clean(None)
+    (backup,) = FolderMigrator(str(folder), Processes(1)).backups()
+    assert backup.reason_to_keep == "has 1 files that were written to after it was put aside"
     assert (result.backup_path / late).exists()
 
 

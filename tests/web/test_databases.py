@@ -12,9 +12,11 @@ from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.migrator import Migrator
 from lightmigrate.progress import Progress
 from lightmigrate.projection.projection import Projection
+from lightmigrate.stores.chroma.client import open_client
 from lightmigrate.web.databases import short_key
 from lightmigrate.web.pages import Site
 from lightmigrate.web.runs import Run
+from tests.databases import make_vectors
 from tests.web.client import browser, copy_of, site_of
 
 
@@ -94,6 +96,29 @@ def test_back_and_delete_with_the_questions_of_the_command_line(database: Path, 
     (displaced,) = migrator.backups()
     run = run_of(site, client, f"{page_of(database)}do/clean", backup=displaced.name)
     assert (run.state, migrator.backups()) == ("finished", [])
+
+
+def test_a_backup_that_was_written_to_is_not_deleted_unawares(database: Path, projection: Projection) -> None:
+    migrator = Migrator(database)
+    migrator.migrate_collection("thought_nodes", projection)
+    (backup,) = migrator.backups()
+    assert backup.reason_to_keep is None
+    with open_client(backup.path) as client:
+        client.get_collection("thought_nodes", embedding_function=None).upsert(
+            ids=["new"], embeddings=make_vectors(1, 16)
+        )
+    reason = "has 1 records that were written after it was put aside"
+    assert [each.reason_to_keep for each in migrator.backups()] == [reason]
+    site = site_of(database)
+    page = browser(site)
+    assert reason in page.get(page_of(database)).text
+    page.post(f"{page_of(database)}do/clean", data={"backup": backup.name})
+    (run,) = site.runs.newest()
+    assert run.wait(1500).state == "asking"
+    assert run.question is not None
+    assert run.question.text == f"Delete the backup {backup.name} for good? It {reason}."
+    ended(run, page, agree=False)
+    assert len(migrator.backups()) == 1
 
 
 def test_a_refusal_is_that_of_the_command_line(database: Path) -> None:

@@ -318,7 +318,8 @@ def backups(kept: Sequence[Backup]) -> RenderableType:
         size = "–" if backup.bytes is None else readable_size(backup.bytes)
         migrated = "never migrated" if backup.migrated_at is None else readable_time(backup.migrated_at)
         table.add_row(escape(backup.name), size, "–" if backup.bytes is None else migrated)
-    return table
+    reasons = [f"{backup.name} {backup.reason_to_keep}" for backup in kept if backup.reason_to_keep]
+    return Group(table, *(f"[yellow]{escape(reason)}[/]" for reason in reasons))
 
 
 def mismatches(collections: Sequence[Mismatch]) -> RenderableType:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightmigrate.errors import BackupError, RefusedError
+from lightmigrate.errors import BackupError, DatabaseError, RefusedError
 from lightmigrate.files import tree_bytes
 from lightmigrate.migration.aside.belonging import backup_folders, names_of_original, own_backups
 from lightmigrate.migration.aside.location import WORKSPACE_SUFFIX, Location
@@ -78,7 +78,13 @@ def name_for_displaced(location: Location, incoming: Path) -> Path:
 def backups_of(location: Location) -> list[Backup]:
     """The backups that belong to this database, oldest name first. Only reads."""
     return [
-        Backup(path.name, path, tree_bytes(path), record.migrated_at if record else None)
+        Backup(
+            path.name,
+            path,
+            tree_bytes(path),
+            record.migrated_at if record else None,
+            _reason_to_keep(location, path),
+        )
         for path, record in own_backups(location)
     ]
 
@@ -94,7 +100,7 @@ def deletable(location: Location, names: Sequence[str] | None) -> list[Backup]:
     chosen = choose_backups(backups_of(location), names, location.database)
     for backup in chosen:
         require_unused(location.files.at(backup.path))
-        if names is None and (reason := _reason_to_keep(location, backup.path)):
+        if names is None and (reason := backup.reason_to_keep):
             raise RefusedError(
                 f"{backup.name} {reason}; nothing was deleted:  lightmigrate rollback DATABASE --backup {backup.name}  "
                 f"goes back to it,  lightmigrate clean DATABASE --backup {backup.name} --yes  deletes it all the same"
@@ -114,7 +120,10 @@ def _reason_to_keep(location: Location, backup: Path) -> str | None:
 def _written_since(location: Location, backup: Path) -> int:
     """Records that were written to a backup after it had been put aside; 0 where that is not known. Only reads."""
     for folder in (location.database, *backup_folders(location)):
-        record = Record.read(folder) if folder != backup else None
+        try:
+            record = Record.read(folder) if folder != backup else None
+        except DatabaseError:  # it may be of another database, and says nothing about this backup
+            continue
         if record is not None and record.backups[-1:] == (backup.name,):
             known = {Address(name, tenant, database): last for tenant, database, name, last in record.source_writes}
             files = location.files.at(backup)

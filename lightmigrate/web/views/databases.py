@@ -124,7 +124,9 @@ def _rollback(backup: str | None, written: OnWritten) -> Work:
 
 def _clean(backup: str) -> Work:
     def work(database: DatabaseChoice, conversation: Conversation) -> object:
-        conversation.require(f"Delete the backup {backup} for good?", "delete")
+        reasons = [each.reason_to_keep for each in clean(database, [backup], conversation=conversation).backups]
+        warned = "".join(f" It {reason}." for reason in reasons if reason)
+        conversation.require(f"Delete the backup {backup} for good?{warned}", "delete")
         return clean(database, [backup], delete=True, conversation=conversation)
 
     return work
