@@ -192,10 +192,18 @@ def require_changeable(store: Store, requests: Iterable[Request]) -> None:
 def require_possible(store: Store, requests: Iterable[Request]) -> None:
     """Raise `RefusedError` when the store cannot give a collection of a request new vectors. Only reads."""
     for request in requests:
-        if isinstance(store, Refusing):
-            reason = store.refusal(request.address, request.projection.info.target.dimension)
-            if reason is not None:
-                raise RefusedError(reason)
+        require_dimension(store, request.address, request.projection.info.target.dimension)
+
+
+def require_dimension(store: Store, address: Address, dimension: int) -> None:
+    """Raise `RefusedError` when the store cannot give a collection new vectors of a dimension. Only reads."""
+    if (reason := refusal_of(store, address, dimension)) is not None:
+        raise RefusedError(reason)
+
+
+def refusal_of(store: Store, address: Address, dimension: int) -> str | None:
+    """Why the store cannot give a collection new vectors of a dimension; `None` if it can. Only reads."""
+    return store.refusal(address, dimension) if isinstance(store, Refusing) else None
 
 
 def require_readable(store: Store, addresses: Sequence[Address]) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lightmigrate.doctor import MOST_SEARCHED
-from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, NoProjectionError, ProviderError
+from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, NoProjectionError, RefusedError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
+from lightmigrate.migration.plan import refusal_of, require_dimension
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
-from lightmigrate.projection.terms.extract import Embed
-from lightmigrate.providers.base import Provider
 from lightmigrate.startup.detect import by_measuring
 from lightmigrate.startup.lines import FOUND, NAMED, OF_A_VARIANT, evidence_of, titled
 from lightmigrate.startup.memory import Memory
@@ -21,7 +20,7 @@ from lightmigrate.startup.projected import OtherRows, ProjectedBefore
 from lightmigrate.startup.projection_source import FoundProjection, ProjectionSource
 from lightmigrate.startup.report import Action, CollectionReport, StartupFinding
 from lightmigrate.startup.texts import StartupTexts, startup_texts
-from lightmigrate.stores.base import Address, Collection, CollectionFacts, Page, Store
+from lightmigrate.stores.base import Address, CollectionFacts, Page, Store
 from lightmigrate.stores.joined import Collections
 from lightmigrate.stores.open import with_database
 from lightmigrate.texts.chosen import texts_of_records
@@ -29,7 +28,7 @@ from lightmigrate.texts.collection import CollectionsWithTexts
 from lightmigrate.texts.source import STORED, TextSource, chosen_form
 from lightmigrate.training.collection_sample import PAGE_ROWS
 from lightmigrate.training.grouping import ModelGroup, recorded_name
-from lightmigrate.vectors import Metric, Vectors
+from lightmigrate.vectors import Metric
 
 
 @dataclass
@@ -150,7 +149,7 @@ class Decision:
                 self.lasting.update(finding.address for finding in found)
             if found and not self.source.policy.migrates(found[0]):
                 self._warn(found)
-        computed_jobs, computed = self._computed(measured.findings.values())
+        computed_jobs, computed = self._computed(store, measured.findings.values())
         jobs += computed_jobs
         for group in measured.grouping.groups:
             members = [
@@ -160,7 +159,7 @@ class Decision:
                 and facts.address not in mixed
                 and self.source.policy.migrates(measured.findings[facts.address])
             ]
-            members = self._with_known_texts(members, measured.findings)
+            members = self._possible(store, members, measured.findings)
             if members:
                 wanted = replace(group, members=tuple(members))
                 jobs += self._jobs_of(embedded, wanted, measured.findings, measured.grouping.samples)
@@ -168,30 +167,41 @@ class Decision:
         for address, facts in others.items():
             if address not in migrated and self.source.policy.wants_distance(facts):
                 self.add_distance(facts)
-        return [*jobs, *self._distance_jobs()]
+        return [*jobs, *self._distance_jobs(store)]
 
-    def _distance_jobs(self) -> list[CollectionJob]:
+    def _distance_jobs(self, store: Store) -> list[CollectionJob]:
         """The migrations of collections whose vectors stay as they are."""
-        distance = self.source.policy.distance
+        jobs, distance = [], self.source.policy.distance
         for address, facts in self.distances.items():
+            try:
+                require_dimension(store, address, facts.dimension or 0)
+            except RefusedError as error:
+                logger.warning("⚠ %s: %s", address, error)
+                self._act(self.reports[address].finding, "warned", str(error))
+                continue
             self.reports[address] = replace(self.reports[address], distance=distance)
             logger.info("✓ %s: %s → %s, the vectors stay as they are", address, facts.space, distance)
-        return [CollectionJob(address, distance=distance) for address in self.distances]
+            jobs.append(CollectionJob(address, distance=distance))
+        return jobs
 
     def _distance_of(self, address: Address) -> Metric | None:
         """The distance that a collection gets that is migrated to another model."""
         return None if address in self.fixed else self.source.policy.distance
 
-    def _with_known_texts(
-        self, members: Sequence[CollectionFacts], findings: Mapping[Address, StartupFinding]
+    def _possible(
+        self, store: Store, members: Sequence[CollectionFacts], findings: Mapping[Address, StartupFinding]
     ) -> list[CollectionFacts]:
-        """The collections that can be learned from: it is known which texts were embedded. The others are reported."""
+        """The collections worth learning for: their store lets them change, and it is known which texts were embedded.
+
+        The others are reported.
+        """
         if self.source.policy.on_mismatch != "migrate":
             return list(members)
         known = []
         for facts in members:
             texts = self.texts[facts.address]
             try:
+                require_dimension(store, facts.address, self.source.target.dimension or 0)
                 texts.require_known()
             except LightmigrateError as error:
                 self._refuse([findings[facts.address]], str(error), lasting=True)
@@ -213,7 +223,7 @@ class Decision:
             finding = self.reports[address].finding
             if embeds and self.source.target.provider is not None:
                 try:
-                    jobs.append(self._anew(store.collection(address), facts))
+                    jobs.append(self._anew(store, facts))
                 except LightmigrateError as error:
                     self._refuse([finding], str(error))
             else:
@@ -235,19 +245,21 @@ class Decision:
         for address, facts in pending.items():
             if (report := self.reports.get(address)) is not None:
                 try:
-                    jobs.append(self._anew(store.collection(address), facts))
+                    jobs.append(self._anew(store, facts))
                 except LightmigrateError as error:
                     self._refuse([report.finding], str(error))
         return jobs
 
-    def _anew(self, collection: Collection, facts: CollectionFacts) -> CollectionJob:
+    def _anew(self, store: Store, facts: CollectionFacts) -> CollectionJob:
         """The migration of a collection that is made anew from its stored texts, if it has any."""
         target, provider = self.source.target, self.source.target.provider
         dimension = target.dimension or 0
+        require_dimension(store, facts.address, dimension)
         model = Model(target.model or "unnamed", dimension) if provider is None else provider.model
         texts = STORED
         if facts.count and provider is not None:
             form = chosen_form(self.source.policy.text_field, self.source.policy.text_template)
+            collection = store.collection(facts.address)
             texts = texts_of_records(collection, None if form is None else TextSource(form))
             pages = (texts.texts_of(page) for page in collection.scan(PAGE_ROWS, vectors=False))
             bills = [provider.bill([text for text in page if text and text.strip()]) for page in pages]
@@ -256,7 +268,7 @@ class Decision:
             )
             self.source.limit.pay(provider, dollars, f"embedding the documents of {facts.address} again")
         logger.info("✓ %s is made anew for %s, %d dimensions", facts.address, model.title, dimension)
-        anew, distance = EmbedAgain(model, _embed(provider)), self._distance_of(facts.address)
+        anew, distance = EmbedAgain(model, target.embed), self._distance_of(facts.address)
         report = self.reports[facts.address]
         self.reports[facts.address] = replace(report, target_model=model.name, distance=distance)
         return CollectionJob(facts.address, anew, target.function, texts=texts, distance=distance)
@@ -277,14 +289,14 @@ class Decision:
         """The models that collections are recorded to be of; a store's default says nothing."""
         return {address: self.memory.model(facts) or recorded_name(facts) for address, facts in collections.items()}
 
-    def _computed(self, findings: Iterable[StartupFinding]) -> tuple[list[CollectionJob], set[Address]]:
+    def _computed(self, store: Store, findings: Iterable[StartupFinding]) -> tuple[list[CollectionJob], set[Address]]:
         """The migrations of the model's own vectors in another form, where arithmetic suffices, and their addresses."""
         jobs: list[CollectionJob] = []
         if self.source.policy.on_mismatch != "migrate":
             return jobs, set()
         for finding in findings:
             found = None if finding.form is None or not finding.mismatch else self.source.computed(finding.form)
-            if found is not None:
+            if found is not None and refusal_of(store, finding.address, found.projection.info.target.dimension) is None:
                 function, distance = self.source.target.function, self._distance_of(finding.address)
                 jobs.append(CollectionJob(finding.address, found.projection, function, distance=distance))
                 self._report(finding.address, found)
@@ -382,14 +394,3 @@ class Decision:
         for finding in findings:
             self._act(finding, "warned", OF_A_VARIANT)
         logger.warning("⚠ %s: %s. %s", titled(findings, "", ""), evidence_of(findings), OF_A_VARIANT)
-
-
-def _embed(provider: Provider | None) -> Embed:
-    """How a provider embeds texts; without one there are no texts to embed."""
-    if provider is not None:
-        return provider.embed_each
-
-    def refuse(texts: Sequence[str]) -> Vectors:
-        raise ProviderError(f"no embedding function was given for {len(texts)} texts: give the application's")
-
-    return refuse

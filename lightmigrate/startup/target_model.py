@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from lightmigrate.errors import DimensionError, LightmigrateError
+from lightmigrate.errors import DimensionError, LightmigrateError, ProviderError
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.chroma import (
@@ -114,6 +114,16 @@ class TargetModel:
             return None if self.provider is None else self.provider.probe()
         except LightmigrateError:
             return None
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of some texts, `(n, d)`; rows of NaN for those that the model refuses.
+
+        Raises:
+            ProviderError: there is no embedding function, or it fails.
+        """
+        if self.provider is None:
+            raise ProviderError(f"no embedding function was given for {len(texts)} texts: give the application's")
+        return self.provider.embed_each(texts)
 
     @cached_property
     def opened_by(self) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lightmigrate import auto_migrate
 from lightmigrate.errors import RefusedError
 from lightmigrate.migrator import Migrator
 from lightmigrate.projection.model import Model
@@ -162,3 +163,16 @@ def test_a_python_program_sees_it_too(hive: Path) -> None:
     assert data.collection_size == PARTS * ROWS
     assert data.vectors is not None
     assert data.vectors.shape == (60, DIMENSION)
+
+
+def test_a_start_with_another_model_is_refused_before_anything_is_learned(hive: Path) -> None:
+    asked = list[str]()
+
+    def embed(texts: Sequence[str]) -> Any:
+        asked.extend(texts)
+        return WordLlamaFunction().embed(list(texts))
+
+    report = auto_migrate(f"file://{hive}", embed)
+    assert report.action == "refused"
+    assert "is one collection of many files, which workers convert:  lightmigrate train" in str(report)
+    assert len(set(asked)) < ROWS, "more than a few, by which models are told apart"

@@ -87,6 +87,10 @@ class FolderStore(StoreDefaults):
         """None: `scale/` keeps its backups."""
         return []
 
+    def refusal(self, address: Address, dimension: int | None) -> str | None:
+        """See `Refusing`."""
+        return str(_refusal(self.units.path))
+
     def create(
         self,
         address: Address,

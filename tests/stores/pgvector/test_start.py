@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,13 +24,25 @@ WORDS = (
 TEXTS = [f"the {animal} {verb} near the {place}" for animal, verb, place in itertools.product(*WORDS)]
 
 
-def fill(maker: PgMaker, vectors: list[list[float]], texts: list[str]) -> None:
+class CountingFunction(WordLlamaFunction):
+    """Knows which texts it embedded."""
+
+    def __init__(self) -> None:
+        super().__init__(128)
+        self.texts = set[str]()
+
+    def embed(self, texts: list[str]) -> Any:
+        self.texts.update(texts)
+        return super().embed(texts)
+
+
+def fill(maker: PgMaker, vectors: list[list[float]], texts: list[str], table: str = "docs") -> None:
     with psycopg.connect(maker.conninfo, autocommit=True) as connection:
         columns = f"id int PRIMARY KEY, content text, embedding vector({len(vectors[0])})"
-        connection.execute(f"CREATE TABLE docs ({columns})".encode())
-        connection.execute("CREATE INDEX ON docs USING hnsw (embedding vector_cosine_ops)")
+        connection.execute(f"CREATE TABLE {table} ({columns})".encode())
+        connection.execute(f"CREATE INDEX ON {table} USING hnsw (embedding vector_cosine_ops)".encode())
         rows = [(row, text, str(vector)) for row, (text, vector) in enumerate(zip(texts, vectors, strict=True))]
-        connection.cursor().executemany("INSERT INTO docs VALUES (%s, %s, %s)", rows)
+        connection.cursor().executemany(f"INSERT INTO {table} VALUES (%s, %s, %s)".encode(), rows)
 
 
 def test_a_starting_server_moves_to_its_model(maker: PgMaker) -> None:
@@ -43,6 +56,47 @@ def test_a_starting_server_moves_to_its_model(maker: PgMaker) -> None:
         nearest = "SELECT content FROM docs ORDER BY embedding <=> %s LIMIT 1"
         assert connection.execute(nearest, (str(vector),)).fetchone() == ("the beetle hides near the barn",)
     assert auto_migrate(maker.locator, new, on_failure="raise").action == "nothing"
+
+
+def test_a_table_that_cannot_be_changed_is_named_learned_nothing_for_and_stops_no_other(maker: PgMaker) -> None:
+    old, new = ShortWordLlamaFunction(), CountingFunction()
+    fill(maker, old.embed(TEXTS).tolist(), TEXTS)
+    others = [text.replace("near", "behind") for text in TEXTS[:40]]
+    fill(maker, old.embed(others).tolist(), others, "notes")
+    with psycopg.connect(maker.conninfo, autocommit=True) as connection:
+        connection.execute("CREATE VIEW seen AS SELECT id, embedding FROM docs")
+    report = auto_migrate(maker.locator, new, on_failure="raise")
+    actions = {str(each.finding.address): (each.action, each.reason) for each in report.collections}
+    assert actions["notes"][0] == "migrated"
+    assert actions["docs"][0] == "refused"
+    assert "view seen" in actions["docs"][1]
+    with psycopg.connect(maker.conninfo) as connection:
+        dims = "SELECT (SELECT max(vector_dims(embedding)) FROM docs), (SELECT max(vector_dims(embedding)) FROM notes)"
+        assert connection.execute(dims).fetchone() == (64, new.dimension)
+    assert set(TEXTS) - new.texts, "all texts of a table that stays were embedded"
+
+
+@pytest.mark.parametrize(
+    ("old", "distance"),
+    [(WordLlamaFunction(256), None), (WordLlamaFunction(128), "l2")],
+    ids=["vectors that are computed", "another distance"],
+)
+def test_nor_does_it_where_nothing_would_be_learned(
+    maker: PgMaker, old: WordLlamaFunction, distance: str | None
+) -> None:
+    for table in ("docs", "notes"):
+        fill(maker, old.embed(TEXTS).tolist(), TEXTS, table)
+    with psycopg.connect(maker.conninfo, autocommit=True) as connection:
+        connection.execute("CREATE VIEW seen AS SELECT id, embedding FROM docs")
+    report = auto_migrate(maker.locator, WordLlamaFunction(128), on_failure="raise", distance=distance)
+    found = {str(each.finding.address): each for each in report.collections}
+    assert "view seen" in found["docs"].reason
+    assert not found["notes"].reason
+    assert found["notes"].distance == distance
+    assert report.action == ("warned" if distance else "refused")
+    with psycopg.connect(maker.conninfo) as connection:
+        dims = "SELECT (SELECT max(vector_dims(embedding)) FROM docs), (SELECT max(vector_dims(embedding)) FROM notes)"
+        assert connection.execute(dims).fetchone() == (old.dimension, 128)
 
 
 def test_every_command_works(maker: PgMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
