@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -15,10 +15,12 @@ from lightmigrate.migration.collection_job import EmbeddedTexts
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
+from lightmigrate.providers.base import FEWEST_OF_CALL
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.retention import EVERYTHING, UNKNOWN
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.training.collection_sample import PAGE_ROWS
+from lightmigrate.training.model_speed import texts_in
 from lightmigrate.training.request import tokens_of
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.training.texts import NO_TEXTS, TextsFile
@@ -27,6 +29,10 @@ from lightmigrate.vectors import finite_rows, meaningful
 # Records that the projection of those without a text is fitted to; where all have one, it is for records that are
 # written meanwhile, and the next refinement embeds these.
 FITTED, FITTED_FOR_LATE_ONES = 2000, 100
+
+# A server is given about so many seconds' texts at once, and at most so many times more than before. A rest that is
+# hardly more than that goes along.
+SECONDS_OF_PART, GROWTH, LITTLE_MORE = 2.0, 8, 1.5
 
 
 def embed_everything(
@@ -62,23 +68,22 @@ def embed_everything(
     def embedded_so_far(records: int) -> None:
         report("embed", records, total)
 
-    accepted, refused = set[bytes](), set[bytes]()
+    accepted, refused, parts = set[bytes](), set[bytes](), _Parts(provider)
     done = without_text = tokens = 0
     for page in collection.scan(PAGE_ROWS, vectors=False):
-        texts = {text_digest(text): text for text in page.texts if text and text.strip()}
+        of_page = {text_digest(text): text for text in page.texts if text and text.strip()}
         without_text += sum(not (text and text.strip()) for text in page.texts)
-        new = [digest for digest in texts if digest not in accepted and digest not in refused]
+        new = [text for digest, text in of_page.items() if digest not in accepted and digest not in refused]
         if new:
-            missing = [texts[digest] for digest in new]
             # a page is embedded from its longest text to its shortest
-            sums = [
-                *accumulate(sorted((tokens_of(provider, [text]) for text in missing), reverse=True), initial=tokens)
-            ]
-            on_batch = partial(_within_page, require, embedded_so_far, sums, done, len(page))
-            taken = finite_rows(provider.embed_each(missing, on_batch))
+            sums = [*accumulate(sorted((tokens_of(provider, [text]) for text in new), reverse=True), initial=tokens)]
+            on_batch, before = partial(_within_page, require, embedded_so_far, sums, done, len(page), len(new)), 0
+            for texts in parts.of(new):
+                taken = finite_rows(provider.embed_each(texts, partial(on_batch, before)))
+                before += len(texts)
+                for text, finite in zip(texts, taken, strict=True):
+                    (accepted if finite else refused).add(text_digest(text))
             tokens = sums[-1]
-            accepted.update(digest for digest, finite in zip(new, taken, strict=True) if finite)
-            refused.update(digest for digest, finite in zip(new, taken, strict=True) if not finite)
         done += len(page)
         embedded_so_far(done)
     fitted = FITTED if without_text or refused else FITTED_FOR_LATE_ONES
@@ -96,14 +101,36 @@ def embed_everything(
     return Learned(projection, None, embedded, {}, without_text, EVERYTHING.mixed(UNKNOWN, share))
 
 
+class _Parts:
+    """The texts of a page, the longest first, in parts: a server shows with few of them how fast it is."""
+
+    def __init__(self, provider: Cached) -> None:
+        self._provider, self._most = provider, FEWEST_OF_CALL * provider.parallel_calls
+
+    def of(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+        """All of them, in one part for a model that makes one call after the other: it is heard after each."""
+        left = sorted(texts, key=len, reverse=True)
+        while left:
+            size = len(left)
+            if self._provider.parallel_calls > 1:
+                size = min(self._most, max(FEWEST_OF_CALL, texts_in(self._provider, SECONDS_OF_PART) or self._most))
+            if len(left) < LITTLE_MORE * size:
+                size = len(left)
+            yield left[:size]
+            left = left[size:]
+            self._most *= GROWTH
+
+
 def _within_page(
     require: Callable[[int], None],
     report: Callable[[int], None],
     sums: Sequence[int],
-    before: int,
+    records_before: int,
     records: int,
-    embedded: int,
     texts: int,
+    texts_before: int,
+    embedded: int,
+    _of_part: int,
 ) -> None:
     """Require and report after a batch; records of a page are done in proportion to its texts.
 
@@ -111,13 +138,14 @@ def _within_page(
         require: called with the tokens so far.
         report: called with the records so far.
         sums: tokens when so many texts of the page are embedded.
-        before: records before the page.
+        records_before: before the page.
         records: of the page.
-        embedded: texts of the page so far.
         texts: of the page.
+        texts_before: of the page, before the part that is embedded now.
+        embedded: texts of the part so far.
     """
-    require(sums[embedded])
-    report(before + records * embedded // texts)
+    require(sums[texts_before + embedded])
+    report(records_before + records * (texts_before + embedded) // texts)
 
 
 def _for_the_others(collection: JoinedCollections, provider: Cached, source_model: Model, fitted: int) -> Projection:

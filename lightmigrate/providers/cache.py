@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lightmigrate.files import user_folder
 from lightmigrate.progress import logger
 from lightmigrate.providers.base import Bill, Provider, estimated_tokens
 from lightmigrate.providers.cache_file import IN_MEMORY, CacheFile, VectorFile
+from lightmigrate.providers.call_speed import TimedCall
 from lightmigrate.providers.careful import Answer
 from lightmigrate.providers.chroma import provider_of
 from lightmigrate.providers.claims import SECONDS_TO_LOOK, Claims
@@ -35,21 +35,6 @@ GROWTH = 8
 def default_cache() -> Path:
     """`lightmigrate/embeddings.sqlite3` in the user's cache folder."""
     return user_folder() / "embeddings.sqlite3"
-
-
-@dataclass(frozen=True)
-class TimedCall:
-    """One call of a model.
-
-    Attributes:
-        texts: that it embedded.
-        tokens: of them, estimated; at least 1.
-        seconds: that it took.
-    """
-
-    texts: int
-    tokens: int
-    seconds: float
 
 
 class Cached(Provider):
@@ -232,8 +217,12 @@ class Cached(Provider):
         """Texts with the answer to them."""
         started = time.monotonic()
         answer = self.inner.answer(texts, queries, last=last)
-        self.timed.append(TimedCall(len(texts), max(1, estimated_tokens(texts)), time.monotonic() - started))
+        self._note_call(texts, started)
         return texts, answer
+
+    def _note_call(self, texts: Sequence[str], started: float) -> None:
+        seconds = time.monotonic() - started
+        self.timed.append(TimedCall(len(texts), max(1, estimated_tokens(texts)), seconds, started))
 
     def _probed_quietly(self) -> tuple[list[str], Answer]:
         """No texts, after the fixed text was asked for; a failure is left to the check that follows."""
@@ -264,7 +253,7 @@ class Cached(Provider):
             return super().probe()
         started = time.monotonic()
         probe = super().probe()
-        self.timed.append(TimedCall(1, estimated_tokens([PROBE]), time.monotonic() - started))
+        self._note_call([PROBE], started)
         return probe
 
     def _knows_no_probe(self) -> bool:

@@ -22,6 +22,7 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.system import cores
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline
+from lightmigrate.training.model_speed import known_speed
 from lightmigrate.training.request import EmbeddingRequest
 from lightmigrate.training.sources import data_from_readable
 
@@ -97,8 +98,10 @@ def learn_for_start(
     costs = Costs.measure(collection, provider, limit=options.limit)
     everything = partial(_everything, collection, provider, options, costs, title, opened_by)
     seconds = _seconds_left(options.deadline)
-    if _affordable(costs, limits, options, seconds) and (embedded := everything(seconds)) is not None:
-        return embedded
+    if _affordable(costs, limits, options, seconds):
+        if (embedded := everything(seconds)) is not None:
+            return embedded
+        costs = replace(costs, speed=known_speed(provider) or costs.speed)  # a server was thought to be quicker
     writing = costs.projecting_seconds if limits.keeps_graph else costs.writing_seconds
     seconds = _seconds_left(options.deadline) - writing
     time = TimeToLearn.of(provider, costs, options.deadline, seconds, refined=limits.refined)
@@ -150,7 +153,7 @@ def _everything(
             provider,
             opened_by=opened_by,
             source_model=options.source_model,
-            require=_in_time(options.deadline, costs.count.tokens, _allowed(costs, options.deadline, seconds)),
+            require=_in_time(options.deadline, costs, seconds),
             on_progress=options.on_progress,
         )
     except Exception as error:
@@ -187,16 +190,20 @@ def _allowed(costs: Costs, deadline: Deadline, seconds: float) -> float:
     return TIMES_WRITING * costs.writing_seconds if late_anyway else 0.0
 
 
-def _in_time(deadline: Deadline, tokens: int, seconds: float) -> Callable[[int], None]:
+def _in_time(deadline: Deadline, costs: Costs, seconds: float) -> Callable[[int], None]:
     """Raises when a part of the tokens has taken so long that all of them would take much longer than expected.
 
-    Not a part of the records: the longest texts come first, and one of them may be as long as a hundred others.
+    Not a part of the records: the longest texts come first, and one of them may be as long as a hundred others. Where
+    somebody set a limit, nothing is migrated beyond it, and writing has to end before it, too.
     """
-    started, allowed = deadline.elapsed, OVERRUN * max(1.0, seconds)
+    started = deadline.elapsed
+    allowed = OVERRUN * max(1.0, _allowed(costs, deadline, seconds))
+    if not math.isinf(deadline.left):
+        allowed = max(1.0, seconds - costs.writing_seconds)
 
     def require(done: int) -> None:
         deadline.require()
-        if done and (deadline.elapsed - started) * tokens / done > allowed:
+        if done and (deadline.elapsed - started) * costs.count.tokens / done > allowed:
             raise _TooSlowError
 
     return require

@@ -97,13 +97,14 @@ class TimeToLearn:
         if data.words is not None:
             words = data.words.words
             each = self._seconds_of_each(words)
-            allowed = most_seconds / 2
-            if self.free:
+            allowed = min(most_seconds / 2, self._before_exact)
+            if self._by_the_clock:
                 allowed = min(allowed, max(SECONDS_OF_WORDS, WORDS_SHARE_OF_TIME * self._seconds_left))
-                allowed = min(allowed, self._before_exact)
             data = data.with_words(len(words) if not each else int(allowed / each))
         if self.free:
-            most_tokens, most_seconds = math.inf, self._seconds_left
+            most_tokens, most_seconds = math.inf, math.inf
+        if self._by_the_clock:
+            most_seconds = min(most_seconds, self._seconds_left)
         documents = len(data.texts)
         while documents > FEWEST_DOCUMENTS:
             part = data.first(documents)
@@ -189,6 +190,11 @@ class TimeToLearn:
 
     def _seconds_of_each(self, texts: Sequence[str]) -> float:
         return self._speed.seconds(len(texts), tokens_of(self.provider, texts)) / max(1, len(texts))
+
+    @property
+    def _by_the_clock(self) -> bool:
+        """Whether time decides how much is embedded: money does where nobody set a limit of time."""
+        return self.free or not math.isinf(self.deadline.left)
 
     @property
     def _before_exact(self) -> float:

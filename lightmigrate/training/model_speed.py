@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lightmigrate.projection.terms.words import first_words
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.call_speed import CallSpeed
 from lightmigrate.results import Result
 from lightmigrate.training.request import tokens_of
 
@@ -75,16 +76,29 @@ def measure_speed(provider: Provider, texts: Sequence[str]) -> ModelSpeed:
 
 
 def known_speed(provider: Provider) -> ModelSpeed | None:
-    """How fast a server answers, from calls of different size made before; `None` where it has to be measured."""
+    """How fast a server answers, from calls of different size made before; `None` where it has to be measured.
+
+    Where no calls were made at the same time it is taken for granted that as many are answered in the time of one.
+    """
     if not isinstance(provider, Cached) or (most := provider.inner.parallel.most) == 1:
         return None
-    calls = sorted(provider.timed, key=lambda call: (call.texts, call.tokens))
-    if not calls or calls[0].texts == calls[-1].texts:
+    speed = CallSpeed.of(provider.timed, most)
+    if speed is None:
         return None
-    small, large = calls[0], calls[-1]
-    each = max(0.0, large.seconds - small.seconds) / max(1, large.tokens - small.tokens)
-    of_call = max(0.0, large.seconds - each * large.tokens)
-    return ModelSpeed(of_call / (provider.inner.batch_size * most), each / most)
+    at_once = speed.at_once or most
+    return ModelSpeed(speed.of_call / (provider.inner.batch_size * at_once), speed.of_token / at_once)
+
+
+def texts_in(provider: Cached, seconds: float) -> int | None:
+    """How many texts of the usual length a server embeds in so many seconds; `None` where nothing tells.
+
+    Where no calls were made at the same time, one after the other: a server may have one processor.
+    """
+    speed = CallSpeed.of(provider.timed, provider.inner.parallel.most)
+    if speed is None:
+        return None
+    tokens = sum(call.tokens for call in provider.timed) / sum(call.texts for call in provider.timed)
+    return int(max(0.0, seconds - speed.of_call) * (speed.at_once or 1) / max(speed.of_token * tokens, 1e-9))
 
 
 def _of_a_server(provider: Cached, texts: Sequence[str]) -> ModelSpeed:

@@ -17,6 +17,7 @@ from lightmigrate.estimators.fit import FittedPairs
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Bill, estimated_tokens
 from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.parallel import ParallelCalls
 from lightmigrate.quality.gate import FEWEST_QUERIES, Thresholds
 from lightmigrate.startup.learning import StartLimits, learn_for_start
 from lightmigrate.startup.worth_learning import TimeToLearn
@@ -40,12 +41,19 @@ class Clocked(Counting):
         everything: seconds that it takes for all texts.
         price: dollars for all texts.
         slower_after: texts after which it is ten times as slow.
+        calls: that are made at the same time, as of a server; it has one processor all the same.
     """
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, everything: float, price: float = 0.0, slower_after: int = 10**9
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        everything: float,
+        price: float = 0.0,
+        slower_after: int = 10**9,
+        calls: int = 1,
     ) -> None:
         super().__init__()
+        self.parallel = ParallelCalls(calls)
         self.now, self._rate, self._dollars, self._slower_after = 0.0, everything / TOKENS, price / TOKENS, slower_after
         monkeypatch.setattr("time.monotonic", lambda: self.now)
 
@@ -249,6 +257,17 @@ def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned
     assert done.training is not None, "it was given up for a projection"
     with pytest.raises(DeadlineError):
         learned(everything=10_000, max_seconds=20, empty_cache=True)
+
+
+def test_a_server_that_answers_one_call_at_a_time_is_seen_through_while_there_is_time_to_learn(learned: Learn) -> None:
+    usual = Thresholds(passing=0.5, failing=0.0)
+    done, model = learned(everything=60, calls=4, max_seconds=30, price=1.0, max_cost=3.0, thresholds=usual)
+    assert done.training is not None, "everything would take twice the time"
+    assert model.now < 30
+    assert len(set(model.asked) & set(texts())) < ROWS / 2
+    done, model = learned(everything=20, calls=4, max_seconds=30, price=1.0, max_cost=3.0, empty_cache=True)
+    assert done.training is None
+    assert len(done.embedded.digests) == ROWS
 
 
 def test_rather_than_a_projection_that_fails_everything_is_embedded_where_nobody_set_a_limit(learned: Learn) -> None:
