@@ -280,7 +280,7 @@ def report_others(lines: Sequence[Mapping[str, Any]], cache: Path) -> list[str]:
     }
     return [
         "## What else could be measured",
-        "From constants of other corpora, nothing exact; families: mean and deviation of theirs.",
+        "From constants of other corpora, nothing exact. Families: mean and deviation of their mean absolute ones.",
         "",
         "| searches | runs | mean difference | mean absolute | within .03 | within .05 | families |",
         "|---|--:|--:|--:|--:|--:|--:|",
