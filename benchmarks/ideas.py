@@ -36,7 +36,9 @@ from field.models import open_model
 from ideas_fit import Matrix, Prediction, Similarity, mean_square, predict
 from ideas_student import Student
 
+from lightmigrate.estimators.arrays import as_float32
 from lightmigrate.estimators.choose import HeldOutSearch
+from lightmigrate.estimators.lengths import extended_from
 from lightmigrate.projection.terms.lexical import rarity
 from lightmigrate.projection.terms.words import STEM_LETTERS, words_of
 from lightmigrate.providers.cache import Cached
@@ -256,6 +258,8 @@ def main() -> None:
     parser.add_argument("corpora", nargs="*")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    every = (*IDEAS, MORE, *SECOND)
+    parser.add_argument("--ideas", nargs="+", default=every, choices=every, help="only these")
     options = parser.parse_args()
     file = RESULTS / "ideas.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
@@ -265,7 +269,7 @@ def main() -> None:
         case = Case(Corpus(options.data / name), provider)
         for seed in options.seeds:
             for pairs in options.sizes:
-                for row in measured(case, pairs, seed, done):
+                for row in measured(case, pairs, seed, options.ideas, done):
                     with file.open("a") as stream:
                         stream.write(json.dumps(row) + "\n")
                     print(row, flush=True)
@@ -273,10 +277,10 @@ def main() -> None:
     file.with_suffix(".md").write_text(table(rows))
 
 
-def measured(case: Case, pairs: int, seed: int, done: set[Any]) -> Any:
-    """A row for each idea that is not in `done`."""
+def measured(case: Case, pairs: int, seed: int, ideas: Sequence[str], done: set[Any]) -> Any:
+    """A row for each of these ideas not in `done`; predictions are extended from the mean, as in the package."""
     own, held_out = case.corpus.split(pairs, seed)
-    names = [name for name in (*IDEAS, MORE, *SECOND) if (case.corpus.name, name, pairs, seed) not in done]
+    names = [name for name in ideas if (case.corpus.name, name, pairs, seed) not in done]
     if not names:
         return
     start = today(case)
@@ -292,7 +296,7 @@ def measured(case: Case, pairs: int, seed: int, done: set[Any]) -> Any:
         else:
             made = IDEAS[name](case)
             found = first if name == "today" else predict(made[0], own, case.new, seed)
-        vectors = np.asarray(unit(found.vectors.astype(np.float32)))
+        vectors = as_float32(extended_from(case.new[fitted].mean(axis=0), found.vectors))
         kept = case.corpus.measure(OLD, NEW, vectors, outside)
         row = {"corpus": case.corpus.name, "idea": name, "pairs": pairs, "seed": seed, "words": made[1]}
         row["nothing"], row["kept"] = kept.nothing_retention.value, kept.retention.value
