@@ -10,6 +10,7 @@ import pytest
 
 from lightmigrate import BudgetPlan, Migrator
 from lightmigrate.budget.settings import BudgetSetting
+from lightmigrate.errors import RefusedError
 from lightmigrate.stores.base import Address
 from lightmigrate.stores.pgvector.store import PgStore
 from tests.budget.collections import CORPUS, cached, texts
@@ -61,3 +62,24 @@ def test_a_plan_is_carried_out_and_refined(maker: PgMaker, tmp_path: Path, kind:
             "SELECT DISTINCT vector_dims(embedding) FROM docs WHERE shelf = 'theirs'"
         ).fetchall()
     assert others == ([(OLD_DIM,)] if parts else [])
+
+
+def test_a_plan_for_a_table_that_cannot_be_changed_any_more_pays_for_nothing(maker: PgMaker, tmp_path: Path) -> None:
+    with psycopg.connect(maker.conninfo, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE TABLE docs (id int PRIMARY KEY, content text, embedding vector({OLD_DIM}))".encode()
+        )
+        rows = [(row, text, str(CORPUS.old_documents[row].tolist())) for row, text in enumerate(texts(ROWS))]
+        connection.cursor().executemany("INSERT INTO docs VALUES (%s, %s, %s)", rows)
+        provider = cached(tmp_path)
+        migrator = Migrator(maker.locator)
+        drawn = migrator.cost_quality_curve("docs", provider, samples=60, lengths=())
+        plan = BudgetPlan.of(Address("docs"), drawn, drawn.within(drawn.size.tokens))
+        connection.execute("CREATE VIEW seen AS SELECT id, embedding FROM docs")
+        before = provider.misses
+        with pytest.raises(RefusedError, match="view seen"):
+            migrator.migrate_by_plan(plan, provider, force=True)
+        assert provider.misses == before
+        connection.execute("DROP VIEW seen")
+        migrator.migrate_by_plan(plan, provider, force=True)
+        assert provider.misses > before
