@@ -30,6 +30,11 @@ def clean(
         return
     if cleaned.deleted:
         terminal.output.print(f"deleted {len(cleaned.backups)}")
-    elif cleaned.backups:
-        chosen = [word for name in names for word in ("--backup", name)]
-        print_next("clean", *database.words, *chosen, "--yes", why="to delete them for good")
+        return
+    # what may hold what is nowhere else is deleted by its name only, and that is not proposed
+    offered = names or [kept.name for kept in cleaned.backups if not kept.reason_to_keep]
+    if offered:
+        everything = not names and len(offered) == len(cleaned.backups)
+        chosen = [] if everything else [word for name in offered for word in ("--backup", name)]
+        why = "to delete them for good" if names or everything else "to delete the others for good"
+        print_next("clean", *database.words, *chosen, "--yes", why=why)

@@ -143,9 +143,15 @@ def test_a_backup_that_was_written_to_is_listed_as_such(
     with open_client(backup) as client:
         client.get_collection("notes", embedding_function=None).upsert(ids=["new"], embeddings=make_vectors(1, 16))
     said = f"{backup.name} has 1 records that were written after it was put aside"
-    assert said in " ".join(quick("clean", database).output.split())
-    inspected = quick("inspect", projection_file, "--json").json
-    assert (inspected["source"]["dimension"], inspected["target"]["dimension"]) == (16, 24)
+    run = quick("clean", database)
+    assert said in " ".join(run.output.split())
+    assert "for good" not in run.output + run.messages, "nothing is left to be offered"
+    migrated = quick("migrate", database, "-p", projection_file, "-c", "thought_nodes", "--yes", "--json").json
+    other = Path(migrated[0]["backup_path"]).name
+    assert next_command(quick("clean", database)) == ["clean", str(database), "--backup", other, "--yes"]
+    assert quick("clean", database, "--yes").code != 0
+    run = quick("clean", database, "--backup", other, "--yes")
+    assert "deleted 1" in run.output
 
 
 def test_a_collection_of_another_tenant_is_named_by_its_path(
