@@ -13,10 +13,10 @@ everything), `near` the share of draws within .03: how often somebody who knew w
 be within .03 of what is measured with these.
 
 Appends a line for each fit to `results/growth.jsonl`, skips what stands there, and writes `results/growth.md` from it,
-for projections that read the texts. `foreseen` is what a plan on the first documents says of more of them; before, it
-took the loss for a power of their number, at most .6, and 0 where fewer than 80 documents cannot tell it. `typical` is
-the power for the odds as it is in the package; `typical, others` the median of the cases of `results/retention.jsonl`
-(calibration documents against what is kept, by judgements) that are not of this corpus.
+for projections that read the texts. `now` is what a plan on the first documents says of more of them; `before` it took
+.8 for the power with which the odds grow, however many documents there are; `typical alone` leaves out what halves of
+the documents show. Below it are the powers with which the gate's own odds grow, from which `typical_growth` was read:
+there are no judgements in them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import argparse
 import itertools
 import json
 import math
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +35,7 @@ from corpora import Corpus, Vectors
 from field.models import open_model
 
 import lightmigrate
-from lightmigrate.budget.quality_estimator import MEASURED_WEIGHT, TYPICAL_GROWTH, sentences_for, with_odds
+from lightmigrate.budget.quality_estimator import MEASURED_WEIGHT, sentences_for, typical_growth, with_odds
 from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.providers.cache import Cached
 from lightmigrate.quality.gate import Gate
@@ -47,7 +46,7 @@ from lightmigrate.training.train import Training
 
 NEW, NEAR, DRAWS = "minilm-int8", 0.03, 2000
 FILE = Path(__file__).parent / "results" / "growth.jsonl"
-ALL = 0.99  # what keeps more tells nothing of a power
+EARLIER_GROWTH = 0.8
 Row = dict[str, Any]
 KEYS = ("corpus", "old", "seed", "first", "documents", "reads_texts")
 
@@ -95,7 +94,7 @@ class Collection:
             row = dict(zip(KEYS, key, strict=True)) | self._seen(training) | self._kept(training)
             if more == 1:
                 row["halves"] = _facts(training.gate_of_halves())
-                shares = {str(each): first * each / len(self.readable) for each in times}
+                shares = {str(each): min(1.0, first * each / len(self.readable)) for each in times}
                 row["ahead"] = {each: _facts(training.gate_when_exact(share)) for each, share in shares.items()}
             yield row | {"seconds": round(time.process_time() - started, 1)}
 
@@ -179,8 +178,8 @@ def table(rows: Sequence[Row]) -> str:
         (__doc__ or "").partition("\n")[2].strip(),
         "",
         "| corpus | first documents | fits | before: off | absolute | now: off | absolute | typical alone: off "
-        "| typical, others: off | the gate with all: off |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| absolute | the gate with all: off | absolute |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     later = {tuple(row[key] for key in KEYS): row for row in rows}
     cases: dict[tuple[str, int], list[tuple[float, ...]]] = {}
@@ -197,39 +196,45 @@ def table(rows: Sequence[Row]) -> str:
         ("**all**", "", list(itertools.chain(*cases.values()))),
     ]:
         off = np.array(own)
-        mean, absolute = off.mean(axis=0), np.abs(off).mean(axis=0)
-        cells = [f"{mean[0]:+.3f}", f"{absolute[0]:.3f}", f"{mean[1]:+.3f}", f"{absolute[1]:.3f}"]
-        cells += [f"{one:+.3f}" for one in mean[2:]]
+        cells = [f"{one.mean():+.3f} | {np.abs(one).mean():.3f}" for one in off.T]
         lines.append(f"| {name} | {first} | {len(own)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *powers(rows)]) + "\n"
 
 
 def foreseen(row: Row, kept: float, more: int) -> list[float]:
-    """Before, now, by the typical power alone, and by that of other corpora."""
-    half, full = row["halves"]["expected"], row["gate"]["expected"]
-    enough = row["first"] >= 2 * FEWEST_PAIRS
-    loss = min(0.6, max(0.0, math.log2((1 - half) / (1 - full)))) if enough else 0.0
-    measured = max(0.0, math.log2(full / (1 - full) * (1 - half) / half)) if enough else TYPICAL_GROWTH
-    powers = [TYPICAL_GROWTH + MEASURED_WEIGHT * (measured - TYPICAL_GROWTH), TYPICAL_GROWTH]
-    powers.append(typical(without=row["corpus"].partition("-")[0]))
-    return [1 - (1 - kept) * more**-loss, *(with_odds(kept, more**power) for power in powers)]
+    """Before, now, and by the typical power alone."""
+    half, full, first = row["halves"]["expected"], row["gate"]["expected"], row["first"]
+    typical = typical_growth(first, first * more)
+    before, now = EARLIER_GROWTH, typical
+    if first >= 2 * FEWEST_PAIRS and 0 < half < 1 and 0 < full < 1:
+        measured = _power(half, full, 2)
+        before += MEASURED_WEIGHT * (max(0.0, measured) - before)
+        now = max(0.0, typical + MEASURED_WEIGHT * (measured - typical_growth(first / 2, first)))
+    return [with_odds(kept, more**power) for power in (before, now, typical)]
 
 
-def typical(without: str = "") -> float:
-    """The median power of the odds in `results/retention.jsonl`, without a corpus."""
-    kept: dict[tuple[str, ...], dict[int, list[float]]] = {}
-    for line in FILE.with_name("retention.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if row["method"] in ("auto", "auto, no text") and row["corpus"] != without:
-            key = (row["corpus"], row["old"], row["new"], row["method"])
-            kept.setdefault(key, {}).setdefault(row["pairs"], []).append(row["held_out"])
-    powers = []
-    for by_size in kept.values():
-        means = {size: statistics.mean(values) for size, values in sorted(by_size.items())}
-        for (few, before), (many, after) in itertools.pairwise(means.items()):
-            if after < ALL:
-                powers.append(math.log(after / (1 - after) * (1 - before) / before) / math.log(many / few))
-    return statistics.median(powers)
+def powers(rows: Sequence[Row]) -> list[str]:
+    """With which power the gate's odds grow from one number of documents to another one, as Markdown."""
+    fits: dict[tuple[Any, ...], dict[int, float]] = {}
+    for row in rows:
+        if row["reads_texts"]:
+            key = (row["corpus"], row["old"], row["seed"], row["first"])
+            fits.setdefault(key, {})[row["documents"]] = row["gate"]["expected"]
+    found: dict[tuple[int, int], list[float]] = {}
+    for by_size in fits.values():
+        for (few, before), (many, after) in itertools.pairwise(sorted(by_size.items())):
+            if 0 < before < 1 and 0 < after < 1:
+                found.setdefault((few, many), []).append(_power(before, after, many / few))
+    lines = ["| from | to | fits | power, median | quartiles | typical |", "|--:|--:|--:|--:|--:|--:|"]
+    for (few, many), own in sorted(found.items()):
+        low, middle, high = np.percentile(own, [25, 50, 75])
+        cells = f"{middle:.2f} | {low:.2f} to {high:.2f} | {typical_growth(few, many):.2f}"
+        lines.append(f"| {few:,} | {many:,} | {len(own)} | {cells} |")
+    return lines
+
+
+def _power(before: float, after: float, times: float) -> float:
+    return math.log(after / (1 - after) * (1 - before) / before) / math.log(times)
 
 
 def read() -> list[Row]:

@@ -67,7 +67,7 @@ def planned_job(
         plan.query_set.require(queries)
         collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
         size = size_as_planned(plan, collection, provider, report)
-        require_dimension(store, plan.address, provider.model.dimension)
+        require_dimension(store, plan.address, None)  # the model is not asked for its own before all is checked
         if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
             raise FailedGateError(
                 f"collection {plan.address}: of what embedding again gives, {plan.expected.high:.2f} at most is "

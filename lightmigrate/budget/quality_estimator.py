@@ -26,11 +26,11 @@ MOST_FITTED = 4000
 SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 200
 
-# The odds of what is kept to what is lost grow with a power of the number of calibration documents, or of extracts.
-# By human judgements the power for documents is .8 (median of 16 cases on titled abstracts, .2 to 1.5:
-# `benchmarks/results/retention.jsonl`). What is measured with halves of some hundred documents is itself uncertain by
-# as much, so both count. With fewer documents halves tell nothing (`benchmarks/results/growth.md`).
-TYPICAL_GROWTH, MEASURED_WEIGHT = 0.8, 0.5
+# The odds of what is expected to be kept to what is lost grow with a power of the number of calibration documents, or
+# of extracts. For documents it is .8 around 500, and less the more there are: by what the gate expects, in which no
+# judgement is (`benchmarks/growth.py`). What is measured with halves of some hundred documents is itself uncertain, so
+# it counts half. With fewer documents halves tell nothing (`benchmarks/results/growth.md`).
+TYPICAL_GROWTH, SLOWER, GROWTH_BOUNDS, MEASURED_WEIGHT = 0.8, 0.33, (0.2, 1.2), 0.5
 EXTRACT_GROWTH = (0.0, 0.5)
 
 # How far a power may be off, at either end of the interval.
@@ -66,15 +66,17 @@ class QualityEstimator:
         """Tokens that measuring took."""
         return self.choosing + tokens_to_measure(self.data, self.provider) + sum(self._measured_extracts.values())
 
-    @cached_property
+    @property
     def growth(self) -> float:
-        """The power with which the odds of projections without extracts grow when there are more documents.
+        """The power with which the odds of projections without extracts grow when there are twice as many documents."""
+        return self._growth_to(2 * len(self.data.texts))
 
-        Those with extracts also learn from the extracts of all documents.
-        """
+    def _growth_to(self, documents: int) -> float:
+        """The power when there are so many; projections with extracts also learn from the extracts of all documents."""
+        first = len(self.data.texts)
         powers = [power for key, power in self._powers.items() if not key.extract_words and power is not None]
-        measured = max(0.0, statistics.mean(powers)) if powers else TYPICAL_GROWTH
-        return TYPICAL_GROWTH + MEASURED_WEIGHT * (measured - TYPICAL_GROWTH)
+        more = statistics.mean(powers) - typical_growth(first / 2, first) if powers else 0.0
+        return max(0.0, typical_growth(first, documents) + MEASURED_WEIGHT * more)
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
@@ -150,7 +152,8 @@ class QualityEstimator:
         """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ` where they are projected.
 
         q is what the gate expects of the projection that was tried. It was fitted to K₀ documents, and would be fitted
-        to K; γ is `growth`. With extracts, K₀ and K are numbers of extracts, and γ is measured with half of them.
+        to K; γ is `typical_growth`, corrected by what halves of the documents show. With extracts, K₀ and K are numbers
+        of extracts, and γ is measured with half of them.
         Documents that the setting embeds are exact.
         """
         size, words = self.size, setting.extract_words
@@ -163,7 +166,7 @@ class QualityEstimator:
             unsure = EXTRACT_GROWTH_ERROR
         else:
             measured, fitted = len(self.data.texts), min(setting.documents, MOST_FITTED)
-            what, power, unsure = "documents", self.growth, GROWTH_ERROR
+            what, power, unsure = "documents", self._growth_to(fitted), GROWTH_ERROR
 
         def grown(power: float, end: float) -> float:
             return with_odds(end, max(1.0, (fitted / measured) ** power))
@@ -216,6 +219,12 @@ def _power(half: Gate, full: Gate) -> float | None:
     if not (0 < before < 1 and 0 < after < 1):
         return None
     return math.log2(after / (1 - after) * (1 - before) / before)
+
+
+def typical_growth(few: float, many: float) -> float:
+    """The power with which the odds of what is expected to be kept grow between two numbers of documents."""
+    middle = math.sqrt(max(1.0, few) * max(1.0, many))
+    return _bounded(TYPICAL_GROWTH - SLOWER * math.log(middle / 500), GROWTH_BOUNDS)
 
 
 def with_odds(kept: float, factor: float) -> float:

@@ -195,14 +195,14 @@ def require_possible(store: Store, requests: Iterable[Request]) -> None:
         require_dimension(store, request.address, request.projection.info.target.dimension)
 
 
-def require_dimension(store: Store, address: Address, dimension: int) -> None:
-    """Raise `RefusedError` when the store cannot give a collection new vectors of a dimension. Only reads."""
+def require_dimension(store: Store, address: Address, dimension: int | None) -> None:
+    """Raise `RefusedError` when the store cannot give a collection new vectors; see `Refusing`. Only reads."""
     if (reason := refusal_of(store, address, dimension)) is not None:
         raise RefusedError(reason)
 
 
-def refusal_of(store: Store, address: Address, dimension: int) -> str | None:
-    """Why the store cannot give a collection new vectors of a dimension; `None` if it can. Only reads."""
+def refusal_of(store: Store, address: Address, dimension: int | None) -> str | None:
+    """Why the store cannot give a collection new vectors; `None` if it can. See `Refusing`. Only reads."""
     return store.refusal(address, dimension) if isinstance(store, Refusing) else None
 
 
