@@ -72,7 +72,7 @@ class QualityEstimator:
         return self._growth_to(2 * len(self.data.texts))
 
     def _growth_to(self, documents: int) -> float:
-        """The power when there are so many; projections with extracts also learn from the extracts of all documents."""
+        """The power up to so many. Projections with extracts say nothing of it: they learn from all documents."""
         first = len(self.data.texts)
         powers = [power for key, power in self._powers.items() if not key.extract_words and power is not None]
         more = statistics.mean(powers) - typical_growth(first / 2, first) if powers else 0.0

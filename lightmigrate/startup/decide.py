@@ -174,7 +174,7 @@ class Decision:
         jobs, distance = [], self.source.policy.distance
         for address, facts in self.distances.items():
             try:
-                require_dimension(store, address, facts.dimension or 0)
+                require_dimension(store, address, facts.dimension)
             except RefusedError as error:
                 logger.warning("⚠ %s: %s", address, error)
                 self._act(self.reports[address].finding, "warned", str(error))
@@ -201,7 +201,7 @@ class Decision:
         for facts in members:
             texts = self.texts[facts.address]
             try:
-                require_dimension(store, facts.address, self.source.target.dimension or 0)
+                require_dimension(store, facts.address, self.source.target.dimension)
                 texts.require_known()
             except LightmigrateError as error:
                 self._refuse([findings[facts.address]], str(error), lasting=True)
@@ -254,7 +254,7 @@ class Decision:
         """The migration of a collection that is made anew from its stored texts, if it has any."""
         target, provider = self.source.target, self.source.target.provider
         dimension = target.dimension or 0
-        require_dimension(store, facts.address, dimension)
+        require_dimension(store, facts.address, target.dimension)
         model = Model(target.model or "unnamed", dimension) if provider is None else provider.model
         texts = STORED
         if facts.count and provider is not None:

@@ -126,6 +126,16 @@ def test_a_backup_that_somebody_uses_is_not_deleted_with_the_others(database: Pa
     assert len(ChromaMigrator(database).clean([used.name])) == 1
 
 
+def test_a_damaged_record_in_another_folder_says_nothing_of_a_backup(database: Path, projection: Projection) -> None:
+    backup = backup_of(database, projection)
+    other = backup.with_name("chroma_backup_20200101_000000")
+    other.mkdir()
+    (other / "lightmigrate.json").write_text("{")
+    (kept,) = ChromaMigrator(database).backups()
+    assert (kept.name, kept.reason_to_keep) == (backup.name, None)
+    assert len(ChromaMigrator(database).clean()) == 1
+
+
 def test_a_backup_that_cannot_be_read_is_deleted_by_its_name(database: Path, projection: Projection) -> None:
     backup = backup_of(database, projection)
     (backup / "chroma.sqlite3").write_bytes((backup / "chroma.sqlite3").read_bytes()[:5000])
