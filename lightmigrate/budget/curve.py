@@ -18,7 +18,6 @@ from lightmigrate.budget.measuring_options import DEFAULT_MEASURING, MeasuringOp
 from lightmigrate.budget.quality_estimator import QualityEstimator, sentences_for
 from lightmigrate.budget.settings import TEXTS, VECTORS_ONLY, BudgetSetting, CurvePoint, QuerySet, TriedProjection
 from lightmigrate.errors import RefusedError
-from lightmigrate.estimators.choose import FEWEST_PAIRS
 from lightmigrate.estimators.fit_memory import FitMemory
 from lightmigrate.projection.terms.extract_rule import ExtractKind
 from lightmigrate.providers.base import Provider
@@ -51,7 +50,6 @@ class CostQualityCurve(Result):
         projected: the same with the best of the projections that were tried.
         nothing: the same when nothing is done; `None` also when the old model was not available.
         expected_nothing: nDCG@10 to expect when nothing is done, as a share of what embedding everything gives.
-        growth: see `QualityEstimator`.
         query_set: the queries of users it was judged by.
         extract_kinds: of each kind of extracts that was compared what is expected of it; see `ExtractChoice.expected`.
         shortened: the texts that the new model did not take whole while this was measured.
@@ -69,7 +67,6 @@ class CostQualityCurve(Result):
     projected: QualityEstimate | None
     nothing: QualityEstimate | None
     expected_nothing: QualityEstimate | None
-    growth: float
     query_set: QuerySet
     extract_kinds: Mapping[ExtractKind, float]
     shortened: Shortened
@@ -184,11 +181,9 @@ def measure_curve(
             memory=memory,
             on_progress=options.on_progress,
         )
-    # half of the documents must be enough for the same methods; half of the extracts leave all documents
-    enough = len(data.texts) >= 2 * FEWEST_PAIRS
-    halves = {TEXTS: trainings[TEXTS].gate_of_halves()} if enough else {}
+    halves = {}
     if data.extract_texts:
-        halves |= {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
+        halves = {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
     memory.forget_parts()
     estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, read.sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]
@@ -208,7 +203,6 @@ def measure_curve(
         projected=max(gates, key=lambda tried: tried.expected_retention.value).migrated.recall,
         nothing=None if gate.nothing is None else gate.nothing.recall,
         expected_nothing=gate.expected_nothing,
-        growth=estimator.growth,
         query_set=QuerySet.of(data.queries),
         extract_kinds=choice.expected,
         shortened=provider.shortened,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,10 +26,9 @@ SENTENCES_OF_EACH = 2
 MOST_SENTENCES = 200
 
 # The odds of what is expected to be kept to what is lost grow with a power of the number of calibration documents, or
-# of extracts. For documents it is .8 around 500, and less the more there are: by what the gate expects, in which no
-# judgement is (`benchmarks/growth.py`). What is measured with halves of some hundred documents is itself uncertain, so
-# it counts half. With fewer documents halves tell nothing (`benchmarks/results/growth.md`).
-TYPICAL_GROWTH, SLOWER, GROWTH_BOUNDS, MEASURED_WEIGHT = 0.8, 0.33, (0.2, 1.2), 0.5
+# of extracts. For documents it is .8 up to 500, and less the more there are: as the gate's own odds grow, in which no
+# judgement is. Fits to halves of the documents tell no more of it (`benchmarks/results/growth.md`).
+TYPICAL_GROWTH, USUAL_DOCUMENTS, SLOWER, LEAST_GROWTH = 0.8, 500, 0.33, 0.2
 EXTRACT_GROWTH = (0.0, 0.5)
 
 # How far a power may be off, at either end of the interval.
@@ -46,8 +44,8 @@ class QualityEstimator:
         size: of the collection.
         provider: the new model.
         trainings: the projections that were tried.
-        halves: the gate's judgement of some of them when fitted to half of the documents; of those with extracts, with
-            half of the documents of which only extracts are embedded.
+        halves: the gate's judgement of those with extracts, with half of the documents of which only extracts are
+            embedded.
         choosing: tokens that choosing among kinds of extracts took.
         sampled_tokens: of each document that was sampled, in the order in which they are embedded whole; the first are
             those of `data`.
@@ -65,18 +63,6 @@ class QualityEstimator:
     def paid(self) -> int:
         """Tokens that measuring took."""
         return self.choosing + tokens_to_measure(self.data, self.provider) + sum(self._measured_extracts.values())
-
-    @property
-    def growth(self) -> float:
-        """The power with which the odds of projections without extracts grow when there are twice as many documents."""
-        return self._growth_to(2 * len(self.data.texts))
-
-    def _growth_to(self, documents: int) -> float:
-        """The power up to so many. Projections with extracts say nothing of it: they learn from all documents."""
-        first = len(self.data.texts)
-        powers = [power for key, power in self._powers.items() if not key.extract_words and power is not None]
-        more = statistics.mean(powers) - typical_growth(first / 2, first) if powers else 0.0
-        return max(0.0, typical_growth(first, documents) + MEASURED_WEIGHT * more)
 
     def option(self, setting: BudgetSetting) -> CurvePoint:
         """Cost and expected quality of a setting."""
@@ -152,8 +138,8 @@ class QualityEstimator:
         """What a setting keeps of the records with a text: odds of `q/(1 - q)·(K/K₀)^γ` where they are projected.
 
         q is what the gate expects of the projection that was tried. It was fitted to K₀ documents, and would be fitted
-        to K; γ is `typical_growth`, corrected by what halves of the documents show. With extracts, K₀ and K are numbers
-        of extracts, and γ is measured with half of them.
+        to K; γ is `typical_growth`. With extracts, K₀ and K are numbers of extracts, and γ is measured with half of
+        them.
         Documents that the setting embeds are exact.
         """
         size, words = self.size, setting.extract_words
@@ -166,7 +152,7 @@ class QualityEstimator:
             unsure = EXTRACT_GROWTH_ERROR
         else:
             measured, fitted = len(self.data.texts), min(setting.documents, MOST_FITTED)
-            what, power, unsure = "documents", self._growth_to(fitted), GROWTH_ERROR
+            what, power, unsure = "documents", typical_growth(measured, fitted), GROWTH_ERROR
 
         def grown(power: float, end: float) -> float:
             return with_odds(end, max(1.0, (fitted / measured) ** power))
@@ -195,7 +181,7 @@ class QualityEstimator:
         return self.provider.seconds_per_token()
 
     def _extract_growth(self, tried: TriedProjection) -> float:
-        """As `growth`, for a projection with extracts when there are more extracts; 0 where it was not measured."""
+        """The power, for a projection with extracts when there are more extracts; 0 where it was not measured."""
         whole, others = len(self.data.texts), len(self.data.extract_texts)
         # half of the other extracts are not half of all: those of the calibration documents are there, too
         halved = math.log2((whole + others) / (whole + others / 2)) or math.inf
@@ -224,7 +210,7 @@ def _power(half: Gate, full: Gate) -> float | None:
 def typical_growth(few: float, many: float) -> float:
     """The power with which the odds of what is expected to be kept grow between two numbers of documents."""
     middle = math.sqrt(max(1.0, few) * max(1.0, many))
-    return _bounded(TYPICAL_GROWTH - SLOWER * math.log(middle / 500), GROWTH_BOUNDS)
+    return max(LEAST_GROWTH, TYPICAL_GROWTH - SLOWER * max(0.0, math.log(middle / USUAL_DOCUMENTS)))
 
 
 def with_odds(kept: float, factor: float) -> float:

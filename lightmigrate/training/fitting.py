@@ -105,15 +105,6 @@ class Fitting:
             only_with_text=only_with_text,
         )
 
-    def predict_halves(self, count: int) -> Vectors:
-        """Project each half of the first `count` documents by a fit to the other half: float32 `(count, d_out)`."""
-        predicted = np.empty_like(self.embedded.new[:count])
-        halves = np.array_split(np.random.default_rng(self.seed).permutation(count), 2)
-        for fitted, left_out in (halves, halves[::-1]):
-            projection = self.fit(fitted, only_with_text=self.texts is not None).projection
-            predicted[left_out] = projection.apply(self.embedded.old[left_out], self.texts_of(left_out))
-        return predicted
-
     def predict_with_half_of_extracts(self, count: int) -> Vectors:
         """Held-out predictions `(count, d_out)` of the first `count` documents, with half of the other extracts."""
         extracts = self.embedded.extracts

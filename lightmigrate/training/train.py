@@ -67,13 +67,6 @@ class Training(Result):
         """
         return self.judge.judge(self.held_out, self.judges, share)
 
-    def gate_of_halves(self) -> Gate:
-        """The judgement when each half of the documents is projected by a fit to the other half.
-
-        It tells how much more documents would help.
-        """
-        return self.judge.judge(self.fitting.predict_halves(self._fitted), np.arange(self._fitted))
-
     def gate_of_half_extracts(self) -> Gate:
         """The judgement of a fit with half of the other documents of which only extracts were embedded.
 

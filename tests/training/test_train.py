@@ -84,7 +84,6 @@ def test_a_fitter_fits_in_place_of_the_method_and_the_gate_judges_what_it_left_o
     assert training.projection.info.training["corpus"] == "abstracts"
     assert (training.gate.n_documents, training.gate.collection_size) == (100, 1000)
     assert [event.step for event in events][-2:] == ["fit", "fit"]
-    assert 0 < training.gate_of_halves().expected_retention.value <= 1
 
 
 def test_a_network_needs_a_fitter() -> None:
