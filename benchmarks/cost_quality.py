@@ -22,7 +22,8 @@ PANELS = {
     "Chunks without titles": {
         "cranfield-3": "Cranfield, 3 sentences",
         "cranfield-8": "Cranfield, 8 sentences",
-        "scifact-3-part": "SciFact, 3 sentences",
+        "scifact-3": "SciFact, 3 sentences",
+        "scifact-3-part": "a part of it",
         "scifact-1": "SciFact, 1 sentence",
     },
     "Other texts": {
