@@ -11,6 +11,7 @@ from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.budget.planned_job import planned_job
 from lightmigrate.budget.recorded import SECONDS_OF_BACKGROUND, migrate_recorded
 from lightmigrate.engine import requests_of
+from lightmigrate.errors import RefusedError
 from lightmigrate.learner import DatabaseLearner
 from lightmigrate.migration.changes import OnWritten
 from lightmigrate.migration.collection_job import CollectionJob
@@ -206,8 +207,14 @@ class Migrator(DatabaseLearner):
 
         See `migrate` for the options, and `budget.planned_job` for the other arguments and the errors.
         `provider`, or an embedding function of any kind, without a cache gets the default one.
+
+        Raises:
+            RefusedError: before the model is called: the store cannot give the collection new vectors any more.
         """
         model = cached(provider)
+        wanted = [facts for facts in self.collections() if facts.address == plan.address]
+        for reason in self.refused(wanted, None).values():
+            raise RefusedError(reason)
         job = planned_job(
             plan,
             model,

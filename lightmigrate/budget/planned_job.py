@@ -10,7 +10,6 @@ from lightmigrate.budget.plan import BudgetPlan
 from lightmigrate.errors import FailedGateError, ModelMismatchError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.distance import require_distance
-from lightmigrate.migration.plan import require_dimension
 from lightmigrate.progress import OnProgress, Report, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
@@ -52,7 +51,6 @@ def planned_job(
 
     Raises:
         PlanOutdatedError: the collection, or the queries, changed since the plan was made.
-        RefusedError: the store cannot give the collection new vectors any more.
         FailedGateError: the gate's verdict is FAIL, or the plan surely keeps no more than doing nothing.
         ModelMismatchError: the provider is another model than the plan's.
     """
@@ -67,7 +65,6 @@ def planned_job(
         plan.query_set.require(queries)
         collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
         size = size_as_planned(plan, collection, provider, report)
-        require_dimension(store, plan.address, None)  # the model is not asked for its own before all is checked
         if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
             raise FailedGateError(
                 f"collection {plan.address}: of what embedding again gives, {plan.expected.high:.2f} at most is "
