@@ -30,7 +30,7 @@ __all__ = ["faults", "place"]
 
 NAMES = ("thought_nodes", "notes")
 # From one operation that fails to the next: all over a migration, then closer before its end, where the exchange is.
-STRIDE, FINE = (1, 1) if EVERY_OPERATION else (140, 28)
+STRIDE, FINE = (1, 1) if EVERY_OPERATION else (90, 28)
 ROLLBACK_STRIDE = 1 if EVERY_OPERATION else 4
 
 
