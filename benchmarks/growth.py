@@ -15,7 +15,7 @@ be within .03 of what is measured with these.
 Appends a line for each fit to `results/growth.jsonl`, skips what stands there, and writes `results/growth.md` from it,
 for projections that read the texts. `now` is what a plan on the first documents says of more of them. `before` it took
 .8 for the power with which the odds grow, however many documents there are, and that halfway to what fits to halves of
-the documents showed (they were recorded before 30 November 10:00, and are not made any more). Below it are the powers
+the documents showed (which the lines of 30 November have, and no new ones). Below it are the powers
 with which the gate's own odds grow, in which no judgement is; that they fall beyond 500 documents is read from them.
 """
 

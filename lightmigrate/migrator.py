@@ -213,7 +213,7 @@ class Migrator(DatabaseLearner):
         """
         model = cached(provider)
         wanted = [facts for facts in self.collections() if facts.address == plan.address]
-        for reason in self.refused(wanted, None).values():
+        if (reason := self.refused(wanted, None).get(plan.address)) is not None:
             raise RefusedError(reason)
         job = planned_job(
             plan,

@@ -181,9 +181,8 @@ def measure_curve(
             memory=memory,
             on_progress=options.on_progress,
         )
-    halves = {}
-    if data.extract_texts:
-        halves = {tried: done.gate_of_half_extracts() for tried, done in trainings.items() if tried.extract_words}
+    reading = {tried: done for tried, done in trainings.items() if tried.extract_words and data.extract_texts}
+    halves = {tried: done.gate_of_half_extracts() for tried, done in reading.items()}
     memory.forget_parts()
     estimator = QualityEstimator(data, size, provider, trainings, halves, choice.tokens, read.sampled_tokens)
     shown = [estimator.option(setting) for setting in _shown(trainings, len(data.texts), size.texts)]

@@ -111,9 +111,10 @@ class _Parts:
         """All of them, in one part for a model that makes one call after the other: it is heard after each."""
         left = sorted(texts, key=len, reverse=True)
         while left:
-            size = len(left)
-            if self._provider.parallel_calls > 1:
-                size = min(self._most, max(FEWEST_OF_CALL, texts_in(self._provider, SECONDS_OF_PART) or self._most))
+            size, at_once = len(left), self._provider.parallel_calls
+            if at_once > 1:  # of a slow one less than a whole call
+                in_time = texts_in(self._provider, SECONDS_OF_PART)
+                size = min(self._most, max(FEWEST_OF_CALL // at_once, self._most if in_time is None else in_time))
             if len(left) < LITTLE_MORE * size:
                 size = len(left)
             yield left[:size]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The newest calls tell; a server may have become slower, and thousands of them need not be looked at.
+# So many calls tell, the newest ones and the first, which is small: a server may have become slower meanwhile.
 NEWEST = 64
 
 
@@ -56,8 +56,7 @@ class CallSpeed:
             calls: in the order in which they were made.
             most: calls that are made at the same time.
         """
-        newest = list(calls[-NEWEST:])
-        groups = _at_the_same_time([*calls[: max(0, len(calls) - NEWEST)][:1], *newest])
+        groups = _at_the_same_time(calls if len(calls) <= NEWEST else [calls[0], *calls[-NEWEST:]])
         alone = _line([group[0] for group in groups if len(group) == 1])
         of_call, of_token = alone or _line([call for group in groups for call in group]) or (0.0, 0.0)
         if not of_call and not of_token:

@@ -22,7 +22,6 @@ from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.system import cores
 from lightmigrate.training.learning_options import LearningOptions
 from lightmigrate.training.limits import Deadline
-from lightmigrate.training.model_speed import known_speed
 from lightmigrate.training.request import EmbeddingRequest
 from lightmigrate.training.sources import data_from_readable
 
@@ -98,10 +97,8 @@ def learn_for_start(
     costs = Costs.measure(collection, provider, limit=options.limit)
     everything = partial(_everything, collection, provider, options, costs, title, opened_by)
     seconds = _seconds_left(options.deadline)
-    if _affordable(costs, limits, options, seconds):
-        if (embedded := everything(seconds)) is not None:
-            return embedded
-        costs = replace(costs, speed=known_speed(provider) or costs.speed)  # a server was thought to be quicker
+    if _affordable(costs, limits, options, seconds) and (embedded := everything(seconds)) is not None:
+        return embedded
     writing = costs.projecting_seconds if limits.keeps_graph else costs.writing_seconds
     seconds = _seconds_left(options.deadline) - writing
     time = TimeToLearn.of(provider, costs, options.deadline, seconds, refined=limits.refined)
@@ -197,8 +194,9 @@ def _in_time(deadline: Deadline, costs: Costs, seconds: float) -> Callable[[int]
     somebody set a limit, nothing is migrated beyond it, and writing has to end before it, too.
     """
     started = deadline.elapsed
-    allowed = OVERRUN * max(1.0, _allowed(costs, deadline, seconds))
-    if not math.isinf(deadline.left):
+    if math.isinf(deadline.left):
+        allowed = OVERRUN * max(1.0, _allowed(costs, deadline, seconds))
+    else:
         allowed = max(1.0, seconds - costs.writing_seconds)
 
     def require(done: int) -> None:

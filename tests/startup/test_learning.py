@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,20 @@ OLD = Model("potion-base-8M", 256)
 TOKENS = estimated_tokens(texts())
 
 
+class AtOnce(ParallelCalls):
+    """Calls of a server with one processor: as many as are made at the same time have begun before one is answered."""
+
+    meeting: threading.Barrier | None = None
+
+    def run(self, acts: Iterable[Callable[[], Any]]) -> Iterator[Any]:
+        left = list(acts)
+        for start in range(0, len(left), self.most):
+            part = left[start : start + self.most]
+            self.meeting = threading.Barrier(len(part), timeout=60)
+            yield from super().run(part)
+        self.meeting = None
+
+
 class Clocked(Counting):
     """The new model on a clock that only embedding moves.
 
@@ -53,14 +67,18 @@ class Clocked(Counting):
         calls: int = 1,
     ) -> None:
         super().__init__()
-        self.parallel = ParallelCalls(calls)
+        self.parallel = AtOnce(calls)
+        self._working = threading.Lock()
         self.now, self._rate, self._dollars, self._slower_after = 0.0, everything / TOKENS, price / TOKENS, slower_after
         monkeypatch.setattr("time.monotonic", lambda: self.now)
 
     def encode(self, texts: Sequence[str], queries: bool = False) -> Any:
-        slower = 10 if len(self.asked) > self._slower_after else 1
-        self.now += slower * self._rate * estimated_tokens(texts)
-        return super().encode(texts, queries)
+        if isinstance(self.parallel, AtOnce) and self.parallel.meeting is not None and self.parallel.most > 1:
+            self.parallel.meeting.wait()
+        with self._working:
+            slower = 10 if len(self.asked) > self._slower_after else 1
+            self.now += slower * self._rate * estimated_tokens(texts)
+            return super().encode(texts, queries)
 
     def priced(self, tokens: int) -> Bill:
         return Bill(tokens, tokens * self._dollars)
@@ -259,15 +277,30 @@ def test_a_limit_is_kept_also_by_a_model_that_takes_longer_than_expected(learned
         learned(everything=10_000, max_seconds=20, empty_cache=True)
 
 
-def test_a_server_that_answers_one_call_at_a_time_is_seen_through_while_there_is_time_to_learn(learned: Learn) -> None:
+@pytest.mark.parametrize(("everything", "max_seconds"), [(60, 20), (60, 30), (100, 36), (36, 30)])
+def test_a_server_that_answers_one_call_at_a_time_is_seen_through_while_there_is_time_to_learn(
+    learned: Learn, everything: float, max_seconds: float
+) -> None:
     usual = Thresholds(passing=0.5, failing=0.0)
-    done, model = learned(everything=60, calls=4, max_seconds=30, price=1.0, max_cost=3.0, thresholds=usual)
-    assert done.training is not None, "everything would take twice the time"
-    assert model.now < 30
+    done, model = learned(
+        everything=everything, calls=4, max_seconds=max_seconds, price=1.0, max_cost=3.0, thresholds=usual
+    )
+    assert done.training is not None, "at four times the speed everything would have been embedded"
+    assert model.now < max_seconds
     assert len(set(model.asked) & set(texts())) < ROWS / 2
-    done, model = learned(everything=20, calls=4, max_seconds=30, price=1.0, max_cost=3.0, empty_cache=True)
+
+
+def test_a_server_that_answers_one_call_at_a_time_embeds_everything_where_there_is_time(learned: Learn) -> None:
+    done, _ = learned(everything=20, calls=4, max_seconds=30, price=1.0, max_cost=3.0)
     assert done.training is None
     assert len(done.embedded.digests) == ROWS
+
+
+def test_a_limit_of_time_bounds_what_is_learned_with_a_model_that_costs_money(learned: Learn) -> None:
+    usual = Thresholds(passing=0.5, failing=0.0)
+    done, model = learned(everything=100, max_seconds=36, price=1.0, max_cost=0.5, thresholds=usual)
+    assert done.training is not None
+    assert model.now < 36
 
 
 def test_rather_than_a_projection_that_fails_everything_is_embedded_where_nobody_set_a_limit(learned: Learn) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from lightmigrate.providers.base import estimated_tokens
 from lightmigrate.providers.cache import Cached
+from lightmigrate.providers.call_speed import TimedCall
 from lightmigrate.providers.chroma import ChromaProvider
-from lightmigrate.training.model_speed import NO_TIME, TIMED, measure_speed
+from lightmigrate.providers.parallel import ParallelCalls
+from lightmigrate.training.model_speed import NO_TIME, TIMED, known_speed, measure_speed, texts_in
 from tests.encoders import WordLlamaFunction
 from tests.training.collections import CORPUS
 
@@ -68,3 +70,24 @@ def test_what_is_in_the_cache_takes_no_time(tmp_path: Path, monkeypatch: pytest.
 def test_few_texts_are_enough(texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speed = measure_speed(Cached(Slow(monkeypatch), tmp_path / "cache.sqlite3"), texts)
     assert speed.seconds(1, 1) > 0
+
+
+def test_a_server_is_given_what_it_embeds_in_time_one_call_after_the_other_unless_more_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = Cached(Slow(monkeypatch), tmp_path / "cache.sqlite3")
+    cached.inner.parallel = ParallelCalls(4)
+    assert texts_in(cached, 2.0) is None
+    cached.timed += [TimedCall(1, 10, 0.1, 0.0), TimedCall(10, 1000, 1.09, 1.0)]  # a millisecond for a token
+    alone = texts_in(cached, 2.0)
+    assert alone == pytest.approx((2.0 - 0.09) / (0.001 * 1010 / 11), abs=1)
+    cached.timed += [TimedCall(10, 1000, 1.09, 10.0) for _ in range(4)]
+    assert texts_in(cached, 2.0) == pytest.approx(4 * (2.0 - 0.09) / (0.001 * 5010 / 51), abs=1)
+    speed = known_speed(cached)
+    assert speed is not None
+    assert speed.seconds_per_token == pytest.approx(0.001 / 4)
+    slower = [TimedCall(10, 1000, 1.09 * (place + 1), 20.0) for place in range(4)]  # of one processor
+    cached.timed[2:] = slower
+    speed = known_speed(cached)
+    assert speed is not None
+    assert speed.seconds_per_token == pytest.approx(0.001, rel=0.05)
