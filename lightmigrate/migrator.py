@@ -357,7 +357,8 @@ class Migrator(DatabaseLearner):
         Raises:
             BackupError: one of the names is no backup of this database; nothing was deleted.
         """
-        return self._engine.clean(names)
+        with self._naming():
+            return self._engine.clean(names)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Store]:

@@ -29,6 +29,8 @@ def bridge(
 
     Fits a projection from the new model to the old one, which `BridgedEmbeddingFunction` uses. Only reads the database.
     """
+    from rich.markup import escape
+
     from lightmigrate.cli.show import projections, terminal
 
     with conversation(as_json) as talk:
@@ -46,4 +48,4 @@ def bridge(
         write_json({"file": str(output), **projection.info.to_json()})
     else:
         terminal.output.print(projections.projection(projection))
-        terminal.output.print(f"written: {output}")
+        terminal.output.print(f"written: {escape(str(output))}")

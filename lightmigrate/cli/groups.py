@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
+
+from lightmigrate.commands.database import DatabaseChoice
+from lightmigrate.errors import LightmigrateError
 
 # Options that help lists at the end, by parameter name.
 LAST = ("max_cost", "cache", "yes", "as_json")
@@ -51,8 +56,23 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
             name: group.build(**{option: values.pop(option) for option in group.parameters})
             for name, group in groups.items()
         }
-        command(**arguments, **values)
+        with _naming(arguments.values()):
+            command(**arguments, **values)
 
     call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]  # typer reads it
     call.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     return call
+
+
+@contextmanager
+def _naming(arguments: Iterable[object]) -> Iterator[None]:
+    """Name the one database of a command in the commands that an error proposes: elsewhere they say DATABASE."""
+    try:
+        yield
+    except LightmigrateError as error:
+        from lightmigrate.stores.open import with_database
+
+        named = [argument.words for argument in arguments if isinstance(argument, DatabaseChoice) and argument.words]
+        if len(named) == 1:
+            error.args = (with_database(str(error), shlex.join(named[0])), *error.args[1:])
+        raise

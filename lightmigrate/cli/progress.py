@@ -68,7 +68,7 @@ def _new_bars() -> Bars:
     from lightmigrate.cli.show.terminal import messages
 
     return Progress(
-        TextColumn("  {task.description}"),
+        TextColumn("  {task.description}", markup=False),  # names may hold brackets
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),

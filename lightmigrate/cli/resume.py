@@ -21,6 +21,8 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Continue or discard an interrupted migration or exchange."""
+    from rich.markup import escape
+
     from lightmigrate.cli.show import databases, terminal
 
     with conversation(as_json) as talk:
@@ -33,4 +35,4 @@ def resume(
         write_json({"undone": resumed.undone, "recovered": resumed.recovered})
     else:
         done = "discarded what the interrupted migration had built" if resumed.undone else resumed.recovered
-        terminal.output.print(done or "nothing was interrupted")
+        terminal.output.print(escape(done or "nothing was interrupted"))

@@ -12,6 +12,7 @@ from lightmigrate.cli.output import conversation, print_next, print_result
 from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.commands.folder import checked_by
+from lightmigrate.commands.refine import refine_from_python
 from lightmigrate.commands.status import ByQueries
 from lightmigrate.commands.status import status as read
 from lightmigrate.errors import LightmigrateError
@@ -41,7 +42,9 @@ def status(
 
     And how distances moved: an application that cuts off results by a threshold needs another one.
     """
-    from lightmigrate.cli.show import folders, scores
+    from rich.markup import escape
+
+    from lightmigrate.cli.show import folders, scores, terminal
 
     with conversation(as_json) as talk:
         folder = checked_by(database, talk)
@@ -58,8 +61,11 @@ def status(
         asked = ["--thresholds", ",".join(thresholds), "--queries", "FILE"]
         models = ["--source-model", "OLD", "--target-model", "NEW"]
         print_next("status", *database.words, *asked, *models, why="for searches")
-    elif any(one.refinement is not None and one.refinement.share_exact < 1 for one in statuses):
-        print_next("refine", *database.words)
+    elif unfinished := [one.refinement for one in statuses if one.refinement and one.refinement.share_exact < 1]:
+        if any(one.is_model_recorded for one in unfinished):
+            print_next("refine", *database.words)
+        else:
+            terminal.output.print(escape(f"\nnext:  {refine_from_python(database, unfinished[0].address)}"))
     elif not thresholds and (example := scores.example([one.scores for one in statuses])):
         print_next("status", *database.words, "--thresholds", example)
 

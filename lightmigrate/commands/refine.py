@@ -11,11 +11,13 @@ from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.conversation import Conversation
 from lightmigrate.commands.database import DatabaseChoice, only_one
 from lightmigrate.commands.estimate import Estimate
+from lightmigrate.errors import LightmigrateError
 
 if TYPE_CHECKING:
     from lightmigrate.refinement.estimate import RefinementEstimate
     from lightmigrate.refinement.order import Order
     from lightmigrate.refinement.refine import Refinement
+    from lightmigrate.stores.base import Address
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,20 @@ def refine(
     Raises:
         LightmigrateError: as `Migrator.refine`; no collection, or several, were migrated by a plan.
     """
+    from lightmigrate.refinement.refine import Refinement
+
     migrator = database.open(conversation, writing=True)
     inputs = migrator.refinement_inputs()
     if not inputs:
         migrator.status()  # raises the error that says that nothing was migrated by a plan, and what to do
     address = only_one(list(inputs), collection, migrator)
+    if "model" not in inputs[address].provider:
+        (status,) = (status for status in migrator.status() if status.address == address)
+        if status.exact == status.records:
+            return Refinement(str(address), 0, 0, 0, 0, status, 0.0)
+        raise LightmigrateError(
+            f"{address} has another model than commands can open; {refine_from_python(database, address)}"
+        )
     provider = ModelChoice.from_json(inputs[address].provider).open(cache)
     file = inputs[address].texts_file
     texts_by_id = (file if texts is None else replace(file, path=str(texts))).read()
@@ -86,6 +97,15 @@ def refine(
         texts=texts_by_id,
         refit=options.refit,
         on_estimate=partial(_require_consent, conversation) if may_cost else None,
+    )
+
+
+def refine_from_python(database: DatabaseChoice, address: Address) -> str:
+    """Who embeds the rest of a collection whose model no command can open."""
+    opened = repr(database.words[0]) if len(database.words) == 1 else "CLIENT"
+    return (
+        "the application that migrated it embeds the rest after its start, or Python does:  "
+        f"lightmigrate.Migrator({opened}).refine({str(address)!r}, EMBEDDING_FUNCTION)"
     )
 
 

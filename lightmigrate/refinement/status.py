@@ -42,6 +42,8 @@ class RefinementStatus(Result):
         vector: which vector of the collection's records; see `Address`.
         part: which of the collection's records; see `Address`.
         extracts: which words of texts are in the extracts, such as `rarest 12 words`; empty where none was embedded.
+        is_model_recorded: whether it is recorded how the model is opened, so that the command `refine` can open it; an
+            application's embedding function is not.
     """
 
     collection_name: str
@@ -57,6 +59,7 @@ class RefinementStatus(Result):
     vector: str = ""
     part: str = ""
     extracts: str = ""
+    is_model_recorded: bool = True
 
     @property
     def address(self) -> Address:
@@ -110,6 +113,7 @@ def refinement_status(address: Address, ids: Iterable[str], provenance: Provenan
         vector=address.vector,
         part=address.part,
         extracts=facts.get("extracts", ""),
+        is_model_recorded="model" in facts["provider"],
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from lightmigrate import Projection
+from lightmigrate import Migrator, Projection
 from lightmigrate.cli.app import COMMANDS, main
+from lightmigrate.errors import RefusedError
 from lightmigrate.stores.chroma.client import open_client
 from tests.databases import NEW, OLD, contents, folder_hash, make_projection, make_vectors
 
@@ -149,9 +150,27 @@ def test_a_backup_that_was_written_to_is_listed_as_such(
     migrated = quick("migrate", database, "-p", projection_file, "-c", "thought_nodes", "--yes", "--json").json
     other = Path(migrated[0]["backup_path"]).name
     assert next_command(quick("clean", database)) == ["clean", str(database), "--backup", other, "--yes"]
-    assert quick("clean", database, "--yes").code != 0
+    run = quick("clean", database, "--yes")
+    assert run.code == 2
+    assert f"lightmigrate clean {database} --backup {backup.name} --yes" in " ".join(run.messages.split())
+    with pytest.raises(RefusedError, match=f"lightmigrate rollback {database} --backup"):
+        Migrator(database).clean()
     run = quick("clean", database, "--backup", other, "--yes")
     assert "deleted 1" in run.output
+
+
+def test_names_in_brackets_are_printed_whole(quick: Lightmigrate, database: Path, projection_file: Path) -> None:
+    database = database.rename(database.with_name("chroma [old] v2"))
+    for words in (
+        ("doctor", database),
+        ("plan", database, "-p", projection_file, "-c", "notes"),
+        ("migrate", database, "-p", projection_file, "-c", "notes", "--yes"),
+        ("rollback", database, "--yes"),
+        ("clean", database),
+    ):
+        run = quick(*words)
+        assert run.code == 0
+        assert "chroma [old] v2" in " ".join(run.output.split()), words
 
 
 def test_a_collection_of_another_tenant_is_named_by_its_path(

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lightmigrate import Migrator
 from lightmigrate.providers.cache import Cached
 from lightmigrate.providers.openai import OpenAIProvider
 from lightmigrate.vectors import Vectors
-from tests.budget.collections import build, texts
+from tests.budget.collections import build, migrated, texts
+from tests.cli.calls import refused
+from tests.cli.calls import run as printed
 from tests.cli.test_budget import run
 from tests.encoders import shared_wordllama
 from tests.providers.embedding_server import KEY, MODEL, EmbeddingServer, running_server
@@ -51,3 +54,19 @@ def test_it_asks_only_when_something_is_to_be_paid(
         assert done["embedded"] > 0
         assert "will embed" not in err
         assert run(capsys, "refine", folder, "--cache", tmp_path / "another")[0] == 0, "nothing is left to embed"
+
+
+def test_what_only_the_application_can_go_on_with_is_not_proposed_as_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, provider = migrated(tmp_path)
+    from_python = f"lightmigrate.Migrator({str(folder)!r}).refine('notes', EMBEDDING_FUNCTION)"
+    said = printed(capsys, "status", folder)
+    assert f"lightmigrate refine {folder}" not in said
+    assert from_python in said
+    assert from_python in refused(capsys, "refine", folder)
+    status = Migrator(folder).refine("notes", provider).status
+    provider.close()
+    assert status.exact == status.records
+    code, done, _ = run(capsys, "refine", folder, "--json")
+    assert (code, done["embedded"], done["status"]["share_exact"]) == (0, 0, 1.0)

@@ -38,7 +38,7 @@ def test_shorter_documents_come_after_the_representative_ones_and_rows_stay_toge
 def test_documents_of_less_than_half_the_usual_length_are_no_better_than_others_of_up_to_that_length() -> None:
     texts = ["a" * 40, "b" * 100, "c" * 60, "d" * 100, "ok", "e" * 70, "f" * 100, "no", "g" * 49]
     drawn = CalibrationData(texts, None, None, 1000).shorter_first(2)
-    assert drawn.texts == texts[:2] + ["ok", "no", "g" * 49, "c" * 60, "e" * 70, "d" * 100, "f" * 100]
+    assert drawn.texts == [*texts[:2], "ok", "no", "g" * 49, "c" * 60, "e" * 70, "d" * 100, "f" * 100]
 
 
 def test_extracts_are_of_short_and_long_documents_alike_and_so_are_half_of_them() -> None:

@@ -52,11 +52,11 @@ def diagnosis(state: Diagnosis) -> RenderableType:
         cells = (dimension, vectors, facts.space, function)
         rows.append(TableRow(escape(str(facts.address)), facts.count, cells))
     table = filled_table(columns, rows_to_show(rows))
-    lines = [f"[bold]{state.path}[/]"]
+    lines = [f"[bold]{escape(str(state.path))}[/]"]
     if state.bytes is not None:
-        lines = [f"[bold]{state.path}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
+        lines = [f"[bold]{escape(str(state.path))}[/]  ({readable_size(state.bytes)})", *_surroundings(state)]
     if state.backups:
-        lines.append(f"backups: {', '.join(state.backups)}")
+        lines.append(f"backups: {escape(', '.join(state.backups))}")
     lines.append(escape(str(state.promises)))
     faults: list[RenderableType] = [
         f"[bold red]{escape(name)} cannot be read[/]: {escape(fault)}" for name, fault in state.damaged.items()
@@ -139,7 +139,7 @@ def _surroundings(state: Diagnosis) -> list[str]:
         lines.append("open elsewhere: not seen; check that no other process has it open")
     elif state.used_by:
         who = ", ".join(f"{pid} ({name})" for pid, name in state.used_by.items())
-        lines.append(f"[yellow]open in process {who}[/]: stop it before migrating")
+        lines.append(f"[yellow]open in process {escape(who)}[/]: stop it before migrating")
     else:
         lines.append("open elsewhere: no")
     if state.free_bytes is not None and state.needed_bytes is not None:
@@ -160,7 +160,7 @@ def plan(made: Plan) -> RenderableType:
                 _from_to(collection.current_dim or "–", collection.target_dim or "–"),
                 "vectors stay"
                 if collection.keeps_vectors
-                else f"{collection.source_model} → {collection.target_model}",
+                else escape(f"{collection.source_model} → {collection.target_model}"),
                 _from_to(collection.distance, collection.target_distance),
                 "exact" if collection.keeps_vectors else _quality(collection),
             ),
@@ -168,9 +168,9 @@ def plan(made: Plan) -> RenderableType:
         for collection in made.collections
     ]
     table = filled_table(columns, rows_to_show(rows))
-    lines = [f"[bold]{made.path}[/]"]
+    lines = [f"[bold]{escape(str(made.path))}[/]"]
     if made.untouched:
-        lines.append(f"untouched: {names(made.untouched)}")
+        lines.append(f"untouched: {escape(names(made.untouched))}")
     if made.needed_bytes:  # a server's disk cannot be seen
         enough = "" if made.free_bytes >= made.needed_bytes else "[bold red] – not enough[/]"
         lines.append(f"disk: {readable_size(made.needed_bytes)} needed, {readable_size(made.free_bytes)} free{enough}")
@@ -219,7 +219,9 @@ def migrated(results: Sequence[MigrationResult]) -> Group:
         moved = distances([result.scores for result in results if result.scores is not None])
         lines += [*_migrated_many(results), *moved, *(f"[yellow]{loss}[/]" for loss in _losses(results))]
     last = results[-1]
-    kept = f"backup: {last.backup_path}" if last.backup_path else "[yellow]no backup was kept: there is no way back[/]"
+    kept = "[yellow]no backup was kept: there is no way back[/]"
+    if last.backup_path:
+        kept = f"backup: {escape(str(last.backup_path))}"
     return Group(*lines, kept, f"took {last.seconds:.1f} seconds")
 
 
@@ -301,7 +303,8 @@ def verdict(compared: Sequence[CollectionCheck]) -> RenderableType:
 
 def rolled_back(done: Rollback) -> RenderableType:
     """What `rollback` shows."""
-    lines = [f"[green]✓[/] {done.restored} is the database again", f"the one it replaced: {done.displaced_path}"]
+    restored, displaced = escape(str(done.restored)), escape(str(done.displaced_path))
+    lines = [f"[green]✓[/] {restored} is the database again", f"the one it replaced: {displaced}"]
     where = "carried over, with approximate vectors" if done.carried else "only in the replaced one"
     for changes in done.written:
         counts = f"{changes.added:,} added, {changes.changed:,} changed, {changes.deleted:,} deleted"

@@ -54,7 +54,8 @@ def _table(result: TableMigration) -> str:
     ]
     lines += [f"  {earlier:,} of the parts were converted by an interrupted run"] if earlier else []
     lines += _embedded(result)
-    lines.append(f"backup: {result.backup}" if result.backup else "[yellow]no backup was kept: there is no way back[/]")
+    kept = f"backup: {escape(str(result.backup))}" if result.backup else ""
+    lines.append(kept or "[yellow]no backup was kept: there is no way back[/]")
     lines.append(_speed(result.vectors if not earlier else 0, result.seconds, result.workers))
     return "\n".join(lines)
 
@@ -62,7 +63,7 @@ def _table(result: TableMigration) -> str:
 def _embedded(result: FolderMigration | TableMigration) -> list[str]:
     """What the new model itself has made, where it was asked."""
     lines = [f"  {result.exact:,} of the vectors are the new model's own"] if result.exact else []
-    return lines + ([f"  [yellow]{result.shortened}[/]"] if str(result.shortened) else [])
+    return lines + ([f"  [yellow]{escape(str(result.shortened))}[/]"] if str(result.shortened) else [])
 
 
 def _speed(vectors: int, seconds: float, workers: int) -> str:

@@ -41,7 +41,7 @@ def projection(shown: Projection) -> RenderableType:
         details += [
             f"{name} {value!r}" for name in ("provider", "revision", "prefix") if (value := getattr(model, name))
         ]
-        table.add_row(role, f"[bold]{model.name}[/]", ", ".join(details))
+        table.add_row(role, f"[bold]{printable(model.name)}[/]", printable(", ".join(details)))
     for title, facts in (("training", info.training), ("quality", info.quality)):
         for key, value in facts.items():
             if key not in ("source_lengths", "target_lengths"):
