@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from lightmigrate.commands.arguments import ModelChoice
 from lightmigrate.commands.database import DatabaseChoice
 from lightmigrate.errors import LightmigrateError
 
@@ -56,7 +57,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
             name: group.build(**{option: values.pop(option) for option in group.parameters})
             for name, group in groups.items()
         }
-        with _naming(arguments.values()):
+        with _naming(arguments):
             command(**arguments, **values)
 
     call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]  # typer reads it
@@ -65,14 +66,20 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _naming(arguments: Iterable[object]) -> Iterator[None]:
-    """Name the one database of a command in the commands that an error proposes: elsewhere they say DATABASE."""
+def _naming(arguments: Mapping[str, object]) -> Iterator[None]:
+    """Name the database and the new model of a command in the commands that an error proposes.
+
+    Elsewhere they say DATABASE and MODEL.
+    """
     try:
         yield
     except LightmigrateError as error:
         from lightmigrate.stores.open import with_database
 
-        named = [argument.words for argument in arguments if isinstance(argument, DatabaseChoice) and argument.words]
-        if len(named) == 1:
-            error.args = (with_database(str(error), shlex.join(named[0])), *error.args[1:])
+        database, target, message = arguments.get("database"), arguments.get("target"), str(error)
+        if isinstance(database, DatabaseChoice) and database.words:
+            message = with_database(message, shlex.join(database.words))
+        if isinstance(target, ModelChoice) and target.model:
+            message = message.replace("--target-model MODEL", shlex.join(target.words))
+        error.args = (message, *error.args[1:])
         raise

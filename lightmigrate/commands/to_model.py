@@ -176,7 +176,7 @@ def migrate_to_model(
             except (NotEnoughTextsError, CostError, RefusedError) as error:
                 left_out.append(error)
         if not jobs and not learning and left_out:
-            raise left_out[0]
+            raise _why_none(left_out)
         if learning and new.calibrate is None:  # before most of the money is spent
             require_consent(conversation, options)
         for one in learning:
@@ -193,7 +193,7 @@ def migrate_to_model(
                         new_job(facts.address, projection, function, texts_of, learned.embedded, distance=distance)
                     )
         if not jobs and left_out:
-            raise left_out[0]
+            raise _why_none(left_out)
         if left_out:
             conversation.show(Notice(with_database(_left_out(left_out), shlex.join(database.words) or "DATABASE")))
         if not (learning and new.calibrate is None):
@@ -371,7 +371,19 @@ def _learned(
     return learned
 
 
+def _why_none(errors: Sequence[LightmigrateError]) -> LightmigrateError:
+    """Why no collection is migrated; first what is in the way of one, then what needs nothing."""
+    ordered = sorted(errors, key=lambda error: isinstance(error, NothingToMigrateError))
+    worst = ordered[0]
+    worst.args = (_some(ordered), *worst.args[1:])
+    return worst
+
+
 def _left_out(errors: Sequence[LightmigrateError]) -> str:
     """Which collections are not migrated, and why; the first of many."""
+    return f"not migrated: {_some(errors)}"
+
+
+def _some(errors: Sequence[LightmigrateError]) -> str:
     more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
-    return "not migrated: " + "; ".join(map(str, errors[:SHOWN])) + more
+    return "; ".join(map(str, errors[:SHOWN])) + more

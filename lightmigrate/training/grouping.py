@@ -243,5 +243,5 @@ def _several_models(grouping: Grouping, database: str) -> str:
     return (
         f"the collections of {database} are of several models: {'; '.join(parts[:NAMED])}; name one:  --collection "
         f"{shlex.quote(str(largest))}  or migrate them all, each model by itself:  lightmigrate migrate {database} "
-        "--calibrate 500 --target-model MODEL"
+        "--target-model MODEL"
     )

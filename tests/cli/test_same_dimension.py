@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -135,6 +136,28 @@ def test_what_was_half_embedded_again_is_finished_when_it_is_named(
     assert folder_hash(folder) == before
     run(capsys, "migrate", folder, *NEW, "--collection", "notes", "--yes")
     np.testing.assert_allclose(stored(folder, "notes"), OWN, atol=1e-5)
+
+
+def test_every_collection_that_is_left_is_named_where_none_is_migrated(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(folder, "a-own", OWN)
+    add(folder, "notes", half_of(OF_ANOTHER, OWN))
+    said = refused(capsys, "migrate", folder, *NEW, "--yes")
+    assert "a-own" in said
+    assert "notes" in said
+
+
+def test_models_that_a_plan_cannot_take_together_are_migrated_by_what_it_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(folder, "one", OF_ANOTHER)
+    add(folder, "other", OF_A_THIRD[:, :64])
+    said = refused(capsys, "plan", folder, *NEW)
+    command = said.partition("each model by itself: lightmigrate ")[2]
+    run(capsys, *shlex.split(command), "--yes")
+    for name in ("one", "other"):
+        np.testing.assert_allclose(stored(folder, name), OWN, atol=1e-5)
 
 
 def test_vectors_that_hold_nothing_are_not_needed_where_all_is_embedded(
