@@ -31,7 +31,6 @@ from lightmigrate.refinement.writer import RowState, VectorWriter
 from lightmigrate.results import Result
 from lightmigrate.stores.base import Address, Collection, Page
 from lightmigrate.stores.page import in_batches
-from lightmigrate.training.request import tokens_of
 from lightmigrate.training.text_digest import text_digest
 from lightmigrate.vectors import Vectors, finite_rows
 
@@ -59,7 +58,7 @@ class Refinement(Result):
         collection_name: the collection.
         embedded: rows that this run made exact.
         tokens: estimated tokens that the new model read for that, including queries that put the rows in order, and
-            texts embedded to check that the collection is still the migrated one.
+            texts embedded to check that the collection is still the migrated one; nothing that was in the cache.
         written_by_application: rows that the application wrote meanwhile, and that were left alone.
         reprojected: rows that took vectors of a refitted projection.
         status: of the collection afterwards.
@@ -179,7 +178,7 @@ class Refiner:
             self._reproject()  # an earlier run was interrupted
         waiting = ORDERS[order](self._rows) if self._collection.count() else ()
         total = len(waiting)
-        limit_reached = False
+        limit_reached, missing = False, MissingTokens(self._provider)
         for batch in in_batches(waiting, ROWS_AT_ONCE):
             if limit_reached or stop() or not limits.allow(embedded, tokens, time.monotonic() - started):
                 break
@@ -187,7 +186,7 @@ class Refiner:
             chosen: list[int] = []
             for row, text in enumerate(page.texts):
                 if text and text.strip():
-                    needed = tokens + tokens_of(self._provider, [text])
+                    needed = tokens + missing.add([text])
                     if not limits.allow(embedded + len(chosen) + 1, needed, 0.0):
                         limit_reached = True
                         break
@@ -225,8 +224,7 @@ class Refiner:
         if tokens:
             missing.add_queries(self._rows.queries)
         page = self._page_to_check()
-        missing.add(text for text in page.texts if text)
-        tokens += tokens_of(self._provider, [text or "" for text in page.texts])
+        tokens += missing.add(text for text in page.texts if text)
         chosen_by_model = order not in WITHOUT_MODEL
         waiting = ORDERS["random" if chosen_by_model else order](self._rows) if self._collection.count() else ()
         documents, costs, stay, limit_reached = 0, array("q"), False, False
@@ -237,12 +235,13 @@ class Refiner:
                 if not text or not text.strip():
                     stay = True
                     continue
-                tokens += tokens_of(self._provider, [text])
+                tokens += (cost := missing.add([text]))
                 if not chosen_by_model and not limits.allow(documents + 1, tokens, 0.0):
+                    missing.tokens -= cost
                     limit_reached = stay = True
                     break
                 documents += 1
-                costs.append(missing.add([text]))
+                costs.append(cost)
         if chosen_by_model and limits.documents is not None and limits.documents < documents:
             documents = limits.documents
             missing.tokens -= sum(sorted(costs)[: len(costs) - documents])
@@ -259,7 +258,7 @@ class Refiner:
         """Tokens that putting the rows in order takes."""
         if order != "retrieved" or not self._collection.count():
             return 0
-        return tokens_of(self._provider, [], self._rows.queries)
+        return self._provider.bill([], self._rows.queries).tokens
 
     def require_migrated(self, rows: int = BATCH) -> int:
         """Refuse a collection that is no longer the migrated one. Returns the tokens that finding this out took.
@@ -271,13 +270,14 @@ class Refiner:
         if not state.written or len(state.page):
             return 0
         page = self._page_to_check(rows)
+        tokens = MissingTokens(self._provider).add(text for text in page.texts if text)
         if not len(page) or not self._is_exact(page):
             raise RefusedError(
                 f"collection {self._address}: 0 of {len(state.written)} vectors looked at are those that its migration "
                 "gave it: it was rolled back, migrated or embedded again since; plan again:  "
                 "lightmigrate plan DATABASE --target-model MODEL"
             )
-        return tokens_of(self._provider, [text or "" for text in page.texts])
+        return tokens
 
     def _page_to_check(self, rows: int = BATCH) -> Page:
         """The records by whose texts the model tells whether this is still the migrated collection; mostly none.

@@ -73,6 +73,16 @@ def test_what_the_cache_holds_costs_nothing(folder: Path) -> None:
     estimate = refined(folder, provider, documents=60)
     assert (estimate.tokens, estimate.dollars, model.asked) == (0, 0.0, [])
     assert estimate.documents > 0
+    said: list[RefinementEstimate] = []
+    done = Migrator(folder).refine("notes", provider, tokens=1, refit=False, on_estimate=said.append)
+    assert (done.embedded, done.tokens, model.asked) == (said[0].documents, 0, [])
+    assert done.status.share_exact == 1.0
+
+
+def test_a_run_reads_as_many_tokens_as_it_says(folder: Path) -> None:
+    model, provider = priced(folder)
+    done = Migrator(folder).refine("notes", provider, tokens=3000, refit=False)
+    assert 0 < done.tokens == tokens_of(provider, list(dict.fromkeys(model.asked))) <= 3000
 
 
 def test_a_refit_without_the_cache_of_the_migration_is_counted(folder: Path, tmp_path: Path) -> None:
