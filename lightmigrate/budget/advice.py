@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from lightmigrate.quality.gate import Thresholds
 from lightmigrate.quality.retention import QualityEstimate
 
 Way = Literal["stay", "project", "embed again"]
@@ -28,6 +29,20 @@ def better(kept: QualityEstimate | None, nothing: QualityEstimate | None, everyt
     if kept is None or (nothing is not None and nothing.value >= kept.value):
         return "stay"
     return "embed again" if everything else "project"
+
+
+def not_worth_it(kept: QualityEstimate, nothing: QualityEstimate | None) -> str | None:
+    """Why a projection is not worth it that keeps little, and no more than doing nothing; `None` where it is.
+
+    Where the old model is of little use, little is worth having: what is below the gate's threshold is not refused as
+    long as more is expected of it than of doing nothing.
+    """
+    least = Thresholds().failing
+    if kept.value >= least or (nothing is not None and kept.value > nothing.value):
+        return None
+    beside = "" if nothing is None else f", and doing nothing {nothing.value:.2f}"
+    said = f"it is expected to keep {kept.value:.2f} of what embedding again gives{beside}"
+    return f"{said}; below {least:.2f} it is not worth it"
 
 
 def certain(kept: QualityEstimate, nothing: QualityEstimate) -> bool:

@@ -136,7 +136,9 @@ class CostQualityCurve(Result):
         """A projection with as few whole documents as the quality takes; `None` if it takes all documents."""
         low, high, cheapest = base.documents, self.size.texts, None
         documents = low
-        while high - low > FINENESS * self.size.texts:  # quality grows with the documents, so bisection finds it
+        while high - low > max(
+            1, FINENESS * self.size.texts
+        ):  # quality grows with the documents, so bisection finds it
             option = self.option(replace(base, documents=documents))
             if option.expected.value >= quality:
                 cheapest, high = option, documents

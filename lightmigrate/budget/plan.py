@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightmigrate.budget.advice import not_worth_it
 from lightmigrate.budget.collection_size import CollectionSize
 from lightmigrate.budget.curve import CostQualityCurve
 from lightmigrate.budget.settings import NO_QUERIES, BudgetSetting, CurvePoint, QuerySet
@@ -94,6 +95,16 @@ class BudgetPlan(Result):
     def is_below_nothing(self) -> bool:
         """Whether it surely keeps no more than is expected of doing nothing: not even the upper end of its interval."""
         return not self.embeds_everything and surely_below(self.expected, self.expected_nothing)
+
+    @property
+    def objection(self) -> str | None:
+        """Why it is refused without `force`, before anything is paid for; `None` where it is carried out."""
+        if self.is_below_nothing and self.expected_nothing is not None:
+            return (
+                f"of what embedding again gives, {self.expected.high:.2f} at most is expected of the plan and "
+                f"{self.expected_nothing.value:.2f} of doing nothing"
+            )
+        return None if self.embeds_everything else not_worth_it(self.expected, self.expected_nothing)
 
     @property
     def compared(self) -> tuple[Compared, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from lightmigrate.budget.carry_out import Sampling, carry_out
 from lightmigrate.budget.collection_size import CollectionSize
@@ -14,11 +15,14 @@ from lightmigrate.progress import OnProgress, Report, reporting
 from lightmigrate.projection.model import Model
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import Cached
-from lightmigrate.quality.retention import surely_below
+from lightmigrate.quality.gate import Thresholds
 from lightmigrate.stores.base import Collection, Metric, Store
 from lightmigrate.stores.joined import JoinedCollections
 from lightmigrate.texts.chosen import with_texts
 from lightmigrate.texts.source import Texts, TextSource, form_from_json
+
+# What to do in place of a plan that is refused.
+_INSTEAD = "stay with the old model, plan for more (--budget 100% embeds everything), or add --force"
 
 
 def planned_job(
@@ -46,12 +50,12 @@ def planned_job(
         texts: the texts by id that the plan was made with; or where the embedded texts come from, which the plan says,
             too.
         distance: that the collection gets; by default as planned.
-        force: go on although the gate's verdict is FAIL, or it surely keeps no more than doing nothing.
+        force: go on although it is expected to keep little, and no more than doing nothing.
         on_progress: receives the progress of each step.
 
     Raises:
         PlanOutdatedError: the collection, or the queries, changed since the plan was made.
-        FailedGateError: the gate's verdict is FAIL, or the plan surely keeps no more than doing nothing.
+        FailedGateError: it is expected to keep little, and no more than doing nothing; see `BudgetPlan.objection`.
         ModelMismatchError: the provider is another model than the plan's.
     """
     wanted = require_distance(distance or plan.distance or None)
@@ -65,12 +69,8 @@ def planned_job(
         plan.query_set.require(queries)
         collection = with_texts(store.collection(plan.address), planned_texts(plan, texts))
         size = size_as_planned(plan, collection, provider, report)
-        if plan.is_below_nothing and plan.expected_nothing is not None and not force:  # before anything is paid for
-            raise FailedGateError(
-                f"collection {plan.address}: of what embedding again gives, {plan.expected.high:.2f} at most is "
-                f"expected of the plan and {plan.expected_nothing.value:.2f} of doing nothing: stay with the old "
-                "model, plan for more (--budget 100% embeds everything), or add --force"
-            )
+        if plan.objection is not None and not force:  # before anything is paid for
+            raise FailedGateError(f"collection {plan.address}: {plan.objection}: {_INSTEAD}")
         learned = carry_out(
             JoinedCollections([collection], wanted),
             provider,
@@ -80,16 +80,12 @@ def planned_job(
             opened_by=plan.provider,
             source_model=source_model,
             texts_file=plan.texts_file,
+            thresholds=Thresholds(failing=0.0),  # what is too little is decided here, by what doing nothing keeps
             on_progress=on_progress,
         )
-        gate = learned.gates[plan.address]
-        nothing = plan.expected_nothing
-        below = not plan.embeds_everything and surely_below(learned.expected, nothing)
-        if (gate.verdict == "FAIL" or below) and not force:
-            beside = f", and doing nothing {nothing.value:.2f}" if nothing is not None and below else ""
-            raise FailedGateError(
-                f"collection {plan.address}: {gate.reason}{beside}; plan for more, embed everything, or add --force"
-            )
+        found = replace(plan, expected=learned.expected)
+        if found.objection is not None and not force:
+            raise FailedGateError(f"collection {plan.address}: {found.objection}: {_INSTEAD}")
         return [
             CollectionJob(
                 plan.address,

@@ -116,7 +116,7 @@ def plan(
             print_next("migrate", *words)
         for way in planned.comparison.ways_out:
             print_next("migrate", *words, *way.options, why=way.reason)
-    elif planned.plan.is_below_nothing:
+    elif planned.plan.objection is not None:
         named = [word for name in names for word in ("--collection", name)]
         print_next("migrate", *database.words, *target.words, *named, "--quality", "1", why="to embed everything")
     elif output is not None:

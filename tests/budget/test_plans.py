@@ -16,6 +16,7 @@ from lightmigrate.budget.settings import BudgetSetting
 from lightmigrate.cli.show.budget import beside_nothing
 from lightmigrate.errors import FailedGateError, LightmigrateError, PlanOutdatedError
 from lightmigrate.migration.aside import location
+from lightmigrate.quality.gate import Thresholds
 from lightmigrate.quality.retention import QualityEstimate
 from lightmigrate.refinement.provenance import Provenance
 from tests.budget.collections import CORPUS, NOTES, Counting, build, cached, curve, migrated, texts, with_plan
@@ -72,6 +73,32 @@ def test_a_plan_that_surely_keeps_less_than_doing_nothing_is_refused_before_anyt
     everything = replace(worse, setting=replace(worse.setting, documents=FEW))
     assert worse.is_below_nothing
     assert not everything.is_below_nothing, "the new model itself is what was asked for"
+
+
+def test_a_plan_that_keeps_little_is_worth_it_where_doing_nothing_keeps_less(saved: Path, tmp_path: Path) -> None:
+    made, model, folder = BudgetPlan.load(saved / "plan.json"), Counting(), build(tmp_path / "db", texts(FEW))
+    little = replace(made, expected=QualityEstimate(0.45, 0.2, 0.7), expected_nothing=QualityEstimate(0.5, 0.1, 0.9))
+    assert "migrate takes it only with --force" in beside_nothing(little)
+    with pytest.raises(
+        FailedGateError, match=r"keep 0\.45 of .*, and doing nothing 0\.50; below 0\.60 it is not worth it"
+    ):
+        Migrator(folder).migrate_by_plan(little, cached(tmp_path, model), queries=QUERIES)
+    assert model.asked == [], "refused before anything is paid"
+    unknown = replace(little, expected_nothing=None)
+    assert unknown.objection is not None
+    worth = replace(little, expected_nothing=QualityEstimate(0.05, 0.0, 0.4))
+    assert worth.objection is None
+    assert "--force" not in beside_nothing(worth)
+
+
+def test_a_gate_of_what_was_learned_refuses_no_plan_that_is_better_than_doing_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, provider, plan = with_plan(tmp_path)
+    monkeypatch.setattr(Thresholds.__init__, "__defaults__", (1.0, 1.0))
+    worth = replace(plan, expected_nothing=QualityEstimate(0.05, 0.0, 0.4))
+    assert Migrator(folder).migrate_by_plan(worth, provider).n_migrated > 0
+    provider.close()
 
 
 def test_queries_that_the_plan_does_not_know_are_refused(tmp_path: Path) -> None:

@@ -115,12 +115,12 @@ class Place:
 def run_command(words: list[str]) -> None:
     """A command, with consent where it asks.
 
-    A plan that surely keeps less than doing nothing is refused, as so few documents may make it; then by --force.
+    A plan that is expected to keep too little is refused, as so few documents may make it; then by --force.
     """
     group: Any = typer.main.get_command(application(words[0]))
     asks = any("--yes" in parameter.opts for parameter in group.commands[words[0]].params)
     words = [*words, *(["--yes"] if asks and words[0] != "clean" and "--yes" not in words else [])]
-    if is_below_nothing(words):
+    if is_refused(words):
         assert ended_with(words) == 2, words
         words.append("--force")
     assert not ended_with(words), words
@@ -132,8 +132,8 @@ def ended_with(words: list[str]) -> object:
     return ended.value.code
 
 
-def is_below_nothing(words: list[str]) -> bool:
-    return "--plan" in words and BudgetPlan.load(Path(words[words.index("--plan") + 1])).is_below_nothing
+def is_refused(words: list[str]) -> bool:
+    return "--plan" in words and BudgetPlan.load(Path(words[words.index("--plan") + 1])).objection is not None
 
 
 @pytest.fixture

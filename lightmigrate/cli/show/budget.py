@@ -101,12 +101,12 @@ def beside_nothing(plan: BudgetPlan) -> str:
     if plan.is_below_nothing:
         why = (
             f"this keeps less (at most {kept.high:.2f}) than is expected of doing nothing ({nothing.value:.2f}){again}"
-            "; migrate takes it only with --force"
         )
     elif way == "stay":
         why = f"no more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f}){again}"
     else:
         why = f"more is expected of this ({kept.value:.2f}) than of doing nothing ({nothing.value:.2f})"
+    why += "" if plan.objection is None else "; migrate takes it only with --force"
     return advice(way, why, kept, nothing, " for this budget")
 
 
