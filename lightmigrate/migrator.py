@@ -26,11 +26,11 @@ from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.reader import address_of
 from lightmigrate.refinement.checks import ProvenVectors
-from lightmigrate.refinement.estimate import RefinementEstimate
+from lightmigrate.refinement.estimate import Limits, RefinementEstimate
 from lightmigrate.refinement.lock import only_run
 from lightmigrate.refinement.order import Order
 from lightmigrate.refinement.provenance import Provenance
-from lightmigrate.refinement.refine import Limits, Refinement, Refiner
+from lightmigrate.refinement.refine import Refinement, Refiner
 from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric, Store
 from lightmigrate.stores.files import FileDatabase, IndexRoute, require_unused, warn_if_unknown
 from lightmigrate.stores.open import open_database

@@ -1,4 +1,4 @@
-"""What a run of `refine` would pay for, before the model is called."""
+"""What a run of `refine` may do, and would pay for, before the model is called."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lightmigrate.errors import LightmigrateError
 from lightmigrate.providers.base import Provider
 from lightmigrate.results import Result
 from lightmigrate.training.seen_texts import SeenTexts
 
 # Texts looked up in the cache at once.
 TEXTS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a run may do; `None` means no limit.
+
+    Attributes:
+        documents: rows to embed.
+        tokens: estimated tokens for the new model to read.
+        seconds: after which no batch is started.
+    """
+
+    documents: int | None = None
+    tokens: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("documents", "tokens", "seconds"):
+            limit = getattr(self, name)
+            if limit is not None and not limit >= 0:
+                raise LightmigrateError(f"{limit} is not a limit of {name}: give 0 or more, or leave it out")
+
+    def allow(self, documents: int, tokens: int, seconds: float) -> bool:
+        """Whether these amounts are within the limits."""
+        amounts = ((self.documents, documents), (self.tokens, tokens), (self.seconds, seconds))
+        return all(limit is None or amount <= limit for limit, amount in amounts)
 
 
 @dataclass(frozen=True)

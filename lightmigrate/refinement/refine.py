@@ -18,7 +18,7 @@ from lightmigrate.errors import LightmigrateError, ModelMismatchError, RefusedEr
 from lightmigrate.progress import OnProgress, reporting
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.careful import NONE_SHORTENED, Shortened
-from lightmigrate.refinement.estimate import MissingTokens, RefinementEstimate
+from lightmigrate.refinement.estimate import Limits, MissingTokens, RefinementEstimate
 from lightmigrate.refinement.order import BATCH, ORDERS, WITHOUT_MODEL, Order, ProjectedRows
 from lightmigrate.refinement.provenance import NOT_EXACT, Provenance, VectorOrigin, old_vectors_of
 from lightmigrate.refinement.reachable import embed_left_texts, write_unreached
@@ -57,8 +57,9 @@ class Refinement(Result):
     Attributes:
         collection_name: the collection.
         embedded: rows that this run made exact.
-        tokens: estimated tokens that the new model read for that, including queries that put the rows in order, and
-            texts embedded to check that the collection is still the migrated one; nothing that was in the cache.
+        tokens: estimated tokens that the new model read for that, including queries that put the rows in order, texts
+            embedded to check that the collection is still the migrated one, and words and extracts for a refit; nothing
+            that was in the cache.
         written_by_application: rows that the application wrote meanwhile, and that were left alone.
         reprojected: rows that took vectors of a refitted projection.
         status: of the collection afterwards.
@@ -74,32 +75,6 @@ class Refinement(Result):
     status: RefinementStatus
     seconds: float
     shortened: Shortened = NONE_SHORTENED
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a run may do; `None` means no limit.
-
-    Attributes:
-        documents: rows to embed.
-        tokens: estimated tokens for the new model to read.
-        seconds: after which no batch is started.
-    """
-
-    documents: int | None = None
-    tokens: float | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("documents", "tokens", "seconds"):
-            limit = getattr(self, name)
-            if limit is not None and not limit >= 0:
-                raise LightmigrateError(f"{limit} is not a limit of {name}: give 0 or more, or leave it out")
-
-    def allow(self, documents: int, tokens: int, seconds: float) -> bool:
-        """Whether these amounts are within the limits."""
-        amounts = ((self.documents, documents), (self.tokens, tokens), (self.seconds, seconds))
-        return all(limit is None or amount <= limit for limit, amount in amounts)
 
 
 class Refiner:
@@ -200,7 +175,10 @@ class Refiner:
         # tenth of Cranfield kept .76 where the one before had kept .89, and such rows judged it to be the better one
         # (benchmarks/refine_orders.py).
         if refit and embedded and order == "random" and self._projected() > refused:
-            self._refit()
+            asked = missing.add(texts_of_refit(self._address, self._collection, self._provenance, 0))
+            if limits.allow(embedded, tokens + asked, 0.0):
+                tokens += asked
+                self._refit()
         if embedded or self._reprojected or is_loosened(self._provenance, self._address):
             self.reach_all()
         return Refinement(

@@ -94,6 +94,16 @@ def test_a_refit_without_the_cache_of_the_migration_is_counted(folder: Path, tmp
     assert not set(model.asked) <= set(texts()), "extracts"
 
 
+@pytest.mark.parametrize("allowed", [None, 25_000])
+def test_a_refit_is_within_the_limit_and_in_the_report(folder: Path, tmp_path: Path, allowed: int | None) -> None:
+    model = Priced()
+    provider = Cached(model, tmp_path / "new.sqlite3")
+    done = Migrator(folder).refine("notes", provider, documents=ROWS // 4, tokens=allowed)
+    paid = tokens_of(model, list(dict.fromkeys(model.asked)))
+    assert 0.9 * done.tokens <= paid <= done.tokens <= (allowed or 2 * paid)
+    assert bool(set(model.asked) - set(texts())) == (allowed is None), "words and extracts for a refit"
+
+
 def test_nothing_is_refitted_or_paid_for_when_no_row_stays_projected(folder: Path, tmp_path: Path) -> None:
     model = Priced()
     provider = Cached(model, tmp_path / "new.sqlite3")
