@@ -57,8 +57,9 @@ class CallSpeed:
             most: calls that are made at the same time.
         """
         groups = _at_the_same_time(calls if len(calls) <= NEWEST else [calls[0], *calls[-NEWEST:]])
-        alone = _line([group[0] for group in groups if len(group) == 1])
-        of_call, of_token = alone or _line([call for group in groups for call in group]) or (0.0, 0.0)
+        alone = [group[0] for group in groups if len(group) == 1]
+        later = _line([call for call in alone if call is not calls[0]])  # the first one waits for its client, too
+        of_call, of_token = later or _line(alone) or _line([call for group in groups for call in group]) or (0.0, 0.0)
         if not of_call and not of_token:
             return None
         together = max((group for group in groups if len(group) > 1), key=_tokens, default=None)
@@ -88,10 +89,15 @@ def _tokens(group: Sequence[TimedCall]) -> int:
 
 
 def _line(calls: Sequence[TimedCall]) -> tuple[float, float] | None:
-    """Seconds of a call and of a token, through the smallest and the largest one; `None` where these are equal."""
+    """Seconds of a call and of a token, through the smallest and the largest one; `None` where these are equal.
+
+    Where the smallest took longer, something else held it up: all that the largest took is counted for its tokens.
+    """
     ordered = sorted(calls, key=lambda call: (call.texts, call.tokens))
     if not ordered or ordered[0].texts == ordered[-1].texts:
         return None
     small, large = ordered[0], ordered[-1]
-    of_token = max(0.0, large.seconds - small.seconds) / max(1, large.tokens - small.tokens)
+    if small.seconds > large.seconds:
+        return 0.0, large.seconds / large.tokens
+    of_token = (large.seconds - small.seconds) / max(1, large.tokens - small.tokens)
     return max(0.0, large.seconds - of_token * large.tokens), of_token

@@ -59,6 +59,14 @@ def test_two_calls_at_once_tell_of_four() -> None:
         assert speed.at_once == pytest.approx(expected)
 
 
+def test_a_first_call_that_waited_for_its_client_does_not_hide_what_tokens_take() -> None:
+    started = TimedCall(1, 13, 3.3, 0.0)
+    for later in (alone(100, 5000, start=10), alone(2000, start=10)):
+        speed = CallSpeed.of([started, *later], MOST)
+        assert speed is not None
+        assert speed.of_call + 50_000 * speed.of_token == pytest.approx(took(50_000), rel=0.1)
+
+
 def test_calls_of_one_size_tell_nothing() -> None:
     assert CallSpeed.of([], MOST) is None
     assert CallSpeed.of(alone(500, 500, 500), MOST) is None
