@@ -255,7 +255,7 @@ class Migrator(DatabaseLearner):
                 a cache it gets the default one.
             documents: embed at most so many.
             tokens: embed at most so many tokens, estimated.
-            seconds: stop after about so many.
+            seconds: stop after about so many; one batch is embedded at least.
             order: which rows come first: `random`, `newest`, `retrieved` (most often found by `queries`), or
                 `uncertain` (the largest expected error of the projection).
             queries: queries of users, for `retrieved`.

@@ -168,7 +168,7 @@ OPTIONAL_TARGET = _model("target", NEW_MODEL, _NEW, _WHO, "sentence-transformers
 SOURCE = _model(
     "source",
     OLD_MODEL,
-    "The old model. With stored vectors its name is enough; with its provider, doing nothing is measured, too.",
+    "The old model. With stored vectors its name is enough; with its provider, its searches are measured, too.",
     f"{_WHO} Default: sentence-transformers.",
     "",
     "",

@@ -16,7 +16,13 @@ _OPTIONS = Group(
     {
         "documents": (Annotated[int | None, option("Embed at most so many documents.", "--documents", min=1)], None),
         "tokens": (Annotated[int | None, option("Embed at most so many tokens.", "--tokens", min=1)], None),
-        "seconds": (Annotated[float | None, option("Stop after about so many seconds.", "--seconds", min=0)], None),
+        "seconds": (
+            Annotated[
+                float | None,
+                option("Stop after about so many seconds; one batch is embedded at least.", "--seconds", min=0),
+            ],
+            None,
+        ),
         "order": (
             Annotated[Order, option("Which documents come first.", "--order", show_default=True)],
             "random",

@@ -22,7 +22,7 @@ class Limits:
     Attributes:
         documents: rows to embed.
         tokens: estimated tokens for the new model to read.
-        seconds: after which no batch is started.
+        seconds: after which no batch but the first is started.
     """
 
     documents: int | None = None

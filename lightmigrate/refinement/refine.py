@@ -154,8 +154,10 @@ class Refiner:
         waiting = ORDERS[order](self._rows) if self._collection.count() else ()
         total = len(waiting)
         limit_reached, missing = False, MissingTokens(self._provider)
-        for batch in in_batches(waiting, ROWS_AT_ONCE):
-            if limit_reached or stop() or not limits.allow(embedded, tokens, time.monotonic() - started):
+        for number, batch in enumerate(in_batches(waiting, ROWS_AT_ONCE)):
+            # However long it took to begin, one batch is embedded: runs that are ended early come to an end, too.
+            elapsed = time.monotonic() - started if number else 0.0
+            if limit_reached or stop() or not limits.allow(embedded, tokens, elapsed):
                 break
             page = self._writer.refresh(batch).page
             chosen: list[int] = []

@@ -51,6 +51,15 @@ def test_texts_and_extracts_are_expected_to_help(drawn: CostQualityCurve) -> Non
     assert all(option.expected.low <= option.expected.value <= option.expected.high for option in drawn.options)
 
 
+@pytest.mark.parametrize("rows", [30, 75, 99])
+def test_a_quality_is_found_in_a_small_collection_too(rows: int, tmp_path: Path) -> None:
+    folder = build(tmp_path / "db", texts(rows))
+    drawn = Migrator(folder).cost_quality_curve("notes", cached(tmp_path), samples=20, lengths=[6])
+    documents = [drawn.reaching(quality).setting.documents for quality in (0.5, 0.8, 0.9, 0.99)]
+    assert documents == sorted(documents)
+    assert 20 <= documents[0] <= documents[-1] <= rows
+
+
 def test_what_was_measured_with_is_in_every_price(folder: Path, tmp_path: Path) -> None:
     asked = Counting()
     drawn = curve(folder, cached(tmp_path, asked))

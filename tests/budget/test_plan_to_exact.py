@@ -185,7 +185,7 @@ def test_what_the_application_writes_is_exact_and_left_alone(tmp_path: Path) -> 
 
 def test_limits_are_kept(tmp_path: Path) -> None:
     folder, provider = migrated(tmp_path)
-    assert Migrator(folder).refine("notes", provider, seconds=0, refit=False).embedded <= 64
+    assert 0 < Migrator(folder).refine("notes", provider, seconds=0, refit=False).embedded <= 64
     some = Migrator(folder).refine("notes", provider, tokens=2000, refit=False)
     assert 0 < some.tokens <= 2000
     assert Migrator(folder).refine("notes", provider, stop=lambda: True).embedded == 0

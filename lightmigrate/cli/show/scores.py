@@ -54,9 +54,15 @@ def nearest(moved: Sequence[ScoreShift]) -> str:
     changed = "" if first.before.metric == first.now.metric else f" ({_NAMES[first.now.metric]})"
     farthest = ""
     if (rank := first.before.neighbours.shape[1]) > 1 and len(moved) == 1:
-        farthest = f"; of the {rank}th {_number(first.before.farthest.median)} before, "
+        farthest = f"; of the {_ordinal(rank)} {_number(first.before.farthest.median)} before, "
         farthest += f"{_number(first.now.farthest.median)} now"
     return f"{name} between nearest records: median {_number(before)} before, {_number(now)}{changed} now{farthest}"
+
+
+def _ordinal(number: int) -> str:
+    """`2nd`, `10th`: of a neighbour."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}th" if number in (11, 12, 13) else f"{number}{ending}"
 
 
 def example(moved: Iterable[ScoreShift | None]) -> str:
