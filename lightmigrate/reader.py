@@ -205,8 +205,14 @@ class DatabaseReader:
                     self._database, self.collections(), self.backups(), self.unfinished, expected_dim, self.damaged()
                 )
         wrong = self.stated_distances(found.collections)
-        lines = {str(address): line for address, line in wrong.items()}
-        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice, exchange_notice=self.exchange_notice)
+        refused = self.refused(found.collections, None) if found.unsupported is None else {}
+        return replace(
+            found,
+            distances={str(address): line for address, line in wrong.items()},
+            refused={str(address): reason for address, reason in refused.items()},
+            upgrade_notice=self.upgrade_notice,
+            exchange_notice=self.exchange_notice,
+        )
 
     def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
         """The collections whose metadata state another distance than their index has, with the command that helps.
