@@ -55,6 +55,9 @@ def wanted_collections(
         CollectionNotFoundError: there is no collection of one of the names.
         NothingToMigrateError: none was named, and all were migrated to this model, or hold nothing.
     """
+    from lightmigrate.migration.plan import require_one_vector
+    from lightmigrate.stores.base import Store
+
     catalog = migrator.collections()
     chosen = {find_address(name, catalog) for name in names}
     if unknown := chosen - {facts.address for facts in catalog}:
@@ -75,7 +78,11 @@ def wanted_collections(
             f"{migrator.path}: no collection has vectors of another model than {model.title}; name one (--collection) "
             "to migrate it all the same"
         )
-    return Wanted(wanted if chosen else changeable(migrator, wanted, distance), bool(chosen))
+    going = wanted if chosen else changeable(migrator, wanted, distance)
+    if isinstance(migrator.database, Store):  # before a model is asked, and paid; it may tell which are its own
+        others = [facts.address for facts in going if chosen or facts.dimension != model.dimension]
+        require_one_vector(migrator.database, others)
+    return Wanted(going, bool(chosen))
 
 
 def migrated_to(migrator: Migrator, model: str, collections: Sequence[CollectionFacts]) -> set[Address]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from lightmigrate.migration.plan import (
     PlannedCollection,
     make_plan,
     require_changeable,
+    require_one_vector,
     require_passed,
     require_possible,
     require_readable,
@@ -52,6 +54,9 @@ from lightmigrate.stores.others import require_no_others
 from lightmigrate.stores.scaled import differing_scaled, with_scaled
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.vectors import meaningful
+
+# Of so many collections at most an interrupted migration is said to be.
+_NAMED = 3
 
 
 class ShadowMigration:
@@ -88,10 +93,12 @@ class ShadowMigration:
                 "what was written just before an exchange is not carried over yet:  lightmigrate resume DATABASE  "
                 "does it"
             )
-        if self.interrupted:
+        if building := sorted({str(version.own) for version in self._shadows.building()}):
+            few = len(building) <= _NAMED
+            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in building)})" if few else ""
             return (
-                "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
-                "discards what it built"
+                f"a migration was interrupted: the same migration{named} goes on,  lightmigrate resume DATABASE --undo "
+                " discards what it built"
             )
         return None
 
@@ -132,6 +139,7 @@ class ShadowMigration:
         plan = make_plan(self.path, catalog, requests, needed=0, free=0)
         require_changeable(self._store, requests)
         require_possible(self._store, requests)
+        require_one_vector(self._store, [request.address for request in requests])
         return plan
 
     @property

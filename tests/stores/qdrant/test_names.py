@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import QdrantClient
 
 from lightmigrate import Migrator
 from lightmigrate.errors import CollectionNotFoundError
 from lightmigrate.migration.collection_job import CollectionJob, address_named
 from lightmigrate.stores.base import Address, CollectionFacts
-from tests.databases import NEW_DIM, OLD_DIM, make_projection, make_vectors
-from tests.stores.qdrant.points import DOT
-
-
-def two(client: QdrantClient, name: str) -> None:
-    """A collection of two vectors."""
-    sizes = {"text": OLD_DIM, "image": OLD_DIM}
-    configured = {each: models.VectorParams(size=size, distance=DOT) for each, size in sizes.items()}
-    client.create_collection(name, vectors_config=configured)
-    vectors = {each: make_vectors(40, size, seed=len(each)) for each, size in sizes.items()}
-    client.upsert(
-        name,
-        [
-            models.PointStruct(
-                id=row,
-                vector={each: vectors[each][row].tolist() for each in sizes},
-                payload={"page_content": f"text {row}"},
-            )
-            for row in range(40)
-        ],
-    )
+from tests.databases import NEW_DIM, make_projection
+from tests.stores.qdrant.points import two
 
 
 def test_a_listed_name_is_migrated_and_has_a_history() -> None:
