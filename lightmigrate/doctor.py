@@ -91,6 +91,7 @@ class Diagnosis(Result):
         samples: statistics of a sample of each collection's vectors, where vectors could be read.
         models: the model of the vectors, for the collections that were migrated.
         damaged: collections whose vectors cannot be read, with what is wrong.
+        refused: collections that the store cannot give new vectors, such as one whose ids it assigns, with what helps.
         unsupported: why nothing can be migrated here, such as the version of a server; `None` for nothing.
         texts: where the embedded texts come from, for the collections whose records could be read.
         distances: the collections whose metadata state another distance than their index has, with the command that
@@ -114,6 +115,7 @@ class Diagnosis(Result):
     samples: dict[str, VectorSample]
     models: dict[str, str]
     damaged: dict[str, str]
+    refused: dict[str, str] = field(default_factory=dict)
     unsupported: str | None = None
     texts: dict[str, FoundTexts] = field(default_factory=dict)
     distances: dict[str, str] = field(default_factory=dict)

@@ -35,11 +35,13 @@ def requests_of(jobs: Sequence[CollectionJob], engine: Engine) -> list[Request]:
     """
     if not jobs:
         raise DatabaseError("no collection to migrate was named")
+    needed = any(job.needs_dimension or isinstance(job.collection_name, str) for job in jobs)
+    catalog = engine.catalog() if needed else []
+    jobs = [job.named_in(catalog) for job in jobs]
     if len({job.address for job in jobs}) < len(jobs):
         names = len({job.address for job in jobs})
         raise DatabaseError(f"{len(jobs)} jobs name {names} collections: name each once")
-    needed = any(job.needs_dimension for job in jobs)
-    dimensions = {facts.address: facts.dimension or 0 for facts in engine.catalog()} if needed else {}
+    dimensions = {facts.address: facts.dimension or 0 for facts in catalog}
     return [
         Request(
             job.address,

@@ -19,7 +19,7 @@ from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
 from lightmigrate.providers.chroma import provider_of
-from lightmigrate.reader import DatabaseReader, address_of
+from lightmigrate.reader import DatabaseReader
 from lightmigrate.registry.library import Library
 from lightmigrate.routes.compare import Comparison, compare_routes
 from lightmigrate.routes.goal import DEFAULT_GOAL, Goal
@@ -237,7 +237,7 @@ class DatabaseLearner(DatabaseReader):
         self._require_readable(collection)
         with self._reading() as store:
             return fit_bridge(
-                store.collection(address_of(collection)),
+                store.collection(self._address_of(collection)),
                 cached(provider),
                 samples=samples,
                 texts=texts,
@@ -255,7 +255,7 @@ class DatabaseLearner(DatabaseReader):
         """
         self._require_readable(collection)
         with self._reading() as store:
-            opened = store.collection(address_of(collection))
+            opened = store.collection(self._address_of(collection))
             return find_texts(opened, None if model is None else provider_of(model), beside_documents=True)
 
     def text_source(
@@ -264,7 +264,7 @@ class DatabaseLearner(DatabaseReader):
         """Where a collection's embedded texts come from: as given, or as found. Only reads. See `chosen_texts`."""
         self._require_readable(collection)
         with self._reading() as store:
-            opened = store.collection(address_of(collection))
+            opened = store.collection(self._address_of(collection))
             return chosen_texts(opened, texts, None if model is None else provider_of(model))
 
     def measure_scores(
@@ -330,7 +330,7 @@ class DatabaseLearner(DatabaseReader):
     ) -> JoinedCollections:
         """One collection, or all readable collections of the database as one, with their embedded texts."""
         if collection is not None:
-            return JoinedCollections([with_texts(store.collection(address_of(collection)), texts, model)])
+            return JoinedCollections([with_texts(store.collection(self._address_of(collection)), texts, model)])
         catalog = [facts for facts in self.collections() if facts.count and facts.address not in damaged]
         group = only_group(store, [facts for facts in catalog if facts.dimension], self._argument)
         if by_id(texts) and len(group.members) > 1:
@@ -343,7 +343,7 @@ class DatabaseLearner(DatabaseReader):
         """The collections whose vectors cannot be read; raises `DamagedCollectionError` when the one meant is."""
         catalog = self.collections()
         damaged = self.damaged(catalog=catalog)
-        addresses = [facts.address for facts in catalog] if collection is None else [address_of(collection)]
+        addresses = [facts.address for facts in catalog] if collection is None else [self._address_of(collection)]
         if len(addresses) == 1 and (fault := damaged.get(addresses[0])) is not None:
             raise DamagedCollectionError(f"collection {addresses[0]} cannot be read: {fault}")
         return damaged

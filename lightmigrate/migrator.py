@@ -24,7 +24,6 @@ from lightmigrate.projection.model import Model
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
 from lightmigrate.providers.cache import cached
-from lightmigrate.reader import address_of
 from lightmigrate.refinement.checks import ProvenVectors
 from lightmigrate.refinement.estimate import Limits, RefinementEstimate
 from lightmigrate.refinement.lock import only_run
@@ -273,7 +272,7 @@ class Migrator(DatabaseLearner):
             AnotherRunError: another run is working on the database.
             LightmigrateError: it was not migrated by a plan, or the provider fails.
         """
-        address = address_of(collection)
+        address = self._address_of(collection)
         with (
             self._naming(),
             only_run(self.place, SECONDS_OF_BACKGROUND),

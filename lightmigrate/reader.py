@@ -16,7 +16,7 @@ from lightmigrate.migration.aside.location import Location
 from lightmigrate.migration.aside.migration import AsideMigration
 from lightmigrate.migration.aside.reading import open_copy
 from lightmigrate.migration.aside.record import Record
-from lightmigrate.migration.collection_job import CollectionJob
+from lightmigrate.migration.collection_job import CollectionJob, address_named
 from lightmigrate.migration.distance import distance_command
 from lightmigrate.migration.embed_again import embed_again_command
 from lightmigrate.migration.history import HistoryEntry
@@ -205,8 +205,14 @@ class DatabaseReader:
                     self._database, self.collections(), self.backups(), self.unfinished, expected_dim, self.damaged()
                 )
         wrong = self.stated_distances(found.collections)
-        lines = {str(address): line for address, line in wrong.items()}
-        return replace(found, distances=lines, upgrade_notice=self.upgrade_notice, exchange_notice=self.exchange_notice)
+        refused = self.refused(found.collections, None) if found.unsupported is None else {}
+        return replace(
+            found,
+            distances={str(address): line for address, line in wrong.items()},
+            refused={str(address): reason for address, reason in refused.items()},
+            upgrade_notice=self.upgrade_notice,
+            exchange_notice=self.exchange_notice,
+        )
 
     def stated_distances(self, catalog: Sequence[CollectionFacts]) -> dict[Address, str]:
         """The collections whose metadata state another distance than their index has, with the command that helps.
@@ -336,7 +342,7 @@ class DatabaseReader:
         """
         with self._naming():
             entries = self._engine.history()
-        own = None if collection is None else address_of(collection)
+        own = None if collection is None else self._address_of(collection)
         return [entry for entry in entries if own is None or entry.address == own]
 
     def wait(self) -> None:
@@ -383,10 +389,9 @@ class DatabaseReader:
             error.args = (self._named(str(error)), *error.args[1:])
             raise
 
+    def _address_of(self, collection: str | Address) -> Address:
+        """The address of a collection that is named as it is listed, or is an address already. Only reads."""
+        return address_named(collection, [] if isinstance(collection, Address) else self._engine.catalog())
+
     def _named(self, message: str) -> str:
         return with_database(message, self._argument)
-
-
-def address_of(collection: str | Address) -> Address:
-    """The address of a collection that is named or already an address."""
-    return collection if isinstance(collection, Address) else Address(collection)

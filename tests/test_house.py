@@ -74,7 +74,8 @@ LAZY_TABLES = {"lightmigrate", "lightmigrate.cli.app"}
 # The modules of `stores/` that all may import; every other one belongs to a store.
 COMMON = (
     "base|checks|claim|defaults|excerpt|files|foreign|ids|kind|open|others|memory|memory_tables|distance|joined|"
-    "mounts|page|promises|read_ahead|receive|record_tables|reshaped|serving|text_field|timestamp|units|users|while_written"
+    "mounts|page|promises|read_ahead|receive|record_tables|reshaped|scaled|serving|text_field|timestamp|units|users|"
+    "while_written"
 )
 STORE_MODULE = re.compile(rf"lightmigrate\.stores\.(?!({COMMON})$)\w+")
 SHARED_ROOM = "lightmigrate.stores.aliased"  # of several stores

@@ -66,7 +66,11 @@ def migrate_recorded(
                 held.enter_context(only_run(engine.place, SECONDS_OF_BACKGROUND))
             except AnotherRunError as error:
                 raise RefusedError(str(error)) from None  # a start waits for migrations, not for hours of `refine`
-            total = sum(store.collection(job.address).count() for job in jobs if job.embedded is not None)
+            total = sum(
+                store.collection(request.address).count()
+                for job, request in zip(jobs, plain, strict=True)
+                if job.embedded is not None
+            )
             made, done = [], 0
             with Provenance(draft) as provenance, provenance.together():
                 for job, request in zip(jobs, plain, strict=True):
@@ -98,10 +102,10 @@ def _recorded(store: Store, job: CollectionJob, request: Request, late: LateRows
     embedded = job.embedded
     if embedded is None:
         return request
-    stored = store.collection(job.address)
+    stored = store.collection(request.address)
     source = job.texts if isinstance(job.texts, TextSource) else texts_for(request.projection, stored, job.texts)
     projection = PartlyExact.of(request.projection, embedded.digests, embedded.provider.embed_each)
-    noting = late.noting(job.address, _recording(embedded, projection), source)
+    noting = late.noting(request.address, _recording(embedded, projection), source)
     return replace(request, projection=projection, texts=source, moved=noting)
 
 
@@ -121,11 +125,11 @@ def _pages(
         return
     learned = job.load()
     facts = {**embedded.facts, **noted_probe(embedded.provider), "text_form": form_to_json(source.form)}
-    provenance.start(job.address, facts, learned)
-    stored = records_in_files(store, job.address, verify) or store.collection(job.address)
+    provenance.start(recorded.address, facts, learned)
+    stored = records_in_files(store, recorded.address, verify) or store.collection(recorded.address)
     recording = _recording(embedded, recorded.projection)
     for page in map(source.applied, stored.scan(PAGE_ROWS)):
-        provenance.add(job.address, recording.rows(page, project(recorded.projection, page)))
+        provenance.add(recorded.address, recording.rows(page, project(recorded.projection, page)))
         yield len(page)
 
 

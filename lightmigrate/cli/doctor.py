@@ -30,7 +30,8 @@ def doctor(
     print_result(diagnosis, databases.diagnosis, as_json)
     if not as_json and diagnosis.unfinished is not None:
         terminal.output.print(intermediate.notice(Notice(diagnosis.unfinished)))
-    healthy = len(diagnosis.damaged) < len([facts for facts in diagnosis.collections if facts.count])
+    filled = {str(facts.address) for facts in diagnosis.collections if facts.count}
+    healthy = filled - diagnosis.damaged.keys() - diagnosis.refused.keys()
     if not as_json and healthy and diagnosis.unsupported is None and (diagnosis.mismatches or expected_dim is None):
         if is_folder_of_units(database):
             print_next("train", "--from", *database.words, "--target-model", "NEW_MODEL")

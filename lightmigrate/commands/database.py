@@ -232,7 +232,12 @@ def only_one(addresses: Sequence[Address], name: str, migrator: Migrator) -> Add
 
 
 def addresses_for(
-    migrator: Migrator, projection: Projection, names: Sequence[str], distance: Metric | None = None
+    migrator: Migrator,
+    projection: Projection,
+    names: Sequence[str],
+    distance: Metric | None = None,
+    *,
+    in_place: bool = True,
 ) -> list[Address]:
     """The named collections, or all that can be read and whose vectors have the projection's dimension. Only reads.
 
@@ -243,11 +248,12 @@ def addresses_for(
         projection: that they are migrated with.
         names: of collections; may be empty.
         distance: that they get; see `changeable`.
+        in_place: whether they get the vectors where they are, which a store may refuse; see `possible`.
 
     Raises:
         NothingToMigrateError: the database has no vectors.
         DimensionError: no collection has vectors of that dimension.
-        RefusedError: none of them can have the distance.
+        RefusedError: none of them can have the vectors, or the distance.
     """
     catalog = migrator.collections()
     if names:
@@ -255,6 +261,8 @@ def addresses_for(
     source, target = projection.info.source.dimension, projection.info.target.dimension
     filled = [facts for facts in readable(migrator, catalog) if facts.dimension and (facts.count or source != target)]
     fitting = [facts for facts in filled if facts.dimension == source]
+    if in_place:
+        fitting = possible(migrator, fitting, target)
     addresses = [facts.address for facts in changeable(migrator, fitting, distance)]
     if not addresses and filled:
         projection.check_input(int(filled[0].dimension or 0))
@@ -284,6 +292,27 @@ def _require_readable(damaged: Mapping[Address, str], meant: Sequence[Address]) 
     for address in meant:
         if address in damaged:
             raise DamagedCollectionError(f"collection {address} cannot be read: {damaged[address]}")
+
+
+def possible(migrator: Migrator, catalog: Sequence[CollectionFacts], dimension: int | None) -> list[CollectionFacts]:
+    """The collections that their store can give new vectors; a warning names each of the others. Only reads.
+
+    Args:
+        migrator: of the database.
+        catalog: the collections that nobody named; those that were named are refused.
+        dimension: of the new vectors; `None` if it is not known, or differs.
+
+    Raises:
+        RefusedError: there are some, and none can get them.
+    """
+    from lightmigrate.progress import logger
+
+    refused = migrator.refused(catalog, dimension)
+    if refused and len(refused) == len(catalog):
+        raise RefusedError(next(iter(refused.values())))
+    for reason in refused.values():
+        logger.warning("left as it is: %s", reason)
+    return [facts for facts in catalog if facts.address not in refused]
 
 
 def changeable(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightmigrate.commands.conversation import Conversation, Notice
-from lightmigrate.commands.database import DatabaseChoice, changeable, find_address, readable
+from lightmigrate.commands.database import DatabaseChoice, changeable, find_address, possible, readable
 from lightmigrate.commands.migrate import new_job, require_consent, run_migration
 from lightmigrate.errors import NothingToMigrateError
 
@@ -76,10 +76,11 @@ def _jobs(migrator: Migrator, distance: Metric | None, names: Sequence[str], fun
     if names:
         addresses = [find_address(name, catalog) for name in names]
     elif distance is None:
-        addresses = [facts.address for facts in readable(migrator, catalog) if facts.count]
+        filled = [facts for facts in readable(migrator, catalog) if facts.count]
+        addresses = [facts.address for facts in possible(migrator, filled, None)]
     else:
         other = [facts for facts in readable(migrator, catalog) if facts.space != distance or facts.stated_space]
-        addresses = [facts.address for facts in changeable(migrator, other, distance)]
+        addresses = [facts.address for facts in changeable(migrator, possible(migrator, other, None), distance)]
     if not addresses:
         reason = (
             "no collection has records"

@@ -78,7 +78,7 @@ def transfer(
     catalog = migrator.collections()
     loaded = None if projection is None else Projection.load(projection)
     if loaded is not None:
-        addresses = addresses_for(migrator, loaded, collections)
+        addresses = addresses_for(migrator, loaded, collections, in_place=False)
     elif collections:
         addresses = [find_address(name, catalog) for name in collections]
     else:

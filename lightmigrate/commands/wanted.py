@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightmigrate.commands.database import changeable, find_address, readable
+from lightmigrate.commands.database import changeable, find_address, possible, readable
 from lightmigrate.errors import CollectionNotFoundError, LightmigrateError, NothingToMigrateError, RefusedError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def wanted_collections(
         CollectionNotFoundError: there is no collection of one of the names.
         NothingToMigrateError: none was named, and all were migrated to this model, or hold nothing.
     """
-    from lightmigrate.progress import logger
+    from lightmigrate.migration.plan import require_one_vector
+    from lightmigrate.stores.base import Store
 
     catalog = migrator.collections()
     chosen = {find_address(name, catalog) for name in names}
@@ -69,18 +70,19 @@ def wanted_collections(
         equal = [facts for facts in wanted if facts.dimension == model.dimension]
         gone = migrated_to(migrator, model.name, equal) | {facts.address for facts in equal if not facts.count}
         wanted = [facts for facts in wanted if facts.address not in gone]
-    refused = migrator.refused(wanted, model.dimension)
-    if refused and (chosen or len(refused) == len(wanted)):
+    if chosen and (refused := migrator.refused(wanted, model.dimension)):
         raise RefusedError(next(iter(refused.values())))
-    for reason in refused.values():
-        logger.warning("left as it is: %s", reason)
-    wanted = [facts for facts in wanted if facts.address not in refused]
+    wanted = possible(migrator, wanted, model.dimension)
     if not wanted:
         raise NothingToMigrateError(
             f"{migrator.path}: no collection has vectors of another model than {model.title}; name one (--collection) "
             "to migrate it all the same"
         )
-    return Wanted(wanted if chosen else changeable(migrator, wanted, distance), bool(chosen))
+    going = wanted if chosen else changeable(migrator, wanted, distance)
+    if isinstance(migrator.database, Store):  # before a model is asked, and paid; it may tell which are its own
+        others = [facts.address for facts in going if chosen or facts.dimension != model.dimension]
+        require_one_vector(migrator.database, others)
+    return Wanted(going, bool(chosen))
 
 
 def migrated_to(migrator: Migrator, model: str, collections: Sequence[CollectionFacts]) -> set[Address]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lightmigrate.migration.distance import require_distance, same_vectors
 from lightmigrate.migration.embed_again import EmbedAgain
 from lightmigrate.projection.projection import Projection
 from lightmigrate.providers.base import Provider
-from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, Metric
+from lightmigrate.stores.base import DEFAULT_DATABASE, DEFAULT_TENANT, Address, CollectionFacts, Metric
 from lightmigrate.texts.source import Texts
 
 
@@ -41,7 +41,7 @@ class CollectionJob:
     """One collection to migrate, and its projection.
 
     Attributes:
-        collection_name: its name, or its address, which also says which vector and which part of a table.
+        collection_name: its name as it is listed, such as `NAME.VECTOR`, or its address.
         projection: a `Projection`, or the path of one; or `EmbedAgain`, to make the collection anew from its texts; or
             nothing, to build a new index alone, of another distance or not: the vectors stay as they are.
         embedding_function: the new model's Chroma embedding function (or `{"name", "config"}`), to be recorded on the
@@ -82,10 +82,14 @@ class CollectionJob:
 
     @property
     def address(self) -> Address:
-        """Address of the collection."""
+        """Address of the collection; of a name, that of the whole collection until it was looked up (`named_in`)."""
         if isinstance(self.collection_name, Address):
             return self.collection_name
         return Address(self.collection_name, self.tenant, self.database)
+
+    def named_in(self, catalog: Sequence[CollectionFacts]) -> CollectionJob:
+        """The same job with the address that its name has among the collections of a database."""
+        return replace(self, collection_name=address_named(self.collection_name, catalog, self.tenant, self.database))
 
     @property
     def file(self) -> Path | None:
@@ -108,3 +112,31 @@ class CollectionJob:
         if isinstance(self.projection, EmbedAgain):
             return self.projection.projection(dimension)
         return self.projection if isinstance(self.projection, Projection) else Projection.load(self.projection)
+
+
+def address_named(
+    collection: str | Address,
+    catalog: Sequence[CollectionFacts],
+    tenant: str = DEFAULT_TENANT,
+    database: str = DEFAULT_DATABASE,
+) -> Address:
+    """The address of a collection that is named as it is listed, or is an address already; it need not exist.
+
+    Args:
+        collection: its name, with its vector and part where it is listed with them; or its address.
+        catalog: the collections of the database.
+        tenant: of a name.
+        database: of a name.
+    """
+    if isinstance(collection, Address):
+        return collection
+    addresses, plain = [facts.address for facts in catalog], Address(collection, tenant, database)
+    if plain in addresses:
+        return plain
+    inside = [replace(each, tenant=DEFAULT_TENANT, database=DEFAULT_DATABASE) for each in addresses]
+    own = [
+        address
+        for address, within in zip(addresses, inside, strict=True)
+        if (address.tenant, address.database, str(within)) == (tenant, database, collection)
+    ]
+    return (own or [address for address in addresses if str(address) == collection] or [plain])[0]

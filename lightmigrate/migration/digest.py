@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lightmigrate.stores.base import Collection, Metric, Page
 from lightmigrate.stores.page import batches
+from lightmigrate.stores.scaled import contents_alone, scaled_in
 
 
 def _encoder() -> Callable[[object], str]:
@@ -70,7 +71,7 @@ class Digest:
         self._count_vectors(page, -1)
 
     def _count_contents(self, page: Page, sign: int) -> None:
-        rows = zip(page.ids, page.texts, page.payloads, strict=True)
+        rows = zip(page.ids, page.texts, map(contents_alone, page.payloads), strict=True)
         self._content += sign * sum(_hash(_encode(row).encode()) for row in rows)
 
     def _count_vectors(self, page: Page, sign: int) -> None:
@@ -80,7 +81,7 @@ class Digest:
 
     @property
     def content(self) -> str:
-        """Digest of ids, texts and payloads."""
+        """Digest of ids, texts and payloads, without vectors that the database scales (see `stores.scaled`)."""
         return f"{self._content % 2**256:064x}"
 
     @property
@@ -117,10 +118,18 @@ def settings_sha256(collection: Collection, distance: Metric | None = None) -> s
 
 
 def record_digests(page: Page, *, vectors: bool = True) -> Iterator[bytes]:
-    """A digest of each record of a page: 16 bytes of id, text and payload, and 16 of the vector when `vectors`."""
-    for row, record in enumerate(zip(page.ids, page.texts, page.payloads, strict=True)):
+    """A digest of each record of a page: 16 bytes of id, text and payload, and 16 of the vector when `vectors`.
+
+    Vectors in its payload that the database scales count with the vector; see `stores.scaled`.
+    """
+    for row, record in enumerate(zip(page.ids, page.texts, map(contents_alone, page.payloads), strict=True)):
         digest = hashlib.sha256(_encode(record).encode()).digest()[:_BYTES]
-        yield digest + hashlib.sha256(page.vectors[row].tobytes()).digest()[:_BYTES] if vectors else digest
+        yield digest + _vector_digest(page, row) if vectors else digest
+
+
+def _vector_digest(page: Page, row: int) -> bytes:
+    beside = scaled_in(page.payloads[row])
+    return hashlib.sha256(page.vectors[row].tobytes() + (_encode(beside).encode() if beside else b"")).digest()[:_BYTES]
 
 
 def same_contents(one: bytes, other: bytes) -> bool:

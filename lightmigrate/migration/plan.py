@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,28 @@ def require_possible(store: Store, requests: Iterable[Request]) -> None:
     """Raise `RefusedError` when the store cannot give a collection of a request new vectors. Only reads."""
     for request in requests:
         require_dimension(store, request.address, request.projection.info.target.dimension)
+
+
+def require_one_vector(store: Store, addresses: Iterable[Address]) -> None:
+    """Raise `RefusedError` for two vectors of the same records where one goes over after the other. Only reads."""
+    for address, first in waiting_vectors(store, addresses).items():
+        raise RefusedError(
+            f"{first} and {address} are vectors of the same records and go over one after the other: name one with  "
+            f"-c {shlex.quote(str(first))}  and, when it is done, the next with  -c {shlex.quote(str(address))}"
+        )
+
+
+def waiting_vectors(store: Store, addresses: Iterable[Address]) -> dict[Address, Address]:
+    """The addresses that have to wait for another vector of the same records, and for which one. Only reads.
+
+    Where a version holds all vectors of its records, two that are built together would each hold the other one's old
+    vectors.
+    """
+    if not store.capabilities.one_vector:
+        return {}
+    first: dict[Address, Address] = {}
+    by_records = {address: first.setdefault(replace(address, vector=""), address) for address in addresses}
+    return {address: earlier for address, earlier in by_records.items() if earlier != address}
 
 
 def require_dimension(store: Store, address: Address, dimension: int | None) -> None:

@@ -20,6 +20,7 @@ from lightmigrate.stores.base import Collection, Page, Payload
 from lightmigrate.stores.distance import measured_space
 from lightmigrate.stores.files import RecordsInFiles
 from lightmigrate.stores.read_ahead import read_ahead
+from lightmigrate.stores.scaled import SCALED, same_scaled
 from lightmigrate.vectors import Metric, Vectors
 
 _Row = tuple[str, str | None, Payload | None]
@@ -299,6 +300,10 @@ def _difference(old: _Row, new: _Row) -> tuple[str | None, int]:
     before, after = old[2] or {}, new[2] or {}
     rounded = 0
     for field in (*before, *(field for field in after if field not in before)):
+        if field == SCALED:
+            if not same_scaled(before, after, VECTOR_TOLERANCE):
+                return field, 0
+            continue
         changed = _rounded(before.get(field), after.get(field)) if field in before and field in after else None
         if changed is None:
             return field, 0

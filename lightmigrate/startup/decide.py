@@ -9,7 +9,7 @@ from lightmigrate.doctor import MOST_SEARCHED
 from lightmigrate.errors import FailedGateError, LightmigrateError, ModelMismatchError, NoProjectionError, RefusedError
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.migration.embed_again import EmbedAgain, embed_again_command
-from lightmigrate.migration.plan import refusal_of, require_dimension
+from lightmigrate.migration.plan import refusal_of, require_dimension, waiting_vectors
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import logger
 from lightmigrate.projection.model import Model
@@ -167,7 +167,11 @@ class Decision:
         for address, facts in others.items():
             if address not in migrated and self.source.policy.wants_distance(facts):
                 self.add_distance(facts)
-        return [*jobs, *self._distance_jobs(store)]
+        jobs += self._distance_jobs(store)
+        waiting = waiting_vectors(store, [job.address for job in jobs])
+        for address, first in waiting.items():
+            self._refuse([self.reports[address].finding], f"{first} goes first, this at the next start")
+        return [job for job in jobs if job.address not in waiting]
 
     def _distance_jobs(self, store: Store) -> list[CollectionJob]:
         """The migrations of collections whose vectors stay as they are."""

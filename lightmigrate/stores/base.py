@@ -66,6 +66,7 @@ class Capabilities(Result):
         whole_backups: backups hold their own records, also where versions that are being built share theirs.
         unit_vectors: of vectors that are compared by cosine only the direction is stored, with length 1.
         one_client: only one client at a time can have it open, as a folder that a client locks.
+        one_vector: a version holds all vectors of its records, so that only one of them is migrated at a time.
         notice: what an application has to do or to know because of a missing guarantee, in a sentence; empty for
             nothing. `doctor` prints it, and it is shown before a migration asks.
     """
@@ -80,6 +81,7 @@ class Capabilities(Result):
     whole_backups: bool = False
     unit_vectors: bool = False
     one_client: bool = False
+    one_vector: bool = False
     notice: str = ""
 
 

@@ -61,6 +61,9 @@ def diagnosis(state: Diagnosis) -> RenderableType:
     faults: list[RenderableType] = [
         f"[bold red]{escape(name)} cannot be read[/]: {escape(fault)}" for name, fault in state.damaged.items()
     ]
+    faults += [
+        f"[bold red]{escape(name)} cannot be migrated[/]: {escape(reason)}" for name, reason in state.refused.items()
+    ]
     if state.unsupported is not None:
         faults.append(f"[bold red]{escape(state.unsupported)}[/]")
     for notice in (state.upgrade_notice, state.exchange_notice):

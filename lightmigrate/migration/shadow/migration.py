@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from lightmigrate.migration.plan import (
     PlannedCollection,
     make_plan,
     require_changeable,
+    require_one_vector,
     require_passed,
     require_possible,
     require_readable,
@@ -42,14 +44,19 @@ from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
 from lightmigrate.migration.shadow.way_back import WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
+from lightmigrate.migration.verify import VECTOR_TOLERANCE
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.server_path import ServerPath
 from lightmigrate.stores.base import Address, Collection, CollectionFacts, Store, Version
 from lightmigrate.stores.distance import space_of
 from lightmigrate.stores.files import IndexRoute
 from lightmigrate.stores.others import require_no_others
+from lightmigrate.stores.scaled import differing_scaled, with_scaled
 from lightmigrate.stores.timestamp import next_timestamp
 from lightmigrate.vectors import meaningful
+
+# Of so many collections at most an interrupted migration is said to be.
+_NAMED = 3
 
 
 class ShadowMigration:
@@ -86,10 +93,12 @@ class ShadowMigration:
                 "what was written just before an exchange is not carried over yet:  lightmigrate resume DATABASE  "
                 "does it"
             )
-        if self.interrupted:
+        if building := sorted({str(version.own) for version in self._shadows.building()}):
+            few = len(building) <= _NAMED
+            named = f" ({' '.join(f'-c {shlex.quote(name)}' for name in building)})" if few else ""
             return (
-                "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
-                "discards what it built"
+                f"a migration was interrupted: the same migration{named} goes on,  lightmigrate resume DATABASE --undo "
+                " discards what it built"
             )
         return None
 
@@ -130,6 +139,7 @@ class ShadowMigration:
         plan = make_plan(self.path, catalog, requests, needed=0, free=0)
         require_changeable(self._store, requests)
         require_possible(self._store, requests)
+        require_one_vector(self._store, [request.address for request in requests])
         return plan
 
     @property
@@ -262,16 +272,18 @@ class ShadowMigration:
 
     def _check(self, own: Address, backup: Version) -> CollectionCheck:
         live, old = self._store.collection(own), self._store.collection(backup.address)
-        invalid, digest, dimensions = 0, Digest(), set()
+        invalid, digest, dimensions, equal = 0, Digest(), set(), True
         for page in live.scan(self._page_size):
             digest.add(page)
+            if beside := with_scaled(page):
+                equal = equal and not differing_scaled(page, old.records(beside), VECTOR_TOLERANCE)
             invalid += int((~meaningful(page.vectors)).sum())
             dimensions.add(page.vectors.shape[1])
         return CollectionCheck(
             collection_name=str(own),
             records=live.count(),
             records_migrated=old.count(),
-            contents_equal=digest.content == digest_of(old, self._page_size).content,
+            contents_equal=equal and digest.content == digest_of(old, self._page_size).content,
             vectors_equal=invalid == 0 and len(dimensions) <= 1,
             settings_equal=settings_sha256(live) in (settings_sha256(old), settings_sha256(old, space_of(live))),
             invalid_vectors=invalid,

@@ -17,10 +17,12 @@ from lightmigrate.migration.changes import (
 from lightmigrate.migration.digest import held_as_known, record_digests
 from lightmigrate.migration.shadow.late_writes import LateWrites
 from lightmigrate.migration.shadow.synchronise import Snapshot
+from lightmigrate.migration.verify import VECTOR_TOLERANCE
 from lightmigrate.progress import logger
 from lightmigrate.stores.base import Collection, Role, Store, Version
 from lightmigrate.stores.page import batches
 from lightmigrate.stores.record_tables import RecordTable, RecordTables
+from lightmigrate.stores.scaled import differing_scaled, with_scaled
 
 # Key of a copy of a backup to which later changes are carried.
 _CARRIED = "carried"
@@ -128,7 +130,7 @@ class WayBack:
             self._seen = tables.table()
             for page in self._old.scan(self._page_size, vectors=False):
                 self._seen.put(dict(zip(page.ids, record_digests(page, vectors=False), strict=True)))
-            return self._differences(live, self._seen)[0]
+            return self._differences(live, self._seen, beside=self._old)[0]
         ids = list(dict.fromkeys([*written.written, *written.deleted]))
         in_live, in_old = (self._present(collection, ids) for collection in (live, self._old))
         changes = Changes(
@@ -139,10 +141,17 @@ class WayBack:
         )
         return self._without_own(changes, live)
 
-    def _differences(self, collection: Collection, seen: RecordTable) -> tuple[Changes, Mapping[str, bytes]]:
+    def _differences(
+        self, collection: Collection, seen: RecordTable, beside: Collection | None = None
+    ) -> tuple[Changes, Mapping[str, bytes]]:
         """How a collection's texts and payloads differ from what was seen, and what that was, of those. Only reads.
 
         What was seen is that of the collection afterwards.
+
+        Args:
+            collection: the collection.
+            seen: digests of what was seen.
+            beside: where it was seen, to compare what digests cannot tell (`stores.scaled`); `None` to leave that out.
         """
         added, changed, deleted, round_ = list[str](), list[str](), list[str](), seen.round()
         earlier: dict[str, bytes] = {}
@@ -154,6 +163,8 @@ class WayBack:
             changed += (record for record in new if record in before)
             earlier.update((record, before[record]) for record in new if record in before)
             seen.put(new)
+            if beside is not None and (scaled := set(with_scaled(page)) - new.keys()):
+                changed += differing_scaled(page, beside.records(sorted(scaled)), VECTOR_TOLERANCE)
         for gone in round_.missed(self._page_size):
             deleted += gone
             earlier.update(seen.get(gone))

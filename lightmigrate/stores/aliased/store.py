@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -91,6 +92,7 @@ class AliasedStore(StoreDefaults):
             shared_records=False,
             unit_vectors=self.unit_vectors,
             one_client=self.folder is not None,
+            one_vector=True,
             notice="; ".join(filter(None, (self._of_direct(direct), self._of_unclaimed(aliases)))),
         )
 
@@ -210,7 +212,7 @@ class AliasedStore(StoreDefaults):
             if version.role is Role.BUILDING and version.own.name == own.name and version.own != own:
                 raise LightmigrateError(
                     f"{version.own} is being migrated, and a version holds all vectors of its records: finish that "
-                    "first, or discard it:  lightmigrate resume DATABASE --undo"
+                    f"first (-c {shlex.quote(str(version.own))}), or discard it:  lightmigrate resume DATABASE --undo"
                 )
         name = self.naming.unused(own, State.NEW, key)
         return self.make(Address(name, vector=own.vector), source, dimension, distance, marked=True)

@@ -42,7 +42,7 @@ class QdrantCollection(CollectionDefaults):
         self.calls = calls
         self.configuration = calls.configuration(address.name)
         self.vector = self.configuration.vector(address.vector, address)
-        self.format = PointFormat(self.vector, text, _unit(self.configuration), calls.local)
+        self.format = PointFormat(self.vector, text, _unit(self.configuration))
         self._address = address
         self.opened_id = _id(physical, self.configuration)
 
@@ -115,9 +115,6 @@ class QdrantCollection(CollectionDefaults):
         require_dimension(page.vectors, self.dimension, self._address)
         for points in self._requests(page):
             self.calls.upsert(self._address.name, points)
-            if self.calls.local and len(self.format.unit - {self.vector}):
-                # Local mode scales new vectors by a length in float32, and those of points that exist by an exact one.
-                self.calls.upsert(self._address.name, points)
 
     def put(self, page: Page) -> None:
         """As `add`."""

@@ -1,7 +1,8 @@
 """Points as records: which part of a payload is the text, and how the other vectors of a point travel with it.
 
 A record's payload is the point's payload without the text. Where a point has other vectors than the one that is
-migrated, the payload also holds them, under one name: exact, so that they are copied and compared with the rest.
+migrated, the payload also holds them: under one name those that Qdrant keeps as they are, so that they are copied and
+compared with the rest, and under another those that it scales; see `stores.scaled`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from qdrant_client import models
 from lightmigrate.errors import LightmigrateError
 from lightmigrate.stores.base import Cursor, Page, Payload
 from lightmigrate.stores.qdrant.ids import encode, require
+from lightmigrate.stores.scaled import SCALED, decoded, encoded
 from lightmigrate.vectors import Vectors
 
-# Where a record's payload holds the other vectors of a point.
+# Where a record's payload holds the other vectors of a point that Qdrant keeps as they are.
 OTHERS = "lightmigrate:vectors"
 
 _MEM0_FIELDS = {"data", "hash", "created_at"}
@@ -65,13 +67,11 @@ class PointFormat:
         vector: the name in Qdrant of the vector that is migrated; empty for the unnamed one.
         text: the field of the payload that holds the text.
         unit: the names of the dense vectors that are compared by cosine, which Qdrant stores with length 1.
-        exact_unit: whether the vectors of `unit` are scaled so exactly that scaling them again changes nothing.
     """
 
     vector: str
     text: str
     unit: frozenset[str]
-    exact_unit: bool
 
     def page(self, points: Sequence[models.Record], vectors: bool = True, cursor: Cursor | None = None) -> Page:
         """Points as records, without those that lack the vector (if `vectors`)."""
@@ -99,6 +99,7 @@ class PointFormat:
     def _point(self, record: str, vector: list[float], text: str | None, payload: Payload | None) -> models.PointStruct:
         fields = dict(payload or {})
         others = {name: _decoded(*parts) for name, *parts in fields.pop(OTHERS, ())}
+        others |= {name: decoded(*parts).tolist() for name, parts in fields.pop(SCALED, {}).items()}
         if text is not None:
             if self.text in fields:
                 raise LightmigrateError(f"a payload has a field {self.text!r}, which is to hold the text: rename it")
@@ -109,11 +110,14 @@ class PointFormat:
     def _read(self, payload: Mapping[str, Any], vectors: Mapping[str, Vector]) -> tuple[str | None, Payload | None]:
         fields = dict(payload)
         text = fields.pop(self.text) if isinstance(fields.get(self.text), str) else None
-        others = [[name, *self._encoded(name, vectors[name])] for name in sorted(vectors) if name != self.vector]
-        if OTHERS in fields:
-            raise LightmigrateError(f"a payload has a field {OTHERS!r}, which is not the application's: remove it")
-        if others:
-            fields[OTHERS] = others
+        names = sorted(vectors.keys() - {self.vector})
+        others = [[name, *self._encoded(name, vectors[name])] for name in names if name not in self.unit]
+        scaled = {name: self._encoded(name, vectors[name]) for name in names if name in self.unit}
+        for field, found in ((OTHERS, others), (SCALED, scaled)):
+            if field in fields:
+                raise LightmigrateError(f"a payload has a field {field!r}, which is not the application's: remove it")
+            if found:
+                fields[field] = found
         return text, fields or None
 
     def _encoded(self, name: str, vector: Vector) -> list[Any]:
@@ -123,26 +127,18 @@ class PointFormat:
             kind = _VALUES if (values.astype(_VALUES) == values).all() else _WIDE_VALUES
             return [_base64(indices, _INDICES), _base64(values, kind)]
         numbers = np.array(vector, np.float32)
-        rows = self._scaled(name, numbers.reshape(-1, numbers.shape[-1]))
-        return [numbers.shape[0] if numbers.ndim == 2 else 0, _base64(rows, _VALUES)]
+        return encoded(self._scaled(name, numbers.reshape(-1, numbers.shape[-1])), several=numbers.ndim == 2)
 
     def _scaled(self, name: str, rows: Vectors) -> Vectors:
         """Vectors `(n, d)` as Qdrant keeps them, which local mode does only until its folder is opened again."""
-        if name not in self.unit:
-            return rows
-        return unit_rows(rows, exact=self.exact_unit)
+        return unit_rows(rows) if name in self.unit else rows
 
 
-def unit_rows(rows: Vectors, *, exact: bool = False) -> Vectors:
-    """Vectors `(n, d)` scaled to length 1; those that have it already, and zeros, stay as they are.
-
-    Args:
-        rows: the vectors.
-        exact: scale also those whose length is nearly 1.
-    """
+def unit_rows(rows: Vectors) -> Vectors:
+    """Vectors `(n, d)` scaled to length 1; those that have it already, and zeros, stay as they are."""
     wide = rows.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    near = np.abs(lengths**2 - 1) <= (0 if exact else _NEAR_ONE)
+    near = np.abs(lengths**2 - 1) <= _NEAR_ONE
     lengths[near | (lengths == 0)] = 1
     return np.ascontiguousarray(wide / lengths, np.float32)
 
@@ -160,10 +156,9 @@ def _base64(numbers: Any, kind: str) -> str:
 
 def _decoded(first: int | str, second: str) -> Vector:
     """A vector from its parts: indices and values of a sparse one; a number of rows (0 for none) and numbers."""
-    stored = base64.b64decode(second)
     if isinstance(first, str):
+        stored = base64.b64decode(second)
         indices = np.frombuffer(base64.b64decode(first), _INDICES)
         kind = _VALUES if len(stored) == indices.nbytes else _WIDE_VALUES
         return models.SparseVector(indices=indices.tolist(), values=np.frombuffer(stored, kind).tolist())
-    values = np.frombuffer(stored, _VALUES)
-    return values.reshape(first, -1).tolist() if first else values.tolist()
+    return decoded(first, second).tolist()

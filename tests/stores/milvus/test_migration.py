@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
+from pymilvus.milvus_client import IndexParams
 
 from lightmigrate import Migrator, Projection
-from lightmigrate.errors import CollectionNotFoundError, DatabaseInUseError, LightmigrateError, WrittenSinceError
+from lightmigrate.errors import (
+    CollectionNotFoundError,
+    DatabaseInUseError,
+    LightmigrateError,
+    RefusedError,
+    WrittenSinceError,
+)
 from lightmigrate.migration.collection_job import CollectionJob
 from lightmigrate.progress import Progress
 from lightmigrate.stores.aliased.names import State, VersionName
@@ -218,6 +225,24 @@ def test_a_collection_that_cannot_be_copied_exactly_is_refused_before_anything_i
     assert "auto_id" in str(store.refusal(Address("assigned"), NEW_DIM))
     with pytest.raises(LightmigrateError, match="auto_id"):
         store.create_version(store.collection(Address("assigned")), "k1", NEW_DIM, None)
+
+
+def test_two_vectors_at_once_are_refused_before_anything_is_built(client: MilvusClient, projection: Projection) -> None:
+    make_collection(
+        client, "docs", OLD_DIM, "l2", {"field_name": "image", "datatype": DataType.FLOAT_VECTOR, "dim": OLD_DIM}
+    )
+    client.create_index("docs", image_index(client), sync=False)
+    both = [CollectionJob(facts.address, projection) for facts in Migrator(client).collections()]
+    assert len(both) == 2
+    with pytest.raises(RefusedError, match=r"-c docs\.image  and, when it is done, the next with  -c docs\.vector"):
+        Migrator(client).migrate(both)
+    assert MilvusStore(client).versions() == []
+
+
+def image_index(client: MilvusClient) -> IndexParams:
+    indexes = client.prepare_index_params()
+    indexes.add_index("image", index_type="FLAT", metric_type="L2")
+    return indexes
 
 
 def test_a_collection_without_float32_vectors_is_not_listed(client: MilvusClient) -> None:

@@ -73,6 +73,25 @@ def named(client: QdrantClient, name: str = "docs", rows: int = 40) -> None:
     client.upsert(name, points)
 
 
+def two(client: QdrantClient, name: str = "docs") -> None:
+    """A collection of two vectors of one dimension."""
+    sizes = {"text": OLD_DIM, "image": OLD_DIM}
+    configured = {each: models.VectorParams(size=size, distance=DOT) for each, size in sizes.items()}
+    client.create_collection(name, vectors_config=configured)
+    vectors = {each: make_vectors(40, size, seed=len(each)) for each, size in sizes.items()}
+    client.upsert(
+        name,
+        [
+            models.PointStruct(
+                id=row,
+                vector={each: vectors[each][row].tolist() for each in sizes},
+                payload={"page_content": f"text {row}"},
+            )
+            for row in range(40)
+        ],
+    )
+
+
 def everything(client: QdrantClient, name: str = "docs") -> dict[str, tuple[Any, dict[str, Any]]]:
     """Payload and vectors of every point, by id."""
     points, _ = client.scroll(name, limit=10_000, with_vectors=True)

@@ -75,7 +75,7 @@ def test_a_field_of_half_the_points_is_not_the_text() -> None:
 
 
 def test_a_payload_that_has_the_field_of_the_text_is_not_overwritten() -> None:
-    points = PointFormat("", "text", frozenset(), exact_unit=False)
+    points = PointFormat("", "text", frozenset())
     with pytest.raises(LightmigrateError, match="'text'"):
         points.points(Page(["1"], make_vectors(1), ["a text"], [{"text": 3}]))
     with pytest.raises(LightmigrateError, match="not the application's"):
@@ -97,8 +97,6 @@ def test_unit_vectors_stay_to_the_bit_and_others_get_length_one() -> None:
     rows = unit_rows(np.array([[3, 4], [0, 0], [1e-30, 0], [3e37, 3e37]], np.float32))
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), [1, 0, 1, 1], rtol=1e-6)
     assert unit_rows(rows).tobytes() == rows.tobytes()
-    exact = unit_rows(make_vectors(200, 384), exact=True)
-    assert unit_rows(exact, exact=True).tobytes() == exact.tobytes()
 
 
 def test_local_mode_gives_the_same_before_and_after_it_is_opened_again() -> None:
