@@ -40,7 +40,7 @@ from lightmigrate.migration.shadow.history import ShadowHistory
 from lightmigrate.migration.shadow.late_writes import LateWrites, OnCarried
 from lightmigrate.migration.shadow.scores import keep_measured
 from lightmigrate.migration.shadow.shadows import Settling, Shadow, Shadows
-from lightmigrate.migration.shadow.way_back import WayBack, go_back
+from lightmigrate.migration.shadow.way_back import CARRIED, WayBack, go_back
 from lightmigrate.migration.source_check import require_fitting
 from lightmigrate.progress import OnProgress, logger, together
 from lightmigrate.server_path import ServerPath
@@ -86,10 +86,11 @@ class ShadowMigration:
                 "what was written just before an exchange is not carried over yet:  lightmigrate resume DATABASE  "
                 "does it"
             )
-        if self.interrupted:
+        if building := self._shadows.building():
+            what = "rollback" if all(version.key == CARRIED for version in building) else "migration"
             return (
-                "a migration was interrupted: the same migration goes on,  lightmigrate resume DATABASE --undo  "
-                "discards what it built"
+                f"a {what} was interrupted: the same {what} goes on,  lightmigrate resume DATABASE --undo  discards "
+                "what it built"
             )
         return None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
-from lightmigrate.errors import FailedError, LightmigrateError
+from lightmigrate.errors import DatabaseChangedError, FailedError, LightmigrateError, WrittenSinceError
 from lightmigrate.migration.changes import (
+    Carrying,
     Changes,
     OnWritten,
     OwnVectors,
-    carry,
     require_nothing_written,
     without_own,
 )
@@ -23,7 +23,7 @@ from lightmigrate.stores.page import batches
 from lightmigrate.stores.record_tables import RecordTable, RecordTables
 
 # Key of a copy of a backup to which later changes are carried.
-_CARRIED = "carried"
+CARRIED = "carried"
 
 
 def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) -> bool:
@@ -70,6 +70,9 @@ class WayBack:
     Attributes:
         version: the backup.
         changes: what was written to the live collection since it replaced the backup, as far as it was when looked at.
+
+    Raises:
+        WrittenSinceError: what was written cannot be carried.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class WayBack:
         noted = self._live.changes()
         self._mark = None if noted is None else noted.mark
         self._seen: RecordTable | None = None
-        self._carried = False
+        self._carrying, self._carried = Carrying(page_size, seed=0), False
         self.changes = self._since_replaced(tables)
+        if written == "carry":
+            self._carrying.fit(self._live, self._old, self.changes)
 
     def go(self, stamp: str) -> bool:
         """Put the backup in place; what it replaces becomes backup `stamp`. Writes.
@@ -101,6 +106,22 @@ class WayBack:
         Raises:
             WrittenSinceError: somebody wrote meanwhile, and that was to be refused; nothing was changed.
         """
+        self._discard_copies()
+        try:
+            return self._go(stamp)
+        except (DatabaseChangedError, WrittenSinceError):  # nothing was changed, and what was built is of no use later
+            if not self._store.interrupted_exchange():
+                self._discard_copies()
+            raise
+
+    def _discard_copies(self) -> None:
+        """Delete copies of backups that this run or one that was killed has made of the collection. Writes."""
+        of = (self.version.own, self.version.address)  # a store may take the copy of a backup for a version of that
+        for version in self._store.versions():
+            if version.role is Role.BUILDING and version.own in of and version.key == CARRIED:
+                self._store.delete(version.address)
+
+    def _go(self, stamp: str) -> bool:
         carries = self._written == "carry" and bool(self.changes)
         incoming = self._with_changes() if carries else self._old
         is_copy, promised = incoming is not self._old, self._store.capabilities
@@ -176,17 +197,14 @@ class WayBack:
         if promised.shared_records and not promised.whole_backups:  # only vectors are missing, or to go
             self._carry(live, old, self.changes)
             return old
-        for version in self._store.versions():
-            if version.role is Role.BUILDING and version.own == self.version.own and version.key == _CARRIED:
-                self._store.delete(version.address)
-        copy = self._store.create_version(old, _CARRIED, old.facts().dimension or 0, None)
+        copy = self._store.create_version(old, CARRIED, old.facts().dimension or 0, None)
         for page in old.scan(self._page_size):
             copy.add(page)
         self._carry(live, copy, self.changes)
         return copy
 
     def _carry(self, source: Collection, target: Collection, changes: Changes) -> None:
-        carry(source, target, changes, self._page_size, seed=0)
+        self._carrying.carry(source, target, changes)
         self._carried = True
 
     def _settle(self, incoming: Collection) -> None:
