@@ -303,21 +303,30 @@ class ShadowMigration:
             return self._rollback(backup, written, own)
 
     def _rollback(self, backup: str | None, written: OnWritten, own: OwnVectors) -> Rollback:
-        known = [version for version in self._shadows.backups() if backup in (None, _name_of(version))]
+        backups = self._shadows.backups()
+        known = [version for version in backups if backup in (None, _name_of(version))]
         if not known:
-            names = ", ".join(existing.name for existing in self.backups()) or "none"
+            names = ", ".join(map(_name_of, backups)) or "none"
             raise BackupError(f"{self.path} has no backup {backup or ''}; there are: {names}")
-        chosen = [version for version in known if version.key == known[-1].key]
+        chosen, stamp = [version for version in known if version.key == known[-1].key], self._free_stamp()
+        key, left = self._history.begun_rollback()
+        going = [version for version in backups if _name_of(version) in left]
+        if rest := [version for version in going if version in known]:  # it was interrupted, and goes on
+            chosen, stamp = rest, key
         tables = self._shadows.tables
-        ways = [WayBack(self._store, version, written, own, self._page_size, tables, self._late) for version in chosen]
+        ways = [
+            WayBack(self._store, version, written, own, self._page_size, tables, self._late)
+            for version in reversed(chosen)  # what was done last is undone first
+        ]
         changes = [way.changes for way in ways if way.changes]
         if written == "refuse":
             require_nothing_written(changes)
         require_no_others(self._store)
-        stamp = self._free_stamp()
-        carried = go_back(ways, stamp, self._lock.require)
+        self._history.announce_rollback(going if rest else chosen, stamp)
+        carried = go_back(ways, stamp, self._lock.require, lambda: bool(self._history.begun_rollback()[1]))
         displaced = self.path / _name_of(self._store.backup_of(chosen[0].own, stamp))
-        self._history.note_rollback(chosen, stamp)
+        if not self._history.begun_rollback()[1]:
+            self._history.settle()
         counted = tuple(changed.counted() for changed in changes)
         return Rollback(", ".join(map(_name_of, chosen)), displaced, counted, carried)
 

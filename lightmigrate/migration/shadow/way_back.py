@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from lightmigrate.errors import DatabaseChangedError, FailedError, LightmigrateError, WrittenSinceError
 from lightmigrate.migration.changes import (
@@ -26,13 +27,14 @@ from lightmigrate.stores.record_tables import RecordTable, RecordTables
 CARRIED = "carried"
 
 
-def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) -> bool:
+def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None], goes_on: Callable[[], bool]) -> bool:
     """Put backups in place, one after the other; what they replace become backups `stamp`. Writes.
 
     Args:
         ways: of the collections.
         stamp: key of the new backups.
         require: raises where the lock of the database was lost; called before each.
+        goes_on: whether the same call puts the rest in place after one of them failed.
 
     Returns:
         Whether changes were carried over.
@@ -41,6 +43,8 @@ def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) ->
         FailedError: one of them failed after others were put in place; the message has the command for the rest.
     """
     carried = False
+    for way in ways:
+        way.go_with(ways)
     for number, way in enumerate(ways):
         try:
             require()
@@ -48,8 +52,9 @@ def go_back(ways: Sequence[WayBack], stamp: str, require: Callable[[], None]) ->
         except LightmigrateError as error:
             if not number:
                 raise
+            rest = "the same command goes on; the next one alone" if goes_on() else "the next one"
             raise FailedError(
-                f"{error}; {number} of {len(ways)} collections are back, the next one goes back with"
+                f"{error}; {number} of {len(ways)} collections are back, {rest} goes back with"
                 f"  lightmigrate rollback DATABASE --backup {way.version.address}"
             ) from error
     return carried
@@ -94,8 +99,18 @@ class WayBack:
         self._seen: RecordTable | None = None
         self._carrying, self._carried = Carrying(page_size, seed=0), False
         self.changes = self._since_replaced(tables)
-        if written == "carry":
+        self._carries = written == "carry" and bool(self.changes)
+        if self._carries:
             self._carrying.fit(self._live, self._old, self.changes)
+
+    def go_with(self, others: Sequence[WayBack]) -> None:
+        """Leave the records of the live collection where changes are carried to another vector of the same records.
+
+        A backup that holds its own records would take that vector along, as it was.
+        """
+        if self._store.capabilities.whole_backups:
+            records = replace(self.version.own, vector="")
+            self._carries |= any(each._carries and replace(each.version.own, vector="") == records for each in others)
 
     def go(self, stamp: str) -> bool:
         """Put the backup in place; what it replaces becomes backup `stamp`. Writes.
@@ -122,8 +137,7 @@ class WayBack:
                 self._store.delete(version.address)
 
     def _go(self, stamp: str) -> bool:
-        carries = self._written == "carry" and bool(self.changes)
-        incoming = self._with_changes() if carries else self._old
+        incoming = self._with_changes() if self._carries else self._old
         is_copy, promised = incoming is not self._old, self._store.capabilities
         if promised.holds_writers or (is_copy and promised.settles_again):
             self._store.exchange(incoming, self._live, stamp, settle=lambda: self._settle(incoming))
