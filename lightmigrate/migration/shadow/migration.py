@@ -222,12 +222,12 @@ class ShadowMigration:
                 keep_measured(self.place, self._store, results)
                 self._history.settle()
             return results
-        except LightmigrateError:
-            raise
         except Exception as error:
-            raise FailedError(
-                f"{type(error).__name__}: {' '.join(str(error).split())}; every collection is whole, old or new: run "
-                "the same migration again, it resumes where it stopped"
+            if isinstance(error, LightmigrateError) and not isinstance(error, FailedError):
+                raise
+            raise FailedError.of(
+                error,
+                "every collection is whole, old or new: run the same migration again, it resumes where it stopped",
             ) from error
 
     def resume(self, auto_backup: bool, verify: Verify, force: bool, index: IndexRoute) -> list[MigrationResult]:
